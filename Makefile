@@ -1,0 +1,46 @@
+# `make song` and `make test` set up everything they need in .venv and then run offline.
+PYTHON ?= python3
+JOBS ?= 2
+TESTS ?= not gpu and not debian
+TORCH := torch==2.13.0
+
+VENV := .venv
+BIN := $(VENV)/bin
+OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
+TEXT ?= a warm folk song, acoustic guitar and a clear female voice
+LYRICS ?= The river runs below the hill, the morning light is soft and still
+SECONDS ?= 10
+SEED ?= 7
+export TEXT LYRICS
+
+.PHONY: song test quality style clean
+
+# The environment is kept until what it is made from changes.
+$(VENV)/installed: setup.py constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, got " + sys.version.split()[0] + "; say make PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt $(TORCH)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+song: $(VENV)/installed
+	$(OFFLINE) $(BIN)/songgen-hf generate "$$TEXT" --lyrics "$$LYRICS" \
+		--max-seconds $(SECONDS) --seed $(SEED) --out song.wav
+
+test: $(VENV)/installed-dev
+	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) -m '$(TESTS)'
+
+quality: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+style: $(VENV)/installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,69 @@
+"""Package metadata. Tools are configured in pyproject.toml; constraints.txt has tested versions."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+VERSION = re.search(
+    r'^__version__ = "([^"]+)"', (ROOT / "songgen_hf" / "__init__.py").read_text(), re.M
+).group(1)
+
+EXTRAS = {
+    "train": ["accelerate>=1.10", "datasets>=5", "peft>=0.21", "tensorboard>=2.16"],
+    "diffusers": ["diffusers>=0.42"],
+    "space": ["gradio>=6"],
+    "lyrics": ["pypinyin>=0.50", "hangul-romanize>=0.1"],
+    "corpus": ["datasets>=5"],
+    "prepare": ["datasets>=5"],
+    "ray": ["ray[data]>=2.40"],
+    "evaluate": ["jiwer>=4", "scipy>=1.13"],
+}
+EXTRAS["dev"] = sorted(
+    {
+        *EXTRAS["train"],
+        *EXTRAS["diffusers"],
+        *EXTRAS["lyrics"],
+        *EXTRAS["corpus"],
+        *EXTRAS["prepare"],
+        "mypy>=1.15",
+        "pytest>=8",
+        "pytest-xdist>=3.6",
+        "ruff>=0.9",
+    }
+)
+
+setup(
+    name="songgen-hf",
+    version=VERSION,
+    description="SongGen, the text-to-song model, native to Hugging Face transformers",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE", "NOTICE"],
+    python_requires=">=3.11",
+    packages=find_packages(include=["songgen_hf", "songgen_hf.*"]),
+    package_data={"songgen_hf": ["py.typed", "checkpoints/**"]},
+    install_requires=[
+        "torch>=2.8",
+        "transformers>=5.23",
+        "numpy>=2.0",
+        "soundfile>=0.12",
+        "soxr>=0.5",
+        "huggingface-hub>=2.0",
+        "safetensors>=0.6",
+        "tokenizers>=0.22",
+        "num2words>=0.5.13",
+    ],
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["songgen-hf=songgen_hf.cli:main"]},
+    classifiers=[
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Multimedia :: Sound/Audio :: Sound Synthesis",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

@@ -1,0 +1,275 @@
+"""Configuration of SongGen: every size, rate, id and delay, once.
+
+Class defaults are the defaults of the reference implementation (and its hard-coded sizes for the lyrics encoder, the
+voice encoder and the codec, which its ``config.json`` lacks), so that a reference ``config.json`` loads as it is.
+"""
+
+from typing import Any, Literal
+
+from transformers import AutoConfig, CONFIG_MAPPING, PreTrainedConfig
+from transformers.configuration_utils import SubConfigSpec
+
+from .checkpoint_mapping import rename_reference_config_keys
+from .configuration_xcodec import XCodecConfig
+from .patterns import TRACK_PATTERNS, CodebookPattern
+
+MERT_330M: dict[str, Any] = {
+    "hidden_size": 1024,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "intermediate_size": 4096,
+    "conv_bias": False,
+    "feat_extract_norm": "group",
+    "do_stable_layer_norm": True,
+    "hidden_dropout": 0.0,
+    "attention_dropout": 0.0,
+    "feat_proj_dropout": 0.0,
+    "final_dropout": 0.0,
+    "layerdrop": 0.0,
+    "mask_time_prob": 0.075,
+}
+"""MERT-v1-330M as a plain HuBERT: same keys, bit-identical outputs (see the model card)."""
+
+
+class SongGenDecoderConfig(PreTrainedConfig):
+    """The autoregressive decoder over codec codes.
+
+    Args:
+        vocab_size: ids of a row: ``codebook_size`` codes, then the special ids.
+        codebook_size: codes of one codebook; ids from here on are special.
+        num_codebooks: K of one track.
+        track_pattern: how tracks and codebooks are laid out, one of ``patterns.TRACK_PATTERNS``.
+        add_vocal_loss: K more heads that predict the vocal while training (mixed_pro only).
+        num_key_value_heads: key and value heads of self-attention; default ``num_attention_heads``.
+        num_cross_attention_key_value_heads: of cross-attention; default ``num_key_value_heads``.
+        rope_embeddings: rotary positions instead of sinusoidal ones.
+        rotate_cross_attention_queries: with rotary positions, also rotate the queries of cross-attention (its keys
+            never are). True is what the reference computes, and what its checkpoints were trained with.
+        max_position_embeddings: rows of the sinusoidal table written into reference-layout checkpoints; positions
+            are computed from their formula, so generation is not bounded by it.
+        scale_embedding: read from reference checkpoints and, as there, without effect.
+    """
+
+    model_type = "songgen_decoder"
+    base_config_key = "decoder"
+    keys_to_ignore_at_inference = ["past_key_values"]
+
+    vocab_size: int = 1088
+    codebook_size: int = 1024
+    max_position_embeddings: int = 6000
+    num_hidden_layers: int = 24
+    ffn_dim: int = 4096
+    num_attention_heads: int = 16
+    num_key_value_heads: int | None = None
+    num_cross_attention_key_value_heads: int | None = None
+    layerdrop: float | int = 0.0
+    use_cache: bool = True
+    activation_function: str = "gelu"
+    hidden_size: int = 1024
+    dropout: float | int = 0.1
+    attention_dropout: float | int = 0.0
+    activation_dropout: float | int = 0.0
+    initializer_factor: float | int = 0.02
+    scale_embedding: bool = False
+    num_codebooks: int = 4
+    track_pattern: str = "mixed"
+    add_vocal_loss: bool = False
+    rope_embeddings: bool = False
+    rope_theta: float | int = 10000.0
+    rotate_cross_attention_queries: bool = True
+    pad_token_id: int | None = 1024
+    bos_token_id: int | None = 1025
+    eos_token_id: int | list[int] | None = 1024
+    tie_word_embeddings: bool = False
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        kwargs.pop("cross_attention_implementation_strategy", None)  # per-layer backends: the library dispatches
+        # Reference checkpoints carry generation defaults of transformers 4 in their config; they live in
+        # generation_config.json here.
+        for key in ("max_length", "min_length", "do_sample", "top_k", "top_p", "temperature", "num_beams"):
+            kwargs.pop(key, None)
+        if self.num_key_value_heads is None:
+            self.num_key_value_heads = self.num_attention_heads
+        if self.num_cross_attention_key_value_heads is None:
+            self.num_cross_attention_key_value_heads = self.num_key_value_heads
+        super().__post_init__(**kwargs)
+
+    def validate_architecture(self) -> None:
+        """Part of the library's config validation: what must fit together."""
+        if self.track_pattern not in TRACK_PATTERNS:
+            raise ValueError(
+                f"unknown track_pattern: got {self.track_pattern!r}, expected one of {', '.join(TRACK_PATTERNS)}"
+            )
+        if self.add_vocal_loss and self.track_pattern != "mixed_pro":
+            raise ValueError(
+                f"add_vocal_loss needs track_pattern 'mixed_pro': got {self.track_pattern!r}; "
+                "set add_vocal_loss=False or change the pattern"
+            )
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size must be a multiple of num_attention_heads: got {self.hidden_size} and "
+                f"{self.num_attention_heads}"
+            )
+        for name in ("num_key_value_heads", "num_cross_attention_key_value_heads"):
+            heads = getattr(self, name)
+            if heads and self.num_attention_heads % heads:
+                raise ValueError(f"num_attention_heads ({self.num_attention_heads}) must be a multiple of {name} ({heads})")
+        if self.codebook_size >= self.vocab_size:
+            raise ValueError(
+                f"vocab_size must exceed codebook_size to hold the special ids: got {self.vocab_size} and "
+                f"{self.codebook_size}"
+            )
+
+    @property
+    def pattern(self) -> CodebookPattern:
+        """The token pattern as an object."""
+        return CodebookPattern(self.track_pattern, self.num_codebooks)
+
+    @property
+    def num_tracks(self) -> int:
+        """1 for the mixed patterns, else 2."""
+        return self.pattern.num_tracks
+
+    @property
+    def num_rows(self) -> int:
+        """Rows, embedding tables and heads of one song: K, or 2 K where the tracks have rows of their own."""
+        return self.pattern.num_rows
+
+    @property
+    def head_dim(self) -> int:
+        """Width of one attention head."""
+        return self.hidden_size // self.num_attention_heads
+
+
+class SongGenLyricsEncoderConfig(PreTrainedConfig):
+    """The transformer over lyrics tokens (relative positions, pre-norm, bidirectional).
+
+    Args:
+        vocab_size: lyrics vocabulary (``vocab_size`` at the top of a reference config).
+        output_size: width of the encoder; its input has the decoder's width.
+        null_ids: ids of an empty lyric, guidance's null branch; ``[START] [en] [STOP]`` of the lyrics tokenizer.
+    """
+
+    model_type = "songgen_lyrics_encoder"
+    base_config_key = "lyrics_encoder"
+
+    vocab_size: int = 1024
+    output_size: int = 1024
+    num_attention_heads: int = 16
+    intermediate_size: int = 4096
+    num_hidden_layers: int = 6
+    dropout: float | int = 0.1
+    attention_dropout: float | int = 0.0
+    layer_norm_eps: float = 1e-5
+    initializer_factor: float | int = 0.02
+    null_ids: list[int] | tuple[int, ...] = (261, 259, 0)
+
+    def validate_architecture(self) -> None:
+        """Part of the library's config validation: what must fit together."""
+        if self.output_size % self.num_attention_heads:
+            raise ValueError(
+                f"output_size must be a multiple of num_attention_heads: got {self.output_size} and "
+                f"{self.num_attention_heads}"
+            )
+
+
+class SongGenConfig(PreTrainedConfig):
+    """Text, lyrics and voice in, codec codes out.
+
+    Args:
+        text_encoder: T5 encoder over the style description.
+        lyrics_encoder: :class:`SongGenLyricsEncoderConfig`.
+        voice_encoder: HuBERT-like model over three seconds of a voice; the default is MERT-v1-330M.
+        audio_encoder: :class:`XCodecConfig`.
+        decoder: :class:`SongGenDecoderConfig`.
+        lyrics_cross_attention: lyrics are read by cross-attention; else they are prepended to the decoder's input.
+        use_lyrics_encoder: run the lyrics encoder; else the decoder sees plain lyrics embeddings.
+        generation_text_projection: whether ``generate`` projects the text states. Training always does.
+            ``"if_sizes_differ"`` is the reference's rule: its ``generate`` skips the projection when text and decoder
+            have the same width, so its released checkpoints sing from states that training never showed them.
+            ``"always"`` makes both agree; new models are written with it.
+        voice_sampling_rate: Hz, rate of ``voice_values``.
+        null_text_ids: ids of an empty description, guidance's null branch; by default the text encoder's end mark.
+
+    Raises:
+        ValueError: without ``text_encoder`` and ``decoder`` sections.
+    """
+
+    model_type = "songgen"
+    keys_to_ignore_at_inference = ["past_key_values"]
+    sub_configs_defaults = {
+        "text_encoder": SubConfigSpec(config_class=AutoConfig, model_type="t5"),
+        "lyrics_encoder": SubConfigSpec(config_class=SongGenLyricsEncoderConfig),
+        "voice_encoder": SubConfigSpec(config_class=AutoConfig, model_type="hubert", init_kwargs=MERT_330M),
+        "audio_encoder": SubConfigSpec(config_class=XCodecConfig),
+        "decoder": SubConfigSpec(config_class=SongGenDecoderConfig),
+    }
+
+    text_encoder: dict | PreTrainedConfig | None = None
+    lyrics_encoder: dict | PreTrainedConfig | None = None
+    voice_encoder: dict | PreTrainedConfig | None = None
+    audio_encoder: dict | PreTrainedConfig | None = None
+    decoder: dict | PreTrainedConfig | None = None
+    lyrics_cross_attention: bool = True
+    use_lyrics_encoder: bool = True
+    generation_text_projection: Literal["if_sizes_differ", "always"] = "if_sizes_differ"
+    voice_sampling_rate: int = 24000
+    null_text_ids: list[int] | tuple[int, ...] | None = None
+    pad_token_id: int | None = 1024
+    decoder_start_token_id: int | None = 1025
+    is_encoder_decoder: bool = True
+    tie_word_embeddings: bool = False
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        missing = [name for name in ("text_encoder", "decoder") if getattr(self, name) is None]
+        if missing and not kwargs.pop("_allow_defaults", False):
+            raise ValueError(
+                f"SongGenConfig needs the sections text_encoder and decoder: missing {' and '.join(missing)}; "
+                "pass them as dicts or configs, or write a fresh checkpoint with `songgen-hf init`"
+            )
+        for name, value in rename_reference_config_keys(kwargs).items():
+            section, _, key = name.rpartition(".")
+            if not section:
+                setattr(self, key, value)
+            elif not isinstance(getattr(self, section), PreTrainedConfig):
+                setattr(self, section, {key: value, **(getattr(self, section) or {})})
+        super().__post_init__(**kwargs)
+        if self.null_text_ids is None:
+            end = getattr(self.text_encoder, "eos_token_id", None)
+            self.null_text_ids = [1 if end is None else end]
+
+    def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> PreTrainedConfig:
+        """The decoder's section (it sizes the cache), or the text encoder's for ``encoder=True``."""
+        return self.text_encoder if encoder and not decoder else self.decoder  # type: ignore[return-value]
+
+    @property
+    def sampling_rate(self) -> int:
+        """Hz, of the codec's waveforms."""
+        return self.audio_encoder.sample_rate  # type: ignore[union-attr]
+
+    @property
+    def hop_length(self) -> int:
+        """Samples of one codec frame."""
+        return self.audio_encoder.hop_length  # type: ignore[union-attr]
+
+    @property
+    def frame_rate(self) -> float:
+        """Codec frames per second."""
+        return self.sampling_rate / self.hop_length
+
+    @property
+    def num_codebooks(self) -> int:
+        """K of one track."""
+        return self.decoder.num_codebooks  # type: ignore[union-attr]
+
+
+for _model_type, _config in (
+    ("songgen_decoder", SongGenDecoderConfig),
+    ("songgen_lyrics_encoder", SongGenLyricsEncoderConfig),
+    ("songgen_xcodec", XCodecConfig),
+    ("songgen", SongGenConfig),
+):
+    if _model_type not in CONFIG_MAPPING:
+        AutoConfig.register(_model_type, _config)
+
+__all__ = ["MERT_330M", "SongGenConfig", "SongGenDecoderConfig", "SongGenLyricsEncoderConfig"]

@@ -1,0 +1,231 @@
+"""The seven token patterns: (track, frame, codebook) <-> (row, step).
+
+A song is ``codes`` [B, tracks, K, T]; the decoder reads and writes ``delayed_ids`` [B, rows, L], one id for each
+row and step. Every pattern is the same closed form with three numbers: whether the tracks have rows of their own,
+how many steps a frame takes, and how many steps a track lags. This module knows nothing of networks or sampling.
+
+Sources: MusicGen's delay pattern (arXiv 2306.05284, section 2.2); SongGen's track patterns (arXiv 2502.13128,
+section 3.2).
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+TRACK_PATTERNS = (
+    "mixed",
+    "mixed_pro",
+    "parallel_std",
+    "parallel_A_V",
+    "parallel_V_A",
+    "interleaving_A_V",
+    "interleaving_V_A",
+)
+
+ACCOMPANIMENT, VOCAL = 0, 1
+FREE = -1
+IGNORED_LABEL = -100
+
+
+class CodebookPattern:
+    """Where each code of a song stands in the decoder's rows and steps.
+
+    Step 0 holds the begin-of-sequence id (B) in every row. Codebook ``k`` of frame ``f`` of a track stands at step
+    ``1 + stride * (f + k) + lag``: one frame later for each codebook (the delay), every second step when the tracks
+    interleave, one step later for the track that lags. For K = 3, codes a.. (P: padding, end of sequence):
+
+        mixed          interleaving_A_V           parallel_A_V (rows of A above, of V below)
+        B a b c P P    B a A b B c C P P P P      B a b c P P P
+        B B d e f P    B B B d D e E f F P P      B B d e f P P
+        B B B g h i    B B B B B g G h H i I      B B B g h i P
+                                                  B B A B C P P
+                                                  B B B D E F P
+                                                  B B B B G H I
+
+    Args:
+        name: one of ``TRACK_PATTERNS``. Track 0 is the accompaniment (or the mixture of the mixed patterns), 1 the vocal.
+        num_codebooks: K, codebooks of one track.
+
+    Raises:
+        ValueError: for an unknown name or ``num_codebooks < 1``.
+    """
+
+    def __init__(self, name: str, num_codebooks: int):
+        if name not in TRACK_PATTERNS:
+            raise ValueError(
+                f"unknown track_pattern: got {name!r}, expected one of {', '.join(TRACK_PATTERNS)}; "
+                "set decoder.track_pattern to one of them"
+            )
+        if num_codebooks < 1:
+            raise ValueError(f"num_codebooks must be at least 1: got {num_codebooks}")
+        self.name = name
+        self.num_codebooks = num_codebooks
+        self.num_tracks = 1 if name.startswith("mixed") else 2
+        self.has_rows_per_track = name.startswith("parallel")
+        self.num_rows = num_codebooks * (2 if self.has_rows_per_track else 1)
+        self.stride = 2 if name.startswith("interleaving") else 1
+        if name.endswith("_A_V"):
+            self.lags: tuple[int, ...] = (0, 1)
+        elif name.endswith("_V_A"):
+            self.lags = (1, 0)
+        else:
+            self.lags = (0,) * self.num_tracks
+
+    def __repr__(self) -> str:
+        return f"CodebookPattern({self.name!r}, num_codebooks={self.num_codebooks})"
+
+    def index(self, num_frames: int, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
+        """Row and step of every code.
+
+        Returns:
+            Two int64 tensors [tracks, K, T]: ``delayed_ids[:, row, step]`` are the codes.
+        """
+        track = torch.arange(self.num_tracks, device=device)[:, None, None]
+        codebook = torch.arange(self.num_codebooks, device=device)[None, :, None]
+        frame = torch.arange(num_frames, device=device)[None, None, :]
+        lag = torch.tensor(self.lags, device=device)[:, None, None]
+        rows = codebook + track * self.num_codebooks * self.has_rows_per_track + 0 * frame
+        steps = 1 + self.stride * (frame + codebook) + lag
+        return rows, steps
+
+    def num_steps(self, num_frames: int) -> int:
+        """Steps, the begin-of-sequence one included, until every code of ``num_frames`` frames is written."""
+        if num_frames < 1:
+            return 1
+        return 2 + self.stride * (num_frames + self.num_codebooks - 2) + max(self.lags)
+
+    def num_frames(self, num_steps: int) -> int:
+        """Frames per track whose codes all stand within ``num_steps`` steps; 0 if none does."""
+        return max(0, (num_steps - 2 - max(self.lags)) // self.stride - self.num_codebooks + 2)
+
+    def first_free_step(self, num_prompt_frames: int) -> int:
+        """The first step in which some row is not fixed by a prompt of that many frames."""
+        return 1 + self.stride * num_prompt_frames
+
+    def apply(self, codes: Tensor, *, bos_token_id: int, pad_token_id: int) -> Tensor:
+        """Write codes in the pattern: codes [B, tracks, K, T] -> delayed_ids [B, rows, L], L = ``num_steps(T)``.
+
+        Cells before a row's first code hold ``bos_token_id``, cells after its last one ``pad_token_id``.
+
+        Raises:
+            ValueError: if the shape does not fit the pattern.
+        """
+        self.check_codes(codes, "codes")
+        num_frames = codes.shape[-1]
+        cells = self.forced_ids(self.num_steps(num_frames), num_frames, bos_token_id, pad_token_id, codes.device)
+        delayed = cells.expand(codes.shape[0], -1, -1).clone()
+        rows, steps = self.index(num_frames, codes.device)
+        delayed[:, rows, steps] = codes
+        return delayed
+
+    def revert(self, delayed_ids: Tensor, num_frames: int | None = None) -> Tensor:
+        """Read codes back: delayed_ids [B, rows, L] -> codes [B, tracks, K, T].
+
+        Args:
+            delayed_ids: ids in the pattern, begin-of-sequence step first.
+            num_frames: T; by default every frame whose codes all stand within L steps.
+
+        Raises:
+            ValueError: if the number of rows is wrong or L is too short for ``num_frames``.
+        """
+        if delayed_ids.ndim != 3 or delayed_ids.shape[1] != self.num_rows:
+            raise ValueError(
+                f"delayed_ids must be [B, {self.num_rows}, L] for {self.name}: got {list(delayed_ids.shape)}"
+            )
+        available = self.num_frames(delayed_ids.shape[-1])
+        if num_frames is None:
+            num_frames = available
+        elif num_frames > available:
+            raise ValueError(
+                f"{num_frames} frames need {self.num_steps(num_frames)} steps: got {delayed_ids.shape[-1]}, "
+                f"which hold {available} frames"
+            )
+        rows, steps = self.index(num_frames, delayed_ids.device)
+        return delayed_ids[:, rows, steps]
+
+    def forced_ids(
+        self,
+        num_steps: int,
+        num_frames: int,
+        bos_token_id: int,
+        pad_token_id: int,
+        device: torch.device | None = None,
+        prompt_codes: Tensor | None = None,
+    ) -> Tensor:
+        """What the pattern itself fixes in each cell.
+
+        Args:
+            num_steps: L, number of steps.
+            num_frames: frames of a track, prompt included, after which its cells hold ``pad_token_id``.
+            prompt_codes: [B, tracks, K, S] codes that open the song, S <= ``num_frames``.
+
+        Returns:
+            int64 [B or 1, rows, L]: the forced id, or -1 (``FREE``) where a code is to be predicted.
+        """
+        step = torch.arange(num_steps, device=device)[None, :]
+        row = torch.arange(self.num_rows, device=device)[:, None]
+        offset = step - 1
+        if self.stride == 2:
+            track = torch.where(offset % 2 == self.lags[VOCAL], VOCAL, ACCOMPANIMENT).expand(self.num_rows, -1)
+        else:
+            track = (row // self.num_codebooks).expand(-1, num_steps)
+        lag = torch.tensor(self.lags, device=device)[track]
+        frame = (offset - lag).div(self.stride, rounding_mode="floor") - row % self.num_codebooks
+        forced = torch.full_like(frame, FREE)
+        forced[frame >= num_frames] = pad_token_id
+        forced[(frame < 0) | (step == 0)] = bos_token_id
+        forced = forced[None]  # [1, rows, L]
+        if prompt_codes is not None and prompt_codes.shape[-1] > 0:
+            self.check_codes(prompt_codes, "audio_prompt_codes")
+            forced = forced.repeat(prompt_codes.shape[0], 1, 1)
+            rows, steps = self.index(prompt_codes.shape[-1], device)
+            inside = steps < num_steps
+            forced[:, rows[inside], steps[inside]] = prompt_codes[:, inside].to(forced.dtype)
+        return forced
+
+    def labels(
+        self,
+        codes: Tensor | Sequence[Tensor],
+        *,
+        bos_token_id: int,
+        eos_token_id: int,
+    ) -> Tensor:
+        """Training targets of one song or of a batch of songs of different lengths.
+
+        Each row holds the steps after the first one: begin-of-sequence ids, its codes, then end-of-sequence ids up
+        to the last step of the pattern plus one, so that every row sees at least one end of sequence.
+
+        Args:
+            codes: [B, tracks, K, T], or a sequence of [tracks, K, T_i].
+
+        Returns:
+            int64 [B, L', rows], shorter songs padded with -100; L' = T + K for the one-track patterns, twice that
+            when the tracks interleave, one more when a track with rows of its own lags.
+
+        Raises:
+            ValueError: if a song's shape does not fit the pattern.
+        """
+        songs = list(codes)
+        rows = []
+        for song in songs:
+            song = song[None]
+            self.check_codes(song, "codes")
+            num_frames = song.shape[-1]
+            num_steps = 1 + self.stride * (num_frames + self.num_codebooks)
+            num_steps += max(self.lags) * self.has_rows_per_track
+            cells = self.forced_ids(num_steps, num_frames, bos_token_id, eos_token_id, song.device, song)
+            rows.append(cells[0, :, 1:].T)
+        return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=IGNORED_LABEL)
+
+    def check_codes(self, codes: Tensor, name: str) -> None:
+        """Raise ValueError unless ``codes`` is [B, tracks, K, T] of this pattern."""
+        expected = (self.num_tracks, self.num_codebooks)
+        if codes.ndim != 4 or tuple(codes.shape[1:3]) != expected:
+            raise ValueError(
+                f"{name} must be [B, {expected[0]}, {expected[1]}, T] (batch, tracks, codebooks, frames) for "
+                f"{self.name}: got {list(codes.shape)}"
+            )
+
+
+__all__ = ["ACCOMPANIMENT", "FREE", "IGNORED_LABEL", "TRACK_PATTERNS", "VOCAL", "CodebookPattern"]

@@ -8,8 +8,10 @@ reverses them for ``save_pretrained(..., save_original_format=True)``.
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+from torch import Tensor
 from transformers.conversion_mapping import register_checkpoint_conversion_mapping
-from transformers.core_model_loading import Concatenate, WeightConverter, WeightRenaming
+from transformers.core_model_loading import Concatenate, ConversionOps, WeightConverter, WeightRenaming
 
 REFERENCE_CONFIG_KEYS = {
     "vocab_size": "lyrics_encoder.vocab_size",
@@ -85,6 +87,119 @@ LYRICS_ENCODER_MAPPING = [
 ]
 
 
+class FuseWeightNorm(ConversionOps):
+    """Weight norm's magnitude g [C, 1, 1] and direction v [C, ...] -> weight g * v / |v|."""
+
+    def convert(
+        self,
+        input_dict: dict[str, Any],
+        source_patterns: list[str],
+        target_patterns: list[str],
+        *,
+        full_layer_name: str = "",
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Fuse one pair of tensors; the magnitude is the first source pattern."""
+        magnitude, direction = (_only(input_dict[pattern]) for pattern in source_patterns)
+        weight = direction.float() * (magnitude.float() / _row_norm(direction))
+        return {full_layer_name: weight.to(direction.dtype)}
+
+    @property
+    def reverse_op(self) -> ConversionOps:
+        return SplitWeightNorm()
+
+
+class SplitWeightNorm(ConversionOps):
+    """Weight [C, ...] -> magnitude |w| [C, 1, 1] and direction w; a zero row keeps a direction."""
+
+    def convert(
+        self,
+        input_dict: dict[str, Any],
+        source_patterns: list[str],
+        target_patterns: list[str],
+        *,
+        full_layer_name: str = "",
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Split one tensor; ``full_layer_name`` is the full name of the magnitude."""
+        weight = _only(input_dict[source_patterns[0]])
+        magnitude = _row_norm(weight).to(weight.dtype)
+        # A direction of zeros would make 0 / 0 of the row when the pair is fused again.
+        direction = torch.where(magnitude == 0, torch.ones_like(weight), weight)
+        stem = full_layer_name.removesuffix("magnitude")
+        return {f"{stem}magnitude": magnitude, f"{stem}direction": direction}
+
+    @property
+    def reverse_op(self) -> ConversionOps:
+        return FuseWeightNorm()
+
+
+def _only(tensors: Any) -> Tensor:
+    return tensors[0] if isinstance(tensors, list) else tensors
+
+
+def _row_norm(weight: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(weight.float(), dim=tuple(range(1, weight.ndim)), keepdim=True)
+
+
+NUM_XCODEC_STAGES = 4
+"""Stages of the acoustic encoder and decoder that ``XCODEC_MAPPING`` covers: the original numbers all modules of a
+stack in one row, so the names behind the last stage depend on their count."""
+
+_ENCODER_STAGE, _DECODER_STAGE = r"^(acoustic_encoder\.block\.\d+\.)", r"^(acoustic_decoder\.block\.\d+\.)"
+_UNIT = r"^(acoustic_\w+\.block\.\d+\.res_unit\d\.)"
+_CONV = r"^(acoustic_[\w.]+)"
+
+XCODEC_MAPPING = [
+    WeightRenaming(r"^encoder\.block\.0\.", r"^acoustic_encoder\.conv1\."),
+    WeightRenaming(rf"^encoder\.block\.{NUM_XCODEC_STAGES + 1}\.", r"^acoustic_encoder\.snake1\."),
+    WeightRenaming(rf"^encoder\.block\.{NUM_XCODEC_STAGES + 2}\.", r"^acoustic_encoder\.conv2\."),
+    WeightRenaming(r"^decoder_2\.model\.0\.", r"^acoustic_decoder\.conv1\."),
+    WeightRenaming(rf"^decoder_2\.model\.{NUM_XCODEC_STAGES + 1}\.", r"^acoustic_decoder\.snake1\."),
+    WeightRenaming(rf"^decoder_2\.model\.{NUM_XCODEC_STAGES + 2}\.", r"^acoustic_decoder\.conv2\."),
+    *(
+        WeightRenaming(rf"^{theirs}\.{stage + 1}\.block\.", rf"^{ours}\.block\.{stage}\.block\.")
+        for theirs, ours in ((r"encoder\.block", "acoustic_encoder"), (r"decoder_2\.model", "acoustic_decoder"))
+        for stage in range(NUM_XCODEC_STAGES)
+    ),
+    *(
+        WeightRenaming(rf"{stage}block\.{unit + first}\.block\.", rf"^\1res_unit{unit + 1}\.block\.")
+        for stage, first in ((_ENCODER_STAGE, 0), (_DECODER_STAGE, 2))
+        for unit in range(3)
+    ),
+    WeightRenaming(rf"{_ENCODER_STAGE}block\.3\.", r"^\1snake1\."),
+    WeightRenaming(rf"{_ENCODER_STAGE}block\.4\.", r"^\1conv1\."),
+    WeightRenaming(rf"{_DECODER_STAGE}block\.0\.", r"^\1snake1\."),
+    WeightRenaming(rf"{_DECODER_STAGE}block\.1\.", r"^\1conv_t1\."),
+    *(
+        WeightRenaming(rf"{_UNIT}block\.{position}\.", rf"^\1{layer}\.")
+        for position, layer in enumerate(("snake1", "conv1", "snake2", "conv2"))
+    ),
+    WeightRenaming(r"^(\w+_semantic\.conv\d?)\.conv\.", r"^\1\."),
+    WeightRenaming(r"^(\w+_semantic\.conv_blocks\.\d+\.conv)\.conv\.", r"^\1\."),
+    WeightRenaming(r"^(\w+_semantic\.conv_blocks\.\d+\.res_units\.\d+\.conv1)\.conv\.", r"^\1\."),
+    WeightRenaming(r"^fc_prior\.", r"^fc\."),
+    WeightRenaming(r"^fc_post1\.", r"^fc1\."),
+    WeightRenaming(r"^fc_post2\.", r"^fc2\."),
+    WeightRenaming(r"^quantizer\.vq\.layers\.(\d+)\._codebook\.", r"^quantizer\.quantizers\.\1\.codebook\."),
+    # The library's own weight_g -> parametrizations renaming runs after these and before the converter; names of our
+    # own keep it, and its reversal, away from the acoustic convolutions.
+    *(
+        WeightRenaming(
+            [rf"{_CONV}\.{old}", rf"{_CONV}\.parametrizations\.weight\.{new}"], rf"^\1\.weight_{ours}"
+        )
+        for old, new, ours in (("weight_g", "original0", "magnitude"), ("weight_v", "original1", "direction"))
+    ),
+    WeightConverter(
+        [rf"{_CONV}\.weight_magnitude", rf"{_CONV}\.weight_direction"],
+        r"^\1\.weight",
+        operations=[FuseWeightNorm()],
+    ),
+]
+"""Original X-Codec -> ours. Its acoustic convolutions hold weight-normed pairs, ours the plain weight. HuBERT's
+positional convolution is a pair in both; its two spellings are the library's affair."""
+
+
 def rename_reference_config_keys(keys: Mapping[str, Any]) -> dict[str, Any]:
     """The entries of ``keys`` that only a reference config has, under our ``[section.]field`` names.
 
@@ -95,6 +210,11 @@ def rename_reference_config_keys(keys: Mapping[str, Any]) -> dict[str, Any]:
         for theirs in REFERENCE_CONFIG_KEYS:
             keys.pop(theirs, None)
     return renamed
+
+
+def register_xcodec_mapping(model_type: str) -> None:
+    """Let the library apply ``XCODEC_MAPPING`` to models of this type; called where the class is defined."""
+    register_checkpoint_conversion_mapping(model_type, XCODEC_MAPPING, overwrite=True)
 
 
 def register_songgen_mappings() -> None:
@@ -110,11 +230,16 @@ def register_songgen_mappings() -> None:
 __all__ = [
     "DECODER_MAPPING",
     "LYRICS_ENCODER_MAPPING",
+    "NUM_XCODEC_STAGES",
     "REFERENCE_ARCHITECTURES",
     "REFERENCE_CONFIG_KEYS",
     "REFERENCE_GENERATE_KEYS",
     "SINUSOID_TABLE_KEY",
     "SONGGEN_MAPPING",
+    "XCODEC_MAPPING",
+    "FuseWeightNorm",
+    "SplitWeightNorm",
     "register_songgen_mappings",
+    "register_xcodec_mapping",
     "rename_reference_config_keys",
 ]

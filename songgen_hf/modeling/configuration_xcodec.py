@@ -1,0 +1,113 @@
+"""Sizes of the X-Codec: waveform at 16 kHz <-> residual-quantised codes at 50 frames a second.
+
+The class defaults are the full-size codec of SongGen (acoustic latent 256, HuBERT base, 8 codebooks
+of 1024 entries). Every rate that the rest of the package needs (``sampling_rate``, ``frame_rate``,
+``hop_length``, ``num_quantizers``, ``codebook_size``) is asked from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from transformers import XcodecConfig
+
+
+class XCodecConfig(XcodecConfig):
+    """Configuration of :class:`XCodecModel`.
+
+    It is the library's ``XcodecConfig`` with a model type of its own (``"xcodec"`` belongs to the
+    library's class), so a ``config.json`` of an ``xcodec`` checkpoint is read as it is.
+
+    Args:
+        target_bandwidths: bandwidths in kbps that ``encode`` accepts, ascending.
+        sample_rate: Hz of the waveform; read it as ``sampling_rate``.
+        codebook_size: entries of one codebook.
+        acoustic_model_config: ``DacConfig`` (or its dict) of the acoustic encoder and decoder.
+        semantic_model_config: ``HubertConfig`` (or its dict) of the semantic model.
+    Raises:
+        ValueError: if the bandwidths are not ascending, or encoder and decoder disagree on the
+            samples per frame.
+    """
+
+    model_type = "songgen_xcodec"
+
+    def validate_codec(self) -> None:
+        """Check the fields that depend on one another (run by the library after construction)."""
+        bandwidths = list(self.target_bandwidths)
+        if not bandwidths or bandwidths != sorted(bandwidths) or bandwidths[0] <= 0:
+            raise ValueError(
+                f"target_bandwidths is {bandwidths}, expected positive kbps in ascending order; "
+                "the last one decides the number of codebooks."
+            )
+        acoustic = self.acoustic_model_config
+        down, up = list(acoustic.downsampling_ratios), list(acoustic.upsampling_ratios)
+        if sorted(down) != sorted(up):
+            raise ValueError(
+                f"acoustic_model_config has downsampling_ratios {down} and upsampling_ratios {up}, "
+                "expected the same factors in both: a frame must decode to as many samples as it "
+                "came from."
+            )
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        self.validate_codec()
+
+    @property
+    def sampling_rate(self) -> int:
+        """Hz of the waveforms taken and returned."""
+        return self.sample_rate
+
+    @classmethod
+    def from_reference_sizes(cls, sizes: Mapping[str, Any], **kwargs: Any) -> XCodecConfig:
+        """Build the configuration from the size names of the original X-Codec.
+
+        Args:
+            sizes: original names. Read are ``D`` (acoustic latent), ``encoder_d_model`` (first
+                channel count of the acoustic encoder), ``decoder_channels`` (first channel count of
+                the decoder), ``ratios`` (strides), ``bins`` (codebook size), ``target_bandwidths``,
+                ``sample_rate``, ``semantic_dim`` and ``hubert`` (a HuBERT config as dict). A missing
+                one keeps its full-size value.
+            **kwargs: further fields of this class.
+        Returns:
+            The configuration.
+        Raises:
+            ValueError: for a name that is not listed, or a ``semantic_dim`` other than HuBERT's
+                ``hidden_size``.
+        """
+        known = {
+            "D": ("acoustic", "hidden_size"),
+            "encoder_d_model": ("acoustic", "encoder_hidden_size"),
+            "decoder_channels": ("acoustic", "decoder_hidden_size"),
+            "bins": ("top", "codebook_size"),
+            "target_bandwidths": ("top", "target_bandwidths"),
+            "sample_rate": ("top", "sample_rate"),
+        }
+        unknown = sorted(set(sizes) - set(known) - {"ratios", "semantic_dim", "hubert"})
+        if unknown:
+            raise ValueError(
+                f"Unknown size names {unknown}, expected some of "
+                f"{sorted([*known, 'ratios', 'semantic_dim', 'hubert'])}; drop or rename them."
+            )
+        fields: dict[str, dict[str, Any]] = {"acoustic": {}, "top": dict(kwargs)}
+        for name, (section, field) in known.items():
+            if name in sizes:
+                fields[section][field] = sizes[name]
+        if "ratios" in sizes:
+            fields["acoustic"]["downsampling_ratios"] = list(sizes["ratios"])
+            fields["acoustic"]["upsampling_ratios"] = list(sizes["ratios"])
+        config = cls(
+            acoustic_model_config=fields["acoustic"],
+            semantic_model_config=dict(sizes.get("hubert", {})),
+            **fields["top"],
+        )
+        if sizes.get("semantic_dim", config.semantic_hidden_size) != config.semantic_hidden_size:
+            raise ValueError(
+                f"semantic_dim is {sizes['semantic_dim']} but HuBERT's hidden_size is "
+                f"{config.semantic_hidden_size}; the semantic stacks have HuBERT's width, give one "
+                "number for both."
+            )
+        return config
+
+
+__all__ = ["XCodecConfig"]

@@ -1,0 +1,639 @@
+"""X-Codec: waveform [B, 1, S] at 16 kHz <-> codes [B, K, T] at 50 frames a second.
+
+The network is the library's ``XcodecModel``; this subclass adds what singing needs around it:
+padded batches that equal their clips one by one, decoding in chunks or as a stream at flat memory,
+encoding in windows, the original checkpoint layout, and errors that say what to do. It knows
+nothing of special ids, patterns or files: resampling is the processor's work, ids outside a
+codebook are the caller's to strip.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import os
+import pickle
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import XcodecModel
+from transformers import initialization as init
+from transformers.core_model_loading import WeightConverter
+from transformers.models.xcodec.modeling_xcodec import (
+    XcodecDecoderOutput,
+    XcodecEncoderOutput,
+    XcodecEuclideanCodebook,
+    XcodecOutput,
+)
+from transformers.utils import ModelOutput, can_return_tuple
+
+from .checkpoint_mapping import NUM_XCODEC_STAGES, register_xcodec_mapping
+from .configuration_xcodec import XCodecConfig
+
+logger = logging.getLogger(__name__)
+
+register_xcodec_mapping(XCodecConfig.model_type)
+
+
+@dataclass
+class XCodecEncoderOutput(XcodecEncoderOutput):
+    """What ``encode`` returns.
+
+    Args:
+        audio_codes: [B, K, T] int64; frames of a clip from its ``num_frames`` on hold 0, which is
+            also a code: cut them by ``num_frames``.
+        num_frames: [B] int64, frames of each clip.
+    """
+
+    audio_codes: Tensor | None = None
+    num_frames: Tensor | None = None
+
+
+@dataclass
+class XCodecFeatures(ModelOutput):
+    """What stands before the codes; also what training the codec needs.
+
+    Args:
+        semantic_target: [B, T, Ds], mean of all hidden states of the semantic model.
+        acoustic: [B, Da, T], acoustic encoder.
+        semantic: [B, Ds, T], semantic encoder on the target.
+        embeddings: [B, Da + Ds, T], what the quantizer reads.
+    """
+
+    semantic_target: Tensor | None = None
+    acoustic: Tensor | None = None
+    semantic: Tensor | None = None
+    embeddings: Tensor | None = None
+
+
+class XCodecModel(XcodecModel):
+    """The X-Codec of SongGen; differs from the library's ``XcodecModel`` in one letter and in this.
+
+    - ``encode`` takes padded batches, stereo, ``chunk_frames`` and reports frames per clip;
+    - ``decode`` takes ``chunk_frames``; :class:`XCodecStreamDecoder` decodes codes as they come;
+    - the semantic model never enters training mode, so ``train()`` does not change codes;
+    - ``from_pretrained`` and ``save_pretrained`` know the original key layout too.
+    """
+
+    config: XCodecConfig
+    config_class = XCodecConfig
+
+    def train(self, mode: bool = True) -> XCodecModel:
+        """Set the mode of the codec; the frozen semantic model stays in evaluation mode."""
+        super().train(mode)
+        # Its dropout and masking would change 93 % of the codes.
+        self.semantic_model.eval()
+        return self
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, XcodecEuclideanCodebook):
+            # The library leaves codebooks at zero, where every waveform has the same codes.
+            init.normal_(module.embed)
+            init.copy_(module.embed_avg, module.embed)
+
+    @property
+    def decode_context_frames(self) -> int:
+        """Frames on each side that a decoded frame depends on, at most (12 at full size)."""
+        return _context_frames(self.acoustic_decoder, 1.0)
+
+    @property
+    def encode_context_frames(self) -> int:
+        """Frames on each side that an acoustic feature depends on, at most."""
+        return _context_frames(self.acoustic_encoder, float(self.config.hop_length))
+
+    def get_num_frames(self, num_samples: int) -> int:
+        """Frames that ``encode`` gives for a clip of ``num_samples`` samples."""
+        extractor = self.semantic_model.feature_extractor
+        return int(self._get_conv1d_output_lengths(num_samples + 2 * self.pad, extractor))
+
+    # ------------------------------------------------------------------ encode
+
+    def extract_features(
+        self, waveform: Tensor, *, chunk_frames: int | None = None
+    ) -> XCodecFeatures:
+        """Run both encoders on unpadded clips of one length; gradients flow past HuBERT only.
+
+        Matches upstream: the acoustic encoder runs on the waveform padded by half a frame on both
+        sides if, and only if, its frames would otherwise differ from the semantic ones.
+
+        Args:
+            waveform: [B, 1, S] in the dtype and on the device of the codec.
+            chunk_frames: frames per window of the convolutions; None takes the clip whole.
+        Returns:
+            The features, T = ``get_num_frames(S)``.
+        """
+        if chunk_frames is None:
+            target = self._extract_semantic_features(waveform).detach()
+        else:
+            target = self._windowed_semantic_features(waveform, chunk_frames)
+        semantic = self.encoder_semantic(target.transpose(1, 2))  # [B, Ds, T]
+        num_frames = semantic.shape[-1]
+
+        if self._get_conv1d_output_lengths(waveform.shape[-1], self.acoustic_encoder) != num_frames:
+            waveform = F.pad(waveform, (self.pad, self.pad))
+        if chunk_frames is None:
+            acoustic = self.acoustic_encoder(waveform)
+        else:
+            acoustic = self._windowed_acoustic_features(waveform, num_frames, chunk_frames)
+
+        joint = torch.cat([acoustic, semantic], dim=1)  # [B, Da + Ds, T]
+        embeddings = self.fc(joint.transpose(1, 2)).transpose(1, 2)
+        return XCodecFeatures(
+            semantic_target=target, acoustic=acoustic, semantic=semantic, embeddings=embeddings
+        )
+
+    @torch.no_grad()
+    def encode(  # type: ignore[override]
+        self,
+        input_values: Tensor,
+        padding_mask: Tensor | None = None,
+        *,
+        bandwidth: float | None = None,
+        chunk_frames: int | None = None,
+        return_dict: bool | None = None,
+    ) -> Tensor | XCodecEncoderOutput:
+        """Turn waveforms into codes.
+
+        Clips of one length are encoded together and without their padding (the semantic model and
+        its group norm would see it), so a batch has the codes of its clips one by one. Input is
+        moved to the codec's device and dtype.
+
+        Args:
+            input_values: [B, C, S] float waveform at ``config.sampling_rate``; C = 1, or 2 which
+                are averaged. At least ``config.hop_length`` samples a clip.
+            padding_mask: [B, S] or [B, 1, S], 1 = sample, 0 = padding on the right; None = none.
+            bandwidth: kbps, one of ``config.target_bandwidths``; None = the highest.
+            chunk_frames: run the convolutions in windows of so many frames, which bounds memory for
+                long clips. Attention still sees the whole clip, and the group norm its statistics,
+                so codes agree but for ties in floating point. None = whole, which is the truth.
+            return_dict: False returns the codes alone.
+        Returns:
+            :class:`XCodecEncoderOutput`, or its ``audio_codes`` [B, K, T].
+        Raises:
+            TypeError: if the input is not floating point.
+            ValueError: for a wrong shape, NaN or infinity, a mask that is not right padding, a clip
+                shorter than one frame, or an unknown bandwidth.
+        """
+        bandwidth = self._check_bandwidth(bandwidth)
+        _check_chunk(chunk_frames)
+        lengths = self._check_waveforms(input_values, padding_mask)
+        waveforms = input_values.to(self.device, self.dtype).mean(dim=1, keepdim=True)
+
+        frames = [self.get_num_frames(length) for length in lengths]
+        codes: Tensor | None = None
+        for length in sorted(set(lengths)):
+            rows = [row for row, other in enumerate(lengths) if other == length]
+            features = self.extract_features(
+                waveforms[rows, :, :length], chunk_frames=chunk_frames
+            )
+            part = self._quantize(features.embeddings, bandwidth)  # [K, rows, T]
+            if codes is None:
+                codes = part.new_zeros(len(lengths), part.shape[0], max(frames))
+            codes[rows, :, : part.shape[-1]] = part.transpose(0, 1)
+
+        assert codes is not None  # _check_waveforms refuses an empty batch
+        if not (self.config.return_dict if return_dict is None else return_dict):
+            return codes
+        return XCodecEncoderOutput(
+            audio_codes=codes, num_frames=torch.tensor(frames, device=codes.device)
+        )
+
+    def _quantize(self, embeddings: Tensor, bandwidth: float) -> Tensor:
+        """Nearest codes, residual by residual: [B, D, T] -> [K, B, T]."""
+        return self.quantizer.encode(embeddings, bandwidth)
+
+    def _windowed_semantic_features(self, waveform: Tensor, chunk_frames: int) -> Tensor:
+        # A shallow copy that shares every weight: the call leaves no trace on the module.
+        model = copy.copy(self.semantic_model)
+        model._modules = dict(model._modules)
+        model._modules["feature_extractor"] = _WindowedConvolutions(
+            self.semantic_model.feature_extractor, chunk_frames
+        )
+        with torch.no_grad():
+            padded = F.pad(waveform[:, 0], (self.pad, self.pad))
+            states = model(padded, output_hidden_states=True).hidden_states
+            return sum(states[1:], start=states[0]) / len(states)
+
+    def _windowed_acoustic_features(
+        self, waveform: Tensor, num_frames: int, chunk_frames: int
+    ) -> Tensor:
+        hop, context = self.config.hop_length, self.encode_context_frames
+        parts = []
+        for start, stop, left, right in _windows(num_frames, chunk_frames, context):
+            end = waveform.shape[-1] if right == num_frames else right * hop
+            window = self.acoustic_encoder(waveform[..., left * hop : end])
+            parts.append(window[..., start - left : stop - left])
+        return torch.cat(parts, dim=-1)
+
+    def _check_bandwidth(self, bandwidth: float | None) -> float:
+        allowed = list(self.config.target_bandwidths)
+        if bandwidth is None:
+            return allowed[-1]
+        if bandwidth not in allowed:
+            raise ValueError(f"bandwidth is {bandwidth}, expected one of {allowed} kbps.")
+        return bandwidth
+
+    def _check_waveforms(self, input_values: Tensor, padding_mask: Tensor | None) -> list[int]:
+        """Check what ``encode`` was given; return the samples of each clip."""
+        if not isinstance(input_values, Tensor) or not input_values.is_floating_point():
+            kind = getattr(input_values, "dtype", type(input_values).__name__)
+            raise TypeError(
+                f"input_values is {kind}, expected a floating-point tensor in [-1, 1]; divide "
+                "integer samples by their full scale."
+            )
+        if input_values.ndim != 3 or input_values.shape[1] not in (1, 2) or not len(input_values):
+            raise ValueError(
+                f"input_values has shape {list(input_values.shape)}, expected [batch, 1 or 2 "
+                "channels, samples] with at least one clip; add the missing axes with [None]."
+            )
+        if not torch.isfinite(input_values).all():
+            raise ValueError(
+                "input_values holds NaN or infinity, expected finite samples; look at the file it "
+                "was read from or clean it with torch.nan_to_num."
+            )
+        batch, _, samples = input_values.shape
+        lengths = [samples] * batch if padding_mask is None else _mask_lengths(
+            padding_mask, batch, samples
+        )
+        hop = self.config.hop_length
+        for row, length in enumerate(lengths):
+            if length < hop:
+                raise ValueError(
+                    f"Clip {row} has {length} samples, expected at least one frame of {hop}; drop "
+                    "the clip or pad it with zeros."
+                )
+        return lengths
+
+    # ------------------------------------------------------------------ decode
+
+    def decode(  # type: ignore[override]
+        self,
+        audio_codes: Tensor,
+        chunk_frames: int | None = None,
+        *,
+        return_dict: bool | None = None,
+    ) -> Tensor | XcodecDecoderOutput:
+        """Turn codes into waveforms.
+
+        Args:
+            audio_codes: [B, K, T] integers in [0, ``config.codebook_size``), K up to
+                ``config.num_quantizers``, T at least 1.
+            chunk_frames: decode so many frames at a time, each with ``decode_context_frames``
+                frames of context on both sides: the same waveform at flat memory. None = whole.
+            return_dict: False returns the waveform alone.
+        Returns:
+            Output with ``audio_values`` [B, 1, ``hop_length`` * T], or that tensor.
+        Raises:
+            TypeError: if the codes are not integers.
+            ValueError: for a wrong shape or an id outside the codebooks.
+        """
+        self._check_codes(audio_codes)
+        _check_chunk(chunk_frames)
+        audio_codes = audio_codes.to(self.device)
+        num_frames = audio_codes.shape[-1]
+        if chunk_frames is None or chunk_frames >= num_frames:
+            waveform = self._decode_window(audio_codes)
+        else:
+            hop = self.config.hop_length
+            waveform = torch.empty(
+                (len(audio_codes), 1, num_frames * hop), dtype=self.dtype, device=self.device
+            )
+            windows = _windows(num_frames, chunk_frames, self.decode_context_frames)
+            for start, stop, left, right in windows:
+                window = self._decode_window(audio_codes[..., left:right])
+                inside = window[..., (start - left) * hop : (stop - left) * hop]
+                waveform[..., start * hop : stop * hop] = inside
+        if not (self.config.return_dict if return_dict is None else return_dict):
+            return waveform
+        return XcodecDecoderOutput(waveform)
+
+    def _decode_window(self, codes: Tensor) -> Tensor:
+        quantized = self.quantizer.decode(codes.transpose(0, 1))  # [B, D, T]
+        return self.acoustic_decoder(self.fc2(quantized.transpose(1, 2)).transpose(1, 2))
+
+    def _check_codes(self, codes: Tensor) -> None:
+        if codes.is_floating_point() or codes.is_complex() or codes.dtype == torch.bool:
+            raise TypeError(f"audio_codes is {codes.dtype}, expected integers such as torch.int64.")
+        levels = self.config.num_quantizers
+        if codes.ndim != 3 or not 1 <= codes.shape[1] <= levels or 0 in codes.shape:
+            raise ValueError(
+                f"audio_codes has shape {list(codes.shape)}, expected [batch, 1 to {levels} "
+                "codebooks, frames] with at least one frame; decode each track on its own and skip "
+                "empty ones."
+            )
+        low, high = codes.min().item(), codes.max().item()
+        if low < 0 or high >= self.config.codebook_size:
+            raise ValueError(
+                f"audio_codes holds ids from {low} to {high}, expected 0 to "
+                f"{self.config.codebook_size - 1}; drop the frames with special ids (padding, end "
+                "of sequence) first."
+            )
+
+    # ------------------------------------------------------------- whole model
+
+    @can_return_tuple
+    def forward(  # type: ignore[override]
+        self,
+        input_values: Tensor,
+        audio_codes: Tensor | None = None,
+        *,
+        padding_mask: Tensor | None = None,
+        bandwidth: float | None = None,
+        **kwargs: Any,
+    ) -> XcodecOutput:
+        """Encode (unless ``audio_codes`` is given) and decode, cut to the length of the input.
+
+        Args:
+            input_values: [B, C, S], see :meth:`encode`.
+            audio_codes: [B, K, T] to decode instead.
+            padding_mask: see :meth:`encode`.
+            bandwidth: see :meth:`encode`.
+        Returns:
+            ``audio_codes`` [B, K, T] and ``audio_values`` [B, 1, min(S, ``hop_length`` * T)].
+        """
+        if audio_codes is None:
+            audio_codes = self.encode(
+                input_values, padding_mask, bandwidth=bandwidth, return_dict=False
+            )
+        waveform = self.decode(audio_codes, return_dict=False)
+        return XcodecOutput(
+            audio_codes=audio_codes, audio_values=waveform[..., : input_values.shape[-1]]
+        )
+
+    # ------------------------------------------------------------- checkpoints
+
+    def save_pretrained(  # type: ignore[override]
+        self,
+        save_directory: str | os.PathLike[str],
+        *args: Any,
+        save_original_format: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """Save as the library does, by default under this class's own key names.
+
+        Args:
+            save_directory: directory, created if missing.
+            *args: passed on.
+            save_original_format: write the key names of the original X-Codec instead, also if the
+                model was not loaded from them.
+            **kwargs: passed on.
+        Raises:
+            ValueError: if the original names are asked for a codec without four stages.
+        """
+        stages = len(self.config.acoustic_model_config.downsampling_ratios)
+        if save_original_format and stages != NUM_XCODEC_STAGES:
+            raise ValueError(
+                f"The codec has {stages} stages, expected {NUM_XCODEC_STAGES} for the original key "
+                "names; save it with save_original_format=False."
+            )
+        # The library reverses the rules that the load used; loaded from our names, none was.
+        used = self.__dict__.get("_weight_conversions")
+        forget = used is not None and not any(isinstance(rule, WeightConverter) for rule in used)
+        if forget:
+            del self._weight_conversions
+        try:
+            super().save_pretrained(
+                save_directory, *args, save_original_format=save_original_format, **kwargs
+            )
+        finally:
+            if forget:
+                self._weight_conversions = used
+
+    @classmethod
+    def from_original_checkpoint(
+        cls, path: str | os.PathLike[str], config: XCodecConfig | None = None, **kwargs: Any
+    ) -> XCodecModel:
+        """Load the original X-Codec weights from one file.
+
+        Args:
+            path: a ``.safetensors`` file, or a ``.pth``/``.bin`` written by ``torch.save`` holding
+                a state dict, plain or under ``codec_model``, ``generator`` or ``state_dict``.
+                Nothing is unpickled but tensors and plain containers.
+            config: sizes of the codec; None = full size.
+            **kwargs: passed to ``from_pretrained``, such as ``dtype``.
+        Returns:
+            The codec in evaluation mode.
+        Raises:
+            ValueError: if the file needs pickle, or its keys or shapes are not those of this codec.
+        """
+        state_dict = _read_state_dict(path)
+        config = XCodecConfig() if config is None else config
+        try:
+            model, info = cls.from_pretrained(
+                None, config=config, state_dict=state_dict, output_loading_info=True, **kwargs
+            )
+        except RuntimeError as error:
+            raise ValueError(
+                f"{path} does not fit the configuration: {error}; pass the config of that codec."
+            ) from error
+        wrong = {kind: sorted(info[kind]) for kind in ("missing_keys", "unexpected_keys")}
+        if any(wrong.values()):
+            raise ValueError(
+                f"{path} is not an original X-Codec checkpoint of these sizes: "
+                + ", ".join(f"{len(keys)} {kind} {keys[:3]}" for kind, keys in wrong.items())
+                + "; pass the matching config, or load our own layout with from_pretrained."
+            )
+        return model
+
+
+class XCodecStreamDecoder:
+    """Decode codes as they come; the chunks joined equal the whole decode.
+
+    A frame is ready when ``codec.decode_context_frames`` frames follow it (0.24 s at full size), or
+    at :meth:`finish`.
+
+    Args:
+        codec: the codec, in the state it shall decode with.
+        chunk_frames: frames that must be ready before the codec runs; each run decodes so many.
+    """
+
+    def __init__(self, codec: XCodecModel, chunk_frames: int = 25) -> None:
+        _check_chunk(chunk_frames)
+        self.codec = codec
+        self.chunk_frames = chunk_frames
+        self._context = codec.decode_context_frames
+        self._codes: Tensor | None = None  # [B, K, T], done frames of context, then waiting ones
+        self._done = 0
+
+    def push(self, codes: Tensor) -> Iterator[Tensor]:
+        """Add codes [B, K, n]; return the waveforms [B, 1, S] that became ready, if any."""
+        self.codec._check_codes(codes)
+        self._codes = codes if self._codes is None else torch.cat([self._codes, codes], dim=-1)
+        return iter(self._ready(self._context))
+
+    def finish(self) -> Iterator[Tensor]:
+        """Return the waveforms of all frames still waiting and start afresh."""
+        chunks = [*self._ready(0, flush=True)] if self._codes is not None else []
+        self._codes, self._done = None, 0
+        return iter(chunks)
+
+    @torch.no_grad()
+    def _ready(self, right: int, flush: bool = False) -> list[Tensor]:
+        hop, chunks = self.codec.config.hop_length, []
+        while self._codes is not None:
+            ready = self._codes.shape[-1] - right - self._done
+            count = min(ready, self.chunk_frames)
+            if count < (1 if flush else self.chunk_frames):
+                break
+            stop = self._done + count
+            window = self.codec._decode_window(
+                self._codes[..., : stop + self._context].to(self.codec.device)
+            )
+            chunks.append(window[..., self._done * hop : stop * hop])
+            kept = max(0, stop - self._context)
+            self._codes, self._done = self._codes[..., kept:], stop - kept
+        return chunks
+
+
+class _WindowedConvolutions(nn.Module):
+    """HuBERT's convolutional front end in windows: [B, S] -> [B, C, T], the same up to rounding.
+
+    Its convolutions have no padding, so windows need no context; a group norm over time gets the
+    statistics of the whole clip, gathered in a first pass.
+    """
+
+    def __init__(self, extractor: nn.Module, chunk_frames: int) -> None:
+        super().__init__()
+        self.layers = extractor.conv_layers
+        self.chunk_frames = chunk_frames
+
+    def forward(self, input_values: Tensor) -> Tensor:
+        first, rest = self.layers[0], self.layers[1:]
+        kernel, hop = _valid_window(self.layers)
+        grouped = isinstance(getattr(first, "layer_norm", None), nn.GroupNorm)
+        mean, scale = self._statistics(first, input_values, hop) if grouped else (None, None)
+
+        num_frames = (input_values.shape[-1] - kernel) // hop + 1
+        parts = []
+        for start, stop, _, _ in _windows(num_frames, self.chunk_frames, 0):
+            hidden = input_values[:, None, start * hop : (stop - 1) * hop + kernel]
+            if grouped:
+                hidden = first.conv(hidden)
+                hidden = ((hidden.float() - mean) * scale).to(hidden.dtype)
+                norm = first.layer_norm
+                hidden = hidden * norm.weight[:, None] + norm.bias[:, None]
+                hidden = first.activation(hidden)
+            else:
+                hidden = first(hidden)
+            for layer in rest:
+                hidden = layer(hidden)
+            parts.append(hidden)
+        return torch.cat(parts, dim=-1)
+
+    def _statistics(self, first: nn.Module, input_values: Tensor, hop: int) -> tuple[Tensor, Tensor]:
+        """Mean and inverse deviation [B, C, 1] of the first layer's channels over the clip."""
+        norm, conv = first.layer_norm, first.conv
+        kernel, stride = conv.kernel_size[0], conv.stride[0]
+        count = (input_values.shape[-1] - kernel) // stride + 1
+        total = square = 0.0
+        for start, stop, _, _ in _windows(count, self.chunk_frames * hop // stride, 0):
+            window = input_values[:, None, start * stride : (stop - 1) * stride + kernel]
+            grouped = conv(window).double().unflatten(1, (norm.num_groups, -1))
+            total = total + grouped.sum(dim=(2, 3))
+            square = square + grouped.square().sum(dim=(2, 3))
+        size = count * norm.num_channels // norm.num_groups
+        mean = total / size  # [B, groups]
+        scale = (square / size - mean.square() + norm.eps).rsqrt()
+        repeats = norm.num_channels // norm.num_groups
+        return tuple(
+            value.float().repeat_interleave(repeats, dim=1)[..., None] for value in (mean, scale)
+        )
+
+
+def _windows(count: int, size: int, context: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield (start, stop, left, right): frames [start, stop) and the window that holds context."""
+    for start in range(0, count, size):
+        stop = min(count, start + size)
+        yield start, stop, max(0, start - context), min(count, stop + context)
+
+
+def _valid_window(layers: nn.ModuleList) -> tuple[int, int]:
+    """Samples under one output frame of unpadded convolutions, and samples between two frames."""
+    kernel, hop = 1, 1
+    for layer in layers:
+        kernel += (layer.conv.kernel_size[0] - 1) * hop
+        hop *= layer.conv.stride[0]
+    return kernel, hop
+
+
+def _context_frames(stack: nn.Module, steps_per_frame: float) -> int:
+    """Bound the frames on each side that one frame of a convolution stack depends on.
+
+    Sums the reach of the layers in their order, in frames; one more frame covers the alignment of
+    strided layers.
+    """
+    reach, steps = 0.0, steps_per_frame
+    for layer in stack.modules():
+        if isinstance(layer, nn.Conv1d):
+            span = layer.dilation[0] * (layer.kernel_size[0] - 1)
+            reach += max(layer.padding[0], span - layer.padding[0]) / steps
+            steps /= layer.stride[0]
+        elif isinstance(layer, nn.ConvTranspose1d):
+            span = layer.kernel_size[0] - 1
+            reach += max(layer.padding[0], span - layer.padding[0]) / layer.stride[0] / steps
+            steps *= layer.stride[0]
+    return math.ceil(reach) + 1
+
+
+def _mask_lengths(padding_mask: Tensor, batch: int, samples: int) -> list[int]:
+    """Samples of each clip under a right-padding mask."""
+    if not isinstance(padding_mask, Tensor):
+        raise TypeError(
+            f"padding_mask is {type(padding_mask).__name__}, expected a tensor of 0 and 1 or None; "
+            "pass the bandwidth by name."
+        )
+    mask = padding_mask[:, 0] if padding_mask.ndim == 3 else padding_mask
+    if list(mask.shape) != [batch, samples]:
+        raise ValueError(
+            f"padding_mask has shape {list(padding_mask.shape)}, expected [{batch}, {samples}] "
+            "like the waveforms."
+        )
+    mask = mask.bool()
+    lengths = mask.sum(dim=-1)
+    positions = torch.arange(samples, device=mask.device)
+    if not torch.equal(mask, positions < lengths[:, None]):
+        raise ValueError(
+            "padding_mask has zeros before ones, expected padding on the right alone; cut or shift "
+            "the clips so that each starts at sample 0."
+        )
+    return lengths.tolist()
+
+
+def _check_chunk(chunk_frames: int | None) -> None:
+    if chunk_frames is not None and chunk_frames < 1:
+        raise ValueError(f"chunk_frames is {chunk_frames}, expected at least 1, or None for whole.")
+
+
+def _read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """Read the tensors of a ``.safetensors`` or ``torch.save`` file, without pickled code."""
+    if os.fspath(path).endswith(".safetensors"):
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"{path} holds more than tensors and plain containers, expected a state dict that "
+            "torch.load(weights_only=True) reads; if you trust the file, save its state dict on "
+            "its own first."
+        ) from error
+    for name in ("codec_model", "generator", "state_dict"):
+        if isinstance(content, dict) and isinstance(content.get(name), dict):
+            content = content[name]
+    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+        raise ValueError(
+            f"{path} holds {type(content).__name__} without tensors, expected a state dict, plain "
+            "or under codec_model, generator or state_dict."
+        )
+    return dict(content)
+
+
+__all__ = ["XCodecEncoderOutput", "XCodecFeatures", "XCodecModel", "XCodecStreamDecoder"]

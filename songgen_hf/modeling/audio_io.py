@@ -1,0 +1,231 @@
+"""Reading audio: a file, bytes or an array becomes one float32 channel at the wanted rate.
+
+Only the requested seconds of a file are read. The codec, the voice encoder and the network are
+unknown here; soundfile and soxr are imported when first used.
+"""
+
+import importlib
+import io
+import math
+import os
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any, BinaryIO
+
+import numpy as np
+
+MIN_SAMPLING_RATE = 1_000  # Hz; what lies outside is a mistake (kHz typed for Hz, samples for Hz)
+MAX_SAMPLING_RATE = 768_000
+
+AudioSource = Any
+"""A path, bytes, a binary file object, an array, ``(array, rate)``, a mapping as ``datasets`` gives
+(``{"array", "sampling_rate"}``, ``{"bytes"}`` or ``{"path"}``) or a torchcodec ``AudioDecoder``."""
+
+
+def read_audio(
+    source: AudioSource,
+    target_rate: int,
+    *,
+    sampling_rate: int | None = None,
+    start: float = 0.0,
+    duration: float | None = None,
+) -> np.ndarray:
+    """Read one mono waveform.
+
+    The order is: cut in the source's own rate, average the channels, resample.
+
+    Args:
+        source: where the audio is, see ``AudioSource``. Arrays are [S], [C, S] or [S, C] (the
+            shorter axis is taken for the channels), float in [-1, 1] or int16 / int32.
+        target_rate: rate of the result, in Hz.
+        sampling_rate: rate of a bare array, in Hz; files and pairs bring their own.
+        start: first second to read.
+        duration: seconds to read; None reads to the end. Less is returned where the source ends.
+    Returns:
+        [S] float32.
+    Raises:
+        TypeError: if the source is of none of the kinds above.
+        ValueError: if it cannot be read, is empty, ends before ``start``, holds NaN or infinity,
+            or if a rate, start or duration makes no sense.
+    """
+    if not (_is_number(start) and start >= 0 and math.isfinite(start)):
+        raise ValueError(f"the start must be a number of seconds >= 0, got {start!r}")
+    if duration is not None and not (_is_number(duration) and 0 < duration < math.inf):
+        raise ValueError(f"the duration must be a number of seconds > 0, got {duration!r}")
+    target_rate = check_sampling_rate(target_rate)
+    name, payload, rate = _open_source(source, sampling_rate)
+    if isinstance(payload, np.ndarray):
+        assert rate is not None
+        waveform = _channels_first(payload, name)
+        waveform = waveform[:, _sample_range(waveform.shape[1], rate, start, duration, name)]
+    else:
+        waveform, rate = _read_file(payload, name, start, duration)
+    mono = _as_float(waveform, name).mean(axis=0, dtype=np.float32)
+    if not np.isfinite(mono).all():
+        raise ValueError(f"{name} holds NaN or infinite samples; repair or replace the recording")
+    return resample(mono, rate, target_rate)
+
+
+def resample(waveform: np.ndarray, source_rate: int, target_rate: int) -> np.ndarray:
+    """Resample [S] or [S, C] float32 along the first axis; equal rates return the input itself.
+
+    Args:
+        waveform: samples.
+        source_rate: its rate in Hz.
+        target_rate: rate of the result in Hz.
+    Returns:
+        float32 of round(S * target_rate / source_rate) samples.
+    """
+    if source_rate == target_rate:
+        return waveform
+    resampled = _require("soxr").resample(waveform, source_rate, target_rate)
+    return resampled.astype(np.float32, copy=False)
+
+
+def check_sampling_rate(rate: Any) -> int:
+    """Return the rate as an int in Hz; ValueError if it is not a plausible one."""
+    in_range = _is_number(rate) and MIN_SAMPLING_RATE <= rate <= MAX_SAMPLING_RATE
+    if not in_range or rate != int(rate):
+        raise ValueError(
+            f"the sampling rate must be a whole number of Hz from {MIN_SAMPLING_RATE} to "
+            f"{MAX_SAMPLING_RATE}, got {rate!r}"
+        )
+    return int(rate)
+
+
+def is_array(value: Any) -> bool:
+    """Whether the value is a numpy array or a tensor (an array that calls no class by its name)."""
+    return isinstance(value, np.ndarray) or (hasattr(value, "detach") and hasattr(value, "numpy"))
+
+
+def is_rated_array(value: Any) -> bool:
+    """Whether the value is an ``(array, rate)`` pair."""
+    is_pair = isinstance(value, tuple) and len(value) == 2
+    return is_pair and is_array(value[0]) and _is_number(value[1])
+
+
+def _open_source(
+    source: AudioSource, sampling_rate: int | None
+) -> tuple[str, np.ndarray | str | BinaryIO, int | None]:
+    """Sort the source into (name for messages, array or path or file object, rate if known)."""
+    if isinstance(source, Mapping):
+        if source.get("array") is not None:
+            rate = source.get("sampling_rate", sampling_rate)
+            return _open_source(source["array"], rate)
+        inner = source.get("bytes") if source.get("bytes") is not None else source.get("path")
+        if inner is None:
+            raise ValueError(
+                "an audio mapping needs 'array' and 'sampling_rate', or 'bytes', or 'path'; got "
+                f"the keys {sorted(map(str, source))}"
+            )
+        return _open_source(inner, None)
+    if is_rated_array(source):
+        return _open_source(source[0], source[1])
+    if is_array(source):
+        if sampling_rate is None:
+            raise ValueError(
+                "an audio array needs its rate: pass (array, rate), "
+                '{"array": ..., "sampling_rate": ...} or sampling_rate='
+            )
+        array = source if isinstance(source, np.ndarray) else source.detach().cpu().float().numpy()
+        return "the audio array", array, check_sampling_rate(sampling_rate)
+    if isinstance(source, str | os.PathLike):
+        path = os.fspath(source)
+        _check_path(path)
+        return repr(os.path.basename(path)), path, None
+    if isinstance(source, bytes | bytearray | memoryview):
+        return "the audio bytes", io.BytesIO(source), None
+    if hasattr(source, "get_all_samples"):
+        samples = source.get_all_samples()
+        return _open_source(samples.data, samples.sample_rate)
+    if hasattr(source, "read") and hasattr(source, "seek"):
+        return "the audio file object", source, None
+    raise TypeError(
+        f"audio must be a path, bytes, a binary file object, (array, rate) or a mapping with "
+        f"'array' and 'sampling_rate', got {type(source).__name__}"
+    )
+
+
+def _check_path(path: str) -> None:
+    if "://" in path:
+        raise ValueError(f"audio is read from files, got the address {path!r}; download it first")
+    if os.path.isdir(path):
+        raise ValueError(f"audio must be a file, {path!r} is a folder")
+    if not os.path.exists(path):
+        raise ValueError(f"no audio file {path!r}; check the path")
+
+
+def _read_file(
+    file: str | BinaryIO, name: str, start: float, duration: float | None
+) -> tuple[np.ndarray, int]:
+    """[C, S] float32 of the wanted seconds, and the rate of the file."""
+    soundfile = _require("soundfile")
+    try:
+        with soundfile.SoundFile(file) as audio:
+            rate = check_sampling_rate(audio.samplerate)
+            wanted = _sample_range(audio.frames, rate, start, duration, name)
+            audio.seek(wanted.start)
+            waveform = audio.read(wanted.stop - wanted.start, dtype="float32", always_2d=True)
+    except soundfile.SoundFileError as error:
+        reason = str(error).rstrip(".").splitlines()[-1]
+        raise ValueError(
+            f"cannot read {name} ({reason}); expected WAV, FLAC, OGG or MP3 audio"
+        ) from error
+    if not len(waveform):
+        raise ValueError(f"{name} holds no audio")
+    return waveform.T, rate
+
+
+def _sample_range(
+    num_samples: int, rate: int, start: float, duration: float | None, name: str
+) -> slice:
+    if num_samples == 0:
+        raise ValueError(f"{name} holds no audio")
+    first = int(start * rate)
+    if first >= num_samples:
+        raise ValueError(
+            f"{name} lasts {num_samples / rate:.2f} s, but reading was to start at {start:g} s; "
+            "choose an earlier start"
+        )
+    last = num_samples if duration is None else min(num_samples, first + round(duration * rate))
+    return slice(first, max(last, first + 1))
+
+
+def _channels_first(array: np.ndarray, name: str) -> np.ndarray:
+    if array.ndim not in (1, 2):
+        raise ValueError(
+            f"{name} must be [samples] or [channels, samples], got {list(array.shape)}"
+        )
+    array = np.atleast_2d(array)
+    return array.T if array.shape[0] > array.shape[1] else array
+
+
+def _as_float(waveform: np.ndarray, name: str) -> np.ndarray:
+    if waveform.dtype in (np.int16, np.int32):
+        return waveform.astype(np.float32) / (float(np.iinfo(waveform.dtype).max) + 1)
+    if not np.issubdtype(waveform.dtype, np.floating):
+        raise TypeError(f"{name} must be float, int16 or int32, got {waveform.dtype}")
+    return waveform.astype(np.float32, copy=False)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+def _require(name: str) -> ModuleType:
+    # import_module, not an import statement: the latter would make the package a
+    # requirement of everybody who loads this file from the Hub.
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(f"reading audio needs the package {name}: pip install {name}") from error
+
+
+__all__ = [
+    "AudioSource",
+    "check_sampling_rate",
+    "is_array",
+    "is_rated_array",
+    "read_audio",
+    "resample",
+]

@@ -1,0 +1,422 @@
+"""Words, voices and audio prompts become the tensors that SongGen takes.
+
+Two plain fast tokenizers (the style text at the root of a saved processor, the lyrics in
+``lyrics_tokenizer/``) and two feature extractors (the codec's rate, the voice encoder's rate and
+clip length) say every id, rate and length; nothing is restated here. Neither the codec nor a
+separator of voices runs in the processor.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from huggingface_hub import hf_hub_download
+from tokenizers import Tokenizer, processors
+from transformers import (
+    AutoTokenizer,
+    BatchFeature,
+    DacFeatureExtractor,
+    PreTrainedTokenizerFast,
+    Wav2Vec2FeatureExtractor,
+)
+from transformers.processing_utils import ProcessorMixin
+
+from .audio_io import AudioSource, is_rated_array, read_audio
+from .lyrics_languages import LANGUAGES
+from .lyrics_normalization import normalize_lyrics, resolve_language
+
+LYRICS_START = "[START]"
+LYRICS_STOP = "[STOP]"
+LYRICS_UNKNOWN = "[UNK]"
+LYRICS_SPACE = "[SPACE]"
+
+DEFAULT_VOICE_SECONDS = 3.0
+
+_AUDIO_ARGUMENTS = ("reference_voice", "audio")
+
+
+class SongGenProcessor(ProcessorMixin):
+    """Prepares style text, lyrics, a reference voice and an audio prompt, one song or a batch.
+
+    Args:
+        tokenizer: tokenizer of the style text.
+        lyrics_tokenizer: tokenizer of the cleaned lyrics, see :func:`lyrics_tokenizer_from_vocab`.
+        feature_extractor: carries the sampling rate of the codec.
+        voice_feature_extractor: normalises the reference voice; carries its sampling rate and, as
+            ``chunk_length_s``, the seconds of voice that the model hears (3 if it says nothing).
+    Raises:
+        ValueError: if the lyrics tokenizer lacks the token that opens lyrics.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        lyrics_tokenizer: Any,
+        feature_extractor: Any,
+        voice_feature_extractor: Any,
+    ) -> None:
+        super().__init__(
+            tokenizer=tokenizer,
+            lyrics_tokenizer=lyrics_tokenizer,
+            feature_extractor=feature_extractor,
+            voice_feature_extractor=voice_feature_extractor,
+        )
+        # The library falls back to the text tokenizer, with a warning only, where the
+        # sub-folder of the lyrics tokenizer cannot be loaded.
+        if LYRICS_START not in lyrics_tokenizer.get_vocab():
+            raise ValueError(
+                f"the lyrics tokenizer has no {LYRICS_START} token, so it is another tokenizer; "
+                "pass one made by lyrics_tokenizer_from_vocab, or restore lyrics_tokenizer/"
+            )
+
+    @classmethod
+    def for_reference_checkpoint(
+        cls,
+        text_tokenizer: Any = "google/flan-t5-large",
+        *,
+        lyrics_vocab: str | os.PathLike = "coqui/XTTS-v2",
+        **hub_options: Any,
+    ) -> "SongGenProcessor":
+        """Processor for a published SongGen checkpoint, which has no lyrics vocabulary of its own.
+
+        Args:
+            text_tokenizer: the T5 tokenizer, or the folder or Hub repository that has it.
+            lyrics_vocab: tokenizers file (JSON), or the Hub repository that has a ``vocab.json``.
+            **hub_options: ``cache_dir``, ``token``, ``local_files_only`` for both downloads.
+        Raises:
+            ValueError: if the vocabulary or the tokenizer cannot be had, or is not one.
+        """
+        if isinstance(text_tokenizer, str | os.PathLike):
+            try:
+                text_tokenizer = AutoTokenizer.from_pretrained(text_tokenizer, **hub_options)
+            except (OSError, ValueError) as error:
+                raise ValueError(
+                    f"cannot load the text tokenizer {str(text_tokenizer)!r}; pass text_tokenizer= "
+                    "with a folder that holds the files of a T5 tokenizer"
+                ) from error
+        return cls(
+            tokenizer=text_tokenizer,
+            lyrics_tokenizer=lyrics_tokenizer_from_vocab(lyrics_vocab, **hub_options),
+            feature_extractor=DacFeatureExtractor(sampling_rate=16000, hop_length=320),
+            voice_feature_extractor=build_voice_feature_extractor(),
+        )
+
+    @property
+    def model_input_names(self) -> list[str]:
+        """What a call returns, in that order, without an audio prompt."""
+        return [
+            "input_ids",
+            "attention_mask",
+            "lyrics_ids",
+            "lyrics_attention_mask",
+            "voice_values",
+            "voice_attention_mask",
+        ]
+
+    @property
+    def sampling_rate(self) -> int:
+        """Rate of an audio prompt and of the songs, in Hz."""
+        return self.feature_extractor.sampling_rate
+
+    @property
+    def voice_seconds(self) -> float:
+        """Seconds of reference voice that the model hears."""
+        seconds = getattr(self.voice_feature_extractor, "chunk_length_s", None)
+        return DEFAULT_VOICE_SECONDS if seconds is None else seconds
+
+    def __call__(
+        self,
+        text: str | Sequence[str | None] | None = None,
+        lyrics: str | Sequence[str | None] | None = None,
+        *,
+        reference_voice: AudioSource | list[AudioSource | None] | None = None,
+        audio: AudioSource | list[AudioSource] | None = None,
+        language: str | Sequence[str] = "en",
+        voice_start: float | Sequence[float] = 0.0,
+        sampling_rate: int | None = None,
+        return_tensors: str | None = "pt",
+    ) -> BatchFeature:
+        """Prepare one song or a batch.
+
+        A list is a batch (B songs); anything else is one song's, or is shared by all songs of the
+        batch. Lists must agree in length. ``None`` means "not given", alone or in a list.
+
+        Args:
+            text: style of the song.
+            lyrics: words to sing; line ends become full stops.
+            reference_voice: recording of a voice, see ``AudioSource``: any rate, mono or stereo.
+                Seconds ``voice_start`` to ``voice_start + 3`` are used. Silence means no voice.
+            audio: beginning of the song to continue; for dual-track models a tuple
+                ``(accompaniment, vocal)``.
+            language: language of the lyrics.
+            voice_start: first second of the reference voice that is used.
+            sampling_rate: rate in Hz of bare arrays among ``reference_voice`` and ``audio``.
+            return_tensors: "pt" or "np".
+        Returns:
+            ``input_ids``, ``attention_mask`` [B, L] int64; ``lyrics_ids`` and
+            ``lyrics_attention_mask`` [B, P] int64; ``voice_values`` [B, S] float32 and
+            ``voice_attention_mask`` [B, S] int64 (both zero where no voice is given); with ``audio`` also ``input_values``
+            [B, tracks, S] float32 at the codec's rate and ``padding_mask`` [B, S] int64.
+        Raises:
+            TypeError: if an argument is of the wrong type.
+            ValueError: if lists disagree in length, or audio or a language cannot be used.
+        """
+        batch_size = _batch_size(
+            text=text, lyrics=lyrics, reference_voice=reference_voice, audio=audio
+        )
+        languages = _spread(language, batch_size, "language")
+        starts = _spread(voice_start, batch_size, "voice_start")
+        data = self._prepare_text(_spread(text, batch_size, "text"))
+        data |= self._prepare_lyrics(_spread(lyrics, batch_size, "lyrics"), languages)
+        data |= self._prepare_voice(
+            _spread(reference_voice, batch_size, "reference_voice"), starts, sampling_rate
+        )
+        if audio is not None:
+            data |= self._prepare_audio(_spread(audio, batch_size, "audio"), sampling_rate)
+        return BatchFeature(data, tensor_type=return_tensors)
+
+    def decode_lyrics(self, lyrics_ids: Any, skip_special_tokens: bool = False) -> str:
+        """The text of one row of lyric ids.
+
+        Args:
+            lyrics_ids: [P] ids, an array, a tensor or a list.
+            skip_special_tokens: leave out the start, the language and the unknown mark too; the
+                end mark never shows.
+        """
+        ids = np.asarray(lyrics_ids).reshape(-1).tolist()
+        tokenizer = self.lyrics_tokenizer
+        hidden = {LYRICS_STOP}
+        if skip_special_tokens:
+            added = tokenizer.added_tokens_decoder.values()
+            hidden |= {token.content for token in added if token.special}
+        hidden.discard(LYRICS_SPACE)
+        pieces = [token for token in tokenizer.convert_ids_to_tokens(ids) if token not in hidden]
+        return "".join(" " if piece == LYRICS_SPACE else piece for piece in pieces)
+
+    def batch_decode_lyrics(self, lyrics_ids: Any, skip_special_tokens: bool = False) -> list[str]:
+        """:meth:`decode_lyrics` of every row of [B, P] ids or of a list of rows."""
+        return [self.decode_lyrics(row, skip_special_tokens) for row in lyrics_ids]
+
+    def _prepare_text(self, texts: Sequence[str | None]) -> dict[str, np.ndarray]:
+        _check_strings(texts, "text")
+        encoded = self.tokenizer(
+            [text or "" for text in texts], padding=True, return_attention_mask=True
+        )
+        return {
+            name: np.asarray(encoded[name], dtype=np.int64)
+            for name in ("input_ids", "attention_mask")
+        }
+
+    def _prepare_lyrics(
+        self, lyrics: Sequence[str | None], languages: Sequence[str]
+    ) -> dict[str, np.ndarray]:
+        _check_strings(lyrics, "lyrics")
+        tagged = []
+        for words, language in zip(lyrics, languages, strict=True):
+            tag = f"[{LANGUAGES[resolve_language(language)].tag}]"
+            if tag not in self.lyrics_tokenizer.get_vocab():
+                raise ValueError(
+                    f"the lyrics tokenizer of this model has no {tag} token for language "
+                    f"{language!r}; choose another language"
+                )
+            tagged.append(tag + normalize_lyrics(words or "", language).replace(" ", LYRICS_SPACE))
+        encoded = self.lyrics_tokenizer(tagged, padding=True, return_attention_mask=True)
+        return {
+            "lyrics_ids": np.asarray(encoded["input_ids"], dtype=np.int64),
+            "lyrics_attention_mask": np.asarray(encoded["attention_mask"], dtype=np.int64),
+        }
+
+    def _prepare_voice(
+        self,
+        voices: Sequence[AudioSource | None],
+        starts: Sequence[float],
+        sampling_rate: int | None,
+    ) -> dict[str, np.ndarray]:
+        extractor = self.voice_feature_extractor
+        rate = extractor.sampling_rate
+        num_samples = round(self.voice_seconds * rate)
+        values = np.zeros((len(voices), num_samples), dtype=np.float32)
+        mask = np.zeros((len(voices), num_samples), dtype=np.int64)
+        for row, (voice, start) in enumerate(zip(voices, starts, strict=True)):
+            if voice is None:
+                continue
+            clip = read_audio(
+                voice, rate, sampling_rate=sampling_rate, start=start, duration=self.voice_seconds
+            )
+            features = extractor(
+                clip,
+                sampling_rate=rate,
+                padding="max_length",
+                max_length=num_samples,
+                truncation=True,
+                return_attention_mask=True,
+                return_tensors="np",
+            )
+            values[row] = features["input_values"][0]
+            mask[row] = features["attention_mask"][0]
+        return {"voice_values": values, "voice_attention_mask": mask}
+
+    def _prepare_audio(
+        self, prompts: Sequence[AudioSource], sampling_rate: int | None
+    ) -> dict[str, np.ndarray]:
+        songs = []
+        for prompt in prompts:
+            if prompt is None:
+                raise ValueError("audio must be given for every song of a batch or for none")
+            is_pair = isinstance(prompt, tuple) and not is_rated_array(prompt)
+            tracks = [
+                read_audio(track, self.sampling_rate, sampling_rate=sampling_rate)
+                for track in (prompt if is_pair else (prompt,))
+            ]
+            songs.append(_equal_length(tracks, self.sampling_rate))  # [tracks, S]
+        if len({len(song) for song in songs}) > 1:
+            raise ValueError(
+                f"audio prompts of one batch must have the same number of tracks, got "
+                f"{[len(song) for song in songs]}"
+            )
+        longest = max(song.shape[1] for song in songs)
+        values = np.zeros((len(songs), len(songs[0]), longest), dtype=np.float32)
+        mask = np.zeros((len(songs), longest), dtype=np.int64)
+        for row, song in enumerate(songs):
+            values[row, :, : song.shape[1]] = song
+            mask[row, : song.shape[1]] = 1
+        return {"input_values": values, "padding_mask": mask}
+
+
+def build_voice_feature_extractor(
+    sampling_rate: int = 24000, voice_seconds: float = DEFAULT_VOICE_SECONDS
+) -> Wav2Vec2FeatureExtractor:
+    """Feature extractor of the voice encoder: zero mean, unit variance over the clip, zero padding."""
+    return Wav2Vec2FeatureExtractor(
+        feature_size=1,
+        sampling_rate=sampling_rate,
+        padding_value=0.0,
+        do_normalize=True,
+        return_attention_mask=True,
+        chunk_length_s=voice_seconds,
+    )
+
+
+def lyrics_tokenizer_from_vocab(
+    vocab: str | os.PathLike, *, filename: str = "vocab.json", **hub_options: Any
+) -> PreTrainedTokenizerFast:
+    """Lyrics tokenizer from a vocabulary in the tokenizers JSON format.
+
+    Args:
+        vocab: file, or Hub repository that holds ``filename``.
+        filename: name of the file in the repository.
+        **hub_options: ``cache_dir``, ``token``, ``local_files_only`` of the download.
+    Returns:
+        A tokenizer that wraps what it is given in ``[START]`` ... ``[STOP]``.
+    Raises:
+        ValueError: if the file cannot be had or is not such a vocabulary.
+    """
+    path = os.fspath(vocab)
+    if not os.path.isfile(path):
+        try:
+            path = hf_hub_download(path, filename, **hub_options)
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"no lyrics vocabulary: {os.fspath(vocab)!r} is no file, and {filename} could not "
+                f"be had from the Hub repository of that name; download {filename} of coqui/XTTS-v2 "
+                "and pass its path as lyrics_vocab="
+            ) from error
+    try:
+        with open(path, encoding="utf-8") as file:
+            tokenizer = Tokenizer.from_str(json.dumps(json.load(file)))
+    except Exception as error:  # tokenizers raises nothing narrower
+        raise ValueError(
+            f"{os.path.basename(path)!r} is no vocabulary in the tokenizers JSON format ({error})"
+        ) from error
+    return wrap_lyrics_tokenizer(tokenizer)
+
+
+def wrap_lyrics_tokenizer(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
+    """Give a ``tokenizers`` object the start and stop marks of lyrics and the library's interface.
+
+    Raises:
+        ValueError: if the vocabulary lacks one of the four marks.
+    """
+    marks = (LYRICS_START, LYRICS_STOP, LYRICS_UNKNOWN, LYRICS_SPACE)
+    ids = {mark: tokenizer.token_to_id(mark) for mark in marks}
+    missing = [mark for mark, index in ids.items() if index is None]
+    if missing:
+        raise ValueError(f"a lyrics vocabulary needs the tokens {marks}, missing: {missing}")
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{LYRICS_START} $A {LYRICS_STOP}",
+        special_tokens=[(mark, ids[mark]) for mark in (LYRICS_START, LYRICS_STOP)],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token=LYRICS_START,
+        eos_token=LYRICS_STOP,
+        unk_token=LYRICS_UNKNOWN,
+        pad_token=LYRICS_STOP,  # the reference pads lyrics with id 0, which is this token
+        clean_up_tokenization_spaces=False,
+        model_input_names=["input_ids", "attention_mask"],
+    )
+
+
+def _batch_size(**arguments: Any) -> int:
+    sizes = {name: len(value) for name, value in arguments.items() if _is_batch(value, name)}
+    if len(set(sizes.values())) > 1:
+        found = ", ".join(f"{name}: {size}" for name, size in sizes.items())
+        raise ValueError(
+            f"the lists of one batch must have the same length, got {found}; "
+            "give a value that all songs share without a list"
+        )
+    size = next(iter(sizes.values()), 1)
+    if size == 0:
+        raise ValueError(f"an empty batch: {', '.join(sizes)} has no items; give at least one")
+    return size
+
+
+def _is_batch(value: Any, name: str) -> bool:
+    """Whether the value is a list of one item per song; a tuple of audio belongs to one song."""
+    if isinstance(value, tuple):
+        return name not in _AUDIO_ARGUMENTS
+    if isinstance(value, list) and name in _AUDIO_ARGUMENTS:
+        if value and isinstance(value[0], int | float):
+            raise TypeError(
+                f"{name} is a list of numbers, but a list is a batch; pass a waveform as an array"
+            )
+    return isinstance(value, list)
+
+
+def _spread(value: Any, batch_size: int, name: str) -> list:
+    if not _is_batch(value, name):
+        return [value] * batch_size
+    if len(value) != batch_size:
+        raise ValueError(f"{name} has {len(value)} items for a batch of {batch_size}")
+    return list(value)
+
+
+def _check_strings(values: Sequence[Any], name: str) -> None:
+    for value in values:
+        if value is not None and not isinstance(value, str):
+            raise TypeError(
+                f"{name} must be a string or a list of strings, got {type(value).__name__}"
+            )
+
+
+def _equal_length(tracks: list[np.ndarray], rate: int) -> np.ndarray:
+    """[tracks, S] of the shortest track; a tenth of a second of difference is forgiven."""
+    if len(tracks) > 2:
+        raise ValueError(
+            f"an audio prompt is one recording or (accompaniment, vocal), got {len(tracks)} tracks"
+        )
+    lengths = [len(track) for track in tracks]
+    if max(lengths) - min(lengths) > rate / 10:
+        seconds = " and ".join(f"{length / rate:.2f} s" for length in lengths)
+        raise ValueError(f"the two tracks of an audio prompt must last equally long, got {seconds}")
+    return np.stack([track[: min(lengths)] for track in tracks])
+
+
+__all__ = [
+    "SongGenProcessor",
+    "build_voice_feature_extractor",
+    "lyrics_tokenizer_from_vocab",
+    "wrap_lyrics_tokenizer",
+]

@@ -222,7 +222,7 @@ class SongGenConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         missing = [name for name in ("text_encoder", "decoder") if getattr(self, name) is None]
-        if missing and not kwargs.pop("_allow_defaults", False):
+        if missing:
             raise ValueError(
                 f"SongGenConfig needs the sections text_encoder and decoder: missing {' and '.join(missing)}; "
                 "pass them as dicts or configs, or write a fresh checkpoint with `songgen-hf init`"
@@ -234,6 +234,8 @@ class SongGenConfig(PreTrainedConfig):
             elif not isinstance(getattr(self, section), PreTrainedConfig):
                 setattr(self, section, {key: value, **(getattr(self, section) or {})})
         super().__post_init__(**kwargs)
+        # An encoder has no head to tie: this ties the two names of its input embedding, as T5 encoders always do.
+        self.text_encoder.tie_word_embeddings = True  # type: ignore[union-attr]
         if self.null_text_ids is None:
             end = getattr(self.text_encoder, "eos_token_id", None)
             self.null_text_ids = [1 if end is None else end]

@@ -1,0 +1,189 @@
+"""Text, lyrics and voice -> one sequence of states with its mask, which the decoder reads by cross-attention.
+
+``generate()`` runs this module once a call, never once a step. It knows nothing of codes.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForTextEncoding, PreTrainedModel
+from transformers.utils import ModelOutput
+
+from .configuration_songgen import SongGenConfig
+from .lyrics_encoder import SongGenLyricsEncoder
+from .voice_encoder import SongGenVoiceEncoder, has_voice
+
+
+@dataclass
+class SongGenConditionOutput(ModelOutput):
+    """What the decoder is conditioned on.
+
+    Args:
+        last_hidden_state: [B, R + L (+ P), H]: voice, text and, when cross-attended, lyrics states.
+        attention_mask: [B, R + L (+ P)] int64.
+        lyrics_hidden_states: [B, P, H], only when lyrics are prepended to the decoder's input.
+        lyrics_attention_mask: [B, P] int64, likewise.
+
+    With guidance the batch is doubled: the conditional rows, then as many rows with nothing given.
+    """
+
+    last_hidden_state: Tensor | None = None
+    attention_mask: Tensor | None = None
+    lyrics_hidden_states: Tensor | None = None
+    lyrics_attention_mask: Tensor | None = None
+
+
+class SongGenConditioner(PreTrainedModel):
+    """The three encoders and their projections to the decoder's width H (SongGen, arXiv 2502.13128, section 3.3)."""
+
+    config: SongGenConfig
+    base_model_prefix = "conditioner"
+    main_input_name = "input_ids"
+    input_modalities = ("text", "audio")
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["T5Block", "LyricsEncoderLayer"]
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+
+    def __init__(self, config: SongGenConfig):
+        super().__init__(config)
+        hidden_size = config.decoder.hidden_size
+        self.text_encoder = AutoModelForTextEncoding.from_config(config.text_encoder)
+        self.text_projection = nn.Linear(self.text_encoder.config.hidden_size, hidden_size)
+        self.lyrics_embedding = nn.Embedding(config.lyrics_encoder.vocab_size, hidden_size)
+        if config.use_lyrics_encoder:
+            self.lyrics_encoder = SongGenLyricsEncoder._from_config(config.lyrics_encoder, input_size=hidden_size)
+            self.lyrics_projection = nn.Linear(config.lyrics_encoder.output_size, hidden_size)
+        self.voice_encoder = SongGenVoiceEncoder(config.voice_encoder)
+        self.voice_projection = nn.Linear(config.voice_encoder.hidden_size, hidden_size)
+        self.post_init()
+
+    def encode_text(self, input_ids: Tensor, attention_mask: Tensor, *, project: bool = True) -> Tensor:
+        """Text ids [B, L] -> states [B, L, H], zero where the mask is."""
+        states = self.text_encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        if project:
+            states = self.text_projection(states)
+        return states * attention_mask[..., None].to(states.dtype)
+
+    def encode_lyrics(self, lyrics_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Lyrics ids [B, P] -> states [B, P, H]."""
+        vocab_size = self.lyrics_embedding.num_embeddings
+        if not torch.compiler.is_compiling() and lyrics_ids.numel() and int(lyrics_ids.max()) >= vocab_size:
+            raise ValueError(
+                f"lyrics_ids hold the id {int(lyrics_ids.max())}, but the checkpoint knows {vocab_size} lyrics ids; "
+                "use the lyrics tokenizer that belongs to it"
+            )
+        states = self.lyrics_embedding(lyrics_ids)
+        if not self.config.use_lyrics_encoder:
+            return states
+        return self.lyrics_projection(self.lyrics_encoder(states, attention_mask))
+
+    def encode_voice(self, voice_values: Tensor, attention_mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Voices [B, S] -> states [B, R, H] and their mask [B, R], zero for rows without a voice."""
+        states = self.voice_projection(self.voice_encoder(voice_values, attention_mask))
+        mask = has_voice(voice_values)[:, None].expand(-1, states.shape[1])
+        return states, mask.to(torch.int64)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        lyrics_ids: Tensor | None = None,
+        lyrics_attention_mask: Tensor | None = None,
+        voice_values: Tensor | None = None,
+        voice_attention_mask: Tensor | None = None,
+        use_guidance: bool = False,
+        for_generation: bool = True,
+        return_dict: bool = True,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+    ) -> SongGenConditionOutput:
+        """Encode what is given.
+
+        Args:
+            input_ids: [B, L] text ids; None for the null text.
+            attention_mask: [B, L]; all ones by default.
+            lyrics_ids: [B, P]; without them no lyrics states are emitted.
+            lyrics_attention_mask: [B, P]; all ones by default.
+            voice_values: [B, S]; an all-zero row is "no voice".
+            voice_attention_mask: [B, S], used inside the voice encoder only.
+            use_guidance: double the batch: the second half gets the null text, lyrics and voice.
+            for_generation: follow ``config.generation_text_projection``; training always projects.
+            return_dict, output_attentions, output_hidden_states: accepted because ``generate()`` passes them.
+
+        Raises:
+            ValueError: when nothing is given, or batch sizes differ.
+        """
+        given = (input_ids, lyrics_ids, voice_values)
+        sizes = {tensor.shape[0] for tensor in given if tensor is not None}
+        if len(sizes) != 1:
+            raise ValueError(
+                f"text, lyrics and voice must have one batch size: got {sorted(sizes) or 'none of them'}; "
+                "pass input_ids, lyrics_ids or voice_values with equal first dimensions"
+            )
+        device = next(tensor for tensor in given if tensor is not None).device
+        if input_ids is None:
+            input_ids = self.null_ids(self.config.null_text_ids, sizes.pop(), device)
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
+        if lyrics_ids is not None and lyrics_attention_mask is None:
+            lyrics_attention_mask = torch.ones_like(lyrics_ids)
+        if voice_values is not None and for_generation and not bool(has_voice(voice_values).any()):
+            voice_values = None  # every row's voice states would be masked
+        if use_guidance:
+            input_ids, attention_mask = self.with_null(input_ids, attention_mask, self.config.null_text_ids)
+            if lyrics_ids is not None:
+                null_ids = self.config.lyrics_encoder.null_ids
+                lyrics_ids, lyrics_attention_mask = self.with_null(lyrics_ids, lyrics_attention_mask, null_ids)
+            if voice_values is not None:
+                voice_values = torch.cat([voice_values, torch.zeros_like(voice_values)])
+                if voice_attention_mask is not None:
+                    voice_attention_mask = torch.cat([voice_attention_mask, torch.zeros_like(voice_attention_mask)])
+
+        same_width = self.text_projection.in_features == self.text_projection.out_features
+        skip = for_generation and same_width and self.config.generation_text_projection == "if_sizes_differ"
+        states = [self.encode_text(input_ids, attention_mask, project=not skip)]
+        masks = [attention_mask.to(torch.int64)]
+        output = SongGenConditionOutput()
+        if lyrics_ids is not None:
+            lyrics_states = self.encode_lyrics(lyrics_ids, lyrics_attention_mask)
+            if self.config.lyrics_cross_attention:
+                states.append(lyrics_states)
+                masks.append(lyrics_attention_mask.to(torch.int64))
+            else:
+                output.lyrics_hidden_states = lyrics_states
+                output.lyrics_attention_mask = lyrics_attention_mask.to(torch.int64)
+        if voice_values is not None:
+            voice_states, voice_mask = self.encode_voice(voice_values, voice_attention_mask)
+            states.insert(0, voice_states)
+            masks.insert(0, voice_mask)
+        output.last_hidden_state = torch.cat(states, dim=1)
+        output.attention_mask = torch.cat(masks, dim=1)
+        return output
+
+    @staticmethod
+    def null_ids(ids: list[int] | tuple[int, ...], batch_size: int, device: torch.device) -> Tensor:
+        """The ids of an empty text or lyric, [B, len(ids)]."""
+        return torch.tensor([list(ids)] * batch_size, dtype=torch.int64, device=device)
+
+    @classmethod
+    def with_null(cls, ids: Tensor, mask: Tensor, null_ids: list[int] | tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """Append as many rows of ``null_ids``, padded (or ``ids`` padded) to one length."""
+        batch_size, length = ids.shape
+        null = cls.null_ids(null_ids, batch_size, ids.device)
+        longest = max(length, null.shape[1])
+        pad = torch.nn.functional.pad
+        both = torch.cat([pad(ids, (0, longest - length)), pad(null, (0, longest - null.shape[1]))])
+        both_masks = torch.cat(
+            [
+                pad(mask, (0, longest - length)),
+                pad(torch.ones_like(null, dtype=mask.dtype), (0, longest - null.shape[1])),
+            ]
+        )
+        return both, both_masks
+
+
+__all__ = ["SongGenConditionOutput", "SongGenConditioner"]

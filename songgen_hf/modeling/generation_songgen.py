@@ -1,0 +1,306 @@
+"""Generation on the library's own ``generate()``: hooks of ``GenerationMixin``, no loop of ours.
+
+Inside the loop a song is ``rows`` independent sequences, [B * rows, L]. The token pattern is a logits processor,
+guidance a doubled batch in the conditioner and in the model's input, seeds a logits processor. Per-call settings travel
+in the call's own generation config and keyword arguments, never on the model.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import GenerationConfig, GenerationMixin, LogitsProcessorList
+from transformers.generation import ClassifierFreeGuidanceLogitsProcessor, GenerationMode
+from transformers.generation.utils import GenerateEncoderDecoderOutput
+
+from .configuration_songgen import SongGenConfig
+from .logits_process import CodebookPatternLogitsProcessor, SeededSamplingLogitsProcessor
+from .patterns import CodebookPattern
+
+CONDITIONS = (
+    "attention_mask",
+    "lyrics_ids",
+    "lyrics_attention_mask",
+    "voice_values",
+    "voice_attention_mask",
+)
+DEFAULT_FRAMES = 1500
+
+
+def default_generation_config(config: SongGenConfig) -> GenerationConfig:
+    """What a new model, or a loaded reference checkpoint, samples with.
+
+    The reference inherits ``top_k=50`` from transformers 4 and can sample the special ids, whose frames it drops
+    before decoding; here both are written out: top-k 50, and the ids above the end mark suppressed.
+    """
+    decoder = config.decoder
+    end = decoder.eos_token_id
+    return GenerationConfig(
+        max_length=decoder.pattern.stride * DEFAULT_FRAMES,
+        do_sample=True,
+        top_k=50,
+        suppress_tokens=[i for i in range(decoder.codebook_size, decoder.vocab_size) if i != end],
+        pad_token_id=decoder.pad_token_id,
+        bos_token_id=decoder.bos_token_id,
+        eos_token_id=end,
+        decoder_start_token_id=config.decoder_start_token_id,
+    )
+
+
+@dataclass
+class SongGenGenerateOutput(GenerateEncoderDecoderOutput):
+    """The library's output plus the song.
+
+    Args:
+        codes: int64 [B, tracks, K, T].
+        sequences: int64 [B * rows, L], the codes in their token pattern.
+    """
+
+    codes: Tensor | None = None
+
+
+class SongGenGenerationMixin(GenerationMixin):
+    """``generate()`` for songs.
+
+    Beyond the library's arguments it takes ``lyrics_ids``, ``lyrics_attention_mask``, ``voice_values``,
+    ``voice_attention_mask``, ``audio_prompt_codes`` [B, tracks, K, S] (the song goes on from there, the prompt is part
+    of the result), ``max_new_frames`` (frames per track, prompt excluded) and ``seed``: one int (songs of the batch get
+    seed, seed + 1, ...) or one int a song. It returns codes [B * num_return_sequences, tracks, K, T], track 0 the
+    accompaniment (or the mixture), 1 the vocal; frames after a row's end hold the pad id.
+    """
+
+    config: SongGenConfig
+    output_modalities = ("audio",)
+
+    @property
+    def pattern(self) -> CodebookPattern:
+        """The token pattern of the decoder."""
+        return self.config.decoder.pattern
+
+    def _prepare_generation_config(
+        self, generation_config: GenerationConfig | None, **kwargs: Any
+    ) -> tuple[GenerationConfig, dict[str, Any]]:
+        max_new_frames = kwargs.pop("max_new_frames", None)
+        if max_new_frames is not None:
+            if max_new_frames < 1:
+                raise ValueError(f"max_new_frames must be at least 1: got {max_new_frames}")
+            kwargs["max_new_tokens"] = max_new_frames  # a placeholder until the prompt's length is known
+        generation_config, model_kwargs = super()._prepare_generation_config(generation_config, **kwargs)
+        if generation_config.get_generation_mode() not in (GenerationMode.GREEDY_SEARCH, GenerationMode.SAMPLE):
+            raise ValueError(
+                f"songs are generated greedily or by sampling: got mode {generation_config.get_generation_mode()}; "
+                "set num_beams=1 and leave beam, contrastive and lookup options unset"
+            )
+        generation_config._max_new_frames = max_new_frames
+        if generation_config.guidance_scale not in (None, 1):
+            model_kwargs["use_guidance"] = True
+        return generation_config, model_kwargs
+
+    def _validate_generation_mode(self, generation_mode, generation_config, generation_mode_kwargs) -> None:  # type: ignore[no-untyped-def]
+        if generation_mode == GenerationMode.ASSISTED_GENERATION:
+            raise ValueError(
+                "assisted decoding drafts one sequence, a song has several rows: got an assistant model; "
+                "call generate without assistant_model"
+            )
+        super()._validate_generation_mode(generation_mode, generation_config, generation_mode_kwargs)
+
+    def _maybe_initialize_input_ids_for_generation(self, inputs, bos_token_id, model_kwargs) -> Tensor:  # type: ignore[no-untyped-def]
+        if inputs is None and model_kwargs.get("encoder_outputs") is None:
+            given = [model_kwargs.get(name) for name in ("lyrics_ids", "voice_values", "audio_prompt_codes")]
+            sizes = [tensor.shape[0] for tensor in given if tensor is not None]
+            return self.conditioner.null_ids(self.config.null_text_ids, sizes[0] if sizes else 1, self.device)
+        return super()._maybe_initialize_input_ids_for_generation(inputs, bos_token_id, model_kwargs)
+
+    def _prepare_decoder_input_ids_for_generation(
+        self,
+        batch_size: int,
+        model_input_name: str,
+        model_kwargs: dict[str, Any],
+        decoder_start_token_id: Tensor,
+        device: torch.device | None = None,
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """The columns that nothing has to be predicted for: [B, rows, L0]."""
+        if model_kwargs.pop("decoder_input_ids", None) is not None:
+            raise ValueError(
+                "decoder_input_ids is not an argument of generate here; pass the opening of a song as "
+                "audio_prompt_codes [B, tracks, K, S], codes without the token pattern"
+            )
+        pattern, decoder = self.pattern, self.config.decoder
+        start = int(decoder_start_token_id.flatten()[0])
+        prompt = model_kwargs.get("audio_prompt_codes")
+        num_prompt_frames = 0
+        if prompt is not None:
+            pattern.check_codes(prompt, "audio_prompt_codes")
+            if prompt.shape[0] != self._num_songs(model_kwargs):
+                raise ValueError(
+                    f"audio_prompt_codes must hold one prompt a song: got {prompt.shape[0]} for "
+                    f"{self._num_songs(model_kwargs)} songs"
+                )
+            if prompt.numel() and not 0 <= int(prompt.min()) <= int(prompt.max()) < decoder.codebook_size:
+                raise ValueError(
+                    f"audio_prompt_codes must lie in [0, {decoder.codebook_size}): got [{int(prompt.min())}, "
+                    f"{int(prompt.max())}]; cut the frames that hold special ids"
+                )
+            num_prompt_frames = prompt.shape[-1]
+        num_columns = pattern.first_free_step(num_prompt_frames)
+        columns = pattern.forced_ids(
+            num_columns, num_prompt_frames + num_columns, start, decoder.pad_token_id, device, prompt
+        )
+        return columns.expand(batch_size, -1, -1).contiguous(), model_kwargs
+
+    @staticmethod
+    def _num_songs(model_kwargs: dict[str, Any]) -> int:
+        doubled = 2 if model_kwargs.get("use_guidance") else 1
+        return model_kwargs["encoder_outputs"][0].shape[0] // doubled
+
+    def _expand_inputs_for_generation(
+        self,
+        expand_size: int = 1,
+        is_encoder_decoder: bool = False,
+        input_ids: Tensor | None = None,
+        **model_kwargs: Any,
+    ) -> tuple[Tensor, dict[str, Any]]:
+        # Three-dimensional until here, so that num_return_sequences keeps a song's rows together.
+        input_ids, model_kwargs = super()._expand_inputs_for_generation(
+            expand_size, is_encoder_decoder, input_ids, **model_kwargs
+        )
+        return input_ids.reshape(-1, input_ids.shape[-1]), model_kwargs
+
+    def _prepare_generated_length(self, generation_config: GenerationConfig, **kwargs: Any) -> GenerationConfig:
+        pattern, columns = self.pattern, kwargs["input_ids_length"]
+        num_prompt_frames = (columns - 1) // pattern.stride
+        max_new_frames = generation_config._max_new_frames
+        configured = generation_config.max_length
+        if max_new_frames is not None:
+            num_frames = num_prompt_frames + max_new_frames
+            generation_config.max_new_tokens = pattern.num_steps(num_frames) - columns
+            generation_config.max_length = None
+            kwargs["has_default_max_length"] = True
+            generation_config = super()._prepare_generated_length(generation_config, **kwargs)
+        else:
+            generation_config = super()._prepare_generated_length(generation_config, **kwargs)
+            limit = generation_config.max_length
+            # Matches upstream: dual-track patterns place the closing padding by the configured length, also when
+            # max_new_tokens is given.
+            if pattern.num_tracks > 1 and generation_config.max_new_tokens is not None and configured is not None:
+                limit = configured
+            num_frames = limit - pattern.num_codebooks
+        generation_config._num_frames = num_frames
+        return generation_config
+
+    def _prepare_cache_for_generation(  # type: ignore[no-untyped-def]
+        self, generation_config, model_kwargs, generation_mode, batch_size, max_cache_length
+    ) -> None:
+        lyrics = model_kwargs["encoder_outputs"].get("lyrics_hidden_states")
+        if lyrics is not None:
+            max_cache_length += lyrics.shape[1]
+        super()._prepare_cache_for_generation(
+            generation_config, model_kwargs, generation_mode, batch_size, max_cache_length
+        )
+
+    def _get_logits_processor(  # type: ignore[no-untyped-def]
+        self, generation_config, logits_processor=None, model_kwargs=None, device=None, **kwargs
+    ) -> LogitsProcessorList:
+        prompt = model_kwargs.get("audio_prompt_codes")
+        num_songs = self._num_songs(model_kwargs)
+        pattern = CodebookPatternLogitsProcessor(
+            self.pattern,
+            max_steps=generation_config.max_length,
+            num_frames=generation_config._num_frames,
+            bos_token_id=generation_config.decoder_start_token_id,
+            pad_token_id=generation_config.pad_token_id,
+            eos_token_id=self.config.decoder.eos_token_id,
+            prompt_codes=prompt,  # already expanded to one a song
+            device=device,
+        )
+        # The library would re-run a decoder-only model for guidance: hide the scale from it.
+        guidance_scale, generation_config.guidance_scale = generation_config.guidance_scale, None
+        try:
+            stock = super()._get_logits_processor(
+                generation_config=generation_config,
+                logits_processor=LogitsProcessorList([pattern, *(logits_processor or [])]),
+                model_kwargs=model_kwargs,
+                device=device,
+                **kwargs,
+            )
+        finally:
+            generation_config.guidance_scale = guidance_scale
+        processors = LogitsProcessorList()
+        if model_kwargs.get("use_guidance"):
+            processors.append(ClassifierFreeGuidanceLogitsProcessor(guidance_scale))
+        processors.extend([*stock, pattern])
+        seed = model_kwargs.get("seed")
+        if seed is not None and generation_config.do_sample:
+            processors.append(SeededSamplingLogitsProcessor(self._seeds(seed, num_songs), self.pattern.num_rows, device))
+        return processors
+
+    @staticmethod
+    def _seeds(seed: int | list[int] | Tensor, num_songs: int) -> list[int]:
+        if isinstance(seed, int):
+            return [seed + i for i in range(num_songs)]
+        seeds = [int(one) for one in seed]
+        if len(seeds) != num_songs:
+            raise ValueError(
+                f"seed must be one int or one int a song: got {len(seeds)} seeds for {num_songs} songs "
+                "(batch size times num_return_sequences)"
+            )
+        return seeds
+
+    def prepare_inputs_for_generation(  # type: ignore[no-untyped-def]
+        self,
+        input_ids,
+        next_sequence_length=None,
+        past_key_values=None,
+        encoder_outputs=None,
+        use_guidance=False,
+        use_cache=None,
+        output_attentions=None,
+        output_hidden_states=None,
+        logits_to_keep=0,
+        # Named so that generate() knows them; they have done their work before the first step.
+        attention_mask=None,
+        lyrics_ids=None,
+        lyrics_attention_mask=None,
+        voice_values=None,
+        voice_attention_mask=None,
+        audio_prompt_codes=None,
+        seed=None,
+        **kwargs,
+    ) -> dict[str, Any]:
+        ids = input_ids.view(-1, self.pattern.num_rows, input_ids.shape[-1])
+        length = ids.shape[-1]
+        if next_sequence_length is not None:
+            ids = ids[..., -next_sequence_length:]
+        if use_guidance:
+            ids = ids.repeat(2, 1, 1)
+        inputs = {
+            "decoder_input_ids": ids.contiguous(),
+            "encoder_outputs": encoder_outputs,
+            "past_key_values": past_key_values,
+            "use_cache": use_cache,
+            "output_attentions": output_attentions,
+            "output_hidden_states": output_hidden_states,
+            "logits_to_keep": logits_to_keep,
+        }
+        lyrics_mask = encoder_outputs.get("lyrics_attention_mask")
+        if lyrics_mask is not None:
+            # Prepended lyrics: their padding stays hidden at every step. A static cache gets a mask of its full
+            # length (causality hides the future), so that shapes stay the same for the compiler.
+            if past_key_values is not None and past_key_values.is_compileable:
+                length = past_key_values.get_max_cache_shape() - lyrics_mask.shape[1]
+            inputs["decoder_attention_mask"] = lyrics_mask.new_ones(lyrics_mask.shape[0], length)
+            inputs["prepend_lyrics"] = next_sequence_length is None
+        return inputs
+
+    def _sample(self, input_ids: Tensor, *args: Any, **kwargs: Any) -> SongGenGenerateOutput | Tensor:
+        """The library's loop, then the pattern undone."""
+        output = super()._sample(input_ids, *args, **kwargs)
+        sequences = output if isinstance(output, Tensor) else output.sequences
+        codes = self.pattern.revert(sequences.view(-1, self.pattern.num_rows, sequences.shape[-1]))
+        if isinstance(output, Tensor):
+            return codes
+        return SongGenGenerateOutput(codes=codes, **output)
+
+
+__all__ = ["SongGenGenerateOutput", "SongGenGenerationMixin", "default_generation_config"]

@@ -1,0 +1,159 @@
+"""The encoder over lyrics tokens: pre-norm transformer with Transformer-XL relative positions, bidirectional.
+
+It is the part of a Conformer that SongGen uses (no convolution, no macaron feed-forward). It knows nothing of text,
+voice or the decoder.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from .configuration_songgen import SongGenLyricsEncoderConfig
+
+
+def relative_position_table(length: int, width: int, device: torch.device | None, dtype: torch.dtype) -> Tensor:
+    """Sinusoids of the offsets query - key from ``length - 1`` down to ``1 - length``.
+
+    Sines on the even columns, cosines on the odd ones (Transformer-XL, arXiv 1901.02860, appendix B).
+
+    Returns:
+        [2 * length - 1, width].
+    """
+    offset = torch.arange(length - 1, -length, -1, device=device, dtype=torch.float32)[:, None]
+    frequency = torch.exp(
+        torch.arange(0, width, 2, device=device, dtype=torch.float32) * -(math.log(10000.0) / width)
+    )
+    table = torch.zeros(offset.shape[0], width, device=device)
+    table[:, 0::2] = torch.sin(offset * frequency)
+    table[:, 1::2] = torch.cos(offset * frequency)[:, : width // 2]
+    return table.to(dtype)
+
+
+def shift_relative_scores(scores: Tensor) -> Tensor:
+    """Turn scores by offset [..., P, 2 P - 1] into scores by key position [..., P, P].
+
+    The Transformer-XL shift: pad one column, reinterpret, drop one row, keep the first P columns.
+    """
+    length = scores.shape[-2]
+    padded = F.pad(scores, (1, 0))
+    shifted = padded.reshape(*scores.shape[:-2], 2 * length, length)[..., 1:, :]
+    return shifted.reshape(*scores.shape[:-2], length, 2 * length - 1)[..., :length]
+
+
+class RelativeSelfAttention(nn.Module):
+    """Self-attention whose scores add a term for the distance between query and key."""
+
+    def __init__(self, config: SongGenLyricsEncoderConfig):
+        super().__init__()
+        width, self.num_heads = config.output_size, config.num_attention_heads
+        self.head_dim = width // self.num_heads
+        self.dropout = config.attention_dropout
+        self.q_proj = nn.Linear(width, width)
+        self.k_proj = nn.Linear(width, width)
+        self.v_proj = nn.Linear(width, width)
+        self.out_proj = nn.Linear(width, width)
+        self.position_proj = nn.Linear(width, width, bias=False)
+        self.content_bias = nn.Parameter(torch.empty(self.num_heads, self.head_dim))
+        self.position_bias = nn.Parameter(torch.empty(self.num_heads, self.head_dim))
+
+    def forward(self, hidden_states: Tensor, positions: Tensor, key_mask: Tensor | None) -> Tensor:
+        batch, length, width = hidden_states.shape
+        by_head = (-1, length, self.num_heads, self.head_dim)
+        query = self.q_proj(hidden_states).view(by_head)
+        key = self.k_proj(hidden_states).view(by_head).transpose(1, 2)  # [B, heads, P, head_dim]
+        value = self.v_proj(hidden_states).view(by_head).transpose(1, 2)
+        position = self.position_proj(positions).view(-1, self.num_heads, self.head_dim).transpose(0, 1)
+        by_content = (query + self.content_bias).transpose(1, 2) @ key.transpose(-2, -1)
+        by_offset = (query + self.position_bias).transpose(1, 2) @ position.transpose(-2, -1)
+        scores = (by_content + shift_relative_scores(by_offset)) / math.sqrt(self.head_dim)
+        if key_mask is not None:
+            hidden = key_mask[:, None, None, :] == 0
+            scores = scores.masked_fill(hidden, torch.finfo(scores.dtype).min)
+            # A row without a single key attends to nothing instead of to everything.
+            weights = scores.float().softmax(-1).masked_fill(hidden, 0.0).to(scores.dtype)
+        else:
+            weights = scores.float().softmax(-1).to(scores.dtype)
+        weights = F.dropout(weights, self.dropout, self.training)
+        attended = (weights @ value).transpose(1, 2).reshape(batch, length, width)
+        return self.out_proj(attended)
+
+
+class LyricsEncoderLayer(GradientCheckpointingLayer):
+    """Pre-norm attention and feed-forward, both residual."""
+
+    def __init__(self, config: SongGenLyricsEncoderConfig):
+        super().__init__()
+        width = config.output_size
+        self.self_attn = RelativeSelfAttention(config)
+        self.fc1 = nn.Linear(width, config.intermediate_size)
+        self.fc2 = nn.Linear(config.intermediate_size, width)
+        self.self_attn_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
+        self.feed_forward_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, hidden_states: Tensor, positions: Tensor, key_mask: Tensor | None) -> Tensor:
+        attended = self.self_attn(self.self_attn_norm(hidden_states), positions, key_mask)
+        hidden_states = hidden_states + self.dropout(attended)
+        inner = self.dropout(F.silu(self.fc1(self.feed_forward_norm(hidden_states))))
+        return hidden_states + self.dropout(self.fc2(inner))
+
+
+class SongGenLyricsEncoder(PreTrainedModel):
+    """Lyrics embeddings [B, P, H] -> lyrics states [B, P, output_size].
+
+    Args:
+        config: sizes of the encoder.
+        input_size: H, width of the embeddings.
+    """
+
+    config: SongGenLyricsEncoderConfig
+    base_model_prefix = "lyrics_encoder"
+    main_input_name = "inputs_embeds"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["LyricsEncoderLayer"]
+
+    def __init__(self, config: SongGenLyricsEncoderConfig, input_size: int | None = None):
+        super().__init__(config)
+        width = config.output_size
+        self.input_projection = nn.Linear(input_size or width, width)
+        self.input_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
+        self.layers = nn.ModuleList(LyricsEncoderLayer(config) for _ in range(config.num_hidden_layers))
+        self.final_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.dropout)
+        self.post_init()
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, RelativeSelfAttention):
+            init.xavier_uniform_(module.content_bias)
+            init.xavier_uniform_(module.position_bias)
+
+    def forward(self, inputs_embeds: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Encode lyrics embeddings.
+
+        Args:
+            inputs_embeds: [B, P, input_size].
+            attention_mask: [B, P], 0 hides a position as a key. States at hidden positions are computed all the same
+                (they see the visible ones), so mask them where they are read.
+
+        Returns:
+            [B, P, output_size].
+        """
+        width = self.config.output_size
+        positions = self.dropout(
+            relative_position_table(inputs_embeds.shape[1], width, inputs_embeds.device, inputs_embeds.dtype)
+        )
+        hidden_states = self.dropout(self.input_norm(self.input_projection(inputs_embeds)))
+        hidden_states = self.dropout(hidden_states * math.sqrt(width))
+        for layer in self.layers:
+            hidden_states = layer(hidden_states, positions, attention_mask)
+        return self.final_norm(hidden_states)
+
+
+__all__ = ["SongGenLyricsEncoder", "relative_position_table", "shift_relative_scores"]

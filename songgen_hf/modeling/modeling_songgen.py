@@ -1,0 +1,440 @@
+"""SongGen: text, lyrics and three seconds of a voice in, a song's codes and waveform out.
+
+One class for all seven token patterns, in the reference checkpoint's layout or ours. The parts live beside it:
+conditioning, decoder, codec, generation hooks. This module joins them: forward with its losses, decoding, loading.
+"""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.cache_utils import Cache
+from transformers.utils import ModelOutput, can_return_tuple
+
+from .checkpoint_mapping import REFERENCE_ARCHITECTURES, SINUSOID_TABLE_KEY
+from .conditioning import SongGenConditioner, SongGenConditionOutput
+from .configuration_songgen import SongGenConfig
+from .decoder import SongGenForCausalLM, sinusoidal_positions
+from .generation_songgen import SongGenGenerationMixin, default_generation_config
+from .modeling_xcodec import XCodecModel
+from .patterns import ACCOMPANIMENT, IGNORED_LABEL, VOCAL
+
+
+@dataclass
+class SongGenSeq2SeqOutput(ModelOutput):
+    """What ``forward`` returns.
+
+    Args:
+        loss: mean of ``codebook_losses``.
+        codebook_losses: [rows], mean cross-entropy of each row over its counted steps.
+        vocal_loss: mean of ``vocal_codebook_losses``.
+        vocal_codebook_losses: [K], of the vocal heads (mixed_pro).
+        logits: [B * rows, L, V]; L includes prepended lyrics.
+        past_key_values: the cache.
+        decoder_hidden_states, decoder_attentions, cross_attentions: per layer, when asked for.
+        encoder_last_hidden_state: [B, E, H], the conditions.
+        encoder_attention_mask: [B, E].
+    """
+
+    loss: Tensor | None = None
+    codebook_losses: Tensor | None = None
+    vocal_loss: Tensor | None = None
+    vocal_codebook_losses: Tensor | None = None
+    logits: Tensor | None = None
+    past_key_values: Cache | None = None
+    decoder_hidden_states: tuple[Tensor, ...] | None = None
+    decoder_attentions: tuple[Tensor, ...] | None = None
+    cross_attentions: tuple[Tensor, ...] | None = None
+    encoder_last_hidden_state: Tensor | None = None
+    encoder_attention_mask: Tensor | None = None
+
+
+@dataclass
+class SongOutput(ModelOutput):
+    """A decoded batch of songs, float32 at ``config.sampling_rate``, zero after each song's end.
+
+    Args:
+        waveform: [B, 1, S], the mixture.
+        vocal, accompaniment: [B, 1, S'], None for the mixed patterns.
+        lengths: [B] int64, samples of each mixture.
+        vocal_lengths, accompaniment_lengths: likewise.
+    """
+
+    waveform: Tensor | None = None
+    vocal: Tensor | None = None
+    accompaniment: Tensor | None = None
+    lengths: Tensor | None = None
+    vocal_lengths: Tensor | None = None
+    accompaniment_lengths: Tensor | None = None
+
+
+def codebook_cross_entropy(logits: Tensor, labels: Tensor, counted: Tensor) -> Tensor:
+    """Mean cross-entropy of each row over its counted steps.
+
+    Args:
+        logits: [B, N, L, V].
+        labels: [B, L, N].
+        counted: bool [B, N, L].
+
+    Returns:
+        [N] float32; 0 for a row without a counted step.
+    """
+    targets = labels.transpose(1, 2).masked_fill(~counted, IGNORED_LABEL)  # [B, N, L]
+    losses = F.cross_entropy(
+        logits.float().flatten(0, 2), targets.flatten(), ignore_index=IGNORED_LABEL, reduction="none"
+    ).view(targets.shape)
+    return losses.sum(dim=(0, 2)) / counted.sum(dim=(0, 2)).clamp(min=1)
+
+
+class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
+    """SongGen (arXiv 2502.13128).
+
+    Attributes:
+        conditioner: text, lyrics and voice encoders with their projections.
+        decoder: :class:`SongGenForCausalLM`.
+        audio_encoder: :class:`XCodecModel`, frozen: it makes codes for training and waveforms of generated codes.
+    """
+
+    config: SongGenConfig
+    base_model_prefix = ""
+    main_input_name = "input_ids"
+    input_modalities = ("text", "audio")
+    supports_gradient_checkpointing = True
+    # Any forward with **kwargs would make Trainer skip the division by gradient accumulation steps.
+    accepts_loss_kwargs = False
+    _no_split_modules = ["SongGenDecoderLayer", "LyricsEncoderLayer", "T5Block"]
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _can_compile_fullgraph = True
+    _keys_to_ignore_on_load_unexpected = [r"decoder\.model\.embed_positions\.weights$"]
+
+    def __init__(self, config: SongGenConfig):
+        super().__init__(config)
+        self.conditioner = SongGenConditioner._from_config(config)
+        self.audio_encoder = XCodecModel._from_config(config.audio_encoder)
+        self.decoder = SongGenForCausalLM._from_config(config.decoder)
+        # A fresh one: a configuration derived from the model's loses its custom entries when it is reloaded.
+        self.generation_config = default_generation_config(config)
+        self.post_init()
+
+    def get_encoder(self, modality: str | None = None) -> nn.Module:
+        """What ``generate()`` runs once a call."""
+        return self.conditioner
+
+    def get_decoder(self) -> nn.Module:
+        """The decoder with its heads."""
+        return self.decoder
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.decoder.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.decoder.set_input_embeddings(value)
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.decoder.get_output_embeddings()
+
+    def shift_right(self, labels: Tensor) -> Tensor:
+        """Decoder ids of training: labels [B, L, rows] one step later, begin-of-sequence first: [B, rows, L]."""
+        ids = labels.new_full(labels.shape, self.config.decoder_start_token_id)
+        ids[:, 1:] = labels[:, :-1]
+        return ids.masked_fill(ids == IGNORED_LABEL, self.config.pad_token_id).transpose(1, 2)
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        lyrics_ids: Tensor | None = None,
+        lyrics_attention_mask: Tensor | None = None,
+        voice_values: Tensor | None = None,
+        voice_attention_mask: Tensor | None = None,
+        decoder_input_ids: Tensor | None = None,
+        decoder_attention_mask: Tensor | None = None,
+        encoder_outputs: SongGenConditionOutput | None = None,
+        past_key_values: Cache | None = None,
+        labels: Tensor | None = None,
+        vocal_labels: Tensor | None = None,
+        prepend_lyrics: bool | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int = 0,
+        **kwargs: Any,
+    ) -> SongGenSeq2SeqOutput:
+        """Predict each step of a song from the steps before it.
+
+        Args:
+            input_ids: [B, L] ids of the style description; None for the null text.
+            attention_mask: [B, L].
+            lyrics_ids: [B, P]; lyrics_attention_mask: [B, P].
+            voice_values: [B, S] at ``config.voice_sampling_rate``, all zero for "no voice"; voice_attention_mask: [B, S].
+            decoder_input_ids: [B, rows, L] or [B * rows, L] ids in their token pattern.
+            decoder_attention_mask: [B, L], past steps included, 0 hides a step as a key.
+            encoder_outputs: the conditioner's output, instead of text, lyrics and voice.
+            labels: [B, L, rows] as ``CodebookPattern.labels`` writes them, -100 ignored. Steps whose input is the end
+                mark are not counted, so a row learns exactly one end of sequence.
+            vocal_labels: [B, L, K] of the vocal track (mixed_pro with ``add_vocal_loss``).
+            prepend_lyrics: whether this call starts with the prepended lyrics; by default when the cache is empty.
+            logits_to_keep: compute the logits of the last steps only; 0 for all.
+
+        Raises:
+            ValueError: when neither labels nor decoder ids are given, or shapes do not fit.
+        """
+        if encoder_outputs is None:
+            encoder_outputs = self.conditioner(
+                input_ids,
+                attention_mask,
+                lyrics_ids,
+                lyrics_attention_mask,
+                voice_values,
+                voice_attention_mask,
+                for_generation=False,
+            )
+        decoder_input_ids = self._decoder_ids(decoder_input_ids, labels, vocal_labels)
+        num_steps = decoder_input_ids.shape[-1]
+        inputs: dict[str, Any] = {"input_ids": decoder_input_ids, "attention_mask": decoder_attention_mask}
+        if encoder_outputs.get("lyrics_hidden_states") is not None:
+            inputs = self._with_prepended_lyrics(
+                decoder_input_ids, decoder_attention_mask, encoder_outputs, past_key_values, prepend_lyrics
+            )
+        outputs = self.decoder.model(
+            **inputs,
+            encoder_hidden_states=encoder_outputs["last_hidden_state"],
+            encoder_attention_mask=encoder_outputs.get("attention_mask"),
+            past_key_values=past_key_values,
+            use_cache=False if labels is not None else use_cache,
+            **kwargs,
+        )
+        states = outputs.last_hidden_state
+        kept = states[:, -logits_to_keep:] if logits_to_keep else states
+        logits = self.decoder.by_row(self.decoder.lm_heads(kept))  # [B, rows, L, V]
+
+        output = SongGenSeq2SeqOutput(
+            logits=logits.flatten(0, 1),
+            past_key_values=outputs.past_key_values,
+            decoder_hidden_states=outputs.hidden_states,
+            decoder_attentions=outputs.attentions,
+            cross_attentions=outputs.cross_attentions,
+            encoder_last_hidden_state=encoder_outputs["last_hidden_state"],
+            encoder_attention_mask=encoder_outputs.get("attention_mask"),
+        )
+        if labels is not None:
+            not_ended = decoder_input_ids != self.config.pad_token_id
+            output.codebook_losses = self._losses(logits[:, :, -num_steps:], labels, not_ended)
+            output.loss = output.codebook_losses.mean()
+        if vocal_labels is not None:
+            vocal_logits = self.decoder.by_row(self.decoder.vocal_lm_heads(states[:, -num_steps:]))
+            # Matches upstream: which steps count is read from the mixture's ids, also for the vocal.
+            output.vocal_codebook_losses = self._losses(vocal_logits, vocal_labels, not_ended)
+            output.vocal_loss = output.vocal_codebook_losses.mean()
+        return output
+
+    def _decoder_ids(self, ids: Tensor | None, labels: Tensor | None, vocal_labels: Tensor | None) -> Tensor:
+        num_rows = self.config.decoder.num_rows
+        if labels is not None and (labels.ndim != 3 or labels.shape[-1] != num_rows):
+            raise ValueError(
+                f"labels must be [B, L, {num_rows}] for {self.config.decoder.track_pattern}: got {list(labels.shape)}; "
+                "write them with config.decoder.pattern.labels(codes)"
+            )
+        if vocal_labels is not None:
+            if not self.config.decoder.add_vocal_loss:
+                raise ValueError("vocal_labels need vocal heads: set decoder.add_vocal_loss=True (mixed_pro only)")
+            if labels is None or vocal_labels.shape != labels.shape:
+                raise ValueError(
+                    f"vocal_labels need labels of the same shape: got {list(vocal_labels.shape)} and "
+                    f"{None if labels is None else list(labels.shape)}"
+                )
+        if ids is None:
+            if labels is None:
+                raise ValueError("forward needs labels or decoder_input_ids: got neither; generate() makes songs")
+            ids = self.shift_right(labels)
+        if ids.ndim == 2 and ids.shape[0] % num_rows == 0:
+            ids = ids.view(-1, num_rows, ids.shape[-1])
+        if ids.ndim != 3 or ids.shape[1] != num_rows:
+            raise ValueError(
+                f"decoder_input_ids must be [B, {num_rows}, L] or [B * {num_rows}, L] for "
+                f"{self.config.decoder.track_pattern}: got {list(ids.shape)}"
+            )
+        return ids
+
+    def _with_prepended_lyrics(
+        self,
+        ids: Tensor,
+        mask: Tensor | None,
+        conditions: SongGenConditionOutput,
+        past_key_values: Cache | None,
+        prepend: bool | None,
+    ) -> dict[str, Any]:
+        """The decoder's input with lyrics in front of the song, and a mask that hides their padding at every step."""
+        lyrics, lyrics_mask = conditions["lyrics_hidden_states"], conditions["lyrics_attention_mask"]
+        past_length = past_key_values.get_seq_length() if past_key_values is not None else 0
+        if prepend is None:
+            prepend = not past_length
+        embeds = self.decoder.model.embed(ids)
+        if mask is None:
+            num_steps = ids.shape[-1] + (0 if prepend else past_length - lyrics.shape[1])
+            mask = lyrics_mask.new_ones(lyrics_mask.shape[0], num_steps)
+        if prepend:
+            embeds = torch.cat([lyrics.to(embeds.dtype), embeds], dim=1)
+        return {
+            "inputs_embeds": embeds,
+            "attention_mask": torch.cat([lyrics_mask, mask.to(lyrics_mask.dtype)], dim=1),
+        }
+
+    def _losses(self, logits: Tensor, labels: Tensor, not_ended: Tensor) -> Tensor:
+        labels = labels.masked_fill(labels == self.config.decoder.bos_token_id, IGNORED_LABEL)
+        counted = not_ended[:, : logits.shape[1]] & (labels != IGNORED_LABEL).transpose(1, 2)
+        return codebook_cross_entropy(logits, labels, counted)
+
+    @torch.no_grad()
+    def encode_audio(self, input_values: Tensor, padding_mask: Tensor | None = None) -> Tensor:
+        """Waveforms [B, tracks, S] at ``config.sampling_rate`` -> codes [B, tracks, K, T].
+
+        Args:
+            padding_mask: [B, S], 0 where a clip is padded.
+
+        Raises:
+            ValueError: if the clips have different numbers of frames: a prompt has one length for the whole batch.
+        """
+        num_tracks = self.config.decoder.num_tracks
+        if input_values.ndim != 3 or input_values.shape[1] != num_tracks:
+            raise ValueError(
+                f"audio must be [B, {num_tracks}, S] for {self.config.decoder.track_pattern} (one channel a track): "
+                f"got {list(input_values.shape)}"
+            )
+        batch_size = input_values.shape[0]
+        if padding_mask is not None:
+            padding_mask = padding_mask.repeat_interleave(num_tracks, dim=0)
+        encoded = self.audio_encoder.encode(input_values.reshape(-1, 1, input_values.shape[-1]), padding_mask)
+        frames = encoded.num_frames
+        if frames is not None and frames.min() != frames.max():
+            raise ValueError(
+                f"audio prompts of one batch must have one length: got {frames.tolist()} frames; cut them alike"
+            )
+        return encoded.audio_codes.view(batch_size, num_tracks, -1, encoded.audio_codes.shape[-1])
+
+    @torch.no_grad()
+    def decode_codes(self, codes: Tensor, chunk_frames: int | None = None) -> SongOutput:
+        """Codes [B, tracks, K, T] -> waveforms.
+
+        Frames in which any codebook holds a special id are dropped, in each track by itself. The mixture of two tracks
+        is their sum, cut to the shorter, without clipping. A track without a single frame is one zero sample.
+
+        Args:
+            chunk_frames: decode in chunks of that many frames at flat memory (the same waveform).
+        """
+        self.pattern.check_codes(codes, "codes")
+        tracks = [
+            [self._decode_track(song[track], chunk_frames) for song in codes] for track in range(codes.shape[1])
+        ]
+        if len(tracks) == 1:
+            waveform, lengths = _pad(tracks[0])
+            return SongOutput(waveform=waveform, lengths=lengths)
+        mixtures = []
+        for accompaniment, vocal in zip(tracks[ACCOMPANIMENT], tracks[VOCAL], strict=True):
+            shorter = min(accompaniment.shape[-1], vocal.shape[-1])
+            mixtures.append(accompaniment[:shorter] + vocal[:shorter])
+        waveform, lengths = _pad(mixtures)
+        vocal, vocal_lengths = _pad(tracks[VOCAL])
+        accompaniment, accompaniment_lengths = _pad(tracks[ACCOMPANIMENT])
+        return SongOutput(waveform, vocal, accompaniment, lengths, vocal_lengths, accompaniment_lengths)
+
+    def _decode_track(self, codes: Tensor, chunk_frames: int | None) -> Tensor:
+        kept = codes[:, (codes < self.config.decoder.codebook_size).all(dim=0)]  # [K, T']
+        if kept.shape[-1] == 0:
+            return torch.zeros(1, device=codes.device)
+        decoded = self.audio_encoder.decode(kept[None].to(self.audio_encoder.device), chunk_frames=chunk_frames)
+        return decoded.audio_values[0, 0].float()
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]
+        cls,
+        pretrained_model_name_or_path: str | os.PathLike[str] | None,
+        *model_args: Any,
+        strict: bool = True,
+        output_loading_info: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Load a checkpoint in our layout or in the reference's.
+
+        Args:
+            strict: refuse a checkpoint that lacks weights of the model or holds others. Set it to False to start new
+                parts (say, vocal heads) from scratch.
+
+        Raises:
+            ValueError: if a file is damaged, or keys or shapes do not fit.
+        """
+        name = pretrained_model_name_or_path
+        try:
+            model, info = super().from_pretrained(name, *model_args, output_loading_info=True, **kwargs)
+        except SafetensorError as error:
+            raise ValueError(
+                f"the weights of {name} are damaged or cut short ({error}); copy or download the file again"
+            ) from error
+        except RuntimeError as error:
+            if "size mismatch" not in str(error) and "ismatch" not in str(error):
+                raise
+            first = next((line.strip() for line in str(error).splitlines() if "mismatch" in line.lower()), str(error))
+            raise ValueError(
+                f"the weights of {name} do not have the shapes of its config.json ({first}); "
+                "use the config that belongs to the checkpoint (sizes and decoder.track_pattern)"
+            ) from error
+        problems = {
+            kind: sorted(str(key) for key in info.get(f"{kind}_keys", ()) or ()) for kind in ("missing", "unexpected")
+        }
+        if strict and any(problems.values()):
+            found = "; ".join(
+                f"{len(keys)} {kind}, such as {keys[0]}" for kind, keys in problems.items() if keys
+            )
+            raise ValueError(
+                f"the weights of {name} do not fit its config.json: {found}; use the config that belongs to the "
+                "checkpoint, or strict=False to start missing parts from scratch"
+            )
+        if set(model.config.architectures or ()) & set(REFERENCE_ARCHITECTURES):
+            model.complete_reference_generation_config()
+        return (model, info) if output_loading_info else model
+
+    def complete_reference_generation_config(self) -> None:
+        """Write out what the reference's generation relies on without saying so (see ``default_generation_config``)."""
+        loaded, ours = self.generation_config, default_generation_config(self.config)
+        for key in ("max_length", "do_sample", "top_k", "suppress_tokens"):
+            value = getattr(loaded, key, None)
+            if value is not None:
+                setattr(ours, key, value)
+        self.generation_config = ours
+
+    def save_pretrained(  # type: ignore[override]
+        self, save_directory: str | os.PathLike[str], *args: Any, save_original_format: bool = False, **kwargs: Any
+    ) -> None:
+        """Save the model; weights under our names, or under the reference's with ``save_original_format=True``."""
+        if save_original_format:
+            state_dict = dict(kwargs.pop("state_dict", None) or self.state_dict())
+            state_dict[SINUSOID_TABLE_KEY] = self.sinusoid_table()
+            kwargs["state_dict"] = state_dict
+        super().save_pretrained(save_directory, *args, save_original_format=save_original_format, **kwargs)
+
+    def sinusoid_table(self) -> Tensor:
+        """The position table of reference checkpoints, [max_position_embeddings, H]."""
+        decoder = self.config.decoder
+        positions = torch.arange(decoder.max_position_embeddings)
+        return sinusoidal_positions(positions, decoder.hidden_size).to(self.dtype)
+
+
+def _pad(waveforms: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Stack waveforms [S_i] to [B, 1, S] with zeros at the end; also their lengths [B]."""
+    lengths = torch.tensor([waveform.shape[-1] for waveform in waveforms], device=waveforms[0].device)
+    return nn.utils.rnn.pad_sequence(waveforms, batch_first=True)[:, None], lengths
+
+
+__all__ = [
+    "SongGenForConditionalGeneration",
+    "SongGenSeq2SeqOutput",
+    "SongOutput",
+    "codebook_cross_entropy",
+]

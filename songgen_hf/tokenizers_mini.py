@@ -10,12 +10,14 @@ from transformers import DacFeatureExtractor, PreTrainedTokenizerFast
 
 from songgen_hf.modeling.lyrics_languages import LANGUAGES
 from songgen_hf.modeling.processing_songgen import (
+    SongGenProcessor,
+    build_voice_feature_extractor,
+)
+from songgen_hf.modeling.tokenization_songgen import (
     LYRICS_SPACE,
     LYRICS_START,
     LYRICS_STOP,
     LYRICS_UNKNOWN,
-    SongGenProcessor,
-    build_voice_feature_extractor,
     wrap_lyrics_tokenizer,
 )
 
@@ -106,7 +108,7 @@ def build_text_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def build_lyrics_tokenizer() -> PreTrainedTokenizerFast:
-    """Tokenizer of cleaned lyrics: one id a character; marks and language tags as in the reference."""
+    """Tokenizer of cleaned lyrics: one id a character, marks and language tags as upstream."""
     tags = [f"[{language.tag}]" for language in LANGUAGES.values()]
     special = [LYRICS_STOP, LYRICS_UNKNOWN, LYRICS_SPACE, LYRICS_START, *tags]
     characters = dict.fromkeys(_LETTERS + _DIGITS + _PUNCTUATION + "’" + _ACCENTED)

@@ -110,8 +110,10 @@ def _open_source(
     """Sort the source into (name for messages, array or path or file object, rate if known)."""
     if isinstance(source, Mapping):
         if source.get("array") is not None:
-            rate = source.get("sampling_rate", sampling_rate)
-            return _open_source(source["array"], rate)
+            array = source["array"]
+            if isinstance(array, list):
+                array = np.asarray(array, dtype=np.float32)
+            return _open_source(array, source.get("sampling_rate", sampling_rate))
         inner = source.get("bytes") if source.get("bytes") is not None else source.get("path")
         if inner is None:
             raise ValueError(
@@ -127,8 +129,7 @@ def _open_source(
                 "an audio array needs its rate: pass (array, rate), "
                 '{"array": ..., "sampling_rate": ...} or sampling_rate='
             )
-        array = source if isinstance(source, np.ndarray) else source.detach().cpu().float().numpy()
-        return "the audio array", array, check_sampling_rate(sampling_rate)
+        return "the audio array", _as_numpy(source), check_sampling_rate(sampling_rate)
     if isinstance(source, str | os.PathLike):
         path = os.fspath(source)
         _check_path(path)
@@ -144,6 +145,13 @@ def _open_source(
         f"audio must be a path, bytes, a binary file object, (array, rate) or a mapping with "
         f"'array' and 'sampling_rate', got {type(source).__name__}"
     )
+
+
+def _as_numpy(array: Any) -> np.ndarray:
+    if isinstance(array, np.ndarray):
+        return array
+    array = array.detach().cpu()
+    return (array.float() if array.is_floating_point() else array).numpy()
 
 
 def _check_path(path: str) -> None:
@@ -196,6 +204,8 @@ def _channels_first(array: np.ndarray, name: str) -> np.ndarray:
         raise ValueError(
             f"{name} must be [samples] or [channels, samples], got {list(array.shape)}"
         )
+    if array.size == 0:
+        raise ValueError(f"{name} holds no audio")
     array = np.atleast_2d(array)
     return array.T if array.shape[0] > array.shape[1] else array
 

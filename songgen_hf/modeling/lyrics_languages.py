@@ -16,7 +16,7 @@ class LyricsLanguage:
 
     Attributes:
         signs: words for ``SIGNS``, in that order; empty for a language whose signs are left alone.
-        titles: abbreviation -> full word; the abbreviation counts only with its dot, see ``dotted``.
+        titles: abbreviation -> full word; the abbreviation counts only with a dot if ``dotted``.
         ordinals: regular expression of what follows the digits of an ordinal number.
         cents: text between the whole and the fractional part of a spelled amount of money.
         number_language: code that num2words knows the language by; None: not spelled by num2words.
@@ -38,7 +38,7 @@ class LyricsLanguage:
 
 
 def _pairs(words: str) -> tuple[tuple[str, str], ...]:
-    """``"dr doctor, st saint"`` -> (("dr", "doctor"), ("st", "saint")); full words may hold spaces."""
+    """``"dr doctor, st saint"`` -> (("dr", "doctor"), ("st", "saint"))."""
     split = (pair.strip().partition(" ") for pair in words.split(","))
     return tuple((short, word) for short, _, word in split)
 
@@ -48,8 +48,8 @@ LANGUAGES: dict[str, LyricsLanguage] = {
         signs=("and", "at", "percent", "hash", "dollar", "pound", "degree"),
         titles=_pairs(
             "mrs misess, mr mister, dr doctor, st saint, co company, jr junior, maj major, "
-            "gen general, drs doctors, rev reverend, lt lieutenant, hon honorable, sgt sergeant, capt captain, "
-            "esq esquire, ltd limited, col colonel, ft fort"
+            "gen general, drs doctors, rev reverend, lt lieutenant, hon honorable, sgt sergeant, "
+            "capt captain, esq esquire, ltd limited, col colonel, ft fort"
         ),
         ordinals="st|nd|rd|th",
         number_language="en",

@@ -6,19 +6,15 @@ clip length) say every id, rate and length; nothing is restated here. Neither th
 separator of voices runs in the processor.
 """
 
-import json
 import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from huggingface_hub import hf_hub_download
-from tokenizers import Tokenizer, processors
 from transformers import (
     AutoTokenizer,
     BatchFeature,
     DacFeatureExtractor,
-    PreTrainedTokenizerFast,
     Wav2Vec2FeatureExtractor,
 )
 from transformers.processing_utils import ProcessorMixin
@@ -26,11 +22,12 @@ from transformers.processing_utils import ProcessorMixin
 from .audio_io import AudioSource, is_rated_array, read_audio
 from .lyrics_languages import LANGUAGES
 from .lyrics_normalization import normalize_lyrics, resolve_language
-
-LYRICS_START = "[START]"
-LYRICS_STOP = "[STOP]"
-LYRICS_UNKNOWN = "[UNK]"
-LYRICS_SPACE = "[SPACE]"
+from .tokenization_songgen import (
+    LYRICS_SPACE,
+    LYRICS_START,
+    LYRICS_STOP,
+    lyrics_tokenizer_from_vocab,
+)
 
 DEFAULT_VOICE_SECONDS = 3.0
 
@@ -49,6 +46,9 @@ class SongGenProcessor(ProcessorMixin):
     Raises:
         ValueError: if the lyrics tokenizer lacks the token that opens lyrics.
     """
+
+    lyrics_tokenizer: Any
+    voice_feature_extractor: Any
 
     def __init__(
         self,
@@ -157,8 +157,9 @@ class SongGenProcessor(ProcessorMixin):
         Returns:
             ``input_ids``, ``attention_mask`` [B, L] int64; ``lyrics_ids`` and
             ``lyrics_attention_mask`` [B, P] int64; ``voice_values`` [B, S] float32 and
-            ``voice_attention_mask`` [B, S] int64 (both zero where no voice is given); with ``audio`` also ``input_values``
-            [B, tracks, S] float32 at the codec's rate and ``padding_mask`` [B, S] int64.
+            ``voice_attention_mask`` [B, S] int64 (both zero where no voice is given); with
+            ``audio`` also ``input_values`` [B, tracks, S] float32 at the codec's rate and
+            ``padding_mask`` [B, S] int64.
         Raises:
             TypeError: if an argument is of the wrong type.
             ValueError: if lists disagree in length, or audio or a language cannot be used.
@@ -242,6 +243,9 @@ class SongGenProcessor(ProcessorMixin):
         for row, (voice, start) in enumerate(zip(voices, starts, strict=True)):
             if voice is None:
                 continue
+            if row and voice is voices[row - 1] and start == starts[row - 1]:
+                values[row], mask[row] = values[row - 1], mask[row - 1]
+                continue
             clip = read_audio(
                 voice, rate, sampling_rate=sampling_rate, start=start, duration=self.voice_seconds
             )
@@ -261,10 +265,13 @@ class SongGenProcessor(ProcessorMixin):
     def _prepare_audio(
         self, prompts: Sequence[AudioSource], sampling_rate: int | None
     ) -> dict[str, np.ndarray]:
-        songs = []
-        for prompt in prompts:
+        songs: list[np.ndarray] = []
+        for row, prompt in enumerate(prompts):
             if prompt is None:
                 raise ValueError("audio must be given for every song of a batch or for none")
+            if row and prompt is prompts[row - 1]:
+                songs.append(songs[-1])
+                continue
             is_pair = isinstance(prompt, tuple) and not is_rated_array(prompt)
             tracks = [
                 read_audio(track, self.sampling_rate, sampling_rate=sampling_rate)
@@ -288,7 +295,7 @@ class SongGenProcessor(ProcessorMixin):
 def build_voice_feature_extractor(
     sampling_rate: int = 24000, voice_seconds: float = DEFAULT_VOICE_SECONDS
 ) -> Wav2Vec2FeatureExtractor:
-    """Feature extractor of the voice encoder: zero mean, unit variance over the clip, zero padding."""
+    """Feature extractor of the voice encoder: zero mean and unit variance, zero padding."""
     return Wav2Vec2FeatureExtractor(
         feature_size=1,
         sampling_rate=sampling_rate,
@@ -296,66 +303,6 @@ def build_voice_feature_extractor(
         do_normalize=True,
         return_attention_mask=True,
         chunk_length_s=voice_seconds,
-    )
-
-
-def lyrics_tokenizer_from_vocab(
-    vocab: str | os.PathLike, *, filename: str = "vocab.json", **hub_options: Any
-) -> PreTrainedTokenizerFast:
-    """Lyrics tokenizer from a vocabulary in the tokenizers JSON format.
-
-    Args:
-        vocab: file, or Hub repository that holds ``filename``.
-        filename: name of the file in the repository.
-        **hub_options: ``cache_dir``, ``token``, ``local_files_only`` of the download.
-    Returns:
-        A tokenizer that wraps what it is given in ``[START]`` ... ``[STOP]``.
-    Raises:
-        ValueError: if the file cannot be had or is not such a vocabulary.
-    """
-    path = os.fspath(vocab)
-    if not os.path.isfile(path):
-        try:
-            path = hf_hub_download(path, filename, **hub_options)
-        except (OSError, ValueError) as error:
-            raise ValueError(
-                f"no lyrics vocabulary: {os.fspath(vocab)!r} is no file, and {filename} could not "
-                f"be had from the Hub repository of that name; download {filename} of coqui/XTTS-v2 "
-                "and pass its path as lyrics_vocab="
-            ) from error
-    try:
-        with open(path, encoding="utf-8") as file:
-            tokenizer = Tokenizer.from_str(json.dumps(json.load(file)))
-    except Exception as error:  # tokenizers raises nothing narrower
-        raise ValueError(
-            f"{os.path.basename(path)!r} is no vocabulary in the tokenizers JSON format ({error})"
-        ) from error
-    return wrap_lyrics_tokenizer(tokenizer)
-
-
-def wrap_lyrics_tokenizer(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
-    """Give a ``tokenizers`` object the start and stop marks of lyrics and the library's interface.
-
-    Raises:
-        ValueError: if the vocabulary lacks one of the four marks.
-    """
-    marks = (LYRICS_START, LYRICS_STOP, LYRICS_UNKNOWN, LYRICS_SPACE)
-    ids = {mark: tokenizer.token_to_id(mark) for mark in marks}
-    missing = [mark for mark, index in ids.items() if index is None]
-    if missing:
-        raise ValueError(f"a lyrics vocabulary needs the tokens {marks}, missing: {missing}")
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{LYRICS_START} $A {LYRICS_STOP}",
-        special_tokens=[(mark, ids[mark]) for mark in (LYRICS_START, LYRICS_STOP)],
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token=LYRICS_START,
-        eos_token=LYRICS_STOP,
-        unk_token=LYRICS_UNKNOWN,
-        pad_token=LYRICS_STOP,  # the reference pads lyrics with id 0, which is this token
-        clean_up_tokenization_spaces=False,
-        model_input_names=["input_ids", "attention_mask"],
     )
 
 
@@ -417,6 +364,4 @@ def _equal_length(tracks: list[np.ndarray], rate: int) -> np.ndarray:
 __all__ = [
     "SongGenProcessor",
     "build_voice_feature_extractor",
-    "lyrics_tokenizer_from_vocab",
-    "wrap_lyrics_tokenizer",
 ]

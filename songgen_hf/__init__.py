@@ -1,3 +1,65 @@
-"""SongGen for Hugging Face: text, lyrics and a voice in, a song out."""
+"""SongGen for Hugging Face: text, lyrics and a voice in, a song out.
+
+Importing this package registers its models, its processor and the task "text-to-song" with
+transformers. The names below are imported when first used.
+"""
+
+import importlib
+import sys
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from .registration import register
+
+if TYPE_CHECKING:
+    from .checkpoints import default_checkpoint
+    from .modeling.configuration_songgen import SongGenConfig
+    from .modeling.configuration_xcodec import XCodecConfig
+    from .modeling.decoder import SongGenForCausalLM
+    from .modeling.modeling_songgen import SongGenForConditionalGeneration
+    from .modeling.modeling_xcodec import XCodecModel
+    from .modeling.processing_songgen import SongGenProcessor
+    from .pipelines.text_to_song import TextToSongPipeline
 
 __version__ = "0.1.0"
+
+_MODULES = {
+    "SongGenConfig": ".modeling.configuration_songgen",
+    "SongGenForCausalLM": ".modeling.decoder",
+    "SongGenForConditionalGeneration": ".modeling.modeling_songgen",
+    "SongGenProcessor": ".modeling.processing_songgen",
+    "TextToSongPipeline": ".pipelines.text_to_song",
+    "XCodecConfig": ".modeling.configuration_xcodec",
+    "XCodecModel": ".modeling.modeling_xcodec",
+    "default_checkpoint": ".checkpoints",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULES[name], __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+# The command registers when it runs, so that `songgen-hf --help` does not wait for torch.
+if PurePath(sys.argv[0] if sys.argv else "").stem != "songgen-hf":
+    register()
+
+__all__ = [
+    "SongGenConfig",
+    "SongGenForCausalLM",
+    "SongGenForConditionalGeneration",
+    "SongGenProcessor",
+    "TextToSongPipeline",
+    "XCodecConfig",
+    "XCodecModel",
+    "__version__",
+    "default_checkpoint",
+    "register",
+]

@@ -1,0 +1,1 @@
+"""Pipelines: one call from words to a waveform."""

@@ -1,0 +1,435 @@
+"""The task "text-to-song": a description, lyrics and a voice in, a waveform out.
+
+Knows how requests are batched, seeded and reported. It asks the model and the processor for
+everything else, and imports nothing of this package, so that the file can travel to the Hub with a
+checkpoint.
+"""
+
+import logging
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import Pipeline
+from transformers.generation.streamers import BaseStreamer
+from transformers.utils.logging import tqdm
+
+logger = logging.getLogger(__name__)
+
+REQUEST_KEYS = (
+    "text",
+    "lyrics",
+    "reference_voice",
+    "voice_start",
+    "audio_prompt",
+    "language",
+    "seed",
+)
+MAX_SEED = 2**63 - 1
+
+
+class TextToSongPipeline(Pipeline):
+    """Sing: ``pipeline("text-to-song", model=...)(text, lyrics=...)``.
+
+    Generation settings (``guidance_scale``, ``temperature``, ``top_k``, ``do_sample``, ...) can be
+    given to the constructor or to a call, which wins.
+    """
+
+    _load_processor = True
+    _load_tokenizer = False
+    _load_feature_extractor = False
+    _load_image_processor = False
+    _load_video_processor = False
+    _pipeline_calls_generate = True
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        if self.processor is None:
+            raise ValueError(
+                "TextToSongPipeline needs a processor: got None; "
+                "pass processor=AutoProcessor.from_pretrained(...)"
+            )
+        # The base class offers the text tokenizer's pad id as a default; the model pads with its
+        # own.
+        self._generation_defaults.pop("pad_token_id", None)
+        if getattr(self.model.config, "trained", True) is False:
+            logger.warning(
+                "This model is untrained: its weights are seeded random numbers, the song is noise."
+            )
+
+    def __call__(  # type: ignore[override]
+        self,
+        text: Any,
+        lyrics: Any = None,
+        *,
+        reference_voice: Any = None,
+        voice_start: Any = 0.0,
+        audio_prompt: Any = None,
+        language: Any = "en",
+        seed: int | list[int] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Sing one song or many.
+
+        Args:
+            text: style description, or a request dict: the key ``text`` and any of this call's next
+                five arguments and ``seed``, which win over this call's; or a list, generator or
+                dataset of either. With a list of inputs, the next five arguments can be lists of
+                the same length.
+            lyrics: words to sing.
+            reference_voice: voice to sing with: a path, bytes, (array, rate in Hz) or a dict as the
+                datasets library gives.
+            voice_start: the second at which the used part of the reference voice begins.
+            audio_prompt: beginning of the song to continue, in the forms of ``reference_voice``;
+                for two-track models a dict of these with the keys ``vocal`` and
+                ``accompaniment``, or the tuple (accompaniment, vocal).
+            language: language of the lyrics.
+            seed: where sampling starts. Song ``j`` of input ``i`` uses
+                ``seed + i * num_return_sequences + j``; a list has one seed an input. Without one,
+                a seed is drawn from the operating system and reported.
+            max_seconds: longest song, in seconds, the audio prompt excluded.
+            num_return_sequences: songs for each input.
+            batch_size: inputs sung at once; it does not change any song's sampling.
+            progress: True for a progress bar, or a function called with (steps done, steps in all
+                or None).
+            streamer: a transformers streamer that is fed while the song is sung.
+            kwargs: generation settings.
+        Returns:
+            For one input a dict with ``audio`` (float32 [channels, samples]), ``sampling_rate`` in
+            Hz, ``vocal`` and ``accompaniment`` (as ``audio``; None unless the model writes two
+            tracks) and ``seed``; a list of them for ``num_return_sequences`` > 1. For a list of
+            inputs a list of these; for a generator or dataset an iterator.
+        Raises:
+            ValueError: for unknown request keys, lists of different lengths, or a seed or duration
+                out of range.
+            TypeError: for a text or lyrics that is no string, or a seed that is no integer.
+        """
+        shared = {
+            "lyrics": lyrics,
+            "reference_voice": reference_voice,
+            "voice_start": voice_start,
+            "audio_prompt": audio_prompt,
+            "language": language,
+        }
+        songs_each = self._songs_each(kwargs)
+        if isinstance(text, str | Mapping):
+            seeds = _one_seed_each(seed, 1, songs_each)
+            return super().__call__(_request(text, shared, seeds[0]), **kwargs)
+        if isinstance(text, list | tuple):
+            if not text:
+                return []
+            columns = {name: _one_each(name, value, len(text)) for name, value in shared.items()}
+            seeds = _one_seed_each(seed, len(text), songs_each)
+            requests = [
+                _request(item, {name: column[i] for name, column in columns.items()}, seeds[i])
+                for i, item in enumerate(text)
+            ]
+            return super().__call__(requests, **kwargs)
+        if isinstance(text, Iterable) or hasattr(text, "__getitem__"):
+            return super().__call__(_requests_of(text, shared, seed, songs_each), **kwargs)
+        raise TypeError(
+            "text must be a string, a request dict, or a list, generator or dataset of them: "
+            f"got {type(text).__name__}"
+        )
+
+    def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
+        """Write model and processor, for ``pipeline("text-to-song", model=save_directory)``."""
+        self.model.save_pretrained(save_directory, save_original_format=False, **kwargs)
+        self.processor.save_pretrained(save_directory)
+
+    def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict, dict, dict]:
+        kwargs.pop("local_files_only", None)
+        return {}, kwargs, {}
+
+    def preprocess(self, request: Any, **_: Any) -> dict[str, Any]:  # type: ignore[override]
+        """Wrap a request, so that a batch of requests collates to a list of them."""
+        return {"request": request}
+
+    def _forward(  # type: ignore[override]
+        self,
+        model_inputs: dict[str, Any],
+        *,
+        max_seconds: float | None = None,
+        progress: bool | Callable[[int, int | None], None] = False,
+        streamer: BaseStreamer | None = None,
+        **generate_kwargs: Any,
+    ) -> dict[str, Any]:
+        requests = model_inputs["request"]
+        batched = isinstance(requests, list)
+        settings = self._prepare_generate_kwargs(generate_kwargs)
+        if max_seconds is not None:
+            if "max_new_frames" in settings:
+                raise ValueError(
+                    "max_seconds and max_new_frames were both given: they say the same; give one"
+                )
+            settings["max_new_frames"] = self._frames(max_seconds)
+
+        songs: list[list[dict[str, Any]]] = [[] for _ in requests] if batched else [[]]
+        for indices, group, prompt_codes in self._groups(requests if batched else [requests]):
+            sung = self._sing(group, prompt_codes, settings, progress, streamer)
+            for index, its_songs in zip(indices, sung, strict=True):
+                songs[index] = its_songs
+        return {"songs": songs if batched else songs[0]}
+
+    def postprocess(self, model_outputs: dict[str, Any], **_: Any) -> Any:  # type: ignore[override]
+        """The song, or the list of songs if several were asked for."""
+        songs = model_outputs["songs"]
+        return songs[0] if len(songs) == 1 else songs
+
+    def _sing(
+        self,
+        requests: list[dict[str, Any]],
+        prompt_codes: torch.Tensor | None,
+        settings: dict[str, Any],
+        progress: bool | Callable[[int, int | None], None],
+        streamer: BaseStreamer | None,
+    ) -> list[list[dict[str, Any]]]:
+        """Songs of requests whose audio prompts are of one length, in their order."""
+        columns = {name: [request[name] for request in requests] for name in requests[0]}
+        inputs = self.processor(
+            text=columns["text"],
+            lyrics=columns["lyrics"],
+            reference_voice=columns["reference_voice"],
+            voice_start=columns["voice_start"],
+            language=columns["language"],
+            return_tensors="pt",
+        ).to(self.device, dtype=self.dtype)
+        if prompt_codes is not None:
+            inputs["audio_prompt_codes"] = prompt_codes.to(self.device)
+
+        songs_each = self._songs_each(settings)
+        seeds = [request["seed"] + j for request in requests for j in range(songs_each)]
+        reporter = self._reporter(progress, streamer, settings, prompt_codes)
+        if reporter is not None:
+            settings = {**settings, "streamer": reporter}
+        # Songs draw from their seeds; the library's loop still consumes the global stream.
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            codes = self.model.generate(**inputs, seed=seeds, **settings)
+        sound = self.model.decode_codes(codes)
+
+        songs = []
+        for row, seed in enumerate(seeds):
+            song = {
+                "audio": _track(sound.waveform, sound.lengths, row),
+                "sampling_rate": int(self.model.config.sampling_rate),
+                "vocal": _track(sound.vocal, sound.vocal_lengths, row),
+                "accompaniment": _track(sound.accompaniment, sound.accompaniment_lengths, row),
+                "seed": seed,
+            }
+            songs.append(song)
+        return [songs[i : i + songs_each] for i in range(0, len(songs), songs_each)]
+
+    def _groups(
+        self, requests: list[dict[str, Any]]
+    ) -> Iterator[tuple[list[int], list[dict[str, Any]], torch.Tensor | None]]:
+        """Split a batch by the audio prompts' lengths: no prompt is padded to a batch mate's."""
+        groups: dict[int, list[int]] = {}
+        prompts: list[torch.Tensor | None] = []
+        for index, request in enumerate(requests):
+            prompt = self._encode_prompt(request["audio_prompt"])
+            prompts.append(prompt)
+            length = 0 if prompt is None else prompt.shape[-1]
+            groups.setdefault(length, []).append(index)
+        for indices in groups.values():
+            codes = [prompt for i in indices if (prompt := prompts[i]) is not None]
+            yield indices, [requests[i] for i in indices], torch.cat(codes) if codes else None
+
+    def _encode_prompt(self, audio_prompt: Any) -> torch.Tensor | None:
+        """Codes [1, tracks, K, S] of the audio to continue; None if it has no whole frame."""
+        if audio_prompt is None:
+            return None
+        if isinstance(audio_prompt, Mapping) and audio_prompt.keys() == {"vocal", "accompaniment"}:
+            audio_prompt = (audio_prompt["accompaniment"], audio_prompt["vocal"])
+        features = self.processor(audio=[audio_prompt], return_tensors="pt")
+        codes = self.model.encode_audio(
+            features["input_values"].to(self.device, dtype=self.dtype),
+            padding_mask=features["padding_mask"].to(self.device),
+        )
+        return codes if codes.shape[-1] > 0 else None
+
+    def _songs_each(self, settings: Mapping[str, Any]) -> int:
+        """Songs for each input under these settings."""
+        value = settings.get(
+            "num_return_sequences", self._generate_kwargs.get("num_return_sequences")
+        )
+        if value is None:
+            config = settings.get("generation_config") or self.model.generation_config
+            value = config.num_return_sequences
+        value = 1 if value is None else value
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ValueError(
+                f"num_return_sequences must be an integer of at least 1: got {value!r}"
+            )
+        return value
+
+    def _frames(self, max_seconds: float) -> int:
+        """Codec frames of a duration in seconds, at least one."""
+        if isinstance(max_seconds, bool) or not isinstance(max_seconds, int | float):
+            raise TypeError(f"max_seconds must be a number of seconds: got {max_seconds!r}")
+        if not 0 < max_seconds < float("inf"):
+            raise ValueError(f"max_seconds must be above 0 and finite: got {max_seconds!r}")
+        return max(1, round(max_seconds * self.model.config.frame_rate))
+
+    def _reporter(
+        self,
+        progress: bool | Callable[[int, int | None], None],
+        streamer: BaseStreamer | None,
+        settings: Mapping[str, Any],
+        prompt_codes: torch.Tensor | None,
+    ) -> BaseStreamer | None:
+        """The caller's streamer, wrapped in one that reports progress if that is asked for."""
+        if progress is False or progress is None:
+            return streamer
+        total = None
+        if (frames := settings.get("max_new_frames")) is not None:
+            prompt_frames = 0 if prompt_codes is None else prompt_codes.shape[-1]
+            total = self.model.config.decoder.pattern.num_steps(prompt_frames + frames)
+        if callable(progress):
+            return ProgressStreamer(progress, total=total, streamer=streamer)
+        return _ProgressBar(total=total, streamer=streamer)
+
+
+class ProgressStreamer(BaseStreamer):
+    """Counts decoder steps as ``generate`` makes them.
+
+    Args:
+        report: called after each step with (steps done, steps in all or None).
+        total: steps in all, if known.
+        streamer: another streamer that sees the same ids.
+    """
+
+    def __init__(
+        self,
+        report: Callable[[int, int | None], None],
+        *,
+        total: int | None = None,
+        streamer: BaseStreamer | None = None,
+    ):
+        self.report = report
+        self.total = total
+        self.streamer = streamer
+        self.done = 0
+
+    def put(self, value: torch.Tensor) -> None:
+        """Take the prompt [rows, L] or one step [rows]."""
+        self.done += value.shape[-1] if value.ndim > 1 else 1
+        self.report(self.done, self.total)
+        if self.streamer is not None:
+            self.streamer.put(value)
+
+    def end(self) -> None:
+        """Generation is over."""
+        if self.streamer is not None:
+            self.streamer.end()
+
+
+class _ProgressBar(ProgressStreamer):
+    """A tqdm bar over decoder steps."""
+
+    def __init__(self, *, total: int | None, streamer: BaseStreamer | None):
+        bar = tqdm(total=total, desc="singing", unit="step", leave=False)
+        super().__init__(lambda done, _: bar.update(done - bar.n), total=total, streamer=streamer)
+        self.bar = bar
+
+    def end(self) -> None:
+        self.bar.close()
+        super().end()
+
+
+def _request(item: Any, shared: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """One checked request: an input's own keys over the call's arguments."""
+    own = {"text": item} if isinstance(item, str) else item
+    if not isinstance(own, Mapping):
+        raise TypeError(f"an input must be a string or a request dict: got {type(item).__name__}")
+    unknown = [str(key) for key in own if key not in REQUEST_KEYS]
+    if unknown:
+        raise ValueError(
+            f"unknown key in a request: got {', '.join(unknown)}, "
+            f"expected some of {', '.join(REQUEST_KEYS)}"
+        )
+    request = {**shared, **own}
+    if not isinstance(request.get("text"), str):
+        raise TypeError(
+            f'text must be a string ("" for none): got {type(request.get("text")).__name__}'
+        )
+    if not isinstance(request["lyrics"], str | None):
+        raise TypeError(f"lyrics must be a string or None: got {type(request['lyrics']).__name__}")
+    request["seed"] = seed if request.get("seed") is None else _check_seed(request["seed"])
+    return request
+
+
+def _requests_of(
+    inputs: Any, shared: Mapping[str, Any], seed: int | list[int] | None, songs_each: int
+) -> Iterator[dict[str, Any]]:
+    """Requests of a generator or dataset, one at a time."""
+    if isinstance(seed, list | tuple):
+        raise ValueError(
+            "a list of seeds needs a list of inputs: give one seed, or one in each request dict"
+        )
+    for name, value in shared.items():
+        if isinstance(value, list):
+            raise ValueError(
+                f"a list for {name} needs a list of inputs: give request dicts with the key {name}"
+            )
+    items = (
+        iter(inputs) if isinstance(inputs, Iterable) else (inputs[i] for i in range(len(inputs)))
+    )
+    first = None if seed is None else _check_seed(seed)
+    return (
+        _request(item, shared, _drawn_seed() if first is None else first + i * songs_each)
+        for i, item in enumerate(items)
+    )
+
+
+def _one_each(name: str, value: Any, count: int) -> list[Any]:
+    """An argument as one value for each input."""
+    if not isinstance(value, list):
+        return [value] * count
+    if len(value) != count:
+        raise ValueError(
+            f"{name} must have one entry for each of the {count} texts: got {len(value)}"
+        )
+    return value
+
+
+def _one_seed_each(seed: Any, count: int, songs_each: int) -> list[int]:
+    """The first seed of each input."""
+    if seed is None:
+        return [_drawn_seed() for _ in range(count)]
+    if isinstance(seed, list | tuple):
+        if len(seed) != count:
+            raise ValueError(
+                f"seed must be one integer or one for each of the {count} inputs: got {len(seed)}"
+            )
+        return [_check_seed(value) for value in seed]
+    first = _check_seed(seed)
+    return [first + i * songs_each for i in range(count)]
+
+
+def _check_seed(seed: Any) -> int:
+    """The seed as int; ValueError or TypeError unless it is one that a torch generator takes."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+        raise TypeError(f"seed must be an integer: got {seed!r}")
+    if not 0 <= seed <= MAX_SEED:
+        raise ValueError(f"seed must be between 0 and 2**63 - 1: got {seed}")
+    return int(seed)
+
+
+def _drawn_seed() -> int:
+    """A seed from the operating system, short enough to write down."""
+    return secrets.randbelow(2**31)
+
+
+def _track(
+    waveform: torch.Tensor | None, lengths: torch.Tensor | None, row: int
+) -> np.ndarray | None:
+    """Row of a waveform [B, 1, S], cut to its length: float32 [1, samples]; None for None."""
+    if waveform is None:
+        return None
+    length = waveform.shape[-1] if lengths is None else int(lengths[row])
+    return waveform[row, :, :length].float().cpu().numpy()
+
+
+__all__ = ["ProgressStreamer", "TextToSongPipeline"]

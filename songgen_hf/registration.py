@@ -1,0 +1,63 @@
+"""Makes the models, the processor and the task known to transformers."""
+
+from functools import cache
+from typing import Any
+
+TASK = "text-to-song"
+
+
+class _DefaultModel(dict):
+    """The task's default model, found or made only when somebody asks for it."""
+
+    def __getitem__(self, key: str) -> Any:
+        if key != "model":
+            return super().__getitem__(key)
+        from .checkpoints import default_checkpoint
+
+        return default_checkpoint(), "main"
+
+
+@cache
+def register() -> None:
+    """Register the Auto classes, the checkpoint mappings and the task; once a process."""
+    from transformers import (
+        AutoConfig,
+        AutoModel,
+        AutoModelForAudioTokenization,
+        AutoModelForTextToWaveform,
+        AutoProcessor,
+    )
+    from transformers.pipelines import PIPELINE_REGISTRY
+
+    # Importing the models registers their checkpoint mappings.
+    from .modeling.configuration_songgen import (
+        SongGenConfig,
+        SongGenDecoderConfig,
+        SongGenLyricsEncoderConfig,
+    )
+    from .modeling.configuration_xcodec import XCodecConfig
+    from .modeling.modeling_songgen import SongGenForConditionalGeneration
+    from .modeling.modeling_xcodec import XCodecModel
+    from .modeling.processing_songgen import SongGenProcessor
+    from .pipelines.text_to_song import TextToSongPipeline
+
+    for config in (SongGenConfig, SongGenDecoderConfig, SongGenLyricsEncoderConfig, XCodecConfig):
+        AutoConfig.register(config.model_type, config, exist_ok=True)
+    AutoModel.register(SongGenConfig, SongGenForConditionalGeneration, exist_ok=True)
+    AutoModelForTextToWaveform.register(
+        SongGenConfig, SongGenForConditionalGeneration, exist_ok=True
+    )
+    AutoModel.register(XCodecConfig, XCodecModel, exist_ok=True)
+    AutoModelForAudioTokenization.register(XCodecConfig, XCodecModel, exist_ok=True)
+    AutoProcessor.register(SongGenConfig, SongGenProcessor, exist_ok=True)
+    if TASK not in PIPELINE_REGISTRY.supported_tasks:
+        PIPELINE_REGISTRY.register_pipeline(
+            TASK,
+            pipeline_class=TextToSongPipeline,
+            pt_model=AutoModelForTextToWaveform,
+            default=_DefaultModel(model=None),
+            type="multimodal",
+        )
+
+
+__all__ = ["TASK", "register"]

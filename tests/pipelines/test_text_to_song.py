@@ -1,0 +1,295 @@
+"""The task text-to-song: batching, seeds, prompts, progress and errors."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModel, AutoProcessor, pipeline
+from transformers.pipelines.pt_utils import KeyDataset
+
+from songgen_hf.pipelines.text_to_song import TextToSongPipeline
+
+SHORT = {"max_seconds": 0.2}
+TEXTS = ["a calm piano ballad", "loud rock", "a waltz for strings"]
+LYRICS = ["Soft the rain", "Run", None]
+
+
+@pytest.fixture(scope="module")
+def sing(tiny_singer, tiny_processor):
+    """Factory ``sing(pattern)``: the pipeline over a tiny model that samples."""
+
+    def build(pattern="mixed"):
+        model = tiny_singer(pattern)
+        return TextToSongPipeline(
+            model=model, processor=tiny_processor, device="cpu", do_sample=True, top_k=50
+        )
+
+    return build
+
+
+@pytest.fixture
+def tone():
+    """Half a second at 16 kHz."""
+    return (0.3 * np.sin(np.arange(8000) / 9).astype(np.float32), 16000)
+
+
+def same_song(one, other, atol=0.0):
+    """Whether two songs have the same samples and seed."""
+    return one["seed"] == other["seed"] and all(
+        (one[name] is None and other[name] is None)
+        or (one[name].shape == other[name].shape and np.allclose(one[name], other[name], atol=atol))
+        for name in ("audio", "vocal", "accompaniment")
+    )
+
+
+def test_importing_the_package_makes_the_task_known(tiny_checkpoint):
+    song = pipeline("text-to-song", model=tiny_checkpoint(), device="cpu")("folk", seed=1, **SHORT)
+
+    assert song["sampling_rate"] == 16000
+    assert song["audio"].dtype == np.float32
+    assert song["audio"].ndim == 2 and song["audio"].shape[0] == 1
+    assert song["vocal"] is None and song["accompaniment"] is None
+    assert song["seed"] == 1
+
+
+def test_auto_classes_load_the_checkpoint(tiny_checkpoint):
+    model = AutoModel.from_pretrained(tiny_checkpoint("parallel_std"))
+    processor = AutoProcessor.from_pretrained(tiny_checkpoint("parallel_std"))
+
+    assert type(model).__name__ == "SongGenForConditionalGeneration"
+    assert type(processor).__name__ == "SongGenProcessor"
+
+
+def test_two_track_models_report_their_tracks_and_the_mixture_is_their_sum(sing):
+    song = sing("parallel_std")("folk", lyrics="la la", seed=3, **SHORT)
+
+    shorter = song["audio"].shape[1]
+    assert shorter == min(song["vocal"].shape[1], song["accompaniment"].shape[1])
+    total = song["vocal"][:, :shorter] + song["accompaniment"][:, :shorter]
+    assert np.allclose(song["audio"], total, atol=1e-6)
+
+
+def test_the_same_seed_sings_the_same_song_and_another_seed_another(sing):
+    singer = sing()
+
+    first, again, other = (singer("folk", seed=seed, **SHORT) for seed in (5, 5, 6))
+
+    assert same_song(first, again)
+    assert not np.array_equal(first["audio"], other["audio"])
+
+
+def test_a_drawn_seed_is_reported_and_sings_the_song_again(sing):
+    singer = sing()
+
+    drawn = singer("folk", **SHORT)
+
+    assert same_song(drawn, singer("folk", seed=drawn["seed"], **SHORT))
+
+
+@pytest.mark.parametrize("pattern", ["mixed", "interleaving_A_V"])
+def test_a_batch_equals_its_songs_one_by_one(sing, pattern):
+    singer = sing(pattern)
+
+    together = singer(TEXTS, lyrics=LYRICS, seed=[7, 8, 9], batch_size=3, **SHORT)
+
+    for song, text, lyrics, seed in zip(together, TEXTS, LYRICS, (7, 8, 9), strict=True):
+        assert same_song(song, singer(text, lyrics=lyrics, seed=seed, **SHORT), atol=1e-4)
+
+
+def test_one_seed_for_a_list_counts_up(sing):
+    songs = sing()(TEXTS, seed=40, batch_size=2, **SHORT)
+
+    assert [song["seed"] for song in songs] == [40, 41, 42]
+
+
+def test_a_request_dict_wins_over_the_call(sing):
+    singer = sing()
+    request = {"text": "folk", "lyrics": "la la", "seed": 11}
+
+    song = singer([request, "folk"], lyrics="no no", seed=3, **SHORT)[0]
+
+    assert same_song(song, singer("folk", lyrics="la la", seed=11, **SHORT))
+
+
+def test_generators_and_datasets_are_sung_lazily(sing):
+    singer = sing()
+    taken = []
+
+    def requests():
+        for text in TEXTS:
+            taken.append(text)
+            yield text
+
+    songs = singer(requests(), seed=1, **SHORT)
+    assert len(taken) <= 1
+    first = next(iter(songs))
+    dataset = KeyDataset([{"style": text} for text in TEXTS], "style")
+    from_dataset = list(singer(dataset, seed=1, **SHORT))
+
+    assert same_song(first, singer(TEXTS[0], seed=1, **SHORT))
+    assert [song["seed"] for song in from_dataset] == [1, 2, 3]
+    assert same_song(first, from_dataset[0])
+
+
+def test_several_songs_for_each_input_have_seeds_of_their_own(sing):
+    singer = sing()
+
+    single = singer("folk", seed=20, num_return_sequences=2, **SHORT)
+    batch = singer(["folk", "rock"], seed=20, num_return_sequences=2, batch_size=2, **SHORT)
+
+    assert [song["seed"] for song in single] == [20, 21]
+    assert [[song["seed"] for song in songs] for songs in batch] == [[20, 21], [22, 23]]
+    for song, seed in ((batch[0][1], 21), (single[1], 21)):
+        assert same_song(song, singer("folk", seed=seed, **SHORT), atol=1e-4)
+
+
+def test_max_seconds_bounds_the_song_and_rounds_to_frames(sing):
+    singer = sing()
+
+    lengths = [singer("folk", seed=2, max_seconds=s)["audio"].shape[1] for s in (0.001, 0.1)]
+
+    assert lengths[0] <= 320 and lengths[1] <= 5 * 320
+
+
+def test_the_audio_prompt_opens_the_song(sing, tone):
+    singer = sing()
+    prompt = singer.processor(audio=tone)
+    codes = singer.model.encode_audio(prompt["input_values"])
+    opening = singer.model.decode_codes(codes).waveform[0].numpy()
+
+    song = singer("folk", audio_prompt=tone, seed=4, **SHORT)
+
+    assert song["audio"].shape[1] > opening.shape[1]
+    # The codec's decoder looks 12 frames ahead; before that the rest of the song changes nothing.
+    certain = opening.shape[1] - 12 * 320
+    assert np.allclose(song["audio"][:, :certain], opening[:, :certain], atol=1e-4)
+
+
+def test_prompts_of_different_lengths_share_a_batch(sing, tone):
+    singer = sing()
+    prompts = [None, tone, (tone[0][:3200], 16000)]
+
+    together = singer(TEXTS, audio_prompt=prompts, seed=[1, 2, 3], batch_size=3, **SHORT)
+
+    for song, text, prompt, seed in zip(together, TEXTS, prompts, (1, 2, 3), strict=True):
+        alone = singer(text, audio_prompt=prompt, seed=seed, **SHORT)
+        assert same_song(song, alone, atol=1e-4)
+
+
+def test_a_two_track_prompt_can_name_its_tracks(sing, tone):
+    singer = sing("parallel_std")
+    other = (tone[0] * 0.5, tone[1])
+
+    named = singer("a", audio_prompt={"vocal": tone, "accompaniment": other}, seed=1, **SHORT)
+    paired = singer("a", audio_prompt=(other, tone), seed=1, **SHORT)
+
+    assert same_song(named, paired)
+
+
+def test_voiced_and_unvoiced_songs_share_a_batch(sing, tone):
+    singer = sing()
+    texts, voices = ["folk", "folk"], [None, tone]
+
+    together = singer(texts, reference_voice=voices, seed=[1, 1], batch_size=2, **SHORT)
+
+    for song, voice in zip(together, voices, strict=True):
+        alone = singer("folk", reference_voice=voice, seed=1, **SHORT)
+        assert same_song(song, alone, atol=1e-4)
+    assert not np.array_equal(together[0]["audio"], together[1]["audio"])
+
+
+def test_constructor_settings_apply_and_a_call_wins(tiny_singer, tiny_processor):
+    singer = TextToSongPipeline(
+        model=tiny_singer(), processor=tiny_processor, device="cpu", do_sample=True, top_k=1
+    )
+
+    greedy = singer("folk", seed=1, do_sample=False, **SHORT)
+
+    assert same_song(greedy, singer("folk", seed=1, **SHORT))
+
+
+def test_progress_counts_every_step_to_the_total(sing):
+    for pattern in ("mixed", "interleaving_A_V"):
+        singer, seen = sing(pattern), []
+
+        singer(
+            "folk",
+            seed=1,
+            progress=lambda done, total, seen=seen: seen.append((done, total)),
+            min_new_tokens=1,
+            **SHORT,
+        )
+
+        total = singer.model.config.decoder.pattern.num_steps(10)
+        assert {entry[1] for entry in seen} == {total}
+        steps = [entry[0] for entry in seen]
+        assert steps == sorted(steps) and steps[0] == 1 and steps[-1] <= total
+
+
+def test_a_progress_bar_does_not_change_the_song(sing, capsys):
+    singer = sing()
+
+    assert same_song(
+        singer("folk", seed=1, progress=True, **SHORT), singer("folk", seed=1, **SHORT)
+    )
+    assert "singing" in capsys.readouterr().err
+
+
+def test_saving_the_pipeline_keeps_model_and_processor(sing, tmp_path):
+    singer = sing("parallel_std")
+    singer.save_pretrained(tmp_path)
+
+    loaded = pipeline("text-to-song", model=str(tmp_path), device="cpu", do_sample=True, top_k=50)
+
+    assert same_song(loaded("folk", seed=1, **SHORT), singer("folk", seed=1, **SHORT), atol=1e-6)
+
+
+def test_an_untrained_model_is_announced(tiny_checkpoint, tiny_processor, caplog):
+    model = AutoModel.from_pretrained(tiny_checkpoint())
+    with caplog.at_level(logging.WARNING, logger="songgen_hf"):
+        TextToSongPipeline(model=model, processor=tiny_processor, device="cpu")
+        assert "untrained" not in caplog.text
+        model.config.trained = False
+        TextToSongPipeline(model=model, processor=tiny_processor, device="cpu")
+
+    assert "untrained" in caplog.text
+
+
+def test_global_randomness_is_left_alone(sing):
+    state = torch.random.get_rng_state()
+
+    sing()("folk", seed=1, **SHORT)
+
+    assert torch.equal(state, torch.random.get_rng_state())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (dict(text=3), TypeError, "text must be a string, a request dict"),
+        (dict(text=[3]), TypeError, "an input must be a string or a request dict: got int"),
+        (dict(text={"txt": "a"}), ValueError, "unknown key in a request: got txt, expected"),
+        (dict(text={"lyrics": "a"}), TypeError, r"text must be a string \(\"\" for none\)"),
+        (dict(text="a", lyrics=3), TypeError, "lyrics must be a string or None: got int"),
+        (dict(text=["a", "b"], lyrics=["x"]), ValueError, "lyrics must have one entry .* 2 texts"),
+        (dict(text=["a", "b"], seed=[1]), ValueError, "seed must be one integer or one for each"),
+        (dict(text="a", seed="7"), TypeError, "seed must be an integer: got '7'"),
+        (dict(text="a", seed=True), TypeError, "seed must be an integer: got True"),
+        (dict(text="a", seed=-1), ValueError, r"seed must be between 0 and 2\*\*63 - 1: got -1"),
+        (dict(text="a", max_seconds=0), ValueError, "max_seconds must be above 0"),
+        (dict(text="a", max_seconds="4"), TypeError, "max_seconds must be a number of seconds"),
+        (dict(text="a", max_seconds=1, max_new_frames=9), ValueError, "they say the same"),
+        (dict(text="a", num_return_sequences=0), ValueError, "num_return_sequences must be"),
+        (dict(text=iter("ab"), seed=[1, 2]), ValueError, "a list of seeds needs a list of inputs"),
+        (dict(text=iter("ab"), lyrics=["x"]), ValueError, "a list for lyrics needs a list"),
+        (dict(text="a", guidanse_scale=2), ValueError, "guidanse_scale"),
+    ],
+)
+def test_wrong_calls_say_what_was_given_and_what_is_expected(sing, arguments, error, message):
+    with pytest.raises(error, match=message):
+        sing()(**arguments)
+
+
+def test_an_empty_list_of_inputs_is_an_empty_list_of_songs(sing):
+    assert sing()([]) == []

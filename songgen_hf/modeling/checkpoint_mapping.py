@@ -101,7 +101,8 @@ class FuseWeightNorm(ConversionOps):
     ) -> dict[str, Any]:
         """Fuse one pair of tensors; the magnitude is the first source pattern."""
         magnitude, direction = (_only(input_dict[pattern]) for pattern in source_patterns)
-        weight = direction.float() * (magnitude.float() / _row_norm(direction))
+        # The kernel that the original runs at every call: other roundings move features by 1e-4.
+        weight = torch._weight_norm(direction.float(), magnitude.float(), 0)
         return {full_layer_name: weight.to(direction.dtype)}
 
     @property
@@ -123,7 +124,9 @@ class SplitWeightNorm(ConversionOps):
     ) -> dict[str, Any]:
         """Split one tensor; ``full_layer_name`` is the full name of the magnitude."""
         weight = _only(input_dict[source_patterns[0]])
-        magnitude = _row_norm(weight).to(weight.dtype)
+        # The norm as the kernel of FuseWeightNorm computes it: fusing again gives the same bits.
+        ones = torch.ones_like(weight[:, :1, :1], dtype=torch.float32)
+        magnitude = torch._weight_norm_interface(weight.float(), ones, 0)[1].to(weight.dtype)
         # A direction of zeros would make 0 / 0 of the row when the pair is fused again.
         direction = torch.where(magnitude == 0, torch.ones_like(weight), weight)
         stem = full_layer_name.removesuffix("magnitude")
@@ -136,10 +139,6 @@ class SplitWeightNorm(ConversionOps):
 
 def _only(tensors: Any) -> Tensor:
     return tensors[0] if isinstance(tensors, list) else tensors
-
-
-def _row_norm(weight: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(weight.float(), dim=tuple(range(1, weight.ndim)), keepdim=True)
 
 
 NUM_XCODEC_STAGES = 4

@@ -270,8 +270,6 @@ class SongGenDecoder(SongGenDecoderPreTrainedModel):
             raise ValueError("pass either input_ids or inputs_embeds: got both or neither")
         if inputs_embeds is None:
             inputs_embeds = self.embed(input_ids.view(-1, self.num_rows, input_ids.shape[-1]))
-        if self.gradient_checkpointing and self.training:
-            use_cache = False
         if use_cache and past_key_values is None:
             past_key_values = EncoderDecoderCache(DynamicCache(config=self.config), DynamicCache(config=self.config))
         past_length = past_key_values.get_seq_length() if past_key_values is not None else 0

@@ -83,8 +83,8 @@ class SongGenGenerationMixin(GenerationMixin):
     ) -> tuple[GenerationConfig, dict[str, Any]]:
         max_new_frames = kwargs.pop("max_new_frames", None)
         if max_new_frames is not None:
-            if max_new_frames < 1:
-                raise ValueError(f"max_new_frames must be at least 1: got {max_new_frames}")
+            if type(max_new_frames) is not int or max_new_frames < 1:
+                raise ValueError(f"max_new_frames must be a whole number from 1 up: got {max_new_frames!r}")
             kwargs["max_new_tokens"] = max_new_frames  # a placeholder until the prompt's length is known
         generation_config, model_kwargs = super()._prepare_generation_config(generation_config, **kwargs)
         if generation_config.get_generation_mode() not in (GenerationMode.GREEDY_SEARCH, GenerationMode.SAMPLE):
@@ -237,7 +237,7 @@ class SongGenGenerationMixin(GenerationMixin):
 
     @staticmethod
     def _seeds(seed: int | list[int] | Tensor, num_songs: int) -> list[int]:
-        if isinstance(seed, int):
+        if isinstance(seed, int) and not isinstance(seed, bool):
             return [seed + i for i in range(num_songs)]
         seeds = [int(one) for one in seed]
         if len(seeds) != num_songs:
@@ -287,8 +287,9 @@ class SongGenGenerationMixin(GenerationMixin):
         if lyrics_mask is not None:
             # Prepended lyrics: their padding stays hidden at every step. A static cache gets a mask of its full
             # length (causality hides the future), so that shapes stay the same for the compiler.
-            if past_key_values is not None and past_key_values.is_compileable:
-                length = past_key_values.get_max_cache_shape() - lyrics_mask.shape[1]
+            cache = getattr(past_key_values, "self_attention_cache", None)
+            if cache is not None and cache.is_compileable:
+                length = cache.get_max_cache_shape() - lyrics_mask.shape[1]
             inputs["decoder_attention_mask"] = lyrics_mask.new_ones(lyrics_mask.shape[0], length)
             inputs["prepend_lyrics"] = next_sequence_length is None
         return inputs

@@ -65,7 +65,9 @@ class CodebookPatternLogitsProcessor(LogitsProcessor):
         num_songs = input_ids.shape[0] // self.num_rows
         forced = self.forced_ids[..., step].expand(num_songs, -1).reshape(-1, 1)  # [B * rows, 1]
 
-        has_ended = (input_ids == self.eos_token_id).any(dim=1).view(-1, self.rows_per_group).int()
+        # The end counts in free cells only: padding, which has the same id, is no end.
+        free = (self.forced_ids[..., :step] == FREE).expand(num_songs, -1, -1).reshape(-1, step)
+        has_ended = ((input_ids == self.eos_token_id) & free).any(dim=1).view(-1, self.rows_per_group).int()
         lower_have_ended = has_ended.cumprod(dim=1).roll(1, dims=1)
         lower_have_ended[:, 0] = 1
         may_not_end = lower_have_ended.reshape(-1) == 0
@@ -95,13 +97,12 @@ class SeededSamplingLogitsProcessor(LogitsProcessor):
         shape = (self.num_rows, scores.shape[-1])
         noise = torch.cat(
             [
-                torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float32)
+                torch.empty(shape, device=generator.device).exponential_(generator=generator)
                 for generator in self.generators
             ]
         ).to(scores.device)
-        tiny = torch.finfo(torch.float32).tiny
-        gumbel = -torch.log(-torch.log(noise.clamp(min=tiny)).clamp(min=tiny))
-        drawn = (scores.float() + gumbel).argmax(dim=-1, keepdim=True)
+        # Minus the logarithm of exponential noise is Gumbel noise.
+        drawn = (scores.float() - noise.log()).argmax(dim=-1, keepdim=True)
         return torch.full_like(scores, -torch.inf).scatter_(1, drawn, 0.0)
 
 

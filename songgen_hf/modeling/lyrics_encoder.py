@@ -116,6 +116,11 @@ class SongGenLyricsEncoder(PreTrainedModel):
     main_input_name = "inputs_embeds"
     supports_gradient_checkpointing = True
     _no_split_modules = ["LyricsEncoderLayer"]
+    # Its scores have a term that no fused kernel knows: every implementation runs the same code.
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
 
     def __init__(self, config: SongGenLyricsEncoderConfig, input_size: int | None = None):
         super().__init__(config)

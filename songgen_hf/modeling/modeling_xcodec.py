@@ -82,6 +82,16 @@ class XCodecModel(XcodecModel):
 
     config: XCodecConfig
     config_class = XCodecConfig
+    # Only HuBERT inside attends, and it supports them all.
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+
+    def __init__(self, config: XCodecConfig) -> None:
+        # The acoustic stacks do not attend, and their library class refuses any other setting.
+        config.acoustic_model_config._attn_implementation = "eager"
+        super().__init__(config)
 
     def train(self, mode: bool = True) -> XCodecModel:
         """Set the mode of the codec; the frozen semantic model stays in evaluation mode."""
@@ -316,7 +326,10 @@ class XCodecModel(XcodecModel):
 
     def _decode_window(self, codes: Tensor) -> Tensor:
         quantized = self.quantizer.decode(codes.transpose(0, 1))  # [B, D, T]
-        return self.acoustic_decoder(self.fc2(quantized.transpose(1, 2)).transpose(1, 2))
+        # The linear layer as a convolution of width 1, which keeps channels first; on CPU it also
+        # rounds as the reference does (1e-5 instead of 1e-3 on waveforms that reach 40).
+        latent = F.conv1d(quantized, self.fc2.weight[:, :, None], self.fc2.bias)
+        return self.acoustic_decoder(latent)
 
     def _check_codes(self, codes: Tensor) -> None:
         if codes.is_floating_point() or codes.is_complex() or codes.dtype == torch.bool:

@@ -15,7 +15,7 @@ EXTRAS = {
     "diffusers": ["diffusers>=0.42"],
     "space": ["gradio>=6"],
     "lyrics": ["pypinyin>=0.50", "hangul-romanize>=0.1"],
-    "corpus": ["datasets>=5"],
+    "corpus": ["datasets>=5", "pyworld>=0.3.4"],
     "prepare": ["datasets>=5"],
     "ray": ["ray[data]>=2.40"],
     "evaluate": ["jiwer>=4", "scipy>=1.13"],

@@ -1,5 +1,7 @@
 """A tiny checkpoint on disk, model and processor, for the doors: pipeline, command line, export."""
 
+import json
+
 import pytest
 
 
@@ -39,6 +41,9 @@ def tiny_checkpoint(tmp_path_factory, tiny_singer, tiny_processor):
             directory = tmp_path_factory.mktemp(pattern)
             tiny_singer(pattern).save_pretrained(directory)
             tiny_processor.save_pretrained(directory)
+            settings = directory / "generation_config.json"
+            sampling = {**json.loads(settings.read_text()), "do_sample": True, "top_k": 50}
+            settings.write_text(json.dumps(sampling))
             made[pattern] = str(directory)
         return made[pattern]
 

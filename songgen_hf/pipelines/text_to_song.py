@@ -59,7 +59,7 @@ class TextToSongPipeline(Pipeline):
                 "This model is untrained: its weights are seeded random numbers, the song is noise."
             )
 
-    def __call__(  # type: ignore[override]
+    def __call__(
         self,
         text: Any,
         lyrics: Any = None,
@@ -143,11 +143,11 @@ class TextToSongPipeline(Pipeline):
         kwargs.pop("local_files_only", None)
         return {}, kwargs, {}
 
-    def preprocess(self, request: Any, **_: Any) -> dict[str, Any]:  # type: ignore[override]
+    def preprocess(self, request: Any, **_: Any) -> dict[str, Any]:
         """Wrap a request, so that a batch of requests collates to a list of them."""
         return {"request": request}
 
-    def _forward(  # type: ignore[override]
+    def _forward(
         self,
         model_inputs: dict[str, Any],
         *,
@@ -173,7 +173,7 @@ class TextToSongPipeline(Pipeline):
                 songs[index] = its_songs
         return {"songs": songs if batched else songs[0]}
 
-    def postprocess(self, model_outputs: dict[str, Any], **_: Any) -> Any:  # type: ignore[override]
+    def postprocess(self, model_outputs: dict[str, Any], **_: Any) -> Any:
         """The song, or the list of songs if several were asked for."""
         songs = model_outputs["songs"]
         return songs[0] if len(songs) == 1 else songs

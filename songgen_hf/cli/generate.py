@@ -1,0 +1,155 @@
+"""Sing a song to a sound file, with a JSON file beside it that says how to sing it again."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..files import encode_json, encode_sound, safe_gain, sound_format, write_files
+from .loading import add_model_arguments, library_versions, load_pipeline
+
+HELP = "sing a song"
+
+SAMPLING_SETTINGS = ("guidance_scale", "temperature", "top_k", "top_p")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``songgen-hf generate``."""
+    parser.add_argument("text", help="style: genre, mood, instruments, voice")
+    lyrics = parser.add_mutually_exclusive_group()
+    lyrics.add_argument("--lyrics", help="words to sing")
+    lyrics.add_argument("--lyrics-file", type=Path, help="UTF-8 text file of the words to sing")
+    parser.add_argument("--language", default="en", help="language of the lyrics (default: en)")
+    parser.add_argument("--voice", type=Path, help="sound file of the voice to sing with")
+    parser.add_argument(
+        "--voice-start", type=float, default=0.0, help="second at which its used part begins"
+    )
+    parser.add_argument(
+        "--prompt-audio",
+        type=Path,
+        nargs="+",
+        help="sound file to continue; for a two-track model: accompaniment, then vocal",
+    )
+    parser.add_argument("--seed", type=int, help="sing the same song again (default: drawn, told)")
+    parser.add_argument("--max-seconds", type=float, help="longest song, prompt excluded")
+    parser.add_argument("--guidance-scale", type=float, help="weight of the conditions; 1 is off")
+    parser.add_argument("--temperature", type=float, help="sampling temperature")
+    parser.add_argument("--top-k", type=int, help="sample from the k likeliest codes")
+    parser.add_argument("--top-p", type=float, help="sample from this much probability")
+    parser.add_argument("--greedy", action="store_true", help="take the likeliest code always")
+    parser.add_argument("--num-songs", type=int, default=1, help="songs, numbered (default: 1)")
+    parser.add_argument("--stems", action="store_true", help="also write vocal and accompaniment")
+    parser.add_argument(
+        "--out", type=Path, default=Path("song.wav"), help=".wav, .flac or .ogg (default: song.wav)"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    add_model_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Sing and write the files."""
+    sound_format(arguments.out)
+    if arguments.num_songs < 1:
+        raise ValueError(f"--num-songs must be at least 1: got {arguments.num_songs}")
+    lyrics = arguments.lyrics
+    if arguments.lyrics_file is not None:
+        lyrics = arguments.lyrics_file.read_text(encoding="utf-8")
+
+    sing = load_pipeline(arguments)
+    tracks = sing.model.config.decoder.num_tracks
+    if arguments.stems and tracks == 1:
+        raise ValueError(
+            f"--stems needs a two-track model: this one's track pattern is "
+            f"{sing.model.config.decoder.track_pattern}, which sings one mixture"
+        )
+    settings = _settings(arguments)
+    songs = sing(
+        arguments.text,
+        lyrics=lyrics,
+        language=arguments.language,
+        reference_voice=arguments.voice,
+        voice_start=arguments.voice_start,
+        audio_prompt=_prompt(arguments.prompt_audio, tracks),
+        seed=arguments.seed,
+        max_seconds=arguments.max_seconds,
+        num_return_sequences=arguments.num_songs,
+        progress=not arguments.quiet and sys.stderr.isatty(),
+        **settings,
+    )
+    songs = songs if isinstance(songs, list) else [songs]
+    files: dict[Path, bytes] = {}
+    for path, song in zip(_numbered(arguments.out, len(songs)), songs, strict=True):
+        files |= _files_of(song, path, arguments, lyrics, settings, sing.model)
+    write_files(files)
+    for path in files:
+        print(path)
+
+
+def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Generation settings that the caller gave."""
+    given = {name: getattr(arguments, name) for name in SAMPLING_SETTINGS}
+    settings = {name: value for name, value in given.items() if value is not None}
+    if arguments.greedy:
+        if clash := [name for name in settings if name != "guidance_scale"]:
+            raise ValueError(f"--greedy does not sample: drop --{clash[0].replace('_', '-')}")
+        settings["do_sample"] = False
+    return settings
+
+
+def _prompt(paths: list[Path] | None, tracks: int) -> Path | tuple[Path, ...] | None:
+    """The audio prompt as the pipeline takes it."""
+    if paths is None:
+        return None
+    if len(paths) != tracks:
+        raise ValueError(f"--prompt-audio takes {tracks} file(s) for this model: got {len(paths)}")
+    return paths[0] if tracks == 1 else tuple(paths)
+
+
+def _numbered(path: Path, count: int) -> list[Path]:
+    """song.wav, or song-1.wav, song-2.wav, ... for more than one."""
+    if count == 1:
+        return [path]
+    return [path.with_stem(f"{path.stem}-{i}") for i in range(1, count + 1)]
+
+
+def _files_of(
+    song: dict[str, Any],
+    path: Path,
+    arguments: argparse.Namespace,
+    lyrics: str | None,
+    settings: dict[str, Any],
+    model: Any,
+) -> dict[Path, bytes]:
+    """The sound files of one song and the JSON that describes it."""
+    config = model.config
+    sounds = {path: song["audio"]}
+    if arguments.stems:
+        for name in ("vocal", "accompaniment"):
+            sounds[path.with_stem(f"{path.stem}.{name}")] = song[name]
+    # One gain for all files, so that the stems still add up to the mixture.
+    gain = safe_gain(*sounds.values())
+    rate = song["sampling_rate"]
+    files = {name: encode_sound(wave, rate, name, gain=gain) for name, wave in sounds.items()}
+    description = {
+        "text": arguments.text,
+        "lyrics": lyrics,
+        "language": arguments.language,
+        "voice": None if arguments.voice is None else arguments.voice.name,
+        "voice_start": arguments.voice_start,
+        "prompt_audio": [prompt.name for prompt in arguments.prompt_audio or []],
+        "seed": song["seed"],
+        "max_seconds": arguments.max_seconds,
+        "settings": settings,
+        "model": arguments.model,
+        "revision": getattr(config, "_commit_hash", None) or arguments.revision,
+        "trained": getattr(config, "trained", True),
+        "track_pattern": config.decoder.track_pattern,
+        "sampling_rate": rate,
+        "duration": song["audio"].shape[-1] / rate,
+        "gain": gain,
+        "device": str(model.device),
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "files": [name.name for name in sounds],
+        "versions": library_versions(),
+    }
+    return {**files, path.with_suffix(".json"): encode_json(description)}

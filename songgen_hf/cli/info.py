@@ -1,0 +1,74 @@
+"""Say what a checkpoint is: pattern, rates, sizes. Reads its configuration only, no weights."""
+
+import argparse
+import json
+from typing import Any
+
+from .loading import checkpoint_of
+
+HELP = "describe a checkpoint"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``songgen-hf info``."""
+    parser.add_argument(
+        "model", nargs="?", help="directory or Hub id (default: the package's own checkpoint)"
+    )
+    parser.add_argument("--revision", help="branch, tag or commit of a Hub checkpoint")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print the description."""
+    facts = describe(checkpoint_of(arguments), arguments.revision)
+    if arguments.json:
+        print(json.dumps(facts, indent=2))
+        return
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{part} {count:,}" for part, count in value.items())
+        print(f"{name.replace('_', ' ') + ':':<22}{value}")
+
+
+def describe(checkpoint: str, revision: str | None = None) -> dict[str, Any]:
+    """What a checkpoint's configuration says.
+
+    Args:
+        checkpoint: directory or Hub id of a SongGen checkpoint.
+        revision: branch, tag or commit of a Hub checkpoint.
+    Returns:
+        Names to values; ``parameters`` counts each part of the model.
+    Raises:
+        ValueError: if the checkpoint is of another kind of model.
+    """
+    import torch
+    from transformers import AutoConfig
+
+    from ..modeling.modeling_songgen import SongGenForConditionalGeneration
+
+    config = AutoConfig.from_pretrained(checkpoint, revision=revision)
+    if config.model_type != "songgen":
+        raise ValueError(f"{checkpoint} is of type {config.model_type!r}: expected 'songgen'")
+    with torch.device("meta"):
+        model = SongGenForConditionalGeneration(config)
+    parts = {name: _count(part) for name, part in model.named_children()}
+    return {
+        "model": checkpoint,
+        "trained": getattr(config, "trained", True),
+        "track_pattern": config.decoder.track_pattern,
+        "tracks": config.decoder.num_tracks,
+        "codebooks": config.num_codebooks,
+        "rows": config.decoder.num_rows,
+        "sampling_rate": config.sampling_rate,
+        "frame_rate": config.frame_rate,
+        "steps_per_second": config.frame_rate * config.decoder.pattern.stride,
+        "voice_sampling_rate": config.voice_sampling_rate,
+        "hidden_size": config.decoder.hidden_size,
+        "layers": config.decoder.num_hidden_layers,
+        "parameters": {"total": _count(model), **parts},
+    }
+
+
+def _count(module: Any) -> int:
+    """Parameters of a module."""
+    return sum(parameter.numel() for parameter in module.parameters())

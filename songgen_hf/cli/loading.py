@@ -1,0 +1,120 @@
+"""What the commands share: the arguments that name a model, and loading it."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..modeling.modeling_xcodec import XCodecModel
+    from ..pipelines.text_to_song import TextToSongPipeline
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments that name a model and where it runs."""
+    parser.add_argument(
+        "--model", help="checkpoint: a directory or a Hub id (default: the package's own)"
+    )
+    parser.add_argument("--revision", help="branch, tag or commit of a Hub checkpoint")
+    parser.add_argument(
+        "--device", default="auto", help="cpu, cuda, cuda:1, mps (default: an accelerator, if any)"
+    )
+    parser.add_argument(
+        "--dtype", default="auto", choices=DTYPES, help="precision (default: the checkpoint's)"
+    )
+
+
+def load_pipeline(arguments: argparse.Namespace) -> "TextToSongPipeline":
+    """The text-to-song pipeline over the model that the arguments name."""
+    from transformers import pipeline
+
+    from ..pipelines.text_to_song import TextToSongPipeline
+
+    # pipeline_class: the installed code, also where the checkpoint brings its own.
+    return pipeline(
+        "text-to-song",
+        model=checkpoint_of(arguments),
+        revision=arguments.revision,
+        device=checked_device(arguments.device),
+        dtype=arguments.dtype,
+        pipeline_class=TextToSongPipeline,
+    )
+
+
+def load_codec(arguments: argparse.Namespace) -> "XCodecModel":
+    """The codec that the arguments name: a codec checkpoint, or the codec inside a song model."""
+    from transformers import AutoConfig
+
+    from ..modeling.modeling_songgen import SongGenForConditionalGeneration
+    from ..modeling.modeling_xcodec import XCodecModel
+
+    checkpoint = checkpoint_of(arguments)
+    options: dict[str, Any] = {"revision": arguments.revision}
+    config = AutoConfig.from_pretrained(checkpoint, **options)
+    options["dtype"] = arguments.dtype
+    if config.model_type == "songgen":
+        codec = SongGenForConditionalGeneration.from_pretrained(checkpoint, **options).audio_encoder
+    elif config.model_type in ("songgen_xcodec", "xcodec"):
+        codec = XCodecModel.from_pretrained(checkpoint, **options)
+    else:
+        raise ValueError(
+            f"{checkpoint} is of type {config.model_type!r}: "
+            "expected a SongGen or X-Codec checkpoint"
+        )
+    return codec.to(checked_device(arguments.device)).eval()
+
+
+def checkpoint_of(arguments: argparse.Namespace) -> str:
+    """The checkpoint named, or the package's own."""
+    from ..checkpoints import default_checkpoint
+
+    if arguments.model is None:
+        return default_checkpoint()
+    path = Path(arguments.model)
+    if path.is_dir() and not (path / "config.json").is_file():
+        raise ValueError(f"{arguments.model} has no config.json: it is no checkpoint directory")
+    return arguments.model
+
+
+def checked_device(name: str) -> "torch.device":
+    """The device of that name ("auto": an accelerator, if any); ValueError if it cannot be used."""
+    import torch
+
+    if name == "auto":
+        return torch.accelerator.current_accelerator() or torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).split("\n")[0]
+        raise ValueError(f"cannot use device {name!r}: {reason}; try --device cpu") from error
+    return device
+
+
+def library_versions() -> dict[str, str]:
+    """Versions that a song's bits can depend on."""
+    import numpy
+    import torch
+    import transformers
+
+    from .. import __version__
+
+    return {
+        "songgen_hf": __version__,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "numpy": numpy.__version__,
+    }
+
+
+__all__ = [
+    "add_model_arguments",
+    "checked_device",
+    "checkpoint_of",
+    "library_versions",
+    "load_codec",
+    "load_pipeline",
+]

@@ -1,0 +1,245 @@
+"""The command songgen-hf: its functions in this process, and once as a process of its own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from songgen_hf.cli import COMMANDS, main
+from songgen_hf.cli.decode import read_codes
+
+SHORT = ["--max-seconds", "0.2", "--device", "cpu", "--quiet"]
+
+
+@pytest.fixture
+def sound(tmp_path):
+    """A stereo sound file of half a second at 22050 Hz."""
+    path = tmp_path / "tone.wav"
+    wave = 0.3 * np.sin(np.arange(11025) / 9)
+    soundfile.write(path, np.stack([wave, wave], axis=1), 22050)
+    return path
+
+
+def generate(tmp_path, checkpoint, *arguments, out="song.wav"):
+    """Run ``generate``; the exit status."""
+    return main(
+        ["generate", "folk", "--model", checkpoint, "--out", str(tmp_path / out)]
+        + [*SHORT, *map(str, arguments)]
+    )
+
+
+def names(directory: Path) -> list[str]:
+    """Names of all files in a directory, hidden ones too."""
+    return sorted(path.name for path in directory.iterdir())
+
+
+def test_generate_writes_a_song_and_how_to_sing_it_again(tmp_path, tiny_checkpoint, capsys):
+    status = generate(tmp_path, tiny_checkpoint(), "--lyrics", "la la", "--seed", 5, "--top-k", 9)
+
+    assert status == 0
+    assert names(tmp_path) == ["song.json", "song.wav"]
+    wave, rate = soundfile.read(tmp_path / "song.wav", always_2d=True)
+    facts = json.loads((tmp_path / "song.json").read_text())
+    assert rate == facts["sampling_rate"] == 16000
+    assert len(wave) / rate == facts["duration"]
+    assert np.abs(wave).max() <= 1
+    assert (facts["seed"], facts["lyrics"], facts["settings"]) == (5, "la la", {"top_k": 9})
+    assert facts["text"] == "folk" and facts["track_pattern"] == "mixed" and facts["trained"]
+    assert facts["versions"]["transformers"]
+    assert str(tmp_path / "song.wav") in capsys.readouterr().out
+
+
+def test_the_seed_in_the_json_sings_the_song_again(tmp_path, tiny_checkpoint):
+    generate(tmp_path, tiny_checkpoint(), out="one.wav")
+    seed = json.loads((tmp_path / "one.json").read_text())["seed"]
+    generate(tmp_path, tiny_checkpoint(), "--seed", seed, out="two.wav")
+
+    assert (tmp_path / "one.wav").read_bytes() == (tmp_path / "two.wav").read_bytes()
+
+
+def test_stems_add_up_to_the_mixture(tmp_path, tiny_checkpoint):
+    assert generate(tmp_path, tiny_checkpoint("parallel_std"), "--stems", "--seed", 1) == 0
+
+    files = ["song.accompaniment.wav", "song.json", "song.vocal.wav", "song.wav"]
+    assert names(tmp_path) == files
+    accompaniment, vocal, mix = (
+        soundfile.read(tmp_path / files[i], dtype="float64")[0] for i in (0, 2, 3)
+    )
+    assert np.allclose(accompaniment[: len(mix)] + vocal[: len(mix)], mix, atol=1e-4)
+
+
+def test_several_songs_are_numbered(tmp_path, tiny_checkpoint):
+    assert generate(tmp_path, tiny_checkpoint(), "--num-songs", 2, "--seed", 8) == 0
+
+    assert names(tmp_path) == ["song-1.json", "song-1.wav", "song-2.json", "song-2.wav"]
+    seeds = [json.loads((tmp_path / f"song-{i}.json").read_text())["seed"] for i in (1, 2)]
+    assert seeds == [8, 9]
+
+
+def test_lyrics_voice_and_prompt_come_from_files(tmp_path, tiny_checkpoint, sound):
+    words = tmp_path / "words.txt"
+    words.write_text("la la\nlo lo", encoding="utf-8")
+
+    status = generate(
+        tmp_path, tiny_checkpoint(), "--lyrics-file", words, "--voice", sound,
+        "--prompt-audio", sound, "--greedy", out="out/song.flac",
+    )  # fmt: skip
+
+    assert status == 0
+    facts = json.loads((tmp_path / "out" / "song.json").read_text())
+    assert facts["lyrics"] == "la la\nlo lo"
+    assert facts["voice"] == facts["prompt_audio"][0] == "tone.wav"
+    assert facts["settings"] == {"do_sample": False}
+    assert facts["duration"] > 0.5
+
+
+@pytest.mark.parametrize("ending", ["npz", "safetensors"])
+def test_codes_survive_the_way_through_a_file(tmp_path, tiny_checkpoint, sound, ending):
+    codes, back = tmp_path / f"codes.{ending}", tmp_path / "back.wav"
+    model = ["--model", tiny_checkpoint(), "--device", "cpu"]
+
+    assert main(["encode", str(sound), str(codes), *model]) == 0
+    assert main(["decode", str(codes), str(back), *model]) == 0
+
+    array, facts = read_codes(codes)
+    assert array.dtype == np.int16 and array.shape == (4, 25)
+    assert facts == {"sampling_rate": 16000, "hop_length": 320, "num_samples": 8000}
+    assert soundfile.info(back).frames == 8000
+
+
+def test_init_writes_a_checkpoint_that_says_it_is_untrained(tmp_path, capsys):
+    directory = tmp_path / "mini"
+
+    assert main(["init", "--track-pattern", "parallel_std", "--out", str(directory)]) == 0
+    assert main(["info", str(directory), "--json"]) == 0
+
+    facts = json.loads(capsys.readouterr().out.split("\n", 1)[1])
+    assert facts["track_pattern"] == "parallel_std" and facts["tracks"] == 2
+    assert facts["trained"] is False
+    assert facts["parameters"]["total"] > 0
+
+
+def test_init_is_reproducible(tmp_path):
+    for name, seed in (("one", 3), ("two", 3), ("three", 4)):
+        assert main(["init", "--seed", str(seed), "--out", str(tmp_path / name)]) == 0
+
+    weights = [
+        (tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two", "three")
+    ]
+    assert weights[0] == weights[1] != weights[2]
+
+
+def test_info_reads_no_weights(tmp_path, tiny_checkpoint, capsys):
+    directory = tmp_path / "only-config"
+    directory.mkdir()
+    config = Path(tiny_checkpoint("interleaving_A_V"), "config.json").read_bytes()
+    (directory / "config.json").write_bytes(config)
+
+    assert main(["info", str(directory)]) == 0
+
+    told = capsys.readouterr().out
+    assert "interleaving_A_V" in told and "100.0" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["generate", "a", "--out", "song.txt"], "cannot tell the sound format of 'song.txt'"),
+        (["generate", "a", "--num-songs", "0"], "--num-songs must be at least 1: got 0"),
+        (["generate", "a", "--model", "MIXED", "--stems"], "--stems needs a two-track model"),
+        (["generate", "a", "--model", "MIXED", "--greedy", "--top-k", "3"], "drop --top-k"),
+        (["generate", "a", "--model", "MIXED", "--seed", "-1"], "seed must be between 0 and"),
+        (["generate", "a", "--model", "MIXED", "--max-seconds", "0"], "max_seconds must be above"),
+        (["generate", "a", "--model", "MIXED", "--voice", "no.wav"], "no.wav"),
+        (["generate", "a", "--model", "MIXED", "--device", "nonsense"], "try --device cpu"),
+        (["generate", "a", "--model", "MIXED", "--lyrics-file", "no.txt"], "no.txt"),
+        (["generate", "a", "--model", "EMPTY"], "has no config.json"),
+        (["encode", "no.wav", "codes.txt"], "ends in .npz or .safetensors"),
+        (["encode", "no.wav", "codes.npz", "--model", "MIXED"], "no.wav"),
+        (["decode", "codes.txt", "out.wav", "--model", "MIXED"], "must end in .npz or"),
+        (["decode", "bad.npz", "out.wav", "--model", "MIXED"], "no array 'codes': got other"),
+        (["decode", "float.npz", "out.wav", "--model", "MIXED"], "must be integers from 0 to 1023"),
+        (["decode", "deep.npz", "out.wav", "--model", "MIXED"], "at most 4 codebooks"),
+        (["init", "--preset", "huge", "--out", "new"], "huge"),
+        (["init", "--track-pattern", "stereo", "--out", "new"], "stereo"),
+        (["init", "--out", "EMPTY/.."], "is not empty: give a new directory"),
+    ],
+)
+def test_mistakes_are_one_line_and_leave_no_file(
+    tmp_path, tiny_checkpoint, monkeypatch, capsys, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    np.savez("bad.npz", other=np.zeros(3))
+    np.savez("float.npz", codes=np.zeros((4, 3)))
+    np.savez("deep.npz", codes=np.zeros((9, 3), dtype=np.int64))
+    before = names(tmp_path)
+    replaced = {"MIXED": tiny_checkpoint(), "EMPTY": str(empty), "EMPTY/..": str(tmp_path)}
+
+    status = main([replaced.get(argument, argument) for argument in arguments])
+
+    told = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
+    assert status == 2
+    assert len(told) == 1 and message in told[0]
+    assert told[0].startswith(f"songgen-hf {arguments[0]}: error: ")
+    assert names(tmp_path) == before
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    with pytest.raises(ValueError, match="cannot tell the sound format"):
+        main(["generate", "a", "--out", "song.txt", "--debug"])
+
+
+def test_interruption_exits_with_130_and_leaves_no_file(tmp_path, tiny_checkpoint, monkeypatch):
+    from songgen_hf.pipelines.text_to_song import TextToSongPipeline
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TextToSongPipeline, "_forward", interrupted)
+
+    assert generate(tmp_path, tiny_checkpoint()) == 130
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("command", [None, *COMMANDS])
+def test_every_command_explains_itself(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"] if command else ["--help"])
+
+    assert stopped.value.code == 0
+    assert "usage: songgen-hf" in capsys.readouterr().out
+
+
+def test_help_does_not_wait_for_torch():
+    program = (
+        "import sys; sys.argv = ['songgen-hf', '--help']\n"
+        "import songgen_hf.cli\n"
+        "try: songgen_hf.cli.main()\n"
+        "except SystemExit: pass\n"
+        "assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
+    )
+
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, timeout=60)
+
+
+@pytest.mark.slow
+def test_the_command_works_as_a_process(tmp_path, tiny_checkpoint):
+    out = tmp_path / "song.wav"
+    command = [sys.executable, "-m", "songgen_hf", "generate", "folk", "--out", str(out)]
+
+    done = subprocess.run(
+        [*command, "--model", tiny_checkpoint(), *SHORT],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert soundfile.info(out).samplerate == 16000

@@ -1,0 +1,86 @@
+"""Files appear whole or not at all."""
+
+import io
+
+import numpy as np
+import pytest
+import soundfile
+
+from songgen_hf.files import encode_json, encode_sound, new_directory, safe_gain, write_files
+
+
+def test_files_are_written_with_their_folders_and_the_usual_mode(tmp_path):
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"")
+
+    write_files({tmp_path / "a" / "b.txt": b"one", tmp_path / "c.txt": b"two"})
+
+    assert (tmp_path / "a" / "b.txt").read_bytes() == b"one"
+    assert (tmp_path / "c.txt").read_bytes() == b"two"
+    assert (tmp_path / "c.txt").stat().st_mode == plain.stat().st_mode
+
+
+def test_an_error_leaves_no_file_and_no_temporary(tmp_path):
+    (tmp_path / "old.txt").write_bytes(b"old")
+    (tmp_path / "taken").mkdir()
+
+    with pytest.raises(IsADirectoryError, match="taken is a directory: give a file name"):
+        write_files({tmp_path / "old.txt": b"new", tmp_path / "taken": b"x"})
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old.txt", "taken"]
+    assert (tmp_path / "old.txt").read_bytes() == b"old"
+
+
+def test_a_new_directory_appears_only_if_its_block_ends_well(tmp_path):
+    with pytest.raises(RuntimeError, match="halfway"), new_directory(tmp_path / "bad") as folder:
+        (folder / "half.txt").write_text("half")
+        raise RuntimeError("halfway")
+    with new_directory(tmp_path / "deep" / "good") as folder:
+        (folder / "whole.txt").write_text("whole")
+        assert not (tmp_path / "deep" / "good").exists()
+
+    assert [path.name for path in tmp_path.iterdir()] == ["deep"]
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["good"]
+    assert (tmp_path / "deep" / "good" / "whole.txt").read_text() == "whole"
+
+
+def test_a_new_directory_takes_the_place_of_an_empty_one_but_of_no_other(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("kept")
+
+    with new_directory(tmp_path / "empty") as folder:
+        (folder / "a").write_text("a")
+    with pytest.raises(FileExistsError, match="not empty"), new_directory(tmp_path / "empty"):
+        pass
+    with pytest.raises(FileExistsError, match="is a file"), new_directory(tmp_path / "file"):
+        pass
+
+    assert (tmp_path / "empty" / "a").read_text() == "a"
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+@pytest.mark.parametrize(("name", "tolerance"), [("a.wav", 1e-4), ("a.FLAC", 1e-4)])
+def test_sound_survives_its_file_format(name, tolerance):
+    waveform = np.random.default_rng(0).uniform(-0.9, 0.9, (2, 1600)).astype(np.float32)
+
+    read, rate = soundfile.read(io.BytesIO(encode_sound(waveform, 16000, name)), always_2d=True)
+
+    assert rate == 16000
+    assert np.allclose(read.T, waveform, atol=tolerance)
+
+
+def test_the_gain_keeps_every_waveform_within_one():
+    loud, quiet = np.full((1, 9), 4.0), np.full((1, 9), -0.5)
+
+    assert safe_gain(loud, quiet, None) == 0.25
+    assert safe_gain(quiet) == 1.0
+    assert safe_gain(np.zeros((1, 0)), None) == 1.0
+
+
+def test_an_unknown_sound_format_is_refused():
+    with pytest.raises(ValueError, match=r"'a.mp4': expected a name that ends in .wav, .flac"):
+        encode_sound(np.zeros((1, 4)), 16000, "a.mp4")
+
+
+def test_json_keeps_every_script_readable():
+    assert encode_json({"lyrics": "雨"}) == '{\n  "lyrics": "雨"\n}\n'.encode()

@@ -7,6 +7,7 @@ of 1024 entries). Every rate that the rest of the package needs (``sampling_rate
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,14 +34,14 @@ class XCodecConfig(XcodecConfig):
     model_type = "songgen_xcodec"
 
     def validate_codec(self) -> None:
-        """Check the fields that depend on one another (run by the library after construction)."""
+        """Raise ValueError unless the fields that depend on one another fit."""
         bandwidths = list(self.target_bandwidths)
         if not bandwidths or bandwidths != sorted(bandwidths) or bandwidths[0] <= 0:
             raise ValueError(
                 f"target_bandwidths is {bandwidths}, expected positive kbps in ascending order; "
                 "the last one decides the number of codebooks."
             )
-        acoustic = self.acoustic_model_config
+        acoustic: Any = self.acoustic_model_config
         down, up = list(acoustic.downsampling_ratios), list(acoustic.upsampling_ratios)
         if sorted(down) != sorted(up):
             raise ValueError(
@@ -50,8 +51,19 @@ class XCodecConfig(XcodecConfig):
             )
 
     def __post_init__(self, **kwargs: Any) -> None:
+        kwargs.pop("model_type", None)  # "xcodec" in a config of the library
         super().__post_init__(**kwargs)
         self.validate_codec()
+
+    @classmethod
+    def get_config_dict(
+        cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Read a ``config.json``; one of the library's ``xcodec`` models becomes ours."""
+        fields, rest = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
+        if fields.get("model_type") == XcodecConfig.model_type:
+            fields = {**fields, "model_type": cls.model_type}
+        return fields, rest
 
     @property
     def sampling_rate(self) -> int:
@@ -66,8 +78,8 @@ class XCodecConfig(XcodecConfig):
             sizes: original names. Read are ``D`` (acoustic latent), ``encoder_d_model`` (first
                 channel count of the acoustic encoder), ``decoder_channels`` (first channel count of
                 the decoder), ``ratios`` (strides), ``bins`` (codebook size), ``target_bandwidths``,
-                ``sample_rate``, ``semantic_dim`` and ``hubert`` (a HuBERT config as dict). A missing
-                one keeps its full-size value.
+                ``sample_rate``, ``semantic_dim`` and ``hubert`` (a HuBERT config as dict). What is
+                missing keeps its full-size value.
             **kwargs: further fields of this class.
         Returns:
             The configuration.

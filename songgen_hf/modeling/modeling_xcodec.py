@@ -9,12 +9,9 @@ codebook are the caller's to strip.
 
 from __future__ import annotations
 
-import copy
-import logging
-import math
 import os
 import pickle
-from collections.abc import Iterator
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,8 +31,13 @@ from transformers.utils import ModelOutput, can_return_tuple
 
 from .checkpoint_mapping import NUM_XCODEC_STAGES, register_xcodec_mapping
 from .configuration_xcodec import XCodecConfig
-
-logger = logging.getLogger(__name__)
+from .xcodec_windows import (
+    WindowedConvolutions,
+    XCodecStreamDecoder,
+    check_chunk_frames,
+    context_frames,
+    windows,
+)
 
 register_xcodec_mapping(XCodecConfig.model_type)
 
@@ -50,7 +52,7 @@ class XCodecEncoderOutput(XcodecEncoderOutput):
         num_frames: [B] int64, frames of each clip.
     """
 
-    audio_codes: Tensor | None = None
+    audio_codes: Any = None
     num_frames: Tensor | None = None
 
 
@@ -65,10 +67,10 @@ class XCodecFeatures(ModelOutput):
         embeddings: [B, Da + Ds, T], what the quantizer reads.
     """
 
-    semantic_target: Tensor | None = None
-    acoustic: Tensor | None = None
-    semantic: Tensor | None = None
-    embeddings: Tensor | None = None
+    semantic_target: Any = None
+    acoustic: Any = None
+    semantic: Any = None
+    embeddings: Any = None
 
 
 class XCodecModel(XcodecModel):
@@ -111,19 +113,17 @@ class XCodecModel(XcodecModel):
     @property
     def decode_context_frames(self) -> int:
         """Frames on each side that a decoded frame depends on, at most (12 at full size)."""
-        return _context_frames(self.acoustic_decoder, 1.0)
+        return context_frames(self.acoustic_decoder, 1.0)
 
     @property
     def encode_context_frames(self) -> int:
         """Frames on each side that an acoustic feature depends on, at most."""
-        return _context_frames(self.acoustic_encoder, float(self.config.hop_length))
+        return context_frames(self.acoustic_encoder, float(self.config.hop_length))
 
     def get_num_frames(self, num_samples: int) -> int:
         """Frames that ``encode`` gives for a clip of ``num_samples`` samples."""
         extractor = self.semantic_model.feature_extractor
         return int(self._get_conv1d_output_lengths(num_samples + 2 * self.pad, extractor))
-
-    # ------------------------------------------------------------------ encode
 
     def extract_features(
         self, waveform: Tensor, *, chunk_frames: int | None = None
@@ -139,10 +139,7 @@ class XCodecModel(XcodecModel):
         Returns:
             The features, T = ``get_num_frames(S)``.
         """
-        if chunk_frames is None:
-            target = self._extract_semantic_features(waveform).detach()
-        else:
-            target = self._windowed_semantic_features(waveform, chunk_frames)
+        target = self._extract_semantic_features(waveform, chunk_frames)
         semantic = self.encoder_semantic(target.transpose(1, 2))  # [B, Ds, T]
         num_frames = semantic.shape[-1]
 
@@ -160,7 +157,7 @@ class XCodecModel(XcodecModel):
         )
 
     @torch.no_grad()
-    def encode(  # type: ignore[override]
+    def encode(
         self,
         input_values: Tensor,
         padding_mask: Tensor | None = None,
@@ -192,7 +189,7 @@ class XCodecModel(XcodecModel):
                 shorter than one frame, or an unknown bandwidth.
         """
         bandwidth = self._check_bandwidth(bandwidth)
-        _check_chunk(chunk_frames)
+        check_chunk_frames(chunk_frames)
         lengths = self._check_waveforms(input_values, padding_mask)
         waveforms = input_values.to(self.device, self.dtype).mean(dim=1, keepdim=True)
 
@@ -200,9 +197,7 @@ class XCodecModel(XcodecModel):
         codes: Tensor | None = None
         for length in sorted(set(lengths)):
             rows = [row for row, other in enumerate(lengths) if other == length]
-            features = self.extract_features(
-                waveforms[rows, :, :length], chunk_frames=chunk_frames
-            )
+            features = self.extract_features(waveforms[rows, :, :length], chunk_frames=chunk_frames)
             part = self._quantize(features.embeddings, bandwidth)  # [K, rows, T]
             if codes is None:
                 codes = part.new_zeros(len(lengths), part.shape[0], max(frames))
@@ -215,28 +210,49 @@ class XCodecModel(XcodecModel):
             audio_codes=codes, num_frames=torch.tensor(frames, device=codes.device)
         )
 
+    @torch.no_grad()
+    def _extract_semantic_features(
+        self, input_values: Tensor, chunk_frames: int | None = None
+    ) -> Tensor:
+        """Mean of the semantic model's hidden states, embedding output included: [B, T, Ds].
+
+        The states are summed as they appear. The library's collection (``output_hidden_states``)
+        would keep all of them, and counts states twice once a model around this one has installed
+        its collecting hooks too, which silently changes every code.
+        """
+        model, owner = self.semantic_model, threading.get_ident()
+        extractor = model.feature_extractor
+        if chunk_frames is not None:
+            extractor = WindowedConvolutions(extractor, chunk_frames)
+        features = extractor(F.pad(input_values[:, 0], (self.pad, self.pad)))  # [B, C, T]
+        hidden = model.feature_projection(features.transpose(1, 2))
+        if isinstance(hidden, tuple):  # WavLM also returns the normed features
+            hidden = hidden[0]
+
+        states: list[Tensor] = []  # at most one: the running sum
+
+        def add(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            if threading.get_ident() == owner:
+                states[:] = [inputs[0] + states[0] if states else inputs[0]]
+
+        hooks = [layer.register_forward_pre_hook(add) for layer in model.encoder.layers]
+        try:
+            last = model.encoder(hidden)[0]
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return (states[0] + last) / (len(hooks) + 1)
+
     def _quantize(self, embeddings: Tensor, bandwidth: float) -> Tensor:
         """Nearest codes, residual by residual: [B, D, T] -> [K, B, T]."""
         return self.quantizer.encode(embeddings, bandwidth)
-
-    def _windowed_semantic_features(self, waveform: Tensor, chunk_frames: int) -> Tensor:
-        # A shallow copy that shares every weight: the call leaves no trace on the module.
-        model = copy.copy(self.semantic_model)
-        model._modules = dict(model._modules)
-        model._modules["feature_extractor"] = _WindowedConvolutions(
-            self.semantic_model.feature_extractor, chunk_frames
-        )
-        with torch.no_grad():
-            padded = F.pad(waveform[:, 0], (self.pad, self.pad))
-            states = model(padded, output_hidden_states=True).hidden_states
-            return sum(states[1:], start=states[0]) / len(states)
 
     def _windowed_acoustic_features(
         self, waveform: Tensor, num_frames: int, chunk_frames: int
     ) -> Tensor:
         hop, context = self.config.hop_length, self.encode_context_frames
         parts = []
-        for start, stop, left, right in _windows(num_frames, chunk_frames, context):
+        for start, stop, left, right in windows(num_frames, chunk_frames, context):
             end = waveform.shape[-1] if right == num_frames else right * hop
             window = self.acoustic_encoder(waveform[..., left * hop : end])
             parts.append(window[..., start - left : stop - left])
@@ -269,9 +285,9 @@ class XCodecModel(XcodecModel):
                 "was read from or clean it with torch.nan_to_num."
             )
         batch, _, samples = input_values.shape
-        lengths = [samples] * batch if padding_mask is None else _mask_lengths(
-            padding_mask, batch, samples
-        )
+        lengths = [samples] * batch
+        if padding_mask is not None:
+            lengths = _mask_lengths(padding_mask, batch, samples)
         hop = self.config.hop_length
         for row, length in enumerate(lengths):
             if length < hop:
@@ -281,9 +297,7 @@ class XCodecModel(XcodecModel):
                 )
         return lengths
 
-    # ------------------------------------------------------------------ decode
-
-    def decode(  # type: ignore[override]
+    def decode(
         self,
         audio_codes: Tensor,
         chunk_frames: int | None = None,
@@ -305,7 +319,7 @@ class XCodecModel(XcodecModel):
             ValueError: for a wrong shape or an id outside the codebooks.
         """
         self._check_codes(audio_codes)
-        _check_chunk(chunk_frames)
+        check_chunk_frames(chunk_frames)
         audio_codes = audio_codes.to(self.device)
         num_frames = audio_codes.shape[-1]
         if chunk_frames is None or chunk_frames >= num_frames:
@@ -315,8 +329,8 @@ class XCodecModel(XcodecModel):
             waveform = torch.empty(
                 (len(audio_codes), 1, num_frames * hop), dtype=self.dtype, device=self.device
             )
-            windows = _windows(num_frames, chunk_frames, self.decode_context_frames)
-            for start, stop, left, right in windows:
+            context = self.decode_context_frames
+            for start, stop, left, right in windows(num_frames, chunk_frames, context):
                 window = self._decode_window(audio_codes[..., left:right])
                 inside = window[..., (start - left) * hop : (stop - left) * hop]
                 waveform[..., start * hop : stop * hop] = inside
@@ -349,13 +363,11 @@ class XCodecModel(XcodecModel):
                 "of sequence) first."
             )
 
-    # ------------------------------------------------------------- whole model
-
     @can_return_tuple
-    def forward(  # type: ignore[override]
+    def forward(
         self,
         input_values: Tensor,
-        audio_codes: Tensor | None = None,
+        audio_codes: Any = None,
         *,
         padding_mask: Tensor | None = None,
         bandwidth: float | None = None,
@@ -380,9 +392,7 @@ class XCodecModel(XcodecModel):
             audio_codes=audio_codes, audio_values=waveform[..., : input_values.shape[-1]]
         )
 
-    # ------------------------------------------------------------- checkpoints
-
-    def save_pretrained(  # type: ignore[override]
+    def save_pretrained(
         self,
         save_directory: str | os.PathLike[str],
         *args: Any,
@@ -400,24 +410,24 @@ class XCodecModel(XcodecModel):
         Raises:
             ValueError: if the original names are asked for a codec without four stages.
         """
-        stages = len(self.config.acoustic_model_config.downsampling_ratios)
+        acoustic: Any = self.config.acoustic_model_config
+        stages = len(acoustic.downsampling_ratios)
         if save_original_format and stages != NUM_XCODEC_STAGES:
             raise ValueError(
                 f"The codec has {stages} stages, expected {NUM_XCODEC_STAGES} for the original key "
                 "names; save it with save_original_format=False."
             )
         # The library reverses the rules that the load used; loaded from our names, none was.
-        used = self.__dict__.get("_weight_conversions")
+        used: Any = self.__dict__.get("_weight_conversions")
         forget = used is not None and not any(isinstance(rule, WeightConverter) for rule in used)
         if forget:
-            del self._weight_conversions
+            delattr(self, "_weight_conversions")
         try:
-            super().save_pretrained(
-                save_directory, *args, save_original_format=save_original_format, **kwargs
-            )
+            kwargs["save_original_format"] = save_original_format
+            super().save_pretrained(save_directory, *args, **kwargs)
         finally:
             if forget:
-                self._weight_conversions = used
+                self.__dict__["_weight_conversions"] = used
 
     @classmethod
     def from_original_checkpoint(
@@ -439,13 +449,14 @@ class XCodecModel(XcodecModel):
         state_dict = _read_state_dict(path)
         config = XCodecConfig() if config is None else config
         try:
-            model, info = cls.from_pretrained(
+            loaded: Any = cls.from_pretrained(
                 None, config=config, state_dict=state_dict, output_loading_info=True, **kwargs
             )
         except RuntimeError as error:
             raise ValueError(
                 f"{path} does not fit the configuration: {error}; pass the config of that codec."
             ) from error
+        model, info = loaded
         wrong = {kind: sorted(info[kind]) for kind in ("missing_keys", "unexpected_keys")}
         if any(wrong.values()):
             raise ValueError(
@@ -454,145 +465,6 @@ class XCodecModel(XcodecModel):
                 + "; pass the matching config, or load our own layout with from_pretrained."
             )
         return model
-
-
-class XCodecStreamDecoder:
-    """Decode codes as they come; the chunks joined equal the whole decode.
-
-    A frame is ready when ``codec.decode_context_frames`` frames follow it (0.24 s at full size), or
-    at :meth:`finish`.
-
-    Args:
-        codec: the codec, in the state it shall decode with.
-        chunk_frames: frames that must be ready before the codec runs; each run decodes so many.
-    """
-
-    def __init__(self, codec: XCodecModel, chunk_frames: int = 25) -> None:
-        _check_chunk(chunk_frames)
-        self.codec = codec
-        self.chunk_frames = chunk_frames
-        self._context = codec.decode_context_frames
-        self._codes: Tensor | None = None  # [B, K, T], done frames of context, then waiting ones
-        self._done = 0
-
-    def push(self, codes: Tensor) -> Iterator[Tensor]:
-        """Add codes [B, K, n]; return the waveforms [B, 1, S] that became ready, if any."""
-        self.codec._check_codes(codes)
-        self._codes = codes if self._codes is None else torch.cat([self._codes, codes], dim=-1)
-        return iter(self._ready(self._context))
-
-    def finish(self) -> Iterator[Tensor]:
-        """Return the waveforms of all frames still waiting and start afresh."""
-        chunks = [*self._ready(0, flush=True)] if self._codes is not None else []
-        self._codes, self._done = None, 0
-        return iter(chunks)
-
-    @torch.no_grad()
-    def _ready(self, right: int, flush: bool = False) -> list[Tensor]:
-        hop, chunks = self.codec.config.hop_length, []
-        while self._codes is not None:
-            ready = self._codes.shape[-1] - right - self._done
-            count = min(ready, self.chunk_frames)
-            if count < (1 if flush else self.chunk_frames):
-                break
-            stop = self._done + count
-            window = self.codec._decode_window(
-                self._codes[..., : stop + self._context].to(self.codec.device)
-            )
-            chunks.append(window[..., self._done * hop : stop * hop])
-            kept = max(0, stop - self._context)
-            self._codes, self._done = self._codes[..., kept:], stop - kept
-        return chunks
-
-
-class _WindowedConvolutions(nn.Module):
-    """HuBERT's convolutional front end in windows: [B, S] -> [B, C, T], the same up to rounding.
-
-    Its convolutions have no padding, so windows need no context; a group norm over time gets the
-    statistics of the whole clip, gathered in a first pass.
-    """
-
-    def __init__(self, extractor: nn.Module, chunk_frames: int) -> None:
-        super().__init__()
-        self.layers = extractor.conv_layers
-        self.chunk_frames = chunk_frames
-
-    def forward(self, input_values: Tensor) -> Tensor:
-        first, rest = self.layers[0], self.layers[1:]
-        kernel, hop = _valid_window(self.layers)
-        grouped = isinstance(getattr(first, "layer_norm", None), nn.GroupNorm)
-        mean, scale = self._statistics(first, input_values, hop) if grouped else (None, None)
-
-        num_frames = (input_values.shape[-1] - kernel) // hop + 1
-        parts = []
-        for start, stop, _, _ in _windows(num_frames, self.chunk_frames, 0):
-            hidden = input_values[:, None, start * hop : (stop - 1) * hop + kernel]
-            if grouped:
-                hidden = first.conv(hidden)
-                hidden = ((hidden.float() - mean) * scale).to(hidden.dtype)
-                norm = first.layer_norm
-                hidden = hidden * norm.weight[:, None] + norm.bias[:, None]
-                hidden = first.activation(hidden)
-            else:
-                hidden = first(hidden)
-            for layer in rest:
-                hidden = layer(hidden)
-            parts.append(hidden)
-        return torch.cat(parts, dim=-1)
-
-    def _statistics(self, first: nn.Module, input_values: Tensor, hop: int) -> tuple[Tensor, Tensor]:
-        """Mean and inverse deviation [B, C, 1] of the first layer's channels over the clip."""
-        norm, conv = first.layer_norm, first.conv
-        kernel, stride = conv.kernel_size[0], conv.stride[0]
-        count = (input_values.shape[-1] - kernel) // stride + 1
-        total = square = 0.0
-        for start, stop, _, _ in _windows(count, self.chunk_frames * hop // stride, 0):
-            window = input_values[:, None, start * stride : (stop - 1) * stride + kernel]
-            grouped = conv(window).double().unflatten(1, (norm.num_groups, -1))
-            total = total + grouped.sum(dim=(2, 3))
-            square = square + grouped.square().sum(dim=(2, 3))
-        size = count * norm.num_channels // norm.num_groups
-        mean = total / size  # [B, groups]
-        scale = (square / size - mean.square() + norm.eps).rsqrt()
-        repeats = norm.num_channels // norm.num_groups
-        return tuple(
-            value.float().repeat_interleave(repeats, dim=1)[..., None] for value in (mean, scale)
-        )
-
-
-def _windows(count: int, size: int, context: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield (start, stop, left, right): frames [start, stop) and the window that holds context."""
-    for start in range(0, count, size):
-        stop = min(count, start + size)
-        yield start, stop, max(0, start - context), min(count, stop + context)
-
-
-def _valid_window(layers: nn.ModuleList) -> tuple[int, int]:
-    """Samples under one output frame of unpadded convolutions, and samples between two frames."""
-    kernel, hop = 1, 1
-    for layer in layers:
-        kernel += (layer.conv.kernel_size[0] - 1) * hop
-        hop *= layer.conv.stride[0]
-    return kernel, hop
-
-
-def _context_frames(stack: nn.Module, steps_per_frame: float) -> int:
-    """Bound the frames on each side that one frame of a convolution stack depends on.
-
-    Sums the reach of the layers in their order, in frames; one more frame covers the alignment of
-    strided layers.
-    """
-    reach, steps = 0.0, steps_per_frame
-    for layer in stack.modules():
-        if isinstance(layer, nn.Conv1d):
-            span = layer.dilation[0] * (layer.kernel_size[0] - 1)
-            reach += max(layer.padding[0], span - layer.padding[0]) / steps
-            steps /= layer.stride[0]
-        elif isinstance(layer, nn.ConvTranspose1d):
-            span = layer.kernel_size[0] - 1
-            reach += max(layer.padding[0], span - layer.padding[0]) / layer.stride[0] / steps
-            steps *= layer.stride[0]
-    return math.ceil(reach) + 1
 
 
 def _mask_lengths(padding_mask: Tensor, batch: int, samples: int) -> list[int]:
@@ -617,11 +489,6 @@ def _mask_lengths(padding_mask: Tensor, batch: int, samples: int) -> list[int]:
             "the clips so that each starts at sample 0."
         )
     return lengths.tolist()
-
-
-def _check_chunk(chunk_frames: int | None) -> None:
-    if chunk_frames is not None and chunk_frames < 1:
-        raise ValueError(f"chunk_frames is {chunk_frames}, expected at least 1, or None for whole.")
 
 
 def _read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:

@@ -1,0 +1,174 @@
+"""Windows over time for the codec: which frames to compute together so that memory stays flat.
+
+Holds the arithmetic of windows and of the reach of convolutions, the convolutional front end of the
+semantic model in windows, and the decoder of a stream of codes. Knows nothing of checkpoints.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor, cat, nn, no_grad
+
+
+class XCodecStreamDecoder:
+    """Decode codes as they come; the chunks joined equal the whole decode.
+
+    A frame is ready when ``codec.decode_context_frames`` frames follow it (0.24 s at full size), or
+    at :meth:`finish`.
+
+    Args:
+        codec: the codec, in the state it shall decode with.
+        chunk_frames: frames that must be ready before the codec runs; each run decodes so many.
+    """
+
+    def __init__(self, codec: Any, chunk_frames: int = 25) -> None:
+        check_chunk_frames(chunk_frames)
+        self.codec = codec
+        self.chunk_frames = chunk_frames
+        self._context = codec.decode_context_frames
+        self._codes: Tensor | None = None  # [B, K, T], done frames of context, then waiting ones
+        self._done = 0
+
+    def push(self, codes: Tensor) -> Iterator[Tensor]:
+        """Add codes [B, K, n]; return the waveforms [B, 1, S] that became ready, if any."""
+        self.codec._check_codes(codes)
+        self._codes = codes if self._codes is None else cat([self._codes, codes], dim=-1)
+        return iter(self._ready(self._context))
+
+    def finish(self) -> Iterator[Tensor]:
+        """Return the waveforms of all frames still waiting and start afresh."""
+        chunks = [*self._ready(0, flush=True)] if self._codes is not None else []
+        self._codes, self._done = None, 0
+        return iter(chunks)
+
+    @no_grad()
+    def _ready(self, right: int, flush: bool = False) -> list[Tensor]:
+        hop, chunks = self.codec.config.hop_length, []
+        while self._codes is not None:
+            ready = self._codes.shape[-1] - right - self._done
+            count = min(ready, self.chunk_frames)
+            if count < (1 if flush else self.chunk_frames):
+                break
+            stop = self._done + count
+            window = self.codec._decode_window(
+                self._codes[..., : stop + self._context].to(self.codec.device)
+            )
+            chunks.append(window[..., self._done * hop : stop * hop])
+            kept = max(0, stop - self._context)
+            self._codes, self._done = self._codes[..., kept:], stop - kept
+        return chunks
+
+
+class WindowedConvolutions(nn.Module):
+    """HuBERT's convolutional front end in windows: [B, S] -> [B, C, T], the same up to rounding.
+
+    Its convolutions have no padding, so windows need no context; a group norm over time gets the
+    statistics of the whole clip, gathered in a first pass.
+    """
+
+    def __init__(self, extractor: Any, chunk_frames: int) -> None:
+        super().__init__()
+        self.layers: Any = extractor.conv_layers
+        self.chunk_frames = chunk_frames
+
+    def forward(self, input_values: Tensor) -> Tensor:
+        first, rest = self.layers[0], self.layers[1:]
+        kernel, hop = valid_window(self.layers)
+        grouped = isinstance(getattr(first, "layer_norm", None), nn.GroupNorm)
+        mean, scale = self._statistics(first, input_values, hop) if grouped else (None, None)
+
+        num_frames = (input_values.shape[-1] - kernel) // hop + 1
+        parts = []
+        for start, stop, _, _ in windows(num_frames, self.chunk_frames, 0):
+            hidden = input_values[:, None, start * hop : (stop - 1) * hop + kernel]
+            if grouped:
+                hidden = first.conv(hidden)
+                hidden = ((hidden.float() - mean) * scale).to(hidden.dtype)
+                norm = first.layer_norm
+                hidden = hidden * norm.weight[:, None] + norm.bias[:, None]
+                hidden = first.activation(hidden)
+            else:
+                hidden = first(hidden)
+            for layer in rest:
+                hidden = layer(hidden)
+            parts.append(hidden)
+        return cat(parts, dim=-1)
+
+    def _statistics(self, first: Any, input_values: Tensor, hop: int) -> tuple[Tensor, Tensor]:
+        """Mean and inverse deviation [B, C, 1] of the first layer's channels over the clip."""
+        norm, conv = first.layer_norm, first.conv
+        kernel, stride = conv.kernel_size[0], conv.stride[0]
+        count = (input_values.shape[-1] - kernel) // stride + 1
+        total: Any = 0.0
+        square: Any = 0.0
+        for start, stop, _, _ in windows(count, self.chunk_frames * hop // stride, 0):
+            window = input_values[:, None, start * stride : (stop - 1) * stride + kernel]
+            grouped = conv(window).float().unflatten(1, (norm.num_groups, -1))
+            total = total + grouped.sum(dim=(2, 3))
+            square = square + grouped.square().sum(dim=(2, 3))
+        size = count * norm.num_channels // norm.num_groups
+        mean = total / size  # [B, groups]
+        scale = (square / size - mean.square() + norm.eps).rsqrt()
+        repeats = norm.num_channels // norm.num_groups
+        return _per_channel(mean, repeats), _per_channel(scale, repeats)
+
+
+def _per_channel(value: Tensor, repeats: int) -> Tensor:
+    return value.repeat_interleave(repeats, dim=1)[..., None]  # [B, C, 1]
+
+
+def check_chunk_frames(chunk_frames: int | None) -> None:
+    """Raise ValueError unless it is None or a positive number of frames."""
+    if chunk_frames is not None and chunk_frames < 1:
+        raise ValueError(f"chunk_frames is {chunk_frames}, expected at least 1, or None for whole.")
+
+
+def windows(count: int, size: int, context: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield (start, stop, left, right): frames [start, stop) and the window that holds context."""
+    for start in range(0, count, size):
+        stop = min(count, start + size)
+        yield start, stop, max(0, start - context), min(count, stop + context)
+
+
+def valid_window(layers: Any) -> tuple[int, int]:
+    """Samples under one output frame of unpadded convolutions, and samples between two frames."""
+    kernel, hop = 1, 1
+    for layer in layers:
+        kernel += (layer.conv.kernel_size[0] - 1) * hop
+        hop *= layer.conv.stride[0]
+    return kernel, hop
+
+
+def context_frames(stack: nn.Module, steps_per_frame: float) -> int:
+    """Bound the frames on each side that one frame of a convolution stack depends on.
+
+    Sums the reach of the layers in their order, in frames; one more frame covers the alignment of
+    strided layers.
+    """
+    reach, steps = 0.0, steps_per_frame
+    for module in stack.modules():
+        if not isinstance(module, nn.Conv1d | nn.ConvTranspose1d):
+            continue
+        layer: Any = module
+        padding, stride = layer.padding[0], layer.stride[0]
+        span = layer.dilation[0] * (layer.kernel_size[0] - 1)
+        if isinstance(module, nn.Conv1d):
+            reach += max(padding, span - padding) / steps
+            steps /= stride
+        else:
+            reach += max(padding, span - padding) / stride / steps
+            steps *= stride
+    return math.ceil(reach) + 1
+
+
+__all__ = [
+    "WindowedConvolutions",
+    "XCodecStreamDecoder",
+    "check_chunk_frames",
+    "context_frames",
+    "valid_window",
+    "windows",
+]

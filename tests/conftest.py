@@ -42,6 +42,7 @@ TINY_SIZES = {
         "intermediate_size": 24,
         "num_hidden_layers": 2,
         "dropout": 0.0,
+        "null_ids": [1, 2, 0],
     },
     "voice_encoder": {
         "model_type": "hubert",
@@ -148,7 +149,9 @@ def _cached_model(pattern: str, seed: int, overrides: str):
 
     config = tiny_config(pattern, **json.loads(overrides))
     config._attn_implementation = "eager"
-    model = randomise(SongGenForConditionalGeneration(config), seed=seed).eval()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)  # for the weights that randomise() leaves alone
+        model = randomise(SongGenForConditionalGeneration(config), seed=seed).eval()
     ids = {
         name: getattr(config.decoder, name)
         for name in ("pad_token_id", "bos_token_id", "eos_token_id")

@@ -14,9 +14,10 @@ import torch
 from transformers import HubertConfig
 
 from songgen_hf.modeling.configuration_songgen import SongGenConfig
+from songgen_hf.modeling.configuration_xcodec import XCodecConfig
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
 
-from .cases import case_record, read_json, read_tensors, widen
+from .cases import case_record, read_tensors, widen
 
 ARGUMENT_NAMES = {
     "prompt_input_ids": "lyrics_ids",
@@ -74,7 +75,7 @@ def miniature_config(folder: Path) -> SongGenConfig:
         lyrics["vocab_size"] = fields["vocab_size"]
     fields["lyrics_encoder"] = lyrics
     fields["voice_encoder"] = hubert_fields(overrides["mert"])
-    fields["audio_encoder"] = codec_fields(overrides["xcodec"])
+    fields["audio_encoder"] = XCodecConfig.from_reference_sizes(overrides["xcodec"]).to_dict()
     return SongGenConfig.from_dict(fields)
 
 
@@ -83,24 +84,6 @@ def hubert_fields(sizes: dict) -> dict:
     known = HubertConfig().to_dict()
     return {"model_type": "hubert"} | {
         name: value for name, value in sizes.items() if name in known
-    }
-
-
-def codec_fields(sizes: dict) -> dict:
-    """The codec's size table in the words of transformers' Xcodec config."""
-    return {
-        "target_bandwidths": sizes["target_bandwidths"],
-        "sample_rate": sizes["sample_rate"],
-        "codebook_size": sizes["bins"],
-        "acoustic_model_config": {
-            "model_type": "dac",
-            "encoder_hidden_size": sizes["encoder_d_model"],
-            "downsampling_ratios": sizes["ratios"],
-            "decoder_hidden_size": sizes["decoder_channels"],
-            "upsampling_ratios": sizes["ratios"],
-            "hidden_size": sizes["D"],
-        },
-        "semantic_model_config": hubert_fields(sizes["hubert"]),
     }
 
 
@@ -145,16 +128,3 @@ def resolve(tensors: dict[str, torch.Tensor], reference: str) -> torch.Tensor:
         )
     tensor = widen(tensors[match["name"]])
     return tensor if match["first"] is None else tensor[int(match["first"]) : int(match["last"])]
-
-
-__all__ = [
-    "GoldenCase",
-    "codec_fields",
-    "forward_inputs",
-    "generation_inputs",
-    "hubert_fields",
-    "load_case",
-    "load_model",
-    "miniature_config",
-    "read_json",
-]

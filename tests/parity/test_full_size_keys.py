@@ -1,0 +1,94 @@
+"""Names and shapes of full-size checkpoints in the reference's layout, on the meta device."""
+
+import re
+
+import pytest
+import torch
+from transformers.core_model_loading import revert_weight_conversion
+
+from songgen_hf.modeling.checkpoint_mapping import SINUSOID_TABLE_KEY
+from songgen_hf.modeling.configuration_songgen import SongGenConfig
+from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
+
+from .cases import golden_root, read_json
+
+TABLE = "full_size_state_dict.json"
+TIED_DUPLICATE = "text_encoder.encoder.embed_tokens.weight"  # of text_encoder.shared.weight
+FLAN_T5_LARGE = {
+    "model_type": "t5",
+    "vocab_size": 32128,
+    "d_model": 1024,
+    "d_kv": 64,
+    "d_ff": 2816,
+    "num_layers": 24,
+    "num_heads": 16,
+    "feed_forward_proj": "gated-gelu",
+    "tie_word_embeddings": False,
+}
+
+
+def layouts() -> dict[str, list[dict]]:
+    """Recorded layouts; all but mixed_pro are told as differences, completed here."""
+    if not (golden_root() / TABLE).is_file():
+        return {}
+    tables = read_json(TABLE)["layouts"]
+    complete = next(table["entries"] for table in tables.values() if "entries" in table)
+    plain = [e for e in complete if not e["key"].startswith("decoder.vocal_lm_heads")]
+    entries = {}
+    for name, table in tables.items():
+        different = table.get("differences_from_mixed_pro", [])
+        replaced = {entry["key"] for entry in different}
+        same = [entry for entry in plain if entry["key"] not in replaced]
+        entries[name] = table.get("entries", same + different)
+    return entries
+
+
+def unfold(entries: list[dict]) -> dict[str, tuple[int, ...]]:
+    """Name -> shape with every folded index written out."""
+    shapes = {}
+    for entry in entries:
+        for index in indices(entry["i"]) if "{i}" in entry["key"] else [None]:
+            shapes[entry["key"].replace("{i}", str(index))] = tuple(entry["shape"])
+    return shapes
+
+
+def indices(ranges: str) -> list[int]:
+    """ "0..3" or "0,2,5..7" -> the numbers."""
+    numbers: list[int] = []
+    for part in re.split(r"[,\s]+", ranges):
+        first, _, last = part.partition("..")
+        numbers.extend(range(int(first), int(last or first) + 1))
+    return numbers
+
+
+def full_size_config(pattern: str, *, add_vocal_loss: bool) -> SongGenConfig:
+    """Class defaults are the full size but for the numbers the initialisation script sets."""
+    return SongGenConfig(
+        text_encoder=FLAN_T5_LARGE,
+        lyrics_encoder={"vocab_size": 7000},
+        decoder={
+            "num_codebooks": 8,
+            "max_position_embeddings": 6547,
+            "track_pattern": pattern,
+            "add_vocal_loss": add_vocal_loss,
+        },
+    )
+
+
+@pytest.mark.parametrize("layout", list(layouts()))
+def test_a_full_size_checkpoint_has_the_recorded_names_and_shapes(layout):
+    pattern = layout.split()[0]
+    config = full_size_config(pattern, add_vocal_loss="add_vocal_loss=true" in layout)
+    with torch.device("meta"):
+        model = SongGenForConditionalGeneration(config)
+        weights = model.state_dict() | {SINUSOID_TABLE_KEY: model.sinusoid_table()}
+
+    reverted = revert_weight_conversion(model, weights)
+
+    ours = {name: tuple(tensor.shape) for name, tensor in reverted.items()}
+    expected = unfold(layouts()[layout])
+    ours.pop(TIED_DUPLICATE, None)
+    expected.pop(TIED_DUPLICATE, None)
+    assert sorted(set(expected) - set(ours)) == []
+    assert sorted(set(ours) - set(expected)) == []
+    assert {name: shape for name, shape in ours.items() if shape != expected[name]} == {}

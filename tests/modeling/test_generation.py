@@ -1,0 +1,623 @@
+"""generate(): caches, batches, prompts, guidance, seeds, lengths, streams and refusals."""
+
+import copy
+
+import pytest
+import torch
+import torch._dynamo
+from transformers import CompileConfig, LogitsProcessor, LogitsProcessorList
+from transformers.generation.streamers import BaseStreamer
+
+from songgen_hf.modeling.patterns import TRACK_PATTERNS
+
+GREEDY = {"do_sample": False, "max_new_frames": 5}
+SPECIAL_IDS = list(range(1024, 1088))
+VARIANTS = {
+    "sinusoidal": {},
+    "rope": {"decoder": {"rope_embeddings": True}},
+    "grouped_heads": {
+        "decoder": {"num_key_value_heads": 2, "num_cross_attention_key_value_heads": 1}
+    },
+    "rope_grouped_heads": {"decoder": {"rope_embeddings": True, "num_key_value_heads": 1}},
+    "prepended_lyrics": {"lyrics_cross_attention": False},
+    "prepended_lyrics_rope": {
+        "lyrics_cross_attention": False,
+        "decoder": {"rope_embeddings": True},
+    },
+    "plain_lyrics": {"use_lyrics_encoder": False},
+}
+
+each_pattern = pytest.mark.parametrize("pattern", TRACK_PATTERNS)
+each_variant = pytest.mark.parametrize("variant", VARIANTS)
+
+
+def row(batch: dict, index: int, *, keep_lyrics_padding: bool = False) -> dict:
+    """One sample of a batch with its text and lyrics unpadded."""
+    sample = {name: tensor[index : index + 1] for name, tensor in batch.items()}
+    for ids, mask in (("input_ids", "attention_mask"), ("lyrics_ids", "lyrics_attention_mask")):
+        if ids in sample and not (keep_lyrics_padding and ids == "lyrics_ids"):
+            length = int(sample[mask].sum())
+            sample[ids], sample[mask] = sample[ids][:, :length], sample[mask][:, :length]
+    return sample
+
+
+def some_codes(model, num_frames: int, *, batch_size: int = 2, seed: int = 5) -> torch.Tensor:
+    decoder = model.config.decoder
+    shape = (batch_size, decoder.num_tracks, decoder.num_codebooks, num_frames)
+    return torch.randint(0, 1024, shape, generator=torch.Generator().manual_seed(seed))
+
+
+def check_every_cache(model, inputs: dict) -> None:
+    cached = model.generate(**inputs, **GREEDY)
+
+    assert torch.equal(model.generate(**inputs, **GREEDY, use_cache=False), cached)
+    assert torch.equal(model.generate(**inputs, **GREEDY, cache_implementation="static"), cached)
+
+
+def check_batch_equals_singles(model, inputs: dict) -> None:
+    batch = model.generate(**inputs, **GREEDY)
+
+    # Prepended lyrics take positions, their padding included, as upstream counts them.
+    prepended = not model.config.lyrics_cross_attention
+    for index in range(len(batch)):
+        alone = row(inputs, index, keep_lyrics_padding=prepended)
+        assert torch.equal(model.generate(**alone, **GREEDY)[0], batch[index])
+
+
+class EndsFrom(LogitsProcessor):
+    """Makes the end mark by far the likeliest id from some step on."""
+
+    def __init__(self, step: int):
+        self.step = step
+
+    def __call__(self, input_ids, scores):
+        scores = scores.clone()
+        scores[:, 1024] += 1e4 if input_ids.shape[-1] >= self.step else -1e4
+        return scores
+
+
+class CountingStreamer(BaseStreamer):
+    def __init__(self):
+        self.puts, self.ends = [], 0
+
+    def put(self, value):
+        self.puts.append(value.clone())
+
+    def end(self):
+        self.ends += 1
+
+
+@each_pattern
+def test_cached_uncached_and_static_cache_sing_the_same(tiny_model, tiny_inputs, pattern):
+    check_every_cache(tiny_model(pattern), tiny_inputs())
+
+
+@each_variant
+def test_every_cache_is_the_same_for_every_kind_of_decoder(tiny_model, tiny_inputs, variant):
+    check_every_cache(tiny_model("mixed", **VARIANTS[variant]), tiny_inputs())
+
+
+@each_pattern
+def test_every_cache_is_the_same_with_guidance_and_a_prompt(tiny_model, tiny_inputs, pattern):
+    model = tiny_model(pattern)
+    prompted = tiny_inputs() | {"audio_prompt_codes": some_codes(model, 3), "guidance_scale": 2.0}
+
+    check_every_cache(model, prompted)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the compiler's own modules
+@pytest.mark.parametrize(
+    ("pattern", "backend"),
+    [(pattern, "aot_eager") for pattern in TRACK_PATTERNS] + [("mixed", "inductor")],
+)
+def test_a_compiled_decoder_sings_the_same(tiny_model, tiny_inputs, pattern, backend):
+    model = copy.deepcopy(tiny_model(pattern))
+    compile_config = CompileConfig(backend=backend, mode=None, fullgraph=True)
+    compile_config._compile_all_devices = True
+    expected = model.generate(**tiny_inputs(), **GREEDY)
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+
+    codes = model.generate(
+        **tiny_inputs(), **GREEDY, cache_implementation="static", compile_config=compile_config
+    )
+
+    assert torch.equal(codes, expected)
+    counters = torch._dynamo.utils.counters
+    assert counters["stats"]["unique_graphs"] == 1
+    assert not counters["graph_break"]
+
+
+@each_pattern
+def test_a_batch_is_its_songs_one_by_one(tiny_model, tiny_inputs, pattern):
+    check_batch_equals_singles(tiny_model(pattern), tiny_inputs(3))
+
+
+@each_variant
+def test_a_batch_is_its_songs_for_every_kind_of_decoder(tiny_model, tiny_inputs, variant):
+    check_batch_equals_singles(tiny_model("mixed", **VARIANTS[variant]), tiny_inputs(3))
+
+
+@pytest.mark.parametrize("pattern", ["mixed", "parallel_A_V", "interleaving_A_V"])
+def test_prepended_lyrics_work_for_every_layout_of_rows(tiny_model, tiny_inputs, pattern):
+    model = tiny_model(pattern, lyrics_cross_attention=False)
+
+    check_every_cache(model, tiny_inputs())
+    check_batch_equals_singles(model, tiny_inputs())
+
+
+@each_pattern
+@pytest.mark.parametrize("num_frames", [1, 4])
+def test_prompt_codes_come_back_bit_exact_before_the_new_frames(
+    tiny_model, tiny_inputs, pattern, num_frames
+):
+    model = tiny_model(pattern)
+    prompt = some_codes(model, num_frames)
+
+    codes = model.generate(**tiny_inputs(), audio_prompt_codes=prompt, **GREEDY)
+
+    assert torch.equal(codes[..., :num_frames], prompt)
+    assert codes.shape[-1] == num_frames + GREEDY["max_new_frames"]
+
+
+@each_pattern
+def test_continuing_a_song_from_its_own_opening_gives_the_song(tiny_model, tiny_inputs, pattern):
+    model = tiny_model(pattern)
+    greedy = {"do_sample": False, "suppress_tokens": SPECIAL_IDS}
+    whole = model.generate(**tiny_inputs(), **greedy, max_new_frames=7)
+
+    continued = model.generate(
+        **tiny_inputs(), **greedy, audio_prompt_codes=whole[..., :3], max_new_frames=4
+    )
+
+    assert torch.equal(continued, whole)
+
+
+@each_pattern
+@pytest.mark.parametrize("num_frames", [1, 2, 6])
+def test_max_new_frames_is_exact(tiny_model, tiny_inputs, pattern, num_frames):
+    model = tiny_model(pattern)
+
+    codes = model.generate(
+        **tiny_inputs(), max_new_frames=num_frames, do_sample=False, suppress_tokens=SPECIAL_IDS
+    )
+
+    decoder = model.config.decoder
+    assert codes.dtype == torch.int64
+    assert codes.shape == (2, decoder.num_tracks, decoder.num_codebooks, num_frames)
+    assert codes.max() < 1024
+    assert model.decode_codes(codes).lengths.tolist() == [320 * num_frames] * 2
+
+
+@each_pattern
+def test_guidance_of_one_is_no_guidance(tiny_model, tiny_inputs, pattern):
+    model = tiny_model(pattern)
+
+    guided = model.generate(**tiny_inputs(), **GREEDY, guidance_scale=1.0)
+
+    assert torch.equal(guided, model.generate(**tiny_inputs(), **GREEDY))
+
+
+def slowly_guided(model, inputs: dict, *, scale: float, num_frames: int) -> torch.Tensor:
+    """Two plain forward calls a step, no cache: with the conditions and with nothing given."""
+    config, decoder = model.config, model.config.decoder
+    batch_size = len(inputs["input_ids"])
+    padding = [0] * (inputs["lyrics_ids"].shape[1] - len(config.lyrics_encoder.null_ids))
+    null_lyrics = list(config.lyrics_encoder.null_ids)
+    nothing = {
+        "input_ids": torch.tensor([list(config.null_text_ids)] * batch_size),
+        "lyrics_ids": torch.tensor([null_lyrics + padding] * batch_size),
+        "lyrics_attention_mask": torch.tensor([[1] * len(null_lyrics) + padding] * batch_size),
+        "voice_values": torch.zeros_like(inputs["voice_values"]),
+        "voice_attention_mask": torch.zeros_like(inputs["voice_attention_mask"]),
+    }
+    nothing["attention_mask"] = torch.ones_like(nothing["input_ids"])
+    num_steps = decoder.pattern.num_steps(num_frames)
+    forced = decoder.pattern.forced_ids(
+        num_steps, num_frames, decoder.bos_token_id, decoder.pad_token_id
+    )
+    ids = forced[:, :, :1].repeat(batch_size, 1, 1)
+    for step in range(1, num_steps):
+        with torch.no_grad():
+            given = model(**inputs, decoder_input_ids=ids).logits[:, -1]
+            null = model(**nothing, decoder_input_ids=ids).logits[:, -1]
+        scores = null + scale * (given - null)
+        scores[:, SPECIAL_IDS] = -torch.inf
+        best = scores.argmax(-1).reshape(batch_size, decoder.num_rows)
+        column = torch.where(forced[:, :, step] == -1, best, forced[:, :, step])
+        ids = torch.cat([ids, column[..., None]], dim=-1)
+    return decoder.pattern.revert(ids)
+
+
+@each_pattern
+def test_guidance_equals_two_plain_calls_a_step(tiny_model, tiny_inputs, pattern):
+    model = tiny_model(pattern)
+    inputs = tiny_inputs()
+
+    guided = model.generate(**inputs, **GREEDY, guidance_scale=3.0, suppress_tokens=SPECIAL_IDS)
+
+    expected = slowly_guided(model, inputs, scale=3.0, num_frames=GREEDY["max_new_frames"])
+    assert torch.equal(guided, expected)
+    unguided = model.generate(**inputs, **GREEDY, suppress_tokens=SPECIAL_IDS)
+    assert not torch.equal(guided, unguided)
+
+
+@pytest.mark.parametrize("variant", ["prepended_lyrics", "plain_lyrics", "rope"])
+def test_guidance_equals_plain_calls_for_every_kind_of_decoder(tiny_model, tiny_inputs, variant):
+    model = tiny_model("mixed", **VARIANTS[variant])
+    inputs = tiny_inputs()
+
+    guided = model.generate(**inputs, **GREEDY, guidance_scale=3.0, suppress_tokens=SPECIAL_IDS)
+
+    expected = slowly_guided(model, inputs, scale=3.0, num_frames=GREEDY["max_new_frames"])
+    assert torch.equal(guided, expected)
+
+
+@each_pattern
+def test_the_same_seed_sings_the_same_song_and_another_seed_another(
+    tiny_model, tiny_inputs, pattern
+):
+    model = tiny_model(pattern)
+
+    def sing(seed):
+        return model.generate(**tiny_inputs(), do_sample=True, max_new_frames=5, seed=seed)
+
+    assert torch.equal(sing(3), sing(3))
+    assert not torch.equal(sing(3), sing(4))
+
+
+def test_a_seeded_song_does_not_depend_on_the_global_random_state(tiny_model, tiny_inputs):
+    sampled = {"do_sample": True, "max_new_frames": 3, "seed": 1}
+    torch.manual_seed(0)
+    first = tiny_model().generate(**tiny_inputs(), **sampled)
+    torch.manual_seed(1)
+
+    assert torch.equal(tiny_model().generate(**tiny_inputs(), **sampled), first)
+
+
+@each_pattern
+def test_a_seed_gives_the_same_song_alone_and_in_a_batch(tiny_model, tiny_inputs, pattern):
+    model = tiny_model(pattern)
+    inputs = tiny_inputs(3)
+    sampled = {"do_sample": True, "max_new_frames": 5, "top_k": 50}
+
+    batch = model.generate(**inputs, **sampled, seed=[7, 8, 7])
+
+    for index, seed in enumerate([7, 8, 7]):
+        alone = model.generate(**row(inputs, index), **sampled, seed=seed)
+        assert torch.equal(alone[0], batch[index])
+
+
+def test_songs_of_one_request_differ_under_one_seed(tiny_model, tiny_inputs):
+    songs = tiny_model().generate(
+        **tiny_inputs(1), do_sample=True, max_new_frames=4, seed=7, num_return_sequences=3
+    )
+
+    assert len({tuple(song.flatten().tolist()) for song in songs}) == 3
+
+
+def test_too_few_seeds_for_the_batch_are_refused(tiny_model, tiny_inputs):
+    with pytest.raises(ValueError, match="seed"):
+        tiny_model().generate(**tiny_inputs(3), do_sample=True, max_new_frames=2, seed=[1, 2])
+
+
+@each_pattern
+def test_sampling_from_the_one_best_id_is_greedy(tiny_model, tiny_inputs, pattern):
+    model = tiny_model(pattern)
+
+    sampled = model.generate(**tiny_inputs(), do_sample=True, top_k=1, max_new_frames=5, seed=0)
+
+    assert torch.equal(sampled, model.generate(**tiny_inputs(), **GREEDY))
+
+
+@each_pattern
+@pytest.mark.parametrize("guidance_scale", [1.0, 2.0])
+def test_several_songs_of_a_request_stand_side_by_side(
+    tiny_model, tiny_inputs, pattern, guidance_scale
+):
+    model = tiny_model(pattern)
+    once = model.generate(**tiny_inputs(), **GREEDY, guidance_scale=guidance_scale)
+
+    thrice = model.generate(
+        **tiny_inputs(),
+        do_sample=True,
+        top_k=1,
+        max_new_frames=5,
+        seed=0,
+        num_return_sequences=3,
+        guidance_scale=guidance_scale,
+    )
+
+    assert torch.equal(thrice, once.repeat_interleave(3, dim=0))
+
+
+@each_pattern
+def test_the_output_dict_holds_codes_rows_scores_and_logits(tiny_model, tiny_inputs, pattern):
+    model = tiny_model(pattern)
+    decoder = model.config.decoder
+
+    output = model.generate(
+        **tiny_inputs(),
+        **GREEDY,
+        return_dict_in_generate=True,
+        output_scores=True,
+        output_logits=True,
+    )
+
+    num_steps = decoder.pattern.num_steps(GREEDY["max_new_frames"])
+    assert output.sequences.shape == (2 * decoder.num_rows, num_steps)
+    assert torch.equal(output.codes, model.generate(**tiny_inputs(), **GREEDY))
+    by_song = output.sequences.reshape(2, decoder.num_rows, num_steps)
+    assert torch.equal(decoder.pattern.revert(by_song), output.codes)
+    assert len(output.scores) == len(output.logits) == num_steps - 1
+    assert output.scores[0].shape == (2 * decoder.num_rows, decoder.vocab_size)
+
+
+def test_the_output_dict_holds_attentions_and_hidden_states_if_asked(tiny_model, tiny_inputs):
+    model = tiny_model()
+    decoder = model.config.decoder
+
+    output = model.generate(
+        **tiny_inputs(),
+        **GREEDY,
+        return_dict_in_generate=True,
+        output_attentions=True,
+        output_hidden_states=True,
+    )
+
+    layers, heads = decoder.num_hidden_layers, decoder.num_attention_heads
+    steps = output.sequences.shape[-1] - 1
+    assert len(output.decoder_attentions) == len(output.cross_attentions) == steps
+    assert len(output.decoder_attentions[0]) == layers
+    assert output.decoder_attentions[-1][0].shape == (2, heads, 1, steps)
+    assert output.cross_attentions[-1][0].shape[:3] == (2, heads, 1)
+    assert len(output.decoder_hidden_states[0]) == layers + 1
+    assert output.decoder_hidden_states[-1][0].shape == (2, 1, decoder.hidden_size)
+
+
+@each_pattern
+def test_a_streamer_gets_the_opening_then_every_column_then_the_end(
+    tiny_model, tiny_inputs, pattern
+):
+    model = tiny_model(pattern)
+    streamer = CountingStreamer()
+
+    output = model.generate(
+        **tiny_inputs(1),
+        **GREEDY,
+        streamer=streamer,
+        return_dict_in_generate=True,
+        audio_prompt_codes=some_codes(model, 2, batch_size=1),
+    )
+
+    opening, *columns = streamer.puts
+    assert streamer.ends == 1
+    assert len(columns) == output.sequences.shape[-1] - opening.shape[-1]
+    streamed = torch.cat([opening, torch.stack(columns, dim=-1)], dim=-1)
+    assert torch.equal(streamed, output.sequences)
+
+
+@each_pattern
+def test_rows_end_one_after_another_and_pad_fills_the_rest(tiny_model, tiny_inputs, pattern):
+    model = tiny_model(pattern)
+    decoder = model.config.decoder
+    layout = decoder.pattern
+    last = 3  # whole frames before the first end mark
+    step = layout.num_steps(last + layout.num_codebooks)
+
+    codes = model.generate(
+        **tiny_inputs(1),
+        do_sample=False,
+        max_new_frames=30,
+        suppress_tokens=SPECIAL_IDS[1:],
+        logits_processor=LogitsProcessorList([EndsFrom(step)]),
+    )
+
+    ended = (codes >= 1024).float()
+    assert (ended.diff(dim=-1) >= 0).all()  # nothing is sung after an end mark
+    assert (codes[codes >= 1024] == decoder.pad_token_id).all()
+    first_end = (codes < 1024).sum(-1)  # [B, tracks, K]
+    assert (first_end.diff(dim=-1) >= 0).all() or layout.stride == 2
+    assert codes.shape[-1] < 30
+    song = model.decode_codes(codes)
+    expected = [[int((codes[0, t] < 1024).all(0).sum()) for t in range(decoder.num_tracks)]]
+    if decoder.num_tracks == 1:
+        assert song.lengths.tolist() == [320 * expected[0][0]]
+    else:
+        assert song.accompaniment_lengths.tolist() == [320 * expected[0][0]]
+        assert song.vocal_lengths.tolist() == [320 * expected[0][1]]
+
+
+@each_pattern
+def test_an_end_mark_in_the_first_frame_gives_an_empty_song_that_still_decodes(
+    tiny_model, tiny_inputs, pattern
+):
+    model = tiny_model(pattern)
+
+    codes = model.generate(
+        **tiny_inputs(1),
+        do_sample=False,
+        max_new_frames=20,
+        logits_processor=LogitsProcessorList([EndsFrom(0)]),
+    )
+    song = model.decode_codes(codes)
+
+    assert not (codes < 1024).all(2).any()
+    assert song.waveform.shape == (1, 1, 1)
+    assert not song.waveform.any()
+
+
+def test_songs_of_a_batch_end_on_their_own(tiny_model, tiny_inputs):
+    class EndsFirstSong(LogitsProcessor):
+        def __call__(self, input_ids, scores):
+            scores = scores.clone()
+            scores[:, 1024] = -1e4
+            scores[: len(scores) // 2, 1024] = 1e4
+            return scores
+
+    model = tiny_model()
+
+    codes = model.generate(
+        **tiny_inputs(), **GREEDY, logits_processor=LogitsProcessorList([EndsFirstSong()])
+    )
+
+    assert (codes[0, 0, 0] == 1024).all()
+    assert (codes[1] < 1024).all()
+
+
+def test_suppressed_ids_are_never_sung(tiny_model, tiny_inputs):
+    model = tiny_model()
+    favourite = model.generate(**tiny_inputs(), **GREEDY)
+    suppressed = favourite.unique().tolist()
+
+    codes = model.generate(**tiny_inputs(), **GREEDY, suppress_tokens=suppressed)
+
+    assert not torch.isin(codes, torch.tensor(suppressed)).any()
+    assert codes.shape == favourite.shape
+
+
+def test_the_voice_encoder_runs_once_a_call(tiny_model, tiny_inputs):
+    model = tiny_model()
+    calls = []
+    encoder = model.conditioner.voice_encoder
+    handle = encoder.register_forward_hook(lambda *_: calls.append(1))
+
+    try:
+        model.generate(**tiny_inputs(), **GREEDY)
+        model.generate(**tiny_inputs(), **GREEDY, use_cache=False)
+    finally:
+        handle.remove()
+
+    assert len(calls) == 2
+
+
+@each_pattern
+def test_no_voice_is_the_same_as_a_silent_voice_without_mask(tiny_model, tiny_inputs, pattern):
+    model = tiny_model(pattern)
+    inputs = tiny_inputs(voice=False)
+    silent = {
+        "voice_values": torch.zeros(2, 3200),
+        "voice_attention_mask": torch.zeros(2, 3200, dtype=torch.long),
+    }
+
+    assert torch.equal(
+        model.generate(**inputs, **silent, **GREEDY), model.generate(**inputs, **GREEDY)
+    )
+
+
+def test_a_song_needs_no_lyrics(tiny_model, tiny_inputs):
+    codes = tiny_model().generate(**tiny_inputs(lyrics=False, voice=False), **GREEDY)
+
+    assert codes.shape == (2, 1, 4, 5)
+
+
+def test_a_missing_text_mask_means_that_every_id_counts(tiny_model, tiny_inputs):
+    inputs = tiny_inputs()
+    given = inputs | {"attention_mask": torch.ones_like(inputs["input_ids"])}
+    missing = {name: value for name, value in inputs.items() if name != "attention_mask"}
+
+    assert torch.equal(
+        tiny_model().generate(**missing, **GREEDY), tiny_model().generate(**given, **GREEDY)
+    )
+
+
+@pytest.mark.parametrize("use_cache", [True, False])
+def test_a_song_may_be_longer_than_the_position_table(tiny_model, tiny_inputs, use_cache):
+    short, long = (
+        tiny_model("mixed", decoder={"max_position_embeddings": size}) for size in (6, 256)
+    )
+
+    codes = short.generate(**tiny_inputs(), **GREEDY, use_cache=use_cache)
+
+    assert torch.equal(codes, long.generate(**tiny_inputs(), **GREEDY))
+
+
+@each_pattern
+def test_a_length_that_holds_no_frame_is_refused(tiny_model, tiny_inputs, pattern):
+    model = tiny_model(pattern)
+    too_short = model.config.decoder.pattern.num_steps(1) - 1
+
+    with pytest.raises(ValueError, match="max_length|max_new_frames"):
+        model.generate(**tiny_inputs(), do_sample=False, max_length=too_short)
+
+    codes = model.generate(**tiny_inputs(), do_sample=False, max_length=too_short + 1)
+    assert codes.shape[-1] == 1
+
+
+@pytest.mark.parametrize("num_frames", [0, -1, 2.5, "3"])
+def test_max_new_frames_must_be_a_positive_whole_number(tiny_model, tiny_inputs, num_frames):
+    with pytest.raises((ValueError, TypeError), match="max_new_frames"):
+        tiny_model().generate(**tiny_inputs(), max_new_frames=num_frames)
+
+
+@each_pattern
+def test_a_prompt_longer_than_the_song_is_refused(tiny_model, tiny_inputs, pattern):
+    model = tiny_model(pattern)
+
+    with pytest.raises(ValueError, match="max_length|prompt"):
+        model.generate(**tiny_inputs(), audio_prompt_codes=some_codes(model, 30), max_length=20)
+
+
+def test_a_prompt_of_the_wrong_shape_is_refused(tiny_model, tiny_inputs):
+    with pytest.raises(ValueError, match=r"audio_prompt_codes must be \[B, 1, 4, T\]"):
+        tiny_model().generate(
+            **tiny_inputs(), audio_prompt_codes=torch.zeros(2, 4, 6, dtype=torch.long), **GREEDY
+        )
+
+
+def test_a_prompt_for_another_batch_size_is_refused(tiny_model, tiny_inputs):
+    model = tiny_model()
+
+    with pytest.raises(ValueError, match="audio_prompt_codes"):
+        model.generate(
+            **tiny_inputs(3), audio_prompt_codes=some_codes(model, 2, batch_size=2), **GREEDY
+        )
+
+
+def test_a_prompt_with_special_ids_is_refused(tiny_model, tiny_inputs):
+    model = tiny_model()
+
+    with pytest.raises(ValueError, match="audio_prompt_codes"):
+        model.generate(**tiny_inputs(), audio_prompt_codes=some_codes(model, 2) + 1020, **GREEDY)
+
+
+def test_beam_search_is_refused_with_a_remedy(tiny_model, tiny_inputs):
+    with pytest.raises(ValueError, match="num_beams=1"):
+        tiny_model().generate(**tiny_inputs(), num_beams=2, max_new_frames=2)
+
+
+def test_assisted_generation_is_refused_with_a_remedy(tiny_model, tiny_inputs):
+    model = tiny_model()
+
+    with pytest.raises(ValueError, match="assistant_model"):
+        model.generate(**tiny_inputs(1), assistant_model=model, max_new_frames=2)
+
+
+def test_a_misspelt_argument_is_refused_by_name(tiny_model, tiny_inputs):
+    with pytest.raises(ValueError, match="lyric_ids"):
+        tiny_model().generate(**tiny_inputs(), lyric_ids=torch.zeros(2, 3), **GREEDY)
+
+
+def test_a_missing_lyrics_mask_means_that_every_id_counts(tiny_model, tiny_inputs):
+    inputs = tiny_inputs()
+    given = inputs | {"lyrics_attention_mask": torch.ones_like(inputs["lyrics_ids"])}
+    missing = {name: given[name] for name in given if name != "lyrics_attention_mask"}
+
+    assert torch.equal(
+        tiny_model().generate(**missing, **GREEDY), tiny_model().generate(**given, **GREEDY)
+    )
+
+
+def test_a_call_with_nothing_but_a_length_sings_the_null_conditions(tiny_model):
+    codes = tiny_model().generate(**GREEDY)
+
+    assert codes.shape == (1, 1, 4, 5)
+
+
+def test_conditions_of_different_batch_sizes_are_refused(tiny_model, tiny_inputs):
+    inputs = tiny_inputs(3) | {"lyrics_ids": tiny_inputs(2)["lyrics_ids"]}
+    inputs["lyrics_attention_mask"] = tiny_inputs(2)["lyrics_attention_mask"]
+
+    with pytest.raises(ValueError, match=r"one batch size: got \[2, 3\]"):
+        tiny_model().generate(**inputs, **GREEDY)

@@ -147,22 +147,22 @@ class SongGenConditioner(PreTrainedModel):
         skip = for_generation and same_width and self.config.generation_text_projection == "if_sizes_differ"
         states = [self.encode_text(input_ids, attention_mask, project=not skip)]
         masks = [attention_mask.to(torch.int64)]
-        output = SongGenConditionOutput()
+        prepended: dict[str, Tensor] = {}
         if lyrics_ids is not None:
             lyrics_states = self.encode_lyrics(lyrics_ids, lyrics_attention_mask)
             if self.config.lyrics_cross_attention:
                 states.append(lyrics_states)
                 masks.append(lyrics_attention_mask.to(torch.int64))
             else:
-                output.lyrics_hidden_states = lyrics_states
-                output.lyrics_attention_mask = lyrics_attention_mask.to(torch.int64)
+                prepended["lyrics_hidden_states"] = lyrics_states
+                prepended["lyrics_attention_mask"] = lyrics_attention_mask.to(torch.int64)
         if voice_values is not None:
             voice_states, voice_mask = self.encode_voice(voice_values, voice_attention_mask)
             states.insert(0, voice_states)
             masks.insert(0, voice_mask)
-        output.last_hidden_state = torch.cat(states, dim=1)
-        output.attention_mask = torch.cat(masks, dim=1)
-        return output
+        return SongGenConditionOutput(
+            last_hidden_state=torch.cat(states, dim=1), attention_mask=torch.cat(masks, dim=1), **prepended
+        )
 
     @staticmethod
     def null_ids(ids: list[int] | tuple[int, ...], batch_size: int, device: torch.device) -> Tensor:

@@ -6,6 +6,7 @@ voice encoder and the codec, which its ``config.json`` lacks), so that a referen
 
 from typing import Any, Literal
 
+from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, CONFIG_MAPPING, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
@@ -31,6 +32,7 @@ MERT_330M: dict[str, Any] = {
 """MERT-v1-330M as a plain HuBERT: same keys, bit-identical outputs (see the model card)."""
 
 
+@strict
 class SongGenDecoderConfig(PreTrainedConfig):
     """The autoregressive decoder over codec codes.
 
@@ -93,9 +95,10 @@ class SongGenDecoderConfig(PreTrainedConfig):
         if self.num_cross_attention_key_value_heads is None:
             self.num_cross_attention_key_value_heads = self.num_key_value_heads
         super().__post_init__(**kwargs)
+        self.validate_architecture()  # here too: the library's own run wraps the error in one of its classes
 
     def validate_architecture(self) -> None:
-        """Part of the library's config validation: what must fit together."""
+        """Raise ValueError unless the sizes fit together."""
         if self.track_pattern not in TRACK_PATTERNS:
             raise ValueError(
                 f"unknown track_pattern: got {self.track_pattern!r}, expected one of {', '.join(TRACK_PATTERNS)}"
@@ -141,6 +144,7 @@ class SongGenDecoderConfig(PreTrainedConfig):
         return self.hidden_size // self.num_attention_heads
 
 
+@strict
 class SongGenLyricsEncoderConfig(PreTrainedConfig):
     """The transformer over lyrics tokens (relative positions, pre-norm, bidirectional).
 
@@ -164,8 +168,12 @@ class SongGenLyricsEncoderConfig(PreTrainedConfig):
     initializer_factor: float | int = 0.02
     null_ids: list[int] | tuple[int, ...] = (261, 259, 0)
 
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        self.validate_architecture()
+
     def validate_architecture(self) -> None:
-        """Part of the library's config validation: what must fit together."""
+        """Raise ValueError unless the sizes fit together."""
         if self.output_size % self.num_attention_heads:
             raise ValueError(
                 f"output_size must be a multiple of num_attention_heads: got {self.output_size} and "
@@ -173,6 +181,7 @@ class SongGenLyricsEncoderConfig(PreTrainedConfig):
             )
 
 
+@strict
 class SongGenConfig(PreTrainedConfig):
     """Text, lyrics and voice in, codec codes out.
 

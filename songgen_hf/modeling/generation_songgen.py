@@ -289,7 +289,7 @@ class SongGenGenerationMixin(GenerationMixin):
             # length (causality hides the future), so that shapes stay the same for the compiler.
             cache = getattr(past_key_values, "self_attention_cache", None)
             if cache is not None and cache.is_compileable:
-                length = cache.get_max_cache_shape() - lyrics_mask.shape[1]
+                length = cache.get_max_length() - lyrics_mask.shape[1]
             inputs["decoder_attention_mask"] = lyrics_mask.new_ones(lyrics_mask.shape[0], length)
             inputs["prepend_lyrics"] = next_sequence_length is None
         return inputs

@@ -122,7 +122,16 @@ class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
         self.decoder = SongGenForCausalLM._from_config(config.decoder)
         # A fresh one: a configuration derived from the model's loses its custom entries when it is reloaded.
         self.generation_config = default_generation_config(config)
+        self.audio_encoder.requires_grad_(False)
         self.post_init()
+        # Not merged from T5, whose list would hide every foreign key that holds "decoder".
+        self._keys_to_ignore_on_load_unexpected = set(type(self)._keys_to_ignore_on_load_unexpected)
+
+    def train(self, mode: bool = True) -> "SongGenForConditionalGeneration":
+        """Set the mode; the codec is frozen and stays in evaluation mode."""
+        super().train(mode)
+        self.audio_encoder.eval()
+        return self
 
     def get_encoder(self, modality: str | None = None) -> nn.Module:
         """What ``generate()`` runs once a call."""
@@ -215,7 +224,19 @@ class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
         kept = states[:, -logits_to_keep:] if logits_to_keep else states
         logits = self.decoder.by_row(self.decoder.lm_heads(kept))  # [B, rows, L, V]
 
-        output = SongGenSeq2SeqOutput(
+        not_ended = decoder_input_ids != self.config.pad_token_id
+        codebook_losses = vocal_losses = None
+        if labels is not None:
+            codebook_losses = self._losses(logits[:, :, -num_steps:], labels, not_ended)
+        if vocal_labels is not None:
+            vocal_logits = self.decoder.by_row(self.decoder.vocal_lm_heads(states[:, -num_steps:]))
+            # Matches upstream: which steps count is read from the mixture's ids, also for the vocal.
+            vocal_losses = self._losses(vocal_logits, vocal_labels, not_ended)
+        return SongGenSeq2SeqOutput(
+            loss=None if codebook_losses is None else codebook_losses.mean(),
+            codebook_losses=codebook_losses,
+            vocal_loss=None if vocal_losses is None else vocal_losses.mean(),
+            vocal_codebook_losses=vocal_losses,
             logits=logits.flatten(0, 1),
             past_key_values=outputs.past_key_values,
             decoder_hidden_states=outputs.hidden_states,
@@ -224,16 +245,6 @@ class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
             encoder_last_hidden_state=encoder_outputs["last_hidden_state"],
             encoder_attention_mask=encoder_outputs.get("attention_mask"),
         )
-        if labels is not None:
-            not_ended = decoder_input_ids != self.config.pad_token_id
-            output.codebook_losses = self._losses(logits[:, :, -num_steps:], labels, not_ended)
-            output.loss = output.codebook_losses.mean()
-        if vocal_labels is not None:
-            vocal_logits = self.decoder.by_row(self.decoder.vocal_lm_heads(states[:, -num_steps:]))
-            # Matches upstream: which steps count is read from the mixture's ids, also for the vocal.
-            output.vocal_codebook_losses = self._losses(vocal_logits, vocal_labels, not_ended)
-            output.vocal_loss = output.vocal_codebook_losses.mean()
-        return output
 
     def _decoder_ids(self, ids: Tensor | None, labels: Tensor | None, vocal_labels: Tensor | None) -> Tensor:
         num_rows = self.config.decoder.num_rows

@@ -92,7 +92,8 @@ class XCodecModel(XcodecModel):
 
     def __init__(self, config: XCodecConfig) -> None:
         # The acoustic stacks do not attend, and their library class refuses any other setting.
-        config.acoustic_model_config._attn_implementation = "eager"
+        acoustic: Any = config.acoustic_model_config
+        acoustic._attn_implementation = "eager"
         super().__init__(config)
 
     def train(self, mode: bool = True) -> XCodecModel:

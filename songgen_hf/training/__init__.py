@@ -1,0 +1,1 @@
+"""Training of the language model, its adapters and the codec."""

@@ -5,11 +5,17 @@ tells the miniature's, and this module writes them as the three sub-configs. It 
 place, beside the package's checkpoint mapping, that knows the reference's argument names.
 """
 
+import atexit
 import json
+import lzma
 import re
+import shutil
+import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+import pytest
 import torch
 from transformers import HubertConfig
 
@@ -57,6 +63,8 @@ def load_model(
     """A reference-layout miniature through ``from_pretrained``, in float32 and evaluation mode."""
     overrides = json.loads((folder / "tiny_overrides.json").read_text())
     weights = (folder / overrides.get("weights_from", "model.safetensors")).resolve()
+    if not weights.is_file():
+        weights = unpacked(weights)
     model = SongGenForConditionalGeneration.from_pretrained(
         weights.parent,
         config=miniature_config(folder),
@@ -64,6 +72,19 @@ def load_model(
         attn_implementation=attn_implementation,
     )
     return model.eval()
+
+
+@cache
+def unpacked(weights: Path) -> Path:
+    """Weights that are stored as ``.xz``, unpacked into a folder that goes when the tests end."""
+    packed = weights.with_name(weights.name + ".xz")
+    if not packed.is_file():
+        pytest.skip(f"the golden folder has no {weights.parent.parent.name}/model/{weights.name}")
+    folder = tempfile.mkdtemp(prefix="songgen-golden-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    shutil.copy(weights.with_name("generation_config.json"), folder)
+    Path(folder, weights.name).write_bytes(lzma.decompress(packed.read_bytes()))
+    return Path(folder, weights.name)
 
 
 def miniature_config(folder: Path) -> SongGenConfig:

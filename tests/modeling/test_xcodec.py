@@ -332,6 +332,17 @@ def test_bfloat16_follows_the_module(codec):
     assert codes.dtype == torch.int64 and codes.max() < 64
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_quantises_in_float32(codec, dtype):
+    half, full = (XCodecModel(codec.config).eval() for _ in range(2))
+    half.load_state_dict(codec.state_dict())
+    half.to(dtype)
+    full.load_state_dict(half.state_dict())
+    embeddings = noise(2, 20, 50).to(dtype)
+
+    assert torch.equal(half._quantize(embeddings, 0.6), full._quantize(embeddings.float(), 0.6))
+
+
 @pytest.mark.parametrize(
     ("waveform", "options", "error", "message"),
     [

@@ -1,7 +1,9 @@
-"""Fresh models to train: the mini preset, small enough for a laptop, and the full size of the paper.
+"""Fresh models to train: the mini preset, small enough for a laptop, and the full size of the
+paper.
 
-Weights are random and come from a seed. The mini preset brings tokenizers of its own; the full one needs the T5 and
-lyrics vocabularies of the reference, from files or Hub repositories that the caller names.
+Weights are random and come from a seed. The mini preset brings tokenizers of its own; the full one
+needs the T5 and lyrics vocabularies of the reference, from files or Hub repositories that the
+caller names.
 """
 
 from typing import Any
@@ -125,8 +127,8 @@ def build_processor(
     """The processor of a new model.
 
     Args:
-        text_tokenizer, lyrics_vocab: for the full preset, where to take the vocabularies: a file, folder or Hub
-            repository; by default the reference's on the Hub.
+        text_tokenizer, lyrics_vocab: for the full preset, where to take the vocabularies: a file,
+            folder or Hub repository; by default the reference's on the Hub.
 
     Raises:
         ValueError: if they are given for the mini preset, which has its own.
@@ -134,10 +136,14 @@ def build_processor(
     """
     if preset == "mini":
         if text_tokenizer or lyrics_vocab:
-            raise ValueError("the mini preset has its own tokenizers: leave text_tokenizer and lyrics_vocab out")
+            raise ValueError(
+                "the mini preset has its own tokenizers: leave text_tokenizer and lyrics_vocab out"
+            )
         return build_mini_processor()
     chosen = {"text_tokenizer": text_tokenizer, "lyrics_vocab": lyrics_vocab}
-    return SongGenProcessor.for_reference_checkpoint(**{name: value for name, value in chosen.items() if value})
+    return SongGenProcessor.for_reference_checkpoint(
+        **{name: value for name, value in chosen.items() if value}
+    )
 
 
 def fit_to_processor(config: SongGenConfig, processor: SongGenProcessor) -> SongGenConfig:
@@ -173,4 +179,11 @@ def build(
     return model.eval(), processor
 
 
-__all__ = ["DEFAULT_TRACK_PATTERN", "PRESETS", "build", "build_config", "build_processor", "fit_to_processor"]
+__all__ = [
+    "DEFAULT_TRACK_PATTERN",
+    "PRESETS",
+    "build",
+    "build_config",
+    "build_processor",
+    "fit_to_processor",
+]

@@ -1,8 +1,9 @@
 """Reference checkpoint names <-> ours, as data.
 
-The reference implementation of SongGen and the original X-Codec name their weights and config keys differently. The
-tables below are the only place that knows those names; the library's loader applies them when a checkpoint is read and
-reverses them for ``save_pretrained(..., save_original_format=True)``.
+The reference implementation of SongGen and the original X-Codec name their weights and config keys
+differently. The tables below are the only place that knows those names; the library's loader
+applies them when a checkpoint is read and reverses them for ``save_pretrained(...,
+save_original_format=True)``.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers.conversion_mapping import register_checkpoint_conversion_mapping
-from transformers.core_model_loading import Concatenate, ConversionOps, WeightConverter, WeightRenaming
+from transformers.core_model_loading import (
+    Concatenate,
+    ConversionOps,
+    WeightConverter,
+    WeightRenaming,
+)
 
 REFERENCE_CONFIG_KEYS = {
     "vocab_size": "lyrics_encoder.vocab_size",
@@ -35,7 +41,8 @@ REFERENCE_GENERATE_KEYS = {
 """Keyword arguments of the reference's ``forward`` and ``generate`` -> ours."""
 
 SINUSOID_TABLE_KEY = "decoder.model.embed_positions.weights"
-"""Position table that reference checkpoints store; ours follows from its formula and is written on request only."""
+"""Position table that reference checkpoints store; ours follows from its formula and is written on
+request only."""
 
 SONGGEN_MAPPING = [
     WeightRenaming(r"^audio_encoder\.model\.", "audio_encoder."),
@@ -76,7 +83,13 @@ LYRICS_ENCODER_MAPPING = [
     WeightRenaming(r"^encoders\.", "layers."),
     *(
         WeightRenaming(rf"\.self_attn\.linear_{theirs}\.", f".self_attn.{ours}_proj.")
-        for theirs, ours in (("q", "q"), ("k", "k"), ("v", "v"), ("out", "out"), ("pos", "position"))
+        for theirs, ours in (
+            ("q", "q"),
+            ("k", "k"),
+            ("v", "v"),
+            ("out", "out"),
+            ("pos", "position"),
+        )
     ),
     WeightRenaming(r"\.self_attn\.pos_bias_u", ".self_attn.content_bias"),
     WeightRenaming(r"\.self_attn\.pos_bias_v", ".self_attn.position_bias"),
@@ -142,10 +155,13 @@ def _only(tensors: Any) -> Tensor:
 
 
 NUM_XCODEC_STAGES = 4
-"""Stages of the acoustic encoder and decoder that ``XCODEC_MAPPING`` covers: the original numbers all modules of a
-stack in one row, so the names behind the last stage depend on their count."""
+"""Stages of the acoustic encoder and decoder that ``XCODEC_MAPPING`` covers: the original numbers
+all modules of a stack in one row, so the names behind the last stage depend on their count."""
 
-_ENCODER_STAGE, _DECODER_STAGE = r"^(acoustic_encoder\.block\.\d+\.)", r"^(acoustic_decoder\.block\.\d+\.)"
+_ENCODER_STAGE, _DECODER_STAGE = (
+    r"^(acoustic_encoder\.block\.\d+\.)",
+    r"^(acoustic_decoder\.block\.\d+\.)",
+)
 _UNIT = r"^(acoustic_\w+\.block\.\d+\.res_unit\d\.)"
 _CONV = r"^(acoustic_[\w.]+)"
 
@@ -154,15 +170,22 @@ XCODEC_MAPPING = [
     WeightRenaming(rf"^encoder\.block\.{NUM_XCODEC_STAGES + 1}\.", r"^acoustic_encoder\.snake1\."),
     WeightRenaming(rf"^encoder\.block\.{NUM_XCODEC_STAGES + 2}\.", r"^acoustic_encoder\.conv2\."),
     WeightRenaming(r"^decoder_2\.model\.0\.", r"^acoustic_decoder\.conv1\."),
-    WeightRenaming(rf"^decoder_2\.model\.{NUM_XCODEC_STAGES + 1}\.", r"^acoustic_decoder\.snake1\."),
+    WeightRenaming(
+        rf"^decoder_2\.model\.{NUM_XCODEC_STAGES + 1}\.", r"^acoustic_decoder\.snake1\."
+    ),
     WeightRenaming(rf"^decoder_2\.model\.{NUM_XCODEC_STAGES + 2}\.", r"^acoustic_decoder\.conv2\."),
     *(
         WeightRenaming(rf"^{theirs}\.{stage + 1}\.block\.", rf"^{ours}\.block\.{stage}\.block\.")
-        for theirs, ours in ((r"encoder\.block", "acoustic_encoder"), (r"decoder_2\.model", "acoustic_decoder"))
+        for theirs, ours in (
+            (r"encoder\.block", "acoustic_encoder"),
+            (r"decoder_2\.model", "acoustic_decoder"),
+        )
         for stage in range(NUM_XCODEC_STAGES)
     ),
     *(
-        WeightRenaming(rf"{stage}block\.{unit + first}\.block\.", rf"^\1res_unit{unit + 1}\.block\.")
+        WeightRenaming(
+            rf"{stage}block\.{unit + first}\.block\.", rf"^\1res_unit{unit + 1}\.block\."
+        )
         for stage, first in ((_ENCODER_STAGE, 0), (_DECODER_STAGE, 2))
         for unit in range(3)
     ),
@@ -180,14 +203,20 @@ XCODEC_MAPPING = [
     WeightRenaming(r"^fc_prior\.", r"^fc\."),
     WeightRenaming(r"^fc_post1\.", r"^fc1\."),
     WeightRenaming(r"^fc_post2\.", r"^fc2\."),
-    WeightRenaming(r"^quantizer\.vq\.layers\.(\d+)\._codebook\.", r"^quantizer\.quantizers\.\1\.codebook\."),
-    # The library's own weight_g -> parametrizations renaming runs after these and before the converter; names of our
-    # own keep it, and its reversal, away from the acoustic convolutions.
+    WeightRenaming(
+        r"^quantizer\.vq\.layers\.(\d+)\._codebook\.", r"^quantizer\.quantizers\.\1\.codebook\."
+    ),
+    # The library's own weight_g -> parametrizations renaming runs after these and before the
+    # converter; names of our own keep it, and its reversal, away from the acoustic convolutions.
     *(
         WeightRenaming(
-            [rf"{_CONV}\.{old}", rf"{_CONV}\.parametrizations\.weight\.{new}"], rf"^\1\.weight_{ours}"
+            [rf"{_CONV}\.{old}", rf"{_CONV}\.parametrizations\.weight\.{new}"],
+            rf"^\1\.weight_{ours}",
         )
-        for old, new, ours in (("weight_g", "original0", "magnitude"), ("weight_v", "original1", "direction"))
+        for old, new, ours in (
+            ("weight_g", "original0", "magnitude"),
+            ("weight_v", "original1", "direction"),
+        )
     ),
     WeightConverter(
         [rf"{_CONV}\.weight_magnitude", rf"{_CONV}\.weight_direction"],
@@ -195,16 +224,20 @@ XCODEC_MAPPING = [
         operations=[FuseWeightNorm()],
     ),
 ]
-"""Original X-Codec -> ours. Its acoustic convolutions hold weight-normed pairs, ours the plain weight. HuBERT's
-positional convolution is a pair in both; its two spellings are the library's affair."""
+"""Original X-Codec -> ours. Its acoustic convolutions hold weight-normed pairs, ours the plain
+weight. HuBERT's positional convolution is a pair in both; its two spellings are the library's
+affair."""
 
 
 def rename_reference_config_keys(keys: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries of ``keys`` that only a reference config has, under our ``[section.]field`` names.
+    """The entries of ``keys`` that only a reference config has, under our ``[section.]field``
+    names.
 
     They are removed from ``keys`` if it is a dict.
     """
-    renamed = {ours: keys[theirs] for theirs, ours in REFERENCE_CONFIG_KEYS.items() if theirs in keys}
+    renamed = {
+        ours: keys[theirs] for theirs, ours in REFERENCE_CONFIG_KEYS.items() if theirs in keys
+    }
     if isinstance(keys, dict):
         for theirs in REFERENCE_CONFIG_KEYS:
             keys.pop(theirs, None)
@@ -212,7 +245,8 @@ def rename_reference_config_keys(keys: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def register_xcodec_mapping(model_type: str) -> None:
-    """Let the library apply ``XCODEC_MAPPING`` to models of this type; called where the class is defined."""
+    """Let the library apply ``XCODEC_MAPPING`` to models of this type; called where the class is
+    defined."""
     register_checkpoint_conversion_mapping(model_type, XCODEC_MAPPING, overwrite=True)
 
 

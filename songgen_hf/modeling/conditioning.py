@@ -1,4 +1,5 @@
-"""Text, lyrics and voice -> one sequence of states with its mask, which the decoder reads by cross-attention.
+"""Text, lyrics and voice -> one sequence of states with its mask, which the decoder reads by
+cross-attention.
 
 ``generate()`` runs this module once a call, never once a step. It knows nothing of codes.
 """
@@ -35,7 +36,8 @@ class SongGenConditionOutput(ModelOutput):
 
 
 class SongGenConditioner(PreTrainedModel):
-    """The three encoders and their projections to the decoder's width H (SongGen, arXiv 2502.13128, section 3.3)."""
+    """The three encoders and their projections to the decoder's width H (SongGen, arXiv 2502.13128,
+    section 3.3)."""
 
     config: SongGenConfig
     base_model_prefix = "conditioner"
@@ -55,15 +57,21 @@ class SongGenConditioner(PreTrainedModel):
         self.text_projection = nn.Linear(self.text_encoder.config.hidden_size, hidden_size)
         self.lyrics_embedding = nn.Embedding(config.lyrics_encoder.vocab_size, hidden_size)
         if config.use_lyrics_encoder:
-            self.lyrics_encoder = SongGenLyricsEncoder._from_config(config.lyrics_encoder, input_size=hidden_size)
+            self.lyrics_encoder = SongGenLyricsEncoder._from_config(
+                config.lyrics_encoder, input_size=hidden_size
+            )
             self.lyrics_projection = nn.Linear(config.lyrics_encoder.output_size, hidden_size)
         self.voice_encoder = SongGenVoiceEncoder(config.voice_encoder)
         self.voice_projection = nn.Linear(config.voice_encoder.hidden_size, hidden_size)
         self.post_init()
 
-    def encode_text(self, input_ids: Tensor, attention_mask: Tensor, *, project: bool = True) -> Tensor:
+    def encode_text(
+        self, input_ids: Tensor, attention_mask: Tensor, *, project: bool = True
+    ) -> Tensor:
         """Text ids [B, L] -> states [B, L, H], zero where the mask is."""
-        states = self.text_encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        states = self.text_encoder(
+            input_ids=input_ids, attention_mask=attention_mask
+        ).last_hidden_state
         if project:
             states = self.text_projection(states)
         return states * attention_mask[..., None].to(states.dtype)
@@ -71,9 +79,14 @@ class SongGenConditioner(PreTrainedModel):
     def encode_lyrics(self, lyrics_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Lyrics ids [B, P] -> states [B, P, H]."""
         vocab_size = self.lyrics_embedding.num_embeddings
-        if not torch.compiler.is_compiling() and lyrics_ids.numel() and int(lyrics_ids.max()) >= vocab_size:
+        if (
+            not torch.compiler.is_compiling()
+            and lyrics_ids.numel()
+            and int(lyrics_ids.max()) >= vocab_size
+        ):
             raise ValueError(
-                f"lyrics_ids hold the id {int(lyrics_ids.max())}, but the checkpoint knows {vocab_size} lyrics ids; "
+                f"lyrics_ids hold the id {int(lyrics_ids.max())}, but the checkpoint knows "
+                f"{vocab_size} lyrics ids; "
                 "use the lyrics tokenizer that belongs to it"
             )
         states = self.lyrics_embedding(lyrics_ids)
@@ -81,8 +94,11 @@ class SongGenConditioner(PreTrainedModel):
             return states
         return self.lyrics_projection(self.lyrics_encoder(states, attention_mask))
 
-    def encode_voice(self, voice_values: Tensor, attention_mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Voices [B, S] -> states [B, R, H] and their mask [B, R], zero for rows without a voice."""
+    def encode_voice(
+        self, voice_values: Tensor, attention_mask: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Voices [B, S] -> states [B, R, H] and their mask [B, R], zero for rows without a
+        voice."""
         states = self.voice_projection(self.voice_encoder(voice_values, attention_mask))
         mask = has_voice(voice_values)[:, None].expand(-1, states.shape[1])
         return states, mask.to(torch.int64)
@@ -112,7 +128,8 @@ class SongGenConditioner(PreTrainedModel):
             voice_attention_mask: [B, S], used inside the voice encoder only.
             use_guidance: double the batch: the second half gets the null text, lyrics and voice.
             for_generation: follow ``config.generation_text_projection``; training always projects.
-            return_dict, output_attentions, output_hidden_states: accepted because ``generate()`` passes them.
+            return_dict, output_attentions, output_hidden_states: accepted because ``generate()``
+                passes them.
 
         Raises:
             ValueError: when nothing is given, or batch sizes differ.
@@ -121,7 +138,8 @@ class SongGenConditioner(PreTrainedModel):
         sizes = {tensor.shape[0] for tensor in given if tensor is not None}
         if len(sizes) != 1:
             raise ValueError(
-                f"text, lyrics and voice must have one batch size: got {sorted(sizes) or 'none of them'}; "
+                "text, lyrics and voice must have one batch size: got "
+                f"{sorted(sizes) or 'none of them'}; "
                 "pass input_ids, lyrics_ids or voice_values with equal first dimensions"
             )
         device = next(tensor for tensor in given if tensor is not None).device
@@ -134,21 +152,33 @@ class SongGenConditioner(PreTrainedModel):
         if voice_values is not None and for_generation and not bool(has_voice(voice_values).any()):
             voice_values = None  # every row's voice states would be masked
         if use_guidance:
-            input_ids, attention_mask = self.with_null(input_ids, attention_mask, self.config.null_text_ids)
+            input_ids, attention_mask = self.with_null(
+                input_ids, attention_mask, self.config.null_text_ids
+            )
             if lyrics_ids is not None:
+                assert lyrics_attention_mask is not None
                 null_ids = self.config.lyrics_encoder.null_ids
-                lyrics_ids, lyrics_attention_mask = self.with_null(lyrics_ids, lyrics_attention_mask, null_ids)
+                lyrics_ids, lyrics_attention_mask = self.with_null(
+                    lyrics_ids, lyrics_attention_mask, null_ids
+                )
             if voice_values is not None:
                 voice_values = torch.cat([voice_values, torch.zeros_like(voice_values)])
                 if voice_attention_mask is not None:
-                    voice_attention_mask = torch.cat([voice_attention_mask, torch.zeros_like(voice_attention_mask)])
+                    voice_attention_mask = torch.cat(
+                        [voice_attention_mask, torch.zeros_like(voice_attention_mask)]
+                    )
 
         same_width = self.text_projection.in_features == self.text_projection.out_features
-        skip = for_generation and same_width and self.config.generation_text_projection == "if_sizes_differ"
+        skip = (
+            for_generation
+            and same_width
+            and self.config.generation_text_projection == "if_sizes_differ"
+        )
         states = [self.encode_text(input_ids, attention_mask, project=not skip)]
         masks = [attention_mask.to(torch.int64)]
         prepended: dict[str, Tensor] = {}
         if lyrics_ids is not None:
+            assert lyrics_attention_mask is not None
             lyrics_states = self.encode_lyrics(lyrics_ids, lyrics_attention_mask)
             if self.config.lyrics_cross_attention:
                 states.append(lyrics_states)
@@ -161,7 +191,9 @@ class SongGenConditioner(PreTrainedModel):
             states.insert(0, voice_states)
             masks.insert(0, voice_mask)
         return SongGenConditionOutput(
-            last_hidden_state=torch.cat(states, dim=1), attention_mask=torch.cat(masks, dim=1), **prepended
+            last_hidden_state=torch.cat(states, dim=1),
+            attention_mask=torch.cat(masks, dim=1),
+            **prepended,
         )
 
     @staticmethod
@@ -170,7 +202,9 @@ class SongGenConditioner(PreTrainedModel):
         return torch.tensor([list(ids)] * batch_size, dtype=torch.int64, device=device)
 
     @classmethod
-    def with_null(cls, ids: Tensor, mask: Tensor, null_ids: list[int] | tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    def with_null(
+        cls, ids: Tensor, mask: Tensor, null_ids: list[int] | tuple[int, ...]
+    ) -> tuple[Tensor, Tensor]:
         """Append as many rows of ``null_ids``, padded (or ``ids`` padded) to one length."""
         batch_size, length = ids.shape
         null = cls.null_ids(null_ids, batch_size, ids.device)

@@ -1,13 +1,14 @@
 """Configuration of SongGen: every size, rate, id and delay, once.
 
-Class defaults are the defaults of the reference implementation (and its hard-coded sizes for the lyrics encoder, the
-voice encoder and the codec, which its ``config.json`` lacks), so that a reference ``config.json`` loads as it is.
+Class defaults are the defaults of the reference implementation (and its hard-coded sizes for the
+lyrics encoder, the voice encoder and the codec, which its ``config.json`` lacks), so that a
+reference ``config.json`` loads as it is.
 """
 
 from typing import Any, Literal
 
 from huggingface_hub.dataclasses import strict
-from transformers import AutoConfig, CONFIG_MAPPING, PreTrainedConfig
+from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
 from .checkpoint_mapping import rename_reference_config_keys
@@ -45,10 +46,12 @@ class SongGenDecoderConfig(PreTrainedConfig):
         num_key_value_heads: key and value heads of self-attention; default ``num_attention_heads``.
         num_cross_attention_key_value_heads: of cross-attention; default ``num_key_value_heads``.
         rope_embeddings: rotary positions instead of sinusoidal ones.
-        rotate_cross_attention_queries: with rotary positions, also rotate the queries of cross-attention (its keys
-            never are). True is what the reference computes, and what its checkpoints were trained with.
-        max_position_embeddings: rows of the sinusoidal table written into reference-layout checkpoints; positions
-            are computed from their formula, so generation is not bounded by it.
+        rotate_cross_attention_queries: with rotary positions, also rotate the queries of
+            cross-attention (its keys never are). True is what the reference computes, and what its
+            checkpoints were trained with.
+        max_position_embeddings: rows of the sinusoidal table written into reference-layout
+            checkpoints; positions are computed from their formula, so generation is not bounded by
+            it.
         scale_embedding: read from reference checkpoints and, as there, without effect.
     """
 
@@ -79,29 +82,41 @@ class SongGenDecoderConfig(PreTrainedConfig):
     rope_embeddings: bool = False
     rope_theta: float | int = 10000.0
     rotate_cross_attention_queries: bool = True
-    pad_token_id: int | None = 1024
-    bos_token_id: int | None = 1025
-    eos_token_id: int | list[int] | None = 1024
+    pad_token_id: int = 1024
+    bos_token_id: int = 1025
+    eos_token_id: int = 1024
     tie_word_embeddings: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:
-        kwargs.pop("cross_attention_implementation_strategy", None)  # per-layer backends: the library dispatches
-        # Reference checkpoints carry generation defaults of transformers 4 in their config; they live in
-        # generation_config.json here.
-        for key in ("max_length", "min_length", "do_sample", "top_k", "top_p", "temperature", "num_beams"):
+        kwargs.pop(
+            "cross_attention_implementation_strategy", None
+        )  # per-layer backends: the library dispatches
+        # Reference checkpoints carry generation defaults of transformers 4 in their config; they
+        # live in generation_config.json here.
+        for key in (
+            "max_length",
+            "min_length",
+            "do_sample",
+            "top_k",
+            "top_p",
+            "temperature",
+            "num_beams",
+        ):
             kwargs.pop(key, None)
         if self.num_key_value_heads is None:
             self.num_key_value_heads = self.num_attention_heads
         if self.num_cross_attention_key_value_heads is None:
             self.num_cross_attention_key_value_heads = self.num_key_value_heads
         super().__post_init__(**kwargs)
-        self.validate_architecture()  # here too: the library's own run wraps the error in one of its classes
+        # Here too: the library's own run wraps the error in a class of its own.
+        self.validate_architecture()
 
     def validate_architecture(self) -> None:
         """Raise ValueError unless the sizes fit together."""
         if self.track_pattern not in TRACK_PATTERNS:
             raise ValueError(
-                f"unknown track_pattern: got {self.track_pattern!r}, expected one of {', '.join(TRACK_PATTERNS)}"
+                f"unknown track_pattern: got {self.track_pattern!r}, expected one of "
+                f"{', '.join(TRACK_PATTERNS)}"
             )
         if self.add_vocal_loss and self.track_pattern != "mixed_pro":
             raise ValueError(
@@ -110,16 +125,21 @@ class SongGenDecoderConfig(PreTrainedConfig):
             )
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
-                f"hidden_size must be a multiple of num_attention_heads: got {self.hidden_size} and "
+                f"hidden_size must be a multiple of num_attention_heads: got {self.hidden_size} "
+                "and "
                 f"{self.num_attention_heads}"
             )
         for name in ("num_key_value_heads", "num_cross_attention_key_value_heads"):
             heads = getattr(self, name)
             if heads and self.num_attention_heads % heads:
-                raise ValueError(f"num_attention_heads ({self.num_attention_heads}) must be a multiple of {name} ({heads})")
+                raise ValueError(
+                    f"num_attention_heads ({self.num_attention_heads}) must be a multiple of "
+                    f"{name} ({heads})"
+                )
         if self.codebook_size >= self.vocab_size:
             raise ValueError(
-                f"vocab_size must exceed codebook_size to hold the special ids: got {self.vocab_size} and "
+                "vocab_size must exceed codebook_size to hold the special ids: got "
+                f"{self.vocab_size} and "
                 f"{self.codebook_size}"
             )
 
@@ -135,7 +155,8 @@ class SongGenDecoderConfig(PreTrainedConfig):
 
     @property
     def num_rows(self) -> int:
-        """Rows, embedding tables and heads of one song: K, or 2 K where the tracks have rows of their own."""
+        """Rows, embedding tables and heads of one song: K, or 2 K where the tracks have rows of
+        their own."""
         return self.pattern.num_rows
 
     @property
@@ -151,7 +172,8 @@ class SongGenLyricsEncoderConfig(PreTrainedConfig):
     Args:
         vocab_size: lyrics vocabulary (``vocab_size`` at the top of a reference config).
         output_size: width of the encoder; its input has the decoder's width.
-        null_ids: ids of an empty lyric, guidance's null branch; ``[START] [en] [STOP]`` of the lyrics tokenizer.
+        null_ids: ids of an empty lyric, guidance's null branch; ``[START] [en] [STOP]`` of the
+            lyrics tokenizer.
     """
 
     model_type = "songgen_lyrics_encoder"
@@ -176,7 +198,8 @@ class SongGenLyricsEncoderConfig(PreTrainedConfig):
         """Raise ValueError unless the sizes fit together."""
         if self.output_size % self.num_attention_heads:
             raise ValueError(
-                f"output_size must be a multiple of num_attention_heads: got {self.output_size} and "
+                f"output_size must be a multiple of num_attention_heads: got {self.output_size} "
+                "and "
                 f"{self.num_attention_heads}"
             )
 
@@ -191,14 +214,17 @@ class SongGenConfig(PreTrainedConfig):
         voice_encoder: HuBERT-like model over three seconds of a voice; the default is MERT-v1-330M.
         audio_encoder: :class:`XCodecConfig`.
         decoder: :class:`SongGenDecoderConfig`.
-        lyrics_cross_attention: lyrics are read by cross-attention; else they are prepended to the decoder's input.
+        lyrics_cross_attention: lyrics are read by cross-attention; else they are prepended to the
+            decoder's input.
         use_lyrics_encoder: run the lyrics encoder; else the decoder sees plain lyrics embeddings.
-        generation_text_projection: whether ``generate`` projects the text states. Training always does.
-            ``"if_sizes_differ"`` is the reference's rule: its ``generate`` skips the projection when text and decoder
-            have the same width, so its released checkpoints sing from states that training never showed them.
-            ``"always"`` makes both agree; new models are written with it.
+        generation_text_projection: whether ``generate`` projects the text states. Training always
+            does. ``"if_sizes_differ"`` is the reference's rule: its ``generate`` skips the
+            projection when text and decoder have the same width, so its released checkpoints sing
+            from states that training never showed them. ``"always"`` makes both agree; new models
+            are written with it.
         voice_sampling_rate: Hz, rate of ``voice_values``.
-        null_text_ids: ids of an empty description, guidance's null branch; by default the text encoder's end mark.
+        null_text_ids: ids of an empty description, guidance's null branch; by default the text
+            encoder's end mark.
 
     Raises:
         ValueError: without ``text_encoder`` and ``decoder`` sections.
@@ -209,7 +235,9 @@ class SongGenConfig(PreTrainedConfig):
     sub_configs_defaults = {
         "text_encoder": SubConfigSpec(config_class=AutoConfig, model_type="t5"),
         "lyrics_encoder": SubConfigSpec(config_class=SongGenLyricsEncoderConfig),
-        "voice_encoder": SubConfigSpec(config_class=AutoConfig, model_type="hubert", init_kwargs=MERT_330M),
+        "voice_encoder": SubConfigSpec(
+            config_class=AutoConfig, model_type="hubert", init_kwargs=MERT_330M
+        ),
         "audio_encoder": SubConfigSpec(config_class=XCodecConfig),
         "decoder": SubConfigSpec(config_class=SongGenDecoderConfig),
     }
@@ -223,9 +251,9 @@ class SongGenConfig(PreTrainedConfig):
     use_lyrics_encoder: bool = True
     generation_text_projection: Literal["if_sizes_differ", "always"] = "if_sizes_differ"
     voice_sampling_rate: int = 24000
-    null_text_ids: list[int] | tuple[int, ...] | None = None
-    pad_token_id: int | None = 1024
-    decoder_start_token_id: int | None = 1025
+    null_text_ids: list[int] | tuple[int, ...] = ()
+    pad_token_id: int = 1024
+    decoder_start_token_id: int = 1025
     is_encoder_decoder: bool = True
     tie_word_embeddings: bool = False
 
@@ -233,7 +261,8 @@ class SongGenConfig(PreTrainedConfig):
         missing = [name for name in ("text_encoder", "decoder") if getattr(self, name) is None]
         if missing:
             raise ValueError(
-                f"SongGenConfig needs the sections text_encoder and decoder: missing {' and '.join(missing)}; "
+                "SongGenConfig needs the sections text_encoder and decoder: missing "
+                f"{' and '.join(missing)}; "
                 "pass them as dicts or configs, or write a fresh checkpoint with `songgen-hf init`"
             )
         for name, value in rename_reference_config_keys(kwargs).items():
@@ -243,14 +272,18 @@ class SongGenConfig(PreTrainedConfig):
             elif not isinstance(getattr(self, section), PreTrainedConfig):
                 setattr(self, section, {key: value, **(getattr(self, section) or {})})
         super().__post_init__(**kwargs)
-        # An encoder has no head to tie: this ties the two names of its input embedding, as T5 encoders always do.
+        # An encoder has no head to tie: this ties the two names of its input embedding, as T5
+        # encoders always do.
         self.text_encoder.tie_word_embeddings = True  # type: ignore[union-attr]
-        if self.null_text_ids is None:
+        if not self.null_text_ids:
             end = getattr(self.text_encoder, "eos_token_id", None)
             self.null_text_ids = [1 if end is None else end]
 
-    def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> PreTrainedConfig:
-        """The decoder's section (it sizes the cache), or the text encoder's for ``encoder=True``."""
+    def get_text_config(
+        self, decoder: bool | None = None, encoder: bool | None = None
+    ) -> PreTrainedConfig:
+        """The decoder's section (it sizes the cache), or the text encoder's for
+        ``encoder=True``."""
         return self.text_encoder if encoder and not decoder else self.decoder  # type: ignore[return-value]
 
     @property

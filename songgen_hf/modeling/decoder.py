@@ -1,7 +1,8 @@
-"""The autoregressive decoder: summed code embeddings in, one hidden state a step out, heads over every row.
+"""The autoregressive decoder: summed code embeddings in, one hidden state a step out, heads over
+every row.
 
-Pre-norm transformer, causal self-attention, cross-attention to the conditions. It knows nothing of text, lyrics or
-voices, and of token patterns only how many rows they have.
+Pre-norm transformer, causal self-attention, cross-attention to the conditions. It knows nothing of
+text, lyrics or voices, and of token patterns only how many rows they have.
 """
 
 import math
@@ -45,7 +46,8 @@ def sinusoidal_positions(positions: Tensor, width: int) -> Tensor:
 
 
 def rotary_table(positions: Tensor, head_dim: int, theta: float) -> RotaryTable:
-    """Cosines and sines of the rotary angles, float32 [1, 1, L, head_dim] each (half-split, Llama style)."""
+    """Cosines and sines of the rotary angles, float32 [1, 1, L, head_dim] each (half-split, Llama
+    style)."""
     exponent = torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32) / head_dim
     angle = positions.float()[:, None] * theta**-exponent
     angle = torch.cat([angle, angle], dim=-1)[None, None]
@@ -60,7 +62,7 @@ def rotate(states: Tensor, table: RotaryTable) -> Tensor:
 
 
 def eager_attention_forward(
-    module: nn.Module,
+    module: Any,
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -81,7 +83,8 @@ def eager_attention_forward(
 
 
 class SongGenAttention(nn.Module):
-    """Multi-head attention with grouped keys and values: causal over the song, or over the conditions."""
+    """Multi-head attention with grouped keys and values: causal over the song, or over the
+    conditions."""
 
     def __init__(self, config: SongGenDecoderConfig, layer_idx: int, is_cross_attention: bool):
         super().__init__()
@@ -89,8 +92,10 @@ class SongGenAttention(nn.Module):
         self.layer_idx = layer_idx
         self.is_causal = not is_cross_attention
         self.num_key_value_heads = (
-            config.num_cross_attention_key_value_heads if is_cross_attention else config.num_key_value_heads
-        )
+            config.num_cross_attention_key_value_heads
+            if is_cross_attention
+            else config.num_key_value_heads
+        ) or config.num_attention_heads
         self.head_dim = config.head_dim
         self.num_key_value_groups = config.num_attention_heads // self.num_key_value_heads
         self.scaling = self.head_dim**-0.5
@@ -142,16 +147,23 @@ class SongGenAttention(nn.Module):
 
     def _project(self, states: Tensor) -> tuple[Tensor, Tensor]:
         shape = (states.shape[0], states.shape[1], self.num_key_value_heads, self.head_dim)
-        return self.k_proj(states).view(shape).transpose(1, 2), self.v_proj(states).view(shape).transpose(1, 2)
+        return self.k_proj(states).view(shape).transpose(1, 2), self.v_proj(states).view(
+            shape
+        ).transpose(1, 2)
 
-    def _cross_states(self, encoder_hidden_states: Tensor, past_key_values: Cache | None) -> tuple[Tensor, Tensor]:
-        """Keys and values of the conditions: computed at the first step, then read from the cache."""
+    def _cross_states(
+        self, encoder_hidden_states: Tensor, past_key_values: Cache | None
+    ) -> tuple[Tensor, Tensor]:
+        """Keys and values of the conditions: computed at the first step, then read from the
+        cache."""
         if not isinstance(past_key_values, EncoderDecoderCache):
             return self._project(encoder_hidden_states)
         if past_key_values.is_updated.get(self.layer_idx):
             layer = past_key_values.cross_attention_cache.layers[self.layer_idx]
             return layer.keys, layer.values
-        key, value = past_key_values.cross_attention_cache.update(*self._project(encoder_hidden_states), self.layer_idx)
+        key, value = past_key_values.cross_attention_cache.update(
+            *self._project(encoder_hidden_states), self.layer_idx
+        )
         past_key_values.is_updated[self.layer_idx] = True
         return key, value
 
@@ -185,7 +197,11 @@ class SongGenDecoderLayer(GradientCheckpointingLayer):
         **kwargs: Any,
     ) -> Tensor:
         attended, _ = self.self_attn(
-            self.self_attn_layer_norm(hidden_states), attention_mask, rotary, past_key_values, **kwargs
+            self.self_attn_layer_norm(hidden_states),
+            attention_mask,
+            rotary,
+            past_key_values,
+            **kwargs,
         )
         hidden_states = hidden_states + F.dropout(attended, self.dropout, self.training)
         if encoder_hidden_states is not None:
@@ -233,13 +249,18 @@ class SongGenDecoder(SongGenDecoderPreTrainedModel):
         self.num_rows = config.num_rows
         # One table a row, stacked: row n's id i is entry n * vocab_size + i.
         self.embed_tokens = nn.Embedding(config.num_rows * config.vocab_size, config.hidden_size)
-        self.layers = nn.ModuleList(SongGenDecoderLayer(config, i) for i in range(config.num_hidden_layers))
+        self.layers = nn.ModuleList(
+            SongGenDecoderLayer(config, i) for i in range(config.num_hidden_layers)
+        )
         self.layer_norm = nn.LayerNorm(config.hidden_size)
         self.post_init()
 
     def embed(self, input_ids: Tensor) -> Tensor:
-        """Sum of the rows' embeddings, halved where each track has rows of its own: [B, rows, L] -> [B, L, H]."""
-        offset = torch.arange(self.num_rows, device=input_ids.device)[:, None] * self.config.vocab_size
+        """Sum of the rows' embeddings, halved where each track has rows of its own: [B, rows, L] ->
+        [B, L, H]."""
+        offset = (
+            torch.arange(self.num_rows, device=input_ids.device)[:, None] * self.config.vocab_size
+        )
         summed = self.embed_tokens(input_ids + offset).sum(dim=1)
         return summed / (self.num_rows // self.config.num_codebooks)
 
@@ -271,7 +292,9 @@ class SongGenDecoder(SongGenDecoderPreTrainedModel):
         if inputs_embeds is None:
             inputs_embeds = self.embed(input_ids.view(-1, self.num_rows, input_ids.shape[-1]))
         if use_cache and past_key_values is None:
-            past_key_values = EncoderDecoderCache(DynamicCache(config=self.config), DynamicCache(config=self.config))
+            past_key_values = EncoderDecoderCache(
+                DynamicCache(config=self.config), DynamicCache(config=self.config)
+            )
         past_length = past_key_values.get_seq_length() if past_key_values is not None else 0
         positions = torch.arange(inputs_embeds.shape[1], device=inputs_embeds.device) + past_length
 
@@ -320,7 +343,9 @@ class SongGenForCausalLM(SongGenDecoderPreTrainedModel):
     def __init__(self, config: SongGenDecoderConfig):
         super().__init__(config)
         self.model = SongGenDecoder(config)
-        self.lm_heads = nn.Linear(config.hidden_size, config.num_rows * config.vocab_size, bias=False)
+        self.lm_heads = nn.Linear(
+            config.hidden_size, config.num_rows * config.vocab_size, bias=False
+        )
         if config.add_vocal_loss:
             width = config.num_codebooks * config.vocab_size
             self.vocal_lm_heads = nn.Linear(config.hidden_size, width, bias=False)
@@ -329,7 +354,7 @@ class SongGenForCausalLM(SongGenDecoderPreTrainedModel):
     def get_input_embeddings(self) -> nn.Module:
         return self.model.embed_tokens
 
-    def set_input_embeddings(self, value: nn.Module) -> None:
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
         self.model.embed_tokens = value
 
     def get_output_embeddings(self) -> nn.Module:
@@ -354,8 +379,9 @@ class SongGenForCausalLM(SongGenDecoderPreTrainedModel):
     ) -> CausalLMOutputWithCrossAttentions:
         """Logits [B * rows, L, V] of the next step; arguments as :meth:`SongGenDecoder.forward`.
 
-        ``logits_to_keep`` > 0 computes the last steps only. ``hidden_states`` of the output are the recorded layers
-        when asked for; the heads' input is always ``last_hidden_state`` of :attr:`model`.
+        ``logits_to_keep`` > 0 computes the last steps only. ``hidden_states`` of the output are the
+        recorded layers when asked for; the heads' input is always ``last_hidden_state`` of
+        :attr:`model`.
         """
         outputs = self.model(
             input_ids=input_ids,
@@ -367,7 +393,11 @@ class SongGenForCausalLM(SongGenDecoderPreTrainedModel):
             use_cache=use_cache,
             **kwargs,
         )
-        kept = outputs.last_hidden_state[:, -logits_to_keep:] if logits_to_keep else outputs.last_hidden_state
+        kept = (
+            outputs.last_hidden_state[:, -logits_to_keep:]
+            if logits_to_keep
+            else outputs.last_hidden_state
+        )
         return CausalLMOutputWithCrossAttentions(
             logits=self.by_row(self.lm_heads(kept)).flatten(0, 1),
             past_key_values=outputs.past_key_values,

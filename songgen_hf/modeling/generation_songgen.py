@@ -1,8 +1,9 @@
 """Generation on the library's own ``generate()``: hooks of ``GenerationMixin``, no loop of ours.
 
-Inside the loop a song is ``rows`` independent sequences, [B * rows, L]. The token pattern is a logits processor,
-guidance a doubled batch in the conditioner and in the model's input, seeds a logits processor. Per-call settings travel
-in the call's own generation config and keyword arguments, never on the model.
+Inside the loop a song is ``rows`` independent sequences, [B * rows, L]. The token pattern is a
+logits processor, guidance a doubled batch in the conditioner and in the model's input, seeds a
+logits processor. Per-call settings travel in the call's own generation config and keyword
+arguments, never on the model.
 """
 
 from dataclasses import dataclass
@@ -31,8 +32,9 @@ DEFAULT_FRAMES = 1500
 def default_generation_config(config: SongGenConfig) -> GenerationConfig:
     """What a new model, or a loaded reference checkpoint, samples with.
 
-    The reference inherits ``top_k=50`` from transformers 4 and can sample the special ids, whose frames it drops
-    before decoding; here both are written out: top-k 50, and the ids above the end mark suppressed.
+    The reference inherits ``top_k=50`` from transformers 4 and can sample the special ids, whose
+    frames it drops before decoding; here both are written out: top-k 50, and the ids above the end
+    mark suppressed.
     """
     decoder = config.decoder
     end = decoder.eos_token_id
@@ -63,11 +65,12 @@ class SongGenGenerateOutput(GenerateEncoderDecoderOutput):
 class SongGenGenerationMixin(GenerationMixin):
     """``generate()`` for songs.
 
-    Beyond the library's arguments it takes ``lyrics_ids``, ``lyrics_attention_mask``, ``voice_values``,
-    ``voice_attention_mask``, ``audio_prompt_codes`` [B, tracks, K, S] (the song goes on from there, the prompt is part
-    of the result), ``max_new_frames`` (frames per track, prompt excluded) and ``seed``: one int (songs of the batch get
-    seed, seed + 1, ...) or one int a song. It returns codes [B * num_return_sequences, tracks, K, T], track 0 the
-    accompaniment (or the mixture), 1 the vocal; frames after a row's end hold the pad id.
+    Beyond the library's arguments it takes ``lyrics_ids``, ``lyrics_attention_mask``,
+    ``voice_values``, ``voice_attention_mask``, ``audio_prompt_codes`` [B, tracks, K, S] (the song
+    goes on from there, the prompt is part of the result), ``max_new_frames`` (frames per track,
+    prompt excluded) and ``seed``: one int (songs of the batch get seed, seed + 1, ...) or one int a
+    song. It returns codes [B * num_return_sequences, tracks, K, T], track 0 the accompaniment (or
+    the mixture), 1 the vocal; frames after a row's end hold the pad id.
     """
 
     config: SongGenConfig
@@ -84,12 +87,22 @@ class SongGenGenerationMixin(GenerationMixin):
         max_new_frames = kwargs.pop("max_new_frames", None)
         if max_new_frames is not None:
             if type(max_new_frames) is not int or max_new_frames < 1:
-                raise ValueError(f"max_new_frames must be a whole number from 1 up: got {max_new_frames!r}")
-            kwargs["max_new_tokens"] = max_new_frames  # a placeholder until the prompt's length is known
-        generation_config, model_kwargs = super()._prepare_generation_config(generation_config, **kwargs)
-        if generation_config.get_generation_mode() not in (GenerationMode.GREEDY_SEARCH, GenerationMode.SAMPLE):
+                raise ValueError(
+                    f"max_new_frames must be a whole number from 1 up: got {max_new_frames!r}"
+                )
+            kwargs["max_new_tokens"] = (
+                max_new_frames  # a placeholder until the prompt's length is known
+            )
+        generation_config, model_kwargs = super()._prepare_generation_config(
+            generation_config, **kwargs
+        )
+        if generation_config.get_generation_mode() not in (
+            GenerationMode.GREEDY_SEARCH,
+            GenerationMode.SAMPLE,
+        ):
             raise ValueError(
-                f"songs are generated greedily or by sampling: got mode {generation_config.get_generation_mode()}; "
+                "songs are generated greedily or by sampling: got mode "
+                f"{generation_config.get_generation_mode()}; "
                 "set num_beams=1 and leave beam, contrastive and lookup options unset"
             )
         generation_config._max_new_frames = max_new_frames
@@ -97,20 +110,34 @@ class SongGenGenerationMixin(GenerationMixin):
             model_kwargs["use_guidance"] = True
         return generation_config, model_kwargs
 
-    def _validate_generation_mode(self, generation_mode, generation_config, generation_mode_kwargs) -> None:  # type: ignore[no-untyped-def]
+    def _validate_generation_mode(
+        self, generation_mode, generation_config, generation_mode_kwargs
+    ) -> None:  # type: ignore[no-untyped-def]
         if generation_mode == GenerationMode.ASSISTED_GENERATION:
             raise ValueError(
-                "assisted decoding drafts one sequence, a song has several rows: got an assistant model; "
+                "assisted decoding drafts one sequence, a song has several rows: got an assistant "
+                "model; "
                 "call generate without assistant_model"
             )
-        super()._validate_generation_mode(generation_mode, generation_config, generation_mode_kwargs)
+        super()._validate_generation_mode(
+            generation_mode, generation_config, generation_mode_kwargs
+        )
 
-    def _maybe_initialize_input_ids_for_generation(self, inputs, bos_token_id, model_kwargs) -> Tensor:  # type: ignore[no-untyped-def]
+    def _maybe_initialize_input_ids_for_generation(
+        self, inputs, bos_token_id, model_kwargs
+    ) -> Tensor:  # type: ignore[no-untyped-def]
         if inputs is None and model_kwargs.get("encoder_outputs") is None:
-            given = [model_kwargs.get(name) for name in ("lyrics_ids", "voice_values", "audio_prompt_codes")]
+            given = [
+                model_kwargs.get(name)
+                for name in ("lyrics_ids", "voice_values", "audio_prompt_codes")
+            ]
             sizes = [tensor.shape[0] for tensor in given if tensor is not None]
-            return self.conditioner.null_ids(self.config.null_text_ids, sizes[0] if sizes else 1, self.device)
-        return super()._maybe_initialize_input_ids_for_generation(inputs, bos_token_id, model_kwargs)
+            return self.conditioner.null_ids(
+                self.config.null_text_ids, sizes[0] if sizes else 1, self.device
+            )
+        return super()._maybe_initialize_input_ids_for_generation(
+            inputs, bos_token_id, model_kwargs
+        )
 
     def _prepare_decoder_input_ids_for_generation(
         self,
@@ -123,7 +150,8 @@ class SongGenGenerationMixin(GenerationMixin):
         """The columns that nothing has to be predicted for: [B, rows, L0]."""
         if model_kwargs.pop("decoder_input_ids", None) is not None:
             raise ValueError(
-                "decoder_input_ids is not an argument of generate here; pass the opening of a song as "
+                "decoder_input_ids is not an argument of generate here; pass the opening of a song "
+                "as "
                 "audio_prompt_codes [B, tracks, K, S], codes without the token pattern"
             )
         pattern, decoder = self.pattern, self.config.decoder
@@ -137,15 +165,24 @@ class SongGenGenerationMixin(GenerationMixin):
                     f"audio_prompt_codes must hold one prompt a song: got {prompt.shape[0]} for "
                     f"{self._num_songs(model_kwargs)} songs"
                 )
-            if prompt.numel() and not 0 <= int(prompt.min()) <= int(prompt.max()) < decoder.codebook_size:
+            if (
+                prompt.numel()
+                and not 0 <= int(prompt.min()) <= int(prompt.max()) < decoder.codebook_size
+            ):
                 raise ValueError(
-                    f"audio_prompt_codes must lie in [0, {decoder.codebook_size}): got [{int(prompt.min())}, "
+                    f"audio_prompt_codes must lie in [0, {decoder.codebook_size}): got "
+                    f"[{int(prompt.min())}, "
                     f"{int(prompt.max())}]; cut the frames that hold special ids"
                 )
             num_prompt_frames = prompt.shape[-1]
         num_columns = pattern.first_free_step(num_prompt_frames)
         columns = pattern.forced_ids(
-            num_columns, num_prompt_frames + num_columns, start, decoder.pad_token_id, device, prompt
+            num_columns,
+            num_prompt_frames + num_columns,
+            start,
+            decoder.pad_token_id,
+            device,
+            prompt,
         )
         return columns.expand(batch_size, -1, -1).contiguous(), model_kwargs
 
@@ -167,7 +204,9 @@ class SongGenGenerationMixin(GenerationMixin):
         )
         return input_ids.reshape(-1, input_ids.shape[-1]), model_kwargs
 
-    def _prepare_generated_length(self, generation_config: GenerationConfig, **kwargs: Any) -> GenerationConfig:
+    def _prepare_generated_length(
+        self, generation_config: GenerationConfig, **kwargs: Any
+    ) -> GenerationConfig:
         pattern, columns = self.pattern, kwargs["input_ids_length"]
         num_prompt_frames = (columns - 1) // pattern.stride
         max_new_frames = generation_config._max_new_frames
@@ -181,9 +220,13 @@ class SongGenGenerationMixin(GenerationMixin):
         else:
             generation_config = super()._prepare_generated_length(generation_config, **kwargs)
             limit = generation_config.max_length
-            # Matches upstream: dual-track patterns place the closing padding by the configured length, also when
-            # max_new_tokens is given.
-            if pattern.num_tracks > 1 and generation_config.max_new_tokens is not None and configured is not None:
+            # Matches upstream: dual-track patterns place the closing padding by the configured
+            # length, also when max_new_tokens is given.
+            if (
+                pattern.num_tracks > 1
+                and generation_config.max_new_tokens is not None
+                and configured is not None
+            ):
                 limit = configured
             num_frames = limit - pattern.num_codebooks
         generation_config._num_frames = num_frames
@@ -232,7 +275,11 @@ class SongGenGenerationMixin(GenerationMixin):
         processors.extend([*stock, pattern])
         seed = model_kwargs.get("seed")
         if seed is not None and generation_config.do_sample:
-            processors.append(SeededSamplingLogitsProcessor(self._seeds(seed, num_songs), self.pattern.num_rows, device))
+            processors.append(
+                SeededSamplingLogitsProcessor(
+                    self._seeds(seed, num_songs), self.pattern.num_rows, device
+                )
+            )
         return processors
 
     @staticmethod
@@ -242,7 +289,8 @@ class SongGenGenerationMixin(GenerationMixin):
         seeds = [int(one) for one in seed]
         if len(seeds) != num_songs:
             raise ValueError(
-                f"seed must be one int or one int a song: got {len(seeds)} seeds for {num_songs} songs "
+                f"seed must be one int or one int a song: got {len(seeds)} seeds for {num_songs} "
+                "songs "
                 "(batch size times num_return_sequences)"
             )
         return seeds
@@ -285,8 +333,9 @@ class SongGenGenerationMixin(GenerationMixin):
         }
         lyrics_mask = encoder_outputs.get("lyrics_attention_mask")
         if lyrics_mask is not None:
-            # Prepended lyrics: their padding stays hidden at every step. A static cache gets a mask of its full
-            # length (causality hides the future), so that shapes stay the same for the compiler.
+            # Prepended lyrics: their padding stays hidden at every step. A static cache gets a mask
+            # of its full length (causality hides the future), so that shapes stay the same for the
+            # compiler.
             cache = getattr(past_key_values, "self_attention_cache", None)
             if cache is not None and cache.is_compileable:
                 length = cache.get_max_length() - lyrics_mask.shape[1]
@@ -294,7 +343,9 @@ class SongGenGenerationMixin(GenerationMixin):
             inputs["prepend_lyrics"] = next_sequence_length is None
         return inputs
 
-    def _sample(self, input_ids: Tensor, *args: Any, **kwargs: Any) -> SongGenGenerateOutput | Tensor:
+    def _sample(
+        self, input_ids: Tensor, *args: Any, **kwargs: Any
+    ) -> SongGenGenerateOutput | Tensor:
         """The library's loop, then the pattern undone."""
         output = super()._sample(input_ids, *args, **kwargs)
         sequences = output if isinstance(output, Tensor) else output.sequences

@@ -1,6 +1,8 @@
-"""What may be sampled at each step: the token pattern with its end-of-sequence gate, and seeded sampling.
+"""What may be sampled at each step: the token pattern with its end-of-sequence gate, and seeded
+sampling.
 
-Scores are [B * rows, V] and the history [B * rows, L], as ``generate()`` hands them over. Guidance needs no class of
+Scores are [B * rows, V] and the history [B * rows, L], as ``generate()`` hands them over. Guidance
+needs no class of
 ours: the library's ``ClassifierFreeGuidanceLogitsProcessor`` mixes the doubled batch.
 """
 
@@ -16,10 +18,10 @@ from .patterns import FREE, CodebookPattern
 class CodebookPatternLogitsProcessor(LogitsProcessor):
     """Fix what the pattern fixes, and let a codebook end only after the ones below it.
 
-    In a forced cell (begin of sequence, prompt, padding) every other id is forbidden. In a free cell the end of
-    sequence is forbidden until all lower codebooks of the row's group (the song, or the track where tracks have rows
-    of their own) have ended. It runs first, so that warpers see legal ids only, and again last, so that none of them
-    can undo a forced id.
+    In a forced cell (begin of sequence, prompt, padding) every other id is forbidden. In a free
+    cell the end of sequence is forbidden until all lower codebooks of the row's group (the song, or
+    the track where tracks have rows of their own) have ended. It runs first, so that warpers see
+    legal ids only, and again last, so that none of them can undo a forced id.
 
     Args:
         pattern: the token pattern.
@@ -30,7 +32,8 @@ class CodebookPatternLogitsProcessor(LogitsProcessor):
         expand_size: songs per prompt (``num_return_sequences``).
 
     Raises:
-        ValueError: if ``max_steps`` or ``num_frames`` leaves no room for a frame, or the prompt is longer.
+        ValueError: if ``max_steps`` or ``num_frames`` leaves no room for a frame, or the prompt is
+            longer.
     """
 
     def __init__(
@@ -50,15 +53,22 @@ class CodebookPatternLogitsProcessor(LogitsProcessor):
         shortest = pattern.num_steps(max(1, num_prompt_frames))
         if max_steps < shortest or num_frames < max(1, num_prompt_frames):
             raise ValueError(
-                f"max_length is too short for one frame: got {max_steps} steps and room for {num_frames} frames, but "
-                f"{pattern.name} with {pattern.num_codebooks} codebooks needs at least {shortest} steps for "
-                f"{max(1, num_prompt_frames)} frame(s); raise max_length or pass max_new_frames instead"
+                f"max_length is too short for one frame: got {max_steps} steps and room for "
+                f"{num_frames} frames, but "
+                f"{pattern.name} with {pattern.num_codebooks} codebooks needs at least {shortest} "
+                "steps for "
+                f"{max(1, num_prompt_frames)} frame(s); raise max_length or pass max_new_frames "
+                "instead"
             )
         self.num_rows = pattern.num_rows
         self.rows_per_group = pattern.num_codebooks
         self.eos_token_id = eos_token_id
-        forced = pattern.forced_ids(max_steps, num_frames, bos_token_id, pad_token_id, device, prompt_codes)
-        self.forced_ids = forced.repeat_interleave(expand_size, dim=0) if forced.shape[0] > 1 else forced
+        forced = pattern.forced_ids(
+            max_steps, num_frames, bos_token_id, pad_token_id, device, prompt_codes
+        )
+        self.forced_ids = (
+            forced.repeat_interleave(expand_size, dim=0) if forced.shape[0] > 1 else forced
+        )
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         step = input_ids.shape[1]
@@ -67,7 +77,9 @@ class CodebookPatternLogitsProcessor(LogitsProcessor):
 
         # The end counts in free cells only: padding, which has the same id, is no end.
         free = (self.forced_ids[..., :step] == FREE).expand(num_songs, -1, -1).reshape(-1, step)
-        has_ended = ((input_ids == self.eos_token_id) & free).any(dim=1).view(-1, self.rows_per_group).int()
+        has_ended = (
+            ((input_ids == self.eos_token_id) & free).any(dim=1).view(-1, self.rows_per_group).int()
+        )
         lower_have_ended = has_ended.cumprod(dim=1).roll(1, dims=1)
         lower_have_ended[:, 0] = 1
         may_not_end = lower_have_ended.reshape(-1) == 0
@@ -81,8 +93,9 @@ class CodebookPatternLogitsProcessor(LogitsProcessor):
 class SeededSamplingLogitsProcessor(LogitsProcessor):
     """Sample with one random stream a song, so that a song does not depend on its batch mates.
 
-    ``generate()`` has no generator argument. Adding Gumbel noise to log-probabilities and taking the largest is a draw
-    from them (Gumbel-max); leaving only that id makes the library's own draw certain. It must run last.
+    ``generate()`` has no generator argument. Adding Gumbel noise to log-probabilities and taking
+    the largest is a draw from them (Gumbel-max); leaving only that id makes the library's own draw
+    certain. It must run last.
 
     Args:
         seeds: one seed a song.
@@ -91,7 +104,9 @@ class SeededSamplingLogitsProcessor(LogitsProcessor):
 
     def __init__(self, seeds: Sequence[int], num_rows: int, device: torch.device | None = None):
         self.num_rows = num_rows
-        self.generators = [torch.Generator(device=device or "cpu").manual_seed(seed) for seed in seeds]
+        self.generators = [
+            torch.Generator(device=device or "cpu").manual_seed(seed) for seed in seeds
+        ]
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         shape = (self.num_rows, scores.shape[-1])

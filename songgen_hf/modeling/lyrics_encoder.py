@@ -1,7 +1,8 @@
-"""The encoder over lyrics tokens: pre-norm transformer with Transformer-XL relative positions, bidirectional.
+"""The encoder over lyrics tokens: pre-norm transformer with Transformer-XL relative positions,
+bidirectional.
 
-It is the part of a Conformer that SongGen uses (no convolution, no macaron feed-forward). It knows nothing of text,
-voice or the decoder.
+It is the part of a Conformer that SongGen uses (no convolution, no macaron feed-forward). It knows
+nothing of text, voice or the decoder.
 """
 
 import math
@@ -16,10 +17,13 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from .configuration_songgen import SongGenLyricsEncoderConfig
 
 
-def relative_position_table(length: int, width: int, device: torch.device | None, dtype: torch.dtype) -> Tensor:
+def relative_position_table(
+    length: int, width: int, device: torch.device | None, dtype: torch.dtype
+) -> Tensor:
     """Sinusoids of the offsets query - key from ``length - 1`` down to ``1 - length``.
 
-    Sines on the even columns, cosines on the odd ones (Transformer-XL, arXiv 1901.02860, appendix B).
+    Sines on the even columns, cosines on the odd ones (Transformer-XL, arXiv 1901.02860, appendix
+    B).
 
     Returns:
         [2 * length - 1, width].
@@ -67,7 +71,9 @@ class RelativeSelfAttention(nn.Module):
         query = self.q_proj(hidden_states).view(by_head)
         key = self.k_proj(hidden_states).view(by_head).transpose(1, 2)  # [B, heads, P, head_dim]
         value = self.v_proj(hidden_states).view(by_head).transpose(1, 2)
-        position = self.position_proj(positions).view(-1, self.num_heads, self.head_dim).transpose(0, 1)
+        position = (
+            self.position_proj(positions).view(-1, self.num_heads, self.head_dim).transpose(0, 1)
+        )
         by_content = (query + self.content_bias).transpose(1, 2) @ key.transpose(-2, -1)
         by_offset = (query + self.position_bias).transpose(1, 2) @ position.transpose(-2, -1)
         scores = (by_content + shift_relative_scores(by_offset)) / math.sqrt(self.head_dim)
@@ -127,7 +133,9 @@ class SongGenLyricsEncoder(PreTrainedModel):
         width = config.output_size
         self.input_projection = nn.Linear(input_size or width, width)
         self.input_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
-        self.layers = nn.ModuleList(LyricsEncoderLayer(config) for _ in range(config.num_hidden_layers))
+        self.layers = nn.ModuleList(
+            LyricsEncoderLayer(config) for _ in range(config.num_hidden_layers)
+        )
         self.final_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.dropout)
         self.post_init()
@@ -144,15 +152,17 @@ class SongGenLyricsEncoder(PreTrainedModel):
 
         Args:
             inputs_embeds: [B, P, input_size].
-            attention_mask: [B, P], 0 hides a position as a key. States at hidden positions are computed all the same
-                (they see the visible ones), so mask them where they are read.
+            attention_mask: [B, P], 0 hides a position as a key. States at hidden positions are
+                computed all the same (they see the visible ones), so mask them where they are read.
 
         Returns:
             [B, P, output_size].
         """
         width = self.config.output_size
         positions = self.dropout(
-            relative_position_table(inputs_embeds.shape[1], width, inputs_embeds.device, inputs_embeds.dtype)
+            relative_position_table(
+                inputs_embeds.shape[1], width, inputs_embeds.device, inputs_embeds.dtype
+            )
         )
         hidden_states = self.dropout(self.input_norm(self.input_projection(inputs_embeds)))
         hidden_states = self.dropout(hidden_states * math.sqrt(width))

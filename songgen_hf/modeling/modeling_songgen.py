@@ -1,7 +1,9 @@
 """SongGen: text, lyrics and three seconds of a voice in, a song's codes and waveform out.
 
-One class for all seven token patterns, in the reference checkpoint's layout or ours. The parts live beside it:
-conditioning, decoder, codec, generation hooks. This module joins them: forward with its losses, decoding, loading.
+One class for all seven token patterns, in the reference checkpoint's layout or ours. The parts live
+beside it:
+conditioning, decoder, codec, generation hooks. This module joins them: forward with its losses,
+    decoding, loading.
 """
 
 import os
@@ -86,7 +88,10 @@ def codebook_cross_entropy(logits: Tensor, labels: Tensor, counted: Tensor) -> T
     """
     targets = labels.transpose(1, 2).masked_fill(~counted, IGNORED_LABEL)  # [B, N, L]
     losses = F.cross_entropy(
-        logits.float().flatten(0, 2), targets.flatten(), ignore_index=IGNORED_LABEL, reduction="none"
+        logits.float().flatten(0, 2),
+        targets.flatten(),
+        ignore_index=IGNORED_LABEL,
+        reduction="none",
     ).view(targets.shape)
     return losses.sum(dim=(0, 2)) / counted.sum(dim=(0, 2)).clamp(min=1)
 
@@ -97,7 +102,8 @@ class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
     Attributes:
         conditioner: text, lyrics and voice encoders with their projections.
         decoder: :class:`SongGenForCausalLM`.
-        audio_encoder: :class:`XCodecModel`, frozen: it makes codes for training and waveforms of generated codes.
+        audio_encoder: :class:`XCodecModel`, frozen: it makes codes for training and waveforms of
+            generated codes.
     """
 
     config: SongGenConfig
@@ -120,12 +126,14 @@ class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
         self.conditioner = SongGenConditioner._from_config(config)
         self.audio_encoder = XCodecModel._from_config(config.audio_encoder)
         self.decoder = SongGenForCausalLM._from_config(config.decoder)
-        # A fresh one: a configuration derived from the model's loses its custom entries when it is reloaded.
+        # A fresh one: a configuration derived from the model's loses its custom entries when it is
+        # reloaded.
         self.generation_config = default_generation_config(config)
         self.audio_encoder.requires_grad_(False)
         self.post_init()
         # Not merged from T5, whose list would hide every foreign key that holds "decoder".
-        self._keys_to_ignore_on_load_unexpected = set(type(self)._keys_to_ignore_on_load_unexpected)
+        own = type(self)._keys_to_ignore_on_load_unexpected
+        self._keys_to_ignore_on_load_unexpected = set(own)  # type: ignore[assignment]
 
     def train(self, mode: bool = True) -> "SongGenForConditionalGeneration":
         """Set the mode; the codec is frozen and stays in evaluation mode."""
@@ -144,14 +152,15 @@ class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
     def get_input_embeddings(self) -> nn.Module:
         return self.decoder.get_input_embeddings()
 
-    def set_input_embeddings(self, value: nn.Module) -> None:
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
         self.decoder.set_input_embeddings(value)
 
     def get_output_embeddings(self) -> nn.Module:
         return self.decoder.get_output_embeddings()
 
     def shift_right(self, labels: Tensor) -> Tensor:
-        """Decoder ids of training: labels [B, L, rows] one step later, begin-of-sequence first: [B, rows, L]."""
+        """Decoder ids of training: labels [B, L, rows] one step later, begin-of-sequence first: [B,
+        rows, L]."""
         ids = labels.new_full(labels.shape, self.config.decoder_start_token_id)
         ids[:, 1:] = labels[:, :-1]
         return ids.masked_fill(ids == IGNORED_LABEL, self.config.pad_token_id).transpose(1, 2)
@@ -182,14 +191,17 @@ class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
             input_ids: [B, L] ids of the style description; None for the null text.
             attention_mask: [B, L].
             lyrics_ids: [B, P]; lyrics_attention_mask: [B, P].
-            voice_values: [B, S] at ``config.voice_sampling_rate``, all zero for "no voice"; voice_attention_mask: [B, S].
+            voice_values: [B, S] at ``config.voice_sampling_rate``, all zero for "no voice";
+                voice_attention_mask: [B, S].
             decoder_input_ids: [B, rows, L] or [B * rows, L] ids in their token pattern.
             decoder_attention_mask: [B, L], past steps included, 0 hides a step as a key.
             encoder_outputs: the conditioner's output, instead of text, lyrics and voice.
-            labels: [B, L, rows] as ``CodebookPattern.labels`` writes them, -100 ignored. Steps whose input is the end
-                mark are not counted, so a row learns exactly one end of sequence.
+            labels: [B, L, rows] as ``CodebookPattern.labels`` writes them, -100 ignored. Steps
+                whose input is the end mark are not counted, so a row learns exactly one end of
+                sequence.
             vocal_labels: [B, L, K] of the vocal track (mixed_pro with ``add_vocal_loss``).
-            prepend_lyrics: whether this call starts with the prepended lyrics; by default when the cache is empty.
+            prepend_lyrics: whether this call starts with the prepended lyrics; by default when the
+                cache is empty.
             logits_to_keep: compute the logits of the last steps only; 0 for all.
 
         Raises:
@@ -207,10 +219,17 @@ class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
             )
         decoder_input_ids = self._decoder_ids(decoder_input_ids, labels, vocal_labels)
         num_steps = decoder_input_ids.shape[-1]
-        inputs: dict[str, Any] = {"input_ids": decoder_input_ids, "attention_mask": decoder_attention_mask}
+        inputs: dict[str, Any] = {
+            "input_ids": decoder_input_ids,
+            "attention_mask": decoder_attention_mask,
+        }
         if encoder_outputs.get("lyrics_hidden_states") is not None:
             inputs = self._with_prepended_lyrics(
-                decoder_input_ids, decoder_attention_mask, encoder_outputs, past_key_values, prepend_lyrics
+                decoder_input_ids,
+                decoder_attention_mask,
+                encoder_outputs,
+                past_key_values,
+                prepend_lyrics,
             )
         outputs = self.decoder.model(
             **inputs,
@@ -224,13 +243,14 @@ class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
         kept = states[:, -logits_to_keep:] if logits_to_keep else states
         logits = self.decoder.by_row(self.decoder.lm_heads(kept))  # [B, rows, L, V]
 
-        not_ended = decoder_input_ids != self.config.pad_token_id
+        not_ended = decoder_input_ids.ne(self.config.pad_token_id)
         codebook_losses = vocal_losses = None
         if labels is not None:
             codebook_losses = self._losses(logits[:, :, -num_steps:], labels, not_ended)
         if vocal_labels is not None:
             vocal_logits = self.decoder.by_row(self.decoder.vocal_lm_heads(states[:, -num_steps:]))
-            # Matches upstream: which steps count is read from the mixture's ids, also for the vocal.
+            # Matches upstream: which steps count is read from the mixture's ids, also for the
+            # vocal.
             vocal_losses = self._losses(vocal_logits, vocal_labels, not_ended)
         return SongGenSeq2SeqOutput(
             loss=None if codebook_losses is None else codebook_losses.mean(),
@@ -246,24 +266,33 @@ class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
             encoder_attention_mask=encoder_outputs.get("attention_mask"),
         )
 
-    def _decoder_ids(self, ids: Tensor | None, labels: Tensor | None, vocal_labels: Tensor | None) -> Tensor:
+    def _decoder_ids(
+        self, ids: Tensor | None, labels: Tensor | None, vocal_labels: Tensor | None
+    ) -> Tensor:
         num_rows = self.config.decoder.num_rows
         if labels is not None and (labels.ndim != 3 or labels.shape[-1] != num_rows):
             raise ValueError(
-                f"labels must be [B, L, {num_rows}] for {self.config.decoder.track_pattern}: got {list(labels.shape)}; "
+                f"labels must be [B, L, {num_rows}] for {self.config.decoder.track_pattern}: got "
+                f"{list(labels.shape)}; "
                 "write them with config.decoder.pattern.labels(codes)"
             )
         if vocal_labels is not None:
             if not self.config.decoder.add_vocal_loss:
-                raise ValueError("vocal_labels need vocal heads: set decoder.add_vocal_loss=True (mixed_pro only)")
+                raise ValueError(
+                    "vocal_labels need vocal heads: set decoder.add_vocal_loss=True (mixed_pro "
+                    "only)"
+                )
             if labels is None or vocal_labels.shape != labels.shape:
                 raise ValueError(
-                    f"vocal_labels need labels of the same shape: got {list(vocal_labels.shape)} and "
+                    f"vocal_labels need labels of the same shape: got {list(vocal_labels.shape)} "
+                    "and "
                     f"{None if labels is None else list(labels.shape)}"
                 )
         if ids is None:
             if labels is None:
-                raise ValueError("forward needs labels or decoder_input_ids: got neither; generate() makes songs")
+                raise ValueError(
+                    "forward needs labels or decoder_input_ids: got neither; generate() makes songs"
+                )
             ids = self.shift_right(labels)
         if ids.ndim == 2 and ids.shape[0] % num_rows == 0:
             ids = ids.view(-1, num_rows, ids.shape[-1])
@@ -282,8 +311,12 @@ class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
         past_key_values: Cache | None,
         prepend: bool | None,
     ) -> dict[str, Any]:
-        """The decoder's input with lyrics in front of the song, and a mask that hides their padding at every step."""
-        lyrics, lyrics_mask = conditions["lyrics_hidden_states"], conditions["lyrics_attention_mask"]
+        """The decoder's input with lyrics in front of the song, and a mask that hides their padding
+        at every step."""
+        lyrics, lyrics_mask = (
+            conditions["lyrics_hidden_states"],
+            conditions["lyrics_attention_mask"],
+        )
         past_length = past_key_values.get_seq_length() if past_key_values is not None else 0
         if prepend is None:
             prepend = not past_length
@@ -311,22 +344,27 @@ class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
             padding_mask: [B, S], 0 where a clip is padded.
 
         Raises:
-            ValueError: if the clips have different numbers of frames: a prompt has one length for the whole batch.
+            ValueError: if the clips have different numbers of frames: a prompt has one length for
+                the whole batch.
         """
         num_tracks = self.config.decoder.num_tracks
         if input_values.ndim != 3 or input_values.shape[1] != num_tracks:
             raise ValueError(
-                f"audio must be [B, {num_tracks}, S] for {self.config.decoder.track_pattern} (one channel a track): "
+                f"audio must be [B, {num_tracks}, S] for {self.config.decoder.track_pattern} (one "
+                "channel a track): "
                 f"got {list(input_values.shape)}"
             )
         batch_size = input_values.shape[0]
         if padding_mask is not None:
             padding_mask = padding_mask.repeat_interleave(num_tracks, dim=0)
-        encoded = self.audio_encoder.encode(input_values.reshape(-1, 1, input_values.shape[-1]), padding_mask)
+        encoded = self.audio_encoder.encode(
+            input_values.reshape(-1, 1, input_values.shape[-1]), padding_mask
+        )
         frames = encoded.num_frames
         if frames is not None and frames.min() != frames.max():
             raise ValueError(
-                f"audio prompts of one batch must have one length: got {frames.tolist()} frames; cut them alike"
+                f"audio prompts of one batch must have one length: got {frames.tolist()} frames; "
+                "cut them alike"
             )
         return encoded.audio_codes.view(batch_size, num_tracks, -1, encoded.audio_codes.shape[-1])
 
@@ -334,15 +372,17 @@ class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
     def decode_codes(self, codes: Tensor, chunk_frames: int | None = None) -> SongOutput:
         """Codes [B, tracks, K, T] -> waveforms.
 
-        Frames in which any codebook holds a special id are dropped, in each track by itself. The mixture of two tracks
-        is their sum, cut to the shorter, without clipping. A track without a single frame is one zero sample.
+        Frames in which any codebook holds a special id are dropped, in each track by itself. The
+        mixture of two tracks is their sum, cut to the shorter, without clipping. A track without a
+        single frame is one zero sample.
 
         Args:
             chunk_frames: decode in chunks of that many frames at flat memory (the same waveform).
         """
         self.pattern.check_codes(codes, "codes")
         tracks = [
-            [self._decode_track(song[track], chunk_frames) for song in codes] for track in range(codes.shape[1])
+            [self._decode_track(song[track], chunk_frames) for song in codes]
+            for track in range(codes.shape[1])
         ]
         if len(tracks) == 1:
             waveform, lengths = _pad(tracks[0])
@@ -354,13 +394,17 @@ class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
         waveform, lengths = _pad(mixtures)
         vocal, vocal_lengths = _pad(tracks[VOCAL])
         accompaniment, accompaniment_lengths = _pad(tracks[ACCOMPANIMENT])
-        return SongOutput(waveform, vocal, accompaniment, lengths, vocal_lengths, accompaniment_lengths)
+        return SongOutput(
+            waveform, vocal, accompaniment, lengths, vocal_lengths, accompaniment_lengths
+        )
 
     def _decode_track(self, codes: Tensor, chunk_frames: int | None) -> Tensor:
         kept = codes[:, (codes < self.config.decoder.codebook_size).all(dim=0)]  # [K, T']
         if kept.shape[-1] == 0:
             return torch.zeros(1, device=codes.device)
-        decoded = self.audio_encoder.decode(kept[None].to(self.audio_encoder.device), chunk_frames=chunk_frames)
+        decoded = self.audio_encoder.decode(
+            kept[None].to(self.audio_encoder.device), chunk_frames=chunk_frames
+        )
         return decoded.audio_values[0, 0].float()
 
     @classmethod
@@ -375,36 +419,44 @@ class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
         """Load a checkpoint in our layout or in the reference's.
 
         Args:
-            strict: refuse a checkpoint that lacks weights of the model or holds others. Set it to False to start new
-                parts (say, vocal heads) from scratch.
+            strict: refuse a checkpoint that lacks weights of the model or holds others. Set it to
+                False to start new parts (say, vocal heads) from scratch.
 
         Raises:
             ValueError: if a file is damaged, or keys or shapes do not fit.
         """
         name = pretrained_model_name_or_path
         try:
-            model, info = super().from_pretrained(name, *model_args, output_loading_info=True, **kwargs)
+            model, info = super().from_pretrained(
+                name, *model_args, output_loading_info=True, **kwargs
+            )
         except SafetensorError as error:
             raise ValueError(
-                f"the weights of {name} are damaged or cut short ({error}); copy or download the file again"
+                f"the weights of {name} are damaged or cut short ({error}); copy or download the "
+                "file again"
             ) from error
         except RuntimeError as error:
             if "size mismatch" not in str(error) and "ismatch" not in str(error):
                 raise
-            first = next((line.strip() for line in str(error).splitlines() if "mismatch" in line.lower()), str(error))
+            first = next(
+                (line.strip() for line in str(error).splitlines() if "mismatch" in line.lower()),
+                str(error),
+            )
             raise ValueError(
                 f"the weights of {name} do not have the shapes of its config.json ({first}); "
                 "use the config that belongs to the checkpoint (sizes and decoder.track_pattern)"
             ) from error
         problems = {
-            kind: sorted(str(key) for key in info.get(f"{kind}_keys", ()) or ()) for kind in ("missing", "unexpected")
+            kind: sorted(str(key) for key in info.get(f"{kind}_keys", ()) or ())
+            for kind in ("missing", "unexpected")
         }
         if strict and any(problems.values()):
             found = "; ".join(
                 f"{len(keys)} {kind}, such as {keys[0]}" for kind, keys in problems.items() if keys
             )
             raise ValueError(
-                f"the weights of {name} do not fit its config.json: {found}; use the config that belongs to the "
+                f"the weights of {name} do not fit its config.json: {found}; use the config that "
+                "belongs to the "
                 "checkpoint, or strict=False to start missing parts from scratch"
             )
         if set(model.config.architectures or ()) & set(REFERENCE_ARCHITECTURES):
@@ -412,7 +464,8 @@ class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
         return (model, info) if output_loading_info else model
 
     def complete_reference_generation_config(self) -> None:
-        """Write out what the reference's generation relies on without saying so (see ``default_generation_config``)."""
+        """Write out what the reference's generation relies on without saying so (see
+        ``default_generation_config``)."""
         loaded, ours = self.generation_config, default_generation_config(self.config)
         for key in ("max_length", "do_sample", "top_k", "suppress_tokens"):
             value = getattr(loaded, key, None)
@@ -421,14 +474,21 @@ class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
         self.generation_config = ours
 
     def save_pretrained(  # type: ignore[override]
-        self, save_directory: str | os.PathLike[str], *args: Any, save_original_format: bool = False, **kwargs: Any
+        self,
+        save_directory: str | os.PathLike[str],
+        *args: Any,
+        save_original_format: bool = False,
+        **kwargs: Any,
     ) -> None:
-        """Save the model; weights under our names, or under the reference's with ``save_original_format=True``."""
+        """Save the model; weights under our names, or under the reference's with
+        ``save_original_format=True``."""
         if save_original_format:
             state_dict = dict(kwargs.pop("state_dict", None) or self.state_dict())
             state_dict[SINUSOID_TABLE_KEY] = self.sinusoid_table()
             kwargs["state_dict"] = state_dict
-        super().save_pretrained(save_directory, *args, save_original_format=save_original_format, **kwargs)
+        super().save_pretrained(
+            save_directory, *args, save_original_format=save_original_format, **kwargs
+        )
 
     def sinusoid_table(self) -> Tensor:
         """The position table of reference checkpoints, [max_position_embeddings, H]."""
@@ -439,7 +499,9 @@ class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
 
 def _pad(waveforms: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Stack waveforms [S_i] to [B, 1, S] with zeros at the end; also their lengths [B]."""
-    lengths = torch.tensor([waveform.shape[-1] for waveform in waveforms], device=waveforms[0].device)
+    lengths = torch.tensor(
+        [waveform.shape[-1] for waveform in waveforms], device=waveforms[0].device
+    )
     return nn.utils.rnn.pad_sequence(waveforms, batch_first=True)[:, None], lengths
 
 

@@ -1,10 +1,14 @@
 """The seven token patterns: (track, frame, codebook) <-> (row, step).
 
-A song is ``codes`` [B, tracks, K, T]; the decoder reads and writes ``delayed_ids`` [B, rows, L], one id for each
-row and step. Every pattern is the same closed form with three numbers: whether the tracks have rows of their own,
-how many steps a frame takes, and how many steps a track lags. This module knows nothing of networks or sampling.
+A song is ``codes`` [B, tracks, K, T]; the decoder reads and writes ``delayed_ids`` [B, rows, L],
+one id for each
+row and step. Every pattern is the same closed form with three numbers: whether the tracks have rows
+    of their own,
+how many steps a frame takes, and how many steps a track lags. This module knows nothing of networks
+or sampling.
 
-Sources: MusicGen's delay pattern (arXiv 2306.05284, section 2.2); SongGen's track patterns (arXiv 2502.13128,
+Sources: MusicGen's delay pattern (arXiv 2306.05284, section 2.2); SongGen's track patterns (arXiv
+    2502.13128,
 section 3.2).
 """
 
@@ -31,9 +35,10 @@ IGNORED_LABEL = -100
 class CodebookPattern:
     """Where each code of a song stands in the decoder's rows and steps.
 
-    Step 0 holds the begin-of-sequence id (B) in every row. Codebook ``k`` of frame ``f`` of a track stands at step
-    ``1 + stride * (f + k) + lag``: one frame later for each codebook (the delay), every second step when the tracks
-    interleave, one step later for the track that lags. For K = 3, codes a.. (P: padding, end of sequence):
+    Step 0 holds the begin-of-sequence id (B) in every row. Codebook ``k`` of frame ``f`` of a track
+    stands at step ``1 + stride * (f + k) + lag``: one frame later for each codebook (the delay),
+    every second step when the tracks interleave, one step later for the track that lags. For K = 3,
+    codes a.. (P: padding, end of sequence):
 
         mixed          interleaving_A_V           parallel_A_V (rows of A above, of V below)
         B a b c P P    B a A b B c C P P P P      B a b c P P P
@@ -44,7 +49,8 @@ class CodebookPattern:
                                                   B B B B G H I
 
     Args:
-        name: one of ``TRACK_PATTERNS``. Track 0 is the accompaniment (or the mixture of the mixed patterns), 1 the vocal.
+        name: one of ``TRACK_PATTERNS``. Track 0 is the accompaniment (or the mixture of the mixed
+            patterns), 1 the vocal.
         num_codebooks: K, codebooks of one track.
 
     Raises:
@@ -54,7 +60,8 @@ class CodebookPattern:
     def __init__(self, name: str, num_codebooks: int):
         if name not in TRACK_PATTERNS:
             raise ValueError(
-                f"unknown track_pattern: got {name!r}, expected one of {', '.join(TRACK_PATTERNS)}; "
+                f"unknown track_pattern: got {name!r}, expected one of "
+                f"{', '.join(TRACK_PATTERNS)}; "
                 "set decoder.track_pattern to one of them"
             )
         if num_codebooks < 1:
@@ -90,7 +97,8 @@ class CodebookPattern:
         return rows, steps
 
     def num_steps(self, num_frames: int) -> int:
-        """Steps, the begin-of-sequence one included, until every code of ``num_frames`` frames is written."""
+        """Steps, the begin-of-sequence one included, until every code of ``num_frames`` frames is
+        written."""
         if num_frames < 1:
             return 1
         return 2 + self.stride * (num_frames + self.num_codebooks - 2) + max(self.lags)
@@ -104,16 +112,20 @@ class CodebookPattern:
         return 1 + self.stride * num_prompt_frames
 
     def apply(self, codes: Tensor, *, bos_token_id: int, pad_token_id: int) -> Tensor:
-        """Write codes in the pattern: codes [B, tracks, K, T] -> delayed_ids [B, rows, L], L = ``num_steps(T)``.
+        """Write codes in the pattern: codes [B, tracks, K, T] -> delayed_ids [B, rows, L], L =
+        ``num_steps(T)``.
 
-        Cells before a row's first code hold ``bos_token_id``, cells after its last one ``pad_token_id``.
+        Cells before a row's first code hold ``bos_token_id``, cells after its last one
+        ``pad_token_id``.
 
         Raises:
             ValueError: if the shape does not fit the pattern.
         """
         self.check_codes(codes, "codes")
         num_frames = codes.shape[-1]
-        cells = self.forced_ids(self.num_steps(num_frames), num_frames, bos_token_id, pad_token_id, codes.device)
+        cells = self.forced_ids(
+            self.num_steps(num_frames), num_frames, bos_token_id, pad_token_id, codes.device
+        )
         delayed = cells.expand(codes.shape[0], -1, -1).clone()
         rows, steps = self.index(num_frames, codes.device)
         delayed[:, rows, steps] = codes
@@ -131,14 +143,16 @@ class CodebookPattern:
         """
         if delayed_ids.ndim != 3 or delayed_ids.shape[1] != self.num_rows:
             raise ValueError(
-                f"delayed_ids must be [B, {self.num_rows}, L] for {self.name}: got {list(delayed_ids.shape)}"
+                f"delayed_ids must be [B, {self.num_rows}, L] for {self.name}: got "
+                f"{list(delayed_ids.shape)}"
             )
         available = self.num_frames(delayed_ids.shape[-1])
         if num_frames is None:
             num_frames = available
         elif num_frames > available:
             raise ValueError(
-                f"{num_frames} frames need {self.num_steps(num_frames)} steps: got {delayed_ids.shape[-1]}, "
+                f"{num_frames} frames need {self.num_steps(num_frames)} steps: got "
+                f"{delayed_ids.shape[-1]}, "
                 f"which hold {available} frames"
             )
         rows, steps = self.index(num_frames, delayed_ids.device)
@@ -157,17 +171,21 @@ class CodebookPattern:
 
         Args:
             num_steps: L, number of steps.
-            num_frames: frames of a track, prompt included, after which its cells hold ``pad_token_id``.
+            num_frames: frames of a track, prompt included, after which its cells hold
+                ``pad_token_id``.
             prompt_codes: [B, tracks, K, S] codes that open the song, S <= ``num_frames``.
 
         Returns:
-            int64 [B or 1, rows, L]: the forced id, or -1 (``FREE``) where a code is to be predicted.
+            int64 [B or 1, rows, L]: the forced id, or -1 (``FREE``) where a code is to be
+            predicted.
         """
         step = torch.arange(num_steps, device=device)[None, :]
         row = torch.arange(self.num_rows, device=device)[:, None]
         offset = step - 1
         if self.stride == 2:
-            track = torch.where(offset % 2 == self.lags[VOCAL], VOCAL, ACCOMPANIMENT).expand(self.num_rows, -1)
+            track = torch.where(offset % 2 == self.lags[VOCAL], VOCAL, ACCOMPANIMENT).expand(
+                self.num_rows, -1
+            )
         else:
             track = (row // self.num_codebooks).expand(-1, num_steps)
         lag = torch.tensor(self.lags, device=device)[track]
@@ -193,15 +211,18 @@ class CodebookPattern:
     ) -> Tensor:
         """Training targets of one song or of a batch of songs of different lengths.
 
-        Each row holds the steps after the first one: begin-of-sequence ids, its codes, then end-of-sequence ids up
-        to the last step of the pattern plus one, so that every row sees at least one end of sequence.
+        Each row holds the steps after the first one: begin-of-sequence ids, its codes, then
+            end-of-sequence ids up
+        to the last step of the pattern plus one, so that every row sees at least one end of
+        sequence.
 
         Args:
             codes: [B, tracks, K, T], or a sequence of [tracks, K, T_i].
 
         Returns:
-            int64 [B, L', rows], shorter songs padded with -100; L' = T + K for the one-track patterns, twice that
-            when the tracks interleave, one more when a track with rows of its own lags.
+            int64 [B, L', rows], shorter songs padded with -100; L' = T + K for the one-track
+            patterns, twice that when the tracks interleave, one more when a track with rows of its
+            own lags.
 
         Raises:
             ValueError: if a song's shape does not fit the pattern.
@@ -214,7 +235,9 @@ class CodebookPattern:
             num_frames = song.shape[-1]
             num_steps = 1 + self.stride * (num_frames + self.num_codebooks)
             num_steps += max(self.lags) * self.has_rows_per_track
-            cells = self.forced_ids(num_steps, num_frames, bos_token_id, eos_token_id, song.device, song)
+            cells = self.forced_ids(
+                num_steps, num_frames, bos_token_id, eos_token_id, song.device, song
+            )
             rows.append(cells[0, :, 1:].T)
         return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=IGNORED_LABEL)
 
@@ -223,7 +246,8 @@ class CodebookPattern:
         expected = (self.num_tracks, self.num_codebooks)
         if codes.ndim != 4 or tuple(codes.shape[1:3]) != expected:
             raise ValueError(
-                f"{name} must be [B, {expected[0]}, {expected[1]}, T] (batch, tracks, codebooks, frames) for "
+                f"{name} must be [B, {expected[0]}, {expected[1]}, T] (batch, tracks, codebooks, "
+                "frames) for "
                 f"{self.name}: got {list(codes.shape)}"
             )
 

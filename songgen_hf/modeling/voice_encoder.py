@@ -1,4 +1,5 @@
-"""Three seconds of a voice -> one state per frame: a frozen HuBERT-like model and a learned mix of its layers.
+"""Three seconds of a voice -> one state per frame: a frozen HuBERT-like model and a learned mix of
+its layers.
 
 The default network is MERT-v1-330M, which equals a plain HuBERT (same keys, bit-identical outputs).
 """
@@ -22,18 +23,22 @@ class SongGenVoiceEncoder(nn.Module):
         self.model.eval()
 
     def train(self, mode: bool = True) -> "SongGenVoiceEncoder":
-        """Set the mode of the mix; the network stays in evaluation mode (no dropout, no SpecAugment)."""
+        """Set the mode of the mix; the network stays in evaluation mode (no dropout, no
+        SpecAugment)."""
         super().train(mode)
         self.model.eval()
         return self
 
     @torch.no_grad()
     def hidden_states(self, voice_values: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Projected features and the output of every layer, the last one normalised: [B, layers + 1, R, D]."""
+        """Projected features and the output of every layer, the last one normalised: [B, layers +
+        1, R, D]."""
         dtype = next(self.model.parameters()).dtype
-        output = self.model(voice_values.to(dtype), attention_mask=attention_mask, output_hidden_states=True)
-        # In transformers 5 the last entry is the residual stream before the final norm where the layer norm is
-        # "stable"; the mix was trained on the normalised one.
+        output = self.model(
+            voice_values.to(dtype), attention_mask=attention_mask, output_hidden_states=True
+        )
+        # In transformers 5 the last entry is the residual stream before the final norm where the
+        # layer norm is "stable"; the mix was trained on the normalised one.
         return torch.stack([*output.hidden_states[:-1], output.last_hidden_state], dim=1)
 
     def forward(self, voice_values: Tensor, attention_mask: Tensor | None = None) -> Tensor:
@@ -48,7 +53,9 @@ class SongGenVoiceEncoder(nn.Module):
         """
         states = self.hidden_states(voice_values, attention_mask)
         weight = self.layer_mix.weight[0, :, 0]
-        return torch.einsum("l,blrd->brd", weight, states.to(weight.dtype)) + self.layer_mix.bias
+        bias = self.layer_mix.bias
+        assert bias is not None
+        return torch.einsum("l,blrd->brd", weight, states.to(weight.dtype)) + bias
 
 
 def has_voice(voice_values: Tensor) -> Tensor:

@@ -1,0 +1,71 @@
+"""Songs -> one batch of model inputs."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from ..modeling.configuration_songgen import SongGenConfig
+from ..modeling.patterns import IGNORED_LABEL
+from ..modeling.processing_songgen import SongGenProcessor
+
+
+class SongCollator:
+    """Makes labels in the model's token pattern and prepares the conditions.
+
+    Args:
+        config: of the model.
+        processor: of the model; a condition that is None becomes the null branch.
+    """
+
+    def __init__(self, config: SongGenConfig, processor: SongGenProcessor):
+        decoder: Any = config.decoder
+        self.pattern = decoder.pattern
+        self.ids = {
+            "bos_token_id": decoder.bos_token_id,
+            "eos_token_id": decoder.eos_token_id,
+        }
+        self.processor = processor
+
+    def __call__(self, songs: list[dict[str, Any]]) -> dict[str, Tensor]:
+        """Songs of :class:`SongDataset` -> the arguments of the model's ``forward``.
+
+        Returns:
+            The processor's tensors, ``labels`` [B, L, rows] and, where the songs bring
+            ``vocal_codes``, ``vocal_labels`` [B, L, K], padded or cut to the length of ``labels``.
+        """
+        batch = dict(
+            self.processor(
+                text=[song["text"] for song in songs],
+                lyrics=[song["lyrics"] for song in songs],
+                reference_voice=[song["voice"] for song in songs],
+                language=[song["language"] for song in songs],
+                voice_start=[song["voice_start"] for song in songs],
+            )
+        )
+        batch["labels"] = self.pattern.labels([song["codes"] for song in songs], **self.ids)
+        if "vocal_codes" in songs[0]:
+            vocal = self.pattern.labels([song["vocal_codes"] for song in songs], **self.ids)
+            longer = batch["labels"].shape[1] - vocal.shape[1]
+            # Matches upstream: a vocal of another length is cut, or padded with ignored labels.
+            batch["vocal_labels"] = pad(vocal, (0, 0, 0, longer), value=IGNORED_LABEL)
+        return batch
+
+
+def counted_positions(labels: Tensor, *, bos_token_id: int, pad_token_id: int) -> Tensor:
+    """How many targets one row of a batch has: its codes and one end of sequence a song.
+
+    Args:
+        labels: [B, L, rows]; every row has the same number.
+    Returns:
+        int64 scalar.
+    """
+    row = labels[:, :, 0]
+    before = torch.full_like(row, bos_token_id)
+    before[:, 1:] = row[:, :-1]
+    counted = (row != IGNORED_LABEL) & (row != bos_token_id)
+    return (counted & (before != pad_token_id)).sum()
+
+
+__all__ = ["SongCollator", "counted_positions"]

@@ -1,0 +1,75 @@
+"""The exponential moving average of the trained weights."""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+EMA_FILE = "ema.safetensors"
+
+
+class WeightAverage:
+    """Average of a model's trainable weights, float32.
+
+    Args:
+        model: whose weights are averaged; the average starts from them.
+        decay: of one update, 0 <= decay < 1. Early updates use (1 + n) / (10 + n) where that is
+            less, so that the start is forgotten soon.
+    """
+
+    def __init__(self, model: nn.Module, decay: float):
+        self.decay = decay
+        self.updates = 0
+        self.average = {
+            name: weight.detach().float().clone()
+            for name, weight in model.named_parameters()
+            if weight.requires_grad
+        }
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Take the model's present weights in."""
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        weights = dict(model.named_parameters())
+        for name, average in self.average.items():
+            average.lerp_(weights[name].detach().to(average), 1 - decay)
+        self.updates += 1
+
+    @torch.no_grad()
+    def copy_to(self, model: nn.Module) -> None:
+        """Write the average into the model."""
+        weights = dict(model.named_parameters())
+        for name, average in self.average.items():
+            weights[name].copy_(average)
+
+    def save(self, folder: Path) -> None:
+        """Write the average beside a checkpoint."""
+        metadata = {"updates": str(self.updates)}
+        average = {name: weight.contiguous() for name, weight in self.average.items()}
+        save_file(average, folder / EMA_FILE, metadata=metadata)
+
+    def load(self, folder: Path) -> None:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            ValueError: if the checkpoint holds no average, or one of other weights.
+        """
+        from safetensors import safe_open
+
+        path = folder / EMA_FILE
+        if not path.is_file():
+            raise ValueError(f"{folder} holds no {EMA_FILE}: resume with --ema-decay 0")
+        loaded = load_file(path)
+        if loaded.keys() != self.average.keys():
+            raise ValueError(
+                f"{path} averages other weights than those trained now; resume with "
+                "the --freeze that the run was started with"
+            )
+        with safe_open(path, framework="pt") as file:
+            self.updates = int(file.metadata()["updates"])
+        for name, average in self.average.items():
+            average.copy_(loaded[name])
+
+
+__all__ = ["EMA_FILE", "WeightAverage"]

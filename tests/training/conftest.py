@@ -1,0 +1,159 @@
+"""Tiny models to train and tiny codes parquet to train them on."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+TINY_CODEBOOKS = 3
+FRAME_RATE = 50
+VOICE_RATE = 16000
+SIZES = {
+    "text_encoder": {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2},
+    "lyrics_encoder": {
+        "output_size": 16,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+    },
+    "voice_encoder": {
+        "hidden_size": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 8,
+        "conv_dim": [4] * 7,
+        "num_conv_pos_embeddings": 4,
+        "num_conv_pos_embedding_groups": 2,
+    },
+    "audio_encoder": {
+        "target_bandwidths": [0.5, 1, 1.5],
+        "acoustic_model_config": {
+            "encoder_hidden_size": 2,
+            "decoder_hidden_size": 32,
+            "hidden_size": 4,
+        },
+        "semantic_model_config": {
+            "hidden_size": 4,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "intermediate_size": 8,
+            "conv_dim": [4] * 7,
+            "num_conv_pos_embeddings": 8,
+            "num_conv_pos_embedding_groups": 2,
+        },
+    },
+    "decoder": {
+        "num_codebooks": TINY_CODEBOOKS,
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "ffn_dim": 64,
+    },
+}
+
+
+def build_tiny(pattern: str, *, dropout: float = 0.1, **decoder):
+    """A fresh tiny model with the mini tokenizers; ``decoder`` overrides the decoder's sizes."""
+    from songgen_hf import presets
+
+    sizes = {name: dict(section) for name, section in SIZES.items()}
+    sizes["text_encoder"]["dropout_rate"] = dropout
+    sizes["lyrics_encoder"]["dropout"] = dropout
+    sizes["decoder"] |= {"dropout": dropout, **decoder}
+    presets.PRESETS["tiny"] = sizes
+    try:
+        config = presets.build_config("tiny", pattern)
+    finally:
+        del presets.PRESETS["tiny"]
+    processor = presets.build_processor("mini")
+    config.text_encoder.vocab_size = config.lyrics_encoder.vocab_size = 0
+    presets.fit_to_processor(config, processor)
+    import torch
+
+    from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = SongGenForConditionalGeneration(config)
+    return model.eval(), processor
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory):
+    """Factory ``tiny_checkpoint(pattern, dropout=0.1)`` -> folder of an untrained tiny model."""
+    made = {}
+
+    def save(pattern: str = "mixed", *, dropout: float = 0.1) -> str:
+        if (pattern, dropout) not in made:
+            folder = tmp_path_factory.mktemp("model") / pattern
+            model, processor = build_tiny(pattern, dropout=dropout)
+            model.save_pretrained(folder)
+            processor.save_pretrained(folder)
+            made[pattern, dropout] = str(folder)
+        return made[pattern, dropout]
+
+    return save
+
+
+def flac(seconds: float, seed: int) -> bytes:
+    """Noise as FLAC bytes."""
+    import soundfile
+
+    noise = np.random.default_rng(seed).normal(0, 0.1, round(seconds * VOICE_RATE))
+    buffer = io.BytesIO()
+    soundfile.write(buffer, noise.astype(np.float32), VOICE_RATE, format="FLAC")
+    return buffer.getvalue()
+
+
+def song_row(number: int, num_frames: int) -> dict:
+    """One row of codes parquet; its codes follow from its number."""
+    random = np.random.default_rng(number)
+
+    def codes():
+        return random.integers(0, 1024, (TINY_CODEBOOKS, num_frames)).astype(np.int16).tolist()
+
+    return {
+        "id": f"song-{number}",
+        "codes": codes(),
+        "vocal_codes": codes(),
+        "accompaniment_codes": codes(),
+        "captions": [f"caption {number} {letter}" for letter in "ab"],
+        "lyrics": f"line number {number}",
+        "language": "en",
+        "num_frames": num_frames,
+        "vocal": {"bytes": flac(3.5, number), "path": None},
+    }
+
+
+def write_songs(path: Path, lengths: list[int]) -> None:
+    """A parquet file of songs of those lengths in frames."""
+    import pyarrow
+    import pyarrow.parquet
+
+    rows = [song_row(number, length) for number, length in enumerate(lengths)]
+    codes = pyarrow.list_(pyarrow.list_(pyarrow.int16()))
+    table = pyarrow.Table.from_pylist(rows)
+    for name in ("codes", "vocal_codes", "accompaniment_codes"):
+        table = table.set_column(
+            table.column_names.index(name), name, table.column(name).cast(codes)
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pyarrow.parquet.write_table(table, path)
+
+
+@pytest.fixture(scope="session")
+def songs_folder(tmp_path_factory) -> str:
+    """A folder with 10 songs of unequal lengths to train on and 2 to evaluate on."""
+    folder = tmp_path_factory.mktemp("songs")
+    write_songs(folder / "train-00000-of-00001.parquet", [9, 12, 7, 14, 10, 8, 11, 13, 9, 12])
+    write_songs(folder / "validation-00000-of-00001.parquet", [8, 10])
+    return str(folder)
+
+
+@pytest.fixture(autouse=True)
+def own_datasets_cache(tmp_path_factory, monkeypatch):
+    """The cache of the datasets library in a temporary folder."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.getbasetemp() / "c")

@@ -1,0 +1,53 @@
+"""The generation benchmark runs and reports what it promises."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "generate.py"
+PROMISED = {
+    "ms_per_step",
+    "ms_per_step_voice",
+    "matmul_ms",
+    "ratio",
+    "prefill_ms",
+    "codec_rtf",
+    "dtype",
+    "threads",
+    "versions",
+}
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    spec = importlib.util.spec_from_file_location("benchmark_generate", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.slow
+def test_the_last_line_is_json_with_every_promised_number(benchmark, capsys):
+    benchmark.main(["--preset", "mini", "--frames", "2", "--rounds", "1"])
+
+    *table, last = capsys.readouterr().out.strip().splitlines()
+    result = json.loads(last)
+    assert result.keys() >= PROMISED
+    assert all(result[name] > 0 for name in PROMISED - {"dtype", "versions"})
+    assert len(table) == 7
+
+
+def test_the_bare_products_are_all_weights_that_a_step_reads(benchmark, tiny_model):
+    model = tiny_model("mixed")
+    decoder = model.decoder
+
+    counted = sum(weight.numel() for weight in benchmark.step_weights(model))
+
+    layers = sum(p.numel() for p in decoder.model.layers.parameters() if p.ndim == 2)
+    once_a_call = sum(
+        layer.encoder_attn.k_proj.weight.numel() + layer.encoder_attn.v_proj.weight.numel()
+        for layer in decoder.model.layers
+    )
+    assert counted == layers - once_a_call + decoder.lm_heads.weight.numel()

@@ -27,8 +27,9 @@ $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+# One thread: the default model is small, and threads that wait for each other cost more than they give.
 song: $(VENV)/installed
-	$(OFFLINE) $(BIN)/songgen-hf generate "$$TEXT" --lyrics "$$LYRICS" \
+	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/songgen-hf generate "$$TEXT" --lyrics "$$LYRICS" \
 		--max-seconds $(SECONDS) --seed $(SEED) --out song.wav
 
 test: $(VENV)/installed-dev

@@ -7,7 +7,8 @@ models are imported when a command runs, so that ``--help`` answers at once.
 import argparse
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import ModuleType
 
 COMMANDS = {
@@ -37,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from ..registration import register
 
         register()
-        command.run(arguments)
+        with library_bars(sys.stderr.isatty()):
+            command.run(arguments)
     except KeyboardInterrupt:
         print("songgen-hf: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -48,6 +50,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"songgen-hf {arguments.command}: error: {message}", file=sys.stderr)
         return EXIT_MISUSE
     return 0
+
+
+@contextmanager
+def library_bars(shown: bool) -> Iterator[None]:
+    """Within the block, transformers' progress bars are shown only if ``shown``."""
+    from transformers.utils import logging
+
+    before = logging.is_progress_bar_enabled()
+    if not shown:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if before:
+            logging.enable_progress_bar()
 
 
 def build_parser() -> argparse.ArgumentParser:

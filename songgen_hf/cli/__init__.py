@@ -17,6 +17,7 @@ COMMANDS = {
     "decode": "songgen_hf.cli.decode",
     "init": "songgen_hf.cli.init",
     "info": "songgen_hf.cli.info",
+    "train": "songgen_hf.cli.train",
 }
 
 EXIT_MISUSE = 2

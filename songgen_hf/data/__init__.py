@@ -1,0 +1,1 @@
+"""Training data: songs rendered here (``corpus``) and loudness."""

@@ -1,0 +1,1 @@
+"""Songs with known truth: rendered from a seed, two stems, every word and phoneme timed."""

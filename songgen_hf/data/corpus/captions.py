@@ -1,0 +1,130 @@
+"""Captions: many phrasings of what a song is, each leaving some of it out.
+
+Works on the plain facts of a song's metadata, so that a caption can also be written later from a
+row of the dataset.
+"""
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+CAPTIONS_PER_SONG = 4
+
+_KEEP = {"mood": 0.7, "gender": 0.8, "lead": 0.8, "others": 0.45, "tempo": 0.75, "key": 0.45}
+
+_OPENINGS = (
+    "{a_style} song",
+    "{a_style} track",
+    "{a_style} piece",
+    "{a_style} tune with vocals",
+    "this is {a_style} song",
+    "a song in {genre} style{mood_tail}",
+    "{genre} music{mood_tail}",
+    "{style}",
+)
+_LEADS = (
+    "led by {lead}",
+    "with {lead} as the lead instrument",
+    "featuring {lead}",
+    "{lead} carries the melody",
+    "the lead instrument is {lead}",
+    "{lead} in the foreground",
+)
+_OTHERS = (
+    "backed by {others}",
+    "accompanied by {others}",
+    "{others} in the background",
+    "with {others} behind",
+)
+_GENDERS = (
+    "sung by a {gender} voice",
+    "{gender} vocals",
+    "a {gender} singer",
+    "with a {gender} vocalist",
+    "{person} sings",
+    "the singer is {gender}",
+)
+_TEMPI_IN_WORDS = {
+    "slow": ("slow", "at a slow pace", "slow tempo", "unhurried"),
+    "medium": ("mid-tempo", "at a medium pace", "moderate tempo", "at a walking pace"),
+    "fast": ("upbeat", "at a brisk pace", "fast tempo", "lively tempo"),
+    "very fast": ("very fast", "at a racing pace", "very fast tempo", "driving tempo"),
+}
+_TEMPI_IN_NUMBERS = ("{bpm} bpm", "at {bpm} bpm", "tempo {bpm}", "{bpm} beats per minute")
+_KEYS = ("in {key}", "key of {key}", "in the key of {key}", "{key}")
+
+
+def tempo_word(bpm: float) -> str:
+    """``slow`` below 85 bpm, ``medium`` to 112, ``fast`` to 136, ``very fast`` above."""
+    if bpm < 85:
+        return "slow"
+    if bpm < 112:
+        return "medium"
+    return "fast" if bpm < 136 else "very fast"
+
+
+def write_captions(
+    rng: random.Random, facts: Mapping[str, Any], count: int = CAPTIONS_PER_SONG
+) -> list[str]:
+    """Several captions of one song; the first leaves nothing out.
+
+    Args:
+        rng: source of every choice.
+        facts: ``genre``, ``mood``, ``gender``, ``lead_instrument``, ``instruments``, ``tempo`` in
+            bpm and ``key`` of the song.
+        count: number of captions.
+    """
+    return [write_caption(rng, facts, complete=index == 0) for index in range(count)]
+
+
+def write_caption(rng: random.Random, facts: Mapping[str, Any], *, complete: bool = False) -> str:
+    """One caption.
+
+    Args:
+        rng: source of every choice.
+        facts: as for ``write_captions``.
+        complete: whether every fact must be said.
+    """
+    keep = {name: complete or rng.random() < chance for name, chance in _KEEP.items()}
+    others = [name for name in facts["instruments"] if name != facts["lead_instrument"]]
+    style = f"{facts['mood']} {facts['genre']}" if keep["mood"] else facts["genre"]
+    words = {
+        "genre": facts["genre"],
+        "style": style,
+        "a_style": f"{_article(style)} {style}",
+        "mood_tail": f", {facts['mood']}" if keep["mood"] else "",
+        "lead": facts["lead_instrument"],
+        "others": _listed(others if complete else rng.sample(others, min(2, len(others)))),
+        "gender": facts["gender"],
+        "person": "a woman" if facts["gender"] == "female" else "a man",
+        "bpm": facts["tempo"],
+        "key": facts["key"],
+    }
+    phrases = []
+    if keep["gender"]:
+        phrases.append(rng.choice(_GENDERS))
+    if keep["lead"]:
+        phrases.append(rng.choice(_LEADS))
+    if keep["others"] and others:
+        phrases.append(rng.choice(_OTHERS))
+    if keep["tempo"]:
+        in_words = _TEMPI_IN_WORDS[tempo_word(facts["tempo"])]
+        phrases.append(rng.choice(in_words if rng.random() < 0.5 else _TEMPI_IN_NUMBERS))
+    if keep["key"]:
+        phrases.append(rng.choice(_KEYS))
+    rng.shuffle(phrases)
+    caption = ", ".join([rng.choice(_OPENINGS), *phrases]).format(**words)
+    looks = rng.random()
+    if looks < 0.4:
+        return caption[0].upper() + caption[1:] + "."
+    return caption if looks < 0.7 else caption[0].upper() + caption[1:]
+
+
+def _article(words: str) -> str:
+    return "an" if words[0] in "aeiou" else "a"
+
+
+def _listed(names: list[str]) -> str:
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,236 @@
+"""Lyric lines from a grammar: templates filled with words until the syllables fit.
+
+A line belongs to exactly one split, by a hash of its text, so that no line of one split can ever
+occur in another however many songs are rendered. Held-out words (one in ten) occur in test lines
+only. Knows nothing of espeak-ng: syllables come from the lexicon.
+"""
+
+import hashlib
+import random
+from functools import cache
+
+from .lexicon import Word, is_held_out, lexicon
+
+SPLITS = ("train", "validation", "test")
+MIN_SYLLABLES, MAX_SYLLABLES = 3, 14
+
+_LINE_BUCKETS = {"test": range(0, 10), "validation": range(10, 20), "train": range(20, 100)}
+_HELD_OUT_CHANCE = 0.3  # per word slot of a test line
+_MAX_TRIES = 20_000
+
+# Slots in capitals, words in small letters; the first letter's class says what may fill it.
+_TEMPLATES = """
+D N VIS P D N
+D A N VIS P D N
+D A N VIS T
+D N VIS T
+D N VIS U
+D N VTS D N
+D N VTS D A N
+D N VTS O T
+D A N VTS O
+D A N VTS D N
+D N is A
+D N is A and A
+D N is VING P D N
+D N is VING T
+S VT D N
+S VT D A N
+S VT D N T
+S VT D N P D N
+S VT O T
+S VT O P D N
+S will VT D N
+S will VT D A N
+S will VT O T
+S will VI T
+S will VI P D N
+S can VI P D N
+S can VT D A N
+S never VT D N
+S VI P D A N
+S VI P D N
+S VI U T
+we are VING P D N
+they are VING T
+you are VING P D A N
+come VI with me T
+come and VI P D N
+oh my A N
+oh my A A N
+oh D N of D N
+let D N VI
+let D A N VI P D N
+let us VI T
+let us VT D A N
+P D N of D N
+P D A N S VI
+P D N S VT D N
+T S VI P D N
+T S VT D N
+T D N VIS
+no N can VT D N
+no A N can VT O
+where D N VIS
+when D A N VIS P D N
+if S VT D N
+who will VT D N
+who will VT O T
+all D NS VI
+all D A NS VI T
+A NS VI P D N
+A NS and A NS
+NS and NS VI T
+a N and a N
+give O D A N
+S VT and S VI
+"""
+_CLOSED = {
+    "D": (("the", 1),) * 4
+    + tuple((word, 1) for word in ("a", "my", "your", "our", "this", "that", "her", "his", "one"))
+    + (("every", 2), ("another", 3)),
+    "S": tuple((word, 1) for word in ("I", "you", "we", "they")),
+    "O": tuple((word, 1) for word in ("me", "you", "us", "them", "him", "her")),
+    "P": tuple((word, 1) for word in ("in", "on", "by", "through", "near", "past", "with", "for"))
+    + tuple(
+        (word, 2)
+        for word in "under over beyond above across behind beside along around below".split()
+    ),
+    "T": (("now", 1), ("still", 1), ("once more", 2), ("tonight", 2), ("again", 2), ("today", 2))
+    + (("at dawn", 2), ("all day", 2), ("in june", 2), ("all night long", 3), ("for a while", 3))
+    + (("until morning", 4), ("in the evening", 4), ("tomorrow", 3), ("forever", 3)),
+    "U": (("down", 1), ("home", 1), ("far", 1), ("away", 2), ("alone", 2), ("together", 3)),
+}
+_PLURAL_DETERMINERS = (("the", 1), ("my", 1), ("your", 1), ("our", 1), ("these", 1), ("those", 1))
+_SIBILANT_ENDS = ("s", "x", "z", "ch", "sh", "ce", "ge", "se", "ze")
+
+
+def split_of(line: str) -> str:
+    """The one split that may sing ``line``."""
+    digest = hashlib.sha256(f"line:{line.lower()}".encode()).digest()
+    bucket = int.from_bytes(digest[:4], "big") % 100
+    return next(split for split, buckets in _LINE_BUCKETS.items() if bucket in buckets)
+
+
+def compose_line(rng: random.Random, syllables: int, split: str) -> tuple[str, tuple[str, ...]]:
+    """Write one line for a split.
+
+    Args:
+        rng: source of every choice.
+        syllables: wanted number, 3 to 14.
+        split: one of ``SPLITS``.
+    Returns:
+        The line in words divided by single spaces, and those of its dictionary forms that
+        training never sees (always empty outside ``test``).
+    Raises:
+        ValueError: if the split or the number of syllables is unknown to the grammar.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"got split {split!r}, expected one of {', '.join(SPLITS)}")
+    if not MIN_SYLLABLES <= syllables <= MAX_SYLLABLES:
+        raise ValueError(
+            f"got {syllables} syllables, expected {MIN_SYLLABLES} to {MAX_SYLLABLES} for a line"
+        )
+    templates = [line.split() for line in _TEMPLATES.strip().splitlines()]
+    fitting = [template for template in templates if len(template) <= syllables]
+    for _ in range(_MAX_TRIES):
+        template = rng.choice(fitting)
+        words, count, unseen = _fill(rng, template, split)
+        if count != syllables:
+            continue
+        line = " ".join(_with_articles(words))
+        if split_of(line) == split:
+            return line, tuple(unseen)
+    raise ValueError(f"the grammar found no {split} line of {syllables} syllables: ask for 4 to 10")
+
+
+def _fill(rng: random.Random, template: list[str], split: str) -> tuple[list[str], int, list[str]]:
+    """Fill the slots -> words, syllables, dictionary forms held out from training."""
+    words: list[str] = []
+    count = 0
+    unseen: list[str] = []
+    plural = "NS" in template
+    for slot in template:
+        if slot.islower():
+            text, syllables = slot, 2 if slot == "never" else 1
+        elif slot in _CLOSED:
+            choices = _PLURAL_DETERMINERS if slot == "D" and plural else _CLOSED[slot]
+            text, syllables = rng.choice(choices)
+        else:
+            word = _pick(rng, _KINDS[slot], split)
+            if is_held_out(word.text):
+                unseen.append(word.text)
+            text, syllables = inflect(word, slot)
+        words.extend(text.split())
+        count += syllables
+    return words, count, unseen
+
+
+_KINDS = {
+    "N": "noun",
+    "NS": "noun",
+    "A": "adjective",
+    "VT": "transitive",
+    "VTS": "transitive",
+    "VI": "intransitive",
+    "VIS": "intransitive",
+    "VING": "intransitive",
+}
+
+
+def _pick(rng: random.Random, kind: str, split: str) -> Word:
+    held_out = split == "test" and rng.random() < _HELD_OUT_CHANCE
+    return rng.choice(_pool(kind, held_out))
+
+
+@cache
+def _pool(kind: str, held_out: bool) -> tuple[Word, ...]:
+    return tuple(word for word in lexicon()[kind] if is_held_out(word.text) == held_out)
+
+
+def inflect(word: Word, slot: str) -> tuple[str, int]:
+    """The form of a word that a slot needs, and its syllables.
+
+    ``NS`` plural and ``VTS``/``VIS`` third person end in -s, ``VING`` in -ing; other slots take
+    the dictionary form.
+    """
+    text, count = word.text, word.syllables
+    if slot in ("NS", "VTS", "VIS"):
+        if text.endswith(_SIBILANT_ENDS):
+            return text + ("s" if text.endswith("e") else "es"), count + 1
+        if text.endswith("y") and text[-2] not in "aeou":
+            return text[:-1] + "ies", count
+        if text.endswith("o") and slot != "NS":
+            return text + "es", count
+        return text + "s", count
+    if slot == "VING":
+        if text.endswith("ie"):
+            return text[:-2] + "ying", count + 1
+        if text.endswith("e") and not text.endswith(("ee", "oe", "ye")):
+            return text[:-1] + "ing", count + 1
+        if _doubles(word):
+            return text + text[-1] + "ing", count + 1
+        return text + "ing", count + 1
+    return text, count
+
+
+def _doubles(word: Word) -> bool:
+    """Whether the last consonant doubles before -ing: one syllable, one vowel, one consonant."""
+    text = word.text
+    if word.syllables > 1:
+        return text == "begin"
+    return (
+        len(text) > 2
+        and text[-1] not in "aeiouwxy"
+        and text[-2] in "aeiou"
+        and text[-3] not in "aeiou"
+    )
+
+
+def _with_articles(words: list[str]) -> list[str]:
+    """``a`` becomes ``an`` before a vowel letter."""
+    following = [*words[1:], ""]
+    return [
+        "an" if word == "a" and after[:1] in tuple("aeiou") else word
+        for word, after in zip(words, following, strict=True)
+    ]

@@ -1,0 +1,95 @@
+"""Rows of the dataset: features, writing a performance as a row, reading a row's sound."""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from ...optional import require
+from .performance import SAMPLING_RATE, perform
+from .song import plan_song
+from .speech import Speaker
+from .synthesiser import Synthesiser
+
+AUDIO_COLUMNS = ("mixture", "vocal", "accompaniment")
+_TEXTS = (
+    "song_id", "split", "lyrics", "genre", "mood", "key", "gender", "voice_id",
+    "lead_instrument", "lead_family",
+)  # fmt: skip
+_LISTS = ("captions", "instruments", "unseen_words")
+
+
+def render_row(
+    speaker: Speaker, synthesiser: Synthesiser, seed: int, split: str, index: int
+) -> dict[str, Any]:
+    """One song as a row: FLAC bytes of mixture and stems, and its metadata.
+
+    Args:
+        speaker: espeak-ng, untouched if equal bytes matter (see ``isolation.py``).
+        synthesiser: FluidSynth, likewise.
+        seed: of the corpus.
+        split: of the song.
+        index: of the song in its split.
+    """
+    plan = plan_song(seed, split, index, speaker)
+    entropy = int.from_bytes(f"{seed}/{split}/{index}".encode(), "big")
+    performance = perform(plan, synthesiser, entropy)
+    row: dict[str, Any] = {
+        column: {"bytes": _flac(getattr(performance, column)), "path": None}
+        for column in AUDIO_COLUMNS
+    }
+    row |= plan.facts
+    row["sampling_rate"] = SAMPLING_RATE
+    row["duration"] = len(performance.vocal) / SAMPLING_RATE
+    row["words"] = performance.words
+    row["phonemes"] = performance.phonemes
+    row["notes"] = performance.notes
+    return row
+
+
+def to_dataset(rows: list[dict[str, Any]]) -> Any:
+    """Rows -> ``datasets.Dataset`` whose audio columns are ``Audio(decode=False)``."""
+    datasets = require("datasets", "corpus")
+    value = datasets.Value
+    text, second, whole = value("string"), value("float64"), value("int32")
+    span = {"start": second, "end": second}
+    features = {column: {"bytes": value("binary"), "path": text} for column in AUDIO_COLUMNS}
+    features |= {name: text for name in _TEXTS} | {name: datasets.List(text) for name in _LISTS}
+    features |= {"tempo": whole, "sampling_rate": whole, "duration": second}
+    features["words"] = datasets.List({"word": text, **span, "line": whole})
+    features["phonemes"] = datasets.List({"symbol": text, **span, "word": whole})
+    features["notes"] = datasets.List({"pitch": whole, **span})
+    order = list(rows[0])
+    dataset = datasets.Dataset.from_list(
+        rows, features=datasets.Features({name: features[name] for name in order})
+    )
+    for column in AUDIO_COLUMNS:
+        dataset = dataset.cast_column(
+            column, datasets.Audio(sampling_rate=SAMPLING_RATE, decode=False)
+        )
+    return dataset
+
+
+def read_sound(row: Mapping[str, Any], column: str = "mixture") -> np.ndarray:
+    """The waveform of a row.
+
+    Args:
+        row: of the dataset, audio not decoded.
+        column: one of ``AUDIO_COLUMNS``.
+    Returns:
+        float32 [S] in [-1, 1] at the row's ``sampling_rate``.
+    Raises:
+        ValueError: if there is no such column.
+    """
+    if column not in AUDIO_COLUMNS:
+        raise ValueError(f"got column {column!r}, expected one of {', '.join(AUDIO_COLUMNS)}")
+    waveform, _ = soundfile.read(io.BytesIO(row[column]["bytes"]), dtype="float32")
+    return waveform
+
+
+def _flac(waveform: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, waveform, SAMPLING_RATE, format="FLAC", subtype="PCM_16")
+    return buffer.getvalue()

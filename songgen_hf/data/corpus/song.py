@@ -1,0 +1,204 @@
+"""The plan of one song: everything that is decided before a sound is made.
+
+``plan_song(seed, split, index)`` draws genre, key, tempo, singer, band, words and tune from one
+seed; the same three values give the same plan in any process. ``performance.py`` plays it.
+"""
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from .arrangement import Arrangement, Band, Form, arrange, choose_band
+from .captions import write_captions
+from .genres import GENRES, Genre
+from .harmony import Key, chords_of_song, parse_chord
+from .lyrics_grammar import SPLITS, compose_line
+from .melody import Note, line_melody, line_rhythm, syllables_that_fit
+from .singer import SINGERS, Singer
+from .speech import Speaker, SpokenLine
+
+SHORTEST_SONG, LONGEST_SONG = 6.0, 12.0  # seconds
+TAIL = 0.3  # seconds after the last beat
+
+_LINE_SECONDS = (2.3, 4.6)
+_CLOSE_SECONDS = 1.3
+_SYLLABLES_PER_SECOND = (2.1, 2.7)
+_MIN_LINE_SYLLABLES, _MAX_LINE_SYLLABLES = 5, 10
+
+
+@dataclass(frozen=True)
+class SungLine:
+    """A line: its words, how espeak-ng says them and the note of every syllable (in beats)."""
+
+    text: str
+    spoken: SpokenLine
+    notes: list[Note]
+    unseen_words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SongPlan:
+    """What will be played and sung."""
+
+    song_id: str
+    split: str
+    genre: Genre
+    key: Key
+    tempo: int  # bpm
+    mood: str
+    singer: Singer
+    band: Band
+    form: Form
+    arrangement: Arrangement
+    lines: tuple[SungLine, ...]
+    captions: list[str]
+
+    @property
+    def duration(self) -> float:
+        """Seconds of the song."""
+        return self.seconds_at(self.form.total) + TAIL
+
+    def seconds_at(self, beat: float) -> float:
+        """The time of a beat; in swing the second eighth comes late."""
+        whole, part = divmod(beat, 1.0)
+        swing = self.genre.swing
+        bent = part * 2 * swing if part < 0.5 else swing + (part - 0.5) * 2 * (1 - swing)
+        return (whole + bent) * 60.0 / self.tempo
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The metadata that do not depend on the sound."""
+        return {
+            "song_id": self.song_id,
+            "split": self.split,
+            "genre": self.genre.name,
+            "mood": self.mood,
+            "tempo": self.tempo,
+            "key": str(self.key),
+            "gender": self.singer.gender,
+            "voice_id": self.singer.voice_id,
+            "lead_instrument": self.band.lead.name,
+            "lead_family": self.band.lead.family,
+            "instruments": self.band.names,
+            "lyrics": "\n".join(line.text for line in self.lines),
+            "unseen_words": [word for line in self.lines for word in line.unseen_words],
+            "captions": self.captions,
+        }
+
+
+def plan_song(seed: int, split: str, index: int, speaker: Speaker) -> SongPlan:
+    """Decide a song.
+
+    Args:
+        seed: of the corpus.
+        split: one of ``SPLITS``.
+        index: of the song in its split, from 0.
+        speaker: says the lines, to know their syllables.
+    Raises:
+        ValueError: if the split is unknown or the index negative.
+    """
+    if split not in SPLITS or index < 0:
+        raise ValueError(
+            f"got split {split!r} and index {index}, expected {', '.join(SPLITS)} and 0 or more"
+        )
+    rng = random.Random(f"songgen-corpus/{seed}/{split}/{index}")
+    genre = GENRES[rng.choice(sorted(GENRES))]
+    mode = "minor" if rng.random() < genre.minor_chance else "major"
+    key = Key(rng.randrange(12), mode)
+    tempo = rng.randint(*genre.tempo)
+    mood = rng.choice(genre.moods_minor if mode == "minor" else genre.moods_major)
+    gender = rng.choice(("female", "male"))
+    singer = rng.choice([voice for voice in SINGERS.values() if voice.gender == gender])
+    band = choose_band(rng, genre)
+    form = make_form(rng, genre, key, tempo)
+    lines = _sung_lines(rng, split, tempo, key, form, singer, speaker)
+    arrangement = arrange(rng, genre, key, form, band)
+    plan = SongPlan(
+        f"{split}-{index:06d}", split, genre, key, tempo, mood, singer, band, form,
+        arrangement, lines, [],
+    )  # fmt: skip
+    plan.captions.extend(write_captions(rng, plan.facts))
+    return plan
+
+
+def make_form(rng: random.Random, genre: Genre, key: Key, tempo: int) -> Form:
+    """Lay out intro, two or three lines and the close within 6 to 12 seconds.
+
+    Args:
+        rng: chooses among the forms that fit.
+        genre: its bar and progressions.
+        key: of the chords.
+        tempo: in bpm.
+    """
+    beat = 60.0 / tempo
+    bar = genre.beats_per_bar
+    half = bar // 2 if bar % 2 == 0 else bar
+    intro = bar if bar * beat <= 2.1 else half
+    unit = bar if bar * beat <= 2.7 else half  # beats of a chord
+    close = next(beats for beats in range(2, 9) if beats * beat >= _CLOSE_SECONDS)
+    forms = [
+        (length, count)
+        for length in range(half, 4 * bar + 1, half)
+        for count in (2, 3, 3)
+        if _LINE_SECONDS[0] <= length * beat <= _LINE_SECONDS[1]
+        and syllables_that_fit(length, beat) >= _MIN_LINE_SYLLABLES
+        and SHORTEST_SONG <= (intro + length * count + close) * beat + TAIL <= LONGEST_SONG
+    ]
+    # The better filled of two draws: little of a song should go unsung.
+    length, count = max(rng.choice(forms), rng.choice(forms), key=lambda form: form[0] * form[1])
+    end = intro + length * count
+    spans = list(range(intro, end, unit))
+    chords = chords_of_song(
+        rng, genre.major if key.mode == "major" else genre.minor, key, len(spans)
+    )
+    tonic = parse_chord("I" if key.mode == "major" else "i", key)
+    timed = [(0.0, float(intro), tonic)]
+    timed += [
+        (float(start), float(min(start + unit, end)), chord)
+        for start, chord in zip(spans, chords, strict=True)
+    ]
+    timed.append((float(end), float(end + close), tonic))
+    lines = tuple(
+        (float(intro + index * length), float(intro + (index + 1) * length))
+        for index in range(count)
+    )
+    return Form(bar, float(intro), float(end + close), float(end), tuple(timed), lines)
+
+
+def _sung_lines(
+    rng: random.Random,
+    split: str,
+    tempo: int,
+    key: Key,
+    form: Form,
+    singer: Singer,
+    speaker: Speaker,
+) -> tuple[SungLine, ...]:
+    beat = 60.0 / tempo
+    lines: list[SungLine] = []
+    previous = None
+    for start, end in form.lines:
+        most = syllables_that_fit(end - start, beat)
+        wanted = round(rng.uniform(*_SYLLABLES_PER_SECOND) * ((end - start) * beat - 0.35))
+        wanted = max(_MIN_LINE_SYLLABLES, min(wanted, most, _MAX_LINE_SYLLABLES))
+        text, unseen, spoken = _spoken_line(rng, wanted, most, split, singer, speaker)
+        rhythm = line_rhythm(rng, spoken.syllables, end - start, beat)
+        notes = line_melody(
+            rng, rhythm, start, key=key, chord_at=form.chord_at, low=singer.low, high=singer.high,
+            previous=previous, closing=end == form.close,
+        )  # fmt: skip
+        previous = notes[-1].pitch
+        lines.append(SungLine(text, spoken, notes, unseen))
+    return tuple(lines)
+
+
+def _spoken_line(
+    rng: random.Random, wanted: int, most: int, split: str, singer: Singer, speaker: Speaker
+) -> tuple[str, tuple[str, ...], SpokenLine]:
+    """Compose until espeak-ng says every word by itself (it runs some pairs together)."""
+    while True:
+        text, unseen = compose_line(rng, wanted, split)
+        spoken = speaker.speak(text, singer.variant)
+        sung_words = {phoneme.word for phoneme in spoken.phonemes if phoneme.is_vowel}
+        if len(sung_words) == len(text.split(" ")) and spoken.syllables <= most:
+            return text, unseen, spoken

@@ -1,0 +1,192 @@
+"""Spoken lines from espeak-ng, with the time of every phoneme.
+
+Talks to ``libespeak-ng`` in the process through ctypes: the events of the library tell where each
+phoneme and word begins. Pitch is held flat, so that a singer need not track it. espeak-ng keeps
+state between utterances (breath noise, flutter), so equal bytes need equal histories:
+``isolation.py`` takes care of that. Knows nothing of notes.
+"""
+
+import ctypes
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+DEBIAN_PACKAGES = "espeak-ng fluidsynth fluid-soundfont-gm"
+ESPEAK = "libespeak-ng.so.1"
+WORDS_PER_MINUTE = 120
+
+_SYNCHRONOUS = 2
+_PHONEME_EVENTS_IN_IPA_NO_EXIT = 1 | 2 | 0x8000
+_UTF8_WITH_PAUSE = 1 | 0x1000
+_RATE, _PITCH, _RANGE = 1, 3, 4
+_EVENT_END_OF_LIST, _EVENT_PHONEME = 0, 7
+_VOWEL_LETTERS = frozenset("aeiouyæɐɑɒɔəɚɛɜɝɪʊʌɵᵻøœ")
+_SYLLABIC = frozenset(("l̩", "n̩", "əl"))
+
+
+@dataclass(frozen=True)
+class Phoneme:
+    """One spoken sound; times in seconds from the start of the waveform.
+
+    ``symbol`` is espeak-ng's IPA without stress marks; ``word`` counts the words of the line.
+    """
+
+    symbol: str
+    start: float
+    end: float
+    word: int
+
+    @property
+    def is_vowel(self) -> bool:
+        """Whether the sound can carry a note."""
+        return self.symbol in _SYLLABIC or self.symbol[:1] in _VOWEL_LETTERS
+
+
+@dataclass(frozen=True)
+class SpokenLine:
+    """A line as speech: float64 waveform [S] at ``sampling_rate`` Hz and its phonemes."""
+
+    waveform: np.ndarray
+    sampling_rate: int
+    phonemes: tuple[Phoneme, ...]
+
+    @property
+    def syllables(self) -> int:
+        """Number of vowels."""
+        return sum(phoneme.is_vowel for phoneme in self.phonemes)
+
+
+class Speaker:
+    """espeak-ng, opened once per process.
+
+    Raises:
+        ImportError: if the Debian package is missing.
+    """
+
+    def __init__(self) -> None:
+        self._library = load_library(ESPEAK)
+        self._chunks: list[np.ndarray] = []
+        self._events: list[tuple[int, int, str]] = []  # text position, sample, symbol
+        self.sampling_rate: int = self._library.espeak_Initialize(
+            _SYNCHRONOUS, 0, None, _PHONEME_EVENTS_IN_IPA_NO_EXIT
+        )
+        if self.sampling_rate <= 0:
+            raise ImportError(missing_packages("the voice data of espeak-ng"))
+        self._callback = _CALLBACK(self._receive)  # kept alive: the library holds a bare pointer
+        self._library.espeak_SetSynthCallback(self._callback)
+
+    def speak(self, text: str, voice: str) -> SpokenLine:
+        """Say a line at an even pitch.
+
+        Args:
+            text: words divided by single spaces.
+            voice: espeak-ng voice and variant, for example ``"en-us+m3"``.
+        Returns:
+            The speech; every word has at least one phoneme unless espeak-ng ran words together.
+        Raises:
+            ValueError: if espeak-ng has no such voice or the text is empty.
+        """
+        if not text.strip():
+            raise ValueError("cannot speak an empty line: give at least one word")
+        library = self._library
+        if library.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise ValueError(f"espeak-ng has no voice {voice!r}: see `espeak-ng --voices=variant`")
+        library.espeak_SetParameter(_RATE, WORDS_PER_MINUTE, 0)
+        library.espeak_SetParameter(_PITCH, 50, 0)
+        library.espeak_SetParameter(_RANGE, 0, 0)
+        self._chunks.clear()
+        self._events.clear()
+        encoded = text.encode() + b"\0"
+        library.espeak_Synth(encoded, len(encoded), 0, 1, 0, _UTF8_WITH_PAUSE, None, None)
+        library.espeak_Synchronize()
+        waveform = np.concatenate(self._chunks).astype(np.float64) / 32768.0
+        phonemes = _phonemes(text, self._events, self.sampling_rate)
+        return SpokenLine(waveform, self.sampling_rate, phonemes)
+
+    def _receive(self, samples: Any, count: int, events: Any) -> int:
+        if count > 0:
+            self._chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
+        index = 0
+        while events[index].type != _EVENT_END_OF_LIST:
+            event = events[index]
+            if event.type == _EVENT_PHONEME:
+                symbol = bytes(event.id.string).split(b"\0")[0].decode("utf-8", "ignore")
+                self._events.append((event.text_position, event.sample, symbol))
+            index += 1
+        return 0
+
+
+def _phonemes(
+    text: str, events: list[tuple[int, int, str]], sampling_rate: int
+) -> tuple[Phoneme, ...]:
+    """Events -> phonemes; a pause ends the line, one without length takes from the one before."""
+    starts = []
+    position = 1  # espeak-ng counts characters from one
+    for word in text.split(" "):
+        starts.append(position)
+        position += len(word) + 1
+    sounding: list[tuple[str, float, int]] = []
+    end = events[-1][1] / sampling_rate if events else 0.0
+    for text_position, sample, symbol in events:
+        symbol = symbol.strip("ˈˌ‿ ")
+        if not symbol:
+            if sounding:
+                end = sample / sampling_rate
+                break
+            continue
+        word_index = max(0, sum(start <= text_position for start in starts) - 1)
+        sounding.append((symbol, sample / sampling_rate, word_index))
+    times = [start for _, start, _ in sounding] + [end]
+    for index in range(1, len(sounding)):
+        if times[index + 1] - times[index] < 0.005:
+            times[index] = times[index - 1] + 0.6 * (times[index + 1] - times[index - 1])
+    return tuple(
+        Phoneme(symbol, times[index], times[index + 1], word)
+        for index, (symbol, _, word) in enumerate(sounding)
+    )
+
+
+def load_library(name: str) -> ctypes.CDLL:
+    """Open a system library.
+
+    Raises:
+        ImportError: if it is missing, with the Debian packages to install.
+    """
+    try:
+        return ctypes.CDLL(name)
+    except OSError as error:
+        raise ImportError(missing_packages(name)) from error
+
+
+def missing_packages(what: str) -> str:
+    """The one message for a system without the needed packages."""
+    return (
+        f"{what} is missing. The corpus needs Debian packages: apt-get install -y {DEBIAN_PACKAGES}"
+    )
+
+
+class _EventId(ctypes.Union):
+    _fields_ = [
+        ("number", ctypes.c_int),
+        ("name", ctypes.c_char_p),
+        ("string", ctypes.c_char * 8),
+    ]
+
+
+class _Event(ctypes.Structure):
+    _fields_ = [
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", _EventId),
+    ]
+
+
+_CALLBACK = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
+)

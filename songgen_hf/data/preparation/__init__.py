@@ -1,0 +1,1 @@
+"""Songs the user has, or rendered ones, made ready for training."""

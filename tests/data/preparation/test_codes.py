@@ -1,0 +1,229 @@
+import io
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from songgen_hf.data.preparation.codes import CodesOptions, prepare_codes
+from songgen_hf.data.preparation.mixing import join_captions, mix_waveforms, rms
+from songgen_hf.modeling.modeling_xcodec import XCodecModel
+from tests.training.conftest import build_tiny
+
+RATE = 16000
+
+
+def flac(waveform: np.ndarray) -> dict:
+    import soundfile
+
+    buffer = io.BytesIO()
+    soundfile.write(buffer, waveform, RATE, format="FLAC")
+    return {"bytes": buffer.getvalue(), "path": None}
+
+
+def song(number: int) -> dict:
+    random = np.random.default_rng(number)
+    stems = random.normal(0, 0.05, (2, 1600 + 320 * number)).astype(np.float32)
+    return {
+        "song_id": f"song-{number}",
+        "mixture": flac(stems.sum(axis=0)),
+        "vocal": flac(stems[0]),
+        "accompaniment": flac(stems[1]),
+        "captions": [f"song {number}", f"number {number}"],
+        "lyrics": f"words {number}",
+        "tempo": 100 + number,
+    }
+
+
+@pytest.fixture(scope="module")
+def codec_folder(tmp_path_factory) -> str:
+    folder = tmp_path_factory.mktemp("codec")
+    build_tiny("mixed")[0].audio_encoder.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> str:
+    import datasets
+
+    folder = tmp_path_factory.mktemp("source")
+    datasets.Dataset.from_list([song(n) for n in range(5)]).to_parquet(folder / "train-0.parquet")
+    datasets.Dataset.from_list([song(9)]).to_parquet(folder / "validation-0.parquet")
+    return str(folder)
+
+
+@pytest.fixture(autouse=True)
+def own_datasets_cache(tmp_path_factory, monkeypatch):
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.getbasetemp() / "c")
+
+
+@pytest.fixture
+def prepare(source, codec_folder, tmp_path):
+    def run(out="codes", **changes):
+        values = {"songs_per_shard": 2, **changes}
+        options = CodesOptions(source=source, output=tmp_path / out, model=codec_folder, **values)
+        prepare_codes(options, progress=False)
+        return tmp_path / out
+
+    return run
+
+
+def rows_of(folder, split="train") -> list[dict]:
+    import pyarrow.parquet
+
+    paths = sorted(folder.glob(f"{split}-*.parquet"))
+    return [row for path in paths for row in pyarrow.parquet.read_table(path).to_pylist()]
+
+
+def test_rows_hold_the_codec_s_codes_and_the_source_s_metadata(prepare, codec_folder):
+    folder = prepare()
+
+    rows = rows_of(folder)
+    assert [row["id"] for row in rows] == [f"song-{n}" for n in range(5)]
+    assert [row["num_frames"] for row in rows] == [5, 6, 7, 8, 9]
+    assert rows[3]["tempo"] == 103 and rows[3]["lyrics"] == "words 3"
+    assert "mixture" not in rows[0] and rows[0]["vocal"]["bytes"] == song(0)["vocal"]["bytes"]
+    assert len(rows_of(folder, "validation")) == 1
+
+    import soundfile
+
+    codec = XCodecModel.from_pretrained(codec_folder).eval()
+    for name, column in (("codes", "mixture"), ("vocal_codes", "vocal")):
+        waveform, _ = soundfile.read(io.BytesIO(song(2)[column]["bytes"]), dtype="float32")
+        expected = codec.encode(torch.from_numpy(waveform)[None, None]).audio_codes[0]
+        assert rows[2][name] == expected.tolist()
+
+
+def test_the_folder_says_what_its_codes_are(prepare):
+    description = json.loads((prepare() / "codes.json").read_text())
+
+    assert description["frame_rate"] == 50
+    assert description["num_codebooks"] == 3
+    assert description["codebook_size"] == 1024
+
+
+def test_a_killed_run_goes_on_and_gives_the_same_files(prepare, tmp_path):
+    whole = {path.name: path.read_bytes() for path in prepare("whole").iterdir()}
+    folder = prepare("killed")
+    kept = folder / "train-00000-of-00003.parquet"
+    before = kept.stat().st_mtime_ns
+    (folder / "train-00001-of-00003.parquet").unlink()
+
+    prepare("killed")
+
+    assert kept.stat().st_mtime_ns == before
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
+
+
+def test_codes_of_other_options_are_not_mixed(prepare):
+    prepare()
+
+    with pytest.raises(ValueError, match="holds codes of another max_seconds"):
+        prepare(max_seconds=0.1)
+
+
+def test_long_songs_are_cut(prepare):
+    rows = rows_of(prepare(max_seconds=0.12))
+
+    assert max(row["num_frames"] for row in rows) == 6
+
+
+def test_added_songs_are_made_of_two(prepare):
+    folder = prepare(mixtures=0.6)
+
+    rows = rows_of(folder)
+    assert len(rows) == 8
+    assert rows[0].keys() == {"id", "codes", "num_frames", "captions"}
+    mixed = rows[-1]
+    assert mixed["captions"][0].count("song") == 2
+    assert len(rows_of(folder, "validation")) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"splits": ("test",)}, "has no split 'test': it has train, validation"),
+        ({"runner": "slurm"}, "unknown runner: got 'slurm'"),
+        ({"workers": 0}, "workers must be at least 1"),
+        ({"mixtures": -1.0}, "mixtures must be 0 or more"),
+    ],
+)
+def test_wrong_options_are_refused(prepare, changes, message):
+    with pytest.raises(ValueError, match=message):
+        prepare(**changes)
+
+
+def test_a_source_without_audio_is_refused(prepare, tmp_path, codec_folder):
+    import datasets
+
+    path = tmp_path / "text.parquet"
+    datasets.Dataset.from_list([{"captions": ["a"]}]).to_parquet(path)
+
+    with pytest.raises(ValueError, match="none of the audio columns mixture, vocal, accompaniment"):
+        prepare_codes(
+            CodesOptions(source=str(path), output=tmp_path / "out", model=codec_folder),
+            progress=False,
+        )
+
+
+def test_two_processes_write_what_one_writes(prepare):
+    one = prepare("one")
+    two = prepare("two", workers=2)
+
+    assert rows_of(one) == rows_of(two)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # Ray warns of its own deprecations
+def test_ray_writes_what_map_writes(prepare, monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # else it leaves a token in the home folder
+    ray = pytest.importorskip("ray")
+
+    mapped = prepare("mapped", mixtures=0.4)
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        spread = prepare("spread", mixtures=0.4, runner="ray", workers=2)
+    finally:
+        ray.shutdown()
+
+    assert rows_of(spread) == rows_of(mapped)
+    assert rows_of(spread, "validation") == rows_of(mapped, "validation")
+
+
+def test_a_mixture_has_the_drawn_level_and_starts_in_the_first_half():
+    first = np.full(1000, 0.1, dtype=np.float32)
+    second = np.full(1000, 0.3, dtype=np.float32)
+
+    for seed in range(50):
+        mixed = mix_waveforms(first, second, np.random.default_rng(seed))
+
+        inserted = mixed - first
+        start = int(np.flatnonzero(inserted)[0])
+        snr = 20 * np.log10(rms(first) / rms(inserted[start:]))
+        assert 0 <= start < 500
+        assert -5.01 <= snr <= 5.01
+        assert len(mixed) == 1000
+
+
+def test_a_loud_mixture_stays_within_full_scale():
+    loud = np.full(100, 0.9, dtype=np.float32)
+
+    assert np.abs(mix_waveforms(loud, loud, np.random.default_rng(0))).max() <= 0.99 + 1e-6
+
+
+@pytest.mark.parametrize("silent", ["first", "second", "both"])
+def test_silence_mixes_without_nan(silent):
+    sound, silence = np.full(50, 0.1, np.float32), np.zeros(50, np.float32)
+    first = silence if silent != "second" else sound
+    second = silence if silent != "first" else sound
+
+    assert np.isfinite(mix_waveforms(first, second, np.random.default_rng(0))).all()
+
+
+def test_captions_are_joined_pair_by_pair():
+    first, second = {"captions": ["A dog.", "Barking"]}, {"caption": "rain"}
+
+    assert join_captions(first, second) == ["A dog. rain"]
+    assert join_captions(first, {}) == []

@@ -1,0 +1,184 @@
+"""Rendering with the real synthesisers: needs the Debian packages."""
+
+import hashlib
+import io
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from songgen_hf.data.corpus.card import card_text
+from songgen_hf.data.corpus.isolation import Studio, check_system
+from songgen_hf.data.corpus.lexicon import lexicon
+from songgen_hf.data.corpus.render import MANIFEST, CorpusOptions, render_corpus, shards_of
+from songgen_hf.data.corpus.rows import AUDIO_COLUMNS, read_sound, render_row
+from songgen_hf.data.corpus.singer import SINGERS
+from songgen_hf.data.corpus.song import plan_song
+from songgen_hf.data.loudness import integrated_loudness
+
+debian = pytest.mark.debian
+
+
+@pytest.fixture(scope="module")
+def studio() -> Studio:
+    try:
+        return Studio()
+    except ImportError as error:
+        pytest.skip(str(error))
+
+
+def options(output: Path, **changes: int | bool) -> CorpusOptions:
+    sizes = {"train_songs": 3, "validation_songs": 0, "test_songs": 1, "songs_per_shard": 2}
+    return CorpusOptions(output=output, progress=False, **{**sizes, **changes})
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@debian
+def test_a_song_depends_on_its_seed_alone_not_on_the_songs_before(studio):
+    first = studio.call(render_row, 1, "train", 5)
+    studio.call(render_row, 1, "test", 2)
+
+    assert studio.call(render_row, 1, "train", 5) == first
+    assert studio.call(render_row, 2, "train", 5)["vocal"] != first["vocal"]
+
+
+@debian
+@pytest.mark.parametrize("index", range(3))
+def test_the_stems_add_up_to_the_mixture_at_the_wanted_loudness(studio, index):
+    row = studio.call(render_row, 3, "train", index)
+
+    vocal, accompaniment, mixture = (
+        soundfile.read(io.BytesIO(row[name]["bytes"]), dtype="int16")[0].astype(int)
+        for name in ("vocal", "accompaniment", "mixture")
+    )
+    assert np.array_equal(vocal + accompaniment, mixture)
+    assert integrated_loudness(mixture / 32768, 16000) == pytest.approx(-14, abs=0.5)
+    assert max(np.abs(track).max() for track in (vocal, accompaniment, mixture)) < 32767
+    assert len(mixture) / 16000 == row["duration"]
+    assert 6 <= row["duration"] <= 12.2
+
+
+@debian
+def test_words_phonemes_and_sound_agree_in_time(studio):
+    row = studio.call(render_row, 4, "test", 0)
+    vocal = read_sound(row, "vocal")
+
+    assert [word["word"] for word in row["words"]] == row["lyrics"].split()
+    for index, word in enumerate(row["words"]):
+        inside = [p for p in row["phonemes"] if p["word"] == index]
+        assert (inside[0]["start"], inside[-1]["end"]) == (word["start"], word["end"])
+        piece = vocal[int(word["start"] * 16000) : int(word["end"] * 16000)]
+        assert np.sqrt(np.mean(piece**2)) > 0.01
+    sung = np.zeros(len(vocal), bool)
+    for word in row["words"]:
+        sung[int((word["start"] - 0.05) * 16000) : int((word["end"] + 0.05) * 16000)] = True
+    assert np.abs(vocal[~sung]).max() < 1e-3
+
+
+@debian
+def test_espeak_gives_every_word_of_the_lexicon_its_syllables(studio):
+    words = [word for kind in lexicon().values() for word in kind][::7]
+
+    for word in words:
+        assert studio.speaker.speak(word.text, "en-us+m3").syllables == word.syllables, word
+
+
+@debian
+def test_every_singer_speaks(studio):
+    for singer in SINGERS.values():
+        assert studio.speaker.speak("a river of gold", singer.variant).syllables == 5
+
+
+@debian
+def test_an_unknown_voice_split_or_index_is_refused(studio):
+    with pytest.raises(ValueError, match="espeak-ng has no voice 'xx-nobody'"):
+        studio.speaker.speak("hello", "xx-nobody")
+    with pytest.raises(ValueError, match="got split 'dev' and index 0"):
+        plan_song(0, "dev", 0, studio.speaker)
+
+
+@debian
+def test_an_error_in_a_fork_arrives_with_its_traceback(studio):
+    with pytest.raises(RuntimeError, match="got split 'dev'"):
+        studio.call(render_row, 0, "dev", 0)
+
+
+@debian
+@pytest.mark.slow
+def test_resumed_and_repeated_runs_give_identical_files_for_any_number_of_workers(studio, tmp_path):
+    datasets = pytest.importorskip("datasets")
+    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    report = render_corpus(options(whole, workers=2))
+    shutil.copytree(whole, resumed)
+    (resumed / "data" / "train-00001-of-00002.parquet").unlink()
+    (resumed / "README.md").unlink()
+    (resumed / "data" / ".test-00000-of-00001.parquet.partial").write_bytes(b"cut off")
+
+    again = render_corpus(options(resumed, workers=1))
+
+    assert (report.rendered, report.found) == (4, 0)
+    assert (again.rendered, again.found) == (1, 3)
+    assert digests(resumed) == digests(whole)
+    files = {"train": str(whole / "data" / "train-*.parquet")}
+    dataset = datasets.load_dataset("parquet", data_files=files, cache_dir=str(tmp_path / "cache"))[
+        "train"
+    ]
+    for column in AUDIO_COLUMNS:
+        dataset = dataset.cast_column(column, datasets.Audio(decode=False))
+    assert len(dataset) == 3
+    assert len(read_sound(dataset[2])) == round(dataset[2]["duration"] * 16000)
+
+
+def test_shards_cover_every_song_once(tmp_path):
+    shards = shards_of(options(tmp_path, train_songs=7, songs_per_shard=3))
+
+    train = [shard for shard in shards if shard.split == "train"]
+    assert [i for s in train for i in range(s.first, s.last)] == list(range(7))
+    assert str(train[2].path) == "data/train-00002-of-00003.parquet"
+    assert [shard.split for shard in shards] == ["train"] * 3 + ["test"]
+
+
+def test_impossible_options_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="got workers 0, expected 1 or more"):
+        options(tmp_path, workers=0)
+    with pytest.raises(ValueError, match="got no songs"):
+        options(tmp_path, train_songs=0, test_songs=0)
+
+
+@debian
+def test_a_folder_of_other_options_or_other_files_is_left_alone(studio, tmp_path):
+    pytest.importorskip("datasets")
+    other, foreign = tmp_path / "other", tmp_path / "foreign"
+    other.mkdir()
+    (other / MANIFEST).write_text(json.dumps(options(other, seed=9).manifest))
+    foreign.mkdir()
+    (foreign / "thesis.txt").write_text("mine")
+
+    with pytest.raises(ValueError, match="holds a corpus of other options"):
+        render_corpus(options(other))
+    with pytest.raises(ValueError, match="is not empty and no corpus"):
+        render_corpus(options(foreign))
+    assert [path.name for path in foreign.iterdir()] == ["thesis.txt"]
+
+
+def test_a_missing_soundfont_names_the_debian_packages(tmp_path):
+    with pytest.raises(ImportError, match="apt-get install -y espeak-ng fluidsynth"):
+        check_system(str(tmp_path / "none.sf2"))
+
+
+def test_the_card_lists_only_splits_that_exist():
+    card = card_text(3, {"train": 5, "validation": 0, "test": 2})
+
+    assert "path: data/train-*.parquet" in card and "path: data/test-*.parquet" in card
+    assert "validation-*" not in card
+    assert "seed 3" in card

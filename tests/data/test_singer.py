@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+
+from songgen_hf.data.corpus.singer import SINGERS, SungNote, place_phonemes, sing_line
+from songgen_hf.data.corpus.speech import Phoneme, SpokenLine
+
+SPOKEN = (
+    Phoneme("h", 0.00, 0.06, 0),
+    Phoneme("oʊ", 0.06, 0.30, 0),
+    Phoneme("l", 0.30, 0.36, 0),
+    Phoneme("d", 0.36, 0.40, 0),
+    Phoneme("m", 0.40, 0.50, 1),
+    Phoneme("iː", 0.50, 0.70, 1),
+    Phoneme("t", 0.70, 0.76, 1),
+)
+NOTES = [SungNote(1.0, 1.6, 60), SungNote(1.6, 2.4, 64)]
+
+
+def speech(phonemes: tuple[Phoneme, ...] = SPOKEN) -> SpokenLine:
+    seconds = np.arange(int(0.8 * 22050)) / 22050
+    buzz = sum(np.sin(2 * np.pi * 91.0 * k * seconds) / k for k in range(1, 40))
+    return SpokenLine(0.1 * np.asarray(buzz), 22050, phonemes)
+
+
+def test_vowels_begin_with_their_notes_and_consonants_come_before():
+    sung = place_phonemes(SPOKEN, NOTES)
+
+    assert [p.symbol for p in sung] == [p.symbol for p in SPOKEN]
+    assert sung[1].start == pytest.approx(1.0)
+    assert sung[5].start == pytest.approx(1.6)
+    assert sung[0].start == pytest.approx(0.94)
+    assert sung[-1].end == pytest.approx(2.4)
+
+
+def test_sung_phonemes_leave_no_gap_and_consonants_keep_their_length_where_there_is_room():
+    sung = place_phonemes(SPOKEN, NOTES)
+
+    assert [p.end for p in sung[:-1]] == pytest.approx([p.start for p in sung[1:]])
+    assert sung[4].end - sung[4].start == pytest.approx(0.10)
+    assert sung[6].end - sung[6].start == pytest.approx(0.06)
+
+
+def test_consonants_never_take_more_than_half_a_short_note():
+    sung = place_phonemes(SPOKEN, [SungNote(1.0, 1.2, 60), SungNote(1.2, 1.4, 62)])
+
+    assert sung[1].end - sung[1].start == pytest.approx(0.1)
+
+
+def test_the_number_of_notes_must_be_the_number_of_vowels():
+    with pytest.raises(ValueError, match="got 1 notes for 2 syllables"):
+        sing_line(speech(), NOTES[:1], SINGERS["male_2"], 16000, np.random.default_rng(0))
+
+
+def test_the_sung_line_has_the_pitch_of_its_notes_and_repeats_for_a_seed():
+    pytest.importorskip("pyworld")
+    runs = [
+        sing_line(speech(), NOTES, SINGERS["male_2"], 16000, np.random.default_rng(4))
+        for _ in range(2)
+    ]
+
+    waveform, start, _ = runs[0]
+    assert np.array_equal(waveform, runs[1][0])
+    for note in NOTES:
+        first = int((note.start + 0.1 - start) * 16000)
+        piece = waveform[first : first + 4096] * np.hanning(4096)
+        spectrum = np.abs(np.fft.rfft(piece, 65536))
+        expected = 440 * 2 ** ((note.pitch - 69) / 12)
+        bins = np.arange(len(spectrum)) * 16000 / 65536
+        near = (bins > expected / 1.3) & (bins < expected * 1.3)
+        found = bins[near][np.argmax(spectrum[near])]
+        assert abs(12 * np.log2(found / expected)) < 0.6
+
+
+def test_both_genders_have_several_singers_in_registers_of_their_own():
+    registers = {
+        gender: [s for s in SINGERS.values() if s.gender == gender] for gender in ("male", "female")
+    }
+
+    assert all(len(singers) >= 4 for singers in registers.values())
+    highest_male = max((s.low + s.high) / 2 for s in registers["male"])
+    assert highest_male + 8 < min((s.low + s.high) / 2 for s in registers["female"])

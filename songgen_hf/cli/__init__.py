@@ -17,6 +17,8 @@ COMMANDS = {
     "decode": "songgen_hf.cli.decode",
     "init": "songgen_hf.cli.init",
     "info": "songgen_hf.cli.info",
+    "corpus": "songgen_hf.cli.corpus",
+    "prepare": "songgen_hf.cli.prepare",
     "train": "songgen_hf.cli.train",
 }
 

@@ -20,7 +20,7 @@ from .options import DataOptions
 
 REQUIRED_COLUMNS = {1: ("codes",), 2: ("accompaniment_codes", "vocal_codes")}
 CAPTION_COLUMNS = ("captions", "caption", "text")
-OPTIONAL_COLUMNS = ("id", "lyrics", "language", "num_frames", *CAPTION_COLUMNS)
+OPTIONAL_COLUMNS = ("id", "song_id", "lyrics", "language", "num_frames", *CAPTION_COLUMNS)
 
 
 def read_songs(dataset: str, split: str) -> Any:

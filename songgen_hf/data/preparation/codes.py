@@ -286,8 +286,9 @@ def write_rows(rows: list[dict[str, Any]], path: Path, schema: Any) -> None:
     types |= {
         "id": pyarrow.string(),
         "num_frames": pyarrow.int32(),
-        "captions": pyarrow.list_(pyarrow.string()),
     }
+    if not any(isinstance(row.get("captions"), str) for row in rows):
+        types["captions"] = pyarrow.list_(pyarrow.string())
     columns = {}
     for name in names:
         values = [row.get(name) for row in rows]

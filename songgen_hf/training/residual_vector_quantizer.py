@@ -1,0 +1,304 @@
+"""Train the codebooks of a codec: k-means start, moving averages, dead codes revived,
+straight-through gradient.
+
+The codebooks stay where the codec keeps them (buffers ``embed``, ``embed_avg``, ``cluster_size``
+and ``inited`` of each level), so the trained codec is saved and used by the unchanged inference
+code. This module knows nothing of waveforms or losses but the commitment; under
+``torch.distributed`` every process ends each step with the same codebooks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass
+class QuantizedLatent:
+    """What one pass through the codebooks gives.
+
+    Args:
+        quantized: [B, D, T], sum of the chosen vectors; its gradient goes to the latent unchanged.
+        codes: [B, K, T] int64 for the K codebooks used, chosen before this step's update.
+        commitment_loss: scalar, mean over codebooks of the squared distance of the residual to its
+            code.
+    """
+
+    quantized: Tensor
+    codes: Tensor
+    commitment_loss: Tensor
+
+
+class ResidualVectorQuantizerTrainer(nn.Module):
+    """Residual vector quantisation with a training step around the codec's own codebooks.
+
+    Args:
+        quantizer: the codec's ``quantizer``; its buffers are changed in place.
+        decay: of the moving averages, in [0, 1).
+        epsilon: Laplace smoothing of the cluster sizes.
+        dead_count: a code is dead when its moving count falls under this ...
+        dead_fraction: ... and under this part of the mean count of a code, so that a batch with
+            fewer vectors than codes does not revive everything at every step.
+        kmeans_iterations: Lloyd iterations of the start.
+        move_all: in training, codebooks that a step does not use follow its latents too. Without
+            it, late codebooks lag behind the encoder and most of their codes fall out of use.
+    Raises:
+        ValueError: if ``decay`` is outside [0, 1).
+    """
+
+    residual_power: Tensor
+
+    def __init__(
+        self,
+        quantizer: Any,
+        *,
+        decay: float = 0.99,
+        epsilon: float = 1e-5,
+        dead_count: float = 2.0,
+        dead_fraction: float = 0.1,
+        kmeans_iterations: int = 50,
+        move_all: bool = True,
+    ) -> None:
+        super().__init__()
+        if not 0 <= decay < 1:
+            raise ValueError(f"decay is {decay}, expected 0 <= decay < 1, such as 0.99.")
+        # Not a submodule: the codec owns the buffers.
+        self.__dict__["codebooks"] = [level.codebook for level in quantizer.quantizers]
+        self.decay, self.epsilon = decay, epsilon
+        self.dead_count, self.dead_fraction = dead_count, dead_fraction
+        self.kmeans_iterations, self.move_all = kmeans_iterations, move_all
+        self.register_buffer("residual_power", torch.full((len(self.codebooks) + 1,), -1.0))
+
+    codebooks: list[Any]
+
+    @property
+    def num_codebooks(self) -> int:
+        """Levels of the quantiser."""
+        return len(self.codebooks)
+
+    @property
+    def started(self) -> bool:
+        """Whether every codebook holds more than its random initial values."""
+        return all(bool(codebook.inited.item()) for codebook in self.codebooks)
+
+    def reset(self) -> None:
+        """Forget the codebooks: :meth:`start` or the next training pass begins with k-means."""
+        for codebook in self.codebooks:
+            codebook.inited.zero_()
+        self.residual_power.fill_(-1.0)
+
+    @torch.no_grad()
+    def start(self, latents: Tensor, *, seed: int, vectors_per_step: int | None = None) -> None:
+        """Set all codebooks by k-means, level by level.
+
+        Args:
+            latents: [B, D, T] of this process.
+            seed: of the k-means.
+            vectors_per_step: vectors (B * T of all processes) of the training steps to come, by
+                which the first counts are scaled; None = as many as here.
+        """
+        residual = _gathered(_as_vectors(latents.float()))
+        scale = 1.0 if vectors_per_step is None else vectors_per_step / len(residual)
+        for level, codebook in enumerate(self.codebooks):
+            self._start_level(codebook, residual, seed + level, scale)
+            residual = residual - codebook.embed[_nearest(codebook, residual)]
+
+    def forward(
+        self,
+        latents: Tensor,
+        *,
+        num_codebooks: int | None = None,
+        seed: int = 0,
+        update: bool = True,
+    ) -> QuantizedLatent:
+        """Quantise, then (in training mode, with ``update``) move the codebooks.
+
+        Args:
+            latents: [B, D, T].
+            num_codebooks: codebooks to use, from the first; None = all.
+            seed: of the vectors that replace dead codes; the same in every process.
+            update: False leaves the codebooks as they are.
+        Raises:
+            ValueError: if ``num_codebooks`` is not between 1 and the levels there are.
+        """
+        num_codebooks = self.num_codebooks if num_codebooks is None else num_codebooks
+        if not 1 <= num_codebooks <= self.num_codebooks:
+            raise ValueError(
+                f"num_codebooks is {num_codebooks}, expected 1 to {self.num_codebooks}, the levels "
+                "of the quantiser."
+            )
+        update = update and self.training
+        residual = _as_vectors(latents.float())  # [N, D]
+        total = torch.zeros_like(residual)
+        codes, distances = [], []
+        moved = self.num_codebooks if update and self.move_all else num_codebooks
+        for level, codebook in enumerate(self.codebooks[:moved]):
+            vectors = residual.detach()
+            if update and not bool(codebook.inited.item()):
+                self._start_level(codebook, _gathered(vectors), seed + level)
+            indices = _nearest(codebook, vectors)
+            chosen = F.embedding(indices, codebook.embed.float()).detach()
+            if update:
+                self._track_power(level, F.mse_loss(vectors, chosen), vectors)
+                self._update_level(codebook, vectors, indices, seed + level)
+            if level < num_codebooks:
+                distances.append(F.mse_loss(residual, chosen))
+                total = total + chosen
+                codes.append(indices.view(latents.shape[0], -1))
+            # Only the chosen vector is detached: commitment of every level reaches the encoder.
+            residual = residual - chosen
+
+        quantized = (
+            total.view(latents.shape[0], -1, latents.shape[1]).transpose(1, 2).to(latents.dtype)
+        )
+        return QuantizedLatent(
+            # One identity around the whole sum; one around each level would add up to K times the
+            # gradient.
+            quantized=latents + (quantized - latents).detach(),
+            codes=torch.stack(codes, dim=1),
+            commitment_loss=torch.stack(distances).mean(),
+        )
+
+    def residual_rms(self) -> list[float]:
+        """Root mean square per dimension of what is left after 0, 1, ... K codebooks: K + 1
+        numbers.
+
+        Entry 0 is the latent itself. Entry j + 1 is sigma of codebook j: the most likely deviation
+        of a Gaussian around the chosen code. Moving averages over the training passes; levels not
+        yet used are 0.
+        """
+        return [float(power) ** 0.5 if power >= 0 else 0.0 for power in self.residual_power]
+
+    def _track_power(self, level: int, error: Tensor, vectors: Tensor) -> None:
+        entries = [(level + 1, error)] + ([(0, vectors.square().mean())] if level == 0 else [])
+        for entry, value in entries:
+            value = _reduced(value) / _num_processes()
+            old = self.residual_power[entry]
+            moved = self.decay * old + (1 - self.decay) * value
+            self.residual_power[entry] = torch.where(old < 0, value, moved)
+
+    @torch.no_grad()
+    def _start_level(self, codebook: Any, vectors: Tensor, seed: int, scale: float = 1.0) -> None:
+        centres, counts = kmeans(
+            vectors, len(codebook.embed), iterations=self.kmeans_iterations, seed=seed
+        )
+        counts = (scale * counts).clamp(min=self.epsilon)
+        codebook.embed.copy_(centres)
+        codebook.cluster_size.copy_(counts)
+        codebook.embed_avg.copy_(centres * counts[:, None])
+        codebook.inited.fill_(1)
+
+    @torch.no_grad()
+    def _update_level(self, codebook: Any, vectors: Tensor, indices: Tensor, seed: int) -> None:
+        size = len(codebook.embed)
+        counts = _reduced(torch.bincount(indices, minlength=size).to(vectors.dtype))
+        sums = _reduced(torch.zeros_like(codebook.embed_avg).index_add_(0, indices, vectors))
+        codebook.cluster_size.lerp_(counts, 1 - self.decay)
+        codebook.embed_avg.lerp_(sums, 1 - self.decay)
+
+        mean_count = counts.sum() / size
+        dead = codebook.cluster_size < torch.clamp(
+            self.dead_fraction * mean_count, max=self.dead_count
+        )
+        if dead.any():
+            pool = _gathered(vectors)
+            generator = torch.Generator().manual_seed(seed)
+            chosen = torch.randint(len(pool), (int(dead.sum()),), generator=generator)
+            # Sum and count too, or the next average would bring the dead vector back.
+            codebook.cluster_size[dead] = mean_count
+            codebook.embed_avg[dead] = pool[chosen.to(pool.device)] * mean_count
+        smoothed = smoothed_counts(codebook.cluster_size, self.epsilon)
+        smoothed = torch.where(dead, mean_count, smoothed)
+        codebook.embed.copy_(codebook.embed_avg / smoothed[:, None])
+
+
+def smoothed_counts(counts: Tensor, epsilon: float) -> Tensor:
+    """Laplace smoothing: ``(counts + epsilon) / (sum + V * epsilon) * sum`` for counts [V]; keeps
+    the sum.
+    """
+    total = counts.sum()
+    return (counts + epsilon) / (total + len(counts) * epsilon) * total
+
+
+@torch.no_grad()
+def kmeans(
+    vectors: Tensor, num_clusters: int, *, iterations: int, seed: int
+) -> tuple[Tensor, Tensor]:
+    """Lloyd's algorithm from random vectors; an empty cluster takes the vector farthest from its
+    centre.
+
+    With fewer vectors than clusters, the first clusters are the vectors and the others copies of
+    them moved by a hundredth of their deviation.
+
+    Args:
+        vectors: [N, D], N at least 1.
+        num_clusters: V.
+        iterations: Lloyd iterations, 0 or more.
+        seed: of the first centres.
+    Returns:
+        Centres [V, D] and the vectors of each [V], in the vectors' dtype.
+    Raises:
+        ValueError: if there is no vector.
+    """
+    if len(vectors) < 1:
+        raise ValueError("kmeans got no vector, expected at least one.")
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(vectors), generator=generator)
+    if len(vectors) < num_clusters:
+        extra = torch.randint(len(vectors), (num_clusters - len(vectors),), generator=generator)
+        noise = torch.randn(len(extra), vectors.shape[1], generator=generator).to(vectors)
+        spread = vectors.std(dim=0, correction=0).clamp(min=1e-6) * 1e-2
+        copies = vectors[extra.to(vectors.device)] + noise * spread
+        centres = torch.cat([vectors[order.to(vectors.device)], copies])
+        return centres, torch.full((num_clusters,), len(vectors) / num_clusters).to(vectors)
+
+    centres = vectors[order[:num_clusters].to(vectors.device)].clone()
+    for _ in range(iterations):
+        distances, nearest = torch.cdist(vectors, centres).min(dim=1)
+        counts = torch.bincount(nearest, minlength=num_clusters)
+        sums = torch.zeros_like(centres).index_add_(0, nearest, vectors)
+        centres = torch.where(counts[:, None] > 0, sums / counts.clamp(min=1)[:, None], centres)
+        empty = (counts == 0).nonzero()[:, 0]
+        if len(empty):
+            centres[empty] = vectors[distances.topk(len(empty)).indices]
+    nearest = torch.cdist(vectors, centres).argmin(dim=1)
+    return centres, torch.bincount(nearest, minlength=num_clusters).to(vectors)
+
+
+def _as_vectors(latents: Tensor) -> Tensor:
+    return latents.transpose(1, 2).reshape(-1, latents.shape[1])  # [B * T, D]
+
+
+@torch.no_grad()
+def _nearest(codebook: Any, vectors: Tensor) -> Tensor:
+    """The very call of inference, so that training and inference choose the same codes."""
+    with torch.autocast(vectors.device.type, enabled=False):
+        return codebook.quantize(vectors.to(codebook.embed.dtype))
+
+
+def _num_processes() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def _reduced(tensor: Tensor) -> Tensor:
+    """Sum over processes."""
+    if _num_processes() > 1:
+        dist.all_reduce(tensor)
+    return tensor
+
+
+def _gathered(vectors: Tensor) -> Tensor:
+    """Vectors [N, D] of all processes, in their order; N must be the same in each."""
+    if _num_processes() == 1:
+        return vectors
+    parts = [torch.empty_like(vectors) for _ in range(_num_processes())]
+    dist.all_gather(parts, vectors.contiguous())
+    return torch.cat(parts)
+
+
+__all__ = ["QuantizedLatent", "ResidualVectorQuantizerTrainer", "kmeans", "smoothed_counts"]

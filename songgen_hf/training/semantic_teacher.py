@@ -1,0 +1,243 @@
+"""A small HuBERT trained by masked prediction, the semantic half of a codec or the voice network of
+a mini model.
+
+Frames are hidden in spans; the network says which cluster each hidden frame belongs to. Clusters
+are k-means of log mels, or, as X-Codec's paper does for general audio, the codes of the first
+codebook of an acoustic codec (train one with ``--no-semantics``). The prediction head is thrown
+away; what remains is a ``HubertModel`` folder.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import tqdm
+from transformers import HubertConfig, HubertModel
+
+from ..modeling.modeling_xcodec import XCodecModel
+from .codec_objective import preset_codec_config, seeded
+from .codec_options import TeacherTrainingOptions
+from .teacher_targets import FirstCodebook, LogMelClusters, span_mask
+from .waveform_crops import WaveformCrops
+from .waveform_runs import WaveformRun, learning_rate, make_accelerator, make_optimizer
+
+TEACHER_FOLDER = "teacher"
+
+
+class MaskedPrediction(nn.Module):
+    """A HuBERT with a head that names the cluster of each masked frame.
+
+    Args:
+        model: the network.
+        num_targets: clusters.
+    """
+
+    def __init__(self, model: HubertModel, num_targets: int) -> None:
+        super().__init__()
+        self.model = model
+        self.head = nn.Linear(model.config.hidden_size, num_targets)
+
+    def forward(self, waveforms: Tensor, targets: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Cross-entropy over masked frames, and the part of them named right.
+
+        Args:
+            waveforms: [B, 1, S].
+            targets: [B, T] int64.
+            mask: [B, T] bool, True = hidden from the network.
+        Raises:
+            ValueError: if the network has other frames than the targets.
+        """
+        padded = pad_half_frame(waveforms[:, 0], self.model.config.inputs_to_logits_ratio)
+        hidden = self.model(padded, mask_time_indices=mask).last_hidden_state
+        if hidden.shape[1] != targets.shape[1]:
+            raise ValueError(
+                f"the network has {hidden.shape[1]} frames and the targets {targets.shape[1]}: "
+                "expected the same; "
+                "give a baseline codec with the teacher's samples a frame"
+            )
+        logits = self.head(hidden[mask])
+        accuracy = (logits.argmax(dim=-1) == targets[mask]).float().mean()
+        return F.cross_entropy(logits, targets[mask]), accuracy
+
+
+def pad_half_frame(waveforms: Tensor, hop_length: int) -> Tensor:
+    """[B, S] -> [B, S + hop]: as the codec hears it, which gives S / hop frames."""
+    return F.pad(waveforms, (hop_length // 2, hop_length // 2))
+
+
+class TeacherTrainer:
+    """A teacher in training.
+
+    Args:
+        options: of the run.
+    Raises:
+        ValueError, OSError, ImportError: as :class:`CodecTrainer`.
+    """
+
+    def __init__(self, options: TeacherTrainingOptions) -> None:
+        self.options = options
+        self.accelerator = make_accelerator(options)
+        self.run = WaveformRun(options, self.accelerator)
+        codec_config = preset_codec_config(options.preset)
+        config = HubertConfig(**codec_config.semantic_model_config.to_dict())
+        self.hop_length = config.inputs_to_logits_ratio
+        rate = options.sampling_rate or codec_config.sampling_rate
+        self.num_samples = options.crop_frames * self.hop_length
+        self.data = WaveformCrops(options.data, rate, columns=options.columns)
+        self.held_out: Tensor | None = None
+        if options.validation_data is not None:
+            crops = WaveformCrops(options.validation_data, rate, columns=options.columns)
+            self.held_out = crops.batch(
+                options.evaluation_crops, self.num_samples, seed=options.seed, step=0
+            )
+
+        self.step, state = self.run.resume()
+        self.targets = self._make_targets(rate, state)
+        with seeded(options.seed):
+            network = MaskedPrediction(HubertModel(config), self.targets.num_targets)
+        if state is not None:
+            network.load_state_dict(state["network"])
+        optimizer = make_optimizer(network, options)
+        if state is not None:
+            optimizer.load_state_dict(state["optimizer"])
+        self.network, self.optimizer = self.accelerator.prepare(network, optimizer)
+        self.plain_network: MaskedPrediction = self.accelerator.unwrap_model(self.network)
+
+    def _make_targets(
+        self, rate: int, state: dict[str, Any] | None
+    ) -> LogMelClusters | FirstCodebook:
+        options = self.options
+        device = self.accelerator.device
+        if options.baseline is not None:
+            codec = XCodecModel.from_pretrained(options.baseline)
+            if codec.config.sampling_rate != rate:
+                raise ValueError(
+                    f"the baseline {options.baseline} takes {codec.config.sampling_rate} Hz and "
+                    f"the teacher {rate} "
+                    "Hz: expected the same; leave --baseline out or train a codec at that rate"
+                )
+            return FirstCodebook(codec)
+        clusters = LogMelClusters(
+            rate, self.hop_length, num_mels=options.num_mels, num_clusters=options.num_clusters
+        ).to(device)
+        if state is not None:
+            clusters.load_state_dict(state["targets"])
+        else:
+            # The same crops in every process, so that all have the same clusters.
+            crops = self.data.batch(
+                options.kmeans_crops, self.num_samples, seed=options.seed, step=2**40
+            )
+            clusters.fit(crops.to(device), seed=options.seed)
+        return clusters
+
+    def train(self) -> Path:
+        """Train to the last step or the last minute; return the folder of the network."""
+        options, run = self.options, self.run
+        bar = tqdm(
+            total=options.steps,
+            initial=self.step,
+            desc="teacher",
+            disable=not self.accelerator.is_main_process,
+        )
+        with bar:
+            while self.step < options.steps:
+                metrics = self.train_step()
+                self.step += 1
+                bar.update()
+                stopping = run.out_of_time
+                last = self.step == options.steps or stopping
+                if self.step % options.log_every == 0 or last:
+                    run.log(self.step, metrics)
+                    bar.set_postfix(loss=f"{float(metrics['loss']):.3f}")
+                if self.step % options.evaluate_every == 0 or last:
+                    self._evaluate()
+                if self.step % options.save_every == 0 or last:
+                    run.save(self.step, self._state())
+                    run.publish(self._export, TEACHER_FOLDER)
+                if stopping:
+                    break
+        self.accelerator.end_training()
+        return run.publish(self._export, TEACHER_FOLDER)
+
+    def train_step(self) -> dict[str, float | Tensor]:
+        """One iteration."""
+        options, step = self.options, self.step
+        rate = learning_rate(options, step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        place = self.accelerator.process_index * options.batch_size
+        waveforms = self.data.batch(
+            options.batch_size, self.num_samples, seed=options.seed, step=step, first=place
+        )
+        self.network.train()
+        # Dropout and dropped layers are drawn from the step's own seed: a resumed run draws the
+        # same.
+        with seeded(f"{options.seed}/{step}/{place}"):
+            loss, accuracy = self._predict(self.network, waveforms, step=step, first=place)
+        self.optimizer.zero_grad()
+        self.accelerator.backward(loss)
+        norm = self.accelerator.clip_grad_norm_(self.network.parameters(), options.max_grad_norm)
+        self.optimizer.step()
+        return {
+            "loss": loss.detach(),
+            "accuracy": accuracy,
+            "gradient_norm": norm,
+            "learning_rate": rate,
+        }
+
+    def _predict(
+        self, network: nn.Module, waveforms: Tensor, *, step: int, first: int
+    ) -> tuple[Tensor, Tensor]:
+        options = self.options
+        waveforms = waveforms.to(self.accelerator.device)
+        mask = span_mask(
+            len(waveforms),
+            options.crop_frames,
+            chance=options.mask_chance,
+            span=options.mask_frames,
+            seed=options.seed,
+            step=step,
+            first=first,
+        )
+        return network(waveforms, self.targets(waveforms), mask.to(waveforms.device))
+
+    @torch.no_grad()
+    def _evaluate(self) -> None:
+        if self.held_out is not None and self.accelerator.is_main_process:
+            self.plain_network.eval()
+            loss, accuracy = self._predict(self.plain_network, self.held_out, step=2**41, first=0)
+            self.run.log(self.step, {"validation_loss": loss, "validation_accuracy": accuracy})
+        self.accelerator.wait_for_everyone()
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "network": self.plain_network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "targets": self.targets.state_dict(),
+        }
+
+    def _export(self, directory: Path) -> None:
+        self.plain_network.model.save_pretrained(directory)
+
+
+def train_teacher(options: TeacherTrainingOptions) -> Path:
+    """Train a teacher, or go on with the run in ``options.out``.
+
+    Returns:
+        Folder of the network, as ``HubertModel.from_pretrained`` and ``--teacher`` read it.
+    Raises:
+        ValueError, OSError, ImportError: as :func:`train_codec`.
+    """
+    return TeacherTrainer(options).train()
+
+
+__all__ = [
+    "MaskedPrediction",
+    "TeacherTrainer",
+    "pad_half_frame",
+    "train_teacher",
+]

@@ -78,7 +78,7 @@ class SongGenConditioner(PreTrainedModel):
 
     def encode_lyrics(self, lyrics_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Lyrics ids [B, P] -> states [B, P, H]."""
-        vocab_size = self.lyrics_embedding.num_embeddings
+        vocab_size = self.config.lyrics_encoder.vocab_size
         if (
             not torch.compiler.is_compiling()
             and lyrics_ids.numel()

@@ -7,6 +7,7 @@ checkpoint.
 
 import logging
 import secrets
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -35,6 +36,9 @@ class TextToSongPipeline(Pipeline):
 
     Generation settings (``guidance_scale``, ``temperature``, ``top_k``, ``do_sample``, ...) can be
     given to the constructor or to a call, which wins.
+
+    Args:
+        adapter: LoRA adapters to sing with, see :func:`load_adapters`.
     """
 
     _load_processor = True
@@ -44,7 +48,7 @@ class TextToSongPipeline(Pipeline):
     _load_video_processor = False
     _pipeline_calls_generate = True
 
-    def __init__(self, *args: Any, **kwargs: Any):
+    def __init__(self, *args: Any, adapter: str | Mapping[str, float] | None = None, **kwargs: Any):
         super().__init__(*args, **kwargs)
         if self.processor is None:
             raise ValueError(
@@ -58,6 +62,8 @@ class TextToSongPipeline(Pipeline):
             logger.warning(
                 "This model is untrained: its weights are seeded random numbers, the song is noise."
             )
+        if adapter is not None:
+            load_adapters(self.model, adapter)
 
     def __call__(
         self,
@@ -432,4 +438,40 @@ def _track(
     return waveform[row, :, :length].float().cpu().numpy()
 
 
-__all__ = ["ProgressStreamer", "TextToSongPipeline"]
+def load_adapters(model: Any, adapters: str | Mapping[str, float]) -> None:
+    """Put LoRA adapters into a model, in place of any that it has; they act together.
+
+    Args:
+        model: the song model; no adapters (an empty mapping) gives it its own voice back.
+        adapters: folder or Hub id of an adapter, or a mapping of these to weights: 1.0 is the
+            adapter as it was trained, 0.5 half of what it adds.
+    Raises:
+        ValueError: if an adapter cannot be loaded or does not fit the model.
+        ImportError: without PEFT.
+    """
+    if isinstance(adapters, str):
+        adapters = {adapters: 1.0}
+    if getattr(model, "_hf_peft_config_loaded", False):
+        model.delete_adapter(list(model.peft_config))
+    names = {f"adapter_{number}": weight for number, weight in enumerate(adapters.values())}
+    for name, source in zip(names, adapters, strict=True):
+        try:
+            with warnings.catch_warnings():
+                # That there are several is what is asked for.
+                warnings.filterwarnings("ignore", message="Already found a `peft_config`")
+                model.load_adapter(source, adapter_name=name)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ValueError(
+                f"cannot load the adapter {source!r}: {error}; give a folder or Hub id that "
+                "songgen-hf train lora wrote for this model"
+            ) from error
+    if not names:
+        return
+    model.set_adapter(list(names))
+    for module in model.modules():
+        if hasattr(module, "set_scale") and hasattr(module, "lora_A"):
+            for name, weight in names.items():
+                module.set_scale(name, weight)
+
+
+__all__ = ["ProgressStreamer", "TextToSongPipeline", "load_adapters"]

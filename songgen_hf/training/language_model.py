@@ -5,6 +5,7 @@ from pathlib import Path
 
 from transformers import TrainerCallback
 
+from ..modeling.configuration_songgen import SongGenConfig
 from .ema import EMA_FILE
 from .evaluation_audio import EvaluationAudio
 from .freezing import freeze
@@ -47,6 +48,8 @@ def train_language_model(
         model, processor = load_model(model_options, seed=args.seed)
     else:
         model, processor = load_model(ModelOptions(model=str(checkpoint)), seed=args.seed)
+    if getattr(model.config, "trained", True) is False:
+        model.config.trained = True
     num_trained = freeze(model, model_options.freeze)
     logger.info("%s of %s weights are trained", f"{num_trained:,}", f"{model.num_parameters():,}")
     train_songs, eval_songs = load_songs(data_options, model.config, args)
@@ -95,7 +98,7 @@ def checkpoint_to_resume(args: SongGenTrainingArguments) -> Path | None:
 
 
 def load_songs(
-    options: DataOptions, config, args: SongGenTrainingArguments
+    options: DataOptions, config: SongGenConfig, args: SongGenTrainingArguments
 ) -> tuple[SongDataset, SongDataset | None]:
     """Training songs and, if asked for, evaluation songs.
 

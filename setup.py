@@ -11,12 +11,20 @@ VERSION = re.search(
 ).group(1)
 
 EXTRAS = {
-    "train": ["accelerate>=1.10", "datasets>=5", "peft>=0.21", "tensorboard>=2.16"],
+    "train": ["accelerate>=1.10", "datasets>=5", "peft>=0.21", "pyyaml>=6", "tensorboard>=2.16"],
     "diffusers": ["diffusers>=0.42"],
     "space": ["gradio>=6"],
     "lyrics": ["pypinyin>=0.50", "hangul-romanize>=0.1"],
-    "corpus": ["datasets>=5", "pyworld>=0.3.4"],
-    "prepare": ["datasets>=5"],
+    "corpus": [
+        "datasets>=5",
+        "pyloudnorm>=0.1.1",
+        "pyworld>=0.3.4",
+        "scipy>=1.13",
+        # pyworld imports pkg_resources, which later setuptools no longer bring.
+        "setuptools<82",
+        "tqdm>=4.60",
+    ],
+    "prepare": ["datasets>=5", "pyarrow>=18"],
     "ray": ["ray[data]>=2.40"],
     "evaluate": ["jiwer>=4", "scipy>=1.13"],
 }
@@ -27,6 +35,7 @@ EXTRAS["dev"] = sorted(
         *EXTRAS["lyrics"],
         *EXTRAS["corpus"],
         *EXTRAS["prepare"],
+        *EXTRAS["ray"],
         "mypy>=1.15",
         "pytest>=8",
         "pytest-xdist>=3.6",
@@ -44,7 +53,7 @@ setup(
     license_files=["LICENSE", "NOTICE"],
     python_requires=">=3.11",
     packages=find_packages(include=["songgen_hf", "songgen_hf.*"]),
-    package_data={"songgen_hf": ["py.typed", "checkpoints/**"]},
+    package_data={"songgen_hf": ["py.typed", "checkpoints/**", "training/stages/*.yaml"]},
     install_requires=[
         "torch>=2.8",
         "transformers>=5.23",

@@ -179,6 +179,7 @@ class TeacherTrainingOptions(WaveformTrainingOptions):
     kmeans_crops: int = option(256, "crops that the k-means sees")
     mask_chance: float = option(0.08, "chance of a frame to begin a masked span")
     mask_frames: int = option(10, "frames of a masked span")
+    visible_weight: float = option(0.0, "weight of the loss over frames that are not masked")
 
 
 __all__ = [

@@ -9,6 +9,7 @@ resumed from its folder equals one never stopped.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -96,15 +97,18 @@ class CodecTrainer:
             disable=not self.accelerator.is_main_process,
         )
         with bar:
+            if self.step == 0:
+                self._evaluate()
             while self.step < options.steps:
-                metrics = self.train_step()
+                metrics: Mapping[str, float | Tensor] = self.train_step()
                 self.step += 1
                 bar.update()
                 last = self.step == options.steps
                 stopping = self._should_stop()
                 if self.step % options.log_every == 0 or last or stopping:
+                    metrics = run.averaged(metrics)
                     run.log(self.step, metrics)
-                    bar.set_postfix(loss=f"{float(metrics['loss']):.3f}")
+                    bar.set_postfix(loss=f"{metrics['loss']:.3f}")
                 if self.step % options.evaluate_every == 0 or last or stopping:
                     self._evaluate()
                 if self.step % options.save_every == 0 or last or stopping:

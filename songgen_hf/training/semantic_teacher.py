@@ -9,6 +9,7 @@ away; what remains is a ``HubertModel`` folder.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +35,19 @@ class MaskedPrediction(nn.Module):
     Args:
         model: the network.
         num_targets: clusters.
+        visible_weight: of the cross-entropy over frames that are not masked; with none, a small
+            network spends thousands of steps before it names anything but the commonest clusters.
     """
 
-    def __init__(self, model: HubertModel, num_targets: int) -> None:
+    def __init__(
+        self, model: HubertModel, num_targets: int, *, visible_weight: float = 0.0
+    ) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.visible_weight = model, visible_weight
         self.head = nn.Linear(model.config.hidden_size, num_targets)
 
     def forward(self, waveforms: Tensor, targets: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Cross-entropy over masked frames, and the part of them named right.
+        """The loss, and the part of the masked frames named right.
 
         Args:
             waveforms: [B, 1, S].
@@ -56,12 +61,14 @@ class MaskedPrediction(nn.Module):
         if hidden.shape[1] != targets.shape[1]:
             raise ValueError(
                 f"the network has {hidden.shape[1]} frames and the targets {targets.shape[1]}: "
-                "expected the same; "
-                "give a baseline codec with the teacher's samples a frame"
+                "expected the same; give a baseline codec with the teacher's samples a frame"
             )
-        logits = self.head(hidden[mask])
-        accuracy = (logits.argmax(dim=-1) == targets[mask]).float().mean()
-        return F.cross_entropy(logits, targets[mask]), accuracy
+        logits = self.head(hidden)
+        accuracy = (logits.argmax(dim=-1) == targets)[mask].float().mean()
+        loss = F.cross_entropy(logits[mask], targets[mask])
+        if self.visible_weight and not mask.all():
+            loss = loss + self.visible_weight * F.cross_entropy(logits[~mask], targets[~mask])
+        return loss, accuracy
 
 
 def pad_half_frame(waveforms: Tensor, hop_length: int) -> Tensor:
@@ -98,7 +105,11 @@ class TeacherTrainer:
         self.step, state = self.run.resume()
         self.targets = self._make_targets(rate, state)
         with seeded(options.seed):
-            network = MaskedPrediction(HubertModel(config), self.targets.num_targets)
+            network = MaskedPrediction(
+                HubertModel(config),
+                self.targets.num_targets,
+                visible_weight=options.visible_weight,
+            )
         if state is not None:
             network.load_state_dict(state["network"])
         optimizer = make_optimizer(network, options)
@@ -144,15 +155,18 @@ class TeacherTrainer:
             disable=not self.accelerator.is_main_process,
         )
         with bar:
+            if self.step == 0:
+                self._evaluate()
             while self.step < options.steps:
-                metrics = self.train_step()
+                metrics: Mapping[str, float | Tensor] = self.train_step()
                 self.step += 1
                 bar.update()
                 stopping = run.out_of_time
                 last = self.step == options.steps or stopping
                 if self.step % options.log_every == 0 or last:
+                    metrics = run.averaged(metrics)
                     run.log(self.step, metrics)
-                    bar.set_postfix(loss=f"{float(metrics['loss']):.3f}")
+                    bar.set_postfix(loss=f"{metrics['loss']:.3f}")
                 if self.step % options.evaluate_every == 0 or last:
                     self._evaluate()
                 if self.step % options.save_every == 0 or last:

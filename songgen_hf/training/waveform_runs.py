@@ -159,6 +159,14 @@ class WaveformRun:
         if self.options.report_to != "none":
             self.accelerator.log(values, step=step)
 
+    def averaged(self, metrics: Mapping[str, float | Tensor]) -> dict[str, float]:
+        """The mean of each number over processes; every process must call it."""
+        values = torch.tensor(
+            [float(value) for value in metrics.values()], device=self.accelerator.device
+        )
+        means = self.accelerator.reduce(values, "mean").tolist()
+        return dict(zip(metrics, means, strict=True))
+
     @property
     def out_of_time(self) -> bool:
         """Whether ``max_minutes`` are over."""

@@ -3,12 +3,14 @@
 import copy
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from transformers import HubertConfig, HubertModel
 
+import songgen_hf.training
 from songgen_hf.modeling.modeling_xcodec import XCodecModel
 from songgen_hf.training.codec_evaluation import evaluate_codec
 from songgen_hf.training.codec_objective import (
@@ -33,6 +35,8 @@ from .codec_cases import (
     tiny_config,
     tiny_preset,  # noqa: F401
 )
+
+RECIPES = Path(songgen_hf.training.__file__).parent / "recipes"
 
 
 def objective(**changes):
@@ -217,7 +221,7 @@ def test_a_resumed_run_equals_one_never_stopped(tiny_preset, sounds, tmp_path, s
     train_codec(codec_options(sounds, tmp_path / "split", **changes))
 
     whole, split = logged(tmp_path / "whole"), logged(tmp_path / "split")
-    planned = [line for line in split if "loss" in line or line["step"] in (2, 4)]
+    planned = [line for line in split if "loss" in line or line["step"] in (0, 2, 4)]
     assert planned == whole
     states = [
         torch.load(tmp_path / name / "checkpoint-4" / "state.pt") for name in ("whole", "split")
@@ -399,3 +403,15 @@ def test_flags_fill_the_options():
 
     assert not options.semantics and options.codebook_counts == [1, 8]
     assert teacher.num_clusters == 99
+
+
+@pytest.mark.parametrize(
+    "recipe, kind",
+    [("codec-mini", CodecTrainingOptions), ("teacher-mini", TeacherTrainingOptions)],
+)
+def test_the_recipes_are_options_of_their_kind(recipe, kind):
+    flags = ["--config", str(RECIPES / f"{recipe}.yaml"), "--data", "a", "--out", "b"]
+
+    (options,) = parse_options((kind,), flags)
+
+    assert options.preset == "mini" and options.steps < kind().steps

@@ -82,11 +82,26 @@ def test_every_clip_has_a_masked_frame_even_without_chance():
 
 def test_the_loss_looks_at_masked_frames_alone():
     model = network().eval()
-    waveforms, targets = 0.1 * noise(2, 1, 3200), torch.randint(5, (2, 10))
+    waveforms, targets = 0.1 * noise(2, 1, 3200), torch.arange(20).view(2, 10) % 5
     mask = span_mask(2, 10, chance=0.2, span=2, seed=0, step=0)
     elsewhere = torch.where(mask, targets, (targets + 1) % 5)
 
     assert torch.equal(model(waveforms, targets, mask)[0], model(waveforms, elsewhere, mask)[0])
+
+
+def test_visible_frames_count_with_their_weight():
+    waveforms, targets = 0.1 * noise(2, 1, 3200), torch.arange(20).view(2, 10) % 5
+    mask = span_mask(2, 10, chance=0.2, span=2, seed=0, step=0)
+    model = network().eval()
+
+    masked = model(waveforms, targets, mask)[0]
+    model.visible_weight = 0.5
+    both = model(waveforms, targets, mask)[0]
+
+    padded = torch.nn.functional.pad(waveforms[:, 0], (160, 160))
+    logits = model.head(model.model(padded, mask_time_indices=mask).last_hidden_state)
+    visible = torch.nn.functional.cross_entropy(logits[~mask], targets[~mask])
+    torch.testing.assert_close(both, masked + 0.5 * visible)
 
 
 def test_what_is_masked_is_hidden_from_the_network():
@@ -116,7 +131,7 @@ def test_training_lowers_the_loss_and_writes_a_network(tiny_preset, sounds, tmp_
 
     lines = logged(tmp_path)
     losses = [line["validation_loss"] for line in lines if "validation_loss" in line]
-    assert len(losses) == 16 and min(losses[-3:]) < 0.9 * losses[0]
+    assert len(losses) == 17 and min(losses[-3:]) < 0.9 * losses[0]
     assert lines[-1]["validation_accuracy"] > 1 / 8
     hidden = HubertModel.from_pretrained(folder)(0.1 * noise(1, 16000)).last_hidden_state
     assert hidden.shape == (1, 49, 12)

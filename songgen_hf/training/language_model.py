@@ -6,6 +6,7 @@ from pathlib import Path
 from transformers import TrainerCallback
 
 from ..modeling.configuration_songgen import SongGenConfig
+from ..modeling.processing_songgen import SongGenProcessor
 from .ema import EMA_FILE
 from .evaluation_audio import EvaluationAudio
 from .freezing import freeze
@@ -52,7 +53,7 @@ def train_language_model(
         model.config.trained = True
     num_trained = freeze(model, model_options.freeze)
     logger.info("%s of %s weights are trained", f"{num_trained:,}", f"{model.num_parameters():,}")
-    train_songs, eval_songs = load_songs(data_options, model.config, args)
+    train_songs, eval_songs = load_songs(data_options, model.config, processor, args)
     callbacks: list[TrainerCallback] = []
     if args.sample_songs:
         callbacks.append(EvaluationAudio(eval_songs or train_songs, processor))
@@ -98,7 +99,10 @@ def checkpoint_to_resume(args: SongGenTrainingArguments) -> Path | None:
 
 
 def load_songs(
-    options: DataOptions, config: SongGenConfig, args: SongGenTrainingArguments
+    options: DataOptions,
+    config: SongGenConfig,
+    processor: SongGenProcessor,
+    args: SongGenTrainingArguments,
 ) -> tuple[SongDataset, SongDataset | None]:
     """Training songs and, if asked for, evaluation songs.
 
@@ -113,7 +117,14 @@ def load_songs(
         rows = read_songs(options.dataset or "", split)
         if limit is not None:
             rows = rows.select(range(min(limit, len(rows))))
-        return SongDataset(rows, config, options, seed=seed, training=training)
+        return SongDataset(
+            rows,
+            config,
+            options,
+            seed=seed,
+            training=training,
+            voice_seconds=processor.voice_seconds,
+        )
 
     train_songs = load(options.train_split, options.max_train_songs, True)
     if options.eval_split is None:

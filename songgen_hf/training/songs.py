@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from ..modeling.configuration_songgen import SongGenConfig
+from ..modeling.processing_songgen import DEFAULT_VOICE_SECONDS
 from ..optional import require
 from .options import DataOptions
 
@@ -57,6 +58,7 @@ class SongDataset(Dataset):
         options: filters and dropout.
         seed: of every choice.
         training: hide conditions; else every condition is given, and the first caption.
+        voice_seconds: seconds of voice that the processor takes.
     Raises:
         ValueError: if columns are missing or no song is left.
     """
@@ -69,12 +71,13 @@ class SongDataset(Dataset):
         *,
         seed: int = 0,
         training: bool = True,
+        voice_seconds: float = DEFAULT_VOICE_SECONDS,
     ):
         decoder: Any = config.decoder
         self.num_tracks = decoder.num_tracks
         self.num_codebooks = decoder.num_codebooks
         self.codebook_size = decoder.codebook_size
-        self.voice_seconds = 3.0
+        self.voice_seconds = voice_seconds
         self.options = options
         self.seed = seed
         self.training = training

@@ -9,6 +9,7 @@ import pytest
 TINY_CODEBOOKS = 3
 FRAME_RATE = 50
 VOICE_RATE = 16000
+VOICE_SECONDS = 0.2
 SIZES = {
     "text_encoder": {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2},
     "lyrics_encoder": {
@@ -67,6 +68,7 @@ def build_tiny(pattern: str, *, dropout: float = 0.1, **decoder):
     finally:
         del presets.PRESETS["tiny"]
     processor = presets.build_processor("mini")
+    processor.voice_feature_extractor.chunk_length_s = VOICE_SECONDS
     config.text_encoder.vocab_size = config.lyrics_encoder.vocab_size = 0
     presets.fit_to_processor(config, processor)
     import torch
@@ -122,7 +124,7 @@ def song_row(number: int, num_frames: int) -> dict:
         "lyrics": f"line number {number}",
         "language": "en",
         "num_frames": num_frames,
-        "vocal": {"bytes": flac(3.5, number), "path": None},
+        "vocal": {"bytes": flac(0.5, number), "path": None},
     }
 
 

@@ -79,6 +79,7 @@ class CodecObjective(nn.Module):
             dead_fraction=options.dead_fraction,
             kmeans_iterations=options.kmeans_iterations,
             move_all=options.move_all_codebooks,
+            revival_reach=options.revival_reach,
         )
         rate = config.sampling_rate
         self.stft = MultiResolutionStftLoss()

@@ -120,6 +120,9 @@ class CodecTrainingOptions(WaveformTrainingOptions):
     codebook_decay: float = option(0.99, "of the codebooks' moving averages")
     dead_count: float = option(2.0, "a code with a smaller moving count is revived ...")
     dead_fraction: float = option(0.1, "... if it is also below this part of the mean count")
+    revival_reach: float = option(
+        0.1, "a revived code lies so far (0 to 1) from a code in use towards a vector of the batch"
+    )
     move_all_codebooks: bool = option(True, "codebooks that a step does not use move in it too")
     stft_weight: float = option(1.0, "weight of the multi-resolution STFT loss")
     sub_band_weight: float = option(1.0, "weight of the STFT loss in sub-bands")
@@ -166,9 +169,11 @@ class TeacherTrainingOptions(WaveformTrainingOptions):
     schedule: str = option(
         "cosine", "exponential (decay_rate every decay_steps) or cosine (to zero at steps)"
     )
-    sampling_rate: int | None = option(
-        None, "Hz; by default the codec's. The voice encoder hears 24000"
+    part: str = option(
+        "semantic",
+        "which HuBERT of the preset: semantic (of the codec) or voice (of the song model)",
     )
+    sampling_rate: int | None = option(None, "Hz; by default what the part hears")
     baseline: str | None = option(
         None,
         "codec whose first codebook gives the targets (the paper's way); by default k-means of log "

@@ -47,6 +47,10 @@ class ResidualVectorQuantizerTrainer(nn.Module):
         kmeans_iterations: Lloyd iterations of the start.
         move_all: in training, codebooks that a step does not use follow its latents too. Without
             it, late codebooks lag behind the encoder and most of their codes fall out of use.
+        revival_reach: where a dead code goes between the code of a random vector of the batch (0)
+            and that vector (1). In many dimensions a bare vector is farther from all others than
+            their mean is, and is dead again at once; near its code, it halves that code's vectors
+            (codes in use after 120 steps on 160 dimensions: 0.16 to 0.54 with 1, 0.9 with 0.1).
     Raises:
         ValueError: if ``decay`` is outside [0, 1).
     """
@@ -63,6 +67,7 @@ class ResidualVectorQuantizerTrainer(nn.Module):
         dead_fraction: float = 0.1,
         kmeans_iterations: int = 50,
         move_all: bool = True,
+        revival_reach: float = 0.1,
     ) -> None:
         super().__init__()
         if not 0 <= decay < 1:
@@ -72,6 +77,7 @@ class ResidualVectorQuantizerTrainer(nn.Module):
         self.decay, self.epsilon = decay, epsilon
         self.dead_count, self.dead_fraction = dead_count, dead_fraction
         self.kmeans_iterations, self.move_all = kmeans_iterations, move_all
+        self.revival_reach = revival_reach
         self.register_buffer("residual_power", torch.full((len(self.codebooks) + 1,), -1.0))
 
     codebooks: list[Any]
@@ -209,9 +215,12 @@ class ResidualVectorQuantizerTrainer(nn.Module):
             pool = _gathered(vectors)
             generator = torch.Generator().manual_seed(seed)
             chosen = torch.randint(len(pool), (int(dead.sum()),), generator=generator)
+            chosen_vectors = pool[chosen.to(pool.device)]
+            near = codebook.embed[_nearest(codebook, chosen_vectors)]
+            revived = near + self.revival_reach * (chosen_vectors - near)
             # Sum and count too, or the next average would bring the dead vector back.
             codebook.cluster_size[dead] = mean_count
-            codebook.embed_avg[dead] = pool[chosen.to(pool.device)] * mean_count
+            codebook.embed_avg[dead] = revived * mean_count
         smoothed = smoothed_counts(codebook.cluster_size, self.epsilon)
         smoothed = torch.where(dead, mean_count, smoothed)
         codebook.embed.copy_(codebook.embed_avg / smoothed[:, None])

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import HubertConfig, HubertModel
 
+from ..modeling.configuration_xcodec import XCodecConfig
 from ..modeling.modeling_xcodec import XCodecModel
-from .codec_objective import preset_codec_config, seeded
+from .codec_objective import seeded
 from .codec_options import TeacherTrainingOptions
 from .teacher_targets import FirstCodebook, LogMelClusters, span_mask
 from .waveform_crops import WaveformCrops
@@ -76,6 +77,30 @@ def pad_half_frame(waveforms: Tensor, hop_length: int) -> Tensor:
     return F.pad(waveforms, (hop_length // 2, hop_length // 2))
 
 
+def network_of_preset(preset: str, part: str) -> tuple[HubertConfig, int]:
+    """The sizes of a preset's HuBERT and the rate in Hz that it hears.
+
+    Args:
+        preset: name of the preset.
+        part: ``"semantic"`` for the codec's semantic model, ``"voice"`` for the voice network.
+    Raises:
+        ValueError: if either is unknown.
+    """
+    from ..presets import build_config
+
+    config = build_config(preset)
+    codec = config.audio_encoder
+    assert isinstance(codec, XCodecConfig)  # the section's declared class
+    networks: dict[str, tuple[Any, int]] = {
+        "semantic": (codec.semantic_model_config, codec.sampling_rate),
+        "voice": (config.voice_encoder, config.voice_sampling_rate),
+    }
+    if part not in networks:
+        raise ValueError(f"part is {part!r}, expected {' or '.join(networks)}")
+    sizes, rate = networks[part]
+    return HubertConfig(**sizes.to_dict()), rate
+
+
 class TeacherTrainer:
     """A teacher in training.
 
@@ -89,10 +114,9 @@ class TeacherTrainer:
         self.options = options
         self.accelerator = make_accelerator(options)
         self.run = WaveformRun(options, self.accelerator)
-        codec_config = preset_codec_config(options.preset)
-        config = HubertConfig(**codec_config.semantic_model_config.to_dict())
+        config, rate = network_of_preset(options.preset, options.part)
         self.hop_length = config.inputs_to_logits_ratio
-        rate = options.sampling_rate or codec_config.sampling_rate
+        rate = options.sampling_rate or rate
         self.num_samples = options.crop_frames * self.hop_length
         self.data = WaveformCrops(options.data, rate, columns=options.columns)
         self.held_out: Tensor | None = None
@@ -252,6 +276,7 @@ def train_teacher(options: TeacherTrainingOptions) -> Path:
 __all__ = [
     "MaskedPrediction",
     "TeacherTrainer",
+    "network_of_preset",
     "pad_half_frame",
     "train_teacher",
 ]

@@ -131,12 +131,16 @@ def test_nothing_moves_without_training(how):
     assert all(torch.equal(buffer, before[name]) for name, buffer in quantizer.named_buffers())
 
 
+def kill(book, code):
+    book.embed[code] = 1e3
+    book.embed_avg[code] = 0.0
+    book.cluster_size[code] = 0.0
+
+
 def test_dead_codes_become_vectors_of_the_batch_and_stay_for_a_while():
-    quantizer, trainer = make(dead_fraction=0.5)
+    quantizer, trainer = make(dead_fraction=0.5, revival_reach=1.0)
     book = quantizer.quantizers[0].codebook
-    book.embed[3] = 1e3
-    book.embed_avg[3] = 0.0
-    book.cluster_size[3] = 0.0
+    kill(book, 3)
     latents = noise(4, 20, 16, seed=7)
 
     trainer(latents, num_codebooks=1, seed=1)
@@ -145,7 +149,22 @@ def test_dead_codes_become_vectors_of_the_batch_and_stay_for_a_while():
     assert (vectors - book.embed[3]).abs().amax(dim=1).min() < 1e-5
     revived = book.embed[3].clone()
     trainer(latents, num_codebooks=1, seed=2)
-    assert torch.nn.functional.cosine_similarity(book.embed[3], revived, dim=0) > 0.7
+    assert F.cosine_similarity(book.embed[3], revived, dim=0) > 0.7
+
+
+def test_a_code_revived_near_another_takes_over_part_of_its_vectors():
+    quantizer, trainer = make(dead_fraction=0.5, revival_reach=0.1)
+    book = quantizer.quantizers[0].codebook
+    kill(book, 3)
+    latents = noise(4, 20, 64, seed=7)
+
+    trainer(latents, num_codebooks=1, seed=1)
+
+    distances = (book.embed - book.embed[3]).norm(dim=1)
+    distances[3] = float("inf")
+    assert distances.min() < 0.5 * book.embed[3].norm()
+    codes = trainer.eval()(latents, num_codebooks=1).codes
+    assert (codes == 3).any() and (codes == distances.argmin()).any()
 
 
 def test_all_codes_come_into_use_from_a_collapsed_start():

@@ -8,7 +8,12 @@ import torch
 from transformers import HubertConfig, HubertModel
 
 from songgen_hf.modeling.modeling_xcodec import XCodecModel
-from songgen_hf.training.semantic_teacher import MaskedPrediction, TeacherTrainer, train_teacher
+from songgen_hf.training.semantic_teacher import (
+    MaskedPrediction,
+    TeacherTrainer,
+    network_of_preset,
+    train_teacher,
+)
 from songgen_hf.training.teacher_targets import FirstCodebook, LogMelClusters, span_mask
 from songgen_hf.training.waveform_crops import WaveformCrops
 
@@ -158,6 +163,21 @@ def test_a_codec_gives_the_targets_when_named(tiny_preset, sounds, tmp_path):  #
 
     assert isinstance(trainer.targets, FirstCodebook)
     assert trainer.train_step()["loss"] > 0
+
+
+def test_the_voice_network_is_trained_at_its_own_rate(tiny_preset, sounds, tmp_path):  # noqa: F811
+    folder = train_teacher(teacher_options(sounds, tmp_path, steps=1, part="voice"))
+
+    config, rate = network_of_preset("tiny", "voice")
+    trained = HubertModel.from_pretrained(folder).config
+    assert rate == 24000
+    assert trained.hidden_size == config.hidden_size == 96
+    assert trained.do_stable_layer_norm == config.do_stable_layer_norm
+
+
+def test_an_unknown_part_is_refused():
+    with pytest.raises(ValueError, match="part is 'lungs', expected semantic or voice"):
+        network_of_preset("mini", "lungs")
 
 
 def test_a_baseline_at_another_rate_is_refused(tiny_preset, sounds, tmp_path):  # noqa: F811

@@ -67,10 +67,11 @@ class SongGenGenerationMixin(GenerationMixin):
 
     Beyond the library's arguments it takes ``lyrics_ids``, ``lyrics_attention_mask``,
     ``voice_values``, ``voice_attention_mask``, ``audio_prompt_codes`` [B, tracks, K, S] (the song
-    goes on from there, the prompt is part of the result), ``max_new_frames`` (frames per track,
-    prompt excluded) and ``seed``: one int (songs of the batch get seed, seed + 1, ...) or one int a
-    song. It returns codes [B * num_return_sequences, tracks, K, T], track 0 the accompaniment (or
-    the mixture), 1 the vocal; frames after a row's end hold the pad id.
+    goes on from there, the prompt is part of the result), ``max_new_frames`` and ``min_new_frames``
+    (frames per track, prompt excluded; no track ends within the latter) and ``seed``: one int
+    (songs of the batch get seed, seed + 1, ...) or one int a song. It returns codes
+    [B * num_return_sequences, tracks, K, T], track 0 the accompaniment (or the mixture), 1 the
+    vocal; frames after a row's end hold the pad id.
     """
 
     config: SongGenConfig
@@ -85,11 +86,11 @@ class SongGenGenerationMixin(GenerationMixin):
         self, generation_config: GenerationConfig | None, **kwargs: Any
     ) -> tuple[GenerationConfig, dict[str, Any]]:
         max_new_frames = kwargs.pop("max_new_frames", None)
+        min_new_frames = kwargs.pop("min_new_frames", None)
+        for name, value in (("max_new_frames", max_new_frames), ("min_new_frames", min_new_frames)):
+            if value is not None and (type(value) is not int or value < 1):
+                raise ValueError(f"{name} must be a whole number from 1 up: got {value!r}")
         if max_new_frames is not None:
-            if type(max_new_frames) is not int or max_new_frames < 1:
-                raise ValueError(
-                    f"max_new_frames must be a whole number from 1 up: got {max_new_frames!r}"
-                )
             kwargs["max_new_tokens"] = (
                 max_new_frames  # a placeholder until the prompt's length is known
             )
@@ -106,6 +107,7 @@ class SongGenGenerationMixin(GenerationMixin):
                 "set num_beams=1 and leave beam, contrastive and lookup options unset"
             )
         generation_config._max_new_frames = max_new_frames
+        generation_config._min_new_frames = min_new_frames
         if generation_config.guidance_scale not in (None, 1):
             model_kwargs["use_guidance"] = True
         return generation_config, model_kwargs
@@ -230,6 +232,8 @@ class SongGenGenerationMixin(GenerationMixin):
                 limit = configured
             num_frames = limit - pattern.num_codebooks
         generation_config._num_frames = num_frames
+        min_new_frames = generation_config._min_new_frames
+        generation_config._min_frames = min_new_frames and num_prompt_frames + min_new_frames
         return generation_config
 
     def _prepare_cache_for_generation(  # type: ignore[no-untyped-def]
@@ -251,6 +255,7 @@ class SongGenGenerationMixin(GenerationMixin):
             self.pattern,
             max_steps=generation_config.max_length,
             num_frames=generation_config._num_frames,
+            min_frames=generation_config._min_frames or 0,
             bos_token_id=generation_config.decoder_start_token_id,
             pad_token_id=generation_config.pad_token_id,
             eos_token_id=self.config.decoder.eos_token_id,

@@ -27,9 +27,9 @@ class CodebookPatternLogitsProcessor(LogitsProcessor):
         pattern: the token pattern.
         max_steps: length the sequence may reach, begin-of-sequence step included.
         num_frames: frames of a track, prompt included, after which its cells are padding.
+        min_frames: frames of a track, prompt included, in which nothing may end.
         bos_token_id, pad_token_id, eos_token_id: special ids.
         prompt_codes: [B, tracks, K, S] codes that open each song.
-        expand_size: songs per prompt (``num_return_sequences``).
 
     Raises:
         ValueError: if ``max_steps`` or ``num_frames`` leaves no room for a frame, or the prompt is
@@ -42,11 +42,11 @@ class CodebookPatternLogitsProcessor(LogitsProcessor):
         *,
         max_steps: int,
         num_frames: int,
+        min_frames: int = 0,
         bos_token_id: int,
         pad_token_id: int,
         eos_token_id: int,
         prompt_codes: Tensor | None = None,
-        expand_size: int = 1,
         device: torch.device | None = None,
     ):
         num_prompt_frames = 0 if prompt_codes is None else prompt_codes.shape[-1]
@@ -60,15 +60,21 @@ class CodebookPatternLogitsProcessor(LogitsProcessor):
                 f"{max(1, num_prompt_frames)} frame(s); raise max_length or pass max_new_frames "
                 "instead"
             )
+        if min_frames > num_frames:
+            raise ValueError(
+                f"the shortest song must not exceed the longest: got {min_frames} and {num_frames} "
+                "frames, prompt included; lower min_new_frames or raise the maximum"
+            )
         self.num_rows = pattern.num_rows
         self.rows_per_group = pattern.num_codebooks
         self.eos_token_id = eos_token_id
-        forced = pattern.forced_ids(
+        self.forced_ids = pattern.forced_ids(
             max_steps, num_frames, bos_token_id, pad_token_id, device, prompt_codes
         )
-        self.forced_ids = (
-            forced.repeat_interleave(expand_size, dim=0) if forced.shape[0] > 1 else forced
-        )
+        rows, steps = pattern.index(min_frames, device)
+        inside = steps < max_steps
+        self.too_early = torch.zeros(pattern.num_rows, max_steps, dtype=torch.bool, device=device)
+        self.too_early[rows[inside], steps[inside]] = True
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         step = input_ids.shape[1]
@@ -82,7 +88,8 @@ class CodebookPatternLogitsProcessor(LogitsProcessor):
         )
         lower_have_ended = has_ended.cumprod(dim=1).roll(1, dims=1)
         lower_have_ended[:, 0] = 1
-        may_not_end = lower_have_ended.reshape(-1) == 0
+        too_early = self.too_early[:, step].repeat(num_songs)
+        may_not_end = (lower_have_ended.reshape(-1) == 0) | too_early
         scores = scores.clone()
         scores[may_not_end, self.eos_token_id] = -torch.inf
 

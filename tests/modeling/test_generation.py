@@ -621,3 +621,27 @@ def test_conditions_of_different_batch_sizes_are_refused(tiny_model, tiny_inputs
 
     with pytest.raises(ValueError, match=r"one batch size: got \[2, 3\]"):
         tiny_model().generate(**inputs, **GREEDY)
+
+
+@pytest.mark.parametrize("pattern", TRACK_PATTERNS)
+def test_no_track_ends_within_min_new_frames(tiny_model, tiny_inputs, pattern):
+    model = tiny_model(pattern)
+    inputs = tiny_inputs(batch_size=2)
+    settings = {
+        "max_new_frames": 12,
+        "seed": 1,
+        "sequence_bias": {(model.config.decoder.eos_token_id,): 50.0},  # ends as soon as it may
+    }
+
+    free = model.generate(**inputs, **settings)
+    kept = model.generate(**inputs, **settings, min_new_frames=7)
+
+    end = model.config.decoder.eos_token_id
+    assert free.shape[-1] < 7 or (free[..., :7] == end).any()
+    assert (kept[..., :7] != end).all()
+    assert kept.shape[-1] < 12 or (kept[..., 7:] == end).any()
+
+
+def test_min_new_frames_beyond_the_maximum_is_refused(tiny_model, tiny_inputs):
+    with pytest.raises(ValueError, match="shortest song must not exceed the longest: got 9 and 4"):
+        tiny_model("mixed").generate(**tiny_inputs(), max_new_frames=4, min_new_frames=9)

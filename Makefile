@@ -10,6 +10,7 @@ OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=fa
 TEXT ?= a warm folk song, acoustic guitar and a clear female voice
 LYRICS ?= The river runs below the hill, the morning light is soft and still
 SECONDS ?= 10
+MIN_SECONDS ?= 5
 SEED ?= 7
 export TEXT LYRICS
 
@@ -30,7 +31,7 @@ $(VENV)/installed-dev: $(VENV)/installed
 # One thread: the default model is small, and threads that wait for each other cost more than they give.
 song: $(VENV)/installed
 	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/songgen-hf generate "$$TEXT" --lyrics "$$LYRICS" \
-		--max-seconds $(SECONDS) --seed $(SEED) --out song.wav
+		--min-seconds $(MIN_SECONDS) --max-seconds $(SECONDS) --seed $(SEED) --out song.wav
 
 test: $(VENV)/installed-dev
 	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) -m '$(TESTS)'

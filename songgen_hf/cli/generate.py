@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, help="sing the same song again (default: drawn, told)")
     parser.add_argument("--max-seconds", type=float, help="longest song, prompt excluded")
+    parser.add_argument("--min-seconds", type=float, help="shortest song, prompt excluded")
     parser.add_argument("--guidance-scale", type=float, help="weight of the conditions; 1 is off")
     parser.add_argument("--temperature", type=float, help="sampling temperature")
     parser.add_argument("--top-k", type=int, help="sample from the k likeliest codes")
@@ -72,6 +73,7 @@ def run(arguments: argparse.Namespace) -> None:
         audio_prompt=_prompt(arguments.prompt_audio, tracks),
         seed=arguments.seed,
         max_seconds=arguments.max_seconds,
+        min_seconds=arguments.min_seconds,
         num_return_sequences=arguments.num_songs,
         progress=not arguments.quiet and sys.stderr.isatty(),
         **settings,
@@ -139,6 +141,7 @@ def _files_of(
         "prompt_audio": [prompt.name for prompt in arguments.prompt_audio or []],
         "seed": song["seed"],
         "max_seconds": arguments.max_seconds,
+        "min_seconds": arguments.min_seconds,
         "settings": settings,
         "model": arguments.model,
         "revision": getattr(config, "_commit_hash", None) or arguments.revision,

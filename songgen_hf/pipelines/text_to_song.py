@@ -96,6 +96,7 @@ class TextToSongPipeline(Pipeline):
                 ``seed + i * num_return_sequences + j``; a list has one seed an input. Without one,
                 a seed is drawn from the operating system and reported.
             max_seconds: longest song, in seconds, the audio prompt excluded.
+            min_seconds: shortest song, likewise.
             num_return_sequences: songs for each input.
             batch_size: inputs sung at once; it does not change any song's sampling.
             progress: True for a progress bar, or a function called with (steps done, steps in all
@@ -158,6 +159,7 @@ class TextToSongPipeline(Pipeline):
         model_inputs: dict[str, Any],
         *,
         max_seconds: float | None = None,
+        min_seconds: float | None = None,
         progress: bool | Callable[[int, int | None], None] = False,
         streamer: BaseStreamer | None = None,
         **generate_kwargs: Any,
@@ -165,12 +167,15 @@ class TextToSongPipeline(Pipeline):
         requests = model_inputs["request"]
         batched = isinstance(requests, list)
         settings = self._prepare_generate_kwargs(generate_kwargs)
-        if max_seconds is not None:
-            if "max_new_frames" in settings:
+        for bound, seconds in (("max", max_seconds), ("min", min_seconds)):
+            if seconds is None:
+                continue
+            if f"{bound}_new_frames" in settings:
                 raise ValueError(
-                    "max_seconds and max_new_frames were both given: they say the same; give one"
+                    f"{bound}_seconds and {bound}_new_frames were both given: "
+                    "they say the same; give one"
                 )
-            settings["max_new_frames"] = self._frames(max_seconds)
+            settings[f"{bound}_new_frames"] = self._frames(f"{bound}_seconds", seconds)
 
         songs: list[list[dict[str, Any]]] = [[] for _ in requests] if batched else [[]]
         for indices, group, prompt_codes in self._groups(requests if batched else [requests]):
@@ -270,13 +275,13 @@ class TextToSongPipeline(Pipeline):
             )
         return value
 
-    def _frames(self, max_seconds: float) -> int:
+    def _frames(self, name: str, seconds: float) -> int:
         """Codec frames of a duration in seconds, at least one."""
-        if isinstance(max_seconds, bool) or not isinstance(max_seconds, int | float):
-            raise TypeError(f"max_seconds must be a number of seconds: got {max_seconds!r}")
-        if not 0 < max_seconds < float("inf"):
-            raise ValueError(f"max_seconds must be above 0 and finite: got {max_seconds!r}")
-        return max(1, round(max_seconds * self.model.config.frame_rate))
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            raise TypeError(f"{name} must be a number of seconds: got {seconds!r}")
+        if not 0 < seconds < float("inf"):
+            raise ValueError(f"{name} must be above 0 and finite: got {seconds!r}")
+        return max(1, round(seconds * self.model.config.frame_rate))
 
     def _reporter(
         self,

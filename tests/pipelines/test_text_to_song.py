@@ -147,6 +147,23 @@ def test_several_songs_for_each_input_have_seeds_of_their_own(sing):
         assert same_song(song, singer("folk", seed=seed, **SHORT), atol=1e-4)
 
 
+def test_min_seconds_is_the_shortest_song(sing):
+    singer = sing("mixed")
+    ends_at_once = {(singer.model.config.decoder.eos_token_id,): 50.0}
+    special = list(range(1025, singer.model.config.decoder.vocab_size))
+
+    song = singer(
+        "folk",
+        seed=2,
+        min_seconds=0.1,
+        max_seconds=0.3,
+        sequence_bias=ends_at_once,
+        suppress_tokens=special,
+    )
+
+    assert song["audio"].shape == (1, 5 * 320)
+
+
 def test_max_seconds_bounds_the_song_and_rounds_to_frames(sing):
     singer = sing()
 
@@ -282,6 +299,7 @@ def test_global_randomness_is_left_alone(sing):
         (dict(text="a", seed=-1), ValueError, r"seed must be between 0 and 2\*\*63 - 1: got -1"),
         (dict(text="a", max_seconds=0), ValueError, "max_seconds must be above 0"),
         (dict(text="a", max_seconds="4"), TypeError, "max_seconds must be a number of seconds"),
+        (dict(text="a", min_seconds=-1), ValueError, "min_seconds must be above 0"),
         (dict(text="a", max_seconds=1, max_new_frames=9), ValueError, "they say the same"),
         (dict(text="a", num_return_sequences=0), ValueError, "num_return_sequences must be"),
         (dict(text=iter("ab"), seed=[1, 2]), ValueError, "a list of seeds needs a list of inputs"),

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from .modeling.modeling_songgen import SongGenForConditionalGeneration
     from .modeling.modeling_xcodec import XCodecModel
     from .modeling.processing_songgen import SongGenProcessor
+    from .modeling.streaming import SongGenAudioStreamer
     from .pipelines.text_to_song import TextToSongPipeline
 
 __version__ = "0.1.0"
 
 _MODULES = {
+    "SongGenAudioStreamer": ".modeling.streaming",
     "SongGenConfig": ".modeling.configuration_songgen",
     "SongGenForCausalLM": ".modeling.decoder",
     "SongGenForConditionalGeneration": ".modeling.modeling_songgen",
@@ -52,6 +54,7 @@ if PurePath(sys.argv[0] if sys.argv else "").stem != "songgen-hf":
     register()
 
 __all__ = [
+    "SongGenAudioStreamer",
     "SongGenConfig",
     "SongGenForCausalLM",
     "SongGenForConditionalGeneration",

@@ -27,15 +27,14 @@ def readme_tree() -> dict[str, str]:
 
 
 def real_files() -> set[str]:
-    """Python files of the package and of the runnable folders beside it; in a clone, git's."""
-    folders = [
-        name for name in ("songgen_hf", "benchmarks", "examples", "space") if (ROOT / name).is_dir()
-    ]
-    listed = subprocess.run(["git", "ls-files", *folders], cwd=ROOT, capture_output=True, text=True)
+    """Python files of the package; in a clone, those that git knows."""
+    listed = subprocess.run(
+        ["git", "ls-files", "songgen_hf"], cwd=ROOT, capture_output=True, text=True
+    )
     if (ROOT / ".git").exists() and listed.returncode == 0:
         paths = [ROOT / line for line in listed.stdout.splitlines() if line.endswith(".py")]
     else:
-        paths = [path for name in folders for path in (ROOT / name).rglob("*.py")]
+        paths = list((ROOT / "songgen_hf").rglob("*.py"))
     # A folder's own __init__.py is what its folder's line describes.
     return {
         str(path.relative_to(ROOT))

@@ -19,8 +19,6 @@ COMMANDS = {
     "info": "songgen_hf.cli.info",
     "corpus": "songgen_hf.cli.corpus",
     "prepare": "songgen_hf.cli.prepare",
-    "corpus": "songgen_hf.cli.corpus",
-    "prepare": "songgen_hf.cli.prepare",
     "train": "songgen_hf.cli.train",
 }
 

@@ -1,5 +1,4 @@
-"""The codec as it trains: one pass from waveform to waveform with gradients, and the losses of that
-pass.
+"""The codec as it trains: one pass from waveform to waveform with gradients, and its losses.
 
 X-Codec's generator side: STFT, sub-band, mel, commitment and semantic terms. The adversarial terms
 are added by the trainer, which owns the discriminator. The semantic model is a frozen teacher and
@@ -61,8 +60,7 @@ class CodecObjective(nn.Module):
         if max(options.codebook_counts) > config.num_quantizers:
             raise ValueError(
                 f"codebook_counts is {options.codebook_counts}, expected at most "
-                f"{config.num_quantizers}, "
-                "the codebooks of the codec"
+                f"{config.num_quantizers}, the codebooks of the codec"
             )
         if not options.semantics:
             silence_semantics(codec)
@@ -82,9 +80,14 @@ class CodecObjective(nn.Module):
             revival_reach=options.revival_reach,
         )
         rate = config.sampling_rate
-        self.stft = MultiResolutionStftLoss()
-        self.sub_band = SubBandStftLoss()
-        self.mel = MelDistance(rate, windows=MEL_WINDOWS, num_mels=MEL_BANDS)
+        self.distances = nn.ModuleDict(
+            {
+                "stft": MultiResolutionStftLoss(),
+                "sub_band": SubBandStftLoss(),
+                "mel": MelDistance(rate, windows=MEL_WINDOWS, num_mels=MEL_BANDS),
+                "waveform": nn.L1Loss(),
+            }
+        )
 
     def forward(
         self,
@@ -108,8 +111,7 @@ class CodecObjective(nn.Module):
         if waveform.shape[-1] % codec.config.hop_length:
             raise ValueError(
                 f"the crops have {waveform.shape[-1]} samples, expected a multiple of "
-                f"{codec.config.hop_length}: "
-                "what is decoded would have another length"
+                f"{codec.config.hop_length}: what is decoded would have another length"
             )
         features = codec.extract_features(waveform)
         latent, codes, losses = features.embeddings, None, {}
@@ -121,7 +123,7 @@ class CodecObjective(nn.Module):
                 result.commitment_loss,
             )
         decoded = codec.acoustic_decoder(codec.fc2(latent.transpose(1, 2)).transpose(1, 2))
-        for name, distance in (("stft", self.stft), ("sub_band", self.sub_band), ("mel", self.mel)):
+        for name, distance in self.distances.items():
             if getattr(options, f"{name}_weight"):
                 losses[name] = distance(decoded, waveform)
         if options.semantics:
@@ -168,9 +170,7 @@ class CodecObjective(nn.Module):
 
 
 def fused_state(codec: XCodecModel) -> dict[str, Tensor]:
-    """The codec's state with weight norm's pairs of the acoustic halves turned into plain
-    weights.
-    """
+    """The codec's state with the acoustic halves' weight norm turned into plain weights."""
     state = codec.state_dict()
     ending = ".parametrizations.weight.original0"
     for name in [name for name in state if name.startswith("acoustic_") and name.endswith(ending)]:
@@ -226,8 +226,7 @@ def count_of_step(counts: list[int], *, seed: int, step: int) -> int:
 
 
 def new_codec(options: CodecTrainingOptions) -> XCodecModel:
-    """The codec to train: loaded, or of the preset with weights from the seed; the teacher's
-    semantic model inside.
+    """The codec to train, loaded or of the preset, with the teacher inside.
 
     Raises:
         ValueError: if the preset is unknown or the teacher's sizes are not those of the codec.
@@ -268,9 +267,8 @@ def install_teacher(codec: XCodecModel, teacher: str) -> None:
     if got != (config.semantic_hidden_size, config.hop_length):
         raise ValueError(
             f"the teacher {teacher} has hidden size {got[0]} and {got[1]} samples a frame, "
-            "expected "
-            f"{config.semantic_hidden_size} and {config.hop_length} as the codec: give another one "
-            "or another preset"
+            f"expected {config.semantic_hidden_size} and {config.hop_length} as the codec: give "
+            "another one or another preset"
         )
     codec.semantic_model = model.eval()
     config.semantic_model_config = model.config

@@ -127,6 +127,9 @@ class CodecTrainingOptions(WaveformTrainingOptions):
     stft_weight: float = option(1.0, "weight of the multi-resolution STFT loss")
     sub_band_weight: float = option(1.0, "weight of the STFT loss in sub-bands")
     mel_weight: float = option(0.0, "weight of the multi-resolution mel loss (45 in other codecs)")
+    waveform_weight: float = option(
+        0.0, "weight of the L1 distance of samples; brings phases in step early in short runs"
+    )
     commitment_weight: float = option(1.0, "weight of the commitment loss")
     semantic_weight: float = option(100.0, "weight of the semantic loss")
     adversarial_weight: float = option(1.0, "weight of the adversarial loss")
@@ -159,9 +162,7 @@ class CodecTrainingOptions(WaveformTrainingOptions):
 
 @dataclass
 class TeacherTrainingOptions(WaveformTrainingOptions):
-    """Options of ``songgen-hf train teacher``; defaults from the general-audio HuBERT where it
-    states them.
-    """
+    """Options of ``songgen-hf train teacher``; defaults of the general-audio HuBERT if known."""
 
     learning_rate: float = option(3e-4, "of AdamW")
     steps: int = option(325_000, "optimiser steps")

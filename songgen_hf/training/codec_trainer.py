@@ -1,5 +1,4 @@
-"""Train the codec: one generator pass an iteration, then the discriminator's step, then the
-codec's.
+"""Train the codec: in each iteration one pass, the discriminator's step, the codec's step.
 
 X-Codec's published recipe, with what was wrong in its script set right: the whole batch is used,
 the codebooks move once an iteration, the teacher stays in evaluation mode, commitment reaches the

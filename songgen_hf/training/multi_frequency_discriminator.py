@@ -1,5 +1,4 @@
-"""Tell real waveforms from decoded ones in spectrograms of several resolutions, and the losses that
-follow.
+"""Tell real waveforms from decoded ones in spectrograms of several resolutions.
 
 The discriminator looks at each waveform through STFTs with hops of 32 to 1024 samples.
 Least-squares objectives: real is 1, decoded is 0. Feature matching compares what its layers see.

@@ -1,5 +1,4 @@
-"""Train the codebooks of a codec: k-means start, moving averages, dead codes revived,
-straight-through gradient.
+"""Train the codebooks of a codec by moving averages, with a straight-through gradient.
 
 The codebooks stay where the codec keeps them (buffers ``embed``, ``embed_avg``, ``cluster_size``
 and ``inited`` of each level), so the trained codec is saved and used by the unchanged inference
@@ -171,8 +170,7 @@ class ResidualVectorQuantizerTrainer(nn.Module):
         )
 
     def residual_rms(self) -> list[float]:
-        """Root mean square per dimension of what is left after 0, 1, ... K codebooks: K + 1
-        numbers.
+        """Root mean square, per dimension, of what 0, 1, ... K codebooks leave over.
 
         Entry 0 is the latent itself. Entry j + 1 is sigma of codebook j: the most likely deviation
         of a Gaussian around the chosen code. Moving averages over the training passes; levels not
@@ -238,9 +236,9 @@ def smoothed_counts(counts: Tensor, epsilon: float) -> Tensor:
 def kmeans(
     vectors: Tensor, num_clusters: int, *, iterations: int, seed: int
 ) -> tuple[Tensor, Tensor]:
-    """Lloyd's algorithm from random vectors; an empty cluster takes the vector farthest from its
-    centre.
+    """Lloyd's algorithm from random vectors.
 
+    An empty cluster takes the vector farthest from its centre.
     With fewer vectors than clusters, the first clusters are the vectors and the others copies of
     them moved by a hundredth of their deviation.
 

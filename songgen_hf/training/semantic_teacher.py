@@ -1,5 +1,4 @@
-"""A small HuBERT trained by masked prediction, the semantic half of a codec or the voice network of
-a mini model.
+"""Train a small HuBERT by masked prediction: a codec's semantic half, or a voice network.
 
 Frames are hidden in spans; the network says which cluster each hidden frame belongs to. Clusters
 are k-means of log mels, or, as X-Codec's paper does for general audio, the codes of the first

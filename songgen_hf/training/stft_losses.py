@@ -1,5 +1,4 @@
-"""Distances between waveforms in time and frequency: STFT at several resolutions, in sub-bands, and
-on the mel scale.
+"""Distances between waveforms in frequency: STFT whole and in sub-bands, and the mel scale.
 
 Each is a module that maps (estimate, target), float [B, C, S] or [B, S] with at least half the
 longest FFT of samples, to a scalar; 0 for equal waveforms. None of them knows a codec.
@@ -55,8 +54,7 @@ class MultiResolutionStftLoss(nn.Module):
 
 
 class PseudoQuadratureMirrorFilters(nn.Module):
-    """Split a waveform into equal bands, each at a fraction of the rate, and join them again nearly
-    perfectly.
+    """Split a waveform into equal bands at a fraction of the rate, and join them again.
 
     A cosine-modulated bank around a Kaiser low-pass. The cutoff follows from the number of bands:
     where the low-pass is 3 dB down at the edge of its band, neighbours add up to one (at 6 bands

@@ -1,5 +1,4 @@
-"""Random crops of sounds from a folder or from parquet files, the same crops for the same seed and
-step.
+"""Random crops of sounds in a folder or in parquet files, the same for the same seed and step.
 
 Knows files, rates and seeds; nothing of codecs. A batch depends on (seed, step) alone, so a run
 that is resumed, or split over processes, reads what an uninterrupted single one reads.

@@ -1,5 +1,4 @@
-"""The frame of a training run on waveforms: schedule, checkpoints that resume exactly, metrics, and
-when to stop.
+"""The frame of a training run on waveforms: schedule, exact checkpoints, metrics, the clock.
 
 Knows neither codec nor teacher: a run hands in the state to keep and gets it back.
 """

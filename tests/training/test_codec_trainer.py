@@ -23,6 +23,7 @@ from songgen_hf.training.codec_objective import (
 from songgen_hf.training.codec_options import CodecTrainingOptions, TeacherTrainingOptions
 from songgen_hf.training.codec_trainer import CodecTrainer, train_codec
 from songgen_hf.training.options import parse_options
+from songgen_hf.training.stft_losses import MelDistance
 from songgen_hf.training.waveform_crops import WaveformCrops
 from songgen_hf.training.waveform_runs import learning_rate
 
@@ -81,12 +82,17 @@ def test_the_teacher_stays_in_evaluation_mode():
 
 
 def test_the_objective_is_the_sum_of_weighted_losses():
-    made = objective(stft_weight=2.0, sub_band_weight=0.0, mel_weight=3.0, semantic_weight=5.0)
-    losses = made(0.1 * noise(2, 1, 6400)).losses
+    weights = {"stft": 2.0, "sub_band": 0.0, "mel": 3.0, "semantic": 5.0, "waveform": 7.0}
+    made = objective(**{f"{name}_weight": weight for name, weight in weights.items()})
+    waveform = 0.1 * noise(2, 1, 6400)
 
-    assert set(losses) == {"commitment", "stft", "mel", "semantic"}
-    wanted = losses["commitment"] + 2 * losses["stft"] + 3 * losses["mel"] + 5 * losses["semantic"]
-    torch.testing.assert_close(made.weighted(losses), wanted)
+    result = made(waveform)
+
+    losses = result.losses
+    assert set(losses) == {"commitment", "stft", "mel", "semantic", "waveform"}
+    torch.testing.assert_close(losses["waveform"], (result.waveform - waveform).abs().mean())
+    wanted = sum(weights[name] * losses[name] for name in losses if name != "commitment")
+    torch.testing.assert_close(made.weighted(losses), wanted + losses["commitment"])
 
 
 def test_crops_that_are_no_multiple_of_the_hop_are_refused():
@@ -211,7 +217,7 @@ def test_old_checkpoints_are_removed(trained):
     ]
 
 
-@pytest.mark.parametrize("stop", [1, 3])
+@pytest.mark.parametrize("stop", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_a_resumed_run_equals_one_never_stopped(tiny_preset, sounds, tmp_path, stop):  # noqa: F811
     changes = {"validation_data": str(sounds), "evaluate_every": 2, "quantizer_start": 2}
     train_codec(codec_options(sounds, tmp_path / "whole", **changes))
@@ -297,15 +303,22 @@ def test_the_teacher_becomes_the_semantic_model(tiny_preset, sounds, tmp_path): 
         assert torch.equal(codec.semantic_model.state_dict()[name], value), name
 
 
-def test_evaluation_knows_a_perfect_codec_from_a_worse_one():
+def test_evaluation_reports_bandwidths_and_codes_in_use_and_keeps_the_mode():
     made = objective()
+    waveforms = 0.1 * noise(3, 1, 6400)
 
-    metrics = evaluate_codec(made.codec, 0.1 * noise(3, 1, 6400), batch_size=2)
+    metrics = evaluate_codec(made.codec, waveforms, batch_size=2)
 
     assert made.codec.training
-    assert {f"usage/{level}" for level in range(4)} < set(metrics)
     for name in ("stft_distance", "mel_distance"):
         assert all(metrics[f"{name}/{kbps}"] > 0 for kbps in ("0.2", "0.4", "0.8"))
+    codes = made.codec.eval().encode(waveforms, return_dict=False)
+    decoded = made.codec.decode(codes[:, :1], return_dict=False).detach()
+    pairs = zip(decoded, waveforms, strict=True)
+    distance = sum(float(MelDistance(16000)(*pair)) for pair in pairs) / 3
+    assert metrics["mel_distance/0.2"] == pytest.approx(distance, rel=1e-4)
+    for level in range(4):
+        assert metrics[f"usage/{level}"] == len(codes[:, level].unique()) / 16
 
 
 def test_crops_depend_on_seed_step_and_place_alone(sounds):  # noqa: F811

@@ -76,6 +76,11 @@ def checkpoint_of(arguments: argparse.Namespace) -> str:
     path = Path(arguments.model)
     if path.is_dir() and not (path / "config.json").is_file():
         raise ValueError(f"{arguments.model} has no config.json: it is no checkpoint directory")
+    if not path.exists() and arguments.model.count("/") != 1:
+        raise ValueError(
+            f"no checkpoint {arguments.model!r}: it is neither a directory here nor a Hub id "
+            "(owner/name); check the path, or write one with `songgen-hf init`"
+        )
     return arguments.model
 
 

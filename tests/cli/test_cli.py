@@ -153,6 +153,7 @@ def test_info_reads_no_weights(tmp_path, tiny_checkpoint, capsys):
         (["generate", "a", "--model", "MIXED", "--stems"], "--stems needs a two-track model"),
         (["generate", "a", "--model", "MIXED", "--greedy", "--top-k", "3"], "drop --top-k"),
         (["generate", "a", "--model", "MIXED", "--seed", "-1"], "seed must be between 0 and"),
+        (["generate", "a", "--model", "nowhere"], "no checkpoint 'nowhere': it is neither"),
         (["generate", "a", "--model", "MIXED", "--max-seconds", "0"], "max_seconds must be above"),
         (["generate", "a", "--model", "MIXED", "--voice", "no.wav"], "no.wav"),
         (["generate", "a", "--model", "MIXED", "--device", "nonsense"], "try --device cpu"),

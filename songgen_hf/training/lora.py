@@ -134,6 +134,8 @@ class LoraTrainer(SongGenTrainer):
         lora_plus_ratio: learning rate of B matrices over that of A matrices; None for equal ones.
     """
 
+    optimizer: Any
+
     def __init__(self, model: nn.Module, *args: Any, lora_plus_ratio: float | None, **kwargs: Any):
         self.lora_plus_ratio = lora_plus_ratio
         super().__init__(model, *args, **kwargs)

@@ -94,11 +94,10 @@ class Objective:
             metrics |= dict(
                 zip(("accompaniment_loss", "vocal_track_loss"), self.track_losses, strict=True)
             )
+        if self.vocal_loss is not None and self.vocal_weighted_loss is not None:
+            metrics["vocal_loss"] = self.vocal_loss
+            metrics["vocal_weighted_loss"] = self.vocal_weighted_loss
         if self.vocal_codebook_losses is not None:
-            metrics |= {
-                "vocal_loss": self.vocal_loss,
-                "vocal_weighted_loss": self.vocal_weighted_loss,
-            }
             metrics |= {
                 f"vocal_codebook_loss/{k}": loss
                 for k, loss in enumerate(self.vocal_codebook_losses)

@@ -238,16 +238,13 @@ def make_options(
         types, prog=program, parents=[parents] if parents else [], allow_abbrev=False
     )
     parser.set_defaults(**values)
-    instances = parser.parse_args_into_dataclasses(
-        list(arguments), look_for_args_file=False, return_remaining_strings=True
-    )
-    *options, remaining = instances
+    _, remaining = parser.parse_known_args(list(arguments))
     if remaining:
         name = remaining[0].lstrip("-").split("=")[0].replace("-", "_")
         check_name(name, known)
         raise ValueError(f"unexpected argument {remaining[0]!r}; flags look like --name value")
-    extra = options[len(types) :]  # --stage and --config, read before
-    assert len(extra) <= 1
+    options = parser.parse_args_into_dataclasses(list(arguments), look_for_args_file=False)
+    # What follows the dataclasses holds --stage and --config, which are read before.
     return tuple(options[: len(types)])
 
 

@@ -11,7 +11,8 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 SETTINGS = (
     "--max-steps 4 --max-train-songs 8 --learning-rate 0.01 --warmup-steps 1 --logging-steps 1 "
-    "--save-strategy steps --save-steps 2 --disable-tqdm true --joint-dropout 0.3 --use-cpu --ema-decay 0.9"
+    "--save-strategy steps --save-steps 2 --disable-tqdm true --joint-dropout 0.3 --use-cpu "
+    "--ema-decay 0.9"
 ).split()
 
 

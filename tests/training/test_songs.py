@@ -6,7 +6,7 @@ from songgen_hf.training.collator import SongCollator, counted_positions
 from songgen_hf.training.options import DataOptions
 from songgen_hf.training.songs import SongDataset, SongSampler, read_songs
 
-from .conftest import TINY_CODEBOOKS, build_tiny, song_row, write_songs
+from .conftest import TINY_CODEBOOKS, VOICE_SECONDS, build_tiny, song_row, write_songs
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,14 @@ def rows(songs_folder):
 
 def make(rows, tiny, pattern="mixed", *, training=True, seed=0, **options):
     config = tiny[pattern][0].config
-    return SongDataset(rows, config, DataOptions(**options), seed=seed, training=training)
+    return SongDataset(
+        rows,
+        config,
+        DataOptions(**options),
+        seed=seed,
+        training=training,
+        voice_seconds=VOICE_SECONDS,
+    )
 
 
 def test_a_song_brings_the_codes_of_its_row(rows, tiny):

@@ -1,0 +1,75 @@
+"""The commands ``prepare codes`` and ``train``, from songs to a model and an adapter."""
+
+import pytest
+
+from songgen_hf.cli import main
+from tests.data.preparation.test_codes import song
+
+TINY_RUN = (
+    "--max-steps 2 --warmup-steps 0 --per-device-train-batch-size 2 --gradient-accumulation-steps 1"
+    " --save-strategy no --disable-tqdm true"
+).split()
+
+
+@pytest.fixture
+def codes_folder(tiny_checkpoint, tmp_path) -> str:
+    """Songs encoded with a tiny model's codec by the command."""
+    import datasets
+
+    rows = datasets.Dataset.from_list([song(number) for number in range(4)])
+    rows.to_parquet(tmp_path / "songs" / "train.parquet")
+    command = ["prepare", "codes", str(tmp_path / "songs"), str(tmp_path / "codes"), "--quiet"]
+
+    assert main([*command, "--model", tiny_checkpoint("mixed")]) == 0
+    return str(tmp_path / "codes")
+
+
+def test_songs_become_codes_and_codes_a_model(
+    codes_folder, tiny_checkpoint, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("songgen_hf.cli.train.quiet_warnings", lambda: None)
+    shared = ["--model", tiny_checkpoint("mixed"), "--dataset", codes_folder, *TINY_RUN]
+
+    model = ["train", "--stage", "2a", *shared, "--output-dir", str(tmp_path / "model")]
+    assert main(model) == 0
+    assert (tmp_path / "model" / "model.safetensors").is_file()
+    assert f"{tmp_path / 'model'}: trained" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+def test_the_command_train_lora_writes_an_adapter(
+    songs_folder, tiny_checkpoint, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("songgen_hf.cli.train.quiet_warnings", lambda: None)
+    shared = ["--model", tiny_checkpoint("mixed"), "--dataset", songs_folder, *TINY_RUN]
+
+    assert main(["train", "lora", *shared, "--output-dir", str(tmp_path / "adapter")]) == 0
+    assert (tmp_path / "adapter" / "adapter_model.safetensors").is_file()
+    assert not (tmp_path / "adapter" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "everything"], "unknown kind of training: got 'everything'"),
+        (["train", "--output-dir", "x"], "pass either --model or --preset"),
+        (["train", "--output-dir", "x", "--preset", "mini"], "no dataset given"),
+        (["train", "lora", "--lora-ranks", "3"], "did you mean lora_rank?"),
+    ],
+)
+def test_what_the_caller_got_wrong_is_one_line_and_status_2(arguments, message, capsys):
+    assert main(arguments) == 2
+
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert message in lines[-1]
+
+
+@pytest.mark.parametrize("kind", [[], ["lora"]])
+def test_help_lists_the_flags_of_a_kind(kind, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["train", *kind, "--help"])
+
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert "--joint-dropout" in text or "--joint_dropout" in text
+    assert ("--lora_rank" in text) == bool(kind)

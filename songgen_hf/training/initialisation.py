@@ -4,12 +4,15 @@ import copy
 from typing import Any
 
 import torch
-from transformers import AutoProcessor
+from transformers import AutoModel, AutoProcessor
 
 from .. import presets
+from ..data.preparation.codes import load_codec
 from ..modeling.modeling_songgen import SongGenForConditionalGeneration
+from ..modeling.modeling_xcodec import XCodecModel
 from ..modeling.patterns import CodebookPattern
 from ..modeling.processing_songgen import SongGenProcessor
+from ..modeling.voice_encoder import SongGenVoiceEncoder
 from .options import ModelOptions
 
 
@@ -30,12 +33,61 @@ def load_model(
         )
     if options.preset is not None:
         pattern = options.track_pattern or presets.DEFAULT_TRACK_PATTERN
-        return presets.build(options.preset, track_pattern=pattern, seed=seed)
-    model = SongGenForConditionalGeneration.from_pretrained(options.model, dtype=torch.float32)
-    processor = AutoProcessor.from_pretrained(options.model)
-    if options.track_pattern not in (None, model.config.decoder.track_pattern):
-        model = change_track_pattern(model, options.track_pattern, seed=seed)
+        model, processor = presets.build(options.preset, track_pattern=pattern, seed=seed)
+    else:
+        model = SongGenForConditionalGeneration.from_pretrained(options.model, dtype=torch.float32)
+        processor = AutoProcessor.from_pretrained(options.model)
+        if options.track_pattern not in (None, model.config.decoder.track_pattern):
+            model = change_track_pattern(model, options.track_pattern, seed=seed)
+    if options.codec is not None:
+        install_codec(model, load_codec(options.codec, "cpu"))
+    if options.voice_encoder is not None:
+        if options.preset is None:
+            raise ValueError(
+                "a trained model hears voices with what it was trained with: leave --voice-encoder "
+                "out, or start from --preset"
+            )
+        install_voice_encoder(model, options.voice_encoder, seed=seed)
     return model, processor
+
+
+def install_codec(model: SongGenForConditionalGeneration, codec: XCodecModel) -> None:
+    """Give a model another codec, in place.
+
+    Raises:
+        ValueError: if the codec has other codebooks than the decoder writes.
+    """
+    decoder: Any = model.config.decoder
+    found = codec.config.num_quantizers, codec.config.codebook_size
+    expected = decoder.num_codebooks, decoder.codebook_size
+    if found != expected:
+        raise ValueError(
+            f"the codec has {found[0]} codebooks of {found[1]} codes, the decoder writes "
+            f"{expected[0]} of {expected[1]}: use a codec of the model's sizes"
+        )
+    model.audio_encoder = codec.requires_grad_(False)
+    model.config.audio_encoder = codec.config
+
+
+def install_voice_encoder(
+    model: SongGenForConditionalGeneration, checkpoint: str, *, seed: int = 0
+) -> None:
+    """Give an untrained model another network to hear voices with, in place.
+
+    Args:
+        checkpoint: HuBERT-like, a directory or a Hub id.
+        seed: of the projection and the mix of layers, which are new.
+    """
+    network = AutoModel.from_pretrained(checkpoint, dtype=torch.float32)
+    conditioner, config = model.conditioner, network.config
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        voice_encoder = SongGenVoiceEncoder(config)
+        width = conditioner.voice_projection.out_features
+        conditioner.voice_projection = torch.nn.Linear(config.hidden_size, width)
+    voice_encoder.model.load_state_dict(network.state_dict())
+    conditioner.voice_encoder = voice_encoder
+    model.config.voice_encoder = conditioner.config.voice_encoder = config
 
 
 def change_track_pattern(
@@ -73,4 +125,4 @@ def change_track_pattern(
     return changed.to(dtype=model.dtype).eval()
 
 
-__all__ = ["change_track_pattern", "load_model"]
+__all__ = ["change_track_pattern", "install_codec", "install_voice_encoder", "load_model"]

@@ -1,11 +1,14 @@
 """One run of language model training, from options to a saved model."""
 
+import json
 import logging
 from pathlib import Path
+from typing import Any
 
 from transformers import TrainerCallback
 
-from ..modeling.configuration_songgen import SongGenConfig
+from ..data.preparation.codes import DESCRIPTION_FILE, fingerprint
+from ..modeling.modeling_songgen import SongGenForConditionalGeneration
 from ..modeling.processing_songgen import SongGenProcessor
 from .ema import EMA_FILE
 from .evaluation_audio import EvaluationAudio
@@ -53,7 +56,7 @@ def train_language_model(
         model.config.trained = True
     num_trained = freeze(model, model_options.freeze)
     logger.info("%s of %s weights are trained", f"{num_trained:,}", f"{model.num_parameters():,}")
-    train_songs, eval_songs = load_songs(data_options, model.config, processor, args)
+    train_songs, eval_songs = load_songs(data_options, model, processor, args)
     callbacks: list[TrainerCallback] = []
     if args.sample_songs:
         callbacks.append(EvaluationAudio(eval_songs or train_songs, processor))
@@ -100,7 +103,7 @@ def checkpoint_to_resume(args: SongGenTrainingArguments) -> Path | None:
 
 def load_songs(
     options: DataOptions,
-    config: SongGenConfig,
+    model: SongGenForConditionalGeneration,
     processor: SongGenProcessor,
     args: SongGenTrainingArguments,
 ) -> tuple[SongDataset, SongDataset | None]:
@@ -111,6 +114,7 @@ def load_songs(
     """
     if options.dataset is None:
         raise ValueError("no dataset given: name a codes parquet with --dataset")
+    check_codec(Path(options.dataset), model)
     seed = args.seed if args.data_seed is None else args.data_seed
 
     def load(split: str, limit: int | None, training: bool) -> SongDataset:
@@ -119,7 +123,7 @@ def load_songs(
             rows = rows.select(range(min(limit, len(rows))))
         return SongDataset(
             rows,
-            config,
+            model.config,
             options,
             seed=seed,
             training=training,
@@ -130,6 +134,33 @@ def load_songs(
     if options.eval_split is None:
         return train_songs, None
     return train_songs, load(options.eval_split, options.max_eval_songs, False)
+
+
+def check_codec(dataset: Path, model: SongGenForConditionalGeneration) -> None:
+    """Refuse codes that another codec than the model's has made, where the folder says so.
+
+    Raises:
+        ValueError: naming what differs.
+    """
+    path = dataset / DESCRIPTION_FILE
+    if not path.is_file():
+        return
+    made_with = json.loads(path.read_text(encoding="utf-8"))
+    decoder: Any = model.config.decoder
+    expected = {
+        "sampling_rate": model.config.sampling_rate,
+        "frame_rate": model.config.frame_rate,
+        "num_codebooks": decoder.num_codebooks,
+        "codebook_size": decoder.codebook_size,
+        "codec_weights": fingerprint(model.audio_encoder),
+    }
+    for name, value in expected.items():
+        if made_with.get(name) != value:
+            raise ValueError(
+                f"the codes of {dataset} were made by another codec than the model's: {name} is "
+                f"{made_with.get(name)!r}, the model's {value!r}; give the model that codec with "
+                "--codec, or prepare the codes with the model's"
+            )
 
 
 def finish(trainer: SongGenTrainer) -> None:

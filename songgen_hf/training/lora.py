@@ -181,7 +181,7 @@ def train_lora(
     adapted = add_lora(model, lora, processor, seed=args.seed)
     trained, total = adapted.get_nb_trainable_parameters()
     logger.info("the adapter has %s weights, %.2f %% of all", f"{trained:,}", 100 * trained / total)
-    train_songs, eval_songs = load_songs(data_options, model.config, processor, args)
+    train_songs, eval_songs = load_songs(data_options, model, processor, args)
     callbacks: list[TrainerCallback] = []
     if args.sample_songs:
         callbacks.append(EvaluationAudio(eval_songs or train_songs, processor))

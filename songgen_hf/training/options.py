@@ -39,6 +39,13 @@ class ModelOptions:
             "(a dual-track model starts from a mixed one this way)"
         },
     )
+    codec: str | None = field(
+        default=None, metadata={"help": "codec checkpoint that the model gets in place of its own"}
+    )
+    voice_encoder: str | None = field(
+        default=None,
+        metadata={"help": "HuBERT-like checkpoint that an untrained model hears voices with"},
+    )
     freeze: list[str] = field(
         default_factory=list,
         metadata={
@@ -159,6 +166,7 @@ LANGUAGE_MODEL_OPTIONS = (ModelOptions, DataOptions, ObjectiveOptions, SongGenTr
 # What may differ between a run and its resumption: it changes no number of the training.
 _FREE_TO_CHANGE = {
     "allow_changed_options",
+    "codec",
     "dataloader_num_workers",
     "dataloader_prefetch_factor",
     "dataset",
@@ -183,6 +191,7 @@ _FREE_TO_CHANGE = {
     "save_steps",
     "save_strategy",
     "save_total_limit",
+    "voice_encoder",
 }
 
 

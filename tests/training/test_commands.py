@@ -36,6 +36,16 @@ def test_songs_become_codes_and_codes_a_model(
     assert f"{tmp_path / 'model'}: trained" in capsys.readouterr().out
 
 
+def test_codes_of_another_codec_are_refused(codes_folder, tiny_checkpoint, tmp_path, capsys):
+    other = tiny_checkpoint("mixed_pro")  # its codec has the same weights
+    changed = tmp_path / "codes" / "codes.json"
+    changed.write_text(changed.read_text().replace('"frame_rate": 50.0', '"frame_rate": 25.0'))
+    out = ["--output-dir", str(tmp_path / "out")]
+
+    assert main(["train", "--model", other, "--dataset", codes_folder, *TINY_RUN, *out]) == 2
+    assert "made by another codec than the model's: frame_rate is 25.0" in capsys.readouterr().err
+
+
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 def test_the_command_train_lora_writes_an_adapter(
     songs_folder, tiny_checkpoint, tmp_path, monkeypatch

@@ -203,6 +203,7 @@ def test_lora_plus_trains_b_faster(train):
     assert rates == {0.05, 0.2}
 
 
+@pytest.mark.slow
 def test_a_killed_adapter_run_goes_on_with_the_same_losses(train, tmp_path):
     import shutil
 

@@ -49,6 +49,7 @@ def losses(trainer) -> list[float]:
     return [entry["objective"] for entry in trainer.state.log_history if "objective" in entry]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", stage_names())
 def test_every_stage_runs_to_a_model_that_sings(train, stage, tmp_path):
     from songgen_hf.training.options import read_stage
@@ -78,6 +79,7 @@ def test_training_lowers_the_loss_and_logs_what_it_is_made_of(train, pattern):
     assert history[0]["loss"] == pytest.approx(history[0]["objective"], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_accumulated_batches_train_like_one_large_batch(train, tiny_checkpoint):
     settings = {"model": tiny_checkpoint("mixed", dropout=0.0), "num_train_epochs": 1}
     large = train(out="large", per_device_train_batch_size=4, **settings)
@@ -185,6 +187,7 @@ def test_evaluation_reports_plain_losses_and_sings(train, tmp_path):
     assert list((tmp_path / "out" / "samples").rglob("0.flac"))
 
 
+@pytest.mark.slow
 def test_memory_saving_modes_train_alike(train):
     plain = train(out="plain", max_steps=2)
     checkpointed = train(out="checkpointed", max_steps=2, activation_checkpointing=True)

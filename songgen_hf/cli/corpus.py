@@ -11,7 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("output", type=Path, help="folder to write; a started corpus is continued")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes (default 0)")
     parser.add_argument(
-        "--train-songs", type=int, default=2100, help="songs of about 9 s (default 2100: over 5 h)"
+        "--train-songs", type=int, default=1800, help="of 10.7 s (default 1800: over 5 h)"
     )
     parser.add_argument("--validation-songs", type=int, default=100, help="default 100")
     parser.add_argument("--test-songs", type=int, default=200, help="default 200")

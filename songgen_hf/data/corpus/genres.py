@@ -136,7 +136,7 @@ GENRES = {
             pads=("string ensemble",),
         ),
         Genre(
-            "electronic", (116, 150),
+            "electronic", (112, 142),
             {KICK: "x...x...x...x...", CLAP: "....x.......x...", CLOSED_HAT: "..o...o...o...o."},
             "R.R.R.R.R.R.R.R.", "x.o.x.o.x.o.x.o.", True,
             ("synth bass",), ("electric piano", "marimba", "harp"),
@@ -155,7 +155,7 @@ GENRES = {
             ("relaxed", "romantic", "sunny"), ("wistful", "longing", "smoky"),
         ),
         Genre(
-            "waltz", (100, 160),
+            "waltz", (100, 144),
             {KICK: "x...........", RIM: "....o...o..."},
             "R...........", "....x...x...", False,
             ("upright bass",), ("piano", "accordion", "harp", "string ensemble"),
@@ -175,8 +175,8 @@ GENRES = {
         ),
         Genre(
             "punk", (144, 160),
-            {KICK: "x.......x.......", SNARE: "....x.......x...", CLOSED_HAT: "x...x...x...x..."},
-            "R.R.R.R.R.R.R.R.", "x.x.x.x.x.x.x.x.", False,
+            {KICK: "x...x...x...x...", SNARE: "....x.......x...", CLOSED_HAT: "x...x...x...x..."},
+            "R.R.R.R.R.R.R.R.", "x...x...x...x...", False,
             ("picked bass",), ("rock organ", "piano", "electric guitar"),
             ("distorted guitar", "saw synth", "electric guitar"),
             ("I IV V V", "I V vi IV", "I bVII IV V"), ("i VI VII V", "i iv VII V"),

@@ -37,7 +37,7 @@ class CorpusOptions:
     Args:
         output: folder of the dataset; a started one is continued.
         seed: of the whole corpus.
-        train_songs: number of songs for training; a song lasts 9 s on average.
+        train_songs: number of songs for training; a song lasts 10.7 s on average.
         validation_songs: likewise, words known from training, lines not.
         test_songs: likewise, some words unknown to training.
         songs_per_shard: songs in one parquet file.
@@ -50,7 +50,7 @@ class CorpusOptions:
 
     output: Path
     seed: int = 0
-    train_songs: int = 2100
+    train_songs: int = 1800
     validation_songs: int = 100
     test_songs: int = 200
     songs_per_shard: int = 100

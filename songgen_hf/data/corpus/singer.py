@@ -51,11 +51,11 @@ SINGERS = {
         Singer("male_5", "male", "en-us", 89.2, 1.06, 46, 58, 5.8, 0.25),
         Singer("male_6", "male", "en-us+m2", 91.9, 0.96, 43, 56, 5.3, 0.45),
         Singer("female_1", "female", "en-us+f4", 160.5, 1.06, 57, 70, 5.6, 0.40),
-        Singer("female_2", "female", "en-us+steph", 173.1, 1.00, 58, 71, 6.0, 0.35),
+        Singer("female_2", "female", "en-us+m7", 89.9, 1.15, 58, 71, 6.0, 0.35),
         Singer("female_3", "female", "en-us+Annie", 186.9, 1.00, 59, 72, 5.4, 0.30),
         Singer("female_4", "female", "en-us+f1", 159.9, 1.05, 56, 69, 5.2, 0.45),
         Singer("female_5", "female", "en-us+m3", 91.0, 1.17, 57, 70, 5.8, 0.30),
-        Singer("female_6", "female", "en-us+f5", 183.3, 1.03, 59, 72, 6.1, 0.35),
+        Singer("female_6", "female", "en-us+f4", 160.5, 0.98, 59, 72, 6.1, 0.35),
     )
 }
 

@@ -223,6 +223,7 @@ class SongGenConfig(PreTrainedConfig):
             from states that training never showed them. ``"always"`` makes both agree; new models
             are written with it.
         voice_sampling_rate: Hz, rate of ``voice_values``.
+        trained: False for a checkpoint that still has its random weights; every way to sing says so.
         null_text_ids: ids of an empty description, guidance's null branch; by default the text
             encoder's end mark.
 
@@ -251,6 +252,7 @@ class SongGenConfig(PreTrainedConfig):
     use_lyrics_encoder: bool = True
     generation_text_projection: Literal["if_sizes_differ", "always"] = "if_sizes_differ"
     voice_sampling_rate: int = 24000
+    trained: bool = True
     null_text_ids: list[int] | tuple[int, ...] = ()
     pad_token_id: int = 1024
     decoder_start_token_id: int = 1025

@@ -223,7 +223,7 @@ class SongGenConfig(PreTrainedConfig):
             from states that training never showed them. ``"always"`` makes both agree; new models
             are written with it.
         voice_sampling_rate: Hz, rate of ``voice_values``.
-        trained: False for a checkpoint that still has its random weights; every way to sing says so.
+        trained: False while the weights are random numbers, which every way to sing says.
         null_text_ids: ids of an empty description, guidance's null branch; by default the text
             encoder's end mark.
 

@@ -7,24 +7,13 @@ import torch
 from transformers.core_model_loading import revert_weight_conversion
 
 from songgen_hf.modeling.checkpoint_mapping import SINUSOID_TABLE_KEY
-from songgen_hf.modeling.configuration_songgen import SongGenConfig
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
+from songgen_hf.presets import build_config
 
 from .cases import golden_root, read_json
 
 TABLE = "full_size_state_dict.json"
 TIED_DUPLICATE = "text_encoder.encoder.embed_tokens.weight"  # of text_encoder.shared.weight
-FLAN_T5_LARGE = {
-    "model_type": "t5",
-    "vocab_size": 32128,
-    "d_model": 1024,
-    "d_kv": 64,
-    "d_ff": 2816,
-    "num_layers": 24,
-    "num_heads": 16,
-    "feed_forward_proj": "gated-gelu",
-    "tie_word_embeddings": False,
-}
 
 
 def layouts() -> dict[str, list[dict]]:
@@ -61,24 +50,11 @@ def indices(ranges: str) -> list[int]:
     return numbers
 
 
-def full_size_config(pattern: str, *, add_vocal_loss: bool) -> SongGenConfig:
-    """Class defaults are the full size but for the numbers the initialisation script sets."""
-    return SongGenConfig(
-        text_encoder=FLAN_T5_LARGE,
-        lyrics_encoder={"vocab_size": 7000},
-        decoder={
-            "num_codebooks": 8,
-            "max_position_embeddings": 6547,
-            "track_pattern": pattern,
-            "add_vocal_loss": add_vocal_loss,
-        },
-    )
-
-
 @pytest.mark.parametrize("layout", list(layouts()))
 def test_a_full_size_checkpoint_has_the_recorded_names_and_shapes(layout):
     pattern = layout.split()[0]
-    config = full_size_config(pattern, add_vocal_loss="add_vocal_loss=true" in layout)
+    config = build_config("full", pattern)
+    config.decoder.add_vocal_loss = "add_vocal_loss=true" in layout
     with torch.device("meta"):
         model = SongGenForConditionalGeneration(config)
         weights = model.state_dict() | {SINUSOID_TABLE_KEY: model.sinusoid_table()}

@@ -133,7 +133,9 @@ class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
         self.post_init()
         # Not merged from T5, whose list would hide every foreign key that holds "decoder".
         own = type(self)._keys_to_ignore_on_load_unexpected
-        self._keys_to_ignore_on_load_unexpected = set(own)  # type: ignore[assignment]
+        # A model without lyrics encoder leaves the one that a checkpoint may hold.
+        unused = [] if config.use_lyrics_encoder else [r"lyrics_encoder\.", r"lyrics_projection\."]
+        self._keys_to_ignore_on_load_unexpected = {*own, *unused}  # type: ignore[assignment]
 
     def train(self, mode: bool = True) -> "SongGenForConditionalGeneration":
         """Set the mode; the codec is frozen and stays in evaluation mode."""
@@ -484,7 +486,8 @@ class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
         ``save_original_format=True``."""
         if save_original_format:
             state_dict = dict(kwargs.pop("state_dict", None) or self.state_dict())
-            state_dict[SINUSOID_TABLE_KEY] = self.sinusoid_table()
+            if not self.config.decoder.rope_embeddings:
+                state_dict[SINUSOID_TABLE_KEY] = self.sinusoid_table()
             kwargs["state_dict"] = state_dict
         super().save_pretrained(
             save_directory, *args, save_original_format=save_original_format, **kwargs

@@ -61,10 +61,7 @@ def load_model(
     folder: Path, *, attn_implementation: str = "eager"
 ) -> SongGenForConditionalGeneration:
     """A reference-layout miniature through ``from_pretrained``, in float32 and evaluation mode."""
-    overrides = json.loads((folder / "tiny_overrides.json").read_text())
-    weights = (folder / overrides.get("weights_from", "model.safetensors")).resolve()
-    if not weights.is_file():
-        weights = unpacked(weights)
+    weights = weights_file(folder)
     model = SongGenForConditionalGeneration.from_pretrained(
         weights.parent,
         config=miniature_config(folder),
@@ -72,6 +69,13 @@ def load_model(
         attn_implementation=attn_implementation,
     )
     return model.eval()
+
+
+def weights_file(folder: Path) -> Path:
+    """The weights of a miniature, which may be another one's or packed."""
+    overrides = json.loads((folder / "tiny_overrides.json").read_text())
+    weights = (folder / overrides.get("weights_from", "model.safetensors")).resolve()
+    return weights if weights.is_file() else unpacked(weights)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""A recorded checkpoint, loaded and saved in the reference's layout, has its own keys and values."""
+"""A recorded checkpoint, loaded and saved as the reference does, has its own keys and values."""
 
 import pytest
 import torch

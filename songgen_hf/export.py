@@ -31,7 +31,7 @@ def export(
     """Write a checkpoint that the Auto classes load.
 
     Args:
-        model: what to write; it is not changed.
+        model: what to write; it is left as ``save_pretrained`` leaves it.
         processor: its processor.
         directory: new or empty; it appears whole or not at all.
         remote_code: also write the code, for machines without this package. With the package, the

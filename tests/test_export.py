@@ -61,6 +61,7 @@ def test_export_writes_native_names_that_the_auto_classes_load(
 
 def test_export_leaves_the_model_and_its_class_as_they_were(tmp_path, tiny_singer, tiny_processor):
     model = tiny_singer()
+    model.save_pretrained(tmp_path / "saved")  # the library notes dtype and class in the config
     before = json.dumps(model.config.to_dict(), sort_keys=True, default=str)
 
     export(model, tiny_processor, tmp_path / "out", remote_code=True)

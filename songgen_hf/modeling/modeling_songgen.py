@@ -8,16 +8,17 @@ conditioning, decoder, codec, generation hooks. This module joins them: forward 
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache
 from transformers.utils import ModelOutput, can_return_tuple
 
+from .checkpoint_files import load_fitting
 from .checkpoint_mapping import REFERENCE_ARCHITECTURES, SINUSOID_TABLE_KEY
 from .conditioning import SongGenConditioner, SongGenConditionOutput
 from .configuration_songgen import SongGenConfig
@@ -428,39 +429,10 @@ class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
             ValueError: if a file is damaged, or keys or shapes do not fit.
         """
         name = pretrained_model_name_or_path
-        try:
-            model, info = super().from_pretrained(
-                name, *model_args, output_loading_info=True, **kwargs
-            )
-        except SafetensorError as error:
-            raise ValueError(
-                f"the weights of {name} are damaged or cut short ({error}); copy or download the "
-                "file again"
-            ) from error
-        except RuntimeError as error:
-            if "size mismatch" not in str(error) and "ismatch" not in str(error):
-                raise
-            first = next(
-                (line.strip() for line in str(error).splitlines() if "mismatch" in line.lower()),
-                str(error),
-            )
-            raise ValueError(
-                f"the weights of {name} do not have the shapes of its config.json ({first}); "
-                "use the config that belongs to the checkpoint (sizes and decoder.track_pattern)"
-            ) from error
-        problems = {
-            kind: sorted(str(key) for key in info.get(f"{kind}_keys", ()) or ())
-            for kind in ("missing", "unexpected")
-        }
-        if strict and any(problems.values()):
-            found = "; ".join(
-                f"{len(keys)} {kind}, such as {keys[0]}" for kind, keys in problems.items() if keys
-            )
-            raise ValueError(
-                f"the weights of {name} do not fit its config.json: {found}; use the config that "
-                "belongs to the "
-                "checkpoint, or strict=False to start missing parts from scratch"
-            )
+        load = partial(
+            super().from_pretrained, name, *model_args, output_loading_info=True, **kwargs
+        )
+        model, info = load_fitting(load, name, strict=strict)
         if set(model.config.architectures or ()) & set(REFERENCE_ARCHITECTURES):
             model.complete_reference_generation_config()
         return (model, info) if output_loading_info else model

@@ -10,7 +10,6 @@ codebook are the caller's to strip.
 from __future__ import annotations
 
 import os
-import pickle
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +28,7 @@ from transformers.models.xcodec.modeling_xcodec import (
 )
 from transformers.utils import ModelOutput, can_return_tuple
 
+from .checkpoint_files import read_state_dict
 from .checkpoint_mapping import NUM_XCODEC_STAGES, register_xcodec_mapping
 from .configuration_xcodec import XCodecConfig
 from .xcodec_windows import (
@@ -459,7 +459,7 @@ class XCodecModel(XcodecModel):
         Raises:
             ValueError: if the file needs pickle, or its keys or shapes are not those of this codec.
         """
-        state_dict = _read_state_dict(path)
+        state_dict = read_state_dict(path)
         config = XCodecConfig() if config is None else config
         try:
             loaded: Any = cls.from_pretrained(
@@ -502,31 +502,6 @@ def _mask_lengths(padding_mask: Tensor, batch: int, samples: int) -> list[int]:
             "the clips so that each starts at sample 0."
         )
     return lengths.tolist()
-
-
-def _read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Read the tensors of a ``.safetensors`` or ``torch.save`` file, without pickled code."""
-    if os.fspath(path).endswith(".safetensors"):
-        from safetensors.torch import load_file
-
-        return load_file(path)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"{path} holds more than tensors and plain containers, expected a state dict that "
-            "torch.load(weights_only=True) reads; if you trust the file, save its state dict on "
-            "its own first."
-        ) from error
-    for name in ("codec_model", "generator", "state_dict"):
-        if isinstance(content, dict) and isinstance(content.get(name), dict):
-            content = content[name]
-    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
-        raise ValueError(
-            f"{path} holds {type(content).__name__} without tensors, expected a state dict, plain "
-            "or under codec_model, generator or state_dict."
-        )
-    return dict(content)
 
 
 __all__ = ["XCodecEncoderOutput", "XCodecFeatures", "XCodecModel", "XCodecStreamDecoder"]

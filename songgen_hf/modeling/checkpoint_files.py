@@ -1,0 +1,84 @@
+"""Reading checkpoints: weights without pickled code, and one clear line when they do not fit.
+
+Knows files and the library's loading report, nothing of models.
+"""
+
+import os
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+
+def load_fitting(load: Callable[[], tuple[Any, dict[str, Any]]], name: Any, *, strict: bool) -> Any:
+    """Run the library's loader and turn what it says of bad weights into one line.
+
+    Args:
+        load: returns the model and its loading report.
+        name: the checkpoint, for messages.
+        strict: refuse weights that lack parts of the model or hold others.
+
+    Returns:
+        What ``load`` returned.
+
+    Raises:
+        ValueError: if a file is damaged, or keys or shapes do not fit.
+    """
+    try:
+        model, report = load()
+    except SafetensorError as error:
+        raise ValueError(
+            f"the weights of {name} are damaged or cut short ({error}); copy or download the file "
+            "again"
+        ) from error
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines() if "mismatch" in line.lower()]
+        if not lines:
+            raise
+        raise ValueError(
+            f"the weights of {name} do not have the shapes of its config.json ({lines[0]}); "
+            "use the config that belongs to the checkpoint (sizes and decoder.track_pattern)"
+        ) from error
+    problems = {
+        kind: sorted(str(key) for key in report.get(f"{kind}_keys", ()) or ())
+        for kind in ("missing", "unexpected")
+    }
+    if strict and any(problems.values()):
+        found = "; ".join(
+            f"{len(keys)} {kind}, such as {keys[0]}" for kind, keys in problems.items() if keys
+        )
+        raise ValueError(
+            f"the weights of {name} do not fit its config.json: {found}; use the config that "
+            "belongs to the checkpoint, or strict=False to start missing parts from scratch"
+        )
+    return model, report
+
+
+def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """Read the tensors of a ``.safetensors`` or ``torch.save`` file, without pickled code."""
+    if os.fspath(path).endswith(".safetensors"):
+        return load_file(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"{path} holds more than tensors and plain containers, expected a state dict that "
+            "torch.load(weights_only=True) reads; if you trust the file, save its state dict on "
+            "its own first."
+        ) from error
+    for name in ("codec_model", "generator", "state_dict"):
+        if isinstance(content, dict) and isinstance(content.get(name), dict):
+            content = content[name]
+    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+        raise ValueError(
+            f"{path} holds {type(content).__name__} without tensors, expected a state dict, plain "
+            "or under codec_model, generator or state_dict."
+        )
+    return dict(content)
+
+
+__all__ = ["load_fitting", "read_state_dict"]

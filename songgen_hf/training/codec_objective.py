@@ -24,7 +24,12 @@ from ..modeling.configuration_xcodec import XCodecConfig
 from ..modeling.modeling_xcodec import XCodecModel
 from .codec_options import CodecTrainingOptions
 from .residual_vector_quantizer import ResidualVectorQuantizerTrainer
-from .stft_losses import MelDistance, MultiResolutionStftLoss, SubBandStftLoss
+from .stft_losses import (
+    MelDistance,
+    MultiResolutionStftLoss,
+    RelativeErrorLoss,
+    SubBandStftLoss,
+)
 
 MEL_WINDOWS, MEL_BANDS = (64, 128, 256, 512, 1024, 2048), (8, 16, 32, 48, 80, 160)
 
@@ -85,7 +90,7 @@ class CodecObjective(nn.Module):
                 "stft": MultiResolutionStftLoss(),
                 "sub_band": SubBandStftLoss(),
                 "mel": MelDistance(rate, windows=MEL_WINDOWS, num_mels=MEL_BANDS),
-                "waveform": nn.L1Loss(),
+                "waveform": RelativeErrorLoss(),
             }
         )
 

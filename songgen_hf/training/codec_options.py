@@ -128,7 +128,7 @@ class CodecTrainingOptions(WaveformTrainingOptions):
     sub_band_weight: float = option(1.0, "weight of the STFT loss in sub-bands")
     mel_weight: float = option(0.0, "weight of the multi-resolution mel loss (45 in other codecs)")
     waveform_weight: float = option(
-        0.0, "weight of the L1 distance of samples; brings phases in step early in short runs"
+        0.0, "weight of the relative error of samples, which brings phases in step in short runs"
     )
     commitment_weight: float = option(1.0, "weight of the commitment loss")
     semantic_weight: float = option(100.0, "weight of the semantic loss")

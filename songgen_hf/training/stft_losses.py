@@ -1,4 +1,4 @@
-"""Distances between waveforms in frequency: STFT whole and in sub-bands, and the mel scale.
+"""Distances between waveforms: STFT whole and in sub-bands, mel scale, and error of the samples.
 
 Each is a module that maps (estimate, target), float [B, C, S] or [B, S] with at least half the
 longest FFT of samples, to a scalar; 0 for equal waveforms. None of them knows a codec.
@@ -174,6 +174,27 @@ class MelDistance(nn.Module):
         return spectra
 
 
+class RelativeErrorLoss(nn.Module):
+    """Mean over clips of the root of error energy over target energy: 1 for silence, 1e-4 for equal.
+
+    Magnitudes say nothing of phase; this does, so that a decoder in a short run learns to use what
+    the codes hold instead of filling an envelope with noise.
+
+    Args:
+        floor: added to the target's mean square, so that silent clips do not outweigh all others.
+    """
+
+    def __init__(self, floor: float = 1e-4) -> None:
+        super().__init__()
+        self.floor = floor
+
+    def forward(self, estimate: Tensor, target: Tensor) -> Tensor:
+        """Return the loss, a scalar."""
+        error = (estimate - target).square().mean(dim=-1)
+        # The root has no gradient at zero.
+        return (error / (target.square().mean(dim=-1) + self.floor) + 1e-8).sqrt().mean()
+
+
 def stft_magnitude(waveform: Tensor, resolution: Resolution) -> Tensor:
     """Magnitudes [B * C, fft_size / 2 + 1, frames] under a Hann window, centred frames."""
     fft_size, hop, length = resolution
@@ -229,6 +250,7 @@ __all__ = [
     "MelDistance",
     "MultiResolutionStftLoss",
     "PseudoQuadratureMirrorFilters",
+    "RelativeErrorLoss",
     "Resolution",
     "SubBandStftLoss",
     "band_edge_cutoff",

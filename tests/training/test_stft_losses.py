@@ -13,6 +13,7 @@ from songgen_hf.training.stft_losses import (
     MelDistance,
     MultiResolutionStftLoss,
     PseudoQuadratureMirrorFilters,
+    RelativeErrorLoss,
     Resolution,
     SubBandStftLoss,
     mel_filters,
@@ -77,6 +78,20 @@ def test_the_mel_distance_is_the_mean_difference_of_log_mels():
     got = MelDistance(16000, windows=(256,), num_mels=(20,))(estimate, target)
 
     assert float(got) == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_relative_error_is_the_root_of_error_over_energy():
+    target = 0.1 * noise(2, 1, 4000)
+    estimate = target + 0.05 * noise(2, 1, 4000, seed=1)
+    error, energy = ((estimate - target) ** 2).mean(dim=-1), (target**2).mean(dim=-1)
+
+    loss = RelativeErrorLoss(floor=1e-3)
+
+    torch.testing.assert_close(loss(estimate, target), (error / (energy + 1e-3)).sqrt().mean())
+    assert float(RelativeErrorLoss()(torch.zeros_like(target), target)) == pytest.approx(
+        1, abs=0.01
+    )
+    assert float(loss(target, target)) < 1e-3
 
 
 @pytest.mark.parametrize("loss", ALL)

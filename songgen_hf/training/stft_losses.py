@@ -175,7 +175,7 @@ class MelDistance(nn.Module):
 
 
 class RelativeErrorLoss(nn.Module):
-    """Mean over clips of the root of error energy over target energy: 1 for silence, 1e-4 for equal.
+    """Mean over clips of the root of error over target energy: 1 for silence, 1e-4 for equal.
 
     Magnitudes say nothing of phase; this does, so that a decoder in a short run learns to use what
     the codes hold instead of filling an envelope with noise.

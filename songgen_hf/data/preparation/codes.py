@@ -11,6 +11,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -115,14 +116,29 @@ def prepare_codes(options: CodesOptions, *, progress: bool = True) -> dict[str, 
         OSError: if something cannot be read or written.
         ImportError: if the runner's package is missing.
     """
-    splits = split_sizes(options)
-    describe(options)
-    shards = list(shards_of(options, splits))
-    missing = [shard for shard in shards if not (options.output / shard.name).is_file()]
-    if missing:
-        run = run_with_ray if options.runner == "ray" else run_with_map
-        run(partial(write_shard, options=options), missing, options, progress)
+    with progress_bars(progress):
+        splits = split_sizes(options)
+        describe(options)
+        shards = list(shards_of(options, splits))
+        missing = [shard for shard in shards if not (options.output / shard.name).is_file()]
+        if missing:
+            run = run_with_ray if options.runner == "ray" else run_with_map
+            run(partial(write_shard, options=options), missing, options, progress)
     return {split: added(options, split, size) + size for split, size in splits.items()}
+
+
+@contextmanager
+def progress_bars(shown: bool) -> Iterator[None]:
+    """Show or hide the bars of the datasets library for a while."""
+    datasets = require("datasets", "prepare")
+    was_enabled = datasets.is_progress_bar_enabled()
+    if not shown:
+        datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            datasets.enable_progress_bars()
 
 
 def split_sizes(options: CodesOptions) -> dict[str, int]:
@@ -304,22 +320,15 @@ def run_with_map(task: Any, shards: list[Shard], options: CodesOptions, progress
     """Run one task a shard through ``datasets.map``."""
     datasets = require("datasets", "prepare")
     work = datasets.Dataset.from_list([dataclasses.asdict(shard) for shard in shards])
-    was_enabled = datasets.is_progress_bar_enabled()
-    if not progress:
-        datasets.disable_progress_bars()
-    try:
-        work.map(
-            task,
-            num_proc=options.workers if options.workers > 1 else None,
-            keep_in_memory=True,
-            load_from_cache_file=False,
-            # The library would hash the task to find results of earlier runs: none are wanted.
-            new_fingerprint="songgen-hf-prepare-codes",
-            desc="Encoding shards",
-        )
-    finally:
-        if was_enabled:
-            datasets.enable_progress_bars()
+    work.map(
+        task,
+        num_proc=options.workers if options.workers > 1 else None,
+        keep_in_memory=True,
+        load_from_cache_file=False,
+        # The library would hash the task to find results of earlier runs: none are wanted.
+        new_fingerprint="songgen-hf-prepare-codes",
+        desc="Encoding shards",
+    )
 
 
 def run_with_ray(task: Any, shards: list[Shard], options: CodesOptions, progress: bool) -> None:

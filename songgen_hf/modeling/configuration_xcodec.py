@@ -26,12 +26,17 @@ class XCodecConfig(XcodecConfig):
         codebook_size: entries of one codebook.
         acoustic_model_config: ``DacConfig`` (or its dict) of the acoustic encoder and decoder.
         semantic_model_config: ``HubertConfig`` (or its dict) of the semantic model.
+        residual_rms: K + 1 numbers that training measures: root mean square, per dimension, of what
+            is left of a latent after 0, 1, ... K codebooks. Entry j + 1 is the deviation of
+            codebook j that masked generation uses.
     Raises:
         ValueError: if the bandwidths are not ascending, or encoder and decoder disagree on the
             samples per frame.
     """
 
     model_type = "songgen_xcodec"
+
+    residual_rms: list[float] | None = None
 
     def validate_codec(self) -> None:
         """Raise ValueError unless the fields that depend on one another fit."""

@@ -19,6 +19,7 @@ import yaml
 from transformers import HfArgumentParser, TrainingArguments
 
 STAGES_FOLDER = Path(__file__).parent / "stages"
+RECIPES_FOLDER = Path(__file__).parent / "recipes"
 RESOLVED_FILE = "training.yaml"
 
 
@@ -200,6 +201,11 @@ def stage_names() -> list[str]:
     return sorted(path.stem for path in STAGES_FOLDER.glob("*.yaml"))
 
 
+def recipe_names() -> list[str]:
+    """Names of the recipes that the package brings."""
+    return sorted(path.stem for path in RECIPES_FOLDER.glob("*.yaml"))
+
+
 def parse_options(
     types: Sequence[type], arguments: Sequence[str], *, program: str = "songgen-hf train"
 ) -> tuple[Any, ...]:
@@ -217,13 +223,20 @@ def parse_options(
     """
     files = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     files.add_argument("--stage", help=f"options of a training stage: {', '.join(stage_names())}")
-    files.add_argument("--config", action="append", default=[], help="YAML file of options")
+    files.add_argument(
+        "--config",
+        action="append",
+        default=[],
+        help=f"YAML file of options, or a recipe of the package: {', '.join(recipe_names())}",
+    )
     chosen, rest = files.parse_known_args(list(arguments))
     values: dict[str, Any] = {}
     if chosen.stage is not None:
         values |= read_stage(chosen.stage)
     for path in chosen.config:
-        values |= read_yaml(Path(path))
+        values |= read_yaml(
+            RECIPES_FOLDER / f"{path}.yaml" if path in recipe_names() else Path(path)
+        )
     return make_options(types, values, rest, program=program, parents=files)
 
 

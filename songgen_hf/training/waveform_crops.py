@@ -6,6 +6,7 @@ that is resumed, or split over processes, reads what an uninterrupted single one
 
 from __future__ import annotations
 
+import glob
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,9 +28,9 @@ class WaveformCrops:
     """The sounds under a path, read in crops.
 
     Args:
-        path: a folder of sound files, a parquet file, or a folder of parquet files; folders are
-            searched with everything below them. Parquet cells hold the bytes of a file, alone or as
-            ``{"bytes": ...}``.
+        path: a folder of sound files, a parquet file, a folder of parquet files, or a pattern such
+            as ``songs/data/train-*.parquet``; folders are searched with everything below them.
+            Parquet cells hold the bytes of a file, alone or as ``{"bytes": ...}``.
         sampling_rate: Hz of the crops; other rates are resampled.
         columns: parquet columns to read, those of them that exist.
     Raises:
@@ -41,11 +42,14 @@ class WaveformCrops:
         self, path: str | Path, sampling_rate: int, *, columns: Sequence[str] = STEM_COLUMNS
     ) -> None:
         self.path, self.sampling_rate = Path(path), sampling_rate
-        if not self.path.exists():
+        if self.path.is_dir():
+            found = sorted(self.path.rglob("*"))
+        else:
+            found = [self.path] if self.path.is_file() else sorted(map(Path, glob.glob(str(path))))
+        if not found and not self.path.is_dir():
             raise FileNotFoundError(
-                f"{path} does not exist: give a folder of sounds or a parquet file"
+                f"{path} does not exist: give a folder of sounds or parquet files, or a pattern"
             )
-        found = [self.path] if self.path.is_file() else sorted(self.path.rglob("*"))
         tables = [str(file) for file in found if file.suffix == ".parquet"]
         self._files = [file for file in found if file.suffix.lower() in SOUND_ENDINGS]
         self._rows: Any = None

@@ -354,6 +354,18 @@ def test_short_sounds_are_padded_with_silence(sounds):  # noqa: F811
     assert np.abs(waveform[:16000]).max() > 0.1 and np.abs(waveform[16000:]).max() == 0
 
 
+def test_a_pattern_names_some_files_of_a_folder(sounds):  # noqa: F811
+    everything = WaveformCrops(sounds, 16000)
+    first = sorted(Path(sounds).glob("*.wav"))[0]
+
+    some = WaveformCrops(f"{first.parent}/{first.name[:-5]}?.wav", 16000)
+
+    assert 0 < len(some) <= len(everything)
+    assert np.array_equal(some.read(0, 100), everything.read(0, 100))
+    with pytest.raises(FileNotFoundError, match="does not exist: give a folder of sounds"):
+        WaveformCrops(f"{first.parent}/nothing-*.wav", 16000)
+
+
 def test_places_without_sounds_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="does not exist: give a folder of sounds"):
         WaveformCrops(tmp_path / "nothing", 16000)

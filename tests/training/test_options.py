@@ -7,6 +7,7 @@ from songgen_hf.training.options import (
     dump_options,
     make_options,
     parse_options,
+    recipe_names,
     resolved_values,
     stage_names,
 )
@@ -97,3 +98,14 @@ def test_options_can_be_made_in_python():
     )
 
     assert (data.dataset, training.max_steps) == ("songs", 3)
+
+
+def test_a_recipe_of_the_package_is_named_without_its_path():
+    from songgen_hf.training.codec_options import CodecTrainingOptions
+
+    (options,) = parse_options(
+        (CodecTrainingOptions,), ["--config", "codec-mini", "--data", "d", "--out", "o"]
+    )
+
+    assert recipe_names() == ["codec-mini", "teacher-mini"]
+    assert options.preset == "mini" and options.codebook_counts == [1, 2, 3, 4, 8, 8, 8, 8]

@@ -1,0 +1,31 @@
+"""Every example runs as it is and stays short."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_runs_and_writes_sound(example, tmp_path):
+    soundfile.write(tmp_path / "hum.wav", 0.1 * np.sin(np.arange(16000) / 20), 16000)
+    needs_recording = "RECORDING" in example.read_text()
+
+    done = subprocess.run(
+        [sys.executable, str(example), *(["hum.wav"] if needs_recording else [])],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert done.returncode == 0, done.stderr[-2000:]
+    written = [path for path in tmp_path.glob("*.wav") if path.name != "hum.wav"]
+    assert written and all(soundfile.info(path).duration >= 0.9 for path in written)
+    assert len(example.read_text().splitlines()) <= 40

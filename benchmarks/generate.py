@@ -1,6 +1,6 @@
 """Time of one generation step, next to the time of the bare matrix products it cannot do without.
 
-    python benchmarks/generate.py [--preset full] [--frames 32] [--rounds 5]
+    python benchmarks/generate.py [--preset full] [--frames 32] [--rounds 5] [--attention eager]
 
 A step of the decoder reads every weight once, whatever it computes, so at batch 1 its floor is the
 time of the plain products: self-attention q, k, v, out, cross-attention q, out, fc1 and fc2 of
@@ -130,6 +130,7 @@ def time_codec(model: SongGenForConditionalGeneration, num_frames: int, seed: in
 def measure(args: argparse.Namespace) -> dict:
     """Run the rounds and gather medians."""
     model = build_model(args.preset, args.track_pattern, args.seed)
+    model.decoder.set_attn_implementation(args.attention)
     voiced = build_conditions(model, args.seed)
     plain = {name: value for name, value in voiced.items() if not name.startswith("voice")}
     weights = step_weights(model)
@@ -159,7 +160,7 @@ def measure(args: argparse.Namespace) -> dict:
         "preset": args.preset,
         "track_pattern": args.track_pattern,
         "dtype": str(model.dtype).removeprefix("torch."),
-        "attention": model.config._attn_implementation,
+        "attention": model.decoder.config._attn_implementation,
         "batch": 1,
         "threads": torch.get_num_threads(),
         "device": platform.processor() or platform.machine(),
@@ -174,6 +175,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--track-pattern", default="mixed_pro")
     parser.add_argument("--frames", type=int, default=16, help="new frames of each generation")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--attention", choices=("sdpa", "eager"), default="sdpa")
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(arguments)

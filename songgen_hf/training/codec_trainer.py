@@ -115,8 +115,10 @@ class CodecTrainer:
                     run.publish(self.plain_objective.export, CODEC_FOLDER)
                 if stopping:
                     break
+        folder = run.publish(self.plain_objective.export, CODEC_FOLDER)
+        # Only now: it ends the process group, which publishing waits for.
         self.accelerator.end_training()
-        return run.publish(self.plain_objective.export, CODEC_FOLDER)
+        return folder
 
     def train_step(self) -> dict[str, float | Tensor]:
         """One iteration: a pass, the discriminator's step, the codec's step."""

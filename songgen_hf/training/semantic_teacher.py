@@ -197,8 +197,10 @@ class TeacherTrainer:
                     run.publish(self._export, TEACHER_FOLDER)
                 if stopping:
                     break
+        folder = run.publish(self._export, TEACHER_FOLDER)
+        # Only now: it ends the process group, which publishing waits for.
         self.accelerator.end_training()
-        return run.publish(self._export, TEACHER_FOLDER)
+        return folder
 
     def train_step(self) -> dict[str, float | Tensor]:
         """One iteration."""

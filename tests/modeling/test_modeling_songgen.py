@@ -461,3 +461,20 @@ def test_an_unknown_track_pattern_is_refused():
 
     with pytest.raises(ValueError, match="'stereo'.*interleaving_A_V"):
         SongGenDecoderConfig(track_pattern="stereo")
+
+
+def test_the_decoder_alone_has_the_logits_of_the_whole_model(tiny_model, tiny_inputs):
+    model = tiny_model("parallel_A_V")
+    ids = torch.arange(2 * model.pattern.num_rows * 5).view(2, -1, 5)
+    conditions = model.conditioner(**tiny_inputs(batch_size=2), for_generation=False)
+
+    whole = model(encoder_outputs=conditions, decoder_input_ids=ids, logits_to_keep=2)
+    alone = model.decoder(
+        ids,
+        encoder_hidden_states=conditions.last_hidden_state,
+        encoder_attention_mask=conditions.attention_mask,
+        logits_to_keep=2,
+    )
+
+    assert alone.logits.shape == (2 * model.pattern.num_rows, 2, 1088)
+    assert torch.equal(alone.logits, whole.logits)

@@ -1,8 +1,7 @@
 """Loads miniature reference checkpoints into our classes.
 
 The reference hard-codes the sizes of its lyrics, voice and audio encoders; ``tiny_overrides.json``
-tells the miniature's, and this module writes them as the three sub-configs. It is also the one
-place, beside the package's checkpoint mapping, that knows the reference's argument names.
+tells the miniature's, and this module writes them as the three sub-configs.
 """
 
 import atexit
@@ -19,18 +18,13 @@ import pytest
 import torch
 from transformers import HubertConfig
 
+from songgen_hf.modeling.checkpoint_mapping import REFERENCE_GENERATE_KEYS
 from songgen_hf.modeling.configuration_songgen import SongGenConfig
 from songgen_hf.modeling.configuration_xcodec import XCodecConfig
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
 
 from .cases import case_record, read_tensors, widen
 
-ARGUMENT_NAMES = {
-    "prompt_input_ids": "lyrics_ids",
-    "prompt_attention_mask": "lyrics_attention_mask",
-    "ref_voice_values": "voice_values",
-    "ref_voice_attention_mask": "voice_attention_mask",
-}
 LYRICS_SIZES = {
     "output_size": "output_size",
     "attention_heads": "num_attention_heads",
@@ -125,13 +119,13 @@ def forward_inputs(case: GoldenCase, variant: str) -> dict[str, torch.Tensor]:
         name: own[name] if name in own else case.tensors[f"in.{name}"]
         for name in case.record["forward"][variant]["inputs"]
     }
-    return {ARGUMENT_NAMES.get(name, name): tensor for name, tensor in inputs.items()}
+    return {REFERENCE_GENERATE_KEYS.get(name, name): tensor for name, tensor in inputs.items()}
 
 
 def generation_inputs(case: GoldenCase, run: str) -> dict[str, torch.Tensor]:
     """Tensor arguments of one generation run under our names; prompts as [B, tracks, K, S]."""
     inputs = {
-        ARGUMENT_NAMES.get(name, name): resolve(case.tensors, reference)
+        REFERENCE_GENERATE_KEYS.get(name, name): resolve(case.tensors, reference)
         for name, reference in case.record["generate"][run].get("tensor_kwargs", {}).items()
     }
     num_codebooks = case.model.config.decoder.num_codebooks

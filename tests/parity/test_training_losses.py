@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from songgen_hf.training.objective import codebook_weights, song_objective
 
 from .cases import read_json
-from .loading import ARGUMENT_NAMES, load_case
+from .loading import REFERENCE_GENERATE_KEYS, load_case
 
 RECORD = read_json("training/losses.json")
 RESULTS = [
@@ -66,7 +66,7 @@ def training_inputs(case) -> dict[str, torch.Tensor]:
         for name, tensor in case.tensors.items()
         if name.startswith("in.")
     }
-    return {ARGUMENT_NAMES.get(name, name): tensor for name, tensor in inputs.items()}
+    return {REFERENCE_GENERATE_KEYS.get(name, name): tensor for name, tensor in inputs.items()}
 
 
 @pytest.mark.parametrize(("name", "result"), RESULTS)

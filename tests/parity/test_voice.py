@@ -7,7 +7,7 @@ import torch
 from transformers import Wav2Vec2FeatureExtractor
 
 from .cases import golden_root, read_json, read_tensors
-from .loading import ARGUMENT_NAMES, load_model
+from .loading import REFERENCE_GENERATE_KEYS, load_model
 
 FOLDER = "reference_voice"
 LAYER_STRIDE, FRAME_STRIDE = 4, 16  # of the recorded layer states
@@ -102,7 +102,7 @@ def test_a_batch_of_voices_is_masked_and_heard_as_recorded(model, voices, record
 
     with torch.no_grad():
         output = model(
-            **{ARGUMENT_NAMES.get(name, name): tensor for name, tensor in inputs.items()},
+            **{REFERENCE_GENERATE_KEYS.get(name, name): tensor for name, tensor in inputs.items()},
             voice_values=values,
             voice_attention_mask=mask,
         )

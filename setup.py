@@ -53,7 +53,7 @@ setup(
     license_files=["LICENSE", "NOTICE"],
     python_requires=">=3.11",
     packages=find_packages(include=["songgen_hf", "songgen_hf.*"]),
-    package_data={"songgen_hf": ["py.typed", "checkpoints/**", "training/*/*.yaml"]},
+    package_data={"songgen_hf": ["py.typed", "checkpoints/songgen-mini/**", "training/*/*.yaml"]},
     install_requires=[
         "torch>=2.8",
         "transformers>=5.23",

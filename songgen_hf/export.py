@@ -2,23 +2,32 @@
 
 With the code, ``AutoConfig``, ``AutoModel``, ``AutoModelForTextToWaveform``, ``AutoProcessor`` and
 ``pipeline("text-to-song")`` load the directory with ``trust_remote_code=True`` where this package
-is not installed.
+is not installed. Several models on one disk can share the file of their codec; what is written
+from such a model afterwards is whole again.
 """
 
 import json
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .files import encode_json, new_directory
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from .modeling.modeling_songgen import SongGenForConditionalGeneration
     from .modeling.processing_songgen import SongGenProcessor
 
 TASK = "text-to-song"
 PIPELINE_MODULE = "text_to_song"
+CODEC_FOLDER = "codec"
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+OWN_WEIGHTS = "language_model.safetensors"
+"""A file of any other name than ``WEIGHTS``, which the library would prefer to the index."""
 
 
 def export(
@@ -27,6 +36,8 @@ def export(
     directory: Path | str,
     *,
     remote_code: bool = False,
+    dtype: str | None = None,
+    load_dtype: str | None = None,
 ) -> Path:
     """Write a checkpoint that the Auto classes load.
 
@@ -36,17 +47,141 @@ def export(
         directory: new or empty; it appears whole or not at all.
         remote_code: also write the code, for machines without this package. With the package, the
             Auto classes keep using the installed code; ``pipeline`` asks for ``trust_remote_code``.
+        dtype: precision of the weights in the files, such as ``"bfloat16"``; None for the model's.
+        load_dtype: precision that ``from_pretrained`` gives unless asked for another; None for
+            that of the files.
     Returns:
         ``directory``.
     Raises:
         FileExistsError: if the directory holds files.
     """
     with new_directory(directory) as temporary:
-        model.save_pretrained(temporary, save_original_format=False)
+        weights = _stored(model, dtype)
+        model.save_pretrained(temporary, state_dict=weights, save_original_format=False)
         processor.save_pretrained(temporary)
+        _state_dtype(temporary / "config.json", load_dtype or dtype)
         if remote_code:
             _add_code(model, processor, temporary)
     return Path(directory)
+
+
+def export_sharing_codec(
+    models: "Mapping[str, tuple[SongGenForConditionalGeneration, SongGenProcessor]]",
+    directory: Path | str,
+    *,
+    dtype: str | None = None,
+    load_dtype: str | None = None,
+) -> Path:
+    """Write several models whose codec is stored once.
+
+        directory/codec/             loads by itself: XCodecModel.from_pretrained
+        directory/<name>/            loads as a whole model; its index finds the codec's weights
+            language_model.safetensors           in ../codec/model.safetensors
+            model.safetensors.index.json
+
+    For a disk or a package: the Hub takes no paths that leave a folder, so export each model there.
+
+    Args:
+        models: folder name -> model and processor; left as ``save_pretrained`` leaves them.
+        directory: new or empty; it appears whole or not at all.
+        dtype: as in :func:`export`.
+        load_dtype: likewise.
+    Returns:
+        ``directory``.
+    Raises:
+        ValueError: without models, for a folder named ``codec``, or if the codecs differ.
+        FileExistsError: if the directory holds files.
+    """
+    if not models or CODEC_FOLDER in models:
+        raise ValueError(
+            f"got the folder names {list(models)}, expected one or more without {CODEC_FOLDER!r}, "
+            "which is the codec's own"
+        )
+    _check_one_codec({name: model for name, (model, _) in models.items()})
+    prefix = "audio_encoder."
+    with new_directory(directory) as temporary:
+        codec = next(iter(models.values()))[0].audio_encoder
+        # The keys of the whole model, which XCodecModel reads too: an index cannot rename.
+        codec_weights = {f"{prefix}{key}": weight for key, weight in _stored(codec, dtype).items()}
+        codec.save_pretrained(temporary / CODEC_FOLDER, state_dict=codec_weights)
+        _state_dtype(temporary / CODEC_FOLDER / "config.json", load_dtype or dtype)
+        for name, (model, processor) in models.items():
+            folder = temporary / name
+            own = {
+                key: weight
+                for key, weight in _stored(model, dtype).items()
+                if not key.startswith(prefix)
+            }
+            model.save_pretrained(folder, state_dict=own, save_original_format=False)
+            (folder / WEIGHTS).rename(folder / OWN_WEIGHTS)
+            _write_index(folder, (OWN_WEIGHTS, f"../{CODEC_FOLDER}/{WEIGHTS}"))
+            processor.save_pretrained(folder)
+            _state_dtype(folder / "config.json", load_dtype or dtype)
+    return Path(directory)
+
+
+def _stored(module: "nn.Module", dtype: str | None) -> "dict[str, Tensor]":
+    """The weights of a module in the precision of the files."""
+    import torch
+
+    weights = module.state_dict()
+    if dtype is None:
+        return weights
+    kind = getattr(torch, dtype)
+    # Tied weights stay one tensor under two names, which the library then writes once.
+    cast: dict[tuple[int, torch.Size], Tensor] = {}
+    for key, weight in weights.items():
+        if weight.is_floating_point():
+            same = (weight.data_ptr(), weight.shape)
+            weights[key] = cast.setdefault(same, weight.to(kind))
+    return weights
+
+
+def _write_index(folder: Path, files: tuple[str, ...]) -> None:
+    """Write the index of weights that lie in several files, given relative to the folder."""
+    from safetensors import safe_open
+
+    places: dict[str, str] = {}
+    for name in files:
+        with safe_open(folder / name, framework="pt") as file:
+            places |= dict.fromkeys(file.keys(), name)
+    size = sum((folder / name).stat().st_size for name in files)
+    index = {"metadata": {"total_size": size}, "weight_map": dict(sorted(places.items()))}
+    (folder / INDEX).write_bytes(encode_json(index))
+
+
+def _state_dtype(path: Path, dtype: str | None) -> None:
+    """Let a config.json state a precision; None leaves it as it is."""
+    if dtype is None:
+        return
+    config = json.loads(path.read_text(encoding="utf-8"))
+    for section in (config, *config.values()):
+        if isinstance(section, dict) and "dtype" in section:
+            section["dtype"] = dtype
+    path.write_bytes(encode_json(config | {"dtype": dtype}))
+
+
+def _check_one_codec(models: "Mapping[str, SongGenForConditionalGeneration]") -> None:
+    """ValueError unless all models hold the same codec, bit for bit."""
+    import torch
+
+    (first, reference), *others = models.items()
+    expected = reference.audio_encoder.state_dict()
+    for name, model in others:
+        weights = model.audio_encoder.state_dict()
+        different = sorted(
+            key
+            for key in expected.keys() | weights.keys()
+            if key not in expected
+            or key not in weights
+            or not torch.equal(expected[key], weights[key])
+        )
+        if different:
+            raise ValueError(
+                f"the codecs of {first} and {name} differ in {len(different)} of {len(expected)} "
+                f"weights, such as {different[0]}: only models that were trained with one codec "
+                "can share it; export them one by one"
+            )
 
 
 def _add_code(
@@ -96,4 +231,4 @@ def _update_json(path: Path, **values: object) -> None:
     path.write_bytes(encode_json({**json.loads(path.read_text(encoding="utf-8")), **values}))
 
 
-__all__ = ["export"]
+__all__ = ["export", "export_sharing_codec"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors import safe_open
 from transformers import AutoModel, AutoProcessor
 
@@ -77,6 +78,22 @@ def test_export_refuses_a_directory_with_files(tmp_path, tiny_singer, tiny_proce
         export(tiny_singer(), tiny_processor, tmp_path)
 
     assert [path.name for path in tmp_path.iterdir()] == ["kept.txt"]
+
+
+def test_files_can_be_smaller_than_what_loading_gives(tmp_path, tiny_singer, tiny_processor):
+    model = tiny_singer()
+    weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+    small = export(model, tiny_processor, tmp_path / "a", dtype="bfloat16")
+    loud = export(model, tiny_processor, tmp_path / "b", dtype="bfloat16", load_dtype="float32")
+
+    assert (small / "model.safetensors").read_bytes() == (loud / "model.safetensors").read_bytes()
+    assert AutoModel.from_pretrained(small).dtype == torch.bfloat16
+    loaded = AutoModel.from_pretrained(loud)
+    assert {tensor.dtype for tensor in loaded.parameters()} == {torch.float32}
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in model.state_dict().items())
+    for name, tensor in loaded.state_dict().items():
+        assert torch.equal(tensor, weights[name].bfloat16().to(tensor.dtype)), name
 
 
 def test_exported_code_has_no_machine_paths(tmp_path, tiny_singer, tiny_processor):

@@ -16,7 +16,9 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments that name a model and where it runs."""
     parser.add_argument(
-        "--model", help="checkpoint: a directory or a Hub id (default: the package's own)"
+        "--model",
+        help="checkpoint: a directory, a Hub id, songgen-mini or songgen-mini/interleaving_A_V "
+        "(default: songgen-mini, the package's own)",
     )
     parser.add_argument("--revision", help="branch, tag or commit of a Hub checkpoint")
     parser.add_argument(
@@ -71,17 +73,27 @@ def checkpoint_of(arguments: argparse.Namespace) -> str:
     """The checkpoint named, or the package's own."""
     from ..checkpoints import default_checkpoint
 
-    if arguments.model is None:
-        return default_checkpoint()
-    path = Path(arguments.model)
+    return default_checkpoint() if arguments.model is None else named_checkpoint(arguments.model)
+
+
+def named_checkpoint(name: str) -> str:
+    """A directory or Hub id; short names of the package's own checkpoints become directories.
+
+    Raises:
+        ValueError: if it is no checkpoint directory here and cannot be a Hub id.
+    """
+    from ..checkpoints import find_checkpoint
+
+    name = find_checkpoint(name)
+    path = Path(name)
     if path.is_dir() and not (path / "config.json").is_file():
-        raise ValueError(f"{arguments.model} has no config.json: it is no checkpoint directory")
-    if not path.exists() and arguments.model.count("/") != 1:
+        raise ValueError(f"{name} has no config.json: it is no checkpoint directory")
+    if not path.exists() and name.count("/") != 1:
         raise ValueError(
-            f"no checkpoint {arguments.model!r}: it is neither a directory here nor a Hub id "
+            f"no checkpoint {name!r}: it is neither a directory here nor a Hub id "
             "(owner/name); check the path, or write one with `songgen-hf init`"
         )
-    return arguments.model
+    return name
 
 
 def checked_device(name: str) -> "torch.device":
@@ -122,4 +134,5 @@ __all__ = [
     "library_versions",
     "load_codec",
     "load_pipeline",
+    "named_checkpoint",
 ]

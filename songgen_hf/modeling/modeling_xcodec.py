@@ -84,6 +84,8 @@ class XCodecModel(XcodecModel):
 
     config: XCodecConfig
     config_class = XCodecConfig
+    # Also reads a file that holds the codec as a part of a SongGen model, whose keys begin so.
+    base_model_prefix = "audio_encoder"
     # Only HuBERT inside attends, and it supports them all.
     _supports_sdpa = True
     _supports_flash_attn = True

@@ -7,6 +7,7 @@ import torch
 from transformers import AutoModel, AutoProcessor
 
 from .. import presets
+from ..checkpoints import find_checkpoint
 from ..data.preparation.codes import load_codec
 from ..modeling.modeling_songgen import SongGenForConditionalGeneration
 from ..modeling.modeling_xcodec import XCodecModel
@@ -35,12 +36,13 @@ def load_model(
         pattern = options.track_pattern or presets.DEFAULT_TRACK_PATTERN
         model, processor = presets.build(options.preset, track_pattern=pattern, seed=seed)
     else:
-        model = SongGenForConditionalGeneration.from_pretrained(options.model, dtype=torch.float32)
-        processor = AutoProcessor.from_pretrained(options.model)
+        name = find_checkpoint(options.model)
+        model = SongGenForConditionalGeneration.from_pretrained(name, dtype=torch.float32)
+        processor = AutoProcessor.from_pretrained(name)
         if options.track_pattern not in (None, model.config.decoder.track_pattern):
             model = change_track_pattern(model, options.track_pattern, seed=seed)
     if options.codec is not None:
-        install_codec(model, load_codec(options.codec, "cpu"))
+        install_codec(model, load_codec(find_checkpoint(options.codec), "cpu"))
     if options.voice_encoder is not None:
         if options.preset is None:
             raise ValueError(

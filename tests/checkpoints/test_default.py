@@ -39,13 +39,45 @@ def test_a_failure_leaves_nothing_half_made(cache, monkeypatch):
     assert list((cache / "songgen-hf").iterdir()) == []
 
 
+def test_each_pattern_has_an_untrained_checkpoint_of_its_own(cache):
+    folders = [checkpoints.default_checkpoint(name) for name in checkpoints.EMBEDDED_PATTERNS]
+
+    configs = [json.loads(Path(folder, "config.json").read_text()) for folder in folders]
+    assert [config["decoder"]["track_pattern"] for config in configs] == [
+        "mixed_pro",
+        "interleaving_A_V",
+    ]
+    assert checkpoints.default_checkpoint() == folders[0]
+    assert checkpoints.find_checkpoint("songgen-mini/interleaving_A_V") == folders[1]
+
+
+@pytest.mark.parametrize("find", [checkpoints.default_checkpoint, checkpoints.find_checkpoint])
+def test_a_pattern_that_does_not_ship_is_refused(cache, find):
+    prefix = "" if find is checkpoints.default_checkpoint else "songgen-mini/"
+
+    with pytest.raises(ValueError, match="'parallel_std' comes with the package: expected mixed"):
+        find(f"{prefix}parallel_std")
+
+
+def test_the_codec_has_a_short_name_only_where_one_is_embedded(cache):
+    with pytest.raises(ValueError, match="no codec comes with this installation"):
+        checkpoints.find_checkpoint("songgen-mini/codec")
+
+
 def test_an_embedded_checkpoint_comes_first(cache, monkeypatch):
-    embedded = cache / "songgen-mini"
-    embedded.mkdir()
+    embedded = cache / "songgen-mini" / "mixed_pro"
+    embedded.mkdir(parents=True)
     (embedded / "config.json").write_text("{}")
-    monkeypatch.setattr(checkpoints, "EMBEDDED", embedded)
+    monkeypatch.setattr(checkpoints, "EMBEDDED", embedded.parent)
 
     assert checkpoints.default_checkpoint() == str(embedded)
+
+
+def test_a_folder_here_comes_before_a_short_name(cache, monkeypatch):
+    (cache / "songgen-mini").mkdir()
+    monkeypatch.chdir(cache)
+
+    assert checkpoints.find_checkpoint("songgen-mini") == "songgen-mini"
 
 
 def test_the_task_without_a_model_sings_from_it_and_says_it_is_untrained(cache, caplog):

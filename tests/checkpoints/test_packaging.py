@@ -1,0 +1,86 @@
+"""The embedded checkpoint travels in wheel and source archive."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+from setuptools import Distribution
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).parents[2]
+CHECKPOINT = "songgen_hf/checkpoints/songgen-mini"
+FILES = (
+    "codec/config.json",
+    "codec/model.safetensors",
+    "mixed_pro/config.json",
+    "mixed_pro/language_model.safetensors",
+    "mixed_pro/model.safetensors.index.json",
+    "mixed_pro/lyrics_tokenizer/tokenizer.json",
+    "interleaving_A_V/config.json",
+)
+
+
+@pytest.fixture
+def project(tmp_path):
+    """The project without its sources, and a checkpoint of empty files in the package."""
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "NOTICE"):
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    package = tmp_path / "songgen_hf"
+    for folder in (package, package / "checkpoints"):
+        folder.mkdir()
+        shutil.copyfile(ROOT / folder.relative_to(tmp_path) / "__init__.py", folder / "__init__.py")
+    for name in FILES:
+        path = tmp_path / CHECKPOINT / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+    cache = package / "checkpoints" / "__pycache__"
+    cache.mkdir()
+    (cache / "__init__.pyc").write_text("")
+    return tmp_path
+
+
+def patterns() -> list[str]:
+    """The patterns of setup.py's package_data."""
+    found = re.search(r'package_data=\{"songgen_hf": (\[.*?\])\}', (ROOT / "setup.py").read_text())
+    assert found is not None
+    return re.findall(r'"([^"]+)"', found[1])
+
+
+def test_a_wheel_holds_every_file_of_the_checkpoint_and_no_bytecode(project, monkeypatch):
+    monkeypatch.chdir(project)
+    distribution = Distribution(
+        {"packages": ["songgen_hf"], "package_data": {"songgen_hf": patterns()}}
+    )
+    command = build_py(distribution)
+    command.finalize_options()
+
+    files = {
+        str(Path(folder, name).as_posix())
+        for _, folder, _, names in command.data_files
+        for name in names
+    }
+    assert {f"{CHECKPOINT.removeprefix('songgen_hf/')}/{name}" for name in FILES} == {
+        name.removeprefix("songgen_hf/") for name in files
+    }
+
+
+@pytest.mark.slow
+def test_a_source_archive_holds_every_file_of_the_checkpoint(project):
+    done = subprocess.run(
+        [sys.executable, "setup.py", "-q", "sdist", "--formats=tar"],
+        cwd=project,
+        env={**os.environ, "PYTHONWARNINGS": "ignore"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(next((project / "dist").glob("*.tar"))) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {f"{CHECKPOINT}/{name}" for name in FILES} <= names

@@ -1,0 +1,198 @@
+"""Two models on disk with one codec: each loads whole, and what is written from them is whole."""
+
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModel, AutoProcessor, pipeline
+
+from songgen_hf import checkpoints
+from songgen_hf.checkpoints import EMBEDDED_PATTERNS
+from songgen_hf.export import export, export_sharing_codec
+from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
+from songgen_hf.modeling.modeling_xcodec import XCodecModel
+
+from ..tiny_checkpoint import tiny_processor, tiny_singer  # noqa: F401
+
+
+@pytest.fixture(scope="module")
+def singers(tiny_singer, tiny_processor):  # noqa: F811
+    """Tiny models of both patterns, with one codec, and their processor."""
+    first, second = (copy.deepcopy(tiny_singer(pattern)) for pattern in EMBEDDED_PATTERNS)
+    second.audio_encoder.load_state_dict(first.audio_encoder.state_dict())
+    return dict(
+        zip(EMBEDDED_PATTERNS, ((first, tiny_processor), (second, tiny_processor)), strict=True)
+    )
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory, singers):
+    """The folder with both models."""
+    return export_sharing_codec(singers, tmp_path_factory.mktemp("shared") / "songgen-mini")
+
+
+def weights_of(model) -> dict[str, torch.Tensor]:
+    """Copies of a model's weights."""
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def assert_same_weights(model, expected) -> None:
+    found = model.state_dict()
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize("pattern", EMBEDDED_PATTERNS)
+def test_each_model_loads_as_it_was(shared, singers, pattern):
+    for kind in (SongGenForConditionalGeneration, AutoModel):
+        loaded, report = kind.from_pretrained(shared / pattern, output_loading_info=True)
+
+        assert not any(report[f"{kind}_keys"] for kind in ("missing", "unexpected", "mismatched"))
+        assert_same_weights(loaded, singers[pattern][0].state_dict())
+
+
+def test_the_codec_loads_by_itself(shared, singers):
+    codec, report = XCodecModel.from_pretrained(shared / "codec", output_loading_info=True)
+
+    assert not any(report[f"{kind}_keys"] for kind in ("missing", "unexpected", "mismatched"))
+    assert_same_weights(codec, singers["mixed_pro"][0].audio_encoder.state_dict())
+    assert type(AutoModel.from_pretrained(shared / "codec")) is XCodecModel
+
+
+def test_the_codec_is_stored_once_and_every_key_lies_where_the_index_says(shared):
+    codec = load_file(shared / "codec" / "model.safetensors")
+
+    assert all(key.startswith("audio_encoder.") for key in codec)
+    for pattern in EMBEDDED_PATTERNS:
+        index = json.loads((shared / pattern / "model.safetensors.index.json").read_text())
+        own = load_file(shared / pattern / "language_model.safetensors")
+        assert not own.keys() & codec.keys()
+        for key, place in index["weight_map"].items():
+            assert key in (own if place == "language_model.safetensors" else codec)
+            assert (shared / pattern / place).is_file()
+        assert len(index["weight_map"]) == len(own) + len(codec)
+
+
+def test_what_is_saved_from_a_sharing_model_is_whole(shared, singers, tmp_path):
+    model = SongGenForConditionalGeneration.from_pretrained(shared / "interleaving_A_V")
+    processor = AutoProcessor.from_pretrained(shared / "interleaving_A_V")
+    expected = singers["interleaving_A_V"][0].state_dict()
+
+    model.save_pretrained(tmp_path / "saved")
+    model.save_pretrained(tmp_path / "split", max_shard_size="50KB")
+    model.save_pretrained(tmp_path / "original", save_original_format=True)
+    export(model, processor, tmp_path / "exported")
+
+    for name in ("saved", "split", "original", "exported"):
+        assert ".." not in "".join(
+            place
+            for path in (tmp_path / name).glob("*.index.json")
+            for place in json.loads(path.read_text())["weight_map"].values()
+        )
+        loaded = SongGenForConditionalGeneration.from_pretrained(tmp_path / name)
+        assert_same_weights(loaded, expected)
+
+
+def test_what_is_pushed_from_a_sharing_model_is_whole(shared, monkeypatch):
+    pushed = {}
+
+    def upload(self, folder, *_, **__):
+        pushed.update({path.name: path.read_bytes() for path in Path(folder).iterdir()})
+
+    monkeypatch.setattr("huggingface_hub.HfApi.create_repo", lambda *_, **__: FakeRepository)
+    monkeypatch.setattr(SongGenForConditionalGeneration, "_upload_modified_files", upload)
+    monkeypatch.setattr(
+        "transformers.utils.hub.create_and_tag_model_card", lambda *_, **__: FakeCard
+    )
+    model = SongGenForConditionalGeneration.from_pretrained(shared / "mixed_pro")
+
+    model.push_to_hub("nobody/nothing", token="none")
+
+    assert {"config.json", "model.safetensors"} <= pushed.keys()
+    assert not any(name.endswith("index.json") for name in pushed)
+
+
+class FakeRepository:
+    """What the Hub answers to the making of a repository."""
+
+    repo_id = "nobody/nothing"
+
+
+class FakeCard:
+    """A model card that is not written."""
+
+    @staticmethod
+    def save(path) -> None:
+        Path(path).write_text("card")
+
+
+def test_codec_saved_from_the_sharing_folder_has_its_own_key_names(shared, tmp_path):
+    codec = XCodecModel.from_pretrained(shared / "codec")
+
+    codec.save_pretrained(tmp_path)
+
+    assert load_file(tmp_path / "model.safetensors").keys() == codec.state_dict().keys()
+
+
+def test_it_sings_what_the_models_sing(shared, singers):
+    for pattern, (model, processor) in singers.items():
+        settings = {"seed": 3, "max_seconds": 0.2, "do_sample": True, "top_k": 20}
+        expected = pipeline("text-to-song", model=model, processor=processor, device="cpu")(
+            "folk", lyrics="la la", **settings
+        )
+
+        sing = pipeline("text-to-song", model=str(shared / pattern), device="cpu")
+
+        assert np.array_equal(sing("folk", lyrics="la la", **settings)["audio"], expected["audio"])
+
+
+def test_half_the_bytes_load_as_float32(singers, tmp_path):
+    folder = export_sharing_codec(singers, tmp_path / "out", dtype="bfloat16", load_dtype="float32")
+
+    expected = weights_of(singers["mixed_pro"][0])
+    loaded = SongGenForConditionalGeneration.from_pretrained(folder / "mixed_pro")
+    assert {tensor.dtype for tensor in loaded.parameters()} == {torch.float32}
+    assert_same_weights(
+        loaded,
+        {
+            name: tensor.bfloat16().to(tensor.dtype) if tensor.is_floating_point() else tensor
+            for name, tensor in expected.items()
+        },
+    )
+    assert XCodecModel.from_pretrained(folder / "codec").dtype == torch.float32
+    stored = load_file(folder / "codec" / "model.safetensors").values()
+    assert {tensor.dtype for tensor in stored if tensor.is_floating_point()} == {torch.bfloat16}
+
+
+def test_models_with_different_codecs_are_refused(singers, tmp_path):
+    other = copy.deepcopy(singers["interleaving_A_V"][0])
+    with torch.no_grad():
+        other.audio_encoder.fc.bias += 1
+
+    with pytest.raises(ValueError, match=r"codecs of a and b differ in 1 of .*fc\.bias"):
+        export_sharing_codec(
+            {"a": singers["mixed_pro"], "b": (other, singers["mixed_pro"][1])}, tmp_path / "out"
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("names", [(), ("codec",)])
+def test_folder_names_must_leave_room_for_the_codec(singers, tmp_path, names):
+    with pytest.raises(ValueError, match="without 'codec'"):
+        export_sharing_codec({name: singers["mixed_pro"] for name in names}, tmp_path / "out")
+
+
+def test_short_names_stand_for_the_embedded_folders(shared, monkeypatch):
+    monkeypatch.setattr(checkpoints, "EMBEDDED", shared)
+
+    assert checkpoints.default_checkpoint() == str(shared / "mixed_pro")
+    assert checkpoints.default_checkpoint("interleaving_A_V") == str(shared / "interleaving_A_V")
+    assert checkpoints.find_checkpoint("songgen-mini") == str(shared / "mixed_pro")
+    for part in (*EMBEDDED_PATTERNS, "codec"):
+        assert checkpoints.find_checkpoint(f"songgen-mini/{part}") == str(shared / part)
+    for name in ("owner/songgen-mini", "songgen-minimal", "some/where/else"):
+        assert checkpoints.find_checkpoint(name) == name

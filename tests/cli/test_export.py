@@ -1,0 +1,88 @@
+"""songgen-hf export: one model for the Hub, several with one codec."""
+
+import json
+import shutil
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from songgen_hf.cli import main
+from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
+
+
+@pytest.fixture
+def trained(tmp_path, tiny_checkpoint):
+    """Checkpoints of two patterns that hold one codec."""
+    mixed, dual = tiny_checkpoint("mixed_pro"), tmp_path / "dual"
+    shutil.copytree(tiny_checkpoint("interleaving_A_V"), dual)
+    codec = {
+        key: weight
+        for key, weight in load_file(f"{mixed}/model.safetensors").items()
+        if key.startswith("audio_encoder.")
+    }
+    weights = load_file(dual / "model.safetensors")
+    save_file(weights | codec, dual / "model.safetensors", metadata={"format": "pt"})
+    return mixed, str(dual)
+
+
+def test_two_models_are_written_with_one_codec(tmp_path, trained, capsys):
+    out = tmp_path / "songgen-mini"
+
+    status = main(
+        ["export", *trained, str(out), "--share-codec"]
+        + ["--dtype", "bfloat16", "--load-dtype", "float32"]
+    )
+
+    assert status == 0, capsys.readouterr().err
+    assert sorted(path.name for path in out.iterdir()) == ["codec", "interleaving_A_V", "mixed_pro"]
+    assert "MB" in capsys.readouterr().out
+    for pattern in ("mixed_pro", "interleaving_A_V"):
+        loaded = SongGenForConditionalGeneration.from_pretrained(out / pattern)
+        assert loaded.config.decoder.track_pattern == pattern
+        assert str(loaded.dtype) == "torch.float32"
+
+
+def test_a_model_that_shares_its_codec_is_exported_whole(tmp_path, trained):
+    main(["export", *trained, str(tmp_path / "both"), "--share-codec"])
+
+    status = main(
+        ["export", str(tmp_path / "both" / "mixed_pro"), str(tmp_path / "one"), "--remote-code"]
+    )
+
+    assert status == 0
+    keys = load_file(tmp_path / "one" / "model.safetensors").keys()
+    assert any(key.startswith("audio_encoder.") for key in keys)
+    assert "auto_map" in json.loads((tmp_path / "one" / "config.json").read_text())
+
+
+def test_the_second_model_sings_by_its_short_name(tmp_path, trained, monkeypatch):
+    main(["export", *trained, str(tmp_path / "both"), "--share-codec"])
+    monkeypatch.setattr("songgen_hf.checkpoints.EMBEDDED", tmp_path / "both")
+
+    status = main(
+        ["generate", "folk", "--lyrics", "la", "--model", "songgen-mini/interleaving_A_V"]
+        + ["--max-seconds", "0.2", "--device", "cpu", "--quiet", "--out", str(tmp_path / "a.wav")]
+    )
+
+    assert status == 0
+    assert json.loads((tmp_path / "a.json").read_text())["track_pattern"] == "interleaving_A_V"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "got 2 models for one folder: export them one by one, or together with --share-codec"),
+        (["--share-codec", "--remote-code"], "--remote-code is for one model"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(tmp_path, trained, capsys, flags, message):
+    assert main(["export", *trained, str(tmp_path / "out"), *flags]) == 2
+
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_models_of_one_pattern_are_refused(tmp_path, trained, capsys):
+    assert main(["export", trained[0], trained[0], str(tmp_path / "out"), "--share-codec"]) == 2
+
+    assert "two of the models have one track pattern" in capsys.readouterr().err

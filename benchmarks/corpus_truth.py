@@ -26,76 +26,15 @@ import parselmouth
 import soxr
 from scipy.fft import dct
 
-from songgen_hf.data.corpus.harmony import PITCH_CLASSES
 from songgen_hf.data.corpus.isolation import Studio
 from songgen_hf.data.corpus.rows import read_sound
+from songgen_hf.evaluation.key import estimate_key
+from songgen_hf.evaluation.spectrogram import mel_triangles, spectrogram
+from songgen_hf.evaluation.tempo import estimate_tempo
 
 RATE = 16000
 FOREIGN_VOICE = {"male": "en-us+m6", "female": "en-us+f3"}
 BORDER_OF_GENDERS = 215.0  # Hz
-# Key profiles of Albrecht and Shanahan (2013), from the tonic upwards.
-MAJOR = np.array(
-    [0.238, 0.006, 0.111, 0.006, 0.137, 0.094, 0.016, 0.214, 0.009, 0.080, 0.008, 0.081]
-)
-MINOR = np.array(
-    [0.220, 0.006, 0.104, 0.123, 0.019, 0.103, 0.012, 0.214, 0.062, 0.022, 0.061, 0.052]
-)
-
-
-def spectrogram(waveform: np.ndarray, size: int, hop: int) -> np.ndarray:
-    """Magnitudes [T, F] of Hann-windowed frames."""
-    frames = np.lib.stride_tricks.sliding_window_view(np.pad(waveform, size // 2), size)[::hop]
-    return np.abs(np.fft.rfft(frames * np.hanning(size), axis=1))
-
-
-def mel_filters(bands: int, size: int, low: float, high: float) -> np.ndarray:
-    """Triangles [bands, F] on the mel scale."""
-    mel = np.linspace(2595 * np.log10(1 + low / 700), 2595 * np.log10(1 + high / 700), bands + 2)
-    edges = 700 * (10 ** (mel / 2595) - 1)
-    bins = np.fft.rfftfreq(size, 1 / RATE)
-    rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
-    falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
-    return np.clip(np.minimum(rising, falling), 0, None)
-
-
-def estimate_tempo(waveform: np.ndarray) -> float:
-    """Beats per minute."""
-    hop = 160
-    bands = spectrogram(waveform, 1024, hop) @ mel_filters(40, 1024, 40, 7800).T
-    flux = np.clip(np.diff(np.log1p(50 * bands), axis=0), 0, None).sum(axis=1)
-    flux = flux - np.convolve(flux, np.ones(100) / 100, mode="same")
-    size = 1 << (2 * len(flux)).bit_length()
-    correlation = np.fft.irfft(np.abs(np.fft.rfft(flux, size)) ** 2)[: len(flux)]
-    correlation /= np.arange(len(flux), 0, -1)  # unbiased
-    tempi = np.arange(60, 180, 0.25)
-    lags = 60 / tempi * RATE / hop
-    multiples = np.arange(1, 5)
-    score = np.mean(
-        [np.interp(lags * m, np.arange(len(correlation)), correlation) for m in multiples], axis=0
-    )
-    prior = np.exp(-0.5 * (np.log2(tempi / 112) / 0.6) ** 2)
-    return float(tempi[np.argmax(np.clip(score, 0, None) * prior)])
-
-
-def estimate_key(waveform: np.ndarray) -> str:
-    """For example ``A minor``: spectral peaks below 900 Hz, where most are fundamentals."""
-    size = 8192
-    magnitudes = spectrogram(waveform, size, 2048)
-    middle = magnitudes[:, 1:-1]
-    is_peak = (middle > magnitudes[:, :-2]) & (middle >= magnitudes[:, 2:])
-    bins = np.fft.rfftfreq(size, 1 / RATE)[1:-1]
-    used = (bins > 60) & (bins < 900)
-    pitch = 69 + 12 * np.log2(bins[used] / 440)
-    nearness = np.exp(-0.5 * ((pitch - np.round(pitch)) / 0.25) ** 2)
-    energy = np.sqrt(middle * is_peak)[:, used].sum(axis=0) * nearness
-    chroma = np.zeros(12)
-    np.add.at(chroma, np.round(pitch).astype(int) % 12, energy)
-    scores = {}
-    for tonic in range(12):
-        for mode, profile in (("major", MAJOR), ("minor", MINOR)):
-            name = f"{PITCH_CLASSES[tonic]} {mode}"
-            scores[name] = np.corrcoef(np.roll(profile, tonic), chroma)[0, 1]
-    return max(scores, key=lambda name: scores[name])
 
 
 def track_pitch(vocal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -122,7 +61,7 @@ def notes_hit(times: np.ndarray, pitch: np.ndarray, notes: list[dict]) -> list[b
 
 def cepstra(waveform: np.ndarray) -> np.ndarray:
     """MFCC 1 to 12, [T, 12], their mean and spread over the piece removed."""
-    bands = spectrogram(waveform, 512, 160) ** 2 @ mel_filters(24, 512, 80, 6000).T
+    bands = spectrogram(waveform, 512, 160) ** 2 @ mel_triangles(24, 512, 80, 6000, RATE).T
     values = dct(np.log(bands + 1e-6 * bands.max() + 1e-12), type=2, norm="ortho", axis=1)[:, 1:13]
     return (values - values.mean(axis=0)) / (values.std(axis=0) + 1e-6)
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "corpus": "songgen_hf.cli.corpus",
     "prepare": "songgen_hf.cli.prepare",
     "train": "songgen_hf.cli.train",
+    "evaluate": "songgen_hf.cli.evaluate",
     "export": "songgen_hf.cli.export",
 }
 

@@ -1,0 +1,135 @@
+"""What a judge must not mind: other bands, noise, equalisers, blur, gaps, a codec's roughness.
+
+Everything works on mel power [mels, M] and draws from the generator passed in. A judge is trained
+on true songs alone and must judge songs that went through a codec; this is how it learns to.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .log_mels import FLOOR, relative_log
+
+_LOG_FLOOR = math.log10(FLOOR)
+
+
+def mix_power(vocal: Tensor, accompaniment: Tensor, rng: np.random.Generator) -> Tensor:
+    """Power of the sum of two sounds that know nothing of each other.
+
+    The cross term has a random phase in each bin; a band holds several, so half of it remains.
+    """
+    phase = torch.from_numpy(rng.random(vocal.shape, dtype=np.float32)) * (2 * math.pi)
+    return vocal + accompaniment + phase.cos() * (vocal * accompaniment).sqrt()
+
+
+def with_accompaniment(vocal: Tensor, accompaniment: Tensor, rng: np.random.Generator) -> Tensor:
+    """A vocal alone (one time in three) or with its band, 30 to 0 dB below true level.
+
+    Of the mixed ones half have the band as loud as it was rendered.
+    """
+    if rng.random() < 1 / 3:
+        return vocal
+    decibels = 0.0 if rng.random() < 0.5 else -30.0 * rng.random()
+    return mix_power(vocal, accompaniment * 10.0 ** (decibels / 10), rng)
+
+
+def equalise(power: Tensor, rng: np.random.Generator) -> Tensor:
+    """A smooth gain over bands, within about 10 dB; one time in four highs are cut steeply."""
+    mels = len(power)
+    place = np.linspace(0, np.pi, mels)
+    decibels = sum(4.0 * rng.standard_normal() * np.cos(order * place) for order in (1, 2, 3))
+    gain = 10.0 ** (np.clip(decibels, -12, 12) / 10)
+    if rng.random() < 0.25:
+        gain = gain * np.where(np.arange(mels) > rng.integers(mels * 5 // 8, mels), 1e-4, 1.0)
+    return power * torch.from_numpy(gain.astype(np.float32))[:, None]
+
+
+def add_noise(power: Tensor, rng: np.random.Generator) -> Tensor:
+    """Noise of a random colour 15 to 70 dB below the mean power."""
+    mels, frames = power.shape
+    level = float(power.mean()) * 10.0 ** (-rng.uniform(1.5, 7.0))
+    colour = 10.0 ** (rng.uniform(-1.0, 1.0) * np.linspace(0.5, -0.5, mels))
+    noise = rng.gamma(3.0, 1 / 3.0, (mels, frames)) * colour[:, None] * level
+    return power + torch.from_numpy(noise.astype(np.float32))
+
+
+def blur(power: Tensor, rng: np.random.Generator) -> Tensor:
+    """Neighbouring bands, neighbouring frames, both or neither run together."""
+    bands, frames = (1 + 2 * int(rng.random() < 0.25) for _ in range(2))
+    if bands == frames == 1:
+        return power
+    pooled = F.avg_pool2d(
+        power[None, None], (bands, frames), 1, (bands // 2, frames // 2), count_include_pad=False
+    )
+    return pooled[0, 0]
+
+
+def roughen(power: Tensor, rng: np.random.Generator) -> Tensor:
+    """Every second time each cell is off by a random factor, up to 3 dB of deviation."""
+    if rng.random() < 0.5:
+        return power
+    deviation = 0.3 * rng.random()
+    decades = deviation * rng.standard_normal(power.shape, dtype=np.float32)
+    return power * 10.0 ** torch.from_numpy(decades)
+
+
+def shift_bands(power: Tensor, rng: np.random.Generator) -> Tensor:
+    """One time in three everything moves by one or two bands: other singers, other tunings."""
+    if rng.random() < 2 / 3:
+        return power
+    shift = int(rng.choice([-2, -1, 1, 2]))
+    shifted = power.roll(shift, dims=0)
+    edge = slice(0, shift) if shift > 0 else slice(shift, None)
+    shifted[edge] = power[0 if shift > 0 else -1]
+    return shifted
+
+
+def hide(mels: Tensor, rng: np.random.Generator, *, frames: int) -> Tensor:
+    """Up to two bands of up to ten mels and three gaps of up to ``frames``, after SpecAugment."""
+    mels = mels.clone()
+    for _ in range(int(rng.integers(3))):
+        width = int(rng.integers(1, 11))
+        low = int(rng.integers(len(mels) - width))
+        mels[low : low + width] = mels.mean()
+    for _ in range(int(rng.integers(4))):
+        width = min(int(rng.integers(1, frames + 1)), mels.shape[1])
+        first = int(rng.integers(mels.shape[1] - width + 1))
+        mels[:, first : first + width] = _LOG_FLOOR
+    return mels
+
+
+def augmented(
+    power: Tensor, rng: np.random.Generator, *, shifted: bool = True, longest_gap: int = 5
+) -> Tensor:
+    """Mel power -> what a network is trained on: log mels, degraded at random.
+
+    Args:
+        power: [mels, M].
+        rng: all draws.
+        shifted: whether bands may move; not where the voice is the question.
+        longest_gap: in frames.
+    """
+    if shifted:
+        power = shift_bands(power, rng)
+    power = roughen(blur(add_noise(equalise(power, rng), rng), rng), rng)
+    level = rng.uniform(-0.4, 0.4)  # the mean of a crop is not the mean of its song
+    mels = (relative_log(power) + level).clamp(min=_LOG_FLOOR)
+    return hide(mels, rng, frames=longest_gap)
+
+
+__all__ = [
+    "add_noise",
+    "augmented",
+    "blur",
+    "equalise",
+    "hide",
+    "mix_power",
+    "roughen",
+    "shift_bands",
+    "with_accompaniment",
+]

@@ -12,6 +12,7 @@ from transformers import AutoModelForTextEncoding, PreTrainedModel
 from transformers.utils import ModelOutput
 
 from .configuration_songgen import SongGenConfig
+from .decoder import sinusoidal_positions
 from .lyrics_encoder import SongGenLyricsEncoder
 from .voice_encoder import SongGenVoiceEncoder, has_voice
 
@@ -90,9 +91,12 @@ class SongGenConditioner(PreTrainedModel):
                 "use the lyrics tokenizer that belongs to it"
             )
         states = self.lyrics_embedding(lyrics_ids)
-        if not self.config.use_lyrics_encoder:
-            return states
-        return self.lyrics_projection(self.lyrics_encoder(states, attention_mask))
+        if self.config.use_lyrics_encoder:
+            states = self.lyrics_projection(self.lyrics_encoder(states, attention_mask))
+        if self.config.lyrics_positions:
+            positions = torch.arange(lyrics_ids.shape[1], device=states.device)
+            states = states + sinusoidal_positions(positions, states.shape[-1]).to(states.dtype)
+        return states
 
     def encode_voice(
         self, voice_values: Tensor, attention_mask: Tensor | None

@@ -217,6 +217,9 @@ class SongGenConfig(PreTrainedConfig):
         lyrics_cross_attention: lyrics are read by cross-attention; else they are prepended to the
             decoder's input.
         use_lyrics_encoder: run the lyrics encoder; else the decoder sees plain lyrics embeddings.
+        lyrics_positions: add sinusoidal positions to the lyrics states. The encoder's positions are
+            relative, so without them a state says what it is, but not where: the decoder has to
+            find its place by content. Off in the reference; on in the mini preset.
         generation_text_projection: whether ``generate`` projects the text states. Training always
             does. ``"if_sizes_differ"`` is the reference's rule: its ``generate`` skips the
             projection when text and decoder have the same width, so its released checkpoints sing
@@ -250,6 +253,7 @@ class SongGenConfig(PreTrainedConfig):
     decoder: dict | PreTrainedConfig | None = None
     lyrics_cross_attention: bool = True
     use_lyrics_encoder: bool = True
+    lyrics_positions: bool = False
     generation_text_projection: Literal["if_sizes_differ", "always"] = "if_sizes_differ"
     voice_sampling_rate: int = 24000
     trained: bool = True

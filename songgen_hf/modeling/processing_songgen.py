@@ -200,6 +200,20 @@ class SongGenProcessor(ProcessorMixin):
         """:meth:`decode_lyrics` of every row of [B, P] ids or of a list of rows."""
         return [self.decode_lyrics(row, skip_special_tokens) for row in lyrics_ids]
 
+    def tag_lyrics(self, lyrics: str | None, language: str) -> str:
+        """The text that the lyrics tokenizer gets: language tag, cleaned words, marks for spaces.
+
+        Raises:
+            ValueError: for a language that the tokenizer or the cleaner does not know.
+        """
+        tag = f"[{LANGUAGES[resolve_language(language)].tag}]"
+        if tag not in self.lyrics_tokenizer.get_vocab():
+            raise ValueError(
+                f"the lyrics tokenizer of this model has no {tag} token for language "
+                f"{language!r}; choose another language"
+            )
+        return tag + normalize_lyrics(lyrics or "", language).replace(" ", LYRICS_SPACE)
+
     def _prepare_text(self, texts: Sequence[str | None]) -> dict[str, np.ndarray]:
         _check_strings(texts, "text")
         encoded = self.tokenizer(
@@ -214,15 +228,10 @@ class SongGenProcessor(ProcessorMixin):
         self, lyrics: Sequence[str | None], languages: Sequence[str]
     ) -> dict[str, np.ndarray]:
         _check_strings(lyrics, "lyrics")
-        tagged = []
-        for words, language in zip(lyrics, languages, strict=True):
-            tag = f"[{LANGUAGES[resolve_language(language)].tag}]"
-            if tag not in self.lyrics_tokenizer.get_vocab():
-                raise ValueError(
-                    f"the lyrics tokenizer of this model has no {tag} token for language "
-                    f"{language!r}; choose another language"
-                )
-            tagged.append(tag + normalize_lyrics(words or "", language).replace(" ", LYRICS_SPACE))
+        tagged = [
+            self.tag_lyrics(words, language)
+            for words, language in zip(lyrics, languages, strict=True)
+        ]
         encoded = self.lyrics_tokenizer(tagged, padding=True, return_attention_mask=True)
         return {
             "lyrics_ids": np.asarray(encoded["input_ids"], dtype=np.int64),

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from transformers.models.dac.modeling_dac import DacResidualUnit
 from transformers.models.xcodec.modeling_xcodec import XcodecResidualUnit
 
+from ..data.preparation.codes import SOUND_ONLY
 from ..modeling.configuration_xcodec import XCodecConfig
 from ..modeling.modeling_xcodec import XCodecModel
 from .codec_options import CodecTrainingOptions
@@ -69,11 +70,21 @@ class CodecObjective(nn.Module):
             )
         if not options.semantics:
             silence_semantics(codec)
+        # What decides the codes, kept because weight norm would change its last bits.
+        self.kept = {
+            name: value.clone()
+            for name, value in codec.state_dict().items()
+            if options.decoder_only and decides_codes(name)
+        }
         # The published codec was trained under it; the export fuses it.
         codec.apply_weight_norm()
         codec.semantic_model.requires_grad_(False)
         for part in (codec.encoder_semantic, codec.decoder_semantic, codec.fc1):
             part.requires_grad_(options.semantics)
+        if options.decoder_only:
+            codec.requires_grad_(False)
+            for part in (codec.fc2, codec.acoustic_decoder):
+                part.requires_grad_(True)
         self.codec, self.options = codec, options
         self.quantizer = ResidualVectorQuantizerTrainer(
             codec.quantizer,
@@ -118,10 +129,13 @@ class CodecObjective(nn.Module):
                 f"the crops have {waveform.shape[-1]} samples, expected a multiple of "
                 f"{codec.config.hop_length}: what is decoded would have another length"
             )
-        features = codec.extract_features(waveform)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not options.decoder_only):
+            features = codec.extract_features(waveform)
         latent, codes, losses = features.embeddings, None, {}
         if quantize:
-            result = self.quantizer(latent, num_codebooks=num_codebooks, seed=seed)
+            result = self.quantizer(
+                latent, num_codebooks=num_codebooks, seed=seed, update=not options.decoder_only
+            )
             latent, codes, losses["commitment"] = (
                 result.quantized,
                 result.codes,
@@ -131,7 +145,9 @@ class CodecObjective(nn.Module):
         for name, distance in self.distances.items():
             if getattr(options, f"{name}_weight"):
                 losses[name] = distance(decoded, waveform)
-        if options.semantics:
+        if options.decoder_only:
+            losses.pop("commitment", None)
+        elif options.semantics:
             recovered = codec.decoder_semantic(codec.fc1(latent.transpose(1, 2)).transpose(1, 2))
             losses["semantic"] = F.mse_loss(recovered.transpose(1, 2), features.semantic_target)
         return CodecPass(decoded, codes, losses)
@@ -166,12 +182,18 @@ class CodecObjective(nn.Module):
         ``ResidualVectorQuantizerTrainer.residual_rms``.
         """
         config = copy.deepcopy(self.codec.config)
-        config.residual_rms = self.quantizer.residual_rms()
+        if not self.options.decoder_only:
+            config.residual_rms = self.quantizer.residual_rms()
         # A new codec: the library's removal of weight norm would change this one's classes too.
         with torch.device("meta"):
             codec = XCodecModel(config)
-        codec.load_state_dict(fused_state(self.codec), assign=True)
+        codec.load_state_dict(fused_state(self.codec) | self.kept, assign=True)
         codec.eval().save_pretrained(directory)
+
+
+def decides_codes(name: str) -> bool:
+    """Whether a weight of the codec has a part in its codes, or only in what they sound like."""
+    return not name.startswith(SOUND_ONLY)
 
 
 def fused_state(codec: XCodecModel) -> dict[str, Tensor]:
@@ -304,6 +326,7 @@ __all__ = [
     "CodecObjective",
     "CodecPass",
     "count_of_step",
+    "decides_codes",
     "install_teacher",
     "new_codec",
     "preset_codec_config",

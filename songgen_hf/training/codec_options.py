@@ -102,6 +102,11 @@ class CodecTrainingOptions(WaveformTrainingOptions):
     codec: str | None = option(
         None, "codec folder or Hub repository to start from, instead of random weights"
     )
+    decoder_only: bool = option(
+        False,
+        "train what turns codes into sound and nothing else: the codes of --codec stay as they "
+        "are, to the bit, and so do the models and datasets made with them",
+    )
     teacher: str | None = option(
         None, "HuBERT-like model (folder or Hub repository) for the semantic half"
     )
@@ -152,6 +157,11 @@ class CodecTrainingOptions(WaveformTrainingOptions):
         if not self.codebook_counts or min(self.codebook_counts) < 1:
             raise ValueError(
                 f"codebook_counts is {self.codebook_counts}, expected counts of 1 or more"
+            )
+        if self.decoder_only and (self.codec is None or self.teacher is not None):
+            raise ValueError(
+                f"decoder_only keeps the codes of a codec: got --codec {self.codec} and --teacher "
+                f"{self.teacher}, expected a codec and no teacher"
             )
         if not self.semantics and self.teacher is not None:
             raise ValueError(

@@ -131,7 +131,7 @@ class CodecTrainer:
         self.discriminator.train()
         place = self.accelerator.process_index * options.batch_size
         waveform = self._crops(options.batch_size, seed=options.seed, step=step, first=place)
-        quantize = step >= options.quantizer_start
+        quantize = options.decoder_only or step >= options.quantizer_start
         if quantize and not self.plain_objective.quantizer.started:
             self._start_codebooks()
 

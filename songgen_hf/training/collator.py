@@ -9,6 +9,7 @@ from torch.nn.functional import pad
 from ..modeling.configuration_songgen import SongGenConfig
 from ..modeling.patterns import IGNORED_LABEL
 from ..modeling.processing_songgen import SongGenProcessor
+from .lyrics_alignment import sung_tokens, targets_of_steps, tokens_of_words
 
 
 class SongCollator:
@@ -17,10 +18,15 @@ class SongCollator:
     Args:
         config: of the model.
         processor: of the model; a condition that is None becomes the null branch.
+        align_lyrics: say which lyrics token is sung at each step, where the songs know it.
     """
 
-    def __init__(self, config: SongGenConfig, processor: SongGenProcessor):
+    def __init__(
+        self, config: SongGenConfig, processor: SongGenProcessor, *, align_lyrics: bool = False
+    ):
         decoder: Any = config.decoder
+        self.config = config
+        self.align_lyrics = align_lyrics
         self.pattern = decoder.pattern
         self.ids = {
             "bos_token_id": decoder.bos_token_id,
@@ -33,7 +39,8 @@ class SongCollator:
 
         Returns:
             The processor's tensors, ``labels`` [B, L, rows] and, where the songs bring
-            ``vocal_codes``, ``vocal_labels`` [B, L, K], padded or cut to the length of ``labels``.
+            ``vocal_codes``, ``vocal_labels`` [B, L, K], padded or cut to the length of ``labels``;
+            with ``align_lyrics``, ``lyrics_targets`` [B, L].
         """
         batch = dict(
             self.processor(
@@ -50,7 +57,21 @@ class SongCollator:
             longer = batch["labels"].shape[1] - vocal.shape[1]
             # Matches upstream: a vocal of another length is cut, or padded with ignored labels.
             batch["vocal_labels"] = pad(vocal, (0, 0, 0, longer), value=IGNORED_LABEL)
+        if self.align_lyrics:
+            sung = [self._sung(song) for song in songs]
+            batch["lyrics_targets"] = targets_of_steps(sung, self.config)
         return batch
+
+    def _sung(self, song: dict[str, Any]) -> Tensor:
+        """The sung lyrics token of each frame of a song, [T]."""
+        num_frames = song["codes"].shape[-1]
+        known = song["lyrics"] and song.get("words") and song.get("phonemes") is not None
+        if not known:
+            return torch.full((num_frames,), IGNORED_LABEL)
+        words = tokens_of_words(self.processor, song["lyrics"], song["language"])
+        return sung_tokens(
+            words, song["words"], song["phonemes"], num_frames, self.config.frame_rate
+        )
 
 
 def counted_positions(labels: Tensor, *, bos_token_id: int, pad_token_id: int) -> Tensor:

@@ -69,6 +69,7 @@ class Objective:
         weighted_loss: the weighted part of the song's rows.
         track_losses: each track's loss where the tracks have rows of their own, else empty.
         vocal_codebook_losses, vocal_loss, vocal_weighted_loss: of the vocal heads, [K] the first.
+        alignment_loss, alignment_accuracy: of the attention that is told what is sung.
     """
 
     value: Tensor
@@ -80,6 +81,13 @@ class Objective:
     vocal_codebook_losses: Tensor | None = None
     vocal_loss: Tensor | None = None
     vocal_weighted_loss: Tensor | None = None
+    alignment_loss: Tensor | None = None
+    alignment_accuracy: Tensor | None = None
+
+    def add_alignment(self, loss: Tensor, accuracy: Tensor, *, weight: float) -> None:
+        """Add the loss of ``lyrics_alignment.py`` to the number that is minimised."""
+        self.alignment_loss, self.alignment_accuracy = loss, accuracy
+        self.value = self.value + weight * loss
 
     def metrics(self) -> dict[str, Tensor]:
         """Detached scalars by the name they are logged under."""
@@ -97,6 +105,9 @@ class Objective:
         if self.vocal_loss is not None and self.vocal_weighted_loss is not None:
             metrics["vocal_loss"] = self.vocal_loss
             metrics["vocal_weighted_loss"] = self.vocal_weighted_loss
+        if self.alignment_loss is not None and self.alignment_accuracy is not None:
+            metrics["alignment_loss"] = self.alignment_loss
+            metrics["alignment_accuracy"] = self.alignment_accuracy
         if self.vocal_codebook_losses is not None:
             metrics |= {
                 f"vocal_codebook_loss/{k}": loss

@@ -107,6 +107,17 @@ class ObjectiveOptions:
     vocal_loss_weight: float = field(
         default=0.1, metadata={"help": "factor of the vocal heads' loss (mixed_pro)"}
     )
+    alignment_weight: float = field(
+        default=0.0,
+        metadata={
+            "help": "factor of the attention's distance from the sung lyrics token, for songs with "
+            "timed words and phonemes; 0: not computed"
+        },
+    )
+    alignment_layers: list[int] = field(
+        default_factory=list,
+        metadata={"help": "decoder layers whose first head is told; default the middle two"},
+    )
 
 
 @dataclass
@@ -139,6 +150,10 @@ class SongGenTrainingArguments(TrainingArguments):
         default=0.0,
         metadata={"help": "decay of the average of the weights that is saved at the end; 0: none"},
     )
+    optimiser: str = field(
+        default="adamw",
+        metadata={"help": "adamw (or what --optim names), or muon for the matrices of the layers"},
+    )
     ema_every: int = field(default=1, metadata={"help": "optimiser steps between EMA updates"})
     allow_changed_options: bool = field(
         default=False, metadata={"help": "resume although options differ from the checkpoint's"}
@@ -157,6 +172,8 @@ class SongGenTrainingArguments(TrainingArguments):
                 f"the EMA needs 0 <= ema_decay < 1 and ema_every >= 1: got {self.ema_decay} and "
                 f"{self.ema_every}"
             )
+        if self.optimiser not in ("adamw", "muon"):
+            raise ValueError(f"unknown optimiser: got {self.optimiser!r}, expected adamw or muon")
         if not torch.accelerator.is_available():
             self.use_cpu = True  # the library refuses bf16 on a CPU that nobody asked for
         super().__post_init__()

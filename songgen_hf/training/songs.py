@@ -22,6 +22,7 @@ from .options import DataOptions
 REQUIRED_COLUMNS = {1: ("codes",), 2: ("accompaniment_codes", "vocal_codes")}
 CAPTION_COLUMNS = ("captions", "caption", "text")
 OPTIONAL_COLUMNS = ("id", "song_id", "lyrics", "language", "num_frames", *CAPTION_COLUMNS)
+TIME_COLUMNS = ("words", "phonemes")
 
 
 def read_songs(dataset: str, split: str) -> Any:
@@ -50,7 +51,8 @@ class SongDataset(Dataset):
 
     Columns: ``codes`` (mixture) or ``accompaniment_codes`` and ``vocal_codes``, each int [K][T];
     also read where present: ``captions`` (list) or ``caption``, ``lyrics``, ``language``,
-    ``num_frames``, an audio column for the reference voice, ``id``.
+    ``num_frames``, an audio column for the reference voice, ``id``, ``words`` and ``phonemes`` with
+    their times (see ``lyrics_alignment.py``).
 
     Args:
         rows: ``datasets.Dataset``.
@@ -92,7 +94,7 @@ class SongDataset(Dataset):
             )
         voice = options.voice_column
         self.voice_column = voice if voice in rows.column_names else None
-        columns = [*self.code_columns, *OPTIONAL_COLUMNS, self.voice_column]
+        columns = [*self.code_columns, *OPTIONAL_COLUMNS, *TIME_COLUMNS, self.voice_column]
         rows = rows.select_columns([name for name in columns if name in rows.column_names])
         if self.voice_column is not None:
             audio = require("datasets", "train").Audio(decode=False)
@@ -133,6 +135,8 @@ class SongDataset(Dataset):
             "voice": None,
             "voice_start": 0.0,
         }
+        for name in TIME_COLUMNS:
+            song[name] = value_of(row, name)
         if len(self.code_columns) > self.num_tracks:
             song["vocal_codes"] = self._codes(row, self.code_columns[-1], index)[None]
         if self.voice_column is not None:

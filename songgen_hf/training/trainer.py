@@ -22,7 +22,9 @@ from transformers.trainer_callback import ProgressCallback
 from ..modeling.processing_songgen import SongGenProcessor
 from .collator import SongCollator, counted_positions
 from .ema import WeightAverage
+from .lyrics_alignment import alignment_loss, watched_attention
 from .objective import Objective, codebook_weights, song_objective
+from .optimisers import MuonWithAdamW
 from .options import RESOLVED_FILE, ObjectiveOptions, SongGenTrainingArguments
 from .songs import SongDataset, SongSampler
 
@@ -71,7 +73,9 @@ class SongGenTrainer(Trainer):
         super().__init__(
             model=model,
             args=args,
-            data_collator=SongCollator(self.song_config, processor),
+            data_collator=SongCollator(
+                self.song_config, processor, align_lyrics=self.objective.alignment_weight > 0
+            ),
             train_dataset=train_dataset,
             eval_dataset=eval_dataset,
             callbacks=[_EveryStep(self), *(callbacks or [])],
@@ -123,7 +127,10 @@ class SongGenTrainer(Trainer):
         Raises:
             ValueError: if the loss is not finite.
         """
-        outputs = model(**inputs)
+        targets = inputs.get("lyrics_targets")
+        inputs = {name: value for name, value in inputs.items() if name != "lyrics_targets"}
+        with watched_attention(base_model(self.model), self._alignment_layers()) as attention:
+            outputs = model(**inputs)
         decoder = self.song_config.decoder
         step = self.state.global_step if model.training else 0
         objective = song_objective(
@@ -133,6 +140,17 @@ class SongGenTrainer(Trainer):
             codebook_weighting=self.objective.codebook_weighting,
             vocal_loss_weight=self.objective.vocal_loss_weight,
         )
+        if targets is not None:
+            pairs = [
+                alignment_loss(
+                    *seen, outputs.encoder_attention_mask, targets, inputs["lyrics_ids"].shape[1]
+                )
+                for seen in attention
+            ]
+            objective.add_alignment(
+                *(torch.stack(values).mean() for values in zip(*pairs, strict=True)),
+                weight=self.objective.alignment_weight,
+            )
         share = torch.ones_like(objective.value)
         if model.training and num_items_in_batch is not None:
             # DDP and FSDP average the gradients of the processes, hence world_size.
@@ -146,6 +164,26 @@ class SongGenTrainer(Trainer):
                 "--learning-rate or --max-grad-norm and resume from the last checkpoint"
             )
         return (loss, outputs) if return_outputs else loss
+
+    def _alignment_layers(self) -> list[int]:
+        """Decoder layers whose cross-attention is told what is sung; none without that loss."""
+        if not self.objective.alignment_weight:
+            return []
+        number = self.song_config.decoder.num_hidden_layers
+        return self.objective.alignment_layers or sorted({(number - 1) // 2, number // 2})
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """The library's optimiser, or Muon with AdamW."""
+        if self.args.optimiser == "adamw" or self.optimizer is not None:
+            return super().create_optimizer(model)
+        self.optimizer = MuonWithAdamW(
+            (self.model if model is None else model).named_parameters(),
+            self.args.learning_rate,
+            betas=(self.args.adam_beta1, self.args.adam_beta2),
+            eps=self.args.adam_epsilon,
+            weight_decay=self.args.weight_decay,
+        )
+        return self.optimizer
 
     def _collect(self, split: str, objective: Objective, share: Tensor) -> None:
         sums = self._sums[split]

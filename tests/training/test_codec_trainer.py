@@ -11,6 +11,7 @@ import torch
 from transformers import HubertConfig, HubertModel
 
 import songgen_hf.training
+from songgen_hf.data.preparation.codes import fingerprint
 from songgen_hf.modeling.modeling_xcodec import XCodecModel
 from songgen_hf.training.codec_evaluation import evaluate_codec
 from songgen_hf.training.codec_objective import (
@@ -440,3 +441,39 @@ def test_the_recipes_are_options_of_their_kind(recipe, kind):
     (options,) = parse_options((kind,), flags)
 
     assert options.preset == "mini" and options.steps < kind().steps
+
+
+def test_training_the_decoder_alone_keeps_every_code(sounds, tiny_preset, tmp_path):  # noqa: F811
+    first = train_codec(codec_options(sounds, tmp_path / "first"))
+    second = train_codec(
+        codec_options(sounds, tmp_path / "second", codec=str(first), decoder_only=True, seed=5)
+    )
+
+    before, after = XCodecModel.from_pretrained(first), XCodecModel.from_pretrained(second)
+    waveform = 0.1 * noise(2, 1, 6400)
+    codes = before.encode(waveform, return_dict=False)
+    assert torch.equal(after.encode(waveform, return_dict=False), codes)
+    changed = {
+        name
+        for name, weight in before.state_dict().items()
+        if not torch.equal(weight, after.state_dict()[name])
+    }
+    assert changed and all(name.startswith(("acoustic_decoder.", "fc2.")) for name in changed)
+    assert after.config.residual_rms == before.config.residual_rms
+    assert fingerprint(after) == fingerprint(before)
+
+
+def test_the_fingerprint_is_of_what_decides_the_codes():
+    codec = XCodecModel(tiny_config())
+    before = fingerprint(codec)
+
+    with torch.no_grad():
+        codec.acoustic_encoder.conv1.weight.mul_(1.01)
+
+    assert fingerprint(codec) != before
+
+
+@pytest.mark.parametrize("changes", [{}, {"codec": "a", "teacher": "b"}])
+def test_the_decoder_alone_needs_a_codec_and_no_teacher(changes):
+    with pytest.raises(ValueError, match="decoder_only keeps the codes of a codec"):
+        codec_options("data", "out", decoder_only=True, **changes)

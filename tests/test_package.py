@@ -30,8 +30,8 @@ MAY_IMPORT = {
     "registration": {"modeling", "pipelines", "checkpoints"},
     "__init__": MODELS | DOORS | BASE,
     "data": MODELS | DOORS | BASE,
-    "evaluation": MODELS | DOORS | BASE | {"data"},
-    "training": MODELS | DOORS | BASE | {"data", "evaluation"},
+    "training": MODELS | DOORS | BASE | {"data"},
+    "evaluation": MODELS | DOORS | BASE | {"data", "training"},
 }
 
 

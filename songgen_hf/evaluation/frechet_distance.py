@@ -1,0 +1,130 @@
+"""Frechet audio distance: how far the sound of some songs is from that of others, as a whole.
+
+Features are the frames of the codec's semantic model, all songs pooled; each side is described by
+mean and covariance, and the distance of the two Gaussians is measured:
+
+    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1^(1/2) C2 C1^(1/2))^(1/2))
+
+0 for equal sides, without an upper end; the unit is that of the features, so only distances of one
+codec compare. It hears what a frame sounds like, not whether frames follow each other sensibly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums over frames that add up over songs.
+
+    Args:
+        count: frames.
+        total: [D] float64, sum of the features.
+        products: [D, D] float64, sum of their outer products.
+    """
+
+    count: int
+    total: np.ndarray
+    products: np.ndarray
+
+    @classmethod
+    def of(cls, features: np.ndarray) -> Moments:
+        """Of one song's features [T, D].
+
+        Raises:
+            ValueError: for another shape, or NaN or infinity in it.
+        """
+        features = np.asarray(features, dtype=np.float64)
+        if features.ndim != 2 or not np.isfinite(features).all():
+            raise ValueError(
+                f"got features of shape {list(features.shape)}, expected [frames, features], "
+                "finite; look at the waveform they were made of"
+            )
+        return cls(len(features), features.sum(axis=0), features.T @ features)
+
+    @classmethod
+    def pooled(cls, songs: Iterable[Moments]) -> Moments:
+        """Of all frames of several songs; ValueError if there are none."""
+        songs = list(songs)
+        if not songs:
+            raise ValueError("got no songs, expected at least one")
+        return cls(
+            sum(song.count for song in songs),
+            np.sum([song.total for song in songs], axis=0),
+            np.sum([song.products for song in songs], axis=0),
+        )
+
+    @property
+    def mean(self) -> np.ndarray:
+        """[D]."""
+        return self.total / self.count
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """[D, D], divided by the number of frames."""
+        return self.products / self.count - np.outer(self.mean, self.mean)
+
+
+def frechet_distance(first: Moments, second: Moments) -> float:
+    """The distance of two Gaussians, 0 or more.
+
+    Args:
+        first, second: of the two sides.
+    Raises:
+        ValueError: if a side has fewer than two frames or they differ in their number of features.
+    """
+    for side in (first, second):
+        if side.count < 2 or side.total.shape != first.total.shape:
+            raise ValueError(
+                f"got {side.count} frames of {len(side.total)} features, expected at least two "
+                f"frames of {len(first.total)} features on both sides"
+            )
+    offset = first.mean - second.mean
+    # The trace of the product's root is that of a symmetric matrix, whose eigenvalues are real.
+    root = _symmetric_root(first.covariance)
+    values = np.linalg.eigvalsh(root @ second.covariance @ root)
+    cross = np.sqrt(np.clip(values, 0.0, None)).sum()
+    spread = np.trace(first.covariance) + np.trace(second.covariance) - 2 * cross
+    return float(max(0.0, offset @ offset + spread))
+
+
+def semantic_moments(codec: Any, waveforms: Sequence[np.ndarray]) -> list[Moments]:
+    """Moments of each song's semantic features.
+
+    Args:
+        codec: an :class:`~songgen_hf.modeling.modeling_xcodec.XCodecModel`.
+        waveforms: float32 [S] at the codec's rate; each is heard by itself, because the semantic
+            model attends to a song as a whole. One shorter than a frame is padded to a frame.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    moments = []
+    for waveform in waveforms:
+        values = torch.from_numpy(np.ascontiguousarray(waveform, dtype=np.float32))[None, None]
+        # Two frames, so that even a song that never began has a spread.
+        values = F.pad(values, (0, max(0, 2 * codec.config.hop_length - values.shape[-1])))
+        features = codec._extract_semantic_features(values.to(codec.device, codec.dtype))
+        moments.append(Moments.of(features[0].float().cpu().numpy()))
+    return moments
+
+
+def frechet_audio_distance(
+    codec: Any, waveforms: Sequence[np.ndarray], references: Sequence[np.ndarray]
+) -> dict[str, float]:
+    """``fad``: distance of songs to true songs, both float32 [S] at the codec's rate."""
+    sides = (Moments.pooled(semantic_moments(codec, songs)) for songs in (waveforms, references))
+    return {"fad": frechet_distance(*sides)}
+
+
+def _symmetric_root(matrix: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.sqrt(np.clip(values, 0.0, None))) @ vectors.T
+
+
+__all__ = ["Moments", "frechet_audio_distance", "frechet_distance", "semantic_moments"]

@@ -41,6 +41,8 @@ def load_model(
         processor = AutoProcessor.from_pretrained(name)
         if options.track_pattern not in (None, model.config.decoder.track_pattern):
             model = change_track_pattern(model, options.track_pattern, seed=seed)
+    if options.attention is not None:
+        model.decoder.set_attn_implementation(options.attention)
     if options.codec is not None:
         install_codec(model, load_codec(find_checkpoint(options.codec), "cpu"))
     if options.voice_encoder is not None:

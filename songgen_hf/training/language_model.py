@@ -51,7 +51,8 @@ def train_language_model(
     if checkpoint is None:
         model, processor = load_model(model_options, seed=args.seed)
     else:
-        model, processor = load_model(ModelOptions(model=str(checkpoint)), seed=args.seed)
+        resumed = ModelOptions(model=str(checkpoint), attention=model_options.attention)
+        model, processor = load_model(resumed, seed=args.seed)
     if getattr(model.config, "trained", True) is False:
         model.config.trained = True
     num_trained = freeze(model, model_options.freeze)

@@ -159,8 +159,9 @@ def alignment_loss(
         and the part of the steps whose highest weight lies there. Zeros if nothing is sung.
     """
     width = attention.head_dim
-    query = attention.q_proj(states)[..., :width].float()
-    key = attention.k_proj(conditions)[..., :width].float()
+    dtype = attention.q_proj.weight.dtype  # outside autocast, unlike the states
+    query = attention.q_proj(states.to(dtype))[..., :width].float()
+    key = attention.k_proj(conditions.to(dtype))[..., :width].float()
     scores = query @ key.transpose(1, 2) * attention.scaling  # [B, L, E]
     scores = scores.masked_fill(condition_mask[:, None] == 0, torch.finfo(scores.dtype).min)
     weights = F.log_softmax(scores, dim=-1)

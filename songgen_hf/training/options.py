@@ -47,6 +47,13 @@ class ModelOptions:
         default=None,
         metadata={"help": "HuBERT-like checkpoint that an untrained model hears voices with"},
     )
+    attention: str | None = field(
+        default=None,
+        metadata={
+            "help": "attention of the decoder: sdpa, eager, flash_attention_2, ...; on a CPU in "
+            "bf16 eager is faster for short sequences"
+        },
+    )
     freeze: list[str] = field(
         default_factory=list,
         metadata={
@@ -184,6 +191,7 @@ LANGUAGE_MODEL_OPTIONS = (ModelOptions, DataOptions, ObjectiveOptions, SongGenTr
 # What may differ between a run and its resumption: it changes no number of the training.
 _FREE_TO_CHANGE = {
     "allow_changed_options",
+    "attention",
     "codec",
     "dataloader_num_workers",
     "dataloader_prefetch_factor",

@@ -16,6 +16,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--validation-songs", type=int, default=100, help="default 100")
     parser.add_argument("--test-songs", type=int, default=200, help="default 200")
     parser.add_argument("--songs-per-shard", type=int, default=100, help="default 100")
+    parser.add_argument(
+        "--voices",
+        nargs="+",
+        default=(),
+        help="singers to draw from, such as female_7, whom nobody hears unless asked for "
+        "(default: male_1 to male_6 and female_1 to female_6)",
+    )
     parser.add_argument("--workers", type=int, default=2, help="processes (default 2)")
     parser.add_argument("--soundfont", help="General-MIDI .sf2 file (default: Debian's)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -35,6 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
             songs_per_shard=arguments.songs_per_shard,
             workers=arguments.workers,
             soundfont=arguments.soundfont,
+            voices=tuple(arguments.voices),
             progress=not arguments.quiet,
         )
     )

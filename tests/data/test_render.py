@@ -15,7 +15,7 @@ from songgen_hf.data.corpus.isolation import Studio, check_system
 from songgen_hf.data.corpus.lexicon import lexicon
 from songgen_hf.data.corpus.render import MANIFEST, CorpusOptions, render_corpus, shards_of
 from songgen_hf.data.corpus.rows import AUDIO_COLUMNS, read_sound, render_row
-from songgen_hf.data.corpus.singer import SINGERS
+from songgen_hf.data.corpus.singer import HELD_OUT_SINGERS, SINGERS
 from songgen_hf.data.corpus.song import plan_song
 from songgen_hf.data.loudness import integrated_loudness
 
@@ -30,7 +30,7 @@ def studio() -> Studio:
         pytest.skip(str(error))
 
 
-def options(output: Path, **changes: int | bool) -> CorpusOptions:
+def options(output: Path, **changes: int | bool | tuple[str, ...]) -> CorpusOptions:
     sizes = {"train_songs": 3, "validation_songs": 0, "test_songs": 1, "songs_per_shard": 2}
     return CorpusOptions(output=output, progress=False, **{**sizes, **changes})
 
@@ -95,8 +95,19 @@ def test_espeak_gives_every_word_of_the_lexicon_its_syllables(studio):
 
 @debian
 def test_every_singer_speaks(studio):
-    for singer in SINGERS.values():
+    for singer in (SINGERS | HELD_OUT_SINGERS).values():
         assert studio.speaker.speak("a river of gold", singer.variant).syllables == 5
+
+
+@debian
+def test_songs_have_the_singers_asked_for_and_a_held_out_one_only_then(studio):
+    asked = [plan_song(0, "train", i, studio.speaker, ["female_7"]).singer for i in range(4)]
+    two = {plan_song(0, "train", i, studio.speaker, ["male_1", "male_7"]).singer for i in range(9)}
+    usual = {plan_song(0, "train", i, studio.speaker).singer.voice_id for i in range(9)}
+
+    assert {singer.voice_id for singer in asked} == {"female_7"}
+    assert {singer.voice_id for singer in two} == {"male_1", "male_7"}
+    assert usual <= SINGERS.keys()
 
 
 @debian
@@ -155,6 +166,13 @@ def test_impossible_options_are_refused(tmp_path):
         options(tmp_path, train_songs=0, test_songs=0)
 
 
+def test_the_manifest_names_voices_only_if_they_were_chosen(tmp_path):
+    assert "voices" not in options(tmp_path).manifest
+    assert options(tmp_path, voices=("male_7",)).manifest["voices"] == ["male_7"]
+    with pytest.raises(ValueError, match=r"no singer 'bob': expected male_1, .* held out, male_7"):
+        options(tmp_path, voices=("bob",))
+
+
 @debian
 def test_a_folder_of_other_options_or_other_files_is_left_alone(studio, tmp_path):
     pytest.importorskip("datasets")
@@ -181,4 +199,5 @@ def test_the_card_lists_only_splits_that_exist():
 
     assert "path: data/train-*.parquet" in card and "path: data/test-*.parquet" in card
     assert "validation-*" not in card
-    assert "seed 3" in card
+    assert "with seed 3; the same command" in card and "(12 singers)" in card
+    assert "with seed 3 and voices male_7; the" in card_text(3, {"train": 5}, ("male_7",))

@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from songgen_hf.data.corpus.singer import SINGERS, SungNote, place_phonemes, sing_line
+from songgen_hf.data.corpus.singer import (
+    HELD_OUT_SINGERS,
+    SINGERS,
+    SungNote,
+    place_phonemes,
+    sing_line,
+    singers_named,
+)
 from songgen_hf.data.corpus.speech import Phoneme, SpokenLine
 
 SPOKEN = (
@@ -79,3 +86,19 @@ def test_both_genders_have_several_singers_in_registers_of_their_own():
     assert all(len(singers) >= 4 for singers in registers.values())
     highest_male = max((s.low + s.high) / 2 for s in registers["male"])
     assert highest_male + 8 < min((s.low + s.high) / 2 for s in registers["female"])
+
+
+def test_held_out_singers_are_nobody_else_and_come_only_by_name():
+    assert not HELD_OUT_SINGERS.keys() & SINGERS.keys()
+    known = {(s.variant, s.formants) for s in SINGERS.values()}
+    assert not known & {(s.variant, s.formants) for s in HELD_OUT_SINGERS.values()}
+    assert singers_named([]) == list(SINGERS.values())
+    assert singers_named(["female_7", "male_1"]) == [
+        HELD_OUT_SINGERS["female_7"],
+        SINGERS["male_1"],
+    ]
+
+
+def test_an_unknown_singer_is_refused():
+    with pytest.raises(ValueError, match="there is no singer 'bob': expected male_1, male_2"):
+        singers_named(["male_1", "bob"])

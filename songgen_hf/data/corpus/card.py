@@ -1,7 +1,7 @@
 """The dataset card of a rendered corpus."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .genres import GENRES
@@ -27,7 +27,7 @@ configs:
 # Rendered songs with known truth
 
 Short English songs made from a seed: every word, phoneme and note is known to the millisecond, and
-both stems are exact. Rendered by `songgen-hf corpus` with seed {seed}; the same command gives the
+both stems are exact. Rendered by `songgen-hf corpus` {how}; the same command gives the
 same bytes.
 
 | split | songs | lines and words |
@@ -69,31 +69,34 @@ _SPLIT_NOTES = {
 }
 
 
-def card_text(seed: int, songs: Mapping[str, int]) -> str:
+def card_text(seed: int, songs: Mapping[str, int], voices: Sequence[str] = ()) -> str:
     """The card of a corpus.
 
     Args:
         seed: of the corpus.
         songs: number of songs by split; empty splits are left out.
+        voices: the singers, if they were chosen by name.
     """
     present = {split: count for split, count in songs.items() if count}
     return _CARD.format(
         data_files="".join(
             f"  - split: {split}\n    path: data/{split}-*.parquet\n" for split in present
         ),
-        seed=seed,
+        how=f"with seed {seed}" + (f" and voices {', '.join(voices)}" if voices else ""),
         splits="".join(
             f"| {split} | {count} | {_SPLIT_NOTES[split]} |\n" for split, count in present.items()
         ),
-        singers=len(SINGERS),
+        singers=len(voices or SINGERS),
         genres=len(GENRES),
         instruments=len(INSTRUMENTS),
         families=len(FAMILIES),
     )
 
 
-def write_card(folder: Path, *, seed: int, songs: Mapping[str, int]) -> None:
+def write_card(
+    folder: Path, *, seed: int, songs: Mapping[str, int], voices: Sequence[str] = ()
+) -> None:
     """Write ``README.md`` into the folder of a corpus, whole or not at all."""
     temporary = folder / ".README.md.partial"
-    temporary.write_text(card_text(seed, songs))
+    temporary.write_text(card_text(seed, songs, voices))
     os.replace(temporary, folder / "README.md")

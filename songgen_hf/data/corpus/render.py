@@ -22,7 +22,7 @@ from .card import write_card
 from .isolation import Studio, check_system, end_with_parent
 from .lyrics_grammar import SPLITS
 from .rows import render_row, to_dataset
-from .singer import world
+from .singer import singers_named, world
 
 MANIFEST = "corpus.json"
 
@@ -43,9 +43,10 @@ class CorpusOptions:
         songs_per_shard: songs in one parquet file.
         workers: processes; does not change the bytes.
         soundfont: General-MIDI .sf2 file; by default Debian's fluid-soundfont-gm.
+        voices: the singers to draw from, held-out ones too; by default those of every corpus.
         progress: whether to show a progress bar.
     Raises:
-        ValueError: if a number is out of range.
+        ValueError: if a number is out of range or a voice unknown.
     """
 
     output: Path
@@ -56,6 +57,7 @@ class CorpusOptions:
     songs_per_shard: int = 100
     workers: int = 2
     soundfont: str | None = None
+    voices: tuple[str, ...] = ()
     progress: bool = True
 
     def __post_init__(self) -> None:
@@ -67,6 +69,7 @@ class CorpusOptions:
                 raise ValueError(f"got {name} {getattr(self, name)}, expected 1 or more")
         if sum(self.songs.values()) == 0:
             raise ValueError("got no songs to render: ask for at least one in some split")
+        singers_named(self.voices)
 
     @property
     def songs(self) -> dict[str, int]:
@@ -78,7 +81,8 @@ class CorpusOptions:
         """What the bytes depend on."""
         names = ("seed", "train_songs", "validation_songs", "test_songs", "songs_per_shard")
         values = asdict(self)
-        return {"format": 1} | {name: values[name] for name in names}
+        manifest = {"format": 1} | {name: values[name] for name in names}
+        return manifest | ({"voices": list(self.voices)} if self.voices else {})
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,7 @@ def render_corpus(options: CorpusOptions) -> RenderReport:
         _write_shard(options.output / shard.path, rows)
         rendered += len(rows)
         audio_seconds += sum(row["duration"] for row in rows)
-    write_card(options.output, seed=options.seed, songs=options.songs)
+    write_card(options.output, seed=options.seed, songs=options.songs, voices=options.voices)
     return RenderReport(rendered, audio_seconds, found, time.perf_counter() - started)
 
 
@@ -188,7 +192,10 @@ def _rendered(
             while waiting and len(begun) < 2:
                 shard = waiting.pop(0)
                 songs = range(shard.first, shard.last)
-                jobs = [pool.submit(_render_song, options.seed, shard.split, i) for i in songs]
+                jobs = [
+                    pool.submit(_render_song, options.seed, shard.split, i, options.voices)
+                    for i in songs
+                ]
                 begun.append((shard, jobs))
             shard, jobs = begun.pop(0)
             rows = []
@@ -204,9 +211,9 @@ def _open_studio(soundfont: str | None) -> None:
     _studio = Studio(soundfont)
 
 
-def _render_song(seed: int, split: str, index: int) -> dict[str, Any]:
+def _render_song(seed: int, split: str, index: int, voices: tuple[str, ...]) -> dict[str, Any]:
     assert _studio is not None
-    return _studio.call(render_row, seed, split, index)
+    return _studio.call(render_row, seed, split, index, voices)
 
 
 def _write_shard(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -1,7 +1,7 @@
 """Rows of the dataset: features, writing a performance as a row, reading a row's sound."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,12 @@ _LISTS = ("captions", "instruments", "unseen_words")
 
 
 def render_row(
-    speaker: Speaker, synthesiser: Synthesiser, seed: int, split: str, index: int
+    speaker: Speaker,
+    synthesiser: Synthesiser,
+    seed: int,
+    split: str,
+    index: int,
+    voices: Sequence[str] = (),
 ) -> dict[str, Any]:
     """One song as a row: FLAC bytes of mixture and stems, and its metadata.
 
@@ -32,8 +37,9 @@ def render_row(
         seed: of the corpus.
         split: of the song.
         index: of the song in its split.
+        voices: the singers to draw from; by default those of every corpus.
     """
-    plan = plan_song(seed, split, index, speaker)
+    plan = plan_song(seed, split, index, speaker, voices)
     entropy = int.from_bytes(f"{seed}/{split}/{index}".encode(), "big")
     performance = perform(plan, synthesiser, entropy)
     row: dict[str, Any] = {

@@ -6,6 +6,7 @@ vowel's onset on its note's start) and synthesised at the melody's pitch with gl
 """
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -58,6 +59,31 @@ SINGERS = {
         Singer("female_6", "female", "en-us+f4", 160.5, 0.98, 59, 72, 6.1, 0.35),
     )
 }
+
+HELD_OUT_SINGERS = {
+    singer.voice_id: singer
+    for singer in (
+        Singer("male_7", "male", "en-us+m6", 89.7, 0.88, 39, 52, 4.6, 0.20),
+        Singer("female_7", "female", "en-us+f5", 183.4, 1.20, 61, 74, 6.4, 0.25),
+    )
+}
+"""Singers that no song has unless it asks for them by name: voices that a model trained on a corpus
+has never heard, one deeper and one brighter than all others."""
+
+
+def singers_named(names: Sequence[str]) -> list[Singer]:
+    """The singers of these names; those of every corpus for no names.
+
+    Raises:
+        ValueError: for a name that no singer has.
+    """
+    if unknown := sorted(set(names) - SINGERS.keys() - HELD_OUT_SINGERS.keys()):
+        raise ValueError(
+            f"there is no singer {unknown[0]!r}: expected {', '.join(SINGERS)} or, held out, "
+            f"{', '.join(HELD_OUT_SINGERS)}"
+        )
+    everyone = SINGERS | HELD_OUT_SINGERS
+    return [everyone[name] for name in names or SINGERS]
 
 
 @dataclass(frozen=True)

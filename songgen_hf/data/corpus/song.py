@@ -5,6 +5,7 @@ seed; the same three values give the same plan in any process. ``performance.py`
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from .genres import GENRES, Genre
 from .harmony import Key, chords_of_song, parse_chord
 from .lyrics_grammar import SPLITS, compose_line
 from .melody import Note, line_melody, line_rhythm, syllables_that_fit
-from .singer import SINGERS, Singer
+from .singer import Singer, singers_named
 from .speech import Speaker, SpokenLine
 
 SHORTEST_SONG, LONGEST_SONG = 6.0, 12.0  # seconds
@@ -86,7 +87,9 @@ class SongPlan:
         }
 
 
-def plan_song(seed: int, split: str, index: int, speaker: Speaker) -> SongPlan:
+def plan_song(
+    seed: int, split: str, index: int, speaker: Speaker, voices: Sequence[str] = ()
+) -> SongPlan:
     """Decide a song.
 
     Args:
@@ -94,8 +97,9 @@ def plan_song(seed: int, split: str, index: int, speaker: Speaker) -> SongPlan:
         split: one of ``SPLITS``.
         index: of the song in its split, from 0.
         speaker: says the lines, to know their syllables.
+        voices: the singers to draw from; by default those of every corpus.
     Raises:
-        ValueError: if the split is unknown or the index negative.
+        ValueError: if the split or a voice is unknown or the index negative.
     """
     if split not in SPLITS or index < 0:
         raise ValueError(
@@ -108,7 +112,8 @@ def plan_song(seed: int, split: str, index: int, speaker: Speaker) -> SongPlan:
     tempo = rng.randint(*genre.tempo)
     mood = rng.choice(genre.moods_minor if mode == "minor" else genre.moods_major)
     gender = rng.choice(("female", "male"))
-    singer = rng.choice([voice for voice in SINGERS.values() if voice.gender == gender])
+    singers = singers_named(voices)
+    singer = rng.choice([voice for voice in singers if voice.gender == gender] or singers)
     band = choose_band(rng, genre)
     form = make_form(rng, genre, key, tempo)
     lines = _sung_lines(rng, split, tempo, key, form, singer, speaker)

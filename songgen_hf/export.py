@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from .modeling.modeling_songgen import SongGenForConditionalGeneration
+    from .modeling.modeling_xcodec import XCodecModel
     from .modeling.processing_songgen import SongGenProcessor
 
 TASK = "text-to-song"
@@ -62,6 +63,24 @@ def export(
         _state_dtype(temporary / "config.json", load_dtype or dtype)
         if remote_code:
             _add_code(model, processor, temporary)
+    return Path(directory)
+
+
+def export_codec(
+    codec: "XCodecModel",
+    directory: Path | str,
+    *,
+    dtype: str | None = None,
+    load_dtype: str | None = None,
+) -> Path:
+    """Write a codec by itself; arguments as in :func:`export`.
+
+    Codes made with what this wrote are the codes of every model that ships with it: round a codec
+    to the precision of its files before anything is trained on its codes.
+    """
+    with new_directory(directory) as temporary:
+        codec.save_pretrained(temporary, state_dict=_stored(codec, dtype))
+        _state_dtype(temporary / "config.json", load_dtype or dtype)
     return Path(directory)
 
 
@@ -231,4 +250,4 @@ def _update_json(path: Path, **values: object) -> None:
     path.write_bytes(encode_json({**json.loads(path.read_text(encoding="utf-8")), **values}))
 
 
-__all__ = ["export", "export_sharing_codec"]
+__all__ = ["export", "export_codec", "export_sharing_codec"]

@@ -4,10 +4,12 @@ import json
 import shutil
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from songgen_hf.cli import main
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
+from songgen_hf.modeling.modeling_xcodec import XCodecModel
 
 
 @pytest.fixture
@@ -85,4 +87,26 @@ def test_what_does_not_fit_is_one_line(tmp_path, trained, capsys, flags, message
 def test_two_models_of_one_pattern_are_refused(tmp_path, trained, capsys):
     assert main(["export", trained[0], trained[0], str(tmp_path / "out"), "--share-codec"]) == 2
 
-    assert "two of the models have one track pattern" in capsys.readouterr().err
+    assert "two of the models have the track pattern mixed_pro" in capsys.readouterr().err
+
+
+def test_a_codec_is_exported_by_itself_and_rounding_it_twice_changes_nothing(tmp_path, trained):
+    main(["export", *trained, str(tmp_path / "both"), "--share-codec"])
+    small = ["--dtype", "bfloat16", "--load-dtype", "float32"]
+
+    assert main(["export", str(tmp_path / "both" / "codec"), str(tmp_path / "one"), *small]) == 0
+    assert main(["export", str(tmp_path / "one"), str(tmp_path / "two"), *small]) == 0
+
+    once, twice = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
+    assert once.keys() == twice.keys()
+    assert all(torch.equal(once[key], twice[key]) for key in once)
+    assert XCodecModel.from_pretrained(tmp_path / "one").dtype == torch.float32
+
+
+@pytest.mark.parametrize("flag", ["--remote-code", "--share-codec"])
+def test_what_is_for_song_models_is_refused_for_a_codec(tmp_path, trained, capsys, flag):
+    main(["export", *trained, str(tmp_path / "both"), "--share-codec"])
+
+    assert main(["export", str(tmp_path / "both" / "codec"), str(tmp_path / "out"), flag]) == 2
+
+    assert f"{flag} is for song models" in capsys.readouterr().err

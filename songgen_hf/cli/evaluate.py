@@ -1,11 +1,20 @@
-"""Judge: rebuild the judges from the corpus (judges).
+"""Judge: rebuild the judges from the corpus (judges), judge a codec (codec) or song models (mini).
 
+"prompts" writes what the models are asked to sing; the fixed prompts come with the package.
 "songgen-hf evaluate judges --help" lists the flags of one.
 """
 
 import argparse
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .loading import DTYPES
+
+if TYPE_CHECKING:
+    from ..evaluation.mini_options import MiniOptions
 
 HELP = "train the judges, and judge codecs and models with them"
 
@@ -71,7 +80,190 @@ def run_judges(arguments: argparse.Namespace) -> None:
         print(f"  {name:<28} {value:.4g}")
 
 
+def add_prompts(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``songgen-hf evaluate prompts``."""
+    parser.add_argument("songs", type=Path, help="rendered corpus")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--split", default="test", help="of the corpus (default test)")
+    parser.add_argument("--count", type=int, default=120, help="default 120")
+    parser.add_argument("--seed", type=int, default=0, help="of the captions (default 0)")
+
+
+def run_prompts(arguments: argparse.Namespace) -> None:
+    """Make prompts of true songs."""
+    from ..evaluation.prompts import corpus_rows, describe_prompts, make_prompts
+    from ..files import encode_json, write_files
+
+    rows = corpus_rows(arguments.songs, arguments.split)
+    prompts = make_prompts(rows, arguments.count, seed=arguments.seed)
+    described = describe_prompts(prompts, split=arguments.split, seed=arguments.seed)
+    write_files({arguments.out: encode_json(described)})
+    print(f"{arguments.out}: {len(prompts)} prompts")
+
+
+def add_codec(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``songgen-hf evaluate codec``."""
+    parser.add_argument("--model", help="codec, or song model that holds one (default: our own)")
+    parser.add_argument("--baseline", help="another codec to compare with")
+    parser.add_argument("--revision", help="branch, tag or commit of a Hub checkpoint")
+    add_material(parser)
+    parser.add_argument("--max-songs", type=int, default=100, help="test songs (default 100)")
+    parser.add_argument(
+        "--probe-songs", type=int, default=300, help="training songs of the probe (default 300)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of probe and intervals (default 0)")
+    parser.add_argument("--device", default="cpu", help="of the codecs (default cpu)")
+
+
+def run_codec(arguments: argparse.Namespace) -> None:
+    """Judge a codec and write the codec's part of the report."""
+    from ..evaluation.codec_report import CodecEvaluationOptions, evaluate_codecs
+    from ..evaluation.judges import Judges
+    from ..evaluation.report import update_report
+    from .loading import load_codec
+
+    named = {"codec": arguments.model}
+    if arguments.baseline is not None:
+        named["baseline"] = arguments.baseline
+    arguments.dtype = "float32"
+    codecs = {}
+    for name, model in named.items():
+        arguments.model = model
+        codecs[name] = load_codec(arguments)
+    options = CodecEvaluationOptions(
+        songs=arguments.max_songs, probe_songs=arguments.probe_songs, seed=arguments.seed
+    )
+    judges = Judges.load(arguments.judges)
+    found = evaluate_codecs(codecs, arguments.songs, judges, options, tell=tell)
+    update_report(arguments.out, {"codec": {"command": command_line(), **found}})
+    print(f"{arguments.out}: codec judged on {found['songs']} songs")
+
+
+def add_mini(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``songgen-hf evaluate mini``."""
+    from ..evaluation.mini_options import HEADLINE, MAX_SECONDS
+
+    parser.add_argument(
+        "--checkpoints", nargs="+", help="song models (default: both songgen-mini models)"
+    )
+    add_material(parser)
+    parser.add_argument("--cache", type=Path, help="folder of what is sung (default: temporary)")
+    parser.add_argument("--prompts-file", type=Path, help="default: the fixed prompts")
+    parser.add_argument("--prompts", type=int, default=100, help="of the headline (default 100)")
+    parser.add_argument("--row-prompts", type=int, default=50, help="of other rows (default 50)")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[0, 1], help="of the headline (default 0 1)"
+    )
+    parser.add_argument(
+        "--row-seeds", type=int, nargs="+", default=[0], help="of other rows (default 0)"
+    )
+    voice = "yes" if HEADLINE.voice else "no"
+    parser.add_argument(
+        "--headline",
+        help="the row that is quoted: guidance, voice, temperature, top_k (default "
+        f"guidance={HEADLINE.guidance:g},voice={voice})",
+    )
+    parser.add_argument(
+        "--guidances", type=float, nargs="*", default=[1, 2, 3], help="of other rows (1 2 3)"
+    )
+    parser.add_argument("--batch-size", type=int, default=50, help="songs at a time (default 50)")
+    parser.add_argument(
+        "--max-seconds", type=float, default=MAX_SECONDS, help=f"default {MAX_SECONDS:g}"
+    )
+    parser.add_argument("--device", default="cpu", help="of the models (default cpu)")
+    parser.add_argument(
+        "--dtype", default="float32", choices=DTYPES, help="precision (default float32)"
+    )
+    parser.add_argument("--quick", action="store_true", help="6 prompts, one seed, no other rows")
+    parser.add_argument("--no-pictures", action="store_true", help="no page of spectrograms")
+    parser.add_argument("--quiet", action="store_true", help="do not say what has been judged")
+
+
+def run_mini(arguments: argparse.Namespace) -> None:
+    """Sing, judge, and write report, tables and pictures."""
+    from ..evaluation.judges import Judges
+    from ..evaluation.mini import evaluate_checkpoints
+    from ..evaluation.report import describe_evaluation, update_report, write_pictures
+    from ..optional import require
+    from .loading import library_versions
+
+    if not arguments.no_pictures:
+        require("matplotlib", "evaluate")  # now, not after the songs
+    options = mini_options(arguments)
+    evaluated = evaluate_checkpoints(options, tell=(lambda line: None) if arguments.quiet else tell)
+    described = describe_evaluation(
+        options,
+        evaluated,
+        judges=Judges.load(options.judges).report,
+        versions=library_versions(),
+        command=command_line(),
+    )
+    written = update_report(arguments.out, described)
+    if not arguments.no_pictures:
+        written += write_pictures(arguments.out, evaluated)
+    print(", ".join(map(str, written)) + f": {len(evaluated)} models judged")
+
+
+def mini_options(arguments: argparse.Namespace) -> "MiniOptions":
+    """What was asked for; ``--quick`` wins over the numbers."""
+    import tempfile
+
+    from ..checkpoints import EMBEDDED_PATTERNS, default_checkpoint, find_checkpoint
+    from ..evaluation.mini_options import MiniOptions, parse_setting
+    from .loading import checked_device
+
+    named = arguments.checkpoints or [default_checkpoint(name) for name in EMBEDDED_PATTERNS]
+    sizes: dict[str, Any] = {
+        "prompts": arguments.prompts,
+        "row_prompts": arguments.row_prompts,
+        "seeds": tuple(arguments.seeds),
+        "row_seeds": tuple(arguments.row_seeds),
+        "guidances": tuple(arguments.guidances),
+    }
+    if arguments.quick:
+        sizes |= {"prompts": 6, "row_prompts": 6, "seeds": (0,), "guidances": ()}
+    return MiniOptions(
+        checkpoints=tuple(find_checkpoint(name) for name in named),
+        songs=arguments.songs,
+        judges=arguments.judges,
+        cache=arguments.cache or Path(tempfile.gettempdir()) / "songgen-hf-evaluation",
+        prompts_file=arguments.prompts_file,
+        headline=parse_setting(arguments.headline or ""),
+        batch_size=arguments.batch_size,
+        max_seconds=arguments.max_seconds,
+        device=str(checked_device(arguments.device)),
+        dtype=arguments.dtype,
+        **sizes,
+    )
+
+
+def add_material(parser: argparse.ArgumentParser) -> None:
+    """What both evaluations need, and where they write."""
+    parser.add_argument("--songs", type=Path, required=True, help="rendered corpus")
+    parser.add_argument("--judges", type=Path, required=True, help="folder of trained judges")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="JSON report; what it holds of the other command is kept, and a page .md beside it "
+        "gets the tables between its marks",
+    )
+
+
+def command_line() -> str:
+    """The command that runs, as one would type it."""
+    return " ".join(["songgen-hf", *map(shlex.quote, sys.argv[1:])])
+
+
+def tell(line: str) -> None:
+    """Print a line at once, also into a file."""
+    print(line, flush=True)
+
+
 Part = tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], None]]
 PARTS: dict[str, Part] = {
     "judges": ("train the judges on true songs", add_judges, run_judges),
+    "prompts": ("make prompts of a corpus' songs", add_prompts, run_prompts),
+    "codec": ("judge a codec on true songs", add_codec, run_codec),
+    "mini": ("sing the prompts with song models and judge them", add_mini, run_mini),
 }

@@ -101,7 +101,7 @@ def make_prompts(rows: Sequence[Mapping[str, Any]], count: int, *, seed: int = 0
     Raises:
         ValueError: if the rows give fewer prompts.
     """
-    prompts = []
+    prompts: list[Prompt] = []
     for row in rows:
         if len(prompts) == count:
             break

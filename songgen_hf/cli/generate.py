@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, default=Path("song.wav"), help=".wav, .flac or .ogg (default: song.wav)"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument("--adapter", help="LoRA adapter to sing with: a directory or a Hub id")
     add_model_arguments(parser)
 
 
@@ -144,6 +145,7 @@ def _files_of(
         "min_seconds": arguments.min_seconds,
         "settings": settings,
         "model": arguments.model,
+        "adapter": arguments.adapter,
         "revision": getattr(config, "_commit_hash", None) or arguments.revision,
         "trained": getattr(config, "trained", True),
         "track_pattern": config.decoder.track_pattern,

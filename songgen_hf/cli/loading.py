@@ -30,7 +30,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def load_pipeline(arguments: argparse.Namespace) -> "TextToSongPipeline":
-    """The text-to-song pipeline over the model that the arguments name."""
+    """The text-to-song pipeline over the model, and the adapter if any, that the arguments name."""
     from transformers import pipeline
 
     from ..pipelines.text_to_song import TextToSongPipeline
@@ -42,6 +42,7 @@ def load_pipeline(arguments: argparse.Namespace) -> "TextToSongPipeline":
         revision=arguments.revision,
         device=checked_device(arguments.device),
         dtype=arguments.dtype,
+        adapter=arguments.adapter,
         pipeline_class=TextToSongPipeline,
     )
 

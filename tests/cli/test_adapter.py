@@ -1,0 +1,56 @@
+"""songgen-hf generate --adapter: the same model with another voice."""
+
+import json
+
+import pytest
+import torch
+
+from songgen_hf.cli import main
+
+# PEFT asks the model by a name that transformers is about to drop.
+pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+
+
+@pytest.fixture
+def adapter(tmp_path, tiny_checkpoint):
+    """Folder of an adapter that changes the tiny model a lot."""
+    pytest.importorskip("peft")
+    from transformers import AutoProcessor
+
+    from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
+    from songgen_hf.training.lora import LoraOptions, add_lora
+
+    model = SongGenForConditionalGeneration.from_pretrained(tiny_checkpoint())
+    processor = AutoProcessor.from_pretrained(tiny_checkpoint())
+    adapted = add_lora(model, LoraOptions(lora_rank=2), processor)
+    with torch.no_grad():
+        for name, weight in adapted.named_parameters():
+            if "lora_B" in name:
+                weight.fill_(0.5)
+    adapted.save_pretrained(tmp_path / "adapter")
+    return tmp_path / "adapter"
+
+
+def sing(out, checkpoint, *flags) -> bytes:
+    """The bytes of one song; the JSON lies beside it."""
+    arguments = ["generate", "folk", "--lyrics", "la", "--model", checkpoint, "--seed", "3"]
+    arguments += ["--max-seconds", "0.2", "--device", "cpu", "--quiet", "--out", str(out)]
+    assert main([*arguments, *map(str, flags)]) == 0
+    return out.read_bytes()
+
+
+def test_an_adapter_changes_the_song_and_is_named_beside_it(tmp_path, tiny_checkpoint, adapter):
+    plain = sing(tmp_path / "plain.wav", tiny_checkpoint())
+
+    adapted = sing(tmp_path / "adapted.wav", tiny_checkpoint(), "--adapter", adapter)
+
+    assert adapted != plain
+    assert json.loads((tmp_path / "adapted.json").read_text())["adapter"] == str(adapter)
+    assert json.loads((tmp_path / "plain.json").read_text())["adapter"] is None
+
+
+def test_a_folder_without_an_adapter_is_one_line(tmp_path, tiny_checkpoint, capsys):
+    arguments = ["generate", "folk", "--model", tiny_checkpoint(), "--adapter", str(tmp_path)]
+
+    assert main([*arguments, "--device", "cpu", "--quiet", "--out", str(tmp_path / "a.wav")]) == 2
+    assert "cannot load the adapter" in capsys.readouterr().err

@@ -150,7 +150,7 @@ def add_mini(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", type=Path, help="folder of what is sung (default: temporary)")
     parser.add_argument("--prompts-file", type=Path, help="default: the fixed prompts")
     parser.add_argument("--prompts", type=int, default=100, help="of the headline (default 100)")
-    parser.add_argument("--row-prompts", type=int, default=50, help="of other rows (default 50)")
+    parser.add_argument("--row-prompts", type=int, default=30, help="of other rows (default 30)")
     parser.add_argument(
         "--seeds", type=int, nargs="+", default=[0, 1], help="of the headline (default 0 1)"
     )

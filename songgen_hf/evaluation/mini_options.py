@@ -68,7 +68,7 @@ class MiniOptions:
     cache: Path
     prompts_file: Path | None = None
     prompts: int = 100
-    row_prompts: int = 50
+    row_prompts: int = 30
     seeds: tuple[int, ...] = (0, 1)
     row_seeds: tuple[int, ...] = (0,)
     headline: Setting = field(default=HEADLINE)

@@ -13,6 +13,8 @@ from typing import Any
 
 from transformers import XcodecConfig
 
+SPECTRAL_SIZES = {"encoder_channels", "encoder_layers", "decoder_channels", "decoder_layers"}
+
 
 class XCodecConfig(XcodecConfig):
     """Configuration of :class:`XCodecModel`.
@@ -29,14 +31,21 @@ class XCodecConfig(XcodecConfig):
         residual_rms: K + 1 numbers that training measures: root mean square, per dimension, of what
             is left of a latent after 0, 1, ... K codebooks. Entry j + 1 is the deviation of
             codebook j that masked generation uses.
+        acoustic_network: "waveform", the published encoder and decoder on samples (sizes in
+            ``acoustic_model_config``), or "spectral", those of ``spectral_codec.py``, which learn
+            from little; ``acoustic_model_config`` then only says rates and latent width.
+        spectral_sizes: ``encoder_channels``, ``encoder_layers``, ``decoder_channels`` and
+            ``decoder_layers`` of the spectral network.
     Raises:
-        ValueError: if the bandwidths are not ascending, or encoder and decoder disagree on the
-            samples per frame.
+        ValueError: if the bandwidths are not ascending, encoder and decoder disagree on the
+            samples per frame, or the acoustic network is unknown or without sizes.
     """
 
     model_type = "songgen_xcodec"
 
     residual_rms: list[float] | None = None
+    acoustic_network: str = "waveform"
+    spectral_sizes: dict[str, int] | None = None
 
     def validate_codec(self) -> None:
         """Raise ValueError unless the fields that depend on one another fit."""
@@ -45,6 +54,15 @@ class XCodecConfig(XcodecConfig):
             raise ValueError(
                 f"target_bandwidths is {bandwidths}, expected positive kbps in ascending order; "
                 "the last one decides the number of codebooks."
+            )
+        if self.acoustic_network not in ("waveform", "spectral"):
+            raise ValueError(
+                f"acoustic_network is {self.acoustic_network!r}, expected waveform or spectral."
+            )
+        if self.acoustic_network == "spectral" and set(self.spectral_sizes or ()) != SPECTRAL_SIZES:
+            raise ValueError(
+                f"spectral_sizes is {self.spectral_sizes}, expected "
+                f"{', '.join(sorted(SPECTRAL_SIZES))}, each a number."
             )
         acoustic: Any = self.acoustic_model_config
         down, up = list(acoustic.downsampling_ratios), list(acoustic.upsampling_ratios)

@@ -31,6 +31,7 @@ from transformers.utils import ModelOutput, can_return_tuple
 from .checkpoint_files import read_state_dict
 from .checkpoint_mapping import NUM_XCODEC_STAGES, register_xcodec_mapping
 from .configuration_xcodec import XCodecConfig
+from .spectral_codec import SpectralDecoder, SpectralEncoder
 from .xcodec_windows import (
     WindowedConvolutions,
     XCodecStreamDecoder,
@@ -40,6 +41,8 @@ from .xcodec_windows import (
 )
 
 register_xcodec_mapping(XCodecConfig.model_type)
+
+_SPECTRAL_ARGUMENTS = {"channels": "channels", "num_layers": "layers"}
 
 
 @dataclass
@@ -97,6 +100,26 @@ class XCodecModel(XcodecModel):
         acoustic: Any = config.acoustic_model_config
         acoustic._attn_implementation = "eager"
         super().__init__(config)
+        if self.is_spectral:
+            sizes: Any = config.spectral_sizes
+            encoder, decoder = (
+                {name: sizes[f"{half}_{key}"] for name, key in _SPECTRAL_ARGUMENTS.items()}
+                for half in ("encoder", "decoder")
+            )
+            hop, width = config.hop_length, acoustic.hidden_size
+            self.acoustic_encoder = SpectralEncoder(hop, width, **encoder)
+            self.acoustic_decoder = SpectralDecoder(hop, width, **decoder)
+
+    @property
+    def is_spectral(self) -> bool:
+        """Whether the acoustic half works on spectra (``spectral_codec.py``)."""
+        return self.config.acoustic_network == "spectral"
+
+    def apply_weight_norm(self) -> None:
+        """Weight norm on the acoustic convolutions, as the published codec was trained; the
+        spectral network has none."""
+        if not self.is_spectral:
+            super().apply_weight_norm()
 
     def train(self, mode: bool = True) -> XCodecModel:
         """Set the mode of the codec; the frozen semantic model stays in evaluation mode."""
@@ -116,11 +139,20 @@ class XCodecModel(XcodecModel):
     @property
     def decode_context_frames(self) -> int:
         """Frames on each side that a decoded frame depends on, at most (12 at full size)."""
+        if self.is_spectral:
+            return self.acoustic_decoder.context_frames
         return context_frames(self.acoustic_decoder, 1.0)
+
+    @property
+    def decode_period_frames(self) -> int:
+        """A window of codes decodes as within the whole only if it starts at a multiple of this."""
+        return self.acoustic_decoder.PERIOD if self.is_spectral else 1
 
     @property
     def encode_context_frames(self) -> int:
         """Frames on each side that an acoustic feature depends on, at most."""
+        if self.is_spectral:
+            return self.acoustic_encoder.context_frames
         return context_frames(self.acoustic_encoder, float(self.config.hop_length))
 
     def get_num_frames(self, num_samples: int) -> int:
@@ -146,7 +178,13 @@ class XCodecModel(XcodecModel):
         semantic = self.encoder_semantic(target.transpose(1, 2))  # [B, Ds, T]
         num_frames = semantic.shape[-1]
 
-        if self._get_conv1d_output_lengths(waveform.shape[-1], self.acoustic_encoder) != num_frames:
+        if self.is_spectral:
+            waveform = F.pad(
+                waveform, (0, num_frames * self.config.hop_length - waveform.shape[-1])
+            )
+        elif (
+            self._get_conv1d_output_lengths(waveform.shape[-1], self.acoustic_encoder) != num_frames
+        ):
             waveform = F.pad(waveform, (self.pad, self.pad))
         if chunk_frames is None:
             acoustic = self.acoustic_encoder(waveform)
@@ -346,6 +384,7 @@ class XCodecModel(XcodecModel):
             )
             context = self.decode_context_frames
             for start, stop, left, right in windows(num_frames, chunk_frames, context):
+                left -= left % self.decode_period_frames
                 window = self._decode_window(audio_codes[..., left:right])
                 inside = window[..., (start - left) * hop : (stop - left) * hop]
                 waveform[..., start * hop : stop * hop] = inside
@@ -427,6 +466,11 @@ class XCodecModel(XcodecModel):
         """
         acoustic: Any = self.config.acoustic_model_config
         stages = len(acoustic.downsampling_ratios)
+        if save_original_format and self.is_spectral:
+            raise ValueError(
+                "The original key names know no spectral network; save it with "
+                "save_original_format=False."
+            )
         if save_original_format and stages != NUM_XCODEC_STAGES:
             raise ValueError(
                 f"The codec has {stages} stages, expected {NUM_XCODEC_STAGES} for the original key "

@@ -58,6 +58,7 @@ class XCodecStreamDecoder:
             )
             chunks.append(window[..., self._done * hop : stop * hop])
             kept = max(0, stop - self._context)
+            kept -= kept % self.codec.decode_period_frames
             self._codes, self._done = self._codes[..., kept:], stop - kept
         return chunks
 

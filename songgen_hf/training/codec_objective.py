@@ -244,7 +244,10 @@ def balance_initial_weights(codec: XCodecModel, *, seed: int) -> None:
             if isinstance(module, XcodecResidualUnit | DacResidualUnit):
                 module.conv2.weight.mul_(0.1)
     # Waveforms are about this quiet, and louder noise takes long to become quiet.
-    codec.acoustic_decoder.conv2.weight.mul_(0.1)
+    if codec.is_spectral:
+        codec.acoustic_decoder.start_quietly()
+    else:
+        codec.acoustic_decoder.conv2.weight.mul_(0.1)
 
 
 def count_of_step(counts: list[int], *, seed: int, step: int) -> int:

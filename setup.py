@@ -26,7 +26,7 @@ EXTRAS = {
     ],
     "prepare": ["datasets>=5", "pyarrow>=18"],
     "ray": ["ray[data]>=2.40"],
-    "evaluate": ["jiwer>=4", "scipy>=1.13"],
+    "evaluate": ["matplotlib>=3.8", "pillow>=10", "pyarrow>=18"],
 }
 EXTRAS["dev"] = sorted(
     {
@@ -36,6 +36,7 @@ EXTRAS["dev"] = sorted(
         *EXTRAS["corpus"],
         *EXTRAS["prepare"],
         *EXTRAS["ray"],
+        *EXTRAS["evaluate"],
         "mypy>=1.15",
         "pytest>=8",
         "pytest-xdist>=3.6",
@@ -53,7 +54,14 @@ setup(
     license_files=["LICENSE", "NOTICE"],
     python_requires=">=3.11",
     packages=find_packages(include=["songgen_hf", "songgen_hf.*"]),
-    package_data={"songgen_hf": ["py.typed", "checkpoints/songgen-mini/**", "training/*/*.yaml"]},
+    package_data={
+        "songgen_hf": [
+            "py.typed",
+            "checkpoints/songgen-mini/**",
+            "evaluation/*.json",
+            "training/*/*.yaml",
+        ]
+    },
     install_requires=[
         "torch>=2.8",
         "transformers>=5.23",

@@ -46,7 +46,9 @@ def project(tmp_path):
 
 def patterns() -> list[str]:
     """The patterns of setup.py's package_data."""
-    found = re.search(r'package_data=\{"songgen_hf": (\[.*?\])\}', (ROOT / "setup.py").read_text())
+    found = re.search(
+        r'package_data=\{\s*"songgen_hf": (\[.*?\])', (ROOT / "setup.py").read_text(), re.S
+    )
     assert found is not None
     return re.findall(r'"([^"]+)"', found[1])
 

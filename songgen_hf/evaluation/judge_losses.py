@@ -72,16 +72,16 @@ def classifier_losses(
     for place in range(options.classifier_batch):
         rng = np.random.default_rng([options.seed, step, place])
         song = songs[int(rng.integers(len(songs)))]
-        first = int(rng.integers(max(1, song.num_frames - frames + 1)))
-        span = (first, first + frames)
+        # Who sings says nothing of who plays: every second singer comes from another song.
+        singer = songs[int(rng.integers(len(songs)))] if rng.random() < 0.5 else song
         sung, band = rng.random() < 0.85, 1.0
         if sung and rng.random() < 0.35:
             band = 0.0 if rng.random() < 0.5 else 10.0 ** (-3.0 * rng.random())
-        vocal = song.power("vocal", *span) * float(sung)
-        power = mix_power(vocal, song.power("accompaniment", *span) * band, rng)
+        vocal = _excerpt(singer, "vocal", frames, rng) * float(sung)
+        power = mix_power(vocal, _excerpt(song, "accompaniment", frames, rng) * band, rng)
         mels.append(augmented(power, rng, shifted=False, longest_gap=50))
-        genders.append(config.genders.index(song.gender) if sung else _UNASKED)
-        voices.append(config.voices.index(song.voice_id) if sung else _UNASKED)
+        genders.append(config.genders.index(singer.gender) if sung else _UNASKED)
+        voices.append(config.voices.index(singer.voice_id) if sung else _UNASKED)
         heard = band >= _AUDIBLE
         leads.append(config.lead_families.index(song.lead_family) if heard else _UNASKED)
     answers = network(pad_mels(mels, math.log10(FLOOR)))
@@ -99,13 +99,17 @@ def _other_band(
     song: JudgeSong, songs: list[JudgeSong], span: tuple[int, int], rng: np.random.Generator
 ) -> Tensor:
     """The song's own accompaniment, or (every second time) as much of another's."""
-    first, last = span
     if rng.random() < 0.5:
-        return song.power("accompaniment", first, last)
+        return song.power("accompaniment", *span)
     other = songs[int(rng.integers(len(songs)))]
-    start = int(rng.integers(max(1, other.num_frames - (last - first) + 1)))
-    band = other.power("accompaniment", start, start + last - first)
-    return F.pad(band, (0, last - first - band.shape[1]))
+    return _excerpt(other, "accompaniment", span[1] - span[0], rng)
+
+
+def _excerpt(song: JudgeSong, stem: str, frames: int, rng: np.random.Generator) -> Tensor:
+    """Mel power [mels, frames] from a random place; a shorter song is followed by silence."""
+    first = int(rng.integers(max(1, song.num_frames - frames + 1)))
+    power = song.power(stem, first, first + frames)
+    return F.pad(power, (0, frames - power.shape[1]))
 
 
 def _cross_entropy(logits: Tensor, truth: list[int]) -> Tensor:

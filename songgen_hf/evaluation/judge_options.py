@@ -24,9 +24,9 @@ class JudgeTrainingOptions:
     """
 
     seed: int = 0
-    recognizer_steps: int = 1400
+    recognizer_steps: int = 1600
     recognizer_batch: int = 16
-    classifier_steps: int = 1400
+    classifier_steps: int = 2600
     classifier_batch: int = 24
     classifier_seconds: float = 6.0
     learning_rate: float = 2e-3

@@ -78,6 +78,22 @@ def roughen(power: Tensor, rng: np.random.Generator) -> Tensor:
     return power * 10.0 ** torch.from_numpy(decades)
 
 
+def smear(power: Tensor, rng: np.random.Generator) -> Tensor:
+    """One time in three part of each cell is noise with the envelope of its neighbours.
+
+    So sounds what went through few codes: the envelope is there, harmonics drown between.
+    """
+    if rng.random() < 2 / 3:
+        return power
+    bands, frames = 3 + 2 * int(rng.integers(3)), 1 + 2 * int(rng.integers(3))
+    envelope = F.avg_pool2d(
+        power[None, None], (bands, frames), 1, (bands // 2, frames // 2), count_include_pad=False
+    )[0, 0]
+    share = 10.0 ** rng.uniform(-1.5, 0.0)
+    noise = torch.from_numpy(rng.gamma(2.0, 0.5, power.shape).astype(np.float32))
+    return (1 - share) * power + share * noise * envelope
+
+
 def shift_bands(power: Tensor, rng: np.random.Generator) -> Tensor:
     """One time in three everything moves by one or two bands: other singers, other tunings."""
     if rng.random() < 2 / 3:
@@ -116,7 +132,7 @@ def augmented(
     """
     if shifted:
         power = shift_bands(power, rng)
-    power = roughen(blur(add_noise(equalise(power, rng), rng), rng), rng)
+    power = roughen(blur(add_noise(smear(equalise(power, rng), rng), rng), rng), rng)
     level = rng.uniform(-0.4, 0.4)  # the mean of a crop is not the mean of its song
     mels = (relative_log(power) + level).clamp(min=_LOG_FLOOR)
     return hide(mels, rng, frames=longest_gap)
@@ -131,5 +147,6 @@ __all__ = [
     "mix_power",
     "roughen",
     "shift_bands",
+    "smear",
     "with_accompaniment",
 ]

@@ -58,22 +58,31 @@ def tempo_scores(
     Raises:
         ValueError: if the numbers differ, or for a tempo that is not positive.
     """
-    require_equal_numbers(waveforms, tempi)
-    asked = np.asarray(tempi, dtype=np.float64)
-    if (asked <= 0).any():
-        raise ValueError(f"got a tempo of {asked.min():g} bpm, expected a positive one")
-    ratios = np.array([estimate_tempo(waveform) for waveform in waveforms]) / asked
-    octaves = (0.5, 1.0, 2.0) if any_octave else (1.0,)
-    errors = np.abs(ratios[:, None] * np.array(octaves) - 1).min(axis=1)
-    return (errors <= TOLERANCE).astype(np.float64)
+    return _hits(_ratios(waveforms, tempi), any_octave)
 
 
 def evaluate_tempo(waveforms: Waveforms, tempi: Sequence[float]) -> dict[str, float]:
     """``tempo`` and ``tempo_any_octave``, shares of songs; arguments as :func:`tempo_scores`."""
+    ratios = _ratios(waveforms, tempi)
     return {
-        "tempo": mean_score(tempo_scores(waveforms, tempi)),
-        "tempo_any_octave": mean_score(tempo_scores(waveforms, tempi, any_octave=True)),
+        "tempo": mean_score(_hits(ratios, False)),
+        "tempo_any_octave": mean_score(_hits(ratios, True)),
     }
+
+
+def _ratios(waveforms: Waveforms, tempi: Sequence[float]) -> np.ndarray:
+    """Estimated over asked-for tempo, [N]."""
+    require_equal_numbers(waveforms, tempi)
+    asked = np.asarray(tempi, dtype=np.float64)
+    if (asked <= 0).any():
+        raise ValueError(f"got a tempo of {asked.min():g} bpm, expected a positive one")
+    return np.array([estimate_tempo(waveform) for waveform in waveforms]) / asked
+
+
+def _hits(ratios: np.ndarray, any_octave: bool) -> np.ndarray:
+    octaves = np.array((0.5, 1.0, 2.0) if any_octave else (1.0,))
+    errors = np.abs(ratios[:, None] * octaves - 1).min(axis=1)
+    return (errors <= TOLERANCE).astype(np.float64)
 
 
 @cache

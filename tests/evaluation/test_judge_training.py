@@ -110,7 +110,9 @@ def test_augmentation_keeps_the_shape_and_is_drawn_from_the_generator(songs):
     assert torch.equal(draws[0], draws[1]) and not torch.equal(draws[0], draws[2])
 
 
-@pytest.mark.parametrize("name", ["equalise", "add_noise", "blur", "roughen", "shift_bands"])
+@pytest.mark.parametrize(
+    "name", ["equalise", "add_noise", "smear", "blur", "roughen", "shift_bands"]
+)
 def test_no_augmentation_changes_its_argument_or_makes_power_negative(songs, name):
     power = songs[0].power("vocal", 0, 200)
     before = power.clone()

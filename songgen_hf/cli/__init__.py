@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = build_parser()
     arguments = parser.parse_args(argv)
+    arguments.command_line = list(sys.argv[1:] if argv is None else argv)
     command: ModuleType = arguments.command_module
     try:
         from ..registration import register

@@ -6,7 +6,6 @@
 
 import argparse
 import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,7 +134,7 @@ def run_codec(arguments: argparse.Namespace) -> None:
     )
     judges = Judges.load(arguments.judges)
     found = evaluate_codecs(codecs, arguments.songs, judges, options, tell=tell)
-    update_report(arguments.out, {"codec": {"command": command_line(), **found}})
+    update_report(arguments.out, {"codec": {"command": command_line(arguments), **found}})
     print(f"{arguments.out}: codec judged on {found['songs']} songs")
 
 
@@ -196,7 +195,7 @@ def run_mini(arguments: argparse.Namespace) -> None:
         evaluated,
         judges=Judges.load(options.judges).report,
         versions=library_versions(),
-        command=command_line(),
+        command=command_line(arguments),
     )
     written = update_report(arguments.out, described)
     if not arguments.no_pictures:
@@ -250,9 +249,9 @@ def add_material(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def command_line() -> str:
+def command_line(arguments: argparse.Namespace) -> str:
     """The command that runs, as one would type it."""
-    return " ".join(["songgen-hf", *map(shlex.quote, sys.argv[1:])])
+    return shlex.join(["songgen-hf", *arguments.command_line])
 
 
 def tell(line: str) -> None:

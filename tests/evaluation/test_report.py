@@ -76,7 +76,7 @@ def test_the_report_has_every_number_that_is_promised(evaluate, tmp_path):
     assert len(unvoiced) == 6 and not any("voice_match" in row["scores"] for row in unvoiced)
     assert report["judges"] == {"scores": {"per": 0.5}}
     assert report["protocol"]["versions"]["torch"]
-    assert report["protocol"]["command"].startswith("songgen-hf ")
+    assert report["protocol"]["command"].startswith("songgen-hf evaluate mini ")
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -244,10 +245,11 @@ def balance_initial_weights(codec: XCodecModel, *, seed: int) -> None:
             if isinstance(module, XcodecResidualUnit | DacResidualUnit):
                 module.conv2.weight.mul_(0.1)
     # Waveforms are about this quiet, and louder noise takes long to become quiet.
+    decoder: Any = codec.acoustic_decoder
     if codec.is_spectral:
-        codec.acoustic_decoder.start_quietly()
+        decoder.start_quietly()
     else:
-        codec.acoustic_decoder.conv2.weight.mul_(0.1)
+        decoder.conv2.weight.mul_(0.1)
 
 
 def count_of_step(counts: list[int], *, seed: int, step: int) -> int:

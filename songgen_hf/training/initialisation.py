@@ -36,7 +36,7 @@ def load_model(
         pattern = options.track_pattern or presets.DEFAULT_TRACK_PATTERN
         model, processor = presets.build(options.preset, track_pattern=pattern, seed=seed)
     else:
-        name = find_checkpoint(options.model)
+        name = find_checkpoint(options.model or "")
         model = SongGenForConditionalGeneration.from_pretrained(name, dtype=torch.float32)
         processor = AutoProcessor.from_pretrained(name)
         if options.track_pattern not in (None, model.config.decoder.track_pattern):

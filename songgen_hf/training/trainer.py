@@ -50,6 +50,7 @@ class SongGenTrainer(Trainer):
     # compute_loss divides by all counted targets of the optimiser step itself.
     loss_is_scaled_for_ga = True
     args: SongGenTrainingArguments
+    optimizer: Any
 
     def __init__(
         self,
@@ -176,14 +177,15 @@ class SongGenTrainer(Trainer):
         """The library's optimiser, or Muon with AdamW."""
         if self.args.optimiser == "adamw" or self.optimizer is not None:
             return super().create_optimizer(model)
-        self.optimizer = MuonWithAdamW(
+        optimiser = MuonWithAdamW(
             (self.model if model is None else model).named_parameters(),
             self.args.learning_rate,
             betas=(self.args.adam_beta1, self.args.adam_beta2),
             eps=self.args.adam_epsilon,
             weight_decay=self.args.weight_decay,
         )
-        return self.optimizer
+        self.optimizer = optimiser
+        return optimiser
 
     def _collect(self, split: str, objective: Objective, share: Tensor) -> None:
         sums = self._sums[split]

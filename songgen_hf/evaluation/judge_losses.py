@@ -34,14 +34,18 @@ def recognizer_losses(
     alignment: CTC alone spends its first epochs on blanks.
     """
     mels, crops, targets = [], [], []
+    coded_songs = [song for song in songs if song.coded]
     for place in range(options.recognizer_batch):
         rng = np.random.default_rng([options.seed, step, place])
-        song = songs[int(rng.integers(len(songs)))]
+        song, coded = _draw(songs, coded_songs, rng)
         crop = crop_lines(song, rng)
         span = (crop.first, crop.last)
-        power = with_accompaniment(
-            song.power("vocal", *span), _other_band(song, songs, span, rng), rng
-        )
+        if coded and rng.random() < 0.4:
+            power = song.power("mixture", *span, coded=True)
+        else:
+            vocal = song.power("vocal", *span, coded=coded)
+            band = _other_band(song, coded_songs if coded else songs, span, rng, coded=coded)
+            power = with_accompaniment(vocal, band, rng)
         mels.append(augmented(power, rng))
         crops.append(crop)
         targets.append(torch.tensor([sound.phoneme + 1 for sound in crop.sounds]))
@@ -69,16 +73,32 @@ def classifier_losses(
     config = network.config
     frames = round(options.classifier_seconds * FRAME_RATE)
     mels, genders, leads, voices = [], [], [], []
+    coded_songs = [song for song in songs if song.coded]
     for place in range(options.classifier_batch):
         rng = np.random.default_rng([options.seed, step, place])
-        song = songs[int(rng.integers(len(songs)))]
+        song, coded = _draw(songs, coded_songs, rng)
+        if coded and rng.random() < 0.4:  # the mixture through the codec as one sound
+            mels.append(
+                augmented(
+                    _excerpt(song, "mixture", frames, rng, coded=True),
+                    rng,
+                    shifted=False,
+                    longest_gap=50,
+                )
+            )
+            genders.append(config.genders.index(song.gender))
+            voices.append(config.voices.index(song.voice_id))
+            leads.append(config.lead_families.index(song.lead_family))
+            continue
         # Who sings says nothing of who plays: every second singer comes from another song.
-        singer = songs[int(rng.integers(len(songs)))] if rng.random() < 0.5 else song
+        singers = coded_songs if coded else songs
+        singer = singers[int(rng.integers(len(singers)))] if rng.random() < 0.5 else song
         sung, band = rng.random() < 0.85, 1.0
         if sung and rng.random() < 0.35:
             band = 0.0 if rng.random() < 0.5 else 10.0 ** (-3.0 * rng.random())
-        vocal = _excerpt(singer, "vocal", frames, rng) * float(sung)
-        power = mix_power(vocal, _excerpt(song, "accompaniment", frames, rng) * band, rng)
+        vocal = _excerpt(singer, "vocal", frames, rng, coded=coded) * float(sung)
+        played = _excerpt(song, "accompaniment", frames, rng, coded=coded) * band
+        power = mix_power(vocal, played, rng)
         mels.append(augmented(power, rng, shifted=False, longest_gap=50))
         genders.append(config.genders.index(singer.gender) if sung else _UNASKED)
         voices.append(config.voices.index(singer.voice_id) if sung else _UNASKED)
@@ -95,20 +115,36 @@ def classifier_losses(
     }
 
 
+def _draw(
+    songs: list[JudgeSong], coded_songs: list[JudgeSong], rng: np.random.Generator
+) -> tuple[JudgeSong, bool]:
+    """A song and whether it is heard through the codec, which is so two times in five."""
+    coded = bool(coded_songs) and rng.random() < 0.4
+    pool = coded_songs if coded else songs
+    return pool[int(rng.integers(len(pool)))], coded
+
+
 def _other_band(
-    song: JudgeSong, songs: list[JudgeSong], span: tuple[int, int], rng: np.random.Generator
+    song: JudgeSong,
+    songs: list[JudgeSong],
+    span: tuple[int, int],
+    rng: np.random.Generator,
+    *,
+    coded: bool,
 ) -> Tensor:
     """The song's own accompaniment, or (every second time) as much of another's."""
     if rng.random() < 0.5:
-        return song.power("accompaniment", *span)
+        return song.power("accompaniment", *span, coded=coded)
     other = songs[int(rng.integers(len(songs)))]
-    return _excerpt(other, "accompaniment", span[1] - span[0], rng)
+    return _excerpt(other, "accompaniment", span[1] - span[0], rng, coded=coded)
 
 
-def _excerpt(song: JudgeSong, stem: str, frames: int, rng: np.random.Generator) -> Tensor:
+def _excerpt(
+    song: JudgeSong, stem: str, frames: int, rng: np.random.Generator, *, coded: bool
+) -> Tensor:
     """Mel power [mels, frames] from a random place; a shorter song is followed by silence."""
     first = int(rng.integers(max(1, song.num_frames - frames + 1)))
-    power = song.power(stem, first, first + frames)
+    power = song.power(stem, first, first + frames, coded=coded)
     return F.pad(power, (0, frames - power.shape[1]))
 
 

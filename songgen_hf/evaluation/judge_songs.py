@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from ..data.corpus.rows import read_sound
 from ..optional import require
 from .log_mels import FRAME_RATE, NUM_MELS, SAMPLING_RATE, mel_power
 from .phonemes import PHONEMES, merge_phonemes
+from .reconstruction import code_and_decode
 
 _QUIETEST = 1e-10  # power that float16 logarithms begin at
 _COLUMNS = (
@@ -39,7 +40,10 @@ class Sound(NamedTuple):
 
 @dataclass(frozen=True)
 class JudgeSong:
-    """One song: log10 mel power of the stems, float16 [mels, M], and what is true of it."""
+    """One song: log10 mel power of the stems, float16 [mels, M], and what is true of it.
+
+    ``coded`` has the same of vocal, accompaniment and mixture after a codec, or nothing.
+    """
 
     vocal: np.ndarray
     accompaniment: np.ndarray
@@ -47,10 +51,12 @@ class JudgeSong:
     lead_family: str
     voice_id: str
     sounds: tuple[Sound, ...]
+    coded: Mapping[str, np.ndarray] = field(default_factory=dict)
 
-    def power(self, stem: str, first: int, last: int) -> Tensor:
+    def power(self, stem: str, first: int, last: int, *, coded: bool = False) -> Tensor:
         """Mel power of frames ``first`` to ``last`` of a stem, float32 [mels, frames]."""
-        return 10.0 ** torch.from_numpy(getattr(self, stem)[:, first:last].astype(np.float32))
+        mels = self.coded[stem] if coded else getattr(self, stem)
+        return 10.0 ** torch.from_numpy(mels[:, first:last].astype(np.float32))
 
     @property
     def num_frames(self) -> int:
@@ -87,23 +93,33 @@ def count_rows(pattern: str | Path) -> int:
     return sum(parquet.read_metadata(path).num_rows for path in glob.glob(str(pattern)))
 
 
-def read_judge_songs(pattern: str | Path, *, progress: bool = True) -> list[JudgeSong]:
+def read_judge_songs(
+    pattern: str | Path, *, codec: Any = None, coded_songs: int = 0, progress: bool = True
+) -> list[JudgeSong]:
     """All songs of the corpus' parquet files.
 
     Args:
         pattern: as :func:`read_rows`.
+        codec: through which some of the songs are also heard, None for none.
+        coded_songs: as many of them, spread evenly.
         progress: whether a bar is shown.
     Raises:
         FileNotFoundError, ImportError: as :func:`read_rows`.
         ValueError: for rows without phonemes or of another rate.
     """
-    rows = read_rows(pattern, columns=(*_COLUMNS, "sampling_rate"))
-    bar = tqdm(rows, total=count_rows(pattern), desc="songs", disable=not progress)
-    return [judge_song(row) for row in bar]
+    more = ("sampling_rate",) if codec is None else ("sampling_rate", "mixture")
+    rows = read_rows(pattern, columns=(*_COLUMNS, *more))
+    total = count_rows(pattern)
+    coded = 0 if codec is None else min(coded_songs, total)
+    bar = tqdm(rows, total=total, desc="songs", disable=not progress)
+    return [
+        judge_song(row, codec if (place + 1) * coded // total > place * coded // total else None)
+        for place, row in enumerate(bar)
+    ]
 
 
-def judge_song(row: Mapping[str, Any]) -> JudgeSong:
-    """One row of the corpus.
+def judge_song(row: Mapping[str, Any], codec: Any = None) -> JudgeSong:
+    """One row of the corpus, also heard through the codec if there is one.
 
     Raises:
         ValueError: for a row without phonemes or of another rate than ``SAMPLING_RATE``.
@@ -121,18 +137,30 @@ def judge_song(row: Mapping[str, Any]) -> JudgeSong:
         for place, part in enumerate(parts):
             start = sound["start"] + place * length
             sounds.append(Sound(PHONEMES.index(part), start, start + length, line))
-    stems = {
-        stem: mel_power(read_sound(row, stem)).clamp(min=_QUIETEST).log10().numpy()
-        for stem in ("vocal", "accompaniment")
-    }
+    vocal, accompaniment = (read_sound(row, stem) for stem in ("vocal", "accompaniment"))
+    coded = {}
+    if codec is not None:
+        sounds_in = (vocal, accompaniment, read_sound(row, "mixture"))
+        decoded = code_and_decode(codec, sounds_in)
+        names = ("vocal", "accompaniment", "mixture")
+        # A codec drops what does not fill a frame; all mels of a song have one length.
+        coded = {
+            name: _stored_mels(np.pad(sound, (0, len(vocal) - len(sound))))
+            for name, sound in zip(names, decoded, strict=True)
+        }
     return JudgeSong(
-        stems["vocal"].astype(np.float16),
-        stems["accompaniment"].astype(np.float16),
+        _stored_mels(vocal),
+        _stored_mels(accompaniment),
         row["gender"],
         row["lead_family"],
         row["voice_id"],
         tuple(sounds),
+        coded,
     )
+
+
+def _stored_mels(waveform: np.ndarray) -> np.ndarray:
+    return mel_power(waveform).clamp(min=_QUIETEST).log10().numpy().astype(np.float16)
 
 
 class LineCrop(NamedTuple):

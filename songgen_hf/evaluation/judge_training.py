@@ -10,7 +10,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from .judge_songs import JudgeSong, count_rows, read_judge_songs, read_rows
 from .judge_validation import validate_judges
 from .judges import CLASSIFIER_FOLDER, RECOGNIZER_FOLDER, REPORT_FILE, Judges
 from .phoneme_recognizer import PhonemeRecognizer, PhonemeRecognizerConfig
+from .singing import weights_digest
 from .song_classifier import SongClassifier, SongClassifierConfig
 
 CHECKPOINTS = "checkpoints"  # folder that is there while the judges are trained
@@ -36,6 +37,7 @@ def train_judges(
     options: JudgeTrainingOptions,
     *,
     validation_data: str | Path | None = None,
+    codec: Any = None,
     progress: bool = True,
 ) -> dict[str, float]:
     """Train both networks, judge them on true songs, and write the folder that ``Judges`` reads.
@@ -45,6 +47,8 @@ def train_judges(
         out: folder; a run that was stopped goes on.
         options: of the run.
         validation_data: parquet files that are not learnt from; without, nothing is validated.
+        codec: ``XCodecModel`` through which some songs are heard as well, so that what a codec
+            does to a sound is not held against a singer; None for none.
         progress: whether bars are shown.
     Returns:
         The scores of ``validate_judges``, empty without ``validation_data``.
@@ -59,7 +63,9 @@ def train_judges(
         raise FileNotFoundError(
             f"no file matches {validation_data}: render songs with `songgen-hf corpus songs`"
         )
-    songs = read_judge_songs(data, progress=progress)
+    if codec is not None:
+        options = replace(options, codec=weights_digest(codec))
+    songs = read_judge_songs(data, codec=codec, coded_songs=options.coded_songs, progress=progress)
     checkpoints = out / CHECKPOINTS
     recognizer = train_recognizer(songs, options, checkpoints, progress=progress)
     recognizer.save(out / RECOGNIZER_FOLDER)

@@ -24,7 +24,7 @@ START_MARK, END_MARK = "<!-- results -->", "<!-- end of results -->"
 BOOTSTRAP_SEED = 0
 # Metric, its title, and the goal as text.
 GOALS = (
-    ("per", "phoneme error rate", "<= 45 %"),
+    ("per", "phoneme error rate of the vocal track", "<= 45 %"),
     ("per_mixture", "phoneme error rate of the mixture", ""),
     ("gender", "gender as asked for", ">= 80 %"),
     ("instrument", "lead instrument family as asked for", ">= 80 %"),
@@ -72,7 +72,9 @@ def describe_evaluation(
         "judges": dict(judges),
         "checkpoints": {
             one.name: describe_checkpoint(
-                one.weights, [row for row in rows if row["checkpoint"] == one.name]
+                one.weights,
+                [row for row in rows if row["checkpoint"] == one.name],
+                has_vocal_track=one.has_vocal_track,
             )
             for one in evaluated
         },
@@ -99,15 +101,24 @@ def describe_row(
     }
 
 
-def describe_checkpoint(weights: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def describe_checkpoint(
+    weights: str, rows: Sequence[Mapping[str, Any]], *, has_vocal_track: bool
+) -> dict[str, Any]:
     """The headline with what it is compared with.
 
     Args:
         weights: digest of the model.
         rows: described, of one checkpoint.
+        has_vocal_track: whether ``per`` is of vocals alone; otherwise it is of the mixture, while
+            ``per_true`` and ``per_codec`` always are of vocals.
     """
     headline = next(row for row in rows if row["headline"])
-    found: dict[str, Any] = {"weights": weights, "songs": headline["songs"], **headline["scores"]}
+    found: dict[str, Any] = {
+        "weights": weights,
+        "songs": headline["songs"],
+        "has_vocal_track": has_vocal_track,
+        **headline["scores"],
+    }
     intervals = dict(headline["intervals"])
     for row in rows:
         if row["kind"] in COMPARED:
@@ -236,12 +247,15 @@ def _goals_table(entry: Mapping[str, Any]) -> str:
     for metric, title, goal in GOALS:
         if metric not in entry:
             continue
-        value = _shown(metric, entry[metric])
+        value = f"**{_shown(metric, entry[metric])}"
         if metric in entry["intervals"]:
             ends = [_shown(metric, end) for end in entry["intervals"][metric]]
             value += f" ({ends[0]} to {ends[1]})"
+        value += "**"
         others = [_shown(metric, entry.get(f"{metric}_{kind}")) for kind in COMPARED]
-        lines.append(f"| {title} | {goal} | **{value}** | {' | '.join(others)} |")
+        if metric == "per" and not entry["has_vocal_track"]:
+            value, others[0] = "sung in the mixture only", ""  # like with like: the row below
+        lines.append(f"| {title} | {goal} | {value} | {' | '.join(others)} |")
     return "\n".join(lines)
 
 

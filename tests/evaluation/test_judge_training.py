@@ -1,6 +1,7 @@
 """Songs for the judges, their augmentation, and training."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow
@@ -227,6 +228,34 @@ def test_songs_are_read_from_all_files_of_a_pattern(tmp_path):
         write_rows(tmp_path / f"{name}.parquet", count)
 
     assert len(read_judge_songs(tmp_path / "train-*.parquet", progress=False)) == 3
+
+
+def test_some_songs_are_also_heard_through_a_codec(tmp_path, tiny_model):
+    data = write_rows(tmp_path / "train-0.parquet", 5)
+    codec = tiny_model("mixed").audio_encoder
+
+    songs = read_judge_songs(data, codec=codec, coded_songs=2, progress=False)
+
+    assert [bool(song.coded) for song in songs] == [False, False, True, False, True]
+    for name, mels in songs[2].coded.items():
+        assert mels.shape == songs[2].vocal.shape
+        assert name == "mixture" or not np.array_equal(mels, getattr(songs[2], name))
+    for losses, network in (
+        (recognizer_losses, PhonemeRecognizer(TINY_RECOGNIZER)),
+        (classifier_losses, SongClassifier(TINY_CLASSIFIER)),
+    ):
+        heard, unheard = (
+            [losses(network, group, OPTIONS, step)["loss"].item() for step in range(3)]
+            for group in (songs, [replace(song, coded={}) for song in songs])
+        )
+        assert np.isfinite(heard).all() and heard != unheard
+
+
+def test_judges_of_another_codec_do_not_go_on(tmp_path, songs):
+    train_recognizer(songs, OPTIONS, tmp_path, config=TINY_RECOGNIZER, progress=False)
+    with pytest.raises(ValueError, match="codec '' -> 'other'"):
+        other = replace(OPTIONS, codec="other")
+        train_recognizer(songs, other, tmp_path, config=TINY_RECOGNIZER, progress=False)
 
 
 def test_no_songs_are_an_error(tmp_path):

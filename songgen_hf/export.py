@@ -9,7 +9,8 @@ from such a model afterwards is whole again.
 import json
 import shutil
 import sys
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 TASK = "text-to-song"
 PIPELINE_MODULE = "text_to_song"
 CODEC_FOLDER = "codec"
+SHARED_FOLDER = "shared"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 OWN_WEIGHTS = "language_model.safetensors"
@@ -91,11 +93,12 @@ def export_sharing_codec(
     dtype: str | None = None,
     load_dtype: str | None = None,
 ) -> Path:
-    """Write several models whose codec is stored once.
+    """Write several models whose codec, and whatever else is equal in all, is stored once.
 
         directory/codec/             loads by itself: XCodecModel.from_pretrained
+        directory/shared/            other weights that all models have, such as the voice network
         directory/<name>/            loads as a whole model; its index finds the codec's weights
-            language_model.safetensors           in ../codec/model.safetensors
+            language_model.safetensors           in ../codec/model.safetensors and so on
             model.safetensors.index.json
 
     For a disk or a package: the Hub takes no paths that leave a folder, so export each model there.
@@ -108,14 +111,17 @@ def export_sharing_codec(
     Returns:
         ``directory``.
     Raises:
-        ValueError: without models, for a folder named ``codec``, or if the codecs differ.
+        ValueError: without models, for a folder named ``codec`` or ``shared``, or if the codecs
+            differ.
         FileExistsError: if the directory holds files.
     """
-    if not models or CODEC_FOLDER in models:
+    if not models or {CODEC_FOLDER, SHARED_FOLDER} & set(models):
         raise ValueError(
-            f"got the folder names {list(models)}, expected one or more without {CODEC_FOLDER!r}, "
-            "which is the codec's own"
+            f"got the folder names {list(models)}, expected one or more without {CODEC_FOLDER!r} "
+            f"and {SHARED_FOLDER!r}, where the common weights lie"
         )
+    from safetensors.torch import save_file
+
     _check_one_codec({name: model for name, (model, _) in models.items()})
     prefix = "audio_encoder."
     with new_directory(directory) as temporary:
@@ -124,16 +130,25 @@ def export_sharing_codec(
         codec_weights = {f"{prefix}{key}": weight for key, weight in _stored(codec, dtype).items()}
         codec.save_pretrained(temporary / CODEC_FOLDER, state_dict=codec_weights)
         _state_dtype(temporary / CODEC_FOLDER / "config.json", load_dtype or dtype)
-        for name, (model, processor) in models.items():
-            folder = temporary / name
-            own = {
+        stored = {
+            name: {
                 key: weight
                 for key, weight in _stored(model, dtype).items()
                 if not key.startswith(prefix)
             }
+            for name, (model, _) in models.items()
+        }
+        files = [OWN_WEIGHTS, f"../{CODEC_FOLDER}/{WEIGHTS}"]
+        if shared := _equal_weights(list(stored.values())):
+            (temporary / SHARED_FOLDER).mkdir()
+            save_file(shared, temporary / SHARED_FOLDER / WEIGHTS, metadata={"format": "pt"})
+            files.append(f"../{SHARED_FOLDER}/{WEIGHTS}")
+        for name, (model, processor) in models.items():
+            folder = temporary / name
+            own = {key: weight for key, weight in stored[name].items() if key not in shared}
             model.save_pretrained(folder, state_dict=own, save_original_format=False)
             (folder / WEIGHTS).rename(folder / OWN_WEIGHTS)
-            _write_index(folder, (OWN_WEIGHTS, f"../{CODEC_FOLDER}/{WEIGHTS}"))
+            _write_index(folder, files)
             processor.save_pretrained(folder)
             _state_dtype(folder / "config.json", load_dtype or dtype)
     return Path(directory)
@@ -156,7 +171,26 @@ def _stored(module: "nn.Module", dtype: str | None) -> "dict[str, Tensor]":
     return weights
 
 
-def _write_index(folder: Path, files: tuple[str, ...]) -> None:
+def _equal_weights(models: "Sequence[Mapping[str, Tensor]]") -> "dict[str, Tensor]":
+    """What all of two or more models have, bit for bit; without weights of several names."""
+    import torch
+
+    first, *others = models
+    if not others:
+        return {}
+    places = Counter(weight.data_ptr() for weight in first.values())
+    return {
+        key: weight.contiguous()
+        for key, weight in first.items()
+        if places[weight.data_ptr()] == 1
+        and all(
+            key in other and other[key].dtype == weight.dtype and torch.equal(other[key], weight)
+            for other in others
+        )
+    }
+
+
+def _write_index(folder: Path, files: Sequence[str]) -> None:
     """Write the index of weights that lie in several files, given relative to the folder."""
     from safetensors import safe_open
 

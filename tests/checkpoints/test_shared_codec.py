@@ -24,6 +24,7 @@ def singers(tiny_singer, tiny_processor):  # noqa: F811
     """Tiny models of both patterns, with one codec, and their processor."""
     first, second = (copy.deepcopy(tiny_singer(pattern)) for pattern in EMBEDDED_PATTERNS)
     second.audio_encoder.load_state_dict(first.audio_encoder.state_dict())
+    second.conditioner.voice_encoder.load_state_dict(first.conditioner.voice_encoder.state_dict())
     return dict(
         zip(EMBEDDED_PATTERNS, ((first, tiny_processor), (second, tiny_processor)), strict=True)
     )
@@ -66,15 +67,32 @@ def test_the_codec_loads_by_itself(shared, singers):
 def test_the_codec_is_stored_once_and_every_key_lies_where_the_index_says(shared):
     codec = load_file(shared / "codec" / "model.safetensors")
 
+    common = load_file(shared / "shared" / "model.safetensors")
+
     assert all(key.startswith("audio_encoder.") for key in codec)
+    assert not common.keys() & codec.keys()
     for pattern in EMBEDDED_PATTERNS:
         index = json.loads((shared / pattern / "model.safetensors.index.json").read_text())
         own = load_file(shared / pattern / "language_model.safetensors")
-        assert not own.keys() & codec.keys()
+        assert not own.keys() & (codec.keys() | common.keys())
+        assert not any(key.startswith("conditioner.voice_encoder.") for key in own)
+        files = {
+            "language_model.safetensors": own,
+            "../codec/model.safetensors": codec,
+            "../shared/model.safetensors": common,
+        }
         for key, place in index["weight_map"].items():
-            assert key in (own if place == "language_model.safetensors" else codec)
+            assert key in files[place]
             assert (shared / pattern / place).is_file()
-        assert len(index["weight_map"]) == len(own) + len(codec)
+        assert len(index["weight_map"]) == len(own) + len(codec) + len(common)
+
+
+def test_a_model_by_itself_shares_its_codec_alone(singers, tmp_path):
+    folder = export_sharing_codec({"one": singers["mixed_pro"]}, tmp_path / "out")
+
+    assert sorted(path.name for path in folder.iterdir()) == ["codec", "one"]
+    loaded = SongGenForConditionalGeneration.from_pretrained(folder / "one")
+    assert_same_weights(loaded, singers["mixed_pro"][0].state_dict())
 
 
 def test_what_is_saved_from_a_sharing_model_is_whole(shared, singers, tmp_path):
@@ -180,7 +198,7 @@ def test_models_with_different_codecs_are_refused(singers, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("names", [(), ("codec",)])
+@pytest.mark.parametrize("names", [(), ("codec",), ("shared",)])
 def test_folder_names_must_leave_room_for_the_codec(singers, tmp_path, names):
     with pytest.raises(ValueError, match="without 'codec'"):
         export_sharing_codec({name: singers["mixed_pro"] for name in names}, tmp_path / "out")

@@ -36,7 +36,8 @@ def test_two_models_are_written_with_one_codec(tmp_path, trained, capsys):
     )
 
     assert status == 0, capsys.readouterr().err
-    assert sorted(path.name for path in out.iterdir()) == ["codec", "interleaving_A_V", "mixed_pro"]
+    folders = {path.name for path in out.iterdir()}
+    assert {"codec", "interleaving_A_V", "mixed_pro"} <= folders
     assert "MB" in capsys.readouterr().out
     for pattern in ("mixed_pro", "interleaving_A_V"):
         loaded = SongGenForConditionalGeneration.from_pretrained(out / pattern)

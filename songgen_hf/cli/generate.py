@@ -1,12 +1,16 @@
-"""Sing a song to a sound file, with a JSON file beside it that says how to sing it again."""
+"""Sing a song to a sound file, with a JSON file beside it that says how to sing it again.
+
+Both say that the song is AI-generated, by which model, from which seed and under which licence.
+"""
 
 import argparse
 import sys
 from pathlib import Path
 from typing import Any
 
-from ..files import encode_json, encode_sound, safe_gain, sound_format, write_files
+from ..files import encode_json, safe_gain, sound_format, write_files
 from .loading import add_model_arguments, library_versions, load_pipeline
+from .output import Answer
 
 HELP = "sing a song"
 
@@ -48,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> Answer:
     """Sing and write the files."""
     sound_format(arguments.out)
     if arguments.num_songs < 1:
@@ -81,11 +85,21 @@ def run(arguments: argparse.Namespace) -> None:
     )
     songs = songs if isinstance(songs, list) else [songs]
     files: dict[Path, bytes] = {}
+    facts = []
     for path, song in zip(_numbered(arguments.out, len(songs)), songs, strict=True):
-        files |= _files_of(song, path, arguments, lyrics, settings, sing.model)
+        written = _files_of(song, path, arguments, lyrics, settings, sing.model)
+        files |= written
+        rate = song["sampling_rate"]
+        facts.append(
+            {
+                "seed": song["seed"],
+                "duration": song["audio"].shape[-1] / rate,
+                "sampling_rate": rate,
+                "files": list(written),
+            }
+        )
     write_files(files)
-    for path in files:
-        print(path)
+    return Answer({"songs": facts}, "\n".join(map(str, files)))
 
 
 def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -124,6 +138,8 @@ def _files_of(
     model: Any,
 ) -> dict[Path, bytes]:
     """The sound files of one song and the JSON that describes it."""
+    from ..provenance import encode_song, provenance
+
     config = model.config
     sounds = {path: song["audio"]}
     if arguments.stems:
@@ -132,18 +148,25 @@ def _files_of(
     # One gain for all files, so that the stems still add up to the mixture.
     gain = safe_gain(*sounds.values())
     rate = song["sampling_rate"]
-    files = {name: encode_sound(wave, rate, name, gain=gain) for name, wave in sounds.items()}
-    description = {
+    asked = {
         "text": arguments.text,
         "lyrics": lyrics,
         "language": arguments.language,
         "voice": None if arguments.voice is None else arguments.voice.name,
         "voice_start": arguments.voice_start,
         "prompt_audio": [prompt.name for prompt in arguments.prompt_audio or []],
-        "seed": song["seed"],
         "max_seconds": arguments.max_seconds,
         "min_seconds": arguments.min_seconds,
         "settings": settings,
+    }
+    adapters = () if arguments.adapter is None else arguments.adapter
+    record = provenance(model, seed=song["seed"], options=asked, adapters=adapters)
+    files = {
+        name: encode_song(wave, rate, name, record, gain=gain) for name, wave in sounds.items()
+    }
+    description = {
+        **asked,
+        "seed": song["seed"],
         "model": arguments.model,
         "adapter": arguments.adapter,
         "revision": getattr(config, "_commit_hash", None) or arguments.revision,
@@ -155,6 +178,7 @@ def _files_of(
         "device": str(model.device),
         "dtype": str(model.dtype).removeprefix("torch."),
         "files": [name.name for name in sounds],
+        "provenance": record,
         "versions": library_versions(),
     }
     return {**files, path.with_suffix(".json"): encode_json(description)}

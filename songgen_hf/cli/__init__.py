@@ -1,7 +1,8 @@
 """The command ``songgen-hf``: one flat table of commands, each in a file of its own.
 
-A command's module has ``HELP``, ``add_arguments(parser)`` and ``run(arguments)``. Torch and the
-models are imported when a command runs, so that ``--help`` answers at once.
+A command's module has ``HELP``, ``add_arguments(parser)`` and ``run(arguments)``, which returns the
+:class:`~songgen_hf.cli.output.Answer`. Torch and the models are imported when a command runs, so
+that ``--help`` answers at once.
 """
 
 import argparse
@@ -10,6 +11,21 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
+
+from .output import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_MISUSE,
+    EXIT_PIPE_CLOSED,
+    EXIT_STATUS,
+    Answer,
+    add_output_arguments,
+    kept_for_answer,
+    output_is_closed,
+    show,
+    write_what_cannot_be_encoded,
+)
 
 COMMANDS = {
     "generate": "songgen_hf.cli.generate",
@@ -24,9 +40,6 @@ COMMANDS = {
     "export": "songgen_hf.cli.export",
 }
 
-EXIT_MISUSE = 2
-EXIT_INTERRUPTED = 130
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
@@ -34,28 +47,58 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: arguments after the program's name; by default those of the process.
     Returns:
-        Exit status: 0, 2 for what the caller got wrong (one line on stderr), 130 after Ctrl-C.
+        Exit status: 0 done, 1 for a check that failed or memory that ran out, 2 for what the
+        caller got wrong, 130 after Ctrl-C, 141 if nobody reads the output any more. Errors are one
+        line on stderr; stdout stays empty then.
     """
-    parser = build_parser()
-    arguments = parser.parse_args(argv)
+    write_what_cannot_be_encoded()
+    try:
+        status = run_command(argv)
+    except SystemExit:  # --help, --version, or flags that nobody knows
+        if output_is_closed():
+            return EXIT_PIPE_CLOSED
+        raise
+    return EXIT_PIPE_CLOSED if output_is_closed() else status
+
+
+def run_command(argv: Sequence[str] | None) -> int:
+    """Parse, run, answer; the exit status, but for output that nobody reads."""
+    arguments = build_parser().parse_args(argv)
     arguments.command_line = list(sys.argv[1:] if argv is None else argv)
     command: ModuleType = arguments.command_module
     try:
         from ..registration import register
 
         register()
-        with library_bars(sys.stderr.isatty()):
-            command.run(arguments)
+        with kept_for_answer(arguments.json) as stream, library_bars(sys.stderr.isatty()):
+            answer: Answer | None = command.run(arguments)
+            if answer is None:
+                return EXIT_DONE
+            show(answer, stream, as_json=arguments.json)
+            return answer.status
     except KeyboardInterrupt:
         print("songgen-hf: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except (ValueError, TypeError, OSError, ImportError) as error:
-        if arguments.debug:
+    except (ValueError, TypeError, OSError, ImportError, MemoryError, RuntimeError) as error:
+        if isinstance(error, BrokenPipeError) and output_is_closed():
+            return EXIT_PIPE_CLOSED
+        memory = _is_out_of_memory(error)
+        if arguments.debug or (isinstance(error, RuntimeError) and not memory):
             raise
         message = " ".join(str(error).split()) or type(error).__name__
+        if memory:
+            message = f"out of memory ({message}); `songgen-hf doctor` says what a model needs"
         print(f"songgen-hf {arguments.command}: error: {message}", file=sys.stderr)
-        return EXIT_MISUSE
-    return 0
+        return EXIT_FAILED if memory else EXIT_MISUSE
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python or torch, on any device, could not get memory."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(error)
+    )
 
 
 @contextmanager
@@ -77,16 +120,20 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser of the program and all its commands."""
     from .. import __version__
 
-    parser = argparse.ArgumentParser(prog="songgen-hf", description="Sing with SongGen.")
+    parser = argparse.ArgumentParser(
+        prog="songgen-hf", description="Sing with SongGen.", epilog=EXIT_STATUS
+    )
     parser.add_argument("--version", action="version", version=f"songgen-hf {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command", required=True)
     for name, module_name in COMMANDS.items():
         module = importlib.import_module(module_name)
-        command = commands.add_parser(name, help=module.HELP, description=module.__doc__)
-        command.add_argument("--debug", action="store_true", help="show errors with traceback")
+        command = commands.add_parser(
+            name, help=module.HELP, description=module.__doc__, epilog=EXIT_STATUS
+        )
+        add_output_arguments(command)
         command.set_defaults(command_module=module)
         module.add_arguments(command)
     return parser
 
 
-__all__ = ["COMMANDS", "build_parser", "main"]
+__all__ = ["COMMANDS", "build_parser", "main", "run_command"]

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from .output import Answer
+
 HELP = "render a corpus of songs for training"
 
 
@@ -28,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> Answer:
     """Render what is missing and say how much it was."""
     from ..data.corpus.render import CorpusOptions, render_corpus
 
@@ -47,8 +49,15 @@ def run(arguments: argparse.Namespace) -> None:
         )
     )
     speed = report.audio_seconds / report.wall_seconds
-    print(
+    return Answer(
+        {
+            "corpus": arguments.output,
+            "rendered": report.rendered,
+            "found": report.found,
+            "audio_seconds": report.audio_seconds,
+            "wall_seconds": report.wall_seconds,
+        },
         f"{arguments.output}: {report.rendered} songs rendered "
         f"({report.audio_seconds / 60:.1f} min of audio, {speed:.1f} x real time), "
-        f"{report.found} found"
+        f"{report.found} found",
     )

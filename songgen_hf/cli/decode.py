@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..files import encode_sound, safe_gain, sound_format, write_files
 from .loading import add_model_arguments, load_codec
+from .output import Answer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> Answer:
     """Decode and write the sound."""
     sound_format(arguments.sound)
     import torch
@@ -42,7 +43,16 @@ def run(arguments: argparse.Namespace) -> None:
     samples = waveform.float().cpu().numpy()[:, : facts.get("num_samples")]
     gain = safe_gain(samples)
     write_files({arguments.sound: encode_sound(samples, rate, arguments.sound, gain=gain)})
-    print(f"{arguments.sound}: {samples.shape[-1] / rate:.2f} s")
+    duration = samples.shape[-1] / rate
+    return Answer(
+        {
+            "sound": arguments.sound,
+            "duration": duration,
+            "sampling_rate": rate,
+            "gain": gain,
+        },
+        f"{arguments.sound}: {duration:.2f} s",
+    )
 
 
 def read_codes(path: Path) -> tuple["np.ndarray", dict[str, Any]]:

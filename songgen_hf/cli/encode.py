@@ -8,6 +8,7 @@ from typing import Any
 
 from ..files import write_files
 from .loading import add_model_arguments, load_codec
+from .output import Answer
 
 HELP = "turn sound into codes"
 
@@ -19,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> Answer:
     """Encode and write the codes."""
     ending = arguments.codes.suffix
     if ending not in (".npz", ".safetensors"):
@@ -55,6 +56,14 @@ def run(arguments: argparse.Namespace) -> None:
         content = save({"codes": array}, metadata={"songgen_hf": json.dumps(facts)})
     write_files({arguments.codes: content})
     codebooks, frames = array.shape
-    print(
-        f"{arguments.codes}: {codebooks} codebooks, {frames} frames, {len(waveform) / rate:.2f} s"
+    duration = len(waveform) / rate
+    return Answer(
+        {
+            "codes": arguments.codes,
+            "codebooks": codebooks,
+            "frames": frames,
+            "duration": duration,
+            **facts,
+        },
+        f"{arguments.codes}: {codebooks} codebooks, {frames} frames, {duration:.2f} s",
     )

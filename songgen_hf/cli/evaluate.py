@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .loading import DTYPES
+from .output import Answer, add_output_arguments
 
 if TYPE_CHECKING:
     from ..evaluation.mini_options import MiniOptions
@@ -23,16 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parts = parser.add_subparsers(dest="part", metavar="part", required=True)
     for name, (text, add, _) in PARTS.items():
         part = parts.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        # Not set here: the parser of the whole command has set it already.
-        part.add_argument(
-            "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
-        )
+        add_output_arguments(part, nested=True)
         add(part)
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> Answer:
     """Run the sub-command that was named."""
-    PARTS[arguments.part][2](arguments)
+    return PARTS[arguments.part][2](arguments)
 
 
 def add_judges(parser: argparse.ArgumentParser) -> None:
@@ -53,15 +51,30 @@ def add_judges(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{name.replace('_', '-')}", type=int, default=default, help=f"default {default}"
         )
+    parser.add_argument(
+        "--codec", help="codec, or song model that holds one, through which they also hear songs"
+    )
+    parser.add_argument(
+        "--coded-songs",
+        type=int,
+        default=standard.coded_songs,
+        help=f"so many of them (default {standard.coded_songs})",
+    )
     parser.add_argument("--fp32", action="store_true", help="no bfloat16 matrix products")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
-def run_judges(arguments: argparse.Namespace) -> None:
+def run_judges(arguments: argparse.Namespace) -> Answer:
     """Train both networks and say how well they judge true songs."""
     from ..evaluation.judge_options import JudgeTrainingOptions
     from ..evaluation.judge_training import train_judges
+    from .loading import load_codec
 
+    codec = None
+    if arguments.codec is not None:
+        arguments.model, arguments.revision = arguments.codec, None
+        arguments.device, arguments.dtype = "cpu", "float32"
+        codec = load_codec(arguments)
     scores = train_judges(
         arguments.data,
         arguments.out,
@@ -69,14 +82,18 @@ def run_judges(arguments: argparse.Namespace) -> None:
             seed=arguments.seed,
             recognizer_steps=arguments.recognizer_steps,
             classifier_steps=arguments.classifier_steps,
+            coded_songs=arguments.coded_songs,
             bf16=not arguments.fp32,
         ),
         validation_data=arguments.validation_data,
+        codec=codec,
         progress=not arguments.quiet,
     )
-    print(f"{arguments.out}: judges trained")
-    for name, value in scores.items():
-        print(f"  {name:<28} {value:.4g}")
+    told = [f"  {name:<28} {value:.4g}" for name, value in scores.items()]
+    return Answer(
+        {"judges": arguments.out, "scores": scores},
+        "\n".join([f"{arguments.out}: judges trained", *told]),
+    )
 
 
 def add_prompts(parser: argparse.ArgumentParser) -> None:
@@ -88,7 +105,7 @@ def add_prompts(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the captions (default 0)")
 
 
-def run_prompts(arguments: argparse.Namespace) -> None:
+def run_prompts(arguments: argparse.Namespace) -> Answer:
     """Make prompts of true songs."""
     from ..evaluation.prompts import corpus_rows, describe_prompts, make_prompts
     from ..files import encode_json, write_files
@@ -97,7 +114,10 @@ def run_prompts(arguments: argparse.Namespace) -> None:
     prompts = make_prompts(rows, arguments.count, seed=arguments.seed)
     described = describe_prompts(prompts, split=arguments.split, seed=arguments.seed)
     write_files({arguments.out: encode_json(described)})
-    print(f"{arguments.out}: {len(prompts)} prompts")
+    return Answer(
+        {"prompts": arguments.out, "count": len(prompts)},
+        f"{arguments.out}: {len(prompts)} prompts",
+    )
 
 
 def add_codec(parser: argparse.ArgumentParser) -> None:
@@ -114,7 +134,7 @@ def add_codec(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="of the codecs (default cpu)")
 
 
-def run_codec(arguments: argparse.Namespace) -> None:
+def run_codec(arguments: argparse.Namespace) -> Answer:
     """Judge a codec and write the codec's part of the report."""
     from ..evaluation.codec_report import CodecEvaluationOptions, evaluate_codecs
     from ..evaluation.judges import Judges
@@ -135,7 +155,10 @@ def run_codec(arguments: argparse.Namespace) -> None:
     judges = Judges.load(arguments.judges)
     found = evaluate_codecs(codecs, arguments.songs, judges, options, tell=tell)
     update_report(arguments.out, {"codec": {"command": command_line(arguments), **found}})
-    print(f"{arguments.out}: codec judged on {found['songs']} songs")
+    return Answer(
+        {"report": arguments.out, "codec": found},
+        f"{arguments.out}: codec judged on {found['songs']} songs",
+    )
 
 
 def add_mini(parser: argparse.ArgumentParser) -> None:
@@ -178,7 +201,7 @@ def add_mini(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="do not say what has been judged")
 
 
-def run_mini(arguments: argparse.Namespace) -> None:
+def run_mini(arguments: argparse.Namespace) -> Answer:
     """Sing, judge, and write report, tables and pictures."""
     from ..evaluation.judges import Judges
     from ..evaluation.mini import evaluate_checkpoints
@@ -200,7 +223,10 @@ def run_mini(arguments: argparse.Namespace) -> None:
     written = update_report(arguments.out, described)
     if not arguments.no_pictures:
         written += write_pictures(arguments.out, evaluated)
-    print(", ".join(map(str, written)) + f": {len(evaluated)} models judged")
+    return Answer(
+        {"written": written, **described},
+        ", ".join(map(str, written)) + f": {len(evaluated)} models judged",
+    )
 
 
 def mini_options(arguments: argparse.Namespace) -> "MiniOptions":
@@ -259,7 +285,7 @@ def tell(line: str) -> None:
     print(line, flush=True)
 
 
-Part = tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], None]]
+Part = tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], Answer]]
 PARTS: dict[str, Part] = {
     "judges": ("train the judges on true songs", add_judges, run_judges),
     "prompts": ("make prompts of a corpus' songs", add_prompts, run_prompts),

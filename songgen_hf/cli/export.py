@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .loading import named_checkpoint
+from .output import Answer
 
 if TYPE_CHECKING:
     from ..modeling.processing_songgen import SongGenProcessor
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--revision", help="branch, tag or commit of a Hub checkpoint")
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> Answer:
     """Load, write and say how large it is."""
     from ..export import export, export_codec, export_sharing_codec
 
@@ -63,8 +64,16 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError("--remote-code is for song models: got a codec; leave it out")
     else:
         export_codec(model, arguments.out, **precision)
-    size = sum(path.stat().st_size for path in arguments.out.rglob("*") if path.is_file())
-    print(f"{arguments.out}: {size / 1e6:.1f} MB")
+    files = sorted(path for path in arguments.out.rglob("*") if path.is_file())
+    size = sum(path.stat().st_size for path in files)
+    return Answer(
+        {
+            "exported": arguments.out,
+            "bytes": size,
+            "files": [path.relative_to(arguments.out).as_posix() for path in files],
+        },
+        f"{arguments.out}: {size / 1e6:.1f} MB",
+    )
 
 
 def load(name: str, revision: str | None = None) -> tuple[Any, "SongGenProcessor | None"]:

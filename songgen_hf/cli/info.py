@@ -1,10 +1,10 @@
 """Say what a checkpoint is: pattern, rates, sizes. Reads its configuration only, no weights."""
 
 import argparse
-import json
 from typing import Any
 
 from .loading import checkpoint_of
+from .output import Answer
 
 HELP = "describe a checkpoint"
 
@@ -15,19 +15,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "model", nargs="?", help="directory or Hub id (default: the package's own checkpoint)"
     )
     parser.add_argument("--revision", help="branch, tag or commit of a Hub checkpoint")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Print the description."""
+def run(arguments: argparse.Namespace) -> Answer:
+    """Describe the checkpoint."""
     facts = describe(checkpoint_of(arguments), arguments.revision)
-    if arguments.json:
-        print(json.dumps(facts, indent=2))
-        return
+    lines = []
     for name, value in facts.items():
         if isinstance(value, dict):
             value = ", ".join(f"{part} {count:,}" for part, count in value.items())
-        print(f"{name.replace('_', ' ') + ':':<22}{value}")
+        lines.append(f"{name.replace('_', ' ') + ':':<22}{value}")
+    return Answer(facts, "\n".join(lines))
 
 
 def describe(checkpoint: str, revision: str | None = None) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from .output import Answer
+
 HELP = "write an untrained checkpoint"
 
 OPTIONS = ("track_pattern", "text_tokenizer", "lyrics_vocab")
@@ -26,9 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="directory to make")
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> Answer:
     """Write the checkpoint."""
     from ..checkpoints import write_untrained
+    from ..presets import DEFAULT_TRACK_PATTERN
 
     options = {name: getattr(arguments, name) for name in OPTIONS}
     write_untrained(
@@ -37,4 +40,13 @@ def run(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         **{name: value for name, value in options.items() if value is not None},
     )
-    print(f"{arguments.out}: {arguments.preset}, untrained, seed {arguments.seed}")
+    return Answer(
+        {
+            "model": arguments.out,
+            "preset": arguments.preset,
+            "track_pattern": arguments.track_pattern or DEFAULT_TRACK_PATTERN,
+            "seed": arguments.seed,
+            "trained": False,
+        },
+        f"{arguments.out}: {arguments.preset}, untrained, seed {arguments.seed}",
+    )

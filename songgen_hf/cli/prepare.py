@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from .output import Answer, add_output_arguments
+
 HELP = "make data ready for training"
 
 
@@ -30,9 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     codes.add_argument("--workers", type=int, default=1, help="processes (default 1)")
     codes.add_argument("--device", default="cpu", help="of the codec, or auto (default cpu)")
     codes.add_argument("--quiet", action="store_true", help="no progress bar")
+    add_output_arguments(codes, nested=True)
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> Answer:
     """Encode what is missing."""
     from ..data.preparation.codes import CodesOptions, prepare_codes
     from .loading import checkpoint_of
@@ -53,4 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
     )
     sizes = prepare_codes(options, progress=not arguments.quiet)
     rows = ", ".join(f"{size} {split}" for split, size in sizes.items())
-    print(f"{arguments.output}: {rows}")
+    return Answer(
+        {"codes": arguments.output, "model": options.model, "songs": sizes},
+        f"{arguments.output}: {rows}",
+    )

@@ -6,71 +6,100 @@ accelerate launch -m songgen_hf train ...
 """
 
 import argparse
+import json
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .output import Answer
 
 HELP = "train a language model, a LoRA adapter, a codec or a semantic teacher"
 KINDS = ("lm", "lora", "codec", "teacher")
+
+# What a trainer gives back: the folder written and the last value of everything it logged.
+Trained = tuple[Path, dict[str, Any]]
+
+
+class Options(argparse.Action):
+    """Takes everything; ``--json`` and ``--debug`` are this command's own."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        for name in ("json", "debug"):
+            if f"--{name}" in values:
+                setattr(namespace, name, True)
+        namespace.options = [value for value in values if value not in ("--json", "--debug")]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Take everything after ``train`` as it is: its flags are fields of dataclasses."""
     # Without prefix characters nothing looks like a flag here, not even --help.
     parser.prefix_chars = ""
-    parser.add_argument("options", nargs=argparse.REMAINDER, metavar="[kind] [--flag value ...]")
+    parser.add_argument(
+        "options",
+        nargs=argparse.REMAINDER,
+        action=Options,
+        metavar="[kind] [--flag value ...]",
+    )
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> Answer | None:
     """Train what the first word names."""
     options = list(arguments.options)
     kind = options.pop(0) if options and not options[0].startswith("-") else "lm"
     if kind not in KINDS:
         raise ValueError(f"unknown kind of training: got {kind!r}, expected {', '.join(KINDS)}")
-    if "--debug" in options:
-        options.remove("--debug")
-        arguments.debug = True
-    trainers: dict[str, Callable[[list[str]], object]] = {
+    trainers: dict[str, Callable[[list[str]], Trained]] = {
         "lm": train_lm,
         "lora": train_adapter,
         "codec": train_codec_model,
         "teacher": train_semantic_teacher,
     }
-    written = trainers[kind](options)
-    print(f"{written}: trained")
+    written, metrics = trainers[kind](options)
+    if os.environ.get("RANK", "0") != "0":
+        return None  # one answer, not one from every process
+    return Answer({"kind": kind, "written": written, "metrics": metrics}, f"{written}: trained")
 
 
-def train_lm(options: list[str]) -> object:
-    """``songgen-hf train [lm]``; returns the folder written."""
+def train_lm(options: list[str]) -> Trained:
+    """``songgen-hf train [lm]``."""
     from ..training.language_model import train_language_model
     from ..training.options import LANGUAGE_MODEL_OPTIONS, parse_options
 
     parsed = parse_options(LANGUAGE_MODEL_OPTIONS, options)
     quiet_warnings()
-    return train_language_model(*parsed).args.output_dir
+    return trained_by(train_language_model(*parsed))
 
 
-def train_adapter(options: list[str]) -> object:
-    """``songgen-hf train lora``; returns the folder written."""
+def train_adapter(options: list[str]) -> Trained:
+    """``songgen-hf train lora``."""
     from ..training.lora import LORA_OPTIONS, train_lora
     from ..training.options import parse_options
 
     parsed = parse_options(LORA_OPTIONS, options, program="songgen-hf train lora")
     quiet_warnings()
-    return train_lora(*parsed).args.output_dir
+    return trained_by(train_lora(*parsed))
 
 
-def train_codec_model(options: list[str]) -> object:
-    """``songgen-hf train codec``; returns the folder written."""
+def train_codec_model(options: list[str]) -> Trained:
+    """``songgen-hf train codec``."""
     from ..training.codec_options import CodecTrainingOptions
     from ..training.codec_trainer import train_codec
     from ..training.options import parse_options
 
     (parsed,) = parse_options((CodecTrainingOptions,), options, program="songgen-hf train codec")
-    return train_codec(parsed)
+    return logged_in(train_codec(parsed))
 
 
-def train_semantic_teacher(options: list[str]) -> object:
-    """``songgen-hf train teacher``; returns the folder written."""
+def train_semantic_teacher(options: list[str]) -> Trained:
+    """``songgen-hf train teacher``."""
     from ..training.codec_options import TeacherTrainingOptions
     from ..training.options import parse_options
     from ..training.semantic_teacher import train_teacher
@@ -78,7 +107,26 @@ def train_semantic_teacher(options: list[str]) -> object:
     (parsed,) = parse_options(
         (TeacherTrainingOptions,), options, program="songgen-hf train teacher"
     )
-    return train_teacher(parsed)
+    return logged_in(train_teacher(parsed))
+
+
+def trained_by(trainer: Any) -> Trained:
+    """What one of the library's trainers wrote and logged."""
+    return Path(trainer.args.output_dir), _last_values(trainer.state.log_history)
+
+
+def logged_in(written: Path) -> Trained:
+    """What a run on waveforms wrote and logged."""
+    from ..training.waveform_runs import METRICS_FILE
+
+    log = Path(written).parent / METRICS_FILE
+    lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
+    return Path(written), _last_values([json.loads(line) for line in lines])
+
+
+def _last_values(entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """The last value of each name."""
+    return {name: value for entry in entries for name, value in entry.items()}
 
 
 def quiet_warnings() -> None:

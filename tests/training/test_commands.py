@@ -1,5 +1,7 @@
 """The commands ``prepare codes`` and ``train``, from songs to a model and an adapter."""
 
+import json
+
 import pytest
 
 from songgen_hf.cli import main
@@ -34,6 +36,26 @@ def test_songs_become_codes_and_codes_a_model(
     assert main(model) == 0
     assert (tmp_path / "model" / "model.safetensors").is_file()
     assert f"{tmp_path / 'model'}: trained" in capsys.readouterr().out
+
+
+def test_the_end_of_preparation_and_training_is_one_json_object_each(
+    codes_folder, tiny_checkpoint, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("songgen_hf.cli.train.quiet_warnings", lambda: None)
+    model, songs = tiny_checkpoint("mixed"), str(tmp_path / "songs")
+    capsys.readouterr()
+
+    assert main(["prepare", "codes", songs, codes_folder, "--model", model, "--json"]) == 0
+    prepared = json.loads(capsys.readouterr().out)
+    run = ["--model", model, "--dataset", codes_folder, *TINY_RUN, "--logging-steps", "1"]
+    assert main(["train", "lm", *run, "--output-dir", str(tmp_path / "model"), "--json"]) == 0
+    captured = capsys.readouterr()
+    trained = json.loads(captured.out)
+
+    assert prepared == {"codes": codes_folder, "model": model, "songs": {"train": 4}}
+    assert (trained["kind"], trained["written"]) == ("lm", str(tmp_path / "model"))
+    assert trained["metrics"]["train_loss"] > 0 and trained["metrics"]["epoch"] == 1
+    assert "'loss'" in captured.err and "trained" in captured.err
 
 
 def test_codes_of_another_codec_are_refused(codes_folder, tiny_checkpoint, tmp_path, capsys):

@@ -9,7 +9,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from setuptools import Distribution
+from setuptools import Distribution, find_packages
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +51,13 @@ def patterns() -> list[str]:
     )
     assert found is not None
     return re.findall(r'"([^"]+)"', found[1])
+
+
+def test_every_folder_of_sources_is_a_package_that_setup_finds():
+    folders = {path.parent for path in (ROOT / "songgen_hf").rglob("*.py")}
+
+    names = {".".join(folder.relative_to(ROOT).parts) for folder in folders}
+    assert names <= set(find_packages(str(ROOT), include=["songgen_hf", "songgen_hf.*"]))
 
 
 def test_a_wheel_holds_every_file_of_the_checkpoint_and_no_bytecode(project, monkeypatch):

@@ -27,6 +27,7 @@ EXTRAS = {
     "prepare": ["datasets>=5", "pyarrow>=18"],
     "ray": ["ray[data]>=2.40"],
     "evaluate": ["matplotlib>=3.8", "pillow>=10", "pyarrow>=18"],
+    "completion": ["shtab>=1.13"],
 }
 EXTRAS["dev"] = sorted(
     {
@@ -37,10 +38,12 @@ EXTRAS["dev"] = sorted(
         *EXTRAS["prepare"],
         *EXTRAS["ray"],
         *EXTRAS["evaluate"],
+        *EXTRAS["completion"],
         "mypy>=1.15",
         "pytest>=8",
         "pytest-xdist>=3.6",
         "ruff>=0.9",
+        "vermin>=1.9",
     }
 )
 

@@ -9,7 +9,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import ModuleType
 
 from .output import (
@@ -38,6 +38,8 @@ COMMANDS = {
     "train": "songgen_hf.cli.train",
     "evaluate": "songgen_hf.cli.evaluate",
     "export": "songgen_hf.cli.export",
+    "doctor": "songgen_hf.cli.doctor",
+    "completion": "songgen_hf.cli.completion",
 }
 
 
@@ -67,10 +69,8 @@ def run_command(argv: Sequence[str] | None) -> int:
     arguments.command_line = list(sys.argv[1:] if argv is None else argv)
     command: ModuleType = arguments.command_module
     try:
-        from ..registration import register
-
-        register()
-        with kept_for_answer(arguments.json) as stream, library_bars(sys.stderr.isatty()):
+        needed = getattr(command, "NEEDS_MODELS", True)
+        with kept_for_answer(arguments.json) as stream, models_ready() if needed else nullcontext():
             answer: Answer | None = command.run(arguments)
             if answer is None:
                 return EXIT_DONE
@@ -102,12 +102,15 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def library_bars(shown: bool) -> Iterator[None]:
-    """Within the block, transformers' progress bars are shown only if ``shown``."""
+def models_ready() -> Iterator[None]:
+    """The models are registered; within the block, transformers' bars are for terminals only."""
     from transformers.utils import logging
 
+    from ..registration import register
+
+    register()
     before = logging.is_progress_bar_enabled()
-    if not shown:
+    if not sys.stderr.isatty():
         logging.disable_progress_bar()
     try:
         yield
@@ -116,8 +119,13 @@ def library_bars(shown: bool) -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of the program and all its commands."""
+def build_parser(*, described: bool = False) -> argparse.ArgumentParser:
+    """The parser of the program and all its commands.
+
+    Args:
+        described: for a command that takes its flags as they come (``train``), list them all. That
+            imports torch; such a parser is for reading, not for parsing.
+    """
     from .. import __version__
 
     parser = argparse.ArgumentParser(
@@ -127,13 +135,19 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="command", required=True)
     for name, module_name in COMMANDS.items():
         module = importlib.import_module(module_name)
+        listed = described and hasattr(module, "described_flags")
         command = commands.add_parser(
-            name, help=module.HELP, description=module.__doc__, epilog=EXIT_STATUS
+            name,
+            help=module.HELP,
+            description=module.HELP if described else module.__doc__,
+            epilog=EXIT_STATUS,
+            parents=module.described_flags() if listed else [],
+            conflict_handler="resolve" if listed else "error",
         )
         add_output_arguments(command)
         command.set_defaults(command_module=module)
-        module.add_arguments(command)
+        (module.add_described_arguments if listed else module.add_arguments)(command)
     return parser
 
 
-__all__ = ["COMMANDS", "build_parser", "main", "run_command"]
+__all__ = ["COMMANDS", "build_parser", "main", "models_ready", "run_command"]

@@ -39,17 +39,14 @@ def describe(checkpoint: str, revision: str | None = None) -> dict[str, Any]:
     Raises:
         ValueError: if the checkpoint is of another kind of model.
     """
-    import torch
     from transformers import AutoConfig
 
-    from ..modeling.modeling_songgen import SongGenForConditionalGeneration
+    from ..footprint import footprint
 
     config = AutoConfig.from_pretrained(checkpoint, revision=revision)
     if config.model_type != "songgen":
         raise ValueError(f"{checkpoint} is of type {config.model_type!r}: expected 'songgen'")
-    with torch.device("meta"):
-        model = SongGenForConditionalGeneration(config)
-    parts = {name: _count(part) for name, part in model.named_children()}
+    sizes = footprint(config)
     return {
         "model": checkpoint,
         "trained": getattr(config, "trained", True),
@@ -63,10 +60,5 @@ def describe(checkpoint: str, revision: str | None = None) -> dict[str, Any]:
         "voice_sampling_rate": config.voice_sampling_rate,
         "hidden_size": config.decoder.hidden_size,
         "layers": config.decoder.num_hidden_layers,
-        "parameters": {"total": _count(model), **parts},
+        "parameters": {"total": sizes.num_parameters, **sizes.parameters},
     }
-
-
-def _count(module: Any) -> int:
-    """Parameters of a module."""
-    return sum(parameter.numel() for parameter in module.parameters())

@@ -50,6 +50,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def described_flags(kind: str = KINDS[0]) -> list[argparse.ArgumentParser]:
+    """The flags of one kind of training, for a shell to complete; none without the extra."""
+    try:
+        from transformers import HfArgumentParser
+
+        from ..training.codec_options import CodecTrainingOptions, TeacherTrainingOptions
+        from ..training.lora import LORA_OPTIONS
+        from ..training.options import LANGUAGE_MODEL_OPTIONS, add_file_flags
+    except ImportError:
+        return []
+    types: dict[str, tuple[type, ...]] = {
+        "lm": LANGUAGE_MODEL_OPTIONS,
+        "lora": LORA_OPTIONS,
+        "codec": (CodecTrainingOptions,),
+        "teacher": (TeacherTrainingOptions,),
+    }
+    flags = HfArgumentParser(types[kind], add_help=False, conflict_handler="resolve")
+    add_file_flags(flags)
+    return [flags]
+
+
+def add_described_arguments(parser: argparse.ArgumentParser) -> None:
+    """The kinds of training as commands with all their flags; without a kind it is the first."""
+    kinds = parser.add_subparsers(dest="kind", metavar="kind")
+    for kind in KINDS:
+        flags = described_flags(kind)
+        kinds.add_parser(kind, help=f"train {kind}", parents=flags, conflict_handler="resolve")
+
+
 def run(arguments: argparse.Namespace) -> Answer | None:
     """Train what the first word names."""
     options = list(arguments.options)

@@ -247,13 +247,7 @@ def parse_options(
         OSError: if the YAML file cannot be read.
     """
     files = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    files.add_argument("--stage", help=f"options of a training stage: {', '.join(stage_names())}")
-    files.add_argument(
-        "--config",
-        action="append",
-        default=[],
-        help=f"YAML file of options, or a recipe of the package: {', '.join(recipe_names())}",
-    )
+    add_file_flags(files)
     chosen, rest = files.parse_known_args(list(arguments))
     values: dict[str, Any] = {}
     if chosen.stage is not None:
@@ -263,6 +257,17 @@ def parse_options(
             RECIPES_FOLDER / f"{path}.yaml" if path in recipe_names() else Path(path)
         )
     return make_options(types, values, rest, program=program, parents=files)
+
+
+def add_file_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags that name sets of options."""
+    parser.add_argument("--stage", help=f"options of a training stage: {', '.join(stage_names())}")
+    parser.add_argument(
+        "--config",
+        action="append",
+        default=[],
+        help=f"YAML file of options, or a recipe of the package: {', '.join(recipe_names())}",
+    )
 
 
 def make_options(
@@ -397,6 +402,7 @@ __all__ = [
     "ModelOptions",
     "ObjectiveOptions",
     "SongGenTrainingArguments",
+    "add_file_flags",
     "check_unchanged",
     "dump_options",
     "make_options",

@@ -1,6 +1,7 @@
 """Judge: rebuild the judges from the corpus (judges), judge a codec (codec) or song models (mini).
 
 "prompts" writes what the models are asked to sing; the fixed prompts come with the package.
+"settings" compares temperatures, guidance and the like on one model.
 "songgen-hf evaluate judges --help" lists the flags of one.
 """
 
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .evaluate_settings import add_settings, run_settings
 from .loading import DTYPES
 from .output import Answer, add_output_arguments
 
@@ -163,7 +165,7 @@ def run_codec(arguments: argparse.Namespace) -> Answer:
 
 def add_mini(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``songgen-hf evaluate mini``."""
-    from ..evaluation.mini_options import HEADLINE, MAX_SECONDS
+    from ..evaluation.mini_options import MAX_SECONDS
 
     parser.add_argument(
         "--checkpoints", nargs="+", help="song models (default: both songgen-mini models)"
@@ -179,11 +181,10 @@ def add_mini(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--row-seeds", type=int, nargs="+", default=[0], help="of other rows (default 0)"
     )
-    voice = "yes" if HEADLINE.voice else "no"
     parser.add_argument(
         "--headline",
-        help="the row that is quoted: guidance, voice, temperature, top_k (default "
-        f"guidance={HEADLINE.guidance:g},voice={voice})",
+        help="the row that is quoted, such as guidance=2,voice=no,temperature=0.9,top_k=50 "
+        "(default: the checkpoint's own sampling, with a voice)",
     )
     parser.add_argument(
         "--guidances", type=float, nargs="*", default=[1, 2, 3], help="of other rows (1 2 3)"
@@ -291,4 +292,5 @@ PARTS: dict[str, Part] = {
     "prompts": ("make prompts of a corpus' songs", add_prompts, run_prompts),
     "codec": ("judge a codec on true songs", add_codec, run_codec),
     "mini": ("sing the prompts with song models and judge them", add_mini, run_mini),
+    "settings": ("compare settings of sampling on one model", add_settings, run_settings),
 }

@@ -87,15 +87,7 @@ def evaluate_checkpoints(
     references: dict[str, Moments] = {}
     evaluated: list[EvaluatedCheckpoint] = []
     for checkpoint in options.checkpoints:
-        singer = Singer(
-            checkpoint,
-            options.cache,
-            truth.voice,
-            device=options.device,
-            dtype=options.dtype,
-            max_seconds=options.max_seconds,
-            batch_size=options.batch_size,
-        )
+        singer = _singer(options, checkpoint, truth)
         name = singer.model.config.decoder.track_pattern
         if name in [one.name for one in evaluated]:
             raise ValueError(
@@ -106,9 +98,56 @@ def evaluate_checkpoints(
         codec_digest = weights_digest(codec)
         if codec_digest not in references:
             references[codec_digest] = truth.moments_besides(codec, prompts)
-        evaluation = _Evaluation(options, judges, truth, singer, references[codec_digest], tell)
+        headline = options.headline.with_own_guidance(singer.model.generation_config)
+        own = replace(options, headline=headline)
+        evaluation = _Evaluation(own, judges, truth, singer, references[codec_digest], tell)
         evaluated.append(evaluation.run(prompts))
     return evaluated
+
+
+def compare_settings(
+    options: MiniOptions, settings: Sequence[Setting], *, tell: Callable[[str], None] = logger.info
+) -> list[EvaluatedRow]:
+    """One checkpoint under several settings: what to sing with.
+
+    Compare on prompts that are not those of the evaluation, or its figures flatter.
+
+    Args:
+        options: of the evaluation; one checkpoint, its ``prompts`` and ``row_seeds``.
+        settings: each gives a row.
+        tell: is told what has been done, a line at a time.
+    Raises:
+        ValueError: unless there is one checkpoint, and as :func:`evaluate_checkpoints`.
+        OSError: if something cannot be read or written.
+    """
+    if len(options.checkpoints) != 1:
+        raise ValueError(
+            f"got {len(options.checkpoints)} checkpoints, expected one: compare the settings of "
+            "each by itself"
+        )
+    prompts = chosen_prompts(options)
+    judges = Judges.load(options.judges)
+    truth = TrueSongs(options.songs, judges)
+    singer = _singer(options, options.checkpoints[0], truth)
+    references = truth.moments_besides(singer.model.audio_encoder, prompts)
+    evaluation = _Evaluation(options, judges, truth, singer, references, tell)
+    own = singer.model.generation_config
+    return [
+        evaluation.sung_row("sung", prompts, options.row_seeds, setting.with_own_guidance(own))
+        for setting in settings
+    ]
+
+
+def _singer(options: MiniOptions, checkpoint: str, truth: TrueSongs) -> Singer:
+    return Singer(
+        checkpoint,
+        options.cache,
+        truth.voice,
+        device=options.device,
+        dtype=options.dtype,
+        max_seconds=options.max_seconds,
+        batch_size=options.batch_size,
+    )
 
 
 def chosen_prompts(options: MiniOptions) -> list[Prompt]:
@@ -228,8 +267,7 @@ def describe_row(row: EvaluatedRow) -> str:
     """One line: what the row is, and its scores."""
     name = row.kind
     if row.setting is not None:
-        voice = "a voice" if row.setting.voice else "no voice"
-        name += f", guidance {row.setting.guidance:g}, {voice}"
+        name += f", {row.setting}"
     scores = ", ".join(f"{key} {value:.3f}" for key, value in row.scores.scores().items())
     return f"{name} ({len(row.scores.prompts)} songs): {scores}"
 
@@ -238,6 +276,7 @@ __all__ = [
     "EvaluatedCheckpoint",
     "EvaluatedRow",
     "chosen_prompts",
+    "compare_settings",
     "describe_row",
     "evaluate_checkpoints",
 ]

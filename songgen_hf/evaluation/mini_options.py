@@ -14,13 +14,13 @@ class Setting:
     """How a row of the evaluation is sung.
 
     Args:
-        guidance: scale of classifier-free guidance, 1 for none.
+        guidance: scale of classifier-free guidance, 1 for none; None for the checkpoint's own.
         voice: whether the reference voice is given.
         trained: False for the same model with fresh random weights.
         temperature, top_k: of sampling; None for the checkpoint's own.
     """
 
-    guidance: float = 1.0
+    guidance: float | None = 1.0
     voice: bool = True
     trained: bool = True
     temperature: float | None = None
@@ -29,13 +29,29 @@ class Setting:
     @property
     def generation(self) -> dict[str, Any]:
         """Arguments of ``generate()``."""
-        chosen = {"temperature": self.temperature, "top_k": self.top_k}
+        chosen = {
+            "guidance_scale": self.guidance,
+            "temperature": self.temperature,
+            "top_k": self.top_k,
+        }
         given = {name: value for name, value in chosen.items() if value is not None}
-        return {"guidance_scale": float(self.guidance), "do_sample": True, **given}
+        return {"do_sample": True, **given}
+
+    def with_own_guidance(self, generation_config: Any) -> Setting:
+        """The same with the guidance of a checkpoint's ``generation_config``, if None."""
+        if self.guidance is not None:
+            return self
+        return replace(self, guidance=float(generation_config.guidance_scale or 1.0))
+
+    def __str__(self) -> str:
+        parts = [f"guidance {self.guidance:g}" if self.guidance is not None else "own guidance"]
+        parts += [f"temperature {self.temperature:g}"] if self.temperature is not None else []
+        parts += [f"top {self.top_k}"] if self.top_k is not None else []
+        return ", ".join([*parts, "a voice" if self.voice else "no voice"])
 
 
-HEADLINE = Setting(guidance=2.0, voice=True)
-"""The row that is quoted, chosen on prompts of the validation split."""
+HEADLINE = Setting(guidance=None, voice=True)
+"""The row that is quoted: the checkpoint's own sampling, and a reference voice."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +116,7 @@ class MiniOptions:
 
 
 def parse_setting(text: str) -> Setting:
-    """A setting such as ``guidance=2,voice=yes`` over :data:`HEADLINE`; nothing is that itself.
+    """A setting such as ``guidance=2,voice=yes`` over :data:`HEADLINE`; "" is that itself.
 
     Raises:
         ValueError: for an unknown name or value.

@@ -117,6 +117,8 @@ def describe_checkpoint(
         "weights": weights,
         "songs": headline["songs"],
         "has_vocal_track": has_vocal_track,
+        "guidance": headline["guidance"],
+        "voice": headline["voice"],
         **headline["scores"],
     }
     intervals = dict(headline["intervals"])
@@ -230,11 +232,10 @@ def pictured(row: EvaluatedRow) -> list[PicturedSong]:
 
 
 def _caption(protocol: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
-    headline = protocol["headline"]
     return (
         f"{entry['songs']} songs ({protocol['prompts']} prompts, seeds "
-        f"{', '.join(map(str, protocol['seeds']))}), guidance {headline['guidance']:g}, "
-        f"{'with' if headline['voice'] else 'without'} a reference voice; in brackets 95 % "
+        f"{', '.join(map(str, protocol['seeds']))}), guidance {entry['guidance']:g}, "
+        f"{'with' if entry['voice'] else 'without'} a reference voice; in brackets 95 % "
         "bootstrap intervals over prompts."
     )
 

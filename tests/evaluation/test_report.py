@@ -1,13 +1,16 @@
 """The whole evaluation of tiny models on invented songs: rows, report, tables, pictures."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+from transformers import GenerationConfig
 
 from songgen_hf.cli import main
 from songgen_hf.evaluation.frechet_distance import Moments
 from songgen_hf.evaluation.judges import CLASSIFIER_FOLDER, RECOGNIZER_FOLDER
+from songgen_hf.evaluation.mini_options import Setting
 from songgen_hf.evaluation.report import (
     END_MARK,
     START_MARK,
@@ -121,6 +124,33 @@ def test_tables_and_pictures_are_written_beside_the_report(evaluate, tmp_path):
     assert "### interleaving_A_V" in text
     assert "| phoneme error rate of the vocal track | <= 45 % | **" in text
     assert (tmp_path / "img" / "mini-interleaving_A_V.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.slow
+def test_settings_are_compared_and_the_best_is_kept(material, tmp_path, tiny_checkpoint, capsys):
+    checkpoint = tmp_path / "mixed"
+    shutil.copytree(tiny_checkpoint("mixed"), checkpoint)
+    named = ["guidance=2,temperature=0.5", "guidance=1,voice=no"]
+
+    status = main(
+        ["evaluate", "settings", str(checkpoint), *flags(material), "--settings", *named]
+        + ["--prompts-file", str(material / "prompts.json"), "--prompts", "2", "--max-seconds"]
+        + ["0.2", "--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "settings.json")]
+        + ["--keep-best", "--quiet", "--json"]
+    )
+
+    assert status == 0
+    found = json.loads((tmp_path / "settings.json").read_text())
+    assert found == json.loads(capsys.readouterr().out)
+    errors = [row["scores"]["per"] for row in found["rows"]]
+    assert found["best"] == found["rows"][int(np.argmin(errors))]["setting"]
+    assert "voice_match" in found["rows"][0]["scores"]
+    assert "voice_match" not in found["rows"][1]["scores"]
+    kept = json.loads((checkpoint / "generation_config.json").read_text())
+    assert kept["guidance_scale"] == found["best"]["guidance"]
+    assert kept.get("temperature") == found["best"]["temperature"]
+    own = Setting(guidance=None).with_own_guidance(GenerationConfig.from_pretrained(checkpoint))
+    assert own.guidance == found["best"]["guidance"]
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ MIN_SECONDS ?= 5
 SEED ?= 7
 export TEXT LYRICS
 
-.PHONY: song test quality style clean
+.PHONY: song test quality style docs figures clean
 
 # The environment is kept until what it is made from changes.
 $(VENV)/installed: setup.py constraints.txt
@@ -51,5 +51,14 @@ style: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The site, strictly, into site/; then how many code blocks of its pages run in the tests.
+docs: $(VENV)/installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	$(BIN)/python -m tests.docs.blocks
+
+# The pictures of the documentation, drawn again from the package's own classes.
+figures: $(VENV)/installed-dev
+	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python docs/figures
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -26,6 +26,14 @@ EXTRAS = {
     ],
     "prepare": ["datasets>=5", "pyarrow>=18"],
     "ray": ["ray[data]>=2.40"],
+    "docs": [
+        "matplotlib>=3.8",
+        "mkdocs>=1.6",
+        "mkdocs-material>=9.6",
+        "mkdocstrings[python]>=1.0",
+        # Its options are those that mkdocs.yml names.
+        "mkdocstrings-python>=2.0",
+    ],
     "evaluate": ["matplotlib>=3.8", "pillow>=10", "pyarrow>=18"],
     "completion": ["shtab>=1.13"],
 }
@@ -37,6 +45,7 @@ EXTRAS["dev"] = sorted(
         *EXTRAS["corpus"],
         *EXTRAS["prepare"],
         *EXTRAS["ray"],
+        *EXTRAS["docs"],
         *EXTRAS["evaluate"],
         *EXTRAS["completion"],
         "mypy>=1.15",
@@ -62,6 +71,7 @@ setup(
             "py.typed",
             "checkpoints/songgen-mini/**",
             "evaluation/*.json",
+            "model_card.md",
             "training/*/*.yaml",
         ]
     },

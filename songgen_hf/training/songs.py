@@ -49,7 +49,7 @@ def read_songs(dataset: str, split: str) -> Any:
 class SongDataset(Dataset):
     """Rows of codes parquet as the collator takes them.
 
-    Columns: ``codes`` (mixture) or ``accompaniment_codes`` and ``vocal_codes``, each int [K][T];
+    Columns: ``codes`` (mixture) or ``accompaniment_codes`` and ``vocal_codes``, each int [K, T];
     also read where present: ``captions`` (list) or ``caption``, ``lyrics``, ``language``,
     ``num_frames``, an audio column for the reference voice, ``id``, ``words`` and ``phonemes`` with
     their times (see ``lyrics_alignment.py``).

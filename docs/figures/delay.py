@@ -1,0 +1,44 @@
+"""A song's codes, and where the delay puts them: codebook k one step after codebook k - 1."""
+
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch
+from palette import Palette
+from patterns import CODEBOOKS, FRAMES, cells_of, note, place
+
+
+def data() -> dict[str, Any]:
+    """The codes as they are heard, and the rows and steps of the mixed pattern."""
+    return {
+        "codes": [[f"m{f}.{k}" for f in range(FRAMES)] for k in range(CODEBOOKS)],
+        "delayed_ids": cells_of("mixed"),
+    }
+
+
+def draw(found: dict[str, Any], palette: Palette) -> Figure:
+    """Codes on the left, delayed ids on the right; one frame is framed in both."""
+    figure = Figure(figsize=(7.2, 2.35))
+    size, top = 0.36, 0.62
+    place(figure, found["codes"], 0.6, top, size, palette, "codes: frames as they are heard")
+    place(
+        figure, found["delayed_ids"], 3.75, top, size, palette, "delayed ids: steps of the decoder"
+    )
+    width, height = figure.get_size_inches()
+    arrow = FancyArrowPatch(
+        (2.35 / width, 1 - 1.34 / height),
+        (3.2 / width, 1 - 1.34 / height),
+        transform=figure.transFigure,
+        arrowstyle="-|>",
+        mutation_scale=13,
+        color=palette.muted,
+        linewidth=1.2,
+    )
+    figure.add_artist(arrow)
+    figure.text(2.77 / width, 1 - 1.2 / height, "apply", ha="center", fontsize=8.5)
+    note(figure, 0.6, 2.14, palette, "rows: codebooks 0 to 3, columns: frames 0 to 3")
+    note(figure, 3.75, 2.14, palette, "the framed codes of frame 1 stand on a diagonal")
+    return figure
+
+
+__all__ = ["data", "draw"]

@@ -1,0 +1,210 @@
+"""Every code block of README and the documentation does what the page says.
+
+A page is one session, as for a reader who follows it: its blocks run one after another in one
+folder and one namespace. Songs are cut to half a second and training to one step; everything else
+is as printed.
+"""
+
+import ast
+import contextlib
+import io
+import json
+import traceback
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from .blocks import DATA, PROSE, PYTHON, SHELL, Block, Page, count_fences, pages, read_page
+from .commands import (
+    arguments_of,
+    check_other,
+    check_syntax,
+    commands_in,
+    parse_songgen,
+    run_songgen,
+    with_additions,
+)
+from .given import MAKERS, give
+
+PAGES = {page.name: page for page in pages()}
+LONGEST_SONG = 25  # frames, half a second
+PARSED_AT_MOST = 0.45  # of the blocks that could run
+
+
+@pytest.fixture
+def short_songs(monkeypatch):
+    """Cut every song; a page's own number of frames or seconds is used if it is smaller."""
+    from songgen_hf import SongGenForConditionalGeneration
+
+    sing = SongGenForConditionalGeneration.generate
+
+    def generate(self: Any, *args: Any, **kwargs: Any) -> Any:
+        given = kwargs.get("max_new_frames") or LONGEST_SONG
+        kwargs["max_new_frames"] = min(given, LONGEST_SONG)
+        if kwargs.get("min_new_frames"):
+            kwargs["min_new_frames"] = min(kwargs["min_new_frames"], LONGEST_SONG)
+        return sing(self, *args, **kwargs)
+
+    monkeypatch.setattr(SongGenForConditionalGeneration, "generate", generate)
+
+
+@pytest.fixture
+def short_runs(monkeypatch):
+    """Cut every training to one step."""
+    from songgen_hf.training.trainer import SongGenTrainer
+
+    train = SongGenTrainer.train
+
+    def train_one_step(self: Any, *args: Any, **kwargs: Any) -> Any:
+        self.args.max_steps = 1
+        self.args.warmup_steps = 0
+        return train(self, *args, **kwargs)
+
+    monkeypatch.setattr(SongGenTrainer, "train", train_one_step)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PAGES)
+def test_the_blocks_of_a_page_do_what_it_says(name, tmp_path, monkeypatch, short_songs, short_runs):
+    page = PAGES[name]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("songgen_hf.cli.train.quiet_warnings", lambda: None)
+    for file in page.given:
+        give(file, tmp_path)
+
+    Session(page).run()
+
+
+class Session:
+    """A reader who follows one page."""
+
+    def __init__(self, page: Page):
+        self.page = page
+        self.namespace: dict[str, Any] = {"__name__": "__main__"}
+        self.printed = ""
+
+    def run(self) -> None:
+        """Run, parse or compare every block."""
+        for block in self.page.blocks:
+            if block.is_output:
+                compare(block, self.printed)
+                continue
+            heard = io.StringIO()
+            with contextlib.redirect_stdout(heard):
+                self.do(block)
+            self.printed = heard.getvalue()
+
+    def do(self, block: Block) -> None:
+        """One block that is not an output."""
+        if block.language in PYTHON:
+            self.python(block)
+        elif block.language in SHELL:
+            self.shell(block)
+        elif block.language in DATA:
+            json.loads(block.code) if block.language == "json" else yaml.safe_load(block.code)
+        else:
+            assert block.language in PROSE, f"{block.place}: say what it is: sh, python, text, ..."
+
+    def python(self, block: Block) -> None:
+        """Run a Python block in the page's namespace; errors point at the page's line."""
+        tree = ast.parse(block.code, filename=block.place)
+        ast.increment_lineno(tree, block.line - 1)
+        code = compile(tree, str(block.path), "exec")
+        if block.reason:
+            return
+        try:
+            exec(code, self.namespace)
+        except Exception as error:
+            if type(error).__name__ == block.raises:
+                return
+            text = "".join(traceback.format_exception(error)[-6:])
+            raise AssertionError(f"{block.place}: {text}") from error
+        assert block.raises is None, f"{block.place}: no {block.raises} was raised"
+
+    def shell(self, block: Block) -> None:
+        """Run or parse the commands of a shell block."""
+        check_syntax(block)
+        for command in commands_in(block.code):
+            if not command.startswith("songgen-hf "):
+                self.elsewhere(command, block)
+                continue
+            words = arguments_of(command)
+            try:
+                if block.reason:
+                    parse_songgen(words)
+                else:
+                    run_songgen(with_additions(words, block))
+            except AssertionError as error:
+                raise AssertionError(f"{block.place}: {error}") from error
+
+    def elsewhere(self, command: str, block: Block) -> None:
+        """A command of another program; ``mkdir`` and ``cd`` are followed."""
+        try:
+            check_other(command)
+        except AssertionError as error:
+            raise AssertionError(f"{block.place}: {error}") from error
+        words = arguments_of(command)
+        if words[0] == "mkdir" and not block.reason:
+            Path(words[-1]).mkdir(parents=True, exist_ok=True)
+
+
+def compare(block: Block, printed: str) -> None:
+    """A text block against what was printed; a line of three dots stands for any lines."""
+    parts = [part.strip("\n") for part in ("\n" + block.code).split("\n...\n")]
+    position = 0
+    for part in parts:
+        found = printed.find(part, position)
+        assert found >= 0, f"{block.place}: expected\n{part}\nin\n{printed}"
+        position = found + len(part)
+    if len(parts) == 1:
+        assert printed.strip() == block.code.strip(), f"{block.place}: printed was\n{printed}"
+
+
+def test_no_block_is_left_out():
+    for page in PAGES.values():
+        assert len(page.blocks) == count_fences(page.path), page.name
+
+    for page in PAGES.values():
+        for block in page.blocks:
+            assert block.language in PYTHON + SHELL + DATA + PROSE, block.place
+
+
+def test_a_block_that_is_not_run_says_why_and_they_stay_few():
+    blocks = [block for page in PAGES.values() for block in page.blocks]
+    code = [block for block in blocks if block.kind in ("run", "parsed only")]
+    parsed = [block for block in code if block.reason is not None]
+
+    for block in parsed:
+        assert len(block.reason.split()) >= 3, f"{block.place}: {block.reason!r} is no reason"
+        assert not block.additions and block.raises is None, block.place
+    assert len(parsed) <= PARSED_AT_MOST * len(code), [block.place for block in parsed]
+
+
+def test_the_files_that_a_page_assumes_are_known():
+    for page in PAGES.values():
+        assert set(page.given) <= MAKERS.keys(), page.name
+
+
+def test_a_wrong_block_is_found(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    wrong = {
+        "```python\nundefined_name\n```": "NameError",
+        "```python\nprint(1)\n```\n<!-- output -->\n```text\n2\n```": "printed was",
+        "```sh\nsonggen-hf sing loudly\n```": "exit status 2",
+        "<!-- parse: takes an hour -->\n```sh\nsonggen-hf generate folk --aloud\n```": "refuses",
+        "<!-- parse: takes an hour -->\n```sh\nsonggen-hf train --loud 1\n```": "loud",
+        "```sh\nmake coffee\n```": "no coffee",
+        "```sh\npip install '.[nonsense]'\n```": "no extra nonsense",
+        "```sh\npython benchmarks/nothing.py\n```": "no benchmarks/nothing.py",
+        "```sh\nfrobnicate\n```": "frobnicate",
+        "<!-- raises: ValueError -->\n```python\n1\n```": "no ValueError",
+    }
+    monkeypatch.setattr(Block, "place", property(lambda block: f"wrong:{block.line}"))
+    for number, (text, message) in enumerate(wrong.items()):
+        path = tmp_path / f"wrong-{number}.md"
+        path.write_text(text + "\n", encoding="utf-8")
+        page = read_page(path)
+        with pytest.raises((AssertionError, ValueError), match=message):
+            Session(page).run()

@@ -1,0 +1,107 @@
+"""The pictures of the documentation say what the package's classes say today.
+
+A picture is current if its data are, and if it was drawn from these data by the drawing code that
+is there: both are noted in the picture itself. ``make figures`` draws them again.
+"""
+
+import importlib
+import json
+import re
+import runpy
+import sys
+
+import numpy as np
+import pytest
+
+from .blocks import ROOT
+
+pytest.importorskip("matplotlib")
+
+FOLDER = ROOT / "docs" / "figures"
+IMAGES = ROOT / "docs" / "img" / "figures"
+FIGURES = ("overview", "delay", "patterns", "end_gate", "guidance", "codec")
+REMEDY = "draw it again: make figures"
+
+
+@pytest.fixture(scope="module")
+def drawing():
+    """The drawing command's own functions, its modules importable by name."""
+    sys.path.insert(0, str(FOLDER))
+    try:
+        yield runpy.run_path(str(FOLDER / "__main__.py"), run_name="drawing")
+    finally:
+        sys.path.remove(str(FOLDER))
+        for name in [*FIGURES, "palette", "checkpoint"]:
+            sys.modules.pop(name, None)
+
+
+def stored(name: str) -> dict:
+    """The data that a picture was drawn from."""
+    return json.loads((IMAGES / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def test_every_figure_is_listed_here(drawing):
+    assert drawing["FIGURES"] == FIGURES
+    assert {path.stem for path in IMAGES.glob("*.json")} == set(FIGURES)
+
+
+@pytest.mark.parametrize("name", ["delay", "patterns", "end_gate", "overview"])
+def test_what_a_picture_shows_is_what_the_classes_say(name, drawing):
+    now = json.loads(json.dumps(importlib.import_module(name).data()))
+
+    assert now == stored(name), REMEDY
+
+
+@pytest.mark.slow
+def test_the_guidance_picture_shows_the_embedded_model(drawing):
+    now, then = importlib.import_module("guidance").data(), stored("guidance")
+
+    same = ("checkpoint", "text", "lyrics", "seed", "step")
+    assert {name: now[name] for name in same} == {name: then[name] for name in same}, REMEDY
+    assert now["chances"].keys() == then["chances"].keys()
+    shared = [code for code in then["codes"] if code in now["codes"]]
+    assert len(shared) >= len(then["codes"]) - 2, REMEDY
+    for scale in then["chances"]:
+        before = dict(zip(then["codes"], then["chances"][scale], strict=True))
+        after = dict(zip(now["codes"], now["chances"][scale], strict=True))
+        # Probabilities of two machines differ in their last digits, and rarely by a code.
+        assert [after[c] for c in shared] == pytest.approx([before[c] for c in shared], abs=0.02)
+
+
+@pytest.mark.slow
+def test_the_codec_picture_shows_the_embedded_codec(drawing):
+    now, then = importlib.import_module("codec").data(), stored("codec")
+
+    same = ("checkpoint", "codebook_size", "frame_rate", "residual")
+    assert {name: now[name] for name in same} == {name: then[name] for name in same}, REMEDY
+    codes = np.array(now["codes"]) == np.array(then["codes"])
+    assert codes.mean() > 0.97, REMEDY  # ties between codes fall differently on other machines
+    for name, mel in then["mels"].items():
+        difference = np.abs(np.array(now["mels"][name]) - np.array(mel))
+        assert difference.mean() < 0.5, REMEDY
+
+
+@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("palette", ["light", "dark"])
+def test_a_picture_was_drawn_from_its_data_by_this_code(name, palette, drawing):
+    picture = (IMAGES / f"{name}-{palette}.svg").read_text(encoding="utf-8")
+
+    noted = re.search(r"content ([0-9a-f]{16})", picture)
+    assert noted is not None and noted[1] == drawing["content_digest"](name, stored(name)), REMEDY
+
+
+def test_a_changed_picture_is_noticed(drawing):
+    data = stored("delay")
+    changed = {**data, "codes": data["codes"][::-1]}
+
+    digest = drawing["content_digest"]
+    assert digest("delay", changed) != digest("delay", data)
+
+
+def test_every_figure_stands_on_a_page_with_words_for_those_who_do_not_see_it():
+    pages = [path.read_text(encoding="utf-8") for path in (ROOT / "docs").rglob("*.md")]
+    for name in FIGURES:
+        for palette in ("light", "dark"):
+            shown = rf"!\[([^\]]+)\]\([./]*img/figures/{name}-{palette}\.svg#only-{palette}\)"
+            words = [match[1] for page in pages for match in re.finditer(shown, page)]
+            assert words and all(len(text) > 40 for text in words), (name, palette)

@@ -1,0 +1,184 @@
+"""The documentation builds strictly into a site that needs no other, and its links lead somewhere."""
+
+import logging
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+import songgen_hf
+
+from .blocks import ROOT
+
+mkdocs = pytest.importorskip("mkdocs")
+
+OUTSIDE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "model_card.md")
+
+
+class References(HTMLParser):
+    """What a page loads, links to and can be linked at; pictures without words."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.links: list[str] = []
+        self.anchors: set[str] = set()
+        self.silent: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        found = dict(attributes)
+        for name in ("id", "name"):
+            self.anchors.add(found.get(name) or "")
+        if tag in ("img", "script", "audio", "video", "source", "iframe") and found.get("src"):
+            self.loads.append(found["src"])
+        if tag == "link" and found.get("href") and found.get("rel") != "canonical":
+            self.loads.append(found["href"])
+        if tag == "a" and found.get("href"):
+            self.links.append(found["href"])
+        if tag == "img" and not found.get("alt"):
+            self.silent.append(found.get("src") or "")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> tuple[Path, dict[Path, References]]:
+    """The built site and what each of its pages refers to."""
+    from mkdocs.commands.build import build
+    from mkdocs.config import load_config
+
+    folder = tmp_path_factory.mktemp("site")
+    heard: list[str] = []
+
+    class Ear(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            heard.append(record.getMessage())
+
+    ear = Ear(level=logging.WARNING)
+    logging.getLogger("mkdocs").addHandler(ear)
+    try:
+        config = load_config(str(ROOT / "mkdocs.yml"), site_dir=str(folder), strict=True)
+        config.plugins.on_startup(command="build", dirty=False)
+        build(config)
+    except Exception as error:
+        raise AssertionError("\n".join([str(error), *heard])) from error
+    finally:
+        logging.getLogger("mkdocs").removeHandler(ear)
+    assert heard == []
+
+    pages = {}
+    for path in folder.rglob("*.html"):
+        pages[path] = References()
+        pages[path].feed(path.read_text(encoding="utf-8"))
+    return folder, pages
+
+
+# Warnings of the site builder's own code, which no page can change.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+
+
+def test_the_site_builds_without_a_warning(site):
+    folder, pages = site
+
+    assert {"index.html", "start.html", "faq.html", "search.html"} - {
+        path.name for path in pages
+    } <= {"search.html"}
+    assert (folder / "search" / "search_index.json").is_file()
+
+
+def test_every_public_name_is_in_the_reference(site):
+    import mkdocs_autorefs  # noqa: F401  the inventory is written by mkdocstrings
+    from mkdocstrings import Inventory
+
+    folder, _ = site
+    with (folder / "objects.inv").open("rb") as file:
+        documented = set(Inventory.parse_sphinx(file))
+
+    for name in songgen_hf.__all__:
+        if name.startswith("__"):
+            continue
+        value = getattr(songgen_hf, name)
+        assert f"{value.__module__}.{value.__qualname__}" in documented, name
+
+
+def test_the_commands_of_the_program_are_all_described(site):
+    from songgen_hf.cli import COMMANDS
+
+    folder, _ = site
+    page = (folder / "reference" / "command-line.html").read_text(encoding="utf-8")
+
+    for name in COMMANDS:
+        assert re.search(rf'<h2 id="songgen-hf-{name}', page), name
+
+
+def test_links_within_the_site_lead_to_pages_and_places(site):
+    folder, pages = site
+    for path, references in pages.items():
+        if path.name == "404.html":  # written for the root of a server
+            continue
+        for link in references.links + references.loads:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            if target.is_dir():
+                target = target / "index.html"
+            assert target.is_file(), f"{path.relative_to(folder)} -> {link}"
+            if parts.fragment and target in pages and not parts.fragment.startswith("__"):
+                anchors = pages[target].anchors
+                assert unquote(parts.fragment) in anchors, f"{path.relative_to(folder)} -> {link}"
+
+
+def test_pages_load_nothing_from_elsewhere(site):
+    folder, pages = site
+    for path, references in pages.items():
+        for address in references.loads:
+            assert not urlsplit(address).netloc, f"{path.relative_to(folder)} loads {address}"
+
+
+def test_every_picture_has_words(site):
+    folder, pages = site
+    silent = {path.relative_to(folder): found.silent for path, found in pages.items()}
+
+    assert {path: found for path, found in silent.items() if found} == {}
+
+
+def test_links_to_elsewhere_are_addresses(site):
+    _, pages = site
+    for path, references in pages.items():
+        for link in references.links:
+            parts = urlsplit(link)
+            if parts.scheme in ("http", "https"):
+                assert re.fullmatch(r"[\w.-]+\.\w{2,}(:\d+)?", parts.netloc), (path, link)
+            else:
+                assert parts.scheme in ("", "mailto"), (path, link)
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_links_of_a_file_outside_the_site_lead_somewhere(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    text = re.sub(r"```.*?```", "", text, flags=re.S)
+
+    for label, target in re.findall(r"\[([^\]]*)\]\(([^)\s]+)\)", text):
+        parts = urlsplit(target)
+        if parts.scheme:
+            assert parts.netloc, (label, target)
+            continue
+        path = ROOT / parts.path if parts.path else ROOT / name
+        assert path.exists(), f"{name}: [{label}]({target})"
+        if parts.fragment and path.suffix == ".md":
+            assert parts.fragment in headings(path), f"{name}: [{label}]({target})"
+
+
+def test_files_that_readme_names_in_ticks_exist():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    for path in re.findall(r"`((?:docs|examples|benchmarks|tests)/[\w./-]+)`", text):
+        assert (ROOT / path).exists(), path
+
+
+def headings(path: Path) -> set[str]:
+    """Anchors of a file's headings, as GitHub makes them."""
+    lines = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.M)
+    plain = (re.sub(r"[^\w\- ]", "", line.lower()) for line in lines)
+    return {line.strip().replace(" ", "-") for line in plain}

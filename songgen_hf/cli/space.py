@@ -1,0 +1,121 @@
+"""Run the Gradio Space here, or publish it on the Hub."""
+
+import argparse
+from typing import Any
+
+from .loading import DTYPES
+
+HELP = "run or publish the Gradio Space"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``songgen-hf space run | push``."""
+    actions = parser.add_subparsers(dest="action", metavar="action", required=True)
+
+    run_parser = actions.add_parser("run", help="start it here", description="Start the Space here.")
+    _add_models(run_parser)
+    run_parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps")
+    run_parser.add_argument("--dtype", default="auto", choices=DTYPES, help="precision")
+    run_parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets others in")
+    run_parser.add_argument("--port", type=int, help="default: 7860, or the next free one")
+    run_parser.add_argument("--share", action="store_true", help="a public link for a few days")
+    run_parser.add_argument("--open", action="store_true", help="open it in the browser")
+    run_parser.add_argument(
+        "--concurrency", type=int, default=1, help="songs sung at the same time (default: 1)"
+    )
+    run_parser.add_argument(
+        "--threads", type=int, default=1, help="CPU threads a song; more slow small models down"
+    )
+    run_parser.add_argument("--max-seconds", type=float, help="longest song")
+    run_parser.add_argument(
+        "--no-hub-adapters", action="store_true", help="visitors cannot name adapters of the Hub"
+    )
+
+    push = actions.add_parser(
+        "push", help="publish it on the Hub", description="Publish the Space on the Hub."
+    )
+    push.add_argument("repository", help="owner/name of the Space")
+    _add_models(push)
+    push.add_argument("--private", action="store_true", help="a new Space that only you see")
+    push.add_argument("--hardware", help="of a new Space, such as zero-a10g (default: free CPU)")
+    push.add_argument(
+        "--requirement",
+        help="pip line that installs songgen-hf there, such as a git address (default: this very "
+        "package is uploaded with the Space)",
+    )
+    push.add_argument("--message", default="Publish the songgen Space", help="of the commit")
+    push.add_argument(
+        "--dry-run", action="store_true", help="list the files; nothing is sent, nobody is asked"
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Start or publish."""
+    if arguments.action == "push":
+        _push(arguments)
+    else:
+        _run(arguments)
+
+
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        help="checkpoint, twice for one of each mode (default: the package's own)",
+    )
+    parser.add_argument(
+        "--adapter", action="append", default=[], help="LoRA adapter to offer, any number of times"
+    )
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from ..space import Limits, build_demo, load_pipelines
+    from ..space.loading import default_settings
+
+    for name in ("concurrency", "threads"):
+        if getattr(arguments, name) < 1:
+            raise ValueError(f"--{name} must be at least 1: got {getattr(arguments, name)}")
+    torch.set_num_threads(arguments.threads)
+    options: dict[str, Any] = {"concurrency": arguments.concurrency}
+    if arguments.max_seconds is not None:
+        options["seconds"] = arguments.max_seconds
+    demo = build_demo(
+        load_pipelines(arguments.model, device=arguments.device, dtype=arguments.dtype),
+        limits=Limits(**options, hub_adapters=not arguments.no_hub_adapters),
+        adapters=arguments.adapter,
+        defaults=default_settings(arguments.model),
+    )
+    try:
+        demo.launch(
+            server_name=arguments.host,
+            server_port=arguments.port,
+            share=arguments.share,
+            inbrowser=arguments.open,
+        )
+    finally:
+        demo.close()
+
+
+def _push(arguments: argparse.Namespace) -> None:
+    from ..space.publishing import push_space, space_files
+
+    options = {
+        "models": arguments.model,
+        "adapters": arguments.adapter,
+        "requirement": arguments.requirement,
+        "hardware": arguments.hardware,
+    }
+    if arguments.dry_run:
+        for name, content in sorted(space_files(**options, whole=True).items()):
+            print(f"{len(content):>10,}  {name}")
+        return
+    url = push_space(
+        arguments.repository, **options, private=arguments.private, message=arguments.message
+    )
+    print(url)
+
+
+__all__ = ["add_arguments", "run"]

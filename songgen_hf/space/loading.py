@@ -1,0 +1,70 @@
+"""The pipelines that a Space sings with: those named, or the package's own."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..checkpoints import EMBEDDED, EMBEDDED_NAME, EMBEDDED_PATTERNS, default_checkpoint
+from ..pipelines.text_to_song import TextToSongPipeline
+from .gpu import is_lent
+from .settings import Settings
+from .singing import mode_of
+
+MINI_GUIDANCE = 2.0
+"""What songgen-mini was judged with; published checkpoints were trained without dropping words."""
+
+
+def load_pipelines(
+    models: Sequence[str] = (), *, device: str = "auto", dtype: str = "auto"
+) -> dict[str, TextToSongPipeline]:
+    """Mode -> pipeline.
+
+    Args:
+        models: checkpoint folders, Hub ids or short names, at most one a mode; none for all of the
+            package's own.
+        device: as for ``songgen-hf generate``.
+        dtype: likewise.
+    Raises:
+        ValueError: if two models sing the same mode, or one cannot be found.
+    """
+    from transformers import pipeline
+
+    from ..cli.loading import checked_device, named_checkpoint
+
+    if is_lent() and device == "auto":
+        device = "cuda"  # lent for the length of a call; the library cannot see it yet
+    pipelines: dict[str, TextToSongPipeline] = {}
+    names: dict[str, str] = {}
+    for name in models or own_models():
+        loaded: Any = pipeline(
+            "text-to-song",
+            model=named_checkpoint(name),
+            device=checked_device(device),
+            dtype=dtype,
+            pipeline_class=TextToSongPipeline,
+        )
+        mode = mode_of(loaded)
+        if mode in pipelines:
+            raise ValueError(
+                f"{names[mode]} and {name} both sing {mode}: give one model of each mode"
+            )
+        pipelines[mode], names[mode] = loaded, name
+    return pipelines
+
+
+def own_models() -> list[str]:
+    """Short names of the package's own trained models; the default one if none is embedded."""
+    found = [
+        f"{EMBEDDED_NAME}/{pattern}"
+        for pattern in EMBEDDED_PATTERNS
+        if (EMBEDDED / pattern / "config.json").is_file()
+    ]
+    return found or [default_checkpoint()]
+
+
+def default_settings(models: Sequence[str] = ()) -> Settings:
+    """What the form holds when the page opens, for these models."""
+    own = all(name.split("/")[0] == EMBEDDED_NAME for name in models)
+    return Settings(guidance=MINI_GUIDANCE) if own else Settings()
+
+
+__all__ = ["default_settings", "load_pipelines", "own_models"]

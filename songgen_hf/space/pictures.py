@@ -1,0 +1,52 @@
+"""The mel spectrogram of a track as a small picture, in the colours of the page."""
+
+import io
+from functools import cache
+
+import numpy as np
+
+from ..evaluation.spectrogram import mel_triangles, spectrogram
+from ..optional import require
+
+WIDTH, HEIGHT = 960, 160  # pixels
+_BANDS, _SIZE, _LOWEST = 80, 1024, 60.0
+_DECIBELS = 70.0  # from the loudest down
+_STOPS = ("#101a24", "#173a45", "#1f6b6d", "#6aa884", "#e6b15e", "#fff1d0")
+
+
+def mel_picture(waveform: np.ndarray, sampling_rate: int) -> bytes:
+    """A PNG of ``WIDTH`` x ``HEIGHT``: time to the right, pitch upwards, louder is brighter.
+
+    Args:
+        waveform: float [channels, samples] or [samples].
+        sampling_rate: Hz.
+    Raises:
+        ImportError: without Pillow.
+    """
+    image = require("PIL.Image", "space")
+    samples = np.atleast_2d(waveform).mean(axis=0, dtype=np.float64)
+    hop = max(1, len(samples) // WIDTH)
+    triangles = mel_triangles(_BANDS, _SIZE, _LOWEST, 0.48 * sampling_rate, sampling_rate)
+    power = spectrogram(samples, _SIZE, hop) ** 2 @ triangles.T  # [T, bands]
+    level = 10 * np.log10(power + 1e-10)
+    shade = np.clip(1 + (level - max(level.max(), -60.0)) / _DECIBELS, 0, 1)
+    indices = np.ascontiguousarray((shade.T[::-1] * 63).astype(np.uint8))
+    picture = image.fromarray(indices, mode="L").resize((WIDTH, HEIGHT), image.Resampling.BILINEAR)
+    coloured = image.fromarray(np.asarray(picture))
+    coloured = coloured.convert("P") if coloured.mode != "P" else coloured
+    coloured.putpalette(_palette())
+    file = io.BytesIO()
+    coloured.save(file, format="PNG", optimize=True)
+    return file.getvalue()
+
+
+@cache
+def _palette() -> list[int]:
+    """64 colours, RGB after RGB."""
+    stops = np.array([[int(stop[i : i + 2], 16) for i in (1, 3, 5)] for stop in _STOPS])
+    places = np.linspace(0, len(stops) - 1, 64)
+    channels = [np.interp(places, range(len(stops)), stops[:, channel]) for channel in range(3)]
+    return [round(value) for value in np.stack(channels, axis=1).ravel()]
+
+
+__all__ = ["HEIGHT", "WIDTH", "mel_picture"]

@@ -1,0 +1,189 @@
+"""The files of a Space repository on the Hub, and pushing them in one commit.
+
+The folder ``space/`` of the source tree holds the same small files (a test compares). With them goes
+the package itself, so that the Space runs this very version, whether or not it is on an index.
+"""
+
+import re
+import tempfile
+from collections.abc import Iterable, Sequence
+from importlib import metadata
+from pathlib import Path
+
+from ..checkpoints import EMBEDDED_NAME
+from ..files import write_files
+from .limits import Limits
+
+PACKAGE = Path(__file__).parents[1]
+TEMPLATES = Path(__file__).with_name("repository")
+NAMES = ("app.py", "README.md", "requirements.txt", "packages.txt")
+_LEFT_OUT = {"__pycache__", ".DS_Store"}
+_HUB_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
+_EXTRAS = ("space",)
+
+
+def space_files(
+    *,
+    models: Sequence[str] = (),
+    adapters: Sequence[str] = (),
+    requirement: str | None = None,
+    hardware: str | None = None,
+    whole: bool = False,
+) -> dict[str, bytes]:
+    """Path in the repository -> content.
+
+    Args:
+        models: Hub ids or short names, at most one a mode; none for the package's own.
+        adapters: Hub ids to offer.
+        requirement: pip line that installs this package; None if it lies in the repository.
+        hardware: suggested to those who copy the Space.
+        whole: with the package, where no ``requirement`` brings it.
+    Raises:
+        ValueError: for a model or adapter that is a folder here, which a Space cannot see.
+    """
+    for name in (*models, *adapters):
+        if name.split("/")[0] != EMBEDDED_NAME and not _HUB_ID.fullmatch(name):
+            raise ValueError(
+                f"a Space loads models and adapters from the Hub: got {name!r}, expected owner/name; "
+                "push it first"
+            )
+    fill = {
+        "models": repr(list(models)),
+        "adapters": repr(list(adapters)),
+        "front_matter": _front_matter(models, hardware),
+        "seconds": f"{Limits.seconds:g}",
+        "megabytes": str(Limits.upload_bytes // 2**20),
+    }
+    files = {}
+    for name in ("app.py", "README.md", "packages.txt"):
+        text = (TEMPLATES / f"{name}.template").read_text(encoding="utf-8")
+        for key, value in fill.items():
+            text = text.replace(f"@{key}@", value)
+        files[name] = text.encode()
+    lines = [requirement] if requirement else requirements()
+    files["requirements.txt"] = "".join(f"{line}\n" for line in lines).encode()
+    if whole and requirement is None:
+        used = not models or any(name.split("/")[0] == EMBEDDED_NAME for name in models)
+        files |= _package_files(with_checkpoint=used)
+    return files
+
+
+def push_space(
+    repository: str,
+    *,
+    models: Sequence[str] = (),
+    adapters: Sequence[str] = (),
+    requirement: str | None = None,
+    hardware: str | None = None,
+    private: bool | None = None,
+    message: str = "Publish the songgen Space",
+    token: str | None = None,
+) -> str:
+    """Create the Space if need be and upload its files in one commit.
+
+    Files that an earlier push wrote and this one does not are deleted in the same commit.
+
+    Args:
+        repository: owner/name.
+        models: see :func:`space_files`, like the next three.
+        adapters: Hub ids to offer.
+        requirement: pip line that installs this package.
+        hardware: of a new Space.
+        private: whether only its owner sees a new Space.
+        message: of the commit.
+        token: of the Hub; None for the one that is logged in.
+    Returns:
+        Address of the Space.
+    Raises:
+        ValueError: for a repository that is no Hub id, or a local model.
+        OSError: if the Hub refuses or cannot be reached.
+    """
+    from huggingface_hub import HfApi
+
+    if not _HUB_ID.fullmatch(repository):
+        raise ValueError(f"a Space is called owner/name: got {repository!r}")
+    files = space_files(
+        models=models, adapters=adapters, requirement=requirement, hardware=hardware, whole=True
+    )
+    api = HfApi(token=token)
+    url = api.create_repo(
+        repository,
+        repo_type="space",
+        space_sdk="gradio",
+        private=private,
+        exist_ok=True,
+        **({"space_hardware": hardware} if hardware else {}),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        write_files({Path(folder, name): content for name, content in files.items()})
+        api.upload_folder(
+            repo_id=repository,
+            folder_path=folder,
+            repo_type="space",
+            commit_message=message,
+            delete_patterns=[*NAMES, f"{PACKAGE.name}/*"],
+        )
+    return str(url)
+
+
+def requirements() -> list[str]:
+    """Pip lines of what the package needs in a Space, without itself, as its metadata says."""
+    lines = set()
+    for line in metadata.requires("songgen-hf") or []:
+        needed, _, condition = line.partition(";")
+        extra = re.search(r"extra\s*==\s*[\"'](\w+)[\"']", condition)
+        if extra is None or extra[1] in _EXTRAS:
+            lines.add(needed.strip())
+    # The Space's own gradio is set by sdk_version in its README.
+    return sorted(line for line in lines if not line.startswith("gradio"))
+
+
+def _front_matter(models: Sequence[str], hardware: str | None) -> str:
+    """The YAML head of the Space's README."""
+    version = metadata.version("gradio")
+    ids = [name for name in models if name.split("/")[0] != EMBEDDED_NAME]
+    lines = [
+        "title: songgen",
+        "emoji: 🎶",
+        "colorFrom: green",
+        "colorTo: yellow",
+        "sdk: gradio",
+        f"sdk_version: {version}",
+        'python_version: "3.11"',
+        "app_file: app.py",
+        "pinned: false",
+        "license: apache-2.0",
+        "short_description: Write four lines. Hear them sung.",
+        "tags:",
+        "- text-to-song",
+        "- text-to-audio",
+        "- music",
+    ]
+    if ids:
+        lines += ["models:", *(f"- {name}" for name in ids)]
+    if hardware:
+        lines.append(f"suggested_hardware: {hardware}")
+    return "\n".join(["---", *lines, "---"])
+
+
+def _package_files(*, with_checkpoint: bool) -> dict[str, bytes]:
+    """The package's own files, as paths in the repository."""
+    files = {}
+    for path in sorted(_walk(PACKAGE)):
+        name = path.relative_to(PACKAGE).as_posix()
+        if with_checkpoint or not name.startswith(f"checkpoints/{EMBEDDED_NAME}/"):
+            files[f"{PACKAGE.name}/{name}"] = path.read_bytes()
+    return files
+
+
+def _walk(folder: Path) -> Iterable[Path]:
+    for path in folder.iterdir():
+        if path.name in _LEFT_OUT or path.suffix == ".pyc":
+            continue
+        if path.is_dir():
+            yield from _walk(path)
+        else:
+            yield path
+
+
+__all__ = ["NAMES", "push_space", "requirements", "space_files"]

@@ -1,0 +1,75 @@
+"""The adapter picker: names of the Space, Hub ids, and never a path."""
+
+import pytest
+
+from songgen_hf.space.adapters import FILES, Adapters
+from songgen_hf.space.limits import Limits
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with two adapters."""
+    for name in ("blues", "choir"):
+        (tmp_path / "adapters" / name).mkdir(parents=True)
+        for file in FILES:
+            (tmp_path / "adapters" / name / file).write_text("{}")
+    return tmp_path / "adapters"
+
+
+def test_a_folder_of_adapters_offers_each(folder):
+    adapters = Adapters([folder])
+
+    assert adapters.names == ["blues", "choir"]
+    assert adapters.resolve("choir", 0.5) == {str(folder / "choir"): 0.5}
+
+
+def test_one_adapter_is_offered_by_its_folder_name(folder):
+    assert Adapters([folder / "blues"]).names == ["blues"]
+
+
+def test_none_and_weight_zero_are_no_adapter(folder):
+    adapters = Adapters([folder])
+
+    assert adapters.resolve("", 1.0) == {} == adapters.resolve("blues", 0)
+
+
+@pytest.mark.parametrize(
+    "name", ["../blues", "/etc/passwd", "adapters/../../x", "a/b/c", "C:\\x", "..", "me/..", "./blues"]
+)
+def test_a_visitor_cannot_name_a_path(folder, monkeypatch, name):
+    monkeypatch.chdir(folder.parent)
+
+    with pytest.raises(ValueError, match="no adapter .* pick one of this Space"):
+        Adapters([folder]).resolve(name, 1.0)
+
+
+def test_a_folder_of_the_working_directory_is_no_hub_id(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+
+    with pytest.raises(ValueError, match="cannot fetch the adapter adapters/blues from the Hub"):
+        Adapters().resolve("adapters/blues", 1.0)
+
+
+def test_a_space_can_refuse_the_hub(folder):
+    with pytest.raises(ValueError, match="its own adapters only"):
+        Adapters([folder], Limits(hub_adapters=False)).resolve("me/voice", 1.0)
+
+
+def test_two_adapters_of_one_name_are_refused(folder, tmp_path):
+    other = tmp_path / "other" / "blues"
+    other.mkdir(parents=True)
+    (other / FILES[0]).write_text("{}")
+
+    with pytest.raises(ValueError, match="two adapters are called 'blues'"):
+        Adapters([folder, other])
+
+
+@pytest.mark.parametrize("source", ["nowhere", "a/b/c"])
+def test_a_source_that_is_nothing_is_refused(source):
+    with pytest.raises(ValueError, match="neither a folder here nor a Hub id"):
+        Adapters([source])
+
+
+def test_an_empty_folder_is_no_adapter(tmp_path):
+    with pytest.raises(ValueError, match="holds no adapter"):
+        Adapters([tmp_path])

@@ -1,0 +1,119 @@
+"""What a visitor may ask for, and links that ask for it again."""
+
+from dataclasses import replace
+from urllib.parse import parse_qsl
+
+import pytest
+
+from songgen_hf.space.limits import Limits
+from songgen_hf.space.settings import FIELDS, MAX_SEED, Settings, from_query
+
+LIMITS = Limits()
+SOME = Settings(
+    lyrics="one & two\nthree = four? #5 <b>",
+    text="a warm folk song, led by flute",
+    voice_start=1.5,
+    mode="two tracks",
+    seconds=7.5,
+    seed=123456789,
+    guidance=2.5,
+    top_k=20,
+    temperature=0.85,
+    variations=3,
+    adapter="me/my-adapter",
+    adapter_weight=0.5,
+)
+
+
+def test_a_link_restores_every_setting():
+    assert all(getattr(SOME, name) != getattr(Settings(), name) for name in FIELDS)
+
+    query = dict(parse_qsl(SOME.query(), keep_blank_values=True))
+
+    assert from_query(query, Settings()) == SOME
+
+
+def test_a_link_of_the_longest_lyrics_is_short_enough_for_servers():
+    lyrics = "ö" * LIMITS.lyrics_characters
+
+    query = replace(SOME, lyrics=lyrics).query(voice=True)
+
+    assert len(query) < 32_000
+    assert from_query(dict(parse_qsl(query)), Settings()).lyrics == lyrics
+
+
+def test_a_link_without_settings_is_none():
+    assert from_query({"__theme": "dark"}, Settings()) is None
+
+
+def test_nonsense_in_a_link_is_the_default():
+    query = {"seconds": "nan", "seed": "x", "mode": "opera", "top_k": "1e9", "text": "pop"}
+
+    assert from_query(query, Settings()) == Settings(text="pop")
+
+
+def test_checked_settings_are_unchanged_where_nothing_is_wrong():
+    assert SOME.checked(LIMITS) == SOME
+
+
+def test_a_seed_is_drawn_and_told():
+    seeds = {Settings(text="pop", seed=empty).checked(LIMITS).seed for empty in (None, "", " ")}
+
+    assert len(seeds) == 3
+    assert all(isinstance(seed, int) and 0 <= seed <= MAX_SEED for seed in seeds)
+
+
+def test_a_seed_may_be_typed():
+    assert Settings(text="pop", seed=" 42 ").checked(LIMITS).seed == 42
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lyrics": "", "text": " \n"}, "nothing to sing"),
+        ({"lyrics": "la" * 50_000}, "at most 2,000 characters: got 100,000"),
+        ({"text": "x" * 501}, "description must have at most 500 characters"),
+        ({"lyrics": "one\x00two"}, r"control character U\+0000 at position 4"),
+        ({"lyrics": "\u202eevil"}, r"U\+202E"),
+        ({"lyrics": "\ud800"}, r"U\+D800"),
+        ({"mode": "opera"}, "the mode is 'opera'"),
+        ({"seconds": 1e9}, "length must be a number from 1 to 30"),
+        ({"seconds": float("nan")}, "length must be"),
+        ({"seconds": 0}, "length must be"),
+        ({"seed": -1}, "seed must be"),
+        ({"seed": "-1"}, "seed must be a whole number"),
+        ({"seed": 1.5}, "seed must be a whole number"),
+        ({"seed": 2**60}, "seed must be"),
+        ({"guidance": 0.5}, "guidance must be"),
+        ({"top_k": -1}, "top-k must be"),
+        ({"top_k": 10.5}, "top-k must be a whole number"),
+        ({"temperature": 0}, "temperature must be"),
+        ({"variations": 5}, "variations must be a whole number from 1 to 4"),
+        ({"voice_start": -1}, "voice's start must be"),
+        ({"adapter": "x" * 300}, "adapter must have at most"),
+        ({"adapter_weight": 3}, "adapter's weight must be"),
+    ],
+)
+def test_what_is_out_of_range_is_said(change, message):
+    with pytest.raises(ValueError, match=message):
+        replace(SOME, **change).checked(LIMITS)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"lyrics": None}, {"lyrics": ["la"]}, {"seconds": "long"}, {"top_k": True}, {"seed": [1]}],
+)
+def test_what_is_of_the_wrong_type_is_said(change):
+    with pytest.raises(TypeError, match="must be"):
+        replace(SOME, **change).checked(LIMITS)
+
+
+def test_what_cannot_be_seen_is_dropped():
+    pasted = "\ufeffone\u200b two\xadthree\r\nfour\u2028five\tsix"
+
+    assert replace(SOME, lyrics=pasted).checked(LIMITS).lyrics == "one twothree\nfour\nfive six"
+
+
+def test_a_mode_without_a_model_is_refused():
+    with pytest.raises(ValueError, match="this Space sings mixed"):
+        SOME.checked(LIMITS, modes=["mixed"])

@@ -1,16 +1,27 @@
-"""Files that are written whole or not at all, and the sound formats written."""
+"""Files that are written whole or not at all, names that every system takes, sound formats."""
 
 import io
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+LONGEST_NAME = 60
+"""Characters of a name that is made from words: with folder and ending, far below any limit."""
+RESERVED_NAMES = frozenset(
+    ["con", "prn", "aux", "nul", "conin$", "conout$"]
+    + [f"{device}{digit}" for device in ("com", "lpt") for digit in "0123456789¹²³"]
+)
+"""Names that are devices on Windows, whatever ending follows."""
+FORBIDDEN_CHARACTERS = frozenset('<>:"|?*') | {chr(code) for code in range(32)}
+"""Characters that names cannot have on Windows, but for the separators."""
 
 SOUND_FORMATS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
 
@@ -22,14 +33,17 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
         contents: the bytes of each path; missing folders are made.
     Raises:
         OSError: if a file cannot be written; no path is changed then.
+        ValueError: if two paths are one file where upper and lower case are alike (Windows and
+            macOS), or a name cannot be a file on this system.
     """
+    check_names(contents)
     written: list[tuple[Path, Path]] = []
     try:
         for path, content in contents.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.is_dir():
                 raise IsADirectoryError(f"{path} is a directory: give a file name")
-            descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+            descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
             written.append((Path(name), path))
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
@@ -57,13 +71,65 @@ def new_directory(directory: Path | str) -> Iterator[Path]:
     if directory.is_dir() and any(directory.iterdir()):
         raise FileExistsError(f"{directory} is not empty: give a new directory")
     directory.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name[:40]}.", dir=directory.parent))
     try:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
+        with suppress(FileNotFoundError):
+            directory.rmdir()  # empty; Windows does not put a directory in place of another
         os.replace(temporary, directory)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def safe_name(words: str, *, default: str = "song", longest: int = LONGEST_NAME) -> str:
+    """A file name from words, without an ending, that every system takes and keeps as it is.
+
+    Letters and digits of any script stay, in lower case and composed (Unicode NFC); everything
+    else becomes a hyphen. So no name hides, climbs out of its folder, is a device on Windows, or
+    differs from another by its case alone.
+
+    Args:
+        words: a title, a line of lyrics, an id.
+        default: the name if nothing is left; put before a name that is a device.
+        longest: characters; a name of a script with long codes is cut to 150 bytes.
+    """
+    plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", words).lower())
+    kept = "".join(
+        letter if letter.isalnum() or unicodedata.category(letter).startswith("M") else "-"
+        for letter in plain
+    )
+    name = "-".join(part for part in kept.split("-") if part)[:longest]
+    name = name.encode()[:150].decode(errors="ignore").strip("-")
+    if name in RESERVED_NAMES:
+        name = f"{default}-{name}"
+    return name or default
+
+
+def check_names(paths: Iterable[Path], *, windows: bool = os.name == "nt") -> None:
+    """Refuse paths that would not be the files they name.
+
+    Args:
+        paths: of files to write together.
+        windows: whether the system is Windows, where some names are devices or streams.
+    Raises:
+        ValueError: naming the path.
+    """
+    seen: dict[str, Path] = {}
+    for path in paths:
+        same = seen.setdefault(unicodedata.normalize("NFC", str(path)).lower(), path)
+        if same is not path:
+            raise ValueError(
+                f"{path} and {same} are one file where upper and lower case are alike: "
+                "give names that differ otherwise"
+            )
+        name = path.name
+        if windows and (
+            name.partition(".")[0].rstrip().lower() in RESERVED_NAMES
+            or name.endswith((".", " "))
+            or not FORBIDDEN_CHARACTERS.isdisjoint(name)
+        ):
+            raise ValueError(f"{name!r} cannot be a file on Windows: give another name")
 
 
 def encode_sound(
@@ -119,10 +185,12 @@ def _umask() -> int:
 
 __all__ = [
     "SOUND_FORMATS",
+    "check_names",
     "encode_json",
     "encode_sound",
     "new_directory",
     "safe_gain",
+    "safe_name",
     "sound_format",
     "write_files",
 ]

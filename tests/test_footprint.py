@@ -13,8 +13,8 @@ def held_bytes(model) -> int:
 
 
 @pytest.mark.parametrize("pattern", ["mixed_pro", "parallel_A_V"])
-def test_weights_are_counted_to_the_byte(tiny_singer, pattern):
-    model = tiny_singer(pattern)
+def test_weights_are_counted_to_the_byte(tiny_model, pattern):
+    model = tiny_model(pattern)
     sizes = footprint(model.config)
 
     assert sizes.num_parameters == sum(weight.numel() for weight in model.parameters())
@@ -24,8 +24,8 @@ def test_weights_are_counted_to_the_byte(tiny_singer, pattern):
         assert sizes.weight_bytes(dtype) == held_bytes(built)
 
 
-def test_nothing_is_allocated_for_it(tiny_singer):
-    config = tiny_singer("mixed").config
+def test_nothing_is_allocated_for_it(tiny_model):
+    config = tiny_model("mixed").config
     config = type(config).from_dict(config.to_dict())
     config.decoder.ffn_dim = 2**33  # half a terabyte a matrix
 
@@ -34,10 +34,8 @@ def test_nothing_is_allocated_for_it(tiny_singer):
 
 @pytest.mark.parametrize("pattern", ["mixed", "interleaving_A_V", "parallel_std"])
 @pytest.mark.parametrize(("songs", "guidance"), [(1, 1), (3, 1), (2, 3)])
-def test_keys_and_values_are_counted_to_the_byte(
-    tiny_singer, tiny_inputs, pattern, songs, guidance
-):
-    model = tiny_singer(pattern)
+def test_keys_and_values_are_counted_to_the_byte(tiny_model, tiny_inputs, pattern, songs, guidance):
+    model = tiny_model(pattern)
     inputs = tiny_inputs(songs, voice=False)
 
     output = model.generate(
@@ -58,12 +56,12 @@ def test_keys_and_values_are_counted_to_the_byte(
     assert counted == sum(layer.keys.nbytes + layer.values.nbytes for layer in layers)
 
 
-def test_half_the_precision_is_half_the_cache(tiny_singer):
-    sizes = footprint(tiny_singer("mixed").config)
+def test_half_the_precision_is_half_the_cache(tiny_model):
+    sizes = footprint(tiny_model("mixed").config)
 
     assert sizes.cache_bytes(60) == 2 * sizes.cache_bytes(60, dtype="bfloat16")
 
 
-def test_an_unknown_precision_is_refused(tiny_singer):
+def test_an_unknown_precision_is_refused(tiny_model):
     with pytest.raises(ValueError, match="unknown dtype: got 'int4', expected one of float32"):
-        footprint(tiny_singer("mixed").config).weight_bytes("int4")
+        footprint(tiny_model("mixed").config).weight_bytes("int4")

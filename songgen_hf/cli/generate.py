@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..files import encode_json, safe_gain, sound_format, write_files
+from ..files import encode_json, safe_gain, safe_name, sound_format, write_files
 from .loading import add_model_arguments, library_versions, load_pipeline
 from .output import Answer
 
@@ -45,7 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--num-songs", type=int, default=1, help="songs, numbered (default: 1)")
     parser.add_argument("--stems", action="store_true", help="also write vocal and accompaniment")
     parser.add_argument(
-        "--out", type=Path, default=Path("song.wav"), help=".wav, .flac or .ogg (default: song.wav)"
+        "--out",
+        type=Path,
+        default=Path("song.wav"),
+        help=".wav, .flac or .ogg, or a folder, where the song is named after its first line and "
+        "its seed (default: song.wav)",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.add_argument("--adapter", help="LoRA adapter to sing with: a directory or a Hub id")
@@ -54,12 +58,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> Answer:
     """Sing and write the files."""
-    sound_format(arguments.out)
+    if not arguments.out.is_dir():
+        sound_format(arguments.out)
     if arguments.num_songs < 1:
         raise ValueError(f"--num-songs must be at least 1: got {arguments.num_songs}")
     lyrics = arguments.lyrics
     if arguments.lyrics_file is not None:
-        lyrics = arguments.lyrics_file.read_text(encoding="utf-8")
+        lyrics = _read_words(arguments.lyrics_file)
 
     sing = load_pipeline(arguments)
     tracks = sing.model.config.decoder.num_tracks
@@ -86,7 +91,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     songs = songs if isinstance(songs, list) else [songs]
     files: dict[Path, bytes] = {}
     facts = []
-    for path, song in zip(_numbered(arguments.out, len(songs)), songs, strict=True):
+    for path, song in zip(_paths(arguments, lyrics, songs), songs, strict=True):
         written = _files_of(song, path, arguments, lyrics, settings, sing.model)
         files |= written
         rate = song["sampling_rate"]
@@ -122,11 +127,26 @@ def _prompt(paths: list[Path] | None, tracks: int) -> Path | tuple[Path, ...] | 
     return paths[0] if tracks == 1 else tuple(paths)
 
 
-def _numbered(path: Path, count: int) -> list[Path]:
-    """song.wav, or song-1.wav, song-2.wav, ... for more than one."""
-    if count == 1:
-        return [path]
-    return [path.with_stem(f"{path.stem}-{i}") for i in range(1, count + 1)]
+def _read_words(path: Path) -> str:
+    """The words of a UTF-8 file, with or without a byte order mark."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no UTF-8 text: save it as UTF-8 ({error})") from error
+
+
+def _paths(
+    arguments: argparse.Namespace, lyrics: str | None, songs: list[dict[str, Any]]
+) -> list[Path]:
+    """song.wav, or song-1.wav, song-2.wav, ...; in a folder the-first-line-SEED.wav."""
+    out = arguments.out
+    if out.is_dir():
+        lines = (lyrics or arguments.text).strip().splitlines()
+        title = safe_name(lines[0] if lines else "")
+        return [out / f"{title}-{song['seed']}.wav" for song in songs]
+    if len(songs) == 1:
+        return [out]
+    return [out.with_stem(f"{out.stem}-{i}") for i in range(1, len(songs) + 1)]
 
 
 def _files_of(

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files import encode_sound, safe_gain, write_files
+from ..files import encode_sound, safe_gain, safe_name, write_files
 from .growing_cache import growing_cache
 from .mini_options import MAX_SECONDS, Setting
 from .prompts import Prompt
@@ -187,12 +187,18 @@ def song_seed(prompt: Prompt, seed: int) -> int:
 
 
 def song_name(prompt: Prompt, setting: Setting, seed: int) -> str:
-    """File name of a song; it changes with whatever of the prompt the model is told."""
+    """File name of a song; it changes with whatever of the prompt the model is told.
+
+    An id that is no file name on every system is replaced by one that is.
+    """
     told = [prompt.text, prompt.lyrics]
     if setting.voice:
         told += [prompt.reference_song_id, str(prompt.reference_start)]
     digest = hashlib.sha256("\n".join(told).encode()).hexdigest()[:8]
-    return f"{prompt.id}-seed-{seed}-{digest}.flac"
+    name = safe_name(prompt.id, default="prompt")
+    if name != prompt.id:  # two ids must not share a name
+        name += "-" + hashlib.sha256(prompt.id.encode()).hexdigest()[:8]
+    return f"{name}-seed-{seed}-{digest}.flac"
 
 
 def vocal_path(mixture: Path) -> Path:

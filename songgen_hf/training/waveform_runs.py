@@ -176,7 +176,8 @@ class WaveformRun:
         path = self.directory / METRICS_FILE
         if not path.is_file():
             return
-        lines = [line for line in path.read_text().splitlines() if line.endswith("}")]
+        text = path.read_text(encoding="utf-8")
+        lines = [line for line in text.splitlines() if line.endswith("}")]
         kept = [line for line in lines if json.loads(line)["step"] <= done]
         write_files({path: "".join(f"{line}\n" for line in kept).encode()})
 

@@ -80,6 +80,28 @@ def test_several_songs_are_numbered(tmp_path, tiny_checkpoint):
     assert seeds == [8, 9]
 
 
+def test_in_a_folder_a_song_is_named_after_its_first_line_and_seed(tmp_path, tiny_checkpoint):
+    words = tmp_path / "words.txt"
+    words.write_bytes(b"\xef\xbb\xbfLa: la?\r\nlo lo\r\n")  # as Windows writes it
+    (tmp_path / "songs").mkdir()
+
+    assert (
+        generate(tmp_path, tiny_checkpoint(), "--lyrics-file", words, "--seed", 3, out="songs") == 0
+    )
+
+    assert names(tmp_path / "songs") == ["la-la-3.json", "la-la-3.wav"]
+    facts = json.loads((tmp_path / "songs" / "la-la-3.json").read_text(encoding="utf-8"))
+    assert facts["lyrics"] == "La: la?\nlo lo\n"
+
+
+def test_words_in_another_encoding_are_the_callers_mistake(tmp_path, tiny_checkpoint, capsys):
+    words = tmp_path / "words.txt"
+    words.write_text("la la", encoding="utf-16")  # as an old PowerShell writes it
+
+    assert generate(tmp_path, tiny_checkpoint(), "--lyrics-file", words) == 2
+    assert "words.txt is no UTF-8 text: save it as UTF-8" in capsys.readouterr().err
+
+
 def test_lyrics_voice_and_prompt_come_from_files(tmp_path, tiny_checkpoint, sound):
     words = tmp_path / "words.txt"
     words.write_text("la la\nlo lo", encoding="utf-8")

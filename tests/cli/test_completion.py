@@ -17,7 +17,7 @@ from songgen_hf.cli.completion import SHELLS, actions_of, described_parser
 # What is typed, and all that fits it.
 TYPED = [
     ("songgen-hf gen", ["generate"]),
-    ("songgen-hf generate folk --dtype bf", []),
+    ("songgen-hf generate folk --dtype int", []),
     ("songgen-hf generate folk --dtype b", ["bfloat16"]),
     ("songgen-hf init --track-pattern parallel_", ["parallel_std", "parallel_A_V", "parallel_V_A"]),
     ("songgen-hf info songgen-mini/c", ["songgen-mini/codec"]),

@@ -77,9 +77,9 @@ def test_it_sings_a_second(tiny_checkpoint, capsys):
     facts, words = examined(capsys, tiny_checkpoint(), "--sing")
 
     sung = facts["sung"]
-    assert sung["duration"] == 1.0 and sung["device"] == "cpu"
+    assert 0 < sung["duration"] <= 1.0 and sung["device"] == "cpu"
     assert sung["rtf"] == sung["seconds"] / sung["duration"] > 0
-    assert "sang 1.00 s" in words and "ready to sing" in words
+    assert f"sang {sung['duration']:.2f} s" in words and "ready to sing" in words
 
 
 def test_a_model_that_cannot_sing_is_a_failed_check(tmp_path, tiny_checkpoint, capsys):

@@ -1,9 +1,9 @@
 """The dataset card of a rendered corpus."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ...files import write_files
 from .genres import GENRES
 from .instruments import FAMILIES, INSTRUMENTS
 from .singer import SINGERS
@@ -97,6 +97,4 @@ def write_card(
     folder: Path, *, seed: int, songs: Mapping[str, int], voices: Sequence[str] = ()
 ) -> None:
     """Write ``README.md`` into the folder of a corpus, whole or not at all."""
-    temporary = folder / ".README.md.partial"
-    temporary.write_text(card_text(seed, songs, voices))
-    os.replace(temporary, folder / "README.md")
+    write_files({folder / "README.md": card_text(seed, songs, voices).encode()})

@@ -11,6 +11,7 @@ import ctypes
 import os
 import pickle
 import signal
+import sys
 import traceback
 import warnings
 from collections.abc import Callable
@@ -97,4 +98,6 @@ def check_system(soundfont: str | None = None) -> None:
 
 def end_with_parent() -> None:
     """Ask Linux to end this process when its parent dies, so that a killed run leaves none."""
+    if sys.platform != "linux":
+        return  # no other system has such a request; Ctrl-C still ends all of them
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

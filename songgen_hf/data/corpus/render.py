@@ -17,6 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from ...files import encode_json
 from ...optional import require
 from .card import write_card
 from .isolation import Studio, check_system, end_with_parent
@@ -155,7 +156,7 @@ def _claim(options: CorpusOptions) -> None:
     """Write the manifest, or check the one that is there; drop what a killed run left."""
     path = options.output / MANIFEST
     if path.exists():
-        present = json.loads(path.read_text())
+        present = json.loads(path.read_text(encoding="utf-8"))
         if present != options.manifest:
             raise ValueError(
                 f"{options.output} holds a corpus of other options: got {options.manifest}, "
@@ -166,7 +167,7 @@ def _claim(options: CorpusOptions) -> None:
     else:
         (options.output / "data").mkdir(parents=True)
         temporary = path.with_name(f".{MANIFEST}.partial")
-        temporary.write_text(json.dumps(options.manifest, indent=2) + "\n")
+        temporary.write_bytes(encode_json(options.manifest))
         os.replace(temporary, path)
     for leftover in (options.output / "data").glob(".*.partial"):
         leftover.unlink()

@@ -75,6 +75,9 @@ setup(
             "checkpoints/songgen-mini/**",
             "evaluation/*.json",
             "model_card.md",
+            "space/*.css",
+            "space/*.js",
+            "space/repository/*.template",
             "training/*/*.yaml",
         ]
     },

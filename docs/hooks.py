@@ -5,26 +5,32 @@ import html
 import re
 from typing import Any
 
-PLACE = "<!-- every command -->"
+EXIT_STATUS = "<!-- exit status -->"
+COMMANDS = "<!-- every command -->"
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put the commands' own help where a page asks for it."""
-    return markdown.replace(PLACE, command_reference()) if PLACE in markdown else markdown
-
-
-def command_reference() -> str:
-    """Markdown for every command of the parser that the program itself uses."""
+    """Put what the program says of itself where a page asks for it."""
+    if COMMANDS not in markdown:
+        return markdown
     from songgen_hf.cli import build_parser
 
-    return "\n".join(sections(build_parser(), level=2))
+    parser = build_parser()
+    markdown = markdown.replace(EXIT_STATUS, sentence(parser.epilog or ""))
+    return markdown.replace(COMMANDS, "\n".join(sections(parser, level=2)))
+
+
+def sentence(text: str) -> str:
+    """Words with a capital in front and a full stop behind."""
+    text = " ".join(text.split())
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") or not text else ".")
 
 
 def sections(parser: argparse.ArgumentParser, level: int) -> list[str]:
     """One section a command, sub-commands below it."""
     lines: list[str] = []
     for command, help_text in commands_of(parser):
-        lines += [f"{'#' * level} {command.prog}", "", help_text, ""]
+        lines += [f"{'#' * level} {command.prog}", "", sentence(help_text), ""]
         deeper = commands_of(command)
         if not deeper:
             lines += ["```text", usage(command), "```", ""]
@@ -56,7 +62,8 @@ def table(command: argparse.ArgumentParser) -> list[str]:
     """Arguments and what they mean."""
     rows = []
     for action in command._actions:
-        if isinstance(action, argparse._HelpAction) or action.help == argparse.SUPPRESS:
+        everywhere = action.dest in ("help", "json", "debug")  # told once, at the head of the page
+        if everywhere or action.help == argparse.SUPPRESS:
             continue
         names = ", ".join(action.option_strings) or str(action.metavar or action.dest)
         meaning = html.escape(str(action.help or ""), quote=False).replace("|", "\\|")

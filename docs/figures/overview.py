@@ -20,7 +20,7 @@ def data() -> dict[str, Any]:
 
 def draw(found: dict[str, Any], palette: Palette) -> Figure:
     """Boxes from left to right; what flows between them is written on the arrows."""
-    figure = Figure(figsize=(9.2, 3.3))
+    figure = Figure(figsize=(8.3, 3.0))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, 92), ylim=(33, 0))
     axes.axis("off")
@@ -63,29 +63,29 @@ def draw(found: dict[str, Any], palette: Palette) -> Figure:
                       color=palette.ink, linespacing=1.3)  # fmt: skip
 
     inputs = (
-        (2.0, "text", "a style description"),
+        (1.0, "text", "a style description"),
         (11.5, "lyrics", "the words to sing"),
-        (21.0, "reference voice", f"3 s at {found['voice_sampling_rate'] / 1000:g} kHz"),
+        (22.0, "reference voice", f"3 s at {found['voice_sampling_rate'] / 1000:g} kHz"),
     )
     for y, title, words in inputs:
-        box(1.5, y, 14.5, 7.2, title, words, palette.muted)
-        arrow((16, y + 3.6), (22.5, 15.1))
-    box(22.5, 9.5, 14.5, 11.2, "conditioner",
+        box(0.4, y, 16.4, 7.8, title, words, palette.muted)
+        arrow((16.8, y + 3.9), (22.2, 15.4))
+    box(22.2, 9.4, 15.4, 12, "conditioner",
         f"one sequence of\nstates\n{parameters['conditioner']} weights",
         palette.accompaniment)  # fmt: skip
-    arrow((37, 15.1), (46, 15.1), "cross-\nattention")
-    box(46, 9.5, 14.5, 11.2, "decoder",
+    arrow((37.6, 15.4), (46, 15.4), "cross-\nattention")
+    box(46, 9.4, 16, 12, "decoder",
         f"{found['layers']} layers, generate()\n{found['steps_per_second']:g} steps a second\n"
         f"{parameters['decoder']} weights", palette.mixture)  # fmt: skip
-    arrow((60.5, 15.1), (71, 15.1), "codes\n[tracks, K, T]")
-    box(71, 9.5, 12, 11.2, "codec",
+    arrow((62, 15.4), (71.2, 15.4), "codes\n[tracks, K, T]")
+    box(71.2, 9.4, 14, 12, "codec",
         f"{found['codebooks']} codebooks,\n{found['frame_rate']:g} frames a second\n"
         f"{parameters['audio_encoder']} weights", palette.vocal)  # fmt: skip
-    arrow((83, 15.1), (91, 15.1))
-    axes.text(87, 13.6, f"{found['sampling_rate'] / 1000:g} kHz", ha="center", fontsize=7.6)
-    axes.text(87.2, 18.6, "waveform", ha="center", fontsize=7.6)
-    arrow((53.2, 27.5), (53.2, 20.7))
-    axes.text(53.2, 30.2, "its own codes so far, one step after another,\nin the order of the "
+    arrow((85.2, 15.4), (91.6, 15.4))
+    axes.text(88.3, 14.2, f"{found['sampling_rate'] / 1000:g} kHz", ha="center", fontsize=7.6)
+    axes.text(88.4, 18.4, "waveform", ha="center", fontsize=7.6)
+    arrow((54, 27.4), (54, 21.4))
+    axes.text(54, 30.0, "its own codes so far, one step after another,\nin the order of the "
               "token pattern", ha="center", va="center", fontsize=8, color=palette.muted,
               linespacing=1.35)  # fmt: skip
     return figure

@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from .loading import DTYPES
+from .output import Answer, add_output_arguments
 
 HELP = "run or publish the Gradio Space"
 
@@ -12,7 +13,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``songgen-hf space run | push``."""
     actions = parser.add_subparsers(dest="action", metavar="action", required=True)
 
-    run_parser = actions.add_parser("run", help="start it here", description="Start the Space here.")
+    run_parser = actions.add_parser(
+        "run", help="start it here", description="Start the Space here."
+    )
+    add_output_arguments(run_parser, nested=True)
     _add_models(run_parser)
     run_parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps")
     run_parser.add_argument("--dtype", default="auto", choices=DTYPES, help="precision")
@@ -34,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     push = actions.add_parser(
         "push", help="publish it on the Hub", description="Publish the Space on the Hub."
     )
+    add_output_arguments(push, nested=True)
     push.add_argument("repository", help="owner/name of the Space")
     _add_models(push)
     push.add_argument("--private", action="store_true", help="a new Space that only you see")
@@ -49,12 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> Answer | None:
     """Start or publish."""
     if arguments.action == "push":
-        _push(arguments)
-    else:
-        _run(arguments)
+        return _push(arguments)
+    _run(arguments)
+    return None
 
 
 def _add_models(parser: argparse.ArgumentParser) -> None:
@@ -99,7 +104,7 @@ def _run(arguments: argparse.Namespace) -> None:
         demo.close()
 
 
-def _push(arguments: argparse.Namespace) -> None:
+def _push(arguments: argparse.Namespace) -> Answer:
     from ..space.publishing import push_space, space_files
 
     options = {
@@ -109,13 +114,16 @@ def _push(arguments: argparse.Namespace) -> None:
         "hardware": arguments.hardware,
     }
     if arguments.dry_run:
-        for name, content in sorted(space_files(**options, whole=True).items()):
-            print(f"{len(content):>10,}  {name}")
-        return
+        sizes = {
+            name: len(content)
+            for name, content in sorted(space_files(**options, whole=True).items())
+        }
+        lines = [f"{size:>10,}  {name}" for name, size in sizes.items()]
+        return Answer({"files": sizes}, "\n".join(lines))
     url = push_space(
         arguments.repository, **options, private=arguments.private, message=arguments.message
     )
-    print(url)
+    return Answer({"space": str(url)}, str(url))
 
 
 __all__ = ["add_arguments", "run"]

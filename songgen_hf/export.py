@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .files import encode_json, new_directory
+from .model_card import write_card
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -41,8 +42,9 @@ def export(
     remote_code: bool = False,
     dtype: str | None = None,
     load_dtype: str | None = None,
+    licence: str | None = None,
 ) -> Path:
-    """Write a checkpoint that the Auto classes load.
+    """Write a checkpoint that the Auto classes load, with its card.
 
     Args:
         model: what to write; it is left as ``save_pretrained`` leaves it.
@@ -53,6 +55,7 @@ def export(
         dtype: precision of the weights in the files, such as ``"bfloat16"``; None for the model's.
         load_dtype: precision that ``from_pretrained`` gives unless asked for another; None for
             that of the files.
+        licence: for the card, as the Hub names licences; None for what is known of the weights.
     Returns:
         ``directory``.
     Raises:
@@ -65,6 +68,14 @@ def export(
         _state_dtype(temporary / "config.json", load_dtype or dtype)
         if remote_code:
             _add_code(model, processor, temporary)
+        write_card(
+            model,
+            temporary,
+            repository=Path(directory).name,
+            state_dict=weights,
+            remote_code=remote_code,
+            licence=licence,
+        )
     return Path(directory)
 
 
@@ -74,6 +85,7 @@ def export_codec(
     *,
     dtype: str | None = None,
     load_dtype: str | None = None,
+    licence: str | None = None,
 ) -> Path:
     """Write a codec by itself; arguments as in :func:`export`.
 
@@ -81,8 +93,11 @@ def export_codec(
     to the precision of its files before anything is trained on its codes.
     """
     with new_directory(directory) as temporary:
-        codec.save_pretrained(temporary, state_dict=_stored(codec, dtype))
+        weights = _stored(codec, dtype)
+        codec.save_pretrained(temporary, state_dict=weights)
         _state_dtype(temporary / "config.json", load_dtype or dtype)
+        name = Path(directory).name
+        write_card(codec, temporary, repository=name, state_dict=weights, licence=licence)
     return Path(directory)
 
 
@@ -130,6 +145,7 @@ def export_sharing_codec(
         codec_weights = {f"{prefix}{key}": weight for key, weight in _stored(codec, dtype).items()}
         codec.save_pretrained(temporary / CODEC_FOLDER, state_dict=codec_weights)
         _state_dtype(temporary / CODEC_FOLDER / "config.json", load_dtype or dtype)
+        write_card(codec, temporary / CODEC_FOLDER, state_dict=_stored(codec, dtype))
         stored = {
             name: {
                 key: weight
@@ -151,6 +167,7 @@ def export_sharing_codec(
             _write_index(folder, files)
             processor.save_pretrained(folder)
             _state_dtype(folder / "config.json", load_dtype or dtype)
+            write_card(model, folder, state_dict=_stored(model, dtype))
     return Path(directory)
 
 

@@ -59,7 +59,7 @@ def provenance(
 
     config = model.config
     source = str(getattr(config, "_name_or_path", "") or getattr(model, "name_or_path", "") or "")
-    name, revision = _identity(source, getattr(config, "_commit_hash", None))
+    name, revision = identity(source, getattr(config, "_commit_hash", None))
     if isinstance(adapters, str):
         adapters = (adapters,)
     weights = adapters if isinstance(adapters, Mapping) else dict.fromkeys(adapters, 1.0)
@@ -72,7 +72,7 @@ def provenance(
         "seed": int(seed),
         "options": {key: value for key, value in options.items() if value is not None},
         "adapters": [
-            {**dict(zip(("name", "revision"), _identity(str(adapter)), strict=True)), "weight": w}
+            {**dict(zip(("name", "revision"), identity(str(adapter)), strict=True)), "weight": w}
             for adapter, w in weights.items()
         ],
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -222,8 +222,13 @@ def _tags(record: Mapping[str, Any], title: str) -> dict[str, str]:
     }
 
 
-def _identity(source: str, commit: str | None = None) -> tuple[str | None, str | None]:
-    """Name without a path, and revision, of a folder or Hub id."""
+def identity(source: str, commit: str | None = None) -> tuple[str | None, str | None]:
+    """Name without a path, and revision, of a folder or Hub id.
+
+    Args:
+        source: folder or Hub id; "" for none.
+        commit: of a Hub id, if it is known; else that of the copy in the cache.
+    """
     from .checkpoints import EMBEDDED
 
     folder = Path(source)
@@ -276,6 +281,7 @@ def _file_hash(path: Path, modified: int, size: int) -> str:
 __all__ = [
     "CONSENT",
     "encode_song",
+    "identity",
     "licence_of",
     "provenance",
     "read_provenance",

@@ -41,6 +41,9 @@ def register() -> None:
     from .modeling.processing_songgen import SongGenProcessor
     from .pipelines.text_to_song import TextToSongPipeline
 
+    for model in (SongGenForConditionalGeneration, XCodecModel):
+        model.card_writer, model.publisher = staticmethod(_write_card), staticmethod(_publish)
+    TextToSongPipeline.publisher = staticmethod(_publish)
     for config in (SongGenConfig, SongGenDecoderConfig, SongGenLyricsEncoderConfig, XCodecConfig):
         AutoConfig.register(config.model_type, config, exist_ok=True)
     AutoModel.register(SongGenConfig, SongGenForConditionalGeneration, exist_ok=True)
@@ -58,6 +61,18 @@ def register() -> None:
             default=_DefaultModel(model=None),
             type="multimodal",
         )
+
+
+def _write_card(*args: Any, **options: Any) -> None:
+    from .model_card import write_card
+
+    write_card(*args, **options)
+
+
+def _publish(*args: Any, **options: Any) -> Any:
+    from .hub import publish
+
+    return publish(*args, **options)
 
 
 __all__ = ["TASK", "register"]

@@ -38,6 +38,7 @@ COMMANDS = {
     "train": "songgen_hf.cli.train",
     "evaluate": "songgen_hf.cli.evaluate",
     "export": "songgen_hf.cli.export",
+    "card": "songgen_hf.cli.card",
     "space": "songgen_hf.cli.space",
     "doctor": "songgen_hf.cli.doctor",
     "completion": "songgen_hf.cli.completion",

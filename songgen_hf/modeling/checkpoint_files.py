@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -58,6 +59,18 @@ def load_fitting(load: Callable[[], tuple[Any, dict[str, Any]]], name: Any, *, s
     return model, report
 
 
+def cached_commit(name: Any, revision: str | None, cache_dir: Any = None) -> str | None:
+    """Commit of a Hub checkpoint that has been loaded; None for a folder.
+
+    transformers 5.23 forgets it. The cache keeps it: each commit's files lie in a folder of its
+    name.
+    """
+    if name is None or os.path.exists(name):
+        return None
+    found = try_to_load_from_cache(str(name), "config.json", cache_dir, revision)
+    return os.path.basename(os.path.dirname(found)) if isinstance(found, str) else None
+
+
 def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """Read the tensors of a ``.safetensors`` or ``torch.save`` file, without pickled code."""
     if os.fspath(path).endswith(".safetensors"):
@@ -81,4 +94,4 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     return dict(content)
 
 
-__all__ = ["load_fitting", "read_state_dict"]
+__all__ = ["cached_commit", "load_fitting", "read_state_dict"]

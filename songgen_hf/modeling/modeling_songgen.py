@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 from transformers.cache_utils import Cache
 from transformers.utils import ModelOutput, can_return_tuple
 
-from .checkpoint_files import load_fitting
+from .checkpoint_files import cached_commit, load_fitting
 from .checkpoint_mapping import REFERENCE_ARCHITECTURES, SINUSOID_TABLE_KEY
 from .conditioning import SongGenConditioner, SongGenConditionOutput
 from .configuration_songgen import SongGenConfig
@@ -26,6 +26,7 @@ from .decoder import SongGenForCausalLM, sinusoidal_positions
 from .generation_songgen import SongGenGenerationMixin, default_generation_config
 from .modeling_xcodec import XCodecModel
 from .patterns import ACCOMPANIMENT, IGNORED_LABEL, VOCAL
+from .publishing import PublishingMixin
 
 
 @dataclass
@@ -97,7 +98,7 @@ def codebook_cross_entropy(logits: Tensor, labels: Tensor, counted: Tensor) -> T
     return losses.sum(dim=(0, 2)) / counted.sum(dim=(0, 2)).clamp(min=1)
 
 
-class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
+class SongGenForConditionalGeneration(PublishingMixin, PreTrainedModel, SongGenGenerationMixin):
     """SongGen (arXiv 2502.13128).
 
     Attributes:
@@ -433,6 +434,9 @@ class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
             super().from_pretrained, name, *model_args, output_loading_info=True, **kwargs
         )
         model, info = load_fitting(load, name, strict=strict)
+        commit = cached_commit(name, kwargs.get("revision"), kwargs.get("cache_dir"))
+        if commit is not None:
+            model.config._commit_hash = commit
         if set(model.config.architectures or ()) & set(REFERENCE_ARCHITECTURES):
             model.complete_reference_generation_config()
         return (model, info) if output_loading_info else model

@@ -9,7 +9,7 @@ import logging
 import secrets
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -47,6 +47,8 @@ class TextToSongPipeline(Pipeline):
     _load_image_processor = False
     _load_video_processor = False
     _pipeline_calls_generate = True
+    publisher: ClassVar[Callable[..., Any] | None] = None
+    """Stands in for ``push_to_hub`` where the package has registered it."""
 
     def __init__(self, *args: Any, adapter: str | Mapping[str, float] | None = None, **kwargs: Any):
         super().__init__(*args, **kwargs)
@@ -145,6 +147,12 @@ class TextToSongPipeline(Pipeline):
         """Write model and processor, for ``pipeline("text-to-song", model=save_directory)``."""
         self.model.save_pretrained(save_directory, save_original_format=False, **kwargs)
         self.processor.save_pretrained(save_directory)
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> Any:
+        """Publish model and processor with a card, in one commit; options as in transformers."""
+        if (publisher := type(self).publisher) is not None:
+            return publisher(self, repo_id=repo_id, **options)
+        return super().push_to_hub(repo_id, **options)
 
     def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict, dict, dict]:
         kwargs.pop("local_files_only", None)

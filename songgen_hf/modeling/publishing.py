@@ -1,0 +1,53 @@
+"""A model's way to the Hub: a card beside its weights, everything in one commit.
+
+The package registers who writes cards and who publishes (``songgen_hf.registration``). Where these
+files have travelled with a checkpoint and the package is missing, the library's own ways remain.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+
+class PublishingMixin:
+    """Goes before the library's class among the bases of a model.
+
+    Attributes:
+        card_writer: writes the card of (model, folder) after every save; None for nobody.
+        publisher: stands in for ``push_to_hub`` with its arguments; None for the library's own.
+    """
+
+    card_writer: ClassVar[Callable[..., None] | None] = None
+    publisher: ClassVar[Callable[..., Any] | None] = None
+
+    def save_pretrained(
+        self,
+        save_directory: str | os.PathLike[str],
+        *args: Any,
+        push_to_hub: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """Save, and write the card unless there is one; ``push_to_hub=True`` publishes too."""
+        publisher = type(self).publisher
+        if push_to_hub and publisher is not None:
+            names = ("repo_id", "commit_message", "private", "token", "create_pr")
+            options = {name: kwargs.pop(name) for name in names if name in kwargs}
+            options.setdefault("repo_id", os.path.basename(os.path.abspath(save_directory)))
+            self.save_pretrained(save_directory, *args, **kwargs)
+            publisher(self, folder=save_directory, **options)
+            return
+        if push_to_hub:
+            kwargs["push_to_hub"] = True
+        super().save_pretrained(save_directory, *args, **kwargs)  # type: ignore[misc]
+        # Weights given apart may be a part of them: who gives them writes the card.
+        if (writer := type(self).card_writer) is not None and kwargs.get("state_dict") is None:
+            writer(self, save_directory)
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> Any:
+        """Publish the model with its card in one commit; options as in transformers."""
+        if (publisher := type(self).publisher) is not None:
+            return publisher(self, repo_id=repo_id, **options)
+        return super().push_to_hub(repo_id, **options)  # type: ignore[misc]
+
+
+__all__ = ["PublishingMixin"]

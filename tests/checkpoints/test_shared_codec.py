@@ -118,34 +118,16 @@ def test_what_is_saved_from_a_sharing_model_is_whole(shared, singers, tmp_path):
 def test_what_is_pushed_from_a_sharing_model_is_whole(shared, monkeypatch):
     pushed = {}
 
-    def upload(self, folder, *_, **__):
+    def upload(folder, *_, **__):
         pushed.update({path.name: path.read_bytes() for path in Path(folder).iterdir()})
 
-    monkeypatch.setattr("huggingface_hub.HfApi.create_repo", lambda *_, **__: FakeRepository)
-    monkeypatch.setattr(SongGenForConditionalGeneration, "_upload_modified_files", upload)
-    monkeypatch.setattr(
-        "transformers.utils.hub.create_and_tag_model_card", lambda *_, **__: FakeCard
-    )
+    monkeypatch.setattr("songgen_hf.hub.upload", upload)
     model = SongGenForConditionalGeneration.from_pretrained(shared / "mixed_pro")
 
-    model.push_to_hub("nobody/nothing", token="none")
+    model.push_to_hub("nobody/nothing")
 
-    assert {"config.json", "model.safetensors"} <= pushed.keys()
+    assert {"README.md", "config.json", "model.safetensors"} <= pushed.keys()
     assert not any(name.endswith("index.json") for name in pushed)
-
-
-class FakeRepository:
-    """What the Hub answers to the making of a repository."""
-
-    repo_id = "nobody/nothing"
-
-
-class FakeCard:
-    """A model card that is not written."""
-
-    @staticmethod
-    def save(path) -> None:
-        Path(path).write_text("card")
 
 
 def test_codec_saved_from_the_sharing_folder_has_its_own_key_names(shared, tmp_path):

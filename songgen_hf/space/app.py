@@ -118,8 +118,7 @@ def _draw(desk: Desk, controls: Sequence[type[Control]]) -> Page:
         with gr.Column(scale=5, min_width=320, elem_id="ask"):
             form = draw_form(desk.limits, desk.defaults, desk.singer.modes, desk.adapters.names)
         with gr.Column(scale=6, min_width=320, elem_id="hear"):
-            status = gr.HTML("", elem_id="status", js_on_load=None)
-            page = Page(desk, form, status, gr.State(None))
+            page = Page(desk, form, form.status, gr.State(None))
             page.controls = [control(desk) for control in controls]
             for control in page.controls:
                 control.draw()

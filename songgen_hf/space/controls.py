@@ -57,7 +57,7 @@ class Page:
     Args:
         desk: of the Space.
         form: the left side.
-        status: HTML above the song.
+        status: HTML that says what is going on.
         current: state with the id of the song shown.
         controls: in the page's order.
     """
@@ -99,7 +99,7 @@ class Balance(Control):
     """Vocal against band: mixes the two tracks anew, without singing."""
 
     def draw(self) -> None:
-        with gr.Group(visible=False, elem_id="balance-block") as self.group:
+        with gr.Column(visible=False, elem_id="balance-block") as self.group:
             self.slider = gr.Slider(
                 -100, 100, value=0, step=5, label="Balance",
                 info="Band alone at −100, vocal alone at 100. Mixed anew, not sung anew.",

@@ -23,6 +23,7 @@ class Form:
     chips: dict[str, Any] = field(default_factory=dict)
     sing: Any = None
     stop: Any = None
+    status: Any = None
     again: Any = None
     new: Any = None
 
@@ -45,6 +46,7 @@ def draw_form(limits: Limits, defaults: Settings, modes: tuple[str, ...], adapte
     _song_block(form, limits, defaults, modes)
     _voice_block(form, limits, defaults)
     _sampling_block(form, limits, defaults, adapters)
+    _action_block(form)
     return form
 
 
@@ -61,7 +63,7 @@ def _words_block(form: Form, defaults: Settings) -> None:
         value=defaults.lyrics,
         label="Lyrics",
         placeholder="Four lines are a good start.",
-        lines=5,
+        lines=4,
         max_lines=14,
         elem_id="lyrics",
     )
@@ -94,7 +96,7 @@ def _description_block(form: Form, defaults: Settings) -> None:
 
 
 def _song_block(form: Form, limits: Limits, defaults: Settings, modes: tuple[str, ...]) -> None:
-    """What every song has: mode, length, seed; and the buttons."""
+    """What every song has: mode, length, seed."""
     with gr.Row(elem_classes="sg-pair"):
         form.parts["mode"] = gr.Radio(
             choices=[(_MODE_NAMES[mode], mode) for mode in modes],
@@ -108,7 +110,7 @@ def _song_block(form: Form, limits: Limits, defaults: Settings, modes: tuple[str
             maximum=limits.seconds,
             value=defaults.seconds,
             step=0.5,
-            label="Length, at most (seconds)",
+            label="Length (seconds)",
             min_width=180,
         )
     with gr.Row(elem_classes="sg-seed"):
@@ -124,12 +126,6 @@ def _song_block(form: Form, limits: Limits, defaults: Settings, modes: tuple[str
         )
         form.again = gr.Button("Again", size="md", min_width=80, elem_id="again")
         form.new = gr.Button("New", size="md", min_width=80, elem_id="new")
-    with gr.Row(elem_classes="sg-actions"):
-        form.sing = gr.Button("Sing", variant="primary", size="lg", scale=3, elem_id="sing")
-        form.stop = gr.Button(
-            "Stop", variant="stop", size="lg", scale=1, min_width=90, interactive=False,
-            elem_id="stop",
-        )  # fmt: skip
 
 
 def _voice_block(form: Form, limits: Limits, defaults: Settings) -> None:
@@ -192,6 +188,18 @@ def _sampling_block(form: Form, limits: Limits, defaults: Settings, adapters: li
                 0, 2, value=defaults.adapter_weight, step=0.05, label="Adapter weight",
                 info="1 is the adapter as it was trained.", min_width=180,
             )  # fmt: skip
+
+
+def _action_block(form: Form) -> None:
+    """The buttons and how far it is, in sight wherever the page is scrolled."""
+    with gr.Column(elem_id="actions"):
+        with gr.Row(elem_classes="sg-actions"):
+            form.sing = gr.Button("Sing", variant="primary", size="lg", scale=3, elem_id="sing")
+            form.stop = gr.Button(
+                "Stop", variant="stop", size="lg", scale=1, min_width=90, interactive=False,
+                elem_id="stop",
+            )  # fmt: skip
+        form.status = gr.HTML("", elem_id="status", js_on_load=None)
 
 
 def wire_form(form: Form) -> None:

@@ -32,10 +32,10 @@ def theme() -> Any:
         radius_size=themes.sizes.radius_lg,
         font=(
             # Montserrat is for headings, by the page's own CSS: here it is only declared.
-            fonts.LocalFont("Source Sans Pro", weights=(400, 600)),
+            fonts.LocalFont("Source Sans Pro", weights=(400, 700)),
             "system-ui",
             "sans-serif",
-            fonts.LocalFont("Montserrat", weights=(600,)),
+            fonts.LocalFont("Montserrat", weights=(700,)),
         ),
         font_mono=(fonts.LocalFont("IBM Plex Mono"), "ui-monospace", "monospace"),
     )

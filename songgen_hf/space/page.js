@@ -106,6 +106,12 @@
     const song = document.querySelector(".sg-song");
     if (song && song.dataset.song !== shown) {
       shown = song.dataset.song;
+      // On a phone the song is below the form.
+      const top = song.getBoundingClientRect().top;
+      if (top > innerHeight - 120 || top < -200) {
+        const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+        song.scrollIntoView({ behavior: calm ? "auto" : "smooth", block: "start" });
+      }
       const link = song.dataset.link;
       // Reloading the page restores what was asked for.
       try { history.replaceState(null, "", link.slice(link.indexOf("?"))); } catch { /* framed */ }

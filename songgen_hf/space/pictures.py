@@ -10,7 +10,7 @@ from ..optional import require
 
 WIDTH, HEIGHT = 960, 160  # pixels
 _BANDS, _SIZE, _LOWEST = 80, 1024, 60.0
-_DECIBELS = 70.0  # from the loudest down
+_DECIBELS = 60.0  # from the loudest down
 _STOPS = ("#101a24", "#173a45", "#1f6b6d", "#6aa884", "#e6b15e", "#fff1d0")
 
 
@@ -29,7 +29,9 @@ def mel_picture(waveform: np.ndarray, sampling_rate: int) -> bytes:
     triangles = mel_triangles(_BANDS, _SIZE, _LOWEST, 0.48 * sampling_rate, sampling_rate)
     power = spectrogram(samples, _SIZE, hop) ** 2 @ triangles.T  # [T, bands]
     level = 10 * np.log10(power + 1e-10)
-    shade = np.clip(1 + (level - max(level.max(), -60.0)) / _DECIBELS, 0, 1)
+    # The brightest colour from what one point in two hundred exceeds: a single peak dims the rest.
+    top = max(float(np.percentile(level, 99.5)), -60.0)
+    shade = np.clip(1 + (level - top) / _DECIBELS, 0, 1)
     indices = np.ascontiguousarray((shade.T[::-1] * 63).astype(np.uint8))
     picture = image.fromarray(indices, mode="L").resize((WIDTH, HEIGHT), image.Resampling.BILINEAR)
     coloured = image.fromarray(np.asarray(picture))

@@ -53,7 +53,7 @@ EXAMPLES = (
         "the silver river runs below the hill\nthe sunlight is dancing on the water",
     ),
     Example(
-        "Winter train",
+        "Train",
         "a lonely country song, led by harmonica, sung by a male voice, at a walking pace",
         "the winter train is leaving in the snow\nmy heart is waiting by the window",
     ),
@@ -63,7 +63,7 @@ EXAMPLES = (
         "come and dream beside the quiet moon\nthe little stars are sleeping",
     ),
     Example(
-        "City lights",
+        "City",
         "a joyful disco song, led by string ensemble, sung by a female voice, 120 bpm",
         "we are dancing in the golden light\nthe city sings tonight",
     ),

@@ -1,0 +1,352 @@
+"""A running Space and programs that call it: songs, isolation, cancelling, hostile input."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from songgen_hf.provenance import read_provenance
+
+from .waiting import wait_until
+
+pytestmark = pytest.mark.slow
+WORDS = {"lyrics": "the river runs", "text": "a folk song", "seconds": 1.0}
+
+
+@pytest.fixture
+def connect(space, tmp_path):
+    """Factory of clients; closed at the end."""
+    from gradio_client import Client
+
+    clients = []
+
+    def connected() -> Client:
+        client = Client(space.local_url, verbose=False, download_files=str(tmp_path / "downloads"))
+        clients.append(client)
+        return client
+
+    yield connected
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def client(connect):
+    return connect()
+
+
+def samples(path):
+    sound, _ = soundfile.read(path, dtype="int16")
+    return sound
+
+
+def expected(pipelines, seed, **settings):
+    """The mix that the pipeline itself sings, as the samples of a file."""
+    arguments = {"guidance_scale": 1.0, "top_k": 50, "temperature": 1.0} | settings
+    song = pipelines["mixed"](
+        WORDS["text"], lyrics=WORDS["lyrics"], seed=seed, max_seconds=1.0, min_seconds=0.5,
+        do_sample=True, **arguments,
+    )["audio"][0]  # fmt: skip
+    return song / max(1.0, np.abs(song).max())
+
+
+def test_the_api_names_every_setting_and_gives_it_a_default(client):
+    endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+
+    assert set(endpoints) == {"/sing", "/remix"}
+    parameters = endpoints["/sing"]["parameters"]
+    assert [parameter["parameter_name"] for parameter in parameters] == [
+        "lyrics", "text", "voice_start", "mode", "seconds", "seed", "guidance", "top_k",
+        "temperature", "variations", "adapter", "adapter_weight", "voice",
+    ]  # fmt: skip
+    assert all(parameter["parameter_has_default"] for parameter in parameters)
+
+
+def test_a_song_comes_with_its_files_and_its_seed(client, pipelines):
+    (song,) = client.predict(**WORDS, seed=7, api_name="/sing")
+
+    assert (song["seed"], song["settings"]["lyrics"]) == (7, WORDS["lyrics"])
+    sound = samples(song["files"]["mix"]) / 32768
+    np.testing.assert_allclose(sound, expected(pipelines, 7), atol=2 / 32768)
+    assert read_provenance(song["files"]["mix"])["seed"] == 7
+    sidecar = json.loads(Path(song["files"]["settings"]).read_text())
+    assert sidecar["seed"] == 7 and sidecar["provenance"]["ai_generated"] is True
+
+
+def test_the_same_seed_and_settings_are_the_same_song(client):
+    first, again, other = (
+        client.predict(**WORDS, seed=seed, api_name="/sing")[0] for seed in (7, 7, 8)
+    )
+
+    np.testing.assert_array_equal(samples(first["files"]["mix"]), samples(again["files"]["mix"]))
+    assert not np.array_equal(samples(first["files"]["mix"]), samples(other["files"]["mix"]))
+
+
+def test_a_song_without_a_seed_says_which_was_drawn(client):
+    (song,) = client.predict(**WORDS, api_name="/sing")
+    (again,) = client.predict(**WORDS, seed=song["seed"], api_name="/sing")
+
+    np.testing.assert_array_equal(samples(song["files"]["mix"]), samples(again["files"]["mix"]))
+
+
+def test_many_clients_at_once_get_their_own_songs(connect, pipelines):
+    seeds = list(range(100, 106))
+
+    with ThreadPoolExecutor(len(seeds)) as pool:
+        answers = list(
+            pool.map(lambda seed: connect().predict(**WORDS, seed=seed, api_name="/sing"), seeds)
+        )
+
+    for seed, (song,) in zip(seeds, answers, strict=True):
+        assert song["seed"] == seed
+        sound = samples(song["files"]["mix"]) / 32768
+        np.testing.assert_allclose(sound, expected(pipelines, seed), atol=2 / 32768)
+
+
+def test_two_tracks_are_mixed_anew_without_singing(client, pipelines, monkeypatch):
+    (song,) = client.predict(**WORDS, mode="two tracks", seed=3, api_name="/sing")
+    assert set(song["files"]) == {"mix", "vocal", "band", "settings"}
+    monkeypatch.setattr(pipelines["two tracks"].model, "forward", None)
+
+    karaoke = client.predict(song_id=song["id"], balance=-100, api_name="/remix")
+
+    band = samples(song["files"]["band"])
+    np.testing.assert_allclose(samples(karaoke["files"]["mix"]), band, atol=1)
+    assert karaoke["balance"] == -100
+
+
+def test_songs_of_another_session_cannot_be_reached(connect):
+    from gradio_client.exceptions import AppError
+
+    (song,) = connect().predict(**WORDS, mode="two tracks", seed=3, api_name="/sing")
+
+    with pytest.raises(AppError, match="no longer here"):
+        connect().predict(song_id=song["id"], balance=0, api_name="/remix")
+
+
+def test_variations_are_songs_of_the_seeds_that_follow(client):
+    songs = client.predict(**WORDS, seed=7, variations=3, api_name="/sing")
+
+    assert [song["seed"] for song in songs] == [7, 8, 9]
+    assert len({song["files"]["mix"] for song in songs}) == 3
+
+
+def test_a_cancelled_job_frees_the_singer(client, space):
+    job = client.submit(**(WORDS | {"seconds": 2.0}), variations=4, api_name="/sing")
+    wait_until(lambda: space.desk.singer.singing == 1)
+
+    job.cancel()
+
+    wait_until(lambda: space.desk.singer.singing == 0, seconds=20)
+    assert client.predict(**WORDS, seed=7, api_name="/sing")[0]["seed"] == 7
+
+
+def test_a_killed_client_frees_its_place(client, space, tmp_path):
+    program = tmp_path / "client.py"
+    program.write_text(
+        "import sys\nfrom gradio_client import Client\n"
+        f"client = Client({space.local_url!r}, verbose=False)\n"
+        "job = client.submit(lyrics='la', seconds=2, variations=4, api_name='/sing')\n"
+        "print('sent', flush=True)\njob.result()\n"
+    )
+    process = subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "sent\n"
+        wait_until(lambda: space.desk.singer.singing == 1)
+
+        os.kill(process.pid, signal.SIGKILL)
+
+        wait_until(lambda: space.desk.singer.singing == 0, seconds=30)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    assert client.predict(**WORDS, seed=7, api_name="/sing")[0]["seed"] == 7
+
+
+def test_who_leaves_takes_the_songs_along(connect, space):
+    client = connect()
+    (song,) = client.predict(**WORDS, seed=7, api_name="/sing")
+    folder = space.desk.shelf.root / song["id"]
+    assert folder.is_dir()
+
+    client.close()
+
+    wait_until(lambda: not folder.exists(), seconds=40)
+
+
+HOSTILE = [
+    ({"lyrics": "la " * 34_000}, "at most 2,000 characters: got 102,000"),
+    ({"lyrics": "a\x00b"}, r"control character U\+0000"),
+    ({"lyrics": "a\x1b[31mb"}, r"control character U\+001B"),
+    ({"lyrics": "", "text": ""}, "nothing to sing"),
+    ({"seconds": 1e6}, "length must be a number"),
+    ({"seed": "<img src=x onerror=alert(1)>"}, "the seed must be a whole number|The seed must be"),
+    ({"variations": 1000}, "ariations must be a whole number"),
+    ({"temperature": -1}, "temperature must be"),
+    ({"adapter": "../../etc"}, "no adapter"),
+    ({"adapter": "/etc/passwd"}, "no adapter"),
+    ({"adapter": "someone/adapter"}, "its own adapters only"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_settings_get_a_clear_answer(client, space, change, message):
+    from gradio_client.exceptions import AppError
+
+    with pytest.raises(AppError, match=message) as caught:
+        client.predict(**(WORDS | change), api_name="/sing")
+
+    assert "<" not in str(caught.value) and "Traceback" not in str(caught.value)
+    wait_until(lambda: space.desk.singer.singing == 0)
+
+
+def voice_of(kind, folder):
+    """A hostile recording."""
+    path = folder / "voice.wav"
+    if kind == "archive":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("../../../evil.txt", "x")
+    elif kind == "two hours":
+        path = folder / "voice.flac"
+        with soundfile.SoundFile(path, "w", 8000, 1, "PCM_16") as file:
+            for _ in range(120):
+                file.write(np.zeros(60 * 8000, np.int16))
+    elif kind == "text":
+        path.write_text("no sound")
+    elif kind == "large":
+        path.write_bytes(b"RIFF" + bytes(300_000))
+    elif kind == "empty":
+        path.write_bytes(b"")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("archive", "annot read the reference voice"),
+        ("two hours", "lasts 2.0 h"),
+        ("text", "annot read the reference voice"),
+        ("empty", "annot read the reference voice"),
+        ("large", "413|too large|exceeded"),
+    ],
+)
+def test_hostile_recordings_get_a_clear_answer(client, tmp_path, kind, message):
+    from gradio_client import handle_file
+
+    with pytest.raises(Exception, match=message) as caught:
+        client.predict(**WORDS, voice=handle_file(voice_of(kind, tmp_path)), api_name="/sing")
+
+    assert "Traceback" not in str(caught.value)
+
+
+def test_a_recording_is_heard(client, tmp_path):
+    from gradio_client import handle_file
+
+    tone = 0.3 * np.sin(np.arange(32000) * 0.06)
+    soundfile.write(tmp_path / "voice.wav", tone, 16000)
+
+    (plain,) = client.predict(**WORDS, seed=7, api_name="/sing")
+    (voiced,) = client.predict(
+        **WORDS, seed=7, voice=handle_file(tmp_path / "voice.wav"), api_name="/sing"
+    )
+
+    assert not np.array_equal(samples(plain["files"]["mix"]), samples(voiced["files"]["mix"]))
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../../etc/passwd", "~/.bashrc"])
+def test_a_path_of_the_server_is_no_recording(client, path):
+    voice = {"path": path, "meta": {"_type": "gradio.FileData"}, "orig_name": "voice.wav"}
+
+    with pytest.raises(Exception, match="") as caught:
+        client.predict(**WORDS, voice=voice, api_name="/sing")
+
+    assert "root:" not in str(caught.value)
+
+
+def test_files_outside_its_folder_are_not_served(space):
+    import httpx
+
+    for path in ("/etc/passwd", f"{space.desk.shelf.root}/../../../../../etc/passwd"):
+        answer = httpx.get(f"{space.local_url}gradio_api/file={path}")
+        assert answer.status_code in (403, 404), path
+
+
+def test_an_upload_cannot_leave_its_folder(space, space_folder):
+    import httpx
+
+    sound = b"RIFF" + bytes(40)
+    before = {path for path in space_folder.parent.rglob("*") if "evil" in path.name}
+    answer = httpx.post(
+        f"{space.local_url}gradio_api/upload",
+        files={"files": ("../../../../evil.wav", sound, "audio/wav")},
+    )
+
+    assert answer.status_code == 200
+    (path,) = answer.json()
+    assert Path(path).resolve().is_relative_to(space_folder.resolve())
+    after = {path for path in space_folder.parent.rglob("*") if "evil" in path.name} - before
+    assert all(path.resolve().is_relative_to(space_folder.resolve()) for path in after)
+
+
+def test_html_in_lyrics_stays_text(client):
+    words = "<script>alert(1)</script> <img src=x onerror=alert(2)>"
+
+    (song,) = client.predict(lyrics=words, seconds=1.0, seed=1, api_name="/sing")
+
+    assert song["settings"]["lyrics"] == words
+    assert "<" not in Path(song["files"]["mix"]).name
+
+
+def test_the_page_is_served_with_its_look_and_its_script(space):
+    import httpx
+
+    page = httpx.get(space.local_url).text
+
+    assert "songgen-theme" in page and "<title>songgen" in page
+    config = httpx.get(f"{space.local_url}config").json()
+    assert ".sg-song" in config["css"]
+
+
+def test_a_full_queue_is_said(pipelines, space_folder):
+    from gradio_client import Client
+
+    from songgen_hf.space import Limits, build_demo
+
+    from .serving import launched
+
+    with launched(build_demo(pipelines["mixed"], limits=Limits(waiting=1, seconds=3.0))) as demo:
+        clients = [Client(demo.local_url, verbose=False) for _ in range(4)]
+        jobs = [
+            one.submit(lyrics="la", seconds=3.0, variations=4, api_name="/sing") for one in clients
+        ]
+        wait_until(lambda: any(job.done() for job in jobs))
+        errors = [job.exception() for job in jobs if job.done()]
+        for job in jobs:
+            job.cancel()
+        wait_until(lambda: demo.desk.singer.singing == 0)
+        for one in clients:
+            one.close()
+
+    assert any(error is not None and "full" in str(error).lower() for error in errors), errors
+
+
+def test_songs_that_were_sung_leave_no_threads_behind(client, space):
+    import threading
+
+    for seed in range(3):
+        client.predict(**WORDS, seed=seed, api_name="/sing")
+
+    end = time.monotonic() + 20
+    while any(thread.name == "singer" for thread in threading.enumerate()):
+        assert time.monotonic() < end, "a singer's thread is left"
+        time.sleep(0.05)

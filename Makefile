@@ -1,7 +1,7 @@
 # `make song` and `make test` set up everything they need in .venv and then run offline.
 PYTHON ?= python3
 JOBS ?= 2
-TESTS ?= not gpu and not debian
+TESTS ?= not gpu and not debian and not network
 TORCH := torch==2.13.0
 
 VENV := .venv

@@ -20,6 +20,12 @@ import torch
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
 
+
+def pytest_collection_modifyitems(items):
+    """Begin with what waits for the network, so that nothing waits for it at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("network") is None)
+
+
 TINY_CODEBOOKS = 4
 TINY_SIZES = {
     "text_encoder": {

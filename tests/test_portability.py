@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import unicodedata
+from functools import cache
 from pathlib import Path, PureWindowsPath
 
 import pytest
@@ -47,6 +48,7 @@ VERMIN = [sys.executable, "-c", "import vermin; vermin.main()"]
 WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])", re.I)
 
 
+@cache
 def tree_of(path: Path) -> ast.Module:
     """The syntax of a file."""
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))

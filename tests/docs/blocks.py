@@ -7,6 +7,8 @@ the page; each but ``given`` counts for the next block only:
     <!-- run: train lora + --max-steps 2 -->    run that command with these arguments added
     <!-- parse: trains for an hour -->          not run: commands go through the real parser,
                                                 Python is compiled; the reason is shown and counted
+    <!-- debian: corpus + --train-songs 4 -->   run likewise, in the test that is marked debian;
+                                                parsed in the other one
     <!-- raises: ValueError -->                 the block ends in this error
     <!-- output -->                             a text block that repeats what the block before it
                                                 prints; a line of three dots stands for any lines
@@ -27,7 +29,8 @@ DATA = ("json", "yaml")
 PROSE = ("text",)
 COMMANDS = ("songgen-hf ", "pip ", "apt-get ", "make ", "python ", "docker ", "git ", "hf ")
 UNNAMED = "shown without saying that it is shell"
-DIRECTIVES = ("given", "run", "parse", "raises", "output")
+DIRECTIVES = ("given", "run", "parse", "debian", "raises", "output")
+DEBIAN = "needs Debian packages or what they made; the test marked debian runs it"
 
 FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>```+) *(?P<info>[^`]*)$")
 COMMENT = re.compile(r"^ *<!-- (?P<name>[a-z]+)(?:: (?P<value>.*?))? -->$")
@@ -44,6 +47,7 @@ class Block:
         code: without the indentation of the fence.
         additions: (command, arguments to add) where the block runs with small settings.
         reason: why it is not run; None if it runs.
+        debian: the arguments to add where it runs after all; None if it runs nowhere else.
         raises: name of the error it ends in.
         is_output: whether it repeats what the block before it prints.
     """
@@ -54,6 +58,7 @@ class Block:
     code: str
     additions: list[tuple[str, str]] = field(default_factory=list)
     reason: str | None = None
+    debian: list[tuple[str, str]] | None = None
     raises: str | None = None
     is_output: bool = False
 
@@ -64,10 +69,12 @@ class Block:
 
     @property
     def kind(self) -> str:
-        """What happens to it: run, parsed, compared, read or prose."""
+        """What happens to it, in words."""
         if self.is_output:
             return "compared with what is printed"
         if self.language in PYTHON + SHELL:
+            if self.debian is not None:
+                return "run where Debian packages are"
             return "parsed only" if self.reason else "run"
         return "read as data" if self.language in DATA else "prose"
 
@@ -144,6 +151,10 @@ def read_block(
         if name == "run":
             command, _, arguments = value.partition("+")
             block.additions.append((command.strip(), arguments.strip()))
+        elif name == "debian":
+            command, _, arguments = value.partition("+")
+            block.debian = [*(block.debian or []), (command.strip(), arguments.strip())]
+            block.reason = DEBIAN
         elif name == "parse":
             block.reason = value
         elif name == "raises":

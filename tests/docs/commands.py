@@ -31,9 +31,9 @@ def arguments_of(command: str) -> list[str]:
     return shlex.split(command, comments=True)
 
 
-def with_additions(words: list[str], block: Block) -> list[str]:
-    """The command's words and those that the block's comments add to it."""
-    for command, added in block.additions:
+def with_additions(words: list[str], additions: list[tuple[str, str]]) -> list[str]:
+    """The command's words and those that the page's comments add to it."""
+    for command, added in additions:
         if words[1 : 1 + len(command.split())] == command.split():
             words = [*words, *shlex.split(added)]
     return words

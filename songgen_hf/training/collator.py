@@ -40,6 +40,7 @@ class SongCollator:
         Returns:
             The processor's tensors, ``labels`` [B, L, rows] and, where the songs bring
             ``vocal_codes``, ``vocal_labels`` [B, L, K], padded or cut to the length of ``labels``;
+            where they bring ``heard_codes``, ``decoder_input_ids`` [B, rows, L] made of those;
             with ``align_lyrics``, ``lyrics_targets`` [B, L].
         """
         batch = dict(
@@ -52,6 +53,9 @@ class SongCollator:
             )
         )
         batch["labels"] = self.pattern.labels([song["codes"] for song in songs], **self.ids)
+        if "heard_codes" in songs[0]:
+            heard = self.pattern.labels([song["heard_codes"] for song in songs], **self.ids)
+            batch["decoder_input_ids"] = self._inputs(heard)
         if "vocal_codes" in songs[0]:
             vocal = self.pattern.labels([song["vocal_codes"] for song in songs], **self.ids)
             longer = batch["labels"].shape[1] - vocal.shape[1]
@@ -61,6 +65,13 @@ class SongCollator:
             sung = [self._sung(song) for song in songs]
             batch["lyrics_targets"] = targets_of_steps(sung, self.config)
         return batch
+
+    def _inputs(self, labels: Tensor) -> Tensor:
+        """What the model makes of labels itself: [B, L, rows] -> ids a step later [B, rows, L]."""
+        ids = labels.new_full(labels.shape, self.config.decoder_start_token_id)
+        ids[:, 1:] = labels[:, :-1]
+        padding = self.config.pad_token_id
+        return ids.masked_fill(ids == IGNORED_LABEL, padding).transpose(1, 2)
 
     def _sung(self, song: dict[str, Any]) -> Tensor:
         """The sung lyrics token of each frame of a song, [T]."""

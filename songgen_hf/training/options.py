@@ -95,9 +95,17 @@ class DataOptions:
         default=0.0,
         metadata={"help": "probability of hiding all three, the null branch of guidance"},
     )
+    history_corruption: float = field(
+        default=0.0,
+        metadata={
+            "help": "part of each track's past that the model hears wrong: codes of another place "
+            "of the song, so that it learns to follow the lyrics and not its own mistakes"
+        },
+    )
 
     def __post_init__(self) -> None:
-        for name in ("text_dropout", "lyrics_dropout", "voice_dropout", "joint_dropout"):
+        names = ("text_dropout", "lyrics_dropout", "voice_dropout", "joint_dropout")
+        for name in (*names, "history_corruption"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(
                     f"{name} is a probability in [0, 1]: got {getattr(self, name)}; change --{name}"

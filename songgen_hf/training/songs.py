@@ -19,6 +19,7 @@ from ..modeling.processing_songgen import DEFAULT_VOICE_SECONDS
 from ..optional import require
 from .options import DataOptions
 
+CORRUPTED_FRAMES = (2, 16)  # shortest and longest wrong stretch: about a phoneme
 REQUIRED_COLUMNS = {1: ("codes",), 2: ("accompaniment_codes", "vocal_codes")}
 CAPTION_COLUMNS = ("captions", "caption", "text")
 OPTIONAL_COLUMNS = ("id", "song_id", "lyrics", "language", "num_frames", *CAPTION_COLUMNS)
@@ -151,6 +152,9 @@ class SongDataset(Dataset):
             ):
                 if jointly or chance < dropout:
                     song[name] = None
+            if options.history_corruption:
+                own = np.random.default_rng([self.seed, epoch, index, 1])
+                song["heard_codes"] = corrupted(song["codes"], options.history_corruption, own)
         return song
 
     def _codes(self, row: Any, name: str, index: int) -> Tensor:
@@ -189,6 +193,31 @@ class SongDataset(Dataset):
             "voice": audio,
             "voice_start": place * max(0.0, seconds_of(audio) - self.voice_seconds),
         }
+
+
+def corrupted(codes: Tensor, share: float, random: np.random.Generator) -> Tensor:
+    """Codes with stretches from elsewhere in the song, each track by itself.
+
+    A model that has only seen true pasts trusts its own, and a wrong sound leads to the next
+    (exposure bias; scheduled sampling, arXiv 1506.03099, draws the wrong past from the model, which
+    costs a second pass). A stretch of the same track has the right voice and the wrong sound, as
+    a mistake would.
+
+    Args:
+        codes: [tracks, K, T].
+        share: of the frames, about.
+        random: all draws.
+    """
+    shortest, longest = CORRUPTED_FRAMES
+    num_frames = codes.shape[-1]
+    number = round(share * num_frames / ((shortest + longest) / 2))
+    wrong = codes.clone()
+    for track in range(len(codes)):
+        for _ in range(number):
+            size = min(int(random.integers(shortest, longest + 1)), num_frames)
+            place, source = random.integers(num_frames - size + 1, size=2)
+            wrong[track, :, place : place + size] = codes[track, :, source : source + size]
+    return wrong
 
 
 def value_of(row: Any, name: str | None) -> Any:
@@ -276,4 +305,4 @@ class SongSampler(Sampler):
         return np.concatenate([batches[shuffled].flatten(), order[whole * self.batch_size :]])
 
 
-__all__ = ["SongDataset", "SongSampler", "read_songs"]
+__all__ = ["SongDataset", "SongSampler", "corrupted", "read_songs"]

@@ -4,7 +4,7 @@ import torch
 
 from songgen_hf.training.collator import SongCollator, counted_positions
 from songgen_hf.training.options import DataOptions
-from songgen_hf.training.songs import SongDataset, SongSampler, read_songs
+from songgen_hf.training.songs import SongDataset, SongSampler, corrupted, read_songs
 
 from .conftest import TINY_CODEBOOKS, VOICE_SECONDS, build_tiny, song_row, write_songs
 
@@ -84,6 +84,44 @@ def test_evaluation_hides_nothing(rows, tiny):
 
     assert all(songs[index]["voice"] is not None for index in range(10))
     assert songs[0]["text"] == "caption 0 a"
+
+
+def test_a_wrong_past_is_made_of_the_tracks_own_stretches():
+    codes = torch.arange(2 * 3 * 400).view(2, 3, 400)
+
+    wrong = corrupted(codes, 0.3, np.random.default_rng(0))
+
+    again = corrupted(codes, 0.3, np.random.default_rng(0))
+    other = corrupted(codes, 0.3, np.random.default_rng(1))
+    assert torch.equal(wrong, again) and not torch.equal(wrong, other)
+    for track in range(2):
+        changed = (wrong[track] != codes[track]).all(0)
+        assert torch.equal(changed, (wrong[track] != codes[track]).any(0))  # whole frames
+        assert 0.15 < changed.float().mean() < 0.35  # stretches may overlap or stay in place
+        sources = wrong[track] - codes[track, :, :1]
+        assert (sources == sources[0]).all()  # all codebooks of a frame come from one frame
+        steps = sources[0].diff()
+        assert (steps == 1).float().mean() > 0.7  # and frames follow each other
+    assert not torch.equal(wrong[0] - codes[0], wrong[1] - codes[1])  # tracks by themselves
+    assert corrupted(codes[..., :1], 1.0, np.random.default_rng(0)).shape == (2, 3, 1)
+
+
+def test_the_past_is_wrong_while_training_and_the_targets_are_true(rows, tiny):
+    model, processor = tiny["mixed"]
+    songs = [make(rows, tiny, history_corruption=0.9)[index] for index in (2, 9)]
+    plain = [make(rows, tiny)[index] for index in (2, 9)]
+
+    batch = SongCollator(model.config, processor)(songs)
+
+    expected = SongCollator(model.config, processor)(plain)
+    true_past = model.shift_right(expected["labels"])
+    assert torch.equal(batch["labels"], expected["labels"])
+    assert batch["decoder_input_ids"].shape == true_past.shape
+    special = true_past >= model.config.decoder.codebook_size
+    assert torch.equal(batch["decoder_input_ids"][special], true_past[special])
+    assert not torch.equal(batch["decoder_input_ids"], true_past)
+    assert torch.isfinite(model(**batch).loss)
+    assert "heard_codes" not in make(rows, tiny, training=False, history_corruption=0.9)[2]
 
 
 def test_songs_of_other_lengths_are_left_out(rows, tiny):

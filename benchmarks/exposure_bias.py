@@ -1,0 +1,100 @@
+"""How much of a model's phoneme error rate comes from hearing its own mistakes.
+
+    python benchmarks/exposure_bias.py [MODEL] --dataset CODES --judges JUDGES
+                                       [--split validation] [--songs 16] [--seed 0]
+
+Each code is predicted after the true past of its song (teacher forcing), so no mistake leads to
+another, and what is predicted is decoded and heard by the judges' phoneme recogniser: once the most
+likely codes (`best`), once codes drawn from the model (`drawn`), and codes drawn in the first
+codebook alone or in all others alone, the rest true. `true` are the true codes: what the codec
+leaves. What `songgen-hf evaluate mini` finds beyond `drawn` is exposure bias; see
+`songgen-hf train --history-corruption`. The last line is JSON.
+"""
+
+import argparse
+import json
+
+import torch
+from torch import Tensor
+from transformers import AutoProcessor
+
+from songgen_hf.checkpoints import find_checkpoint
+from songgen_hf.evaluation.judges import Judges
+from songgen_hf.evaluation.phonemes import merge_phonemes, phoneme_error_rate
+from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
+from songgen_hf.training.collator import SongCollator
+from songgen_hf.training.options import DataOptions
+from songgen_hf.training.songs import SongDataset, read_songs
+
+
+def predicted(model, batch: dict, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """True labels, most likely ones and drawn ones, [B, rows, L] each; special cells stay true."""
+    with torch.no_grad():
+        outputs = model(**batch)
+    true = batch["labels"].transpose(1, 2)
+    logits = outputs.logits.unflatten(0, true.shape[:2])[:, :, -true.shape[-1] :]
+    codebook_size = model.config.decoder.codebook_size
+    chances = logits[..., :codebook_size].float().softmax(-1)
+    drawn = torch.multinomial(chances.flatten(0, 2), 1, generator=generator).view(true.shape)
+    is_code = (true >= 0) & (true < codebook_size)
+    return true, chances.argmax(-1).where(is_code, true), drawn.where(is_code, true)
+
+
+def sung(model, labels: Tensor, lengths: list[int]) -> list:
+    """float32 [S] of each song: the vocal track, or the mixture of mixed models."""
+    pattern = model.config.decoder.pattern
+    sounds = []
+    for rows, length in zip(labels, lengths, strict=True):
+        first = rows.new_full((1, len(rows), 1), model.config.decoder.bos_token_id)
+        codes = pattern.revert(torch.cat([first, rows[None]], dim=-1), length)
+        with torch.no_grad():
+            song = model.decode_codes(codes)
+        sounds.append((song.waveform if song.vocal is None else song.vocal)[0, 0].numpy())
+    return sounds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", nargs="?", default="songgen-mini", help="default songgen-mini")
+    parser.add_argument("--dataset", required=True, help="codes of true songs, with phonemes")
+    parser.add_argument("--judges", required=True, help="folder of trained judges")
+    parser.add_argument("--split", default="validation", help="default validation")
+    parser.add_argument("--songs", type=int, default=16, help="the first ones (default 16)")
+    parser.add_argument("--seed", type=int, default=0, help="of what is drawn (default 0)")
+    arguments = parser.parse_args()
+
+    checkpoint = find_checkpoint(arguments.model)
+    model = SongGenForConditionalGeneration.from_pretrained(checkpoint).eval()
+    processor = AutoProcessor.from_pretrained(checkpoint)
+    rows = read_songs(arguments.dataset, arguments.split)
+    dataset = SongDataset(rows, model.config, DataOptions(), training=False)
+    songs = [dataset[place] for place in range(min(arguments.songs, len(dataset)))]
+    asked = [
+        merge_phonemes([sound["symbol"] for sound in rows[place]["phonemes"]])
+        for place in range(len(songs))
+    ]
+    judges = Judges.load(arguments.judges)
+    generator = torch.Generator().manual_seed(arguments.seed)
+    true, best, drawn = predicted(model, SongCollator(model.config, processor)(songs), generator)
+    in_first = (torch.arange(true.shape[1]) % model.config.decoder.num_codebooks == 0)[:, None]
+    versions = {
+        "true": true,
+        "best": best,
+        "drawn": drawn,
+        "first codebook drawn": drawn.where(in_first, true),
+        "other codebooks drawn": true.where(in_first, drawn),
+    }
+    lengths = [song["codes"].shape[-1] for song in songs]
+    found = {}
+    for name, labels in versions.items():
+        heard = judges.phonemes(sung(model, labels, lengths))
+        found[name] = round(float(phoneme_error_rate(asked, heard)), 4)
+        print(f"{name:<24} phoneme error rate {100 * found[name]:.1f} %", flush=True)
+    pattern = model.config.decoder.track_pattern
+    print(json.dumps({"track_pattern": pattern, "songs": len(songs), "per": found}))
+
+
+if __name__ == "__main__":
+    main()

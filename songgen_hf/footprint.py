@@ -4,6 +4,7 @@ Everything is computed from the configuration; no weight is read.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -57,12 +58,11 @@ class Footprint:
             conditions: states of text, lyrics and voice that the song is sung from.
             dtype: one of ``DTYPES``.
         """
-        decoder = self.config.decoder
+        decoder: Any = self.config.decoder
         frames = max(1, round(seconds * self.config.frame_rate))
         steps = decoder.pattern.num_steps(frames) - 1  # the last one is not fed back
-        own = decoder.num_key_value_heads or decoder.num_attention_heads
-        cross = decoder.num_cross_attention_key_value_heads or own
-        positions = steps * own + conditions * cross
+        positions = steps * decoder.num_key_value_heads
+        positions += conditions * decoder.num_cross_attention_key_value_heads
         each = 2 * decoder.num_hidden_layers * decoder.head_dim * _item_size(dtype)
         return positions * each * songs * (2 if guidance else 1)
 

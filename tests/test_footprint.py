@@ -33,9 +33,15 @@ def test_nothing_is_allocated_for_it(tiny_model):
 
 
 @pytest.mark.parametrize("pattern", ["mixed", "interleaving_A_V", "parallel_std"])
-@pytest.mark.parametrize(("songs", "guidance"), [(1, 1), (3, 1), (2, 3)])
-def test_keys_and_values_are_counted_to_the_byte(tiny_model, tiny_inputs, pattern, songs, guidance):
-    model = tiny_model(pattern)
+@pytest.mark.parametrize(
+    ("songs", "guidance", "heads", "cross_heads"),
+    [(1, 1, None, None), (3, 1, 2, None), (2, 3, 2, 1)],
+)
+def test_keys_and_values_are_counted_to_the_byte(
+    tiny_model, tiny_inputs, pattern, songs, guidance, heads, cross_heads
+):
+    grouped = {"num_key_value_heads": heads, "num_cross_attention_key_value_heads": cross_heads}
+    model = tiny_model(pattern, decoder=grouped)
     inputs = tiny_inputs(songs, voice=False)
 
     output = model.generate(

@@ -111,7 +111,7 @@ def known_models(
             yield f"{EMBEDDED_NAME}/{pattern}", AutoConfig.from_pretrained(EMBEDDED / pattern)
         except (OSError, ValueError) as error:
             problems.append(f"the package's own model cannot be read: {_line(error)}")
-    mini = build_config("mini")
+    mini: Any = build_config("mini")
     mini.text_encoder.vocab_size = mini.lyrics_encoder.vocab_size = 0
     yield "preset mini", fit_to_processor(mini, build_processor("mini"))
     yield "preset full", build_config("full")

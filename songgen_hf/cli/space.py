@@ -1,8 +1,10 @@
 """Run the Gradio Space here, or publish it on the Hub."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
+from ..files import write_files
 from .loading import DTYPES
 from .output import Answer, add_output_arguments
 
@@ -10,7 +12,7 @@ HELP = "run or publish the Gradio Space"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of ``songgen-hf space run | push``."""
+    """Arguments of ``songgen-hf space run | push | files``."""
     actions = parser.add_subparsers(dest="action", metavar="action", required=True)
 
     run_parser = actions.add_parser(
@@ -40,24 +42,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_output_arguments(push, nested=True)
     push.add_argument("repository", help="owner/name of the Space")
-    _add_models(push)
+    _add_repository(push)
     push.add_argument("--private", action="store_true", help="a new Space that only you see")
-    push.add_argument("--hardware", help="of a new Space, such as zero-a10g (default: free CPU)")
-    push.add_argument(
-        "--requirement",
-        help="pip line that installs songgen-hf there, such as a git address (default: this very "
-        "package is uploaded with the Space)",
-    )
     push.add_argument("--message", default="Publish the songgen Space", help="of the commit")
-    push.add_argument(
-        "--dry-run", action="store_true", help="list the files; nothing is sent, nobody is asked"
+
+    files = actions.add_parser(
+        "files", help="write its files", description="Write the files of a Space repository."
     )
+    files.add_argument("folder", type=Path, help="where to")
+    files.add_argument("--whole", action="store_true", help="with the package, as push sends it")
+    add_output_arguments(files, nested=True)
+    _add_repository(files)
 
 
 def run(arguments: argparse.Namespace) -> Answer | None:
     """Start or publish."""
-    if arguments.action == "push":
-        return _push(arguments)
+    if arguments.action != "run":
+        return _publish(arguments)
     _run(arguments)
     return None
 
@@ -71,6 +72,16 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--adapter", action="append", default=[], help="LoRA adapter to offer, any number of times"
+    )
+
+
+def _add_repository(parser: argparse.ArgumentParser) -> None:
+    _add_models(parser)
+    parser.add_argument("--hardware", help="of a new Space, such as zero-a10g (default: free CPU)")
+    parser.add_argument(
+        "--requirement",
+        help="pip line that installs songgen-hf there, such as a git address (default: this very "
+        "package is uploaded with the Space)",
     )
 
 
@@ -104,7 +115,7 @@ def _run(arguments: argparse.Namespace) -> None:
         demo.close()
 
 
-def _push(arguments: argparse.Namespace) -> Answer:
+def _publish(arguments: argparse.Namespace) -> Answer:
     from ..space.publishing import push_space, space_files
 
     options = {
@@ -113,13 +124,11 @@ def _push(arguments: argparse.Namespace) -> Answer:
         "requirement": arguments.requirement,
         "hardware": arguments.hardware,
     }
-    if arguments.dry_run:
-        sizes = {
-            name: len(content)
-            for name, content in sorted(space_files(**options, whole=True).items())
-        }
-        lines = [f"{size:>10,}  {name}" for name, size in sizes.items()]
-        return Answer({"files": sizes}, "\n".join(lines))
+    if arguments.action == "files":
+        files = space_files(**options, whole=arguments.whole)
+        write_files({arguments.folder / name: content for name, content in files.items()})
+        written = [str(arguments.folder / name) for name in sorted(files)]
+        return Answer({"files": written}, "\n".join(written))
     url = push_space(
         arguments.repository, **options, private=arguments.private, message=arguments.message
     )

@@ -1,6 +1,6 @@
 """The endpoints that programs call: ``/sing`` and ``/remix``, in gradio's own API.
 
-They take the page's own components, so that names, defaults and checks are the page's.
+Names, defaults and checks are those of ``Settings``.
 """
 
 import time
@@ -13,7 +13,6 @@ from typing import Any
 from ..optional import require
 from .controls import session_of
 from .desk import Desk, told
-from .form import Form
 from .settings import FIELDS, Settings
 from .singing import Progress
 from .songs import Song
@@ -23,42 +22,44 @@ gr = require("gradio", "space")
 _REPORT_SECONDS = 1.0
 
 
-def add_api(desk: Desk, form: Form, *, group: str) -> None:
+def add_api(desk: Desk, *, group: str) -> None:
     """Add the endpoints to the page; they have no looks.
 
     Args:
         desk: that does the work.
-        form: its components are the arguments.
         group: concurrency group of whatever sings.
     """
     songs = gr.JSON(visible=False, label="songs")
     song = gr.JSON(visible=False, label="song")
     song_id = gr.Textbox(visible=False, label="song_id")
     balance = gr.Number(0, visible=False, label="balance")
+    # Not the page's own sliders: those answer "greater than maximum" without saying what.
+    settings = [_argument(name, getattr(desk.defaults, name)) for name in FIELDS]
+    voice = gr.Audio(type="filepath", visible=False, label="voice")
 
     def sing(
-        lyrics: Any,
-        text: Any,
-        voice_start: Any,
-        mode: Any,
-        seconds: Any,
-        seed: Any,
-        guidance: Any,
-        top_k: Any,
-        temperature: Any,
-        variations: Any,
-        adapter: Any,
-        adapter_weight: Any,
-        voice: Any,
-        request: gr.Request,
+        lyrics: Any = None,
+        text: Any = None,
+        voice_start: Any = None,
+        mode: Any = None,
+        seconds: Any = None,
+        seed: Any = None,
+        guidance: Any = None,
+        top_k: Any = None,
+        temperature: Any = None,
+        variations: Any = None,
+        adapter: Any = None,
+        adapter_weight: Any = None,
+        voice: Any = None,
+        request: gr.Request = None,
     ) -> Iterator[list[dict[str, Any]]]:
         values = (lyrics, text, voice_start, mode, seconds, seed, guidance, top_k, temperature,
                   variations, adapter, adapter_weight)  # fmt: skip
-        settings = Settings(**dict(zip(FIELDS, values, strict=True)))
+        asked = Settings(**dict(zip(FIELDS, values, strict=True)))
         sung: list[dict[str, Any]] = []
         told_at = 0.0
         try:
-            with closing(desk.sing(session_of(request), settings, voice)) as items:  # type: ignore[type-var]
+            with closing(desk.sing(session_of(request), asked, voice)) as items:  # type: ignore[type-var]
                 for item in items:
                     if isinstance(item, Song):
                         sung.append(as_answer(item))
@@ -78,7 +79,7 @@ def add_api(desk: Desk, form: Form, *, group: str) -> None:
 
     gr.Button(visible=False).click(
         sing,
-        [*form.settings, form.voice],
+        [*settings, voice],
         songs,
         api_name="sing",
         api_description="Sing lyrics. Returns a list of songs: their settings, their seed and "
@@ -95,6 +96,13 @@ def add_api(desk: Desk, form: Form, *, group: str) -> None:
         "band alone, 100 the vocal alone.",
         queue=False,
     )
+
+
+def _argument(name: str, default: Any) -> Any:
+    """A component without looks: what an endpoint takes for a setting."""
+    if isinstance(default, str):
+        return gr.Textbox(default, visible=False, label=name)
+    return gr.Number(default, visible=False, label=name)
 
 
 def as_answer(song: Song) -> dict[str, Any]:

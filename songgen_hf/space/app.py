@@ -107,7 +107,7 @@ def build_demo(
         for control in page.controls:
             control.wire(page)
         _wire_visits(demo, page)
-        add_api(desk, page.form, group=SINGERS)
+        add_api(desk, group=SINGERS)
     return demo.queue(max_size=limits.waiting, default_concurrency_limit=limits.concurrency)
 
 
@@ -137,7 +137,7 @@ def _wire_singing(page: Page) -> None:
     def begin() -> list[Any]:
         return [*busy, markup.waiting()]
 
-    def sing(request: gr.Request, voice: str | None, *values: Any) -> Iterator[list[Any]]:
+    def perform(request: gr.Request, voice: str | None, *values: Any) -> Iterator[list[Any]]:
         session = session_of(request)
         songs = []
         try:
@@ -171,7 +171,7 @@ def _wire_singing(page: Page) -> None:
     def on(trigger: Any) -> None:
         begun = trigger(begin, None, [form.sing, form.stop, page.status], **quiet)
         event = begun.then(
-            sing, inputs, outputs, trigger_mode="once", **started, **{**PRIVATE, **show}
+            perform, inputs, outputs, trigger_mode="once", **started, **{**PRIVATE, **show}
         )
         singing.append(event)
 

@@ -71,7 +71,11 @@ class Page:
     @property
     def outputs(self) -> list[Any]:
         """Status, the song shown, and what every control shows of it."""
-        return [self.status, self.current, *(o for control in self.controls for o in control.outputs)]
+        return [
+            self.status,
+            self.current,
+            *(o for control in self.controls for o in control.outputs),
+        ]
 
     def show(self, session: str, song: Song | None, status: str) -> list[Any]:
         """Updates of ``outputs``."""
@@ -160,9 +164,7 @@ class History(Control):
                 said += " Its reference voice is not: add it again to sing the same song."
             return [*page.show(session, song, markup.note(said)), *restored(song.settings)]
 
-        self.html.choose(
-            choose, None, [*page.outputs, *form.everything], queue=False, **PRIVATE
-        )
+        self.html.choose(choose, None, [*page.outputs, *form.everything], queue=False, **PRIVATE)
 
 
 CONTROLS: tuple[type[Control], ...] = (Players, Balance, History)

@@ -38,7 +38,9 @@ class Form:
         return [*self.settings, *self.chips.values()]
 
 
-def draw_form(limits: Limits, defaults: Settings, modes: tuple[str, ...], adapters: list[str]) -> Form:
+def draw_form(
+    limits: Limits, defaults: Settings, modes: tuple[str, ...], adapters: list[str]
+) -> Form:
     """All blocks of the form, in their order on the page."""
     form = Form()
     _words_block(form, defaults)

@@ -1,7 +1,7 @@
 """Hugging Face's ZeroGPU: a GPU that is lent for the length of a call.
 
 Off ZeroGPU, and without the package ``spaces``, nothing here changes anything. On ZeroGPU
-``import spaces`` must come before torch touches CUDA: ``space/app.py`` does that in its first lines.
+``import spaces`` must come before torch touches CUDA: ``space/app.py`` begins with it.
 """
 
 import os

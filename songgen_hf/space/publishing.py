@@ -1,7 +1,7 @@
 """The files of a Space repository on the Hub, and pushing them in one commit.
 
-The folder ``space/`` of the source tree holds the same small files (a test compares). With them goes
-the package itself, so that the Space runs this very version, whether or not it is on an index.
+The folder ``space/`` of the source tree holds the same small files (a test compares). With them
+goes the package itself, so that the Space runs this very version, on an index or not.
 """
 
 import re
@@ -44,8 +44,8 @@ def space_files(
     for name in (*models, *adapters):
         if name.split("/")[0] != EMBEDDED_NAME and not _HUB_ID.fullmatch(name):
             raise ValueError(
-                f"a Space loads models and adapters from the Hub: got {name!r}, expected owner/name; "
-                "push it first"
+                f"a Space loads models and adapters from the Hub: got {name!r}, expected "
+                "owner/name; push it first"
             )
     fill = {
         "models": repr(list(models)),

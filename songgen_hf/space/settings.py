@@ -91,9 +91,7 @@ class Settings:
             guidance=number("guidance", self.guidance, 1, 10),
             top_k=int(number("top-k", self.top_k, 0, 2048, whole=True)),
             temperature=number("the temperature", self.temperature, 0.05, 2),
-            variations=int(
-                number("variations", self.variations, 1, limits.variations, whole=True)
-            ),
+            variations=int(number("variations", self.variations, 1, limits.variations, whole=True)),
             adapter=adapter,
             adapter_weight=number("the adapter's weight", self.adapter_weight, 0, 2),
         )

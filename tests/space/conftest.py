@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from ..hub.conftest import hub, server
 from ..tiny_checkpoint import tiny_checkpoint, tiny_processor, tiny_singer
 
 pytest.importorskip("gradio", reason="needs the extra space")
@@ -62,13 +63,11 @@ def space(pipelines, space_folder):
 
     from .serving import launched
 
-    demo = build_demo(
-        pipelines,
-        limits=Limits(seconds=2.0, upload_bytes=200_000, voice_seconds=60, hub_adapters=False),
-        defaults=Settings(seconds=1.0),
-    )
-    with launched(demo):
+    limits = Limits(seconds=2.0, upload_bytes=200_000, voice_seconds=60, hub_adapters=False)
+    with launched(
+        lambda: build_demo(pipelines, limits=limits, defaults=Settings(seconds=1.0))
+    ) as demo:
         yield demo
 
 
-__all__ = ["tiny_checkpoint", "tiny_processor", "tiny_singer"]
+__all__ = ["hub", "server", "tiny_checkpoint", "tiny_processor", "tiny_singer"]

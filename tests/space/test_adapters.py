@@ -34,7 +34,8 @@ def test_none_and_weight_zero_are_no_adapter(folder):
 
 
 @pytest.mark.parametrize(
-    "name", ["../blues", "/etc/passwd", "adapters/../../x", "a/b/c", "C:\\x", "..", "me/..", "./blues"]
+    "name",
+    ["../blues", "/etc/passwd", "adapters/../../x", "a/b/c", "C:\\x", "..", "me/..", "./blues"],
 )
 def test_a_visitor_cannot_name_a_path(folder, monkeypatch, name):
     monkeypatch.chdir(folder.parent)

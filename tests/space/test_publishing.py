@@ -1,0 +1,114 @@
+"""The files of a Space repository: those in ``space/``, complete, and right for the Hub."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from songgen_hf.space.publishing import NAMES, push_space, requirements, space_files
+
+ROOT = Path(__file__).parents[2]
+
+
+def front_matter(text: str) -> dict:
+    """The YAML head of a README."""
+    return yaml.safe_load(text.split("---\n")[1])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_source_trees_folder_is_what_push_writes(name):
+    assert (ROOT / "space" / name).read_bytes() == space_files()[name], (
+        "write it anew with: songgen-hf space files space"
+    )
+
+
+def test_the_source_trees_folder_holds_nothing_else():
+    assert {path.name for path in (ROOT / "space").iterdir()} - {"__pycache__"} == set(NAMES)
+
+
+def test_a_pushed_space_brings_the_package_and_its_checkpoint():
+    files = space_files(whole=True)
+
+    assert set(NAMES) < set(files)
+    for needed in ("__init__.py", "space/app.py", "space/page.css", "pipelines/text_to_song.py"):
+        assert f"songgen_hf/{needed}" in files
+    assert any(name.endswith("mixed_pro/config.json") for name in files)
+    assert not any("__pycache__" in name or name.endswith(".pyc") for name in files)
+
+
+def test_a_space_of_other_models_leaves_the_own_checkpoint_out():
+    files = space_files(models=["me/my-model"], adapters=["me/my-voice"], whole=True)
+
+    assert not any("checkpoints/songgen-mini/" in name for name in files)
+    app = ast.parse(files["app.py"])
+    constants = {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in app.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.List)
+    }
+    assert constants == {"MODELS": ["me/my-model"], "ADAPTERS": ["me/my-voice"]}
+    assert front_matter(files["README.md"].decode())["models"] == ["me/my-model"]
+
+
+def test_a_requirement_takes_the_place_of_the_package():
+    files = space_files(requirement="songgen-hf[space]==0.1.0", whole=True)
+
+    assert set(files) == set(NAMES)
+    assert files["requirements.txt"] == b"songgen-hf[space]==0.1.0\n"
+
+
+@pytest.mark.parametrize("name", ["./my-model", "/models/x", "a/b/c", "model"])
+def test_a_folder_here_is_no_model_of_a_space(name):
+    with pytest.raises(ValueError, match="push it first"):
+        space_files(models=[name])
+
+
+def test_the_hub_understands_the_front_matter():
+    head = front_matter(space_files(hardware="zero-a10g")["README.md"].decode())
+
+    assert (head["sdk"], head["app_file"], head["license"]) == ("gradio", "app.py", "apache-2.0")
+    assert re.fullmatch(r"\d+\.\d+\.\d+", head["sdk_version"])
+    assert len(head["short_description"]) <= 60
+    assert head["colorFrom"] in HUB_COLOURS and head["colorTo"] in HUB_COLOURS
+    assert head["suggested_hardware"] == "zero-a10g"
+
+
+HUB_COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
+
+
+def test_a_space_needs_no_more_than_the_package_says():
+    lines = requirements()
+
+    names = {re.match(r"[\w-]+", line)[0] for line in lines}
+    assert {"torch", "transformers", "peft", "pillow", "soundfile"} <= names
+    assert names.isdisjoint({"gradio", "pytest", "playwright", "datasets"})
+    assert not any("==" in line for line in lines)
+
+
+def test_the_app_imports_spaces_before_torch():
+    source = space_files()["app.py"].decode()
+
+    assert source.index("import spaces") < source.index("import torch")
+    compile(source, "app.py", "exec")
+
+
+def test_a_space_has_an_owner():
+    with pytest.raises(ValueError, match="owner/name: got 'songgen'"):
+        push_space("songgen")
+
+
+def test_a_push_is_one_commit_and_leaves_nothing_old_behind(hub):
+    url = push_space("me/songs", private=True)
+    first = hub.files("me/songs", "space")
+    commits = len(hub.repositories["space", "me/songs"].commits)
+    push_space("me/songs", requirement="songgen-hf[space]==0.1.0")
+
+    repository = hub.repositories["space", "me/songs"]
+    assert url.endswith("/spaces/me/songs") and repository.private
+    assert first["app.py"] == space_files()["app.py"]
+    assert "songgen_hf/space/page.css" in first
+    assert len(repository.commits) == commits + 1
+    latest = hub.files("me/songs", "space")
+    assert {name for name in latest if name != ".gitattributes"} == set(NAMES)

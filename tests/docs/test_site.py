@@ -101,6 +101,15 @@ def test_every_public_name_is_in_the_reference(site):
         assert f"{value.__module__}.{value.__qualname__}" in documented, name
 
 
+def test_the_reference_shows_sections_and_no_marks_of_another_tool(site):
+    folder, _ = site
+    texts = {path: path.read_text(encoding="utf-8") for path in folder.glob("reference/*.html")}
+
+    for path, text in texts.items():
+        assert not re.search(r":(class|func|meth|mod|attr):", text), path.name
+        assert not re.search(r"<p>(Args|Raises|Returns|Attributes): ?", text), path.name
+
+
 def test_the_commands_of_the_program_are_all_described(site):
     from songgen_hf.cli import COMMANDS
 

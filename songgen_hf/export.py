@@ -63,7 +63,8 @@ def export(
     """
     with new_directory(directory) as temporary:
         weights = _stored(model, dtype)
-        model.save_pretrained(temporary, state_dict=weights, save_original_format=False)
+        # Saving takes from the mapping what it does not write.
+        model.save_pretrained(temporary, state_dict=dict(weights), save_original_format=False)
         processor.save_pretrained(temporary)
         _state_dtype(temporary / "config.json", load_dtype or dtype)
         if remote_code:
@@ -94,7 +95,7 @@ def export_codec(
     """
     with new_directory(directory) as temporary:
         weights = _stored(codec, dtype)
-        codec.save_pretrained(temporary, state_dict=weights)
+        codec.save_pretrained(temporary, state_dict=dict(weights))
         _state_dtype(temporary / "config.json", load_dtype or dtype)
         name = Path(directory).name
         write_card(codec, temporary, repository=name, state_dict=weights, licence=licence)

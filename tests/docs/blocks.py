@@ -96,6 +96,8 @@ class Page:
 def pages() -> list[Page]:
     """README and every page of the documentation that holds a block."""
     paths = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    # The log tells what was run once, not what to run.
+    # The log tells what was run once, not what to run.
     found = [read_page(path) for path in paths if path.name != "LOG.md"]
     return [page for page in found if page.blocks]
 

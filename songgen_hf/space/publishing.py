@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parents[1]
 TEMPLATES = Path(__file__).with_name("repository")
 NAMES = ("app.py", "README.md", "requirements.txt", "packages.txt")
 _LEFT_OUT = {"__pycache__", ".DS_Store"}
-_HUB_ID = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _EXTRAS = ("space",)
 
 

@@ -100,14 +100,14 @@ def test_a_space_has_an_owner():
 
 
 def test_a_push_is_one_commit_and_leaves_nothing_old_behind(hub):
-    url = push_space("me/songs", private=True)
+    url = push_space("me/songs", models=["me/my-model"], private=True)
     first = hub.files("me/songs", "space")
     commits = len(hub.repositories["space", "me/songs"].commits)
     push_space("me/songs", requirement="songgen-hf[space]==0.1.0")
 
     repository = hub.repositories["space", "me/songs"]
     assert url.endswith("/spaces/me/songs") and repository.private
-    assert first["app.py"] == space_files()["app.py"]
+    assert first["app.py"] == space_files(models=["me/my-model"])["app.py"]
     assert "songgen_hf/space/page.css" in first
     assert len(repository.commits) == commits + 1
     latest = hub.files("me/songs", "space")

@@ -12,6 +12,8 @@ from songgen_hf.training.lora import LoraOptions, add_lora
 
 from .waiting import wait_until
 
+# PEFT, of transformers.
+pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 SETTINGS = Settings(lyrics="the river runs", text="folk", seconds=0.6, seed=7)
 
 

@@ -1,0 +1,41 @@
+"""A small run of the many-clients benchmark: nobody gets another one's song."""
+
+import importlib.util
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+
+from ..tiny_checkpoint import tiny_checkpoint, tiny_processor, tiny_singer
+
+pytest.importorskip("gradio", reason="needs the extra space")
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "space_clients.py"
+__all__ = ["tiny_checkpoint", "tiny_processor", "tiny_singer"]
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    spec = importlib.util.spec_from_file_location("benchmark_space_clients", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_no_two_clients_ask_for_the_same(benchmark):
+    requests = [benchmark.request_of(number, 1.0) for number in range(100)]
+
+    assert len({tuple(request.values()) for request in requests}) == 100
+
+
+@pytest.mark.slow
+def test_clients_of_a_space_get_their_own_songs_and_leave_nothing(
+    benchmark, tiny_checkpoint, tmp_path
+):
+    arguments = Namespace(clients=6, killed=1, seconds=1.0, warm_up=2)
+
+    with benchmark.running_space([tiny_checkpoint("mixed_pro")], 1, tmp_path) as (address, process):
+        result = benchmark.measure(address, process, arguments, tmp_path)
+
+    assert result["wrong"] == []
+    assert (result["songs"], result["killed"], result["songs_left"]) == (6, 1, 0)
+    assert abs(result["memory_change"]) < 0.10

@@ -44,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     push.add_argument("repository", help="owner/name of the Space")
     _add_repository(push)
     push.add_argument("--private", action="store_true", help="a new Space that only you see")
+    push.add_argument(
+        "--dry-run", action="store_true", help="list the files; nothing is sent, nobody is asked"
+    )
     push.add_argument("--message", default="Publish the songgen Space", help="of the commit")
 
     files = actions.add_parser(
@@ -129,6 +132,12 @@ def _publish(arguments: argparse.Namespace) -> Answer:
         write_files({arguments.folder / name: content for name, content in files.items()})
         written = [str(arguments.folder / name) for name in sorted(files)]
         return Answer({"files": written}, "\n".join(written))
+    if arguments.dry_run:
+        sizes = {
+            name: len(text) for name, text in sorted(space_files(**options, whole=True).items())
+        }
+        lines = [f"{size:>10,}  {name}" for name, size in sizes.items()]
+        return Answer({"files": sizes}, "\n".join(lines))
     url = push_space(
         arguments.repository, **options, private=arguments.private, message=arguments.message
     )

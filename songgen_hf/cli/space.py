@@ -1,6 +1,8 @@
 """Run the Gradio Space here, or publish it on the Hub."""
 
 import argparse
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +109,8 @@ def _run(arguments: argparse.Namespace) -> None:
         adapters=arguments.adapter,
         defaults=default_settings(arguments.model),
     )
+    # Asked to end by a service manager, it deletes its files as after Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         demo.launch(
             server_name=arguments.host,

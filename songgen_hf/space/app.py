@@ -44,6 +44,7 @@ class SongBlocks(gr.Blocks):  # type: ignore[misc]
             "footer_links": ["api", "settings"],
             "ssr_mode": False,
         }
+        self.desk.shelf.start_sweeping()
         return super().launch(*args, **{**ours, **kwargs})
 
     def close(self, *args: Any, **kwargs: Any) -> None:

@@ -28,6 +28,7 @@ def header(subtitle: str) -> str:
     <svg viewBox="0 0 32 32" width="34" height="34" aria-hidden="true">{_mark()}</svg>
     <div><h1>songgen</h1><p>{escape(subtitle)}</p></div>
   </div>
+  <p class="sg-hidden" role="status" data-sg="live"></p>
   <button type="button" class="sg-quiet" data-sg="theme" aria-label="Switch between light and dark">
     <svg viewBox="0 0 24 24" width="18" height="18" aria-hidden="true"><path d="M12 3a9 9 0 1 0 0
     18zM12 3a9 9 0 0 1 0 18" fill="none" stroke="currentColor" stroke-width="1.6"/><path
@@ -82,11 +83,10 @@ def progress(state: Progress) -> str:
     # Read out at quarters only: a reader that speaks every step says nothing.
     spoken = f"{said}, {percent // 25 * 25} percent" if not state.waiting else said
     return f"""
-<div class="sg-status sg-busy">
+<div class="sg-status sg-busy" data-say="{spoken}">
   <div class="sg-status-line"><strong>{said}</strong><span>{detail}</span></div>
   <div class="sg-bar" role="progressbar" aria-label="Singing" aria-valuemin="0" aria-valuemax="100"
    aria-valuenow="{percent}"><span style="width:{max(2, percent)}%"></span></div>
-  <p class="sg-hidden" role="status">{spoken}</p>
 </div>"""
 
 
@@ -95,19 +95,20 @@ def done(songs: Sequence[Song]) -> str:
     count = "Sung" if len(songs) == 1 else f"{len(songs)} songs sung"
     taken = sum(song.seconds_taken for song in songs)
     return (
-        f'<div class="sg-status sg-done" role="status">{count} in {_duration(taken)}'
+        f'<div class="sg-status sg-done" data-say="{count}">{count} in {_duration(taken)}'
         f" · {sum(song.seconds for song in songs):.1f} s of sound</div>"
     )
 
 
 def stopped() -> str:
     """After the visitor stopped it."""
-    return '<div class="sg-status sg-note" role="status">Stopped. Nothing more is sung.</div>'
+    return note("Stopped. Nothing more is sung.")
 
 
 def note(message: str) -> str:
     """Something to know."""
-    return f'<div class="sg-status sg-note" role="status">{escape(message)}</div>'
+    said = escape(message)
+    return f'<div class="sg-status sg-note" data-say="{said}">{said}</div>'
 
 
 def problem(message: str) -> str:
@@ -139,7 +140,6 @@ def song_view(song: Song) -> str:
     <a class="sg-link" href="{escape(link(song))}" data-sg="copy">Copy link to these settings</a>
     <a class="sg-link" href="{_url(song.sidecar)}" download="{escape(song.sidecar.name)}">Settings
     (JSON)</a>
-    <span class="sg-hidden" role="status" data-sg="said"></span>
   </div>
 </article>"""
 

@@ -52,8 +52,13 @@
     else audio.addEventListener("loadedmetadata", start, { once: true });
   }
 
+  // One region that stays: gradio replaces the others, and readers miss or repeat what is replaced.
+  function say(message) {
+    const live = document.querySelector("[data-sg=live]");
+    if (live && live.textContent !== message) live.textContent = message;
+  }
+
   async function copy(anchor) {
-    const said = anchor.parentElement.querySelector("[data-sg=said]");
     let message = "Link copied";
     try {
       await navigator.clipboard.writeText(anchor.href);
@@ -61,10 +66,10 @@
       window.prompt("Copy this link", anchor.href);
       message = "Link shown";
     }
-    said.textContent = message;
+    say(message);
     const text = anchor.textContent;
     anchor.textContent = message;
-    setTimeout(() => { anchor.textContent = text; said.textContent = ""; }, 2000);
+    setTimeout(() => { anchor.textContent = text; }, 2000);
   }
 
   document.addEventListener("click", (event) => {
@@ -103,6 +108,8 @@
       track.dataset.ready = "yes";
       resume(track);
     });
+    const status = document.querySelector(".sg-status[data-say]");
+    if (status) say(status.dataset.say);
     const song = document.querySelector(".sg-song");
     if (song && song.dataset.song !== shown) {
       shown = song.dataset.song;

@@ -10,7 +10,7 @@ import tempfile
 import time
 import weakref
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock, Thread
 
 from .songs import Song
 
@@ -32,6 +32,7 @@ class Shelf:
         self._songs: dict[str, list[Song]] = {}
         self._made: dict[str, float] = {}  # song id -> time
         self._lock = Lock()
+        self._closed = Event()
         self._finalizer = weakref.finalize(self, shutil.rmtree, self.root, ignore_errors=True)
 
     def new_folder(self) -> Path:
@@ -109,8 +110,18 @@ class Shelf:
         for song_id in expired:
             self.discard(song_id)
 
+    def start_sweeping(self) -> None:
+        """Sweep from time to time, also while nobody comes, until the shelf is closed."""
+
+        def work() -> None:
+            while not self._closed.wait(max(1.0, self.keep_seconds / 4)):
+                self.sweep()
+
+        Thread(target=work, daemon=True, name="sweeper").start()
+
     def close(self) -> None:
         """Delete everything."""
+        self._closed.set()
         self._finalizer()
 
 

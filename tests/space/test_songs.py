@@ -205,3 +205,14 @@ def test_a_picture_shows_pitch_upwards_and_time_to_the_right():
     low = bright[:, : WIDTH // 3].mean(axis=1).argmax()
     high = bright[:, -WIDTH // 3 :].mean(axis=1).argmax()
     assert low > 0.75 * HEIGHT and high < 0.5 * HEIGHT
+
+
+def test_a_shelf_that_nobody_visits_is_swept_too(tmp_path):
+    from .waiting import wait_until
+
+    shelf = Shelf(tmp_path, songs_each=3, keep_seconds=0.1)
+    folder = shelf.new_folder()
+    shelf.start_sweeping()
+
+    wait_until(lambda: not folder.exists())
+    shelf.close()

@@ -93,7 +93,7 @@ def upload_files(
         repo_id: owner/name; made if there is none.
         repo_type: model, dataset or space.
         replaced: patterns of what is removed from the repository unless it is uploaded again.
-        private: of a new repository; None for the owner's default.
+        private: of a new repository, and demanded of an old one; None for the owner's default.
         token: None for the one that is logged in.
         revision: branch; made if there is none.
         create_pr: propose the commit instead of making it.
@@ -103,6 +103,7 @@ def upload_files(
     Returns:
         ``huggingface_hub.CommitInfo``: the commit's address, its ``oid`` and more.
     Raises:
+        ValueError: if a private repository is asked for and it is a public one.
         OSError: if the Hub cannot be reached or refuses.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
@@ -114,6 +115,11 @@ def upload_files(
         repo_id = api.create_repo(
             repo_id, repo_type=repo_type, private=private, exist_ok=True, **settings
         ).repo_id
+        if private and not api.repo_info(repo_id, repo_type=repo_type).private:
+            raise ValueError(
+                f"{repo_id} is there already and public, expected a private repository: choose "
+                "another name, or make it private on the Hub first"
+            )
         if revision is not None and not revision.startswith("refs/pr"):
             api.create_branch(repo_id, repo_type=repo_type, branch=revision, exist_ok=True)
         if CARD in contents and _has_edited_card(api, repo_id, repo_type, revision):

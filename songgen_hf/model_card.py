@@ -174,7 +174,11 @@ def facts_of(model: Any, state_dict: Mapping[str, Any] | None = None) -> dict[st
     )
     if found is None:
         return {}
-    facts = json.loads(Path(found).read_text(encoding="utf-8"))
+    try:
+        facts = dict(json.loads(Path(found).read_text(encoding="utf-8")))
+    except (ValueError, TypeError):
+        logger.warning("%s is no JSON object: it is left behind", found)
+        return {}
     if facts.get("weights") == digest(model, state_dict):
         return facts
     logger.info("the weights differ from those that %s is about: it is left behind", found)

@@ -40,7 +40,8 @@ class PublishingMixin:
             kwargs["push_to_hub"] = True
         super().save_pretrained(save_directory, *args, **kwargs)  # type: ignore[misc]
         # Weights given apart may be a part of them: who gives them writes the card.
-        if (writer := type(self).card_writer) is not None and kwargs.get("state_dict") is None:
+        is_whole = kwargs.get("state_dict") is None and kwargs.get("is_main_process", True)
+        if (writer := type(self).card_writer) is not None and is_whole:
             writer(self, save_directory)
 
     def push_to_hub(self, repo_id: str, **options: Any) -> Any:

@@ -210,6 +210,18 @@ def test_a_private_model_without_a_token_is_one_clear_line(
     assert not out.exists()
 
 
+def test_nothing_private_goes_to_a_public_repository(hub, model):
+    model.push_to_hub("me/x")
+    before = dict(hub.files("me/x"))
+    with torch.no_grad():
+        model.decoder.lm_heads.weight.add_(1)
+
+    with pytest.raises(ValueError, match="me/x is there already and public"):
+        model.push_to_hub("me/x", private=True)
+
+    assert hub.files("me/x") == before and len(hub.large) == 1
+
+
 def test_what_cannot_be_published_is_one_line(hub, tiny_checkpoint, tmp_path, capsys):
     (tmp_path / "songs").mkdir()
     (tmp_path / "songs" / "train-00000-of-00001.parquet").write_bytes(b"PAR1")

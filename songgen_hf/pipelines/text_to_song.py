@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from transformers import Pipeline
 from transformers.generation.streamers import BaseStreamer
 from transformers.utils.logging import tqdm

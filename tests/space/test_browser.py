@@ -272,7 +272,7 @@ def test_stop_really_stops(visit, own_space):
 
     page.click("#stop")
 
-    wait_until(lambda: own_space.desk.singer.singing == 0, seconds=20)
+    wait_until(lambda: own_space.desk.singer.singing == 0, seconds=120)
     page.get_by_text("Stopped.").wait_for()
     page.wait_for_timeout(1500)
     assert page.get_by_text("Stopped.").is_visible()
@@ -292,7 +292,7 @@ def test_leaving_the_page_frees_the_singer_and_deletes_the_songs(browser, own_sp
 
     context.close()
 
-    wait_until(lambda: own_space.desk.singer.singing == 0, seconds=30)
+    wait_until(lambda: own_space.desk.singer.singing == 0, seconds=120)
     wait_until(lambda: not folder.exists(), seconds=60)
 
 

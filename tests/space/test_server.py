@@ -155,7 +155,7 @@ def test_a_cancelled_job_frees_the_singer(client, space):
 
     job.cancel()
 
-    wait_until(lambda: space.desk.singer.singing == 0, seconds=20)
+    wait_until(lambda: space.desk.singer.singing == 0, seconds=120)
     assert client.predict(**WORDS, seed=7, api_name="/sing")[0]["seed"] == 7
 
 
@@ -174,7 +174,7 @@ def test_a_killed_client_frees_its_place(client, space, tmp_path):
 
         os.kill(process.pid, signal.SIGKILL)
 
-        wait_until(lambda: space.desk.singer.singing == 0, seconds=30)
+        wait_until(lambda: space.desk.singer.singing == 0, seconds=120)
     finally:
         process.kill()
         process.wait()
@@ -190,7 +190,7 @@ def test_who_leaves_takes_the_songs_along(connect, space):
 
     client.close()
 
-    wait_until(lambda: not folder.exists(), seconds=40)
+    wait_until(lambda: not folder.exists(), seconds=120)
 
 
 HOSTILE = [
@@ -246,7 +246,7 @@ def voice_of(kind, folder):
         ("two hours", "lasts 2.0 h"),
         ("text", "annot read the reference voice"),
         ("empty", "annot read the reference voice"),
-        ("large", "413|too large|exceeded"),
+        ("large", "exceeds the maximum file size"),
     ],
 )
 def test_hostile_recordings_get_a_clear_answer(client, tmp_path, kind, message):
@@ -276,7 +276,7 @@ def test_a_recording_is_heard(client, tmp_path):
 def test_a_path_of_the_server_is_no_recording(client, path):
     voice = {"path": path, "meta": {"_type": "gradio.FileData"}, "orig_name": "voice.wav"}
 
-    with pytest.raises(Exception, match="") as caught:
+    with pytest.raises(Exception, match=r"\S") as caught:
         client.predict(**WORDS, voice=voice, api_name="/sing")
 
     assert "root:" not in str(caught.value)
@@ -288,6 +288,18 @@ def test_files_outside_its_folder_are_not_served(space):
     for path in ("/etc/passwd", f"{space.desk.shelf.root}/../../../../../etc/passwd"):
         answer = httpx.get(f"{space.local_url}gradio_api/file={path}", timeout=60)
         assert answer.status_code in (403, 404), path
+
+
+def test_an_upload_that_is_too_large_is_turned_away_by_the_server_too(space):
+    import httpx
+
+    answer = httpx.post(
+        f"{space.local_url}gradio_api/upload",
+        files={"files": ("voice.wav", bytes(400_000), "audio/wav")},
+        timeout=60,
+    )
+
+    assert answer.status_code == 413
 
 
 def test_an_upload_cannot_leave_its_folder(space, space_folder):

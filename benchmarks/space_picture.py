@@ -1,0 +1,94 @@
+"""A picture of the Space with songs in it, for README: docs/img/space.png.
+
+    python benchmarks/space_picture.py [--address http://127.0.0.1:7860] [--out docs/img/space.png]
+
+Without an address it starts the Space on the package's own models. It sings an example or two in
+Debian's chromium and photographs the page. Needs the extra dev and the package chromium.
+"""
+
+import argparse
+import io
+import shutil
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+ROOT = Path(__file__).parents[1]
+SIZE = {"width": 1280, "height": 960}
+PATIENCE = 1_200_000  # ms for a song
+COLOURS = 96
+
+
+def sing(page: Page, example: str, seed: int, seconds: float, mode: str) -> None:
+    """Take an example and wait for its song."""
+    before = page.evaluate("document.querySelector('.sg-song')?.dataset.song ?? null")
+    page.get_by_role("button", name=example, exact=True).click()
+    page.wait_for_timeout(1500)
+    mode_button = page.get_by_label(mode, exact=True)
+    if mode_button.count():
+        mode_button.check()
+    page.fill("#seed textarea, #seed input", str(seed))
+    length = page.get_by_label("number input for Length (seconds)")
+    length.fill(str(seconds))
+    length.press("Tab")
+    page.click("#sing")
+    page.wait_for_function(
+        "before => document.querySelector('.sg-done') && "
+        "document.querySelector('.sg-song').dataset.song !== before",
+        arg=before,
+        timeout=PATIENCE,
+    )
+
+
+def photograph(address: str, arguments: argparse.Namespace) -> bytes:
+    """PNG of the page."""
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = browser.new_page(viewport=SIZE, color_scheme=arguments.scheme)
+        page.set_default_timeout(120_000)
+        page.goto(address)
+        page.wait_for_selector("#sing")
+        page.wait_for_timeout(2000)
+        sing(page, "Train", arguments.seed, arguments.seconds, "Mixed")
+        sing(page, "River", arguments.seed, arguments.seconds, "Two tracks")
+        # As if half of it had been heard.
+        page.evaluate(
+            "document.querySelectorAll('.sg-track').forEach(track => "
+            "track.style.setProperty('--sg-at', '38%'))"
+        )
+        page.evaluate("scrollTo(0, 0)")
+        page.mouse.move(2, 2)
+        page.wait_for_timeout(1500)
+        picture = page.screenshot()
+        browser.close()
+    return picture
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--address", help="of a running Space")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "img" / "space.png")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=12.0)
+    parser.add_argument("--scheme", choices=("light", "dark"), default="light")
+    arguments = parser.parse_args()
+
+    with ExitStack() as stack:
+        address = arguments.address
+        if address is None:
+            from space_clients import running_space  # beside this file
+
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            address, _ = stack.enter_context(running_space([], 1, folder))
+        picture = Image.open(io.BytesIO(photograph(address, arguments))).convert("RGB")
+    picture.quantize(COLOURS).save(arguments.out, format="PNG", optimize=True)
+    print(arguments.out, f"{arguments.out.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()

@@ -9,9 +9,10 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 LONGEST_NAME = 60
 """Characters of a name that is made from words: with folder and ending, far below any limit."""
@@ -133,7 +134,7 @@ def check_names(paths: Iterable[Path], *, windows: bool = os.name == "nt") -> No
 
 
 def encode_sound(
-    waveform: np.ndarray, sampling_rate: int, path: Path | str, *, gain: float = 1.0
+    waveform: "np.ndarray", sampling_rate: int, path: Path | str, *, gain: float = 1.0
 ) -> bytes:
     """Bytes of a sound file in the format that the path's ending names.
 
@@ -145,6 +146,7 @@ def encode_sound(
     Raises:
         ValueError: for an ending other than .wav, .flac or .ogg.
     """
+    import numpy as np
     import soundfile
 
     container, subtype = sound_format(path)
@@ -165,9 +167,9 @@ def sound_format(path: Path | str) -> tuple[str, str]:
     return SOUND_FORMATS[ending]
 
 
-def safe_gain(*waveforms: np.ndarray | None) -> float:
+def safe_gain(*waveforms: "np.ndarray | None") -> float:
     """The largest factor up to 1.0 that keeps every waveform within [-1, 1]."""
-    peaks = [float(np.abs(wave).max()) for wave in waveforms if wave is not None and wave.size]
+    peaks = [float(abs(wave).max()) for wave in waveforms if wave is not None and wave.size]
     return 1.0 / max([1.0, *peaks])
 
 

@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> Answer:
         facts |= {"packages": describe_packages(), "extras": describe_extras()}
     except (PackageNotFoundError, ImportError) as error:
         facts |= {"packages": {}, "extras": {}}
-        notes.append(f"not installed with pip, so that requirements are unknown ({error})")
+        notes.append(f"requirements cannot be checked ({_line(error)}): install with pip")
     problems += _broken(facts)
     if not problems:
         examine_machine(facts, arguments, problems, notes)
@@ -72,7 +72,7 @@ def examine_machine(
     try:
         register()
     except Exception as error:  # a broken installation can raise anything
-        problems.append(f"the models cannot be registered: {_line(error)}")
+        problems.append(f"the models cannot be used: {_line(error)}; install with pip")
         return
     facts |= {
         "system": describe_system(),

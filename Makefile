@@ -3,6 +3,8 @@ PYTHON ?= python3
 JOBS ?= 2
 TESTS ?= not gpu and not debian and not network
 TORCH := torch==2.13.0
+# PyTorch for CPUs; elsewhere pip takes the build with CUDA for Linux on x86, which is 4 GB larger.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -27,7 +29,10 @@ export TEXT LYRICS
 $(VENV)/installed: setup.py constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, got " + sys.version.split()[0] + "; say make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt $(TORCH)
+	@echo "Installing PyTorch and the package into $(VENV), once: some minutes and 1.2 GB of disk ..."
+	@$(BIN)/python -m pip install --quiet --retries 1 --timeout 10 --no-deps --index-url '$(TORCH_INDEX)' $(TORCH) 2>/dev/null \
+		|| { echo "$(TORCH_INDEX) cannot be had: PyTorch comes from where pip looks"; \
+		$(BIN)/python -m pip install --quiet --constraint constraints.txt $(TORCH); }
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 

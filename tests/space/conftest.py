@@ -7,8 +7,6 @@ import pytest
 from ..hub.conftest import hub, server
 from ..tiny_checkpoint import tiny_checkpoint, tiny_processor, tiny_singer
 
-pytest.importorskip("gradio", reason="needs the extra space")
-
 
 @pytest.fixture(scope="session")
 def pipelines(tiny_checkpoint):

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -27,9 +28,11 @@ WORDS = {"lyrics": "the river runs", "text": "a folk song", "seconds": 1.0}
 
 
 @pytest.fixture
-def connect(space, tmp_path):
+def connect(space, tmp_path, monkeypatch):
     """Factory of clients; closed at the end."""
     from gradio_client import Client
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # clients leave empty folders there
 
     clients = []
 

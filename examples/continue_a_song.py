@@ -5,10 +5,10 @@ python examples/continue_a_song.py RECORDING [CHECKPOINT]     (default: the pack
 
 import sys
 
-import soundfile
 from transformers import pipeline
 
 import songgen_hf
+from songgen_hf.provenance import provenance, write_song
 
 recording = sys.argv[1]
 checkpoint = sys.argv[2] if len(sys.argv) > 2 else songgen_hf.default_checkpoint()
@@ -21,5 +21,6 @@ song = sing(
     min_seconds=1,
     max_seconds=2,
 )
-soundfile.write("continued.wav", song["audio"].T, song["sampling_rate"])
+record = provenance(sing.model, seed=song["seed"], options={"text": "a calm piano ballad"})
+write_song("continued.wav", song["audio"], song["sampling_rate"], record)
 print("continued.wav", song["audio"].shape)

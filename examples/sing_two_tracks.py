@@ -7,11 +7,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-import soundfile
 from transformers import pipeline
 
-import songgen_hf  # noqa: F401  registers the task "text-to-song"
 from songgen_hf.checkpoints import write_untrained
+from songgen_hf.provenance import provenance, write_song
 
 checkpoint = sys.argv[1] if len(sys.argv) > 1 else str(Path(tempfile.mkdtemp()) / "model")
 if not Path(checkpoint).exists():
@@ -19,6 +18,7 @@ if not Path(checkpoint).exists():
 
 sing = pipeline("text-to-song", model=checkpoint)
 song = sing("a slow waltz, male voice", lyrics="Turn with me", seed=1, min_seconds=1, max_seconds=2)
+record = provenance(sing.model, seed=song["seed"], options={"text": "a slow waltz, male voice"})
 for track in ("audio", "vocal", "accompaniment"):
-    soundfile.write(f"{track}.wav", song[track].T, song["sampling_rate"])
+    write_song(f"{track}.wav", song[track], song["sampling_rate"], record)
     print(f"{track}.wav", song[track].shape)

@@ -273,9 +273,9 @@ def test_stop_really_stops(visit, own_space):
     page.click("#stop")
 
     wait_until(lambda: own_space.desk.singer.singing == 0, seconds=120)
-    page.get_by_text("Stopped.").wait_for()
+    page.locator("#status").get_by_text("Stopped.").wait_for()
     page.wait_for_timeout(1500)
-    assert page.get_by_text("Stopped.").is_visible()
+    assert page.locator("#status").get_by_text("Stopped.").is_visible()
     assert page.locator("#sing").is_enabled()
 
 

@@ -377,7 +377,8 @@ def test_everything_can_be_reached_by_keyboard(visit):
     for name in ("Sing", "Again", "New", "Reference voice", "More control", "River", "folk",
                  "Download the mix of the river runs", "Copy link to these settings",
                  "Play the mix of the river runs"):  # fmt: skip
-        assert name in reached, name
+        # An accordion's button holds its arrow too.
+        assert any(text.startswith(name) for text in reached), name
     page.get_by_role("button", name="Play the mix").focus()
     page.keyboard.press("Space")
     page.wait_for_function("!document.querySelector('.sg-track audio').paused")

@@ -13,7 +13,7 @@ VERSION = re.search(
 EXTRAS = {
     "train": ["accelerate>=1.10", "datasets>=5", "peft>=0.21", "pyyaml>=6", "tensorboard>=2.16"],
     "diffusers": ["diffusers>=0.42"],
-    "space": ["gradio>=6"],
+    "space": ["gradio>=6.20", "peft>=0.21", "pillow>=10"],
     "lyrics": ["pypinyin>=0.50", "hangul-romanize>=0.1"],
     "corpus": [
         "datasets>=5",

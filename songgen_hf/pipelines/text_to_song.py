@@ -474,7 +474,7 @@ def load_adapters(model: Any, adapters: str | Mapping[str, float]) -> None:
                 # That there are several is what is asked for.
                 warnings.filterwarnings("ignore", message="Already found a `peft_config`")
                 model.load_adapter(source, adapter_name=name)
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise ValueError(
                 f"cannot load the adapter {source!r}: {error}; give a folder or Hub id that "
                 "songgen-hf train lora wrote for this model"

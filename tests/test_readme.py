@@ -1,5 +1,6 @@
 """README's promises: its tree is the real one, its example runs."""
 
+import json
 import re
 import subprocess
 import sys
@@ -78,3 +79,16 @@ def test_the_python_example_runs(tmp_path):
 
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "song.wav").stat().st_size > 44
+
+
+@pytest.mark.parametrize("page", ["model_card.md", "docs/songgen-mini.md"])
+def test_pages_quote_the_report_that_was_measured(page):
+    from songgen_hf.evaluation.report import insert_results, results_markdown
+
+    report = json.loads((ROOT / "docs" / "songgen-mini.json").read_text(encoding="utf-8"))
+    path = ROOT / page
+
+    expected = insert_results(path, results_markdown(report))
+    assert expected is not None and path.read_bytes() == expected, (
+        f"evaluate again with --out docs/songgen-mini.json --page {page}"
+    )

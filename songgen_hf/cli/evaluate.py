@@ -156,7 +156,8 @@ def run_codec(arguments: argparse.Namespace) -> Answer:
     )
     judges = Judges.load(arguments.judges)
     found = evaluate_codecs(codecs, arguments.songs, judges, options, tell=tell)
-    update_report(arguments.out, {"codec": {"command": command_line(arguments), **found}})
+    parts = {"codec": {"command": command_line(arguments), **found}}
+    update_report(arguments.out, parts, pages=arguments.page)
     return Answer(
         {"report": arguments.out, "codec": found},
         f"{arguments.out}: codec judged on {found['songs']} songs",
@@ -221,7 +222,7 @@ def run_mini(arguments: argparse.Namespace) -> Answer:
         versions=library_versions(),
         command=command_line(arguments),
     )
-    written = update_report(arguments.out, described)
+    written = update_report(arguments.out, described, pages=arguments.page)
     if not arguments.no_pictures:
         written += write_pictures(arguments.out, evaluated)
     return Answer(
@@ -273,6 +274,13 @@ def add_material(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="JSON report; what it holds of the other command is kept, and a page .md beside it "
         "gets the tables between its marks",
+    )
+    parser.add_argument(
+        "--page",
+        type=Path,
+        action="append",
+        default=[],
+        help="another page with such marks; may be given several times",
     )
 
 

@@ -167,12 +167,15 @@ def insert_results(page: Path, text: str) -> bytes | None:
     return re.sub(pattern, lambda _: block, content, count=1, flags=re.S).encode()
 
 
-def update_report(path: Path, parts: Mapping[str, Any]) -> list[Path]:
+def update_report(
+    path: Path, parts: Mapping[str, Any], *, pages: Sequence[Path] = ()
+) -> list[Path]:
     """Write some parts of a report, keep its others, and put its tables into the page beside it.
 
     Args:
         path: of the JSON file; the page has the same name and the ending ``.md``.
         parts: to replace.
+        pages: more pages with the marks.
     Returns:
         The files written.
     Raises:
@@ -188,9 +191,14 @@ def update_report(path: Path, parts: Mapping[str, Any]) -> list[Path]:
             ) from error
     report |= parts
     contents = {path: encode_json(report)}
-    page = path.with_suffix(".md")
-    if (text := insert_results(page, results_markdown(report))) is not None:
-        contents[page] = text
+    for page in (path.with_suffix(".md"), *pages):
+        if (text := insert_results(page, results_markdown(report))) is not None:
+            contents[page] = text
+        elif page in pages:
+            raise ValueError(
+                f"{page} is no page with the marks {START_MARK} and {END_MARK}: write them where "
+                "the tables are to be"
+            )
     write_files(contents)
     return list(contents)
 

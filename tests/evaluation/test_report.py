@@ -246,6 +246,19 @@ def test_a_report_keeps_its_other_parts(tmp_path):
     assert json.loads(path.read_text()) == {"codec": {}, "rows": []}
 
 
+def test_other_pages_get_the_tables_too_or_nothing_is_written(tmp_path):
+    path, page = tmp_path / "report.json", tmp_path / "card.md"
+    parts = {"codec": {"codec": {"scores": {"si_sdr": 1.25}}}}
+
+    with pytest.raises(ValueError, match=r"card\.md is no page with the marks"):
+        update_report(path, parts, pages=[page])
+    assert not path.exists()
+
+    page.write_text(f"before\n{START_MARK}\n{END_MARK}\nafter\n")
+    assert update_report(path, parts, pages=[page]) == [path, page]
+    assert "| si_sdr | 1.250 |" in page.read_text()
+
+
 def test_a_file_that_is_no_report_is_not_overwritten(tmp_path):
     path = tmp_path / "report.json"
     path.write_text("precious")

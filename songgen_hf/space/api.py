@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..optional import require
 from .controls import session_of
@@ -17,7 +17,10 @@ from .settings import FIELDS, Settings
 from .singing import Progress
 from .songs import Song
 
-gr = require("gradio", "space")
+if TYPE_CHECKING:
+    import gradio as gr
+else:
+    gr = require("gradio", "space")
 
 _REPORT_SECONDS = 1.0
 
@@ -51,7 +54,7 @@ def add_api(desk: Desk, *, group: str) -> None:
         adapter: Any = None,
         adapter_weight: Any = None,
         voice: Any = None,
-        request: gr.Request = None,
+        request: gr.Request = None,  # type: ignore[assignment]
     ) -> Iterator[list[dict[str, Any]]]:
         values = (lyrics, text, voice_start, mode, seconds, seed, guidance, top_k, temperature,
                   variations, adapter, adapter_weight)  # fmt: skip
@@ -59,7 +62,7 @@ def add_api(desk: Desk, *, group: str) -> None:
         sung: list[dict[str, Any]] = []
         told_at = 0.0
         try:
-            with closing(desk.sing(session_of(request), asked, voice)) as items:  # type: ignore[type-var]
+            with closing(desk.sing(session_of(request), asked, voice)) as items:
                 for item in items:
                     if isinstance(item, Song):
                         sung.append(as_answer(item))

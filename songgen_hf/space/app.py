@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..optional import require
 from ..pipelines.text_to_song import TextToSongPipeline
@@ -21,7 +21,10 @@ from .settings import FIELDS, VOICE_KEY, Settings, from_query
 from .shelf import Shelf
 from .singing import Progress, Singer
 
-gr = require("gradio", "space")
+if TYPE_CHECKING:
+    import gradio as gr
+else:
+    gr = require("gradio", "space")
 
 TITLE = "songgen: write four lines, hear them sung"
 SUBTITLE = "Write four lines. Hear them sung."
@@ -29,7 +32,7 @@ SINGERS = "singers"
 """Concurrency group of whatever sings."""
 
 
-class SongBlocks(gr.Blocks):  # type: ignore[misc]
+class SongBlocks(gr.Blocks):
     """The page, with its look and limits where gradio takes them: at ``launch()``."""
 
     desk: Desk
@@ -143,7 +146,7 @@ def _wire_singing(page: Page) -> None:
         songs = []
         try:
             settings = Settings(**dict(zip(FIELDS, values, strict=True)))
-            with closing(desk.sing(session, settings, voice)) as items:  # type: ignore[type-var]
+            with closing(desk.sing(session, settings, voice)) as items:
                 for item in items:
                     if isinstance(item, Progress):
                         yield [*busy, *page.unchanged(markup.progress(item))]

@@ -7,7 +7,7 @@ A later control (continue, redo a part, hear it while it is sung) is one more cl
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..optional import require
 from . import markup
@@ -16,9 +16,12 @@ from .form import Form, restored
 from .settings import TWO_TRACKS
 from .songs import Song
 
-gr = require("gradio", "space")
+if TYPE_CHECKING:
+    import gradio as gr
+else:
+    gr = require("gradio", "space")
 
-PRIVATE = {"show_progress": "hidden", "api_visibility": "private"}
+PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 class Control:

@@ -1,7 +1,7 @@
 """What the page and the API do, without any of their looks: sing, re-mix, remember, forget."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -52,7 +52,7 @@ class Desk:
 
     def sing(
         self, session: str, settings: Settings, voice: str | Path | None = None
-    ) -> Iterator[Progress | Song]:
+    ) -> Generator[Progress | Song, None, None]:
         """Sing; close the iterator to stop.
 
         Args:
@@ -65,11 +65,12 @@ class Desk:
         settings = settings.checked(self.limits, modes=self.singer.modes)
         recording = read_voice(voice, settings.voice_start, self.limits)
         adapters = self.adapters.resolve(settings.adapter, settings.adapter_weight)
-        with closing(self.singer.sing(settings, recording, adapters)) as items:  # type: ignore[type-var]
+        with closing(self.singer.sing(settings, recording, adapters)) as items:
             for item in items:
                 if isinstance(item, SungSong):
-                    item = self._keep(session, item, settings, recording is not None, adapters)
-                yield item
+                    yield self._keep(session, item, settings, recording is not None, adapters)
+                else:
+                    yield item
 
     def remix(self, session: str, song_id: str, balance: float) -> Song:
         """A song of a session with another balance of vocal and band.

@@ -1,14 +1,17 @@
 """The left side of the page: what is asked for. One function a block; no songs here."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..optional import require
 from .limits import Limits
 from .settings import FIELDS, MIXED, SHORTEST_SECONDS, TWO_TRACKS, Settings
 from .words import CHIPS, EXAMPLES, GENRE, LEAD, MOOD, VOICE, chips_on, with_chips
 
-gr = require("gradio", "space")
+if TYPE_CHECKING:
+    import gradio as gr
+else:
+    gr = require("gradio", "space")
 
 _CHIP_TITLES = {GENRE: "Genre", MOOD: "Mood", LEAD: "Instruments", VOICE: "Voice"}
 _MODE_NAMES = {MIXED: "Mixed", TWO_TRACKS: "Two tracks"}

@@ -112,7 +112,7 @@ def push_space(
         space_sdk="gradio",
         private=private,
         exist_ok=True,
-        **({"space_hardware": hardware} if hardware else {}),
+        space_hardware=hardware,  # type: ignore[arg-type]
     )
     with tempfile.TemporaryDirectory() as folder:
         write_files({Path(folder, name): content for name, content in files.items()})

@@ -7,7 +7,7 @@ other is sung, never a batch: a song is then the same bit for bit whatever was a
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -124,7 +124,7 @@ class Singer:
         settings: Settings,
         voice: tuple[np.ndarray, int] | None = None,
         adapters: Mapping[str, float] | None = None,
-    ) -> Iterator[Progress | SungSong]:
+    ) -> Generator[Progress | SungSong, None, None]:
         """Sing what was asked for; close the iterator to stop.
 
         Args:
@@ -148,7 +148,7 @@ class Singer:
         settings: Settings,
         voice: tuple[np.ndarray, int] | None,
         adapters: dict[str, float],
-    ) -> Iterator[Progress | SungSong]:
+    ) -> Generator[Progress | SungSong, None, None]:
         stop = Event()
         clock = _Clock(settings.variations)
         results: SimpleQueue[SungSong | BaseException | None] = SimpleQueue()
@@ -272,7 +272,7 @@ def _song(
         settings.text,
         lyrics=settings.lyrics,
         reference_voice=voice,
-        seed=(settings.seed or 0) + number,
+        seed=int(settings.seed or 0) + number,
         max_seconds=settings.seconds,
         min_seconds=shortest(settings),
         guidance_scale=settings.guidance,

@@ -58,6 +58,8 @@ def short_songs(monkeypatch):
 @pytest.fixture
 def short_runs(monkeypatch):
     """Cut every training to one step."""
+    from accelerate.state import AcceleratorState
+
     from songgen_hf.training.trainer import SongGenTrainer
 
     train = SongGenTrainer.train
@@ -68,6 +70,9 @@ def short_runs(monkeypatch):
         return train(self, *args, **kwargs)
 
     monkeypatch.setattr(SongGenTrainer, "train", train_one_step)
+    yield
+    # A process has one precision for all its trainings; the next test may want another.
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.mark.slow

@@ -30,10 +30,12 @@ MEMORY_TOLERANCE = 0.10
 PATIENCE = 3600  # seconds
 
 KILLED_CLIENT = """
-import sys
+import sys, time
 from gradio_client import Client
 client = Client(sys.argv[1], verbose=False, httpx_kwargs={"timeout": 600})
 job = client.submit(lyrics="nobody will hear this", seconds=float(sys.argv[2]), api_name="/sing")
+while job.status().code.name in ("STARTING", "JOINING_QUEUE"):
+    time.sleep(0.05)
 print("asked", flush=True)
 job.result()
 """
@@ -177,7 +179,7 @@ def measure(address: str, process: int, arguments: argparse.Namespace, temporary
     started = time.monotonic()
     answers = all_at_once(address, arguments.clients, arguments.seconds, folder)
     together = time.monotonic() - started
-    killed = killed_in_the_middle(address, arguments.killed, arguments.seconds)
+    killed = killed_in_the_middle(address, arguments.killed, 10 * arguments.seconds)
     started = time.monotonic()
     wrong = mixed_up(address, answers, arguments.seconds, folder)
     alone = time.monotonic() - started

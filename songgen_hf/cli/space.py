@@ -95,10 +95,12 @@ def _run(arguments: argparse.Namespace) -> None:
 
     from ..space import Limits, build_demo, load_pipelines
     from ..space.loading import default_settings
+    from ..space.memory import use_few_arenas
 
     for name in ("concurrency", "threads"):
         if getattr(arguments, name) < 1:
             raise ValueError(f"--{name} must be at least 1: got {getattr(arguments, name)}")
+    use_few_arenas()
     torch.set_num_threads(arguments.threads)
     options: dict[str, Any] = {"concurrency": arguments.concurrency}
     if arguments.max_seconds is not None:

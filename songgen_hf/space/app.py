@@ -17,6 +17,7 @@ from .desk import Desk, told
 from .form import draw_form, restored, wire_form
 from .limits import Limits
 from .look import CSS, head, theme
+from .memory import use_few_arenas
 from .settings import FIELDS, VOICE_KEY, Settings, from_query
 from .shelf import Shelf
 from .singing import Progress, Singer
@@ -47,6 +48,7 @@ class SongBlocks(gr.Blocks):
             "footer_links": ["api", "settings"],
             "ssr_mode": False,
         }
+        use_few_arenas()
         self.desk.shelf.start_sweeping()
         return super().launch(*args, **{**ours, **kwargs})
 

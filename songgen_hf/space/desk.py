@@ -62,6 +62,7 @@ class Desk:
         Raises:
             ValueError, TypeError: for what the visitor can put right.
         """
+        self.shelf.welcome(session)
         settings = settings.checked(self.limits, modes=self.singer.modes)
         recording = read_voice(voice, settings.voice_start, self.limits)
         adapters = self.adapters.resolve(settings.adapter, settings.adapter_weight)

@@ -31,6 +31,7 @@ class Shelf:
         self.root = Path(tempfile.mkdtemp(prefix="songgen-space-", dir=folder))
         self._songs: dict[str, list[Song]] = {}
         self._made: dict[str, float] = {}  # song id -> time
+        self._left: dict[str, float] = {}  # session -> time
         self._lock = Lock()
         self._closed = Event()
         self._finalizer = weakref.finalize(self, shutil.rmtree, self.root, ignore_errors=True)
@@ -43,13 +44,20 @@ class Shelf:
             self._made[folder.name] = time.monotonic()
         return folder
 
-    def add(self, session: str, song: Song) -> None:
-        """Put a song on top of a session's history."""
+    def welcome(self, session: str) -> None:
+        """A session that asks for something is there, also if it had left before."""
         with self._lock:
-            songs = self._songs.setdefault(session, [])
-            songs.insert(0, song)
-            surplus = songs[self.songs_each :]
-            del songs[self.songs_each :]
+            self._left.pop(session, None)
+
+    def add(self, session: str, song: Song) -> None:
+        """Put a song on top of a session's history; if the session has left, delete it instead."""
+        with self._lock:
+            surplus = [song]
+            if session not in self._left:
+                songs = self._songs.setdefault(session, [])
+                songs.insert(0, song)
+                surplus = songs[self.songs_each :]
+                del songs[self.songs_each :]
         for old in surplus:
             self.discard(old.id)
         self.sweep()
@@ -85,6 +93,7 @@ class Shelf:
     def forget(self, session: str) -> None:
         """Delete all songs of a session."""
         with self._lock:
+            self._left[session] = time.monotonic()
             songs = self._songs.pop(session, [])
         for song in songs:
             self.discard(song.id)
@@ -100,6 +109,7 @@ class Shelf:
         """Delete the songs that are too old."""
         oldest = time.monotonic() - self.keep_seconds
         with self._lock:
+            self._left = {name: at for name, at in self._left.items() if at >= oldest}
             expired = {song_id for song_id, made in self._made.items() if made < oldest}
             for session in list(self._songs):
                 kept = [song for song in self._songs[session] if song.id not in expired]

@@ -216,3 +216,20 @@ def test_a_shelf_that_nobody_visits_is_swept_too(tmp_path):
 
     wait_until(lambda: not folder.exists())
     shelf.close()
+
+
+def test_a_song_that_is_ready_after_its_visitor_left_is_deleted(shelf, song):
+    shelf.forget("me")
+
+    shelf.add("me", song)
+
+    assert shelf.songs("me") == [] and list(shelf.root.iterdir()) == []
+
+
+def test_who_comes_back_keeps_new_songs(shelf, song):
+    shelf.forget("me")
+    shelf.welcome("me")
+
+    shelf.add("me", song)
+
+    assert shelf.songs("me") == [song]

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .evaluate_settings import add_settings, run_settings
-from .loading import DTYPES
+from .evaluate_settings import add_settings, add_singing, run_settings
 from .output import Answer, add_output_arguments
 
 if TYPE_CHECKING:
@@ -166,13 +165,10 @@ def run_codec(arguments: argparse.Namespace) -> Answer:
 
 def add_mini(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``songgen-hf evaluate mini``."""
-    from ..evaluation.mini_options import MAX_SECONDS
-
     parser.add_argument(
         "--checkpoints", nargs="+", help="song models (default: both songgen-mini models)"
     )
     add_material(parser)
-    parser.add_argument("--cache", type=Path, help="folder of what is sung (default: temporary)")
     parser.add_argument("--prompts-file", type=Path, help="default: the fixed prompts")
     parser.add_argument("--prompts", type=int, default=100, help="of the headline (default 100)")
     parser.add_argument("--row-prompts", type=int, default=30, help="of other rows (default 30)")
@@ -190,17 +186,9 @@ def add_mini(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--guidances", type=float, nargs="*", default=[1, 2, 3], help="of other rows (1 2 3)"
     )
-    parser.add_argument("--batch-size", type=int, default=50, help="songs at a time (default 50)")
-    parser.add_argument(
-        "--max-seconds", type=float, default=MAX_SECONDS, help=f"default {MAX_SECONDS:g}"
-    )
-    parser.add_argument("--device", default="cpu", help="of the models (default cpu)")
-    parser.add_argument(
-        "--dtype", default="float32", choices=DTYPES, help="precision (default float32)"
-    )
+    add_singing(parser)
     parser.add_argument("--quick", action="store_true", help="6 prompts, one seed, no other rows")
     parser.add_argument("--no-pictures", action="store_true", help="no page of spectrograms")
-    parser.add_argument("--quiet", action="store_true", help="do not say what has been judged")
 
 
 def run_mini(arguments: argparse.Namespace) -> Answer:

@@ -11,8 +11,6 @@ COLUMNS = ("per", "per_mixture", "gender", "instrument", "tempo", "fad", "voice_
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``songgen-hf evaluate settings``."""
-    from ..evaluation.mini_options import MAX_SECONDS
-
     parser.add_argument("checkpoint", help="song model: a directory, a Hub id or songgen-mini")
     parser.add_argument("--songs", type=Path, required=True, help="rendered corpus")
     parser.add_argument("--judges", type=Path, required=True, help="folder of trained judges")
@@ -40,12 +38,19 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         help="write the setting with the lowest phoneme error rate into the checkpoint's "
         "generation_config.json; the checkpoint is a directory",
     )
+    add_singing(parser)
+
+
+def add_singing(parser: argparse.ArgumentParser) -> None:
+    """How an evaluation sings: cache, batch, length, device."""
+    from ..evaluation.mini_options import MAX_SECONDS
+
     parser.add_argument("--cache", type=Path, help="folder of what is sung (default: temporary)")
     parser.add_argument("--batch-size", type=int, default=50, help="songs at a time (default 50)")
     parser.add_argument(
         "--max-seconds", type=float, default=MAX_SECONDS, help=f"default {MAX_SECONDS:g}"
     )
-    parser.add_argument("--device", default="cpu", help="of the model (default cpu)")
+    parser.add_argument("--device", default="cpu", help="of the models (default cpu)")
     parser.add_argument(
         "--dtype", default="float32", choices=DTYPES, help="precision (default float32)"
     )
@@ -115,4 +120,4 @@ def _tell(line: str) -> None:
     print(line, flush=True)
 
 
-__all__ = ["add_settings", "run_settings"]
+__all__ = ["add_settings", "add_singing", "run_settings"]

@@ -25,7 +25,7 @@ from .configuration_songgen import SongGenConfig
 from .decoder import SongGenForCausalLM, sinusoidal_positions
 from .generation_songgen import SongGenGenerationMixin, default_generation_config
 from .modeling_xcodec import XCodecModel
-from .patterns import ACCOMPANIMENT, IGNORED_LABEL, VOCAL
+from .patterns import ACCOMPANIMENT, IGNORED_LABEL, VOCAL, shift_right
 from .publishing import PublishingMixin
 
 
@@ -163,11 +163,8 @@ class SongGenForConditionalGeneration(PublishingMixin, PreTrainedModel, SongGenG
         return self.decoder.get_output_embeddings()
 
     def shift_right(self, labels: Tensor) -> Tensor:
-        """Decoder ids of training: labels [B, L, rows] one step later, begin-of-sequence first: [B,
-        rows, L]."""
-        ids = labels.new_full(labels.shape, self.config.decoder_start_token_id)
-        ids[:, 1:] = labels[:, :-1]
-        return ids.masked_fill(ids == IGNORED_LABEL, self.config.pad_token_id).transpose(1, 2)
+        """Decoder ids of training: :func:`shift_right` of labels [B, L, rows]."""
+        return shift_right(labels, self.config.decoder_start_token_id, self.config.pad_token_id)
 
     @can_return_tuple
     def forward(

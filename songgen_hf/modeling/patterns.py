@@ -252,4 +252,20 @@ class CodebookPattern:
             )
 
 
-__all__ = ["ACCOMPANIMENT", "FREE", "IGNORED_LABEL", "TRACK_PATTERNS", "VOCAL", "CodebookPattern"]
+def shift_right(labels: Tensor, start_token_id: int, pad_token_id: int) -> Tensor:
+    """Labels [B, L, rows] one step later, the start id first, as decoder ids [B, rows, L]; ignored
+    labels become ``pad_token_id``."""
+    ids = labels.new_full(labels.shape, start_token_id)
+    ids[:, 1:] = labels[:, :-1]
+    return ids.masked_fill(ids == IGNORED_LABEL, pad_token_id).transpose(1, 2)
+
+
+__all__ = [
+    "ACCOMPANIMENT",
+    "FREE",
+    "IGNORED_LABEL",
+    "TRACK_PATTERNS",
+    "VOCAL",
+    "CodebookPattern",
+    "shift_right",
+]

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ..modeling.configuration_songgen import SongGenConfig
-from ..modeling.patterns import IGNORED_LABEL
+from ..modeling.patterns import IGNORED_LABEL, shift_right
 from ..modeling.processing_songgen import SongGenProcessor
 from .lyrics_alignment import sung_tokens, targets_of_steps, tokens_of_words
 
@@ -55,7 +55,9 @@ class SongCollator:
         batch["labels"] = self.pattern.labels([song["codes"] for song in songs], **self.ids)
         if "heard_codes" in songs[0]:
             heard = self.pattern.labels([song["heard_codes"] for song in songs], **self.ids)
-            batch["decoder_input_ids"] = self._inputs(heard)
+            batch["decoder_input_ids"] = shift_right(
+                heard, self.config.decoder_start_token_id, self.config.pad_token_id
+            )
         if "vocal_codes" in songs[0]:
             vocal = self.pattern.labels([song["vocal_codes"] for song in songs], **self.ids)
             longer = batch["labels"].shape[1] - vocal.shape[1]
@@ -65,13 +67,6 @@ class SongCollator:
             sung = [self._sung(song) for song in songs]
             batch["lyrics_targets"] = targets_of_steps(sung, self.config)
         return batch
-
-    def _inputs(self, labels: Tensor) -> Tensor:
-        """What the model makes of labels itself: [B, L, rows] -> ids a step later [B, rows, L]."""
-        ids = labels.new_full(labels.shape, self.config.decoder_start_token_id)
-        ids[:, 1:] = labels[:, :-1]
-        padding = self.config.pad_token_id
-        return ids.masked_fill(ids == IGNORED_LABEL, padding).transpose(1, 2)
 
     def _sung(self, song: dict[str, Any]) -> Tensor:
         """The sung lyrics token of each frame of a song, [T]."""

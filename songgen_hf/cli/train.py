@@ -1,4 +1,5 @@
-"""Train a language model (lm, the default), a LoRA adapter (lora), a codec or a semantic teacher.
+"""Train a language model (lm, the default), a LoRA adapter (lora), its conditioner alone, a codec
+or a semantic teacher.
 
 Options come from --stage (1, 1.5, 2a, 2b, 3), --config (YAML) and flags; later ones win.
 "songgen-hf train lora --help" lists the flags of one kind. For several processes:
@@ -15,8 +16,8 @@ from typing import Any
 
 from .output import Answer
 
-HELP = "train a language model, a LoRA adapter, a codec or a semantic teacher"
-KINDS = ("lm", "lora", "codec", "teacher")
+HELP = "train a language model, a LoRA adapter, a conditioner, a codec or a semantic teacher"
+KINDS = ("lm", "lora", "conditioner", "codec", "teacher")
 
 # What a trainer gives back: the folder written and the last value of everything it logged.
 Trained = tuple[Path, dict[str, Any]]
@@ -56,6 +57,7 @@ def described_flags(kind: str = KINDS[0]) -> list[argparse.ArgumentParser]:
         from transformers import HfArgumentParser
 
         from ..training.codec_options import CodecTrainingOptions, TeacherTrainingOptions
+        from ..training.conditioner import CONDITIONER_OPTIONS
         from ..training.lora import LORA_OPTIONS
         from ..training.options import LANGUAGE_MODEL_OPTIONS, add_file_flags
     except ImportError:
@@ -63,6 +65,7 @@ def described_flags(kind: str = KINDS[0]) -> list[argparse.ArgumentParser]:
     types: dict[str, tuple[type, ...]] = {
         "lm": LANGUAGE_MODEL_OPTIONS,
         "lora": LORA_OPTIONS,
+        "conditioner": CONDITIONER_OPTIONS,
         "codec": (CodecTrainingOptions,),
         "teacher": (TeacherTrainingOptions,),
     }
@@ -88,6 +91,7 @@ def run(arguments: argparse.Namespace) -> Answer | None:
     trainers: dict[str, Callable[[list[str]], Trained]] = {
         "lm": train_lm,
         "lora": train_adapter,
+        "conditioner": train_conditioner_alone,
         "codec": train_codec_model,
         "teacher": train_semantic_teacher,
     }
@@ -115,6 +119,17 @@ def train_adapter(options: list[str]) -> Trained:
     parsed = parse_options(LORA_OPTIONS, options, program="songgen-hf train lora")
     quiet_warnings()
     return trained_by(train_lora(*parsed))
+
+
+def train_conditioner_alone(options: list[str]) -> Trained:
+    """``songgen-hf train conditioner``."""
+    from ..training.conditioner import CONDITIONER_OPTIONS, train_conditioner
+    from ..training.options import parse_options
+
+    parsed = parse_options(CONDITIONER_OPTIONS, options, program="songgen-hf train conditioner")
+    quiet_warnings()
+    metrics = train_conditioner(*parsed)
+    return Path(parsed[1].output_dir), metrics
 
 
 def train_codec_model(options: list[str]) -> Trained:

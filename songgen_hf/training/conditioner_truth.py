@@ -1,0 +1,262 @@
+"""What captions and lyrics say, as a codes parquet knows it: targets for the conditioner alone.
+
+Reads words and facts only, never codes or sounds.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from ..modeling.patterns import IGNORED_LABEL
+from ..modeling.processing_songgen import SongGenProcessor
+from .lyrics_alignment import letters, tokens_of_words
+from .songs import CAPTION_COLUMNS
+
+CLASS_COLUMNS = ("gender", "genre", "mood", "key", "lead_instrument")
+SET_COLUMN, TEMPO_COLUMN = "instruments", "tempo"
+FACT_COLUMNS = (*CLASS_COLUMNS, SET_COLUMN, TEMPO_COLUMN)
+SOUND_COLUMNS = ("lyrics", "words", "phonemes")
+SOUNDS = ("phoneme", "phoneme_before", "phoneme_after")
+NO_PHONEME = ""  # before the first and after the last one
+
+SLOWEST, FASTEST, BIN_RATIO = 40.0, 240.0, 1.04  # bpm; width of a bin of the tempo
+NUM_TEMPI = round(np.log(FASTEST / SLOWEST) / np.log(BIN_RATIO)) + 1
+TOLERANCE = 0.08  # of a tempo that counts as right, as in the evaluation of songs
+
+
+@dataclass
+class Vocabulary:
+    """What there is to tell apart: values of each column and phonemes, in a fixed order."""
+
+    values: dict[str, list[str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, columns: dict[str, list[Any]]) -> "Vocabulary":
+        """The values that training songs have; columns without any are left out."""
+        found: dict[str, set[str]] = {}
+        for name in CLASS_COLUMNS:
+            found[name] = {value for value in columns.get(name, []) if value}
+        found[SET_COLUMN] = {one for value in columns.get(SET_COLUMN, []) for one in value or []}
+        symbols = {p["symbol"] for song in columns.get("phonemes", []) for p in song or []}
+        values = {name: sorted(each) for name, each in found.items() if each}
+        if symbols:
+            values["phonemes"] = [NO_PHONEME, *sorted(symbols)]
+        return cls(values)
+
+    def index(self, name: str, value: Any) -> int:
+        """The place of a value, -100 for an unknown one."""
+        known = self.values[name]
+        return known.index(value) if value in known else IGNORED_LABEL
+
+
+@dataclass
+class Caption:
+    """One caption, with what is true of its song.
+
+    Args:
+        ids: text ids [L].
+        classes: of each class column and the tempo, -100 if unknown.
+        members: [I] bool, instruments that play.
+        tempo: bpm, 0 if unknown.
+        said: columns whose value the caption names.
+        named: [I] bool, instruments that the caption names.
+    """
+
+    ids: Tensor
+    classes: dict[str, int]
+    members: Tensor
+    tempo: float
+    said: frozenset[str]
+    named: Tensor
+
+
+@dataclass
+class Lines:
+    """The lyrics of a song: ids [P] and, for each of ``SOUNDS``, targets [P] (-100: no sound)."""
+
+    ids: Tensor
+    sounds: dict[str, Tensor]
+
+
+def tempo_bin(bpm: float) -> int:
+    """The bin of a tempo, on a logarithmic scale."""
+    return int(np.clip(round(np.log(bpm / SLOWEST) / np.log(BIN_RATIO)), 0, NUM_TEMPI - 1))
+
+
+def tempo_of_bin(bins: Tensor) -> Tensor:
+    """The middle of bins, bpm."""
+    return SLOWEST * BIN_RATIO ** bins.double()
+
+
+def names(caption: str, value: Any) -> bool:
+    """Whether a caption has the words of a value."""
+    return re.search(rf"(?<!\w){re.escape(str(value).lower())}(?!\w)", caption.lower()) is not None
+
+
+def read_columns(rows: Any) -> dict[str, list[Any]]:
+    """The columns of a dataset that matter here.
+
+    Raises:
+        ValueError: if it knows nothing about its captions and nothing about its lyrics.
+    """
+    has = rows.column_names
+    captions = [name for name in CAPTION_COLUMNS if name in has][:1]
+    facts = [name for name in FACT_COLUMNS if name in has]
+    about_text = [*captions, *facts] if captions and facts else []
+    about_lyrics = list(SOUND_COLUMNS) if set(SOUND_COLUMNS) <= set(has) else []
+    if not about_text and not about_lyrics:
+        raise ValueError(
+            f"the dataset says nothing to learn about captions or lyrics: got {', '.join(has)}, "
+            f"expected captions with some of {', '.join(FACT_COLUMNS)}, or "
+            f"{', '.join(SOUND_COLUMNS)}; songgen-hf prepare codes keeps such columns"
+        )
+    if about_lyrics and "language" in has:
+        about_lyrics.append("language")
+    rows = rows.select_columns([*about_text, *about_lyrics]).with_format(None)
+    return {name: rows[name][:] for name in rows.column_names}
+
+
+def read_captions(
+    columns: dict[str, list[Any]], vocabulary: Vocabulary, processor: SongGenProcessor
+) -> list[list[Caption]]:
+    """The captions of each song; songs without any are left out."""
+    column = next((name for name in CAPTION_COLUMNS if name in columns), None)
+    if column is None or not set(columns) & set(FACT_COLUMNS):
+        return []
+    songs = []
+    for row, texts in enumerate(columns[column]):
+        texts = [texts] if isinstance(texts, str) else texts or []
+        facts = {name: columns[name][row] for name in FACT_COLUMNS if name in columns}
+        songs.append([_caption(text, facts, vocabulary, processor) for text in texts if text])
+    return [song for song in songs if song]
+
+
+def _caption(
+    text: str, facts: dict[str, Any], vocabulary: Vocabulary, processor: SongGenProcessor
+) -> Caption:
+    tempo = float(facts.get(TEMPO_COLUMN) or 0)
+    classes = {
+        name: vocabulary.index(name, facts.get(name))
+        for name in CLASS_COLUMNS
+        if name in vocabulary.values
+    }
+    if TEMPO_COLUMN in facts:
+        classes[TEMPO_COLUMN] = tempo_bin(tempo) if tempo > 0 else IGNORED_LABEL
+    instruments = vocabulary.values.get(SET_COLUMN, [])
+    playing = set(facts.get(SET_COLUMN) or [])
+    said = [name for name in CLASS_COLUMNS if facts.get(name) and names(text, facts[name])]
+    if tempo > 0 and names(text, round(tempo)):
+        said.append(TEMPO_COLUMN)
+    return Caption(
+        ids=torch.tensor(processor.tokenizer(text)["input_ids"]),
+        classes=classes,
+        members=torch.tensor([name in playing for name in instruments], dtype=torch.bool),
+        tempo=tempo,
+        said=frozenset(said),
+        named=torch.tensor(
+            [name in playing and names(text, name) for name in instruments], dtype=torch.bool
+        ),
+    )
+
+
+def read_lines(
+    columns: dict[str, list[Any]], vocabulary: Vocabulary, processor: SongGenProcessor
+) -> list[Lines]:
+    """The lyrics of the songs whose sung words are those of their lyrics."""
+    if not set(SOUND_COLUMNS) <= set(columns) or "phonemes" not in vocabulary.values:
+        return []
+    songs = []
+    for row, lyrics in enumerate(columns["lyrics"]):
+        sung, phonemes = columns["words"][row], columns["phonemes"][row]
+        if not lyrics or not sung or not phonemes:
+            continue
+        language = columns["language"][row] if "language" in columns else None
+        written = tokens_of_words(processor, lyrics, language or "en")
+        if [letters(text) for text, _ in written] != [letters(word["word"]) for word in sung]:
+            continue
+        tagged = processor.tag_lyrics(lyrics, language or "en")
+        ids = torch.tensor(processor.lyrics_tokenizer(tagged)["input_ids"])
+        symbols = [vocabulary.index("phonemes", phoneme["symbol"]) for phoneme in phonemes]
+        places = written_phonemes(
+            [tokens for _, tokens in written], [phoneme["word"] for phoneme in phonemes], len(ids)
+        )
+        songs.append(Lines(ids, _neighbours(symbols, places)))
+    return songs
+
+
+def written_phonemes(
+    words: Sequence[Sequence[int]], words_of_phonemes: Sequence[int], num_tokens: int
+) -> np.ndarray:
+    """The phoneme that each lyrics token writes: a word's tokens spread evenly over its phonemes.
+
+    The inverse of how :func:`.lyrics_alignment.sung_tokens` gives a word's phonemes to its tokens.
+
+    Args:
+        words: places of each word's tokens.
+        words_of_phonemes: the word of each phoneme.
+        num_tokens: P.
+    Returns:
+        [P] int, places among the phonemes; -100 where a token writes none.
+    """
+    places = np.full(num_tokens, IGNORED_LABEL)
+    of_word: dict[int, list[int]] = {}
+    for place, word in enumerate(words_of_phonemes):
+        of_word.setdefault(word, []).append(place)
+    for number, tokens in enumerate(words):
+        own = of_word.get(number, [])
+        for index, token in enumerate(tokens):
+            if own:
+                places[token] = own[int((index + 0.5) / len(tokens) * len(own))]
+    return places
+
+
+def _neighbours(symbols: list[int], places: np.ndarray) -> dict[str, Tensor]:
+    """Targets of each of ``SOUNDS``: the phoneme of each token, the one before, the one after."""
+    padded = np.array([0, *symbols, 0])  # 0: NO_PHONEME
+    sounding = places != IGNORED_LABEL
+    return {
+        name: torch.from_numpy(
+            np.where(sounding, padded[np.where(sounding, places + 1, 0) + shift], IGNORED_LABEL)
+        )
+        for name, shift in zip(SOUNDS, (0, -1, 1), strict=True)
+    }
+
+
+def padded_ids(ids: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Ids [L_i] -> ids and mask, both [B, L] int64; padding is 0 and masked."""
+    mask = pad_sequence([torch.ones_like(row) for row in ids], batch_first=True)
+    return pad_sequence(list(ids), batch_first=True), mask
+
+
+def batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    """Pieces of at most ``size``."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+__all__ = [
+    "CLASS_COLUMNS",
+    "FACT_COLUMNS",
+    "NUM_TEMPI",
+    "SET_COLUMN",
+    "SOUNDS",
+    "TEMPO_COLUMN",
+    "TOLERANCE",
+    "Caption",
+    "Lines",
+    "Vocabulary",
+    "batches",
+    "padded_ids",
+    "read_captions",
+    "read_columns",
+    "read_lines",
+    "tempo_bin",
+    "tempo_of_bin",
+    "written_phonemes",
+]

@@ -10,6 +10,7 @@ from ..modeling.configuration_songgen import SongGenConfig
 from ..modeling.patterns import IGNORED_LABEL, shift_right
 from ..modeling.processing_songgen import SongGenProcessor
 from .lyrics_alignment import sung_tokens, targets_of_steps, tokens_of_words
+from .sound_targets import SoundClasses
 
 
 class SongCollator:
@@ -19,14 +20,21 @@ class SongCollator:
         config: of the model.
         processor: of the model; a condition that is None becomes the null branch.
         align_lyrics: say which lyrics token is sung at each step, where the songs know it.
+        sounds: say what else sounds at each step, in these classes.
     """
 
     def __init__(
-        self, config: SongGenConfig, processor: SongGenProcessor, *, align_lyrics: bool = False
+        self,
+        config: SongGenConfig,
+        processor: SongGenProcessor,
+        *,
+        align_lyrics: bool = False,
+        sounds: SoundClasses | None = None,
     ):
         decoder: Any = config.decoder
         self.config = config
         self.align_lyrics = align_lyrics
+        self.sounds = sounds
         self.pattern = decoder.pattern
         self.ids = {
             "bos_token_id": decoder.bos_token_id,
@@ -41,7 +49,8 @@ class SongCollator:
             The processor's tensors, ``labels`` [B, L, rows] and, where the songs bring
             ``vocal_codes``, ``vocal_labels`` [B, L, K], padded or cut to the length of ``labels``;
             where they bring ``heard_codes``, ``decoder_input_ids`` [B, rows, L] made of those;
-            with ``align_lyrics``, ``lyrics_targets`` [B, L].
+            with ``align_lyrics``, ``lyrics_targets`` [B, L]; with ``sounds``, ``sound_targets``, a
+            dictionary of [B, L].
         """
         batch = dict(
             self.processor(
@@ -66,6 +75,13 @@ class SongCollator:
         if self.align_lyrics:
             sung = [self._sung(song) for song in songs]
             batch["lyrics_targets"] = targets_of_steps(sung, self.config)
+        if self.sounds is not None:
+            rate = self.config.frame_rate
+            told = [self.sounds.targets(song, song["codes"].shape[-1], rate) for song in songs]
+            batch["sound_targets"] = {
+                kind: targets_of_steps([song[kind] for song in told], self.config)
+                for kind in self.sounds.names
+            }
         return batch
 
     def _sung(self, song: dict[str, Any]) -> Tensor:

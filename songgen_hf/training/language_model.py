@@ -25,6 +25,7 @@ from .options import (
     read_yaml,
 )
 from .songs import SongDataset, read_songs
+from .sound_targets import SOUND_HEADS_FILE
 from .trainer import SongGenTrainer, last_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -171,7 +172,8 @@ def finish(trainer: SongGenTrainer) -> None:
         trainer.average.copy_to(trainer.accelerator.unwrap_model(trainer.model))
     trainer.save_model(str(output_dir))
     trainer.save_state()
-    (output_dir / EMA_FILE).unlink(missing_ok=True)
+    for name in (EMA_FILE, SOUND_HEADS_FILE):  # of resuming alone
+        (output_dir / name).unlink(missing_ok=True)
 
 
 __all__ = ["checkpoint_to_resume", "finish", "load_songs", "train_language_model"]

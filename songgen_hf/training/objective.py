@@ -70,6 +70,7 @@ class Objective:
         track_losses: each track's loss where the tracks have rows of their own, else empty.
         vocal_codebook_losses, vocal_loss, vocal_weighted_loss: of the vocal heads, [K] the first.
         alignment_loss, alignment_accuracy: of the attention that is told what is sung.
+        sounds: metrics of the heads that tell what sounds.
     """
 
     value: Tensor
@@ -83,10 +84,16 @@ class Objective:
     vocal_weighted_loss: Tensor | None = None
     alignment_loss: Tensor | None = None
     alignment_accuracy: Tensor | None = None
+    sounds: dict[str, Tensor] = field(default_factory=dict)
 
     def add_alignment(self, loss: Tensor, accuracy: Tensor, *, weight: float) -> None:
         """Add the loss of ``lyrics_alignment.py`` to the number that is minimised."""
         self.alignment_loss, self.alignment_accuracy = loss, accuracy
+        self.value = self.value + weight * loss
+
+    def add_sounds(self, loss: Tensor, metrics: dict[str, Tensor], *, weight: float) -> None:
+        """Add the loss of ``sound_targets.py`` to the number that is minimised."""
+        self.sounds = metrics
         self.value = self.value + weight * loss
 
     def metrics(self) -> dict[str, Tensor]:
@@ -108,6 +115,7 @@ class Objective:
         if self.alignment_loss is not None and self.alignment_accuracy is not None:
             metrics["alignment_loss"] = self.alignment_loss
             metrics["alignment_accuracy"] = self.alignment_accuracy
+        metrics |= self.sounds
         if self.vocal_codebook_losses is not None:
             metrics |= {
                 f"vocal_codebook_loss/{k}": loss

@@ -12,7 +12,14 @@ import torch
 from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
 
-NOT_MATRICES = ("embed", "lm_heads", "shared", "relative_attention_bias", "position_bias")
+NOT_MATRICES = (
+    "embed",
+    "lm_heads",
+    "sound_heads",
+    "shared",
+    "relative_attention_bias",
+    "position_bias",
+)
 """Parts of the names of two-dimensional weights that are tables or heads, not layers."""
 
 

@@ -102,10 +102,17 @@ class DataOptions:
             "of the song, so that it learns to follow the lyrics and not its own mistakes"
         },
     )
+    foreign_history: float = field(
+        default=0.0,
+        metadata={
+            "help": "probability that the model hears another song's band up to a random place, so "
+            "that it learns to follow the description and not what it hears"
+        },
+    )
 
     def __post_init__(self) -> None:
         names = ("text_dropout", "lyrics_dropout", "voice_dropout", "joint_dropout")
-        for name in (*names, "history_corruption"):
+        for name in (*names, "history_corruption", "foreign_history"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(
                     f"{name} is a probability in [0, 1]: got {getattr(self, name)}; change --{name}"
@@ -132,6 +139,13 @@ class ObjectiveOptions:
     alignment_layers: list[int] = field(
         default_factory=list,
         metadata={"help": "decoder layers whose first head is told; default the middle two"},
+    )
+    sound_weight: float = field(
+        default=0.0,
+        metadata={
+            "help": "factor of the loss of heads that read phoneme, beat, tempo, lead instrument, "
+            "gender and genre from a decoder layer, for songs that know them; 0: not computed"
+        },
     )
 
 

@@ -18,12 +18,13 @@ from ..modeling.configuration_songgen import SongGenConfig
 from ..modeling.processing_songgen import DEFAULT_VOICE_SECONDS
 from ..optional import require
 from .options import DataOptions
+from .sound_targets import SOUND_COLUMNS
 
 CORRUPTED_FRAMES = (2, 16)  # shortest and longest wrong stretch: about a phoneme
 REQUIRED_COLUMNS = {1: ("codes",), 2: ("accompaniment_codes", "vocal_codes")}
 CAPTION_COLUMNS = ("captions", "caption", "text")
 OPTIONAL_COLUMNS = ("id", "song_id", "lyrics", "language", "num_frames", *CAPTION_COLUMNS)
-TIME_COLUMNS = ("words", "phonemes")
+KNOWN_COLUMNS = ("words", "phonemes", *SOUND_COLUMNS)
 
 
 def read_songs(dataset: str, split: str) -> Any:
@@ -53,7 +54,7 @@ class SongDataset(Dataset):
     Columns: ``codes`` (mixture) or ``accompaniment_codes`` and ``vocal_codes``, each int [K, T];
     also read where present: ``captions`` (list) or ``caption``, ``lyrics``, ``language``,
     ``num_frames``, an audio column for the reference voice, ``id``, ``words`` and ``phonemes`` with
-    their times (see ``lyrics_alignment.py``).
+    their times (see ``lyrics_alignment.py``), and what else sounds (see ``sound_targets.py``).
 
     Args:
         rows: ``datasets.Dataset``.
@@ -95,7 +96,7 @@ class SongDataset(Dataset):
             )
         voice = options.voice_column
         self.voice_column = voice if voice in rows.column_names else None
-        columns = [*self.code_columns, *OPTIONAL_COLUMNS, *TIME_COLUMNS, self.voice_column]
+        columns = [*self.code_columns, *OPTIONAL_COLUMNS, *KNOWN_COLUMNS, self.voice_column]
         rows = rows.select_columns([name for name in columns if name in rows.column_names])
         if self.voice_column is not None:
             audio = require("datasets", "train").Audio(decode=False)
@@ -136,7 +137,7 @@ class SongDataset(Dataset):
             "voice": None,
             "voice_start": 0.0,
         }
-        for name in TIME_COLUMNS:
+        for name in KNOWN_COLUMNS:
             song[name] = value_of(row, name)
         if len(self.code_columns) > self.num_tracks:
             song["vocal_codes"] = self._codes(row, self.code_columns[-1], index)[None]
@@ -152,10 +153,21 @@ class SongDataset(Dataset):
             ):
                 if jointly or chance < dropout:
                     song[name] = None
-            if options.history_corruption:
+            if options.history_corruption or options.foreign_history:
                 own = np.random.default_rng([self.seed, epoch, index, 1])
-                song["heard_codes"] = corrupted(song["codes"], options.history_corruption, own)
+                heard = corrupted(song["codes"], options.history_corruption, own)
+                if own.random() < options.foreign_history:
+                    other = int(own.integers(len(self)))
+                    name = self.code_columns[0]
+                    self._begin_with(heard[0], self._codes(self.rows[other], name, other), own)
+                song["heard_codes"] = heard
         return song
+
+    @staticmethod
+    def _begin_with(track: Tensor, other: Tensor, random: np.random.Generator) -> None:
+        """Overwrite a random first part of a track [K, T] with another song's beginning."""
+        place = int(random.integers(min(track.shape[-1], other.shape[-1]) + 1))
+        track[:, :place] = other[:, :place]
 
     def _codes(self, row: Any, name: str, index: int) -> Tensor:
         array = row.column(name).chunk(0)

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import SequentialSampler
 from transformers import Trainer, TrainerCallback
@@ -27,6 +28,13 @@ from .objective import Objective, codebook_weights, song_objective
 from .optimisers import MuonWithAdamW
 from .options import RESOLVED_FILE, ObjectiveOptions, SongGenTrainingArguments
 from .songs import SongDataset, SongSampler
+from .sound_targets import (
+    SOUND_HEADS_FILE,
+    SoundClasses,
+    SoundHeads,
+    sound_layer,
+    watched_layer,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -71,11 +79,20 @@ class SongGenTrainer(Trainer):
         self._sums: dict[str, dict[str, Tensor]] = {"train": {}, "eval": {}}
         self._counts: dict[str, int] = defaultdict(int)
         self._sampler: SongSampler | None = None
+        sounds = None
+        if self.objective.sound_weight and train_dataset is not None:
+            sounds = SoundClasses.of_rows(train_dataset.rows)
+            width = self.song_config.decoder.hidden_size
+            # Part of the model while it is trained, for optimisers and processes to find them.
+            model.sound_heads = SoundHeads(sounds.sizes(), width, seed=args.seed)
         super().__init__(
             model=model,
             args=args,
             data_collator=SongCollator(
-                self.song_config, processor, align_lyrics=self.objective.alignment_weight > 0
+                self.song_config,
+                processor,
+                align_lyrics=self.objective.alignment_weight > 0,
+                sounds=sounds,
             ),
             train_dataset=train_dataset,
             eval_dataset=eval_dataset,
@@ -128,9 +145,14 @@ class SongGenTrainer(Trainer):
         Raises:
             ValueError: if the loss is not finite.
         """
-        targets = inputs.get("lyrics_targets")
-        inputs = {name: value for name, value in inputs.items() if name != "lyrics_targets"}
-        with watched_attention(base_model(self.model), self._alignment_layers()) as attention:
+        inputs = dict(inputs)
+        targets, sounds = inputs.pop("lyrics_targets", None), inputs.pop("sound_targets", None)
+        base = base_model(self.model)
+        told = sound_layer(self.song_config.decoder.num_hidden_layers)
+        with (
+            watched_attention(base, self._alignment_layers()) as attention,
+            watched_layer(base, told) as states,
+        ):
             outputs = model(**inputs)
         decoder = self.song_config.decoder
         step = self.state.global_step if model.training else 0
@@ -151,6 +173,12 @@ class SongGenTrainer(Trainer):
             objective.add_alignment(
                 *(torch.stack(values).mean() for values in zip(*pairs, strict=True)),
                 weight=self.objective.alignment_weight,
+            )
+        if sounds is not None:
+            steps = inputs["labels"].shape[1]
+            heads = self.model.sound_heads
+            objective.add_sounds(
+                *heads(states[0][:, -steps:], sounds), weight=self.objective.sound_weight
             )
         share = torch.ones_like(objective.value)
         if model.training and num_items_in_batch is not None:
@@ -223,14 +251,29 @@ class SongGenTrainer(Trainer):
             self._sampler.set_epoch(epoch)
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
-        super()._save(output_dir, state_dict)
         folder = Path(output_dir or self.args.output_dir or "")
+        heads = self.model._modules.pop("sound_heads", None)  # no part of what is published
+        if state_dict is not None:
+            state_dict = {k: v for k, v in state_dict.items() if not k.startswith("sound_heads.")}
+        try:
+            super()._save(output_dir, state_dict)
+        finally:
+            if heads is not None:
+                self.model.sound_heads = heads
         if self.args.should_save:
+            if heads is not None:
+                save_file(heads.state_dict(), folder / SOUND_HEADS_FILE)
             self.processor.save_pretrained(folder)
             # A pickle that nobody reads, with paths of this machine.
             (folder / TRAINING_ARGS_NAME).unlink(missing_ok=True)
             if self.resolved_options:
                 (folder / RESOLVED_FILE).write_text(self.resolved_options, encoding="utf-8")
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        path = Path(resume_from_checkpoint) / SOUND_HEADS_FILE
+        if hasattr(self.model, "sound_heads") and path.is_file():
+            self.model.sound_heads.load_state_dict(load_file(path))
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         super()._save_optimizer_and_scheduler(output_dir)

@@ -130,10 +130,14 @@ def song_row(number: int, num_frames: int) -> dict:
 
 def write_songs(path: Path, lengths: list[int]) -> None:
     """A parquet file of songs of those lengths in frames."""
+    write_table(path, [song_row(number, length) for number, length in enumerate(lengths)])
+
+
+def write_table(path: Path, rows: list[dict]) -> None:
+    """A parquet file of rows of songs."""
     import pyarrow
     import pyarrow.parquet
 
-    rows = [song_row(number, length) for number, length in enumerate(lengths)]
     codes = pyarrow.list_(pyarrow.list_(pyarrow.int16()))
     table = pyarrow.Table.from_pylist(rows)
     for name in ("codes", "vocal_codes", "accompaniment_codes"):

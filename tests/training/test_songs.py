@@ -124,6 +124,21 @@ def test_the_past_is_wrong_while_training_and_the_targets_are_true(rows, tiny):
     assert "heard_codes" not in make(rows, tiny, training=False, history_corruption=0.9)[2]
 
 
+def test_another_songs_band_may_begin_what_is_heard_and_the_voice_stays(rows, tiny):
+    songs = make(rows, tiny, "parallel_A_V", foreign_history=1.0)
+    found = [songs[epoch, 3] for epoch in range(20)]
+
+    starts = [(song["heard_codes"] != song["codes"]).any(1) for song in found]
+    assert not any(changed[1].any() for changed in starts)
+    lengths = {int(changed[0].sum()) for changed in starts}
+    assert len(lengths) > 4
+    for changed in starts:
+        number = int(changed[0].sum())
+        assert changed[0, :number].all() and not changed[0, number:].any()
+    again = make(rows, tiny, "parallel_A_V", foreign_history=1.0)[7, 3]
+    assert torch.equal(again["heard_codes"], found[7]["heard_codes"])
+
+
 def test_songs_of_other_lengths_are_left_out(rows, tiny):
     songs = make(rows, tiny, min_seconds=9 / 50, max_seconds=12 / 50)
 

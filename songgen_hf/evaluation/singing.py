@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from ..files import encode_sound, safe_gain, safe_name, write_files
+from ..files import safe_name, write_files
+from ..provenance import encode_song, provenance
 from .growing_cache import growing_cache
 from .mini_options import MAX_SECONDS, Setting
 from .prompts import Prompt
@@ -159,16 +160,15 @@ class Singer:
             past_key_values=growing_cache(),
             **setting.generation,
         )
-        for (_, _, path), song in zip(batch, songs, strict=True):
+        for (_, _, path), request, song in zip(batch, requests, songs, strict=True):
             rate = song["sampling_rate"]
+            told = {"text": request["text"], "lyrics": request["lyrics"], **setting.generation}
+            record = provenance(pipe.model, seed=request["seed"], options=told)
             tracks = {path: song["audio"]}
             if song["vocal"] is not None:
                 tracks = {vocal_path(path): song["vocal"], **tracks}  # the mixture comes last
             write_files(
-                {
-                    file: encode_sound(track, rate, file, gain=safe_gain(track))
-                    for file, track in tracks.items()
-                }
+                {file: encode_song(track, rate, file, record) for file, track in tracks.items()}
             )
 
     def request(self, prompt: Prompt, seed: int, setting: Setting) -> dict[str, Any]:
@@ -230,7 +230,9 @@ def untrained_twin(model: Any, *, seed: int) -> Any:
 def weights_digest(model: Any) -> str:
     """A short hash of all weights and of the settings that sampling falls back to."""
     sampling = getattr(model, "generation_config", None)
-    digest = hashlib.sha256(b"" if sampling is None else sampling.to_json_string().encode())
+    # Without the library's version, which changes no song.
+    facts = "" if sampling is None else sampling.to_json_string(ignore_metadata=True)
+    digest = hashlib.sha256(facts.encode())
     weights: Mapping[str, Any] = model.state_dict()
     for name, weight in sorted(weights.items()):
         digest.update(name.encode())

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
-from ..files import encode_sound, safe_gain, write_files
+from ..files import write_files
 from ..modeling.processing_songgen import SongGenProcessor
 from ..optional import require
+from ..provenance import encode_song, provenance
 from .collator import SongCollator
 from .songs import SongDataset
 
@@ -46,12 +47,23 @@ class EvaluationAudio(TrainerCallback):
         paths = [folder / f"{number}.flac" for number in range(len(sounds))]
         write_files(
             {
-                path: encode_sound(sound, rate, path, gain=safe_gain(sound))
-                for path, sound in zip(paths, sounds, strict=True)
+                path: encode_song(sound, rate, path, self._record(model, args, number, state))
+                for number, (path, sound) in enumerate(zip(paths, sounds, strict=True))
             }
         )
         if "tensorboard" in args.report_to:
             self._show(sounds, rate, str(Path(args.output_dir) / "runs"), state.global_step)
+
+    def _record(self, model: Any, args: Any, number: int, state: Any) -> dict[str, Any]:
+        """Where a sample comes from."""
+        song = self.songs[number]
+        options = {
+            "text": song["text"],
+            "lyrics": song["lyrics"],
+            "guidance_scale": args.sample_guidance,
+            "training_step": state.global_step,
+        }
+        return provenance(model, seed=number, options=options)
 
     @torch.no_grad()
     def sing(self, model: Any, args: Any) -> list[Any]:

@@ -7,7 +7,14 @@ from transformers import DynamicCache
 
 from songgen_hf.evaluation.growing_cache import GrowingLayer, growing_cache
 from songgen_hf.evaluation.mini_options import HEADLINE, MiniOptions, Setting, parse_setting
-from songgen_hf.evaluation.singing import Singer, song_seed, untrained_twin, vocal_path
+from songgen_hf.evaluation.singing import (
+    Singer,
+    song_seed,
+    untrained_twin,
+    vocal_path,
+    weights_digest,
+)
+from songgen_hf.provenance import read_provenance
 
 from .evaluation_cases import some_prompts
 
@@ -50,6 +57,19 @@ def test_a_model_with_two_tracks_keeps_the_vocal_too(make_singer):
 
     assert singer.has_vocal_track
     assert song.vocal is not None and vocal_path(song.path).is_file()
+    for path in (song.path, vocal_path(song.path)):
+        record = read_provenance(path)
+        assert record["ai_generated"] and record["seed"] == song_seed(song.prompt, 0)
+
+
+def test_another_version_of_the_library_changes_no_digest(make_singer):
+    model = make_singer().model
+    before = weights_digest(model)
+
+    model.generation_config.transformers_version = "0.0.1"
+    assert weights_digest(model) == before
+    model.generation_config.guidance_scale = 7.0
+    assert weights_digest(model) != before
 
 
 def test_a_song_does_not_depend_on_its_batch(make_singer, tmp_path):

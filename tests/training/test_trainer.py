@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
+from songgen_hf.provenance import read_provenance
 from songgen_hf.training.language_model import train_language_model
 from songgen_hf.training.options import (
     LANGUAGE_MODEL_OPTIONS,
@@ -184,7 +185,8 @@ def test_evaluation_reports_plain_losses_and_sings(train, tmp_path):
 
     entry = next(entry for entry in trainer.state.log_history if "eval_loss" in entry)
     assert entry["eval_loss"] == pytest.approx(entry["eval_plain_loss"], rel=1e-3)
-    assert list((tmp_path / "out" / "samples").rglob("0.flac"))
+    (sample,) = (tmp_path / "out" / "samples").rglob("0.flac")
+    assert read_provenance(sample)["seed"] == 0
 
 
 @pytest.mark.slow

@@ -144,7 +144,7 @@ class ObjectiveOptions:
         default=0.0,
         metadata={
             "help": "factor of the loss of heads that read phoneme, beat, tempo, lead instrument, "
-            "gender and genre from a decoder layer, for songs that know them; 0: not computed"
+            "gender, genre and singer from a decoder layer, for songs that know them; 0: off"
         },
     )
 

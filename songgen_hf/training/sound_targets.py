@@ -1,4 +1,4 @@
-"""Tell the decoder what sounds at each step, beside the codes: phoneme, beat, instrument, tempo.
+"""Tell the decoder what sounds at each step, beside the codes: phoneme, beat, instrument, voice.
 
 A code mixes what is sung with pitch, singer and band, so a small model takes long to find out which
 part of it the lyrics and the description decide. Where the data knows what sounds, linear heads
@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from ..modeling.patterns import IGNORED_LABEL
 
-SOUND_COLUMNS = ("tempo", "lead_instrument", "gender", "genre")
+NAMED_COLUMNS = ("lead_instrument", "gender", "genre", "voice_id")
+SOUND_COLUMNS = ("tempo", *NAMED_COLUMNS)
 SOUND_HEADS_FILE = "sound_heads.safetensors"
 SILENCE = 0  # class of a frame in which no phoneme sounds
 BEAT_PARTS = 16  # classes of a beat's phase
@@ -51,7 +52,7 @@ class SoundClasses:
         """
         rows = rows.with_format(None)
         found: dict[str, list[str]] = {}
-        for kind in ("lead_instrument", "gender", "genre"):
+        for kind in NAMED_COLUMNS:
             if kind in rows.column_names:
                 found[kind] = sorted({str(value) for value in rows[kind] if value is not None})
         if "phonemes" in rows.column_names:
@@ -84,8 +85,7 @@ class SoundClasses:
 
         Args:
             song: ``phonemes`` (``{"symbol", "start", "end"}`` in seconds), ``tempo`` in beats a
-                minute with a beat at 0 s, ``lead_instrument``, ``gender``, ``genre``, each or
-                None.
+                minute with a beat at 0 s, and the ``NAMED_COLUMNS``, each or None.
             num_frames: T.
             frame_rate: frames a second.
         """

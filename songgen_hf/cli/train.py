@@ -57,7 +57,7 @@ def described_flags(kind: str = KINDS[0]) -> list[argparse.ArgumentParser]:
         from transformers import HfArgumentParser
 
         from ..training.codec_options import CodecTrainingOptions, TeacherTrainingOptions
-        from ..training.conditioner import CONDITIONER_OPTIONS
+        from ..training.conditioner_options import CONDITIONER_OPTIONS
         from ..training.lora import LORA_OPTIONS
         from ..training.options import LANGUAGE_MODEL_OPTIONS, add_file_flags
     except ImportError:
@@ -123,7 +123,8 @@ def train_adapter(options: list[str]) -> Trained:
 
 def train_conditioner_alone(options: list[str]) -> Trained:
     """``songgen-hf train conditioner``."""
-    from ..training.conditioner import CONDITIONER_OPTIONS, train_conditioner
+    from ..training.conditioner import train_conditioner
+    from ..training.conditioner_options import CONDITIONER_OPTIONS
     from ..training.options import parse_options
 
     parsed = parse_options(CONDITIONER_OPTIONS, options, program="songgen-hf train conditioner")

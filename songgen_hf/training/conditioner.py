@@ -10,9 +10,8 @@ Decoder, codec and voice network are not touched.
 """
 
 import json
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -25,20 +24,20 @@ from ..files import new_directory, write_files
 from ..modeling.conditioning import SongGenConditioner
 from ..modeling.patterns import IGNORED_LABEL
 from .codec_objective import seeded
+from .conditioner_heads import FactHeads, cross_entropy
+from .conditioner_options import ConditionerOptions, learning_rate
+from .conditioner_sounds import Lines, read_lines
 from .conditioner_truth import (
-    NUM_TEMPI,
     SET_COLUMN,
-    SOUNDS,
     TEMPO_COLUMN,
     TOLERANCE,
     Caption,
-    Lines,
+    CaptionWriter,
     Vocabulary,
     batches,
     padded_ids,
     read_captions,
     read_columns,
-    read_lines,
     tempo_of_bin,
 )
 from .freezing import freeze, submodule
@@ -57,79 +56,6 @@ METRICS_FILE = "metrics.jsonl"
 _EVALUATION_BATCH = 64
 
 
-@dataclass
-class ConditionerOptions:
-    """Options of ``songgen-hf train conditioner``.
-
-    Raises:
-        ValueError: if a number is out of its range.
-    """
-
-    dataset: str | None = field(
-        default=None,
-        metadata={
-            "help": "parquet that knows its songs, as prepare codes writes it: a folder, ..."
-        },
-    )
-    output_dir: str | None = field(default=None, metadata={"help": "new folder of the model"})
-    train_split: str = field(default="train", metadata={"help": "split to train on"})
-    eval_split: str | None = field(default=None, metadata={"help": "split to evaluate on"})
-    max_steps: int = field(default=3000, metadata={"help": "optimiser steps"})
-    batch_size: int = field(default=64, metadata={"help": "captions a step"})
-    lyrics_batch_size: int = field(default=16, metadata={"help": "lyrics a step"})
-    learning_rate: float = field(default=1e-3, metadata={"help": "highest, of AdamW"})
-    warmup_steps: int = field(default=100, metadata={"help": "steps of linear warm-up"})
-    weight_decay: float = field(default=0.0, metadata={"help": "of AdamW"})
-    max_grad_norm: float = field(default=1.0, metadata={"help": "gradients are clipped to it"})
-    eval_steps: int = field(default=1000, metadata={"help": "steps between evaluations"})
-    logging_steps: int = field(default=50, metadata={"help": "steps between lines of metrics"})
-    seed: int = field(default=456, metadata={"help": "of batches, captions and heads"})
-
-    def __post_init__(self) -> None:
-        counts = ("max_steps", "batch_size", "lyrics_batch_size", "eval_steps", "logging_steps")
-        for name in (*counts, "learning_rate", "max_grad_norm"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected more than 0")
-
-
-CONDITIONER_OPTIONS = (ModelOptions, ConditionerOptions)
-
-
-class FactHeads(nn.Module):
-    """Read facts from the conditioner's states.
-
-    Args:
-        hidden_size: H.
-        vocabulary: what there is to tell apart.
-        tempo: whether tempi are known.
-    """
-
-    def __init__(self, hidden_size: int, vocabulary: Vocabulary, *, tempo: bool):
-        super().__init__()
-        sizes = {name: len(values) for name, values in vocabulary.values.items()}
-        num_phonemes = sizes.pop("phonemes", 0)
-        if tempo:
-            sizes[TEMPO_COLUMN] = NUM_TEMPI
-        self.facts = nn.ModuleDict(
-            {name: nn.Linear(hidden_size, size) for name, size in sizes.items()}
-        )
-        self.queries = nn.Parameter(torch.randn(len(sizes), hidden_size))
-        self.sounds = nn.ModuleDict()
-        if num_phonemes:
-            self.sounds.update({name: nn.Linear(hidden_size, num_phonemes) for name in SOUNDS})
-
-    def read_text(self, states: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        """Text states [B, L, H] -> logits [B, values] of each fact, each by its own attention."""
-        scores = self.queries @ states.transpose(1, 2) / math.sqrt(states.shape[-1])  # [B, A, L]
-        scores = scores.masked_fill(mask[:, None] == 0, torch.finfo(scores.dtype).min)
-        pooled = scores.softmax(dim=-1) @ states  # [B, A, H]
-        return {name: head(pooled[:, row]) for row, (name, head) in enumerate(self.facts.items())}
-
-    def read_lyrics(self, states: Tensor) -> dict[str, Tensor]:
-        """Lyrics states [B, P, H] -> logits [B, P, phonemes] of each of ``SOUNDS``."""
-        return {name: head(states) for name, head in self.sounds.items()}
-
-
 class ConditionerTrainer:
     """A conditioner being taught.
 
@@ -139,6 +65,7 @@ class ConditionerTrainer:
         lines: lyrics of the training songs.
         vocabulary: of the training songs.
         options: of the run.
+        writer: of further captions.
     Raises:
         ValueError: if there is nothing to learn from, or nothing is left to train.
     """
@@ -150,11 +77,12 @@ class ConditionerTrainer:
         lines: Sequence[Lines],
         vocabulary: Vocabulary,
         options: ConditionerOptions,
+        writer: CaptionWriter | None = None,
     ) -> None:
         if not captions and not lines:
             raise ValueError("no song has captions or timed lyrics: give another --dataset")
         self.conditioner, self.options = conditioner.eval(), options
-        self.captions, self.lines = captions, lines
+        self.captions, self.lines, self.writer = captions, lines, writer
         tempo = bool(captions) and TEMPO_COLUMN in captions[0][0].classes
         with seeded(options.seed):
             heads = FactHeads(conditioner.config.decoder.hidden_size, vocabulary, tempo=tempo)
@@ -179,13 +107,13 @@ class ConditionerTrainer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(options, step)
         losses: dict[str, Tensor] = {}
-        if self.captions:
-            songs = random.integers(len(self.captions), size=options.batch_size)
-            chosen = [self.captions[song] for song in songs]
-            losses |= self.text_losses([one[int(random.integers(len(one)))] for one in chosen])
-        if self.lines:
-            songs = random.integers(len(self.lines), size=options.lyrics_batch_size)
-            losses |= self.lyrics_losses([self.lines[song] for song in songs])
+        lower = options.mixed_precision == "bf16"
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=lower):
+            if self.captions:
+                losses |= self.text_losses(self.draw_captions(random))
+            if self.lines:
+                songs = random.integers(len(self.lines), size=options.lyrics_batch_size)
+                losses |= self.lyrics_losses([self.lines[song] for song in songs])
         loss = torch.stack(list(losses.values())).sum()
         self.optimizer.zero_grad()
         loss.backward()
@@ -196,20 +124,36 @@ class ConditionerTrainer:
         self.optimizer.step()
         return {"loss": loss.item(), **{f"loss_{n}": value.item() for n, value in losses.items()}}
 
+    def draw_captions(self, random: np.random.Generator) -> list[Caption]:
+        """Captions of one step: of songs, and written anew."""
+        songs = random.integers(len(self.captions), size=self.options.batch_size)
+        chosen = [self.captions[song] for song in songs]
+        captions = [one[int(random.integers(len(one)))] for one in chosen]
+        if self.writer is not None:
+            rng = Random(int(random.integers(2**63)))
+            for row in np.flatnonzero(random.random(len(captions)) < self.options.written_captions):
+                captions[row] = self.writer(rng)
+        return captions
+
     def text_losses(self, captions: Sequence[Caption]) -> dict[str, Tensor]:
-        """The cross-entropy of each fact; a caption that leaves it out teaches what is likely."""
-        logits = self._read_text(captions)
+        """The cross-entropy of each fact; one that a caption leaves out counts little: its words
+        tell what is likely, or say it otherwise (a woman, unhurried).
+        """
+        unsaid = self.options.unsaid_weight
         losses = {}
-        for name, found in logits.items():
+        for name, found in self._read_text(captions).items():
             if name == SET_COLUMN:
-                members = torch.stack([caption.members for caption in captions])
-                losses[name] = (
-                    F.binary_cross_entropy_with_logits(found, members.to(found), reduction="none")
-                    .sum(-1)
-                    .mean()
+                members = torch.stack([caption.members for caption in captions]).to(self.device)
+                named = torch.stack([caption.named for caption in captions]).to(self.device)
+                weights = torch.where(members & ~named, unsaid, 1.0)
+                each = F.binary_cross_entropy_with_logits(
+                    found, members.to(found), weights, reduction="none"
                 )
+                losses[name] = each.sum(dim=-1).mean()
             else:
-                losses[name] = cross_entropy(found, self._classes(captions, name))
+                said = [1.0 if name in caption.said else unsaid for caption in captions]
+                weights = torch.tensor(said, device=self.device)
+                losses[name] = cross_entropy(found, self._classes(captions, name), weights)
         return losses
 
     def lyrics_losses(self, lines: Sequence[Lines]) -> dict[str, Tensor]:
@@ -255,12 +199,13 @@ class ConditionerTrainer:
     def _read_text(self, captions: Sequence[Caption]) -> dict[str, Tensor]:
         ids, mask = padded_ids([caption.ids for caption in captions])
         ids, mask = ids.to(self.device), mask.to(self.device)
-        return self.heads.read_text(self.conditioner.encode_text(ids, mask), mask)
+        found = self.heads.read_text(self.conditioner.encode_text(ids, mask), mask)
+        return {name: logits.float() for name, logits in found.items()}
 
     def _read_lyrics(self, lines: Sequence[Lines]) -> dict[str, Tensor]:
         ids, mask = padded_ids([song.ids for song in lines])
         states = self.conditioner.encode_lyrics(ids.to(self.device), mask.to(self.device))
-        return self.heads.read_lyrics(states)
+        return {name: logits.float() for name, logits in self.heads.read_lyrics(states).items()}
 
     def _classes(self, captions: Sequence[Caption], name: str) -> Tensor:
         return torch.tensor([caption.classes[name] for caption in captions], device=self.device)
@@ -269,20 +214,6 @@ class ConditionerTrainer:
         return nn.utils.rnn.pad_sequence(
             [song.sounds[name] for song in lines], batch_first=True, padding_value=IGNORED_LABEL
         ).to(self.device)
-
-
-def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean over known targets, zero if there is none: [..., values] and [...]."""
-    total = F.cross_entropy(
-        logits.flatten(0, -2), targets.flatten(), ignore_index=IGNORED_LABEL, reduction="sum"
-    )
-    return total / (targets != IGNORED_LABEL).sum().clamp(min=1)
-
-
-def learning_rate(options: ConditionerOptions, step: int) -> float:
-    """Linear warm-up, then a cosine to zero."""
-    warm = min(1.0, (step + 1) / max(options.warmup_steps, 1))
-    return options.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / options.max_steps))
 
 
 def train_conditioner(model_options: ModelOptions, options: ConditionerOptions) -> dict[str, float]:
@@ -310,7 +241,11 @@ def train_conditioner(model_options: ModelOptions, options: ConditionerOptions) 
             read_lines(found, vocabulary, processor),
         )
 
-    trainer = ConditionerTrainer(model.conditioner, *read(columns), vocabulary, options)
+    captions, lines = read(columns)
+    writer = None
+    if captions and options.written_captions:
+        writer = CaptionWriter(vocabulary, columns.get(TEMPO_COLUMN, []), processor)
+    trainer = ConditionerTrainer(model.conditioner, captions, lines, vocabulary, options, writer)
     held_out = None
     if options.eval_split is not None:
         held_out = read(read_columns(read_songs(options.dataset or "", options.eval_split)))
@@ -347,10 +282,8 @@ def run_steps(trainer: ConditionerTrainer, held_out: Any | None) -> list[dict[st
 
 
 __all__ = [
-    "CONDITIONER_OPTIONS",
-    "ConditionerOptions",
+    "TAUGHT",
     "ConditionerTrainer",
-    "FactHeads",
-    "learning_rate",
+    "run_steps",
     "train_conditioner",
 ]

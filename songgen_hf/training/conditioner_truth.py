@@ -3,6 +3,7 @@
 Reads words and facts only, never codes or sounds.
 """
 
+import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,16 +14,15 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from ..data.corpus.captions import write_caption
 from ..modeling.patterns import IGNORED_LABEL
 from ..modeling.processing_songgen import SongGenProcessor
-from .lyrics_alignment import letters, tokens_of_words
 from .songs import CAPTION_COLUMNS
 
 CLASS_COLUMNS = ("gender", "genre", "mood", "key", "lead_instrument")
 SET_COLUMN, TEMPO_COLUMN = "instruments", "tempo"
 FACT_COLUMNS = (*CLASS_COLUMNS, SET_COLUMN, TEMPO_COLUMN)
 SOUND_COLUMNS = ("lyrics", "words", "phonemes")
-SOUNDS = ("phoneme", "phoneme_before", "phoneme_after")
 NO_PHONEME = ""  # before the first and after the last one
 
 SLOWEST, FASTEST, BIN_RATIO = 40.0, 240.0, 1.04  # bpm; width of a bin of the tempo
@@ -76,14 +76,6 @@ class Caption:
     named: Tensor
 
 
-@dataclass
-class Lines:
-    """The lyrics of a song: ids [P] and, for each of ``SOUNDS``, targets [P] (-100: no sound)."""
-
-    ids: Tensor
-    sounds: dict[str, Tensor]
-
-
 def tempo_bin(bpm: float) -> int:
     """The bin of a tempo, on a logarithmic scale."""
     return int(np.clip(round(np.log(bpm / SLOWEST) / np.log(BIN_RATIO)), 0, NUM_TEMPI - 1))
@@ -127,7 +119,8 @@ def read_captions(
 ) -> list[list[Caption]]:
     """The captions of each song; songs without any are left out."""
     column = next((name for name in CAPTION_COLUMNS if name in columns), None)
-    if column is None or not set(columns) & set(FACT_COLUMNS):
+    known = any(name in vocabulary.values for name in FACT_COLUMNS) or TEMPO_COLUMN in columns
+    if column is None or not known:
         return []
     songs = []
     for row, texts in enumerate(columns[column]):
@@ -165,67 +158,45 @@ def _caption(
     )
 
 
-def read_lines(
-    columns: dict[str, list[Any]], vocabulary: Vocabulary, processor: SongGenProcessor
-) -> list[Lines]:
-    """The lyrics of the songs whose sung words are those of their lyrics."""
-    if not set(SOUND_COLUMNS) <= set(columns) or "phonemes" not in vocabulary.values:
-        return []
-    songs = []
-    for row, lyrics in enumerate(columns["lyrics"]):
-        sung, phonemes = columns["words"][row], columns["phonemes"][row]
-        if not lyrics or not sung or not phonemes:
-            continue
-        language = columns["language"][row] if "language" in columns else None
-        written = tokens_of_words(processor, lyrics, language or "en")
-        if [letters(text) for text, _ in written] != [letters(word["word"]) for word in sung]:
-            continue
-        tagged = processor.tag_lyrics(lyrics, language or "en")
-        ids = torch.tensor(processor.lyrics_tokenizer(tagged)["input_ids"])
-        symbols = [vocabulary.index("phonemes", phoneme["symbol"]) for phoneme in phonemes]
-        places = written_phonemes(
-            [tokens for _, tokens in written], [phoneme["word"] for phoneme in phonemes], len(ids)
-        )
-        songs.append(Lines(ids, _neighbours(symbols, places)))
-    return songs
+class CaptionWriter:
+    """New captions in the corpus' phrasings, of facts that are drawn apart from each other.
 
-
-def written_phonemes(
-    words: Sequence[Sequence[int]], words_of_phonemes: Sequence[int], num_tokens: int
-) -> np.ndarray:
-    """The phoneme that each lyrics token writes: a word's tokens spread evenly over its phonemes.
-
-    The inverse of how :func:`.lyrics_alignment.sung_tokens` gives a word's phonemes to its tokens.
+    A song's few captions can be learnt by heart; these cannot.
 
     Args:
-        words: places of each word's tokens.
-        words_of_phonemes: the word of each phoneme.
-        num_tokens: P.
-    Returns:
-        [P] int, places among the phonemes; -100 where a token writes none.
+        vocabulary: values to draw from.
+        tempi: bpm, of which the lowest and the highest matter.
+        processor: of the model.
+    Raises:
+        ValueError: if facts are missing.
     """
-    places = np.full(num_tokens, IGNORED_LABEL)
-    of_word: dict[int, list[int]] = {}
-    for place, word in enumerate(words_of_phonemes):
-        of_word.setdefault(word, []).append(place)
-    for number, tokens in enumerate(words):
-        own = of_word.get(number, [])
-        for index, token in enumerate(tokens):
-            if own:
-                places[token] = own[int((index + 0.5) / len(tokens) * len(own))]
-    return places
 
+    def __init__(
+        self, vocabulary: Vocabulary, tempi: Sequence[float], processor: SongGenProcessor
+    ) -> None:
+        known = [name for name in vocabulary.values if name in FACT_COLUMNS]
+        known += [TEMPO_COLUMN] if any(tempi) else []
+        missing = [name for name in FACT_COLUMNS if name not in known]
+        if missing:
+            raise ValueError(
+                f"captions cannot be written: the dataset has no {', '.join(missing)}; train with "
+                "--written-captions 0"
+            )
+        self.vocabulary, self.processor = vocabulary, processor
+        heard = [tempo for tempo in tempi if tempo]
+        self.slowest, self.fastest = min(heard), max(heard)
 
-def _neighbours(symbols: list[int], places: np.ndarray) -> dict[str, Tensor]:
-    """Targets of each of ``SOUNDS``: the phoneme of each token, the one before, the one after."""
-    padded = np.array([0, *symbols, 0])  # 0: NO_PHONEME
-    sounding = places != IGNORED_LABEL
-    return {
-        name: torch.from_numpy(
-            np.where(sounding, padded[np.where(sounding, places + 1, 0) + shift], IGNORED_LABEL)
-        )
-        for name, shift in zip(SOUNDS, (0, -1, 1), strict=True)
-    }
+    def __call__(self, rng: random.Random) -> Caption:
+        """One caption; all draws from ``rng``."""
+        values = self.vocabulary.values
+        facts: dict[str, Any] = {name: rng.choice(values[name]) for name in CLASS_COLUMNS}
+        lead = facts["lead_instrument"]
+        others = [name for name in values[SET_COLUMN] if name != lead]
+        facts[SET_COLUMN] = [lead, *rng.sample(others, min(rng.randint(1, 3), len(others)))]
+        facts[TEMPO_COLUMN] = round(self.slowest * (self.fastest / self.slowest) ** rng.random())
+        complete = rng.random() < 0.25  # as the first caption of every song of the corpus
+        text = write_caption(rng, facts, complete=complete)
+        return _caption(text, facts, self.vocabulary, self.processor)
 
 
 def padded_ids(ids: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -243,20 +214,19 @@ def batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
 __all__ = [
     "CLASS_COLUMNS",
     "FACT_COLUMNS",
+    "NO_PHONEME",
     "NUM_TEMPI",
     "SET_COLUMN",
-    "SOUNDS",
+    "SOUND_COLUMNS",
     "TEMPO_COLUMN",
     "TOLERANCE",
     "Caption",
-    "Lines",
+    "CaptionWriter",
     "Vocabulary",
     "batches",
     "padded_ids",
     "read_captions",
     "read_columns",
-    "read_lines",
     "tempo_bin",
     "tempo_of_bin",
-    "written_phonemes",
 ]

@@ -25,6 +25,7 @@ TYPED = [
     ("songgen-hf prepare codes in out --runner r", ["ray"]),
     ("songgen-hf train --config song-", ["song-mini"]),
     ("songgen-hf train lora --lora-ra", ["--lora-rank"]),
+    ("songgen-hf train conditioner --unsaid", ["--unsaid-weight"]),
     ("songgen-hf completion z", ["zsh"]),
 ]
 

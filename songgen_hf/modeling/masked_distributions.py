@@ -21,21 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .masked_code_vectors import Proposal, hidden_codes, requantise, sum_code_vectors
 from .song_noise import Generators, song_noise
-
-
-@dataclass
-class Proposal:
-    """Candidates for all hidden codes.
-
-    Args:
-        codes: [B, N, K, T] int64; visible codes as they were.
-        scores: [B, N, K, T] float32, log-probability of each candidate among the V codes of its
-            codebook, at most 0; 0 where visible.
-    """
-
-    codes: Tensor
-    scores: Tensor
 
 
 @dataclass
@@ -115,6 +102,7 @@ class CodebookDistribution(MaskedDistribution):
             parts[f"codebook_{depth}"] = loss / chosen.sum().clamp(min=1)
         return {"loss": total / hidden.any(dim=2).sum().clamp(min=1), **parts}
 
+    @torch.no_grad()
     def propose(
         self,
         visible: Tensor,
@@ -244,6 +232,7 @@ class CumulativeMixture(MaskedDistribution):
         parts = zip(points[order].split(counts), self.offsets, strict=True)
         return torch.cat([part @ offsets.T for part, offsets in parts])[order.argsort()]
 
+    @torch.no_grad()
     def propose(
         self,
         visible: Tensor,
@@ -254,7 +243,7 @@ class CumulativeMixture(MaskedDistribution):
         generator: Generators = None,
         frame_mask: Tensor | None = None,
     ) -> Proposal:
-        """Draw a component, then z, then search its codes from the first hidden codebook on.
+        """Draw z, then search its codes from the first hidden codebook on.
 
         Args:
             visible: [B, N, T] int64.
@@ -268,6 +257,25 @@ class CumulativeMixture(MaskedDistribution):
         Raises:
             ValueError: for a ``top_p`` outside (0, 1] or a negative temperature.
         """
+        vectors = self.sample(
+            visible,
+            top_p=top_p,
+            temperature=temperature,
+            generator=generator,
+            frame_mask=frame_mask,
+        )
+        return requantise(vectors, codes, visible, self.codebooks, self.deviations)
+
+    def sample(
+        self,
+        visible: Tensor,
+        *,
+        top_p: float = 1.0,
+        temperature: float = 1.0,
+        generator: Generators = None,
+        frame_mask: Tensor | None = None,
+    ) -> Tensor:
+        """Draw a component, then z [B, N, T, D] from it; arguments as :meth:`propose`."""
         _check_sampling(top_p, temperature)
         shape = self.shift.shape
         noise_of = partial(
@@ -280,63 +288,9 @@ class CumulativeMixture(MaskedDistribution):
         level = visible.clamp(max=len(self.level_scale) - 1)
         own = level if len(self.offsets) > 1 else torch.zeros_like(level)
         centre = self.offsets[own, component] + means @ self.basis.T
-        vectors = self.shift + self.level_scale[level][..., None] * centre
         deviation = self.log_scale.exp() * math.sqrt(temperature)
-        vectors = vectors + noise_of(shape, "normal") * deviation[..., None]
-        return requantise(vectors, codes, visible, self.codebooks, self.deviations)
-
-
-def hidden_codes(visible: Tensor, num_codebooks: int) -> Tensor:
-    """Where a code is hidden: [B, N, T] counts -> [B, N, K, T] bool."""
-    depth = torch.arange(num_codebooks, device=visible.device)
-    return depth[:, None] >= visible[:, :, None]
-
-
-def sum_code_vectors(codes: Tensor, chosen: Tensor, codebooks: Tensor) -> Tensor:
-    """Sums of the chosen codes' vectors over the codebooks.
-
-    Args:
-        codes: [B, N, K, T] int64; any value where not chosen.
-        chosen: [B, N, K, T] bool.
-        codebooks: [K, V, D].
-    Returns:
-        [B, N, T, D] float32.
-    """
-    batch, tracks, depths, frames = codes.shape
-    first = torch.arange(depths, device=codes.device)[:, None] * codebooks.shape[1]
-    entries = codes.masked_fill(~chosen, 0) + first
-    bags, weights = (each.transpose(2, 3).reshape(-1, depths) for each in (entries, chosen))
-    table = codebooks.flatten(0, 1).float()
-    summed = F.embedding_bag(bags, table, mode="sum", per_sample_weights=weights.float())
-    return summed.view(batch, tracks, frames, -1)
-
-
-def requantise(
-    vectors: Tensor, codes: Tensor, visible: Tensor, codebooks: Tensor, deviations: Tensor
-) -> Proposal:
-    """Residual search for the codes of a sum of hidden vectors, from the first hidden codebook on.
-
-    Args:
-        vectors: [B, N, T, D], only what the hidden codes sum to.
-        codes: [B, N, K, T] int64.
-        visible: [B, N, T] int64.
-        codebooks: [K, V, D].
-        deviations: [K]; the score of a code is its log-probability under Gaussians of this
-            deviation around all vectors of the codebook (appendix B.1, normalised over the codes).
-    """
-    with torch.autocast(vectors.device.type, enabled=False):
-        residual, found, scores = vectors.float(), [], []
-        for depth, table in enumerate(codebooks.float()):
-            hidden = visible <= depth  # [B, N, T]
-            # -|residual - e|^2 / 2 but for |residual|^2, which all codes share
-            closeness = residual @ table.T - 0.5 * table.square().sum(dim=-1)
-            code = closeness.argmax(dim=-1)
-            score = F.log_softmax(closeness / deviations[depth] ** 2, dim=-1)
-            score = score.gather(-1, code[..., None])[..., 0]
-            found.append(torch.where(hidden, code, codes[:, :, depth]))
-            scores.append(score.masked_fill(~hidden, 0.0))
-            residual = residual - F.embedding(code, table) * hidden[..., None]
-    return Proposal(torch.stack(found, dim=2), torch.stack(scores, dim=2))
+        noise = noise_of(shape, "normal") * deviation[..., None]
+        return self.shift + self.level_scale[level][..., None] * centre + noise
 
 
 def sample_categorical(
@@ -368,13 +322,4 @@ def _check_sampling(top_p: float, temperature: float) -> None:
         )
 
 
-__all__ = [
-    "CodebookDistribution",
-    "CumulativeMixture",
-    "MaskedDistribution",
-    "Proposal",
-    "hidden_codes",
-    "requantise",
-    "sample_categorical",
-    "sum_code_vectors",
-]
+__all__ = ["CodebookDistribution", "CumulativeMixture", "MaskedDistribution", "sample_categorical"]

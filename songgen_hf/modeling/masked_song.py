@@ -7,7 +7,6 @@ nothing of text or lyrics: conditions come encoded, as :class:`SongGenConditione
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -19,13 +18,9 @@ from transformers.masking_utils import create_bidirectional_mask
 
 from .configuration_songgen import SongGenDecoderConfig
 from .decoder import SongGenDecoderLayer, rotary_table, sinusoidal_positions
-from .masked_distributions import (
-    CodebookDistribution,
-    CumulativeMixture,
-    MaskedDistribution,
-    hidden_codes,
-    sum_code_vectors,
-)
+from .masked_code_vectors import codebooks_of, hidden_codes, sum_code_vectors
+from .masked_distributions import MaskedDistribution
+from .masked_heads import LengthHead, MixtureHead, SoftmaxHead
 
 try:
     from diffusers import ConfigMixin, ModelMixin
@@ -40,7 +35,6 @@ HEADS = ("softmax", "mixture")
 PROGRESS_STEPS = 1000  # positions that a song spans, whatever its length
 INITIAL_DECAY = 0.75  # of the random codebooks a model without a codec starts with
 SMALLEST_LEVEL = 0.05  # of what is left of a latent: a codebook that changes less has no scale
-STATE_FRAMES = 5.0  # frames that one state of the conditions lasts, before training
 
 
 @dataclass
@@ -403,127 +397,4 @@ class MaskedSongModel(ModelMixin, ConfigMixin):
             )
 
 
-class SoftmaxHead(nn.Module):
-    """States [B, T, H] -> :class:`CodebookDistribution`."""
-
-    def __init__(self, hidden_size: int, num_tracks: int, num_codebooks: int, codebook_size: int):
-        super().__init__()
-        self.shape = (num_tracks, num_codebooks, codebook_size)
-        self.projection = nn.Linear(hidden_size, math.prod(self.shape))
-
-    def forward(
-        self,
-        states: Tensor,
-        visible: Tensor,
-        codebooks: Tensor,
-        level_scale: Tensor,
-        deviations: Tensor,
-    ) -> CodebookDistribution:
-        """Only the states matter; the rest is what :class:`MixtureHead` takes."""
-        logits = self.projection(states).unflatten(-1, self.shape)
-        return CodebookDistribution(logits.transpose(1, 2))
-
-
-class MixtureHead(nn.Module):
-    """States [B, T, H] -> :class:`CumulativeMixture` (ResGen, appendix A.2)."""
-
-    def __init__(
-        self,
-        hidden_size: int,
-        num_tracks: int,
-        codebook_dim: int,
-        num_components: int,
-        mean_rank: int,
-        *,
-        levels: int,
-        num_codebooks: int,
-        scale_floor: float,
-    ):
-        super().__init__()
-        self.num_tracks, self.scale_floor = num_tracks, scale_floor
-        self.sizes = (num_components, 1, codebook_dim)  # log weights, scale, shift
-        self.mean_shape = (num_tracks, num_components, mean_rank)
-        self.projection = nn.Linear(hidden_size, num_tracks * sum(self.sizes))
-        self.mean_projection = nn.Linear(hidden_size, math.prod(self.mean_shape))
-        self.basis = nn.Parameter(torch.randn(codebook_dim, mean_rank) * codebook_dim**-0.5)
-        self.offsets = nn.Parameter(torch.zeros(levels, num_components, codebook_dim))
-        self.scale_bias = nn.Parameter(torch.zeros(num_codebooks))
-
-    @torch.no_grad()
-    def start_from(self, codebooks: Tensor, level_scale: Tensor) -> None:
-        """Place the components at the vectors of the first hidden codebook, and expect the
-        deviation that the codebooks after it have."""
-        levels, components, _ = self.offsets.shape
-        entries = torch.arange(components, device=codebooks.device) % codebooks.shape[1]
-        vectors = codebooks[:levels, entries] / level_scale[:levels, None, None]
-        self.offsets.copy_(vectors)
-        after = torch.cat([level_scale[1:], level_scale[-1:]])
-        self.scale_bias.copy_((after / level_scale).clamp(min=0.05).expm1().log())
-
-    def forward(
-        self,
-        states: Tensor,
-        visible: Tensor,
-        codebooks: Tensor,
-        level_scale: Tensor,
-        deviations: Tensor,
-    ) -> CumulativeMixture:
-        """The mixture for frames with ``visible`` [B, N, T] codebooks known."""
-        output = self.projection(states).unflatten(-1, (self.num_tracks, -1)).transpose(1, 2)
-        log_weights, scale, shift = output.float().split(self.sizes, dim=-1)
-        means = self.mean_projection(states).unflatten(-1, self.mean_shape).transpose(1, 2)
-        level = visible.clamp(max=len(level_scale) - 1)
-        unit = level_scale[level]  # [B, N, T]
-        scale = unit * F.softplus(scale[..., 0] + self.scale_bias[level])
-        return CumulativeMixture(
-            log_weights=log_weights,
-            means=means,
-            log_scale=(scale + self.scale_floor * level_scale[-1]).log(),
-            shift=shift * unit[..., None],
-            basis=self.basis,
-            offsets=self.offsets,
-            codebooks=codebooks,
-            level_scale=level_scale,
-            deviations=deviations,
-        )
-
-
-class LengthHead(nn.Module):
-    """Conditions [B, E, C] -> log of the song's frames [B]: every state lasts some frames, and the
-    song as a whole stretches or shortens them."""
-
-    def __init__(self, condition_size: int, width: int = 64):
-        super().__init__()
-        self.norm = nn.LayerNorm(condition_size)
-        self.state = nn.Sequential(nn.Linear(condition_size, width), nn.GELU(), nn.Linear(width, 1))
-        self.song = nn.Linear(condition_size, 1)
-        if not self.song.weight.is_meta:
-            nn.init.constant_(self.state[-1].bias, math.log(STATE_FRAMES))
-            nn.init.zeros_(self.song.weight)
-            nn.init.zeros_(self.song.bias)
-
-    def forward(self, conditions: Tensor, condition_mask: Tensor) -> Tensor:
-        """Log frames, float32."""
-        shown = (condition_mask != 0)[..., None]
-        states = self.norm(conditions.to(self.norm.weight.dtype))
-        mean = (states * shown).sum(dim=1) / shown.sum(dim=1)
-        each = self.state(states).float().masked_fill(~shown, -math.inf)
-        return (torch.logsumexp(each, dim=1) + self.song(mean).float())[..., 0]
-
-
-def codebooks_of(codec: Any, num_codebooks: int) -> Tensor:
-    """Code vectors [K, V, D] of a codec's first codebooks.
-
-    Raises:
-        ValueError: if it has fewer.
-    """
-    quantizers = codec.quantizer.quantizers
-    if len(quantizers) < num_codebooks:
-        raise ValueError(
-            f"the codec has {len(quantizers)} codebooks, expected at least {num_codebooks}; take "
-            "the codec that the codes were made with"
-        )
-    return torch.stack([each.codebook.embed for each in quantizers[:num_codebooks]])
-
-
-__all__ = ["HEADS", "MaskedSongModel", "MaskedSongOutput", "codebooks_of"]
+__all__ = ["HEADS", "MaskedSongModel", "MaskedSongOutput"]

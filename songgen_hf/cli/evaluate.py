@@ -2,6 +2,7 @@
 
 "prompts" writes what the models are asked to sing; the fixed prompts come with the package.
 "settings" compares temperatures, guidance and the like on one model.
+"masked" judges masked models of a few passes beside an autoregressive one.
 "songgen-hf evaluate judges --help" lists the flags of one.
 """
 
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .evaluate_masked import add_masked, run_masked
 from .evaluate_settings import add_settings, add_singing, run_settings
 from .output import Answer, add_output_arguments
 
@@ -289,4 +291,5 @@ PARTS: dict[str, Part] = {
     "codec": ("judge a codec on true songs", add_codec, run_codec),
     "mini": ("sing the prompts with song models and judge them", add_mini, run_mini),
     "settings": ("compare settings of sampling on one model", add_settings, run_settings),
+    "masked": ("judge masked models beside an autoregressive one", add_masked, run_masked),
 }

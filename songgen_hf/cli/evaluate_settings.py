@@ -41,12 +41,14 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     add_singing(parser)
 
 
-def add_singing(parser: argparse.ArgumentParser) -> None:
+def add_singing(parser: argparse.ArgumentParser, *, batch_size: int = 50) -> None:
     """How an evaluation sings: cache, batch, length, device."""
     from ..evaluation.mini_options import MAX_SECONDS
 
     parser.add_argument("--cache", type=Path, help="folder of what is sung (default: temporary)")
-    parser.add_argument("--batch-size", type=int, default=50, help="songs at a time (default 50)")
+    parser.add_argument(
+        "--batch-size", type=int, default=batch_size, help=f"songs at a time (default {batch_size})"
+    )
     parser.add_argument(
         "--max-seconds", type=float, default=MAX_SECONDS, help=f"default {MAX_SECONDS:g}"
     )

@@ -1,5 +1,5 @@
-"""Train a language model (lm, the default), a LoRA adapter (lora), its conditioner alone, a codec
-or a semantic teacher.
+"""Train a language model (lm, the default), a LoRA adapter (lora), its conditioner alone, a masked
+model (masked), a codec or a semantic teacher.
 
 Options come from --stage (1, 1.5, 2a, 2b, 3), --config (YAML) and flags; later ones win.
 "songgen-hf train lora --help" lists the flags of one kind. For several processes:
@@ -16,8 +16,8 @@ from typing import Any
 
 from .output import Answer
 
-HELP = "train a language model, a LoRA adapter, a conditioner, a codec or a semantic teacher"
-KINDS = ("lm", "lora", "conditioner", "codec", "teacher")
+HELP = "train a song model of either kind, an adapter, a conditioner, a codec or a teacher"
+KINDS = ("lm", "lora", "conditioner", "masked", "codec", "teacher")
 
 # What a trainer gives back: the folder written and the last value of everything it logged.
 Trained = tuple[Path, dict[str, Any]]
@@ -59,6 +59,7 @@ def described_flags(kind: str = KINDS[0]) -> list[argparse.ArgumentParser]:
         from ..training.codec_options import CodecTrainingOptions, TeacherTrainingOptions
         from ..training.conditioner_options import CONDITIONER_OPTIONS
         from ..training.lora import LORA_OPTIONS
+        from ..training.masked_options import MASKED_OPTIONS
         from ..training.options import LANGUAGE_MODEL_OPTIONS, add_file_flags
     except ImportError:
         return []
@@ -66,6 +67,7 @@ def described_flags(kind: str = KINDS[0]) -> list[argparse.ArgumentParser]:
         "lm": LANGUAGE_MODEL_OPTIONS,
         "lora": LORA_OPTIONS,
         "conditioner": CONDITIONER_OPTIONS,
+        "masked": MASKED_OPTIONS,
         "codec": (CodecTrainingOptions,),
         "teacher": (TeacherTrainingOptions,),
     }
@@ -92,6 +94,7 @@ def run(arguments: argparse.Namespace) -> Answer | None:
         "lm": train_lm,
         "lora": train_adapter,
         "conditioner": train_conditioner_alone,
+        "masked": train_masked,
         "codec": train_codec_model,
         "teacher": train_semantic_teacher,
     }
@@ -131,6 +134,20 @@ def train_conditioner_alone(options: list[str]) -> Trained:
     quiet_warnings()
     metrics = train_conditioner(*parsed)
     return Path(parsed[1].output_dir), metrics
+
+
+def train_masked(options: list[str]) -> Trained:
+    """``songgen-hf train masked``."""
+    from ..optional import require
+    from ..training.masked_options import MASKED_OPTIONS
+    from ..training.options import parse_options
+
+    parsed = parse_options(MASKED_OPTIONS, options, program="songgen-hf train masked")
+    require("diffusers", "diffusers")
+    from ..training.masked_model import train_masked_model
+
+    quiet_warnings()
+    return trained_by(train_masked_model(*parsed))
 
 
 def train_codec_model(options: list[str]) -> Trained:

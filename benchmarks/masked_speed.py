@@ -1,0 +1,239 @@
+"""Seconds and passes of one song: a masked model beside the autoregressive one, in one run.
+
+    python benchmarks/masked_speed.py [--preset full] [--seconds 30] [--passes 28] [--rounds 3]
+                                      [--device cuda --dtype bfloat16]
+
+Both make a whole song of that length from text, lyrics and a reference voice with the pipelines
+that people call: conditions, passes, sound. The autoregressive model writes both tracks one after
+the other (interleaving_A_V), the masked one all codes in a few passes, with either head, with and
+without guidance (which doubles its batch). Passes are counted while they run. On a slow machine
+--ar-seconds makes a shorter autoregressive song and scales its time by the length: the row says so.
+
+Weights are random (speed does not depend on them). The models take turns; the table gives medians.
+The last line is JSON.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import diffusers
+import numpy as np
+import torch
+import transformers
+
+from songgen_hf.modeling.masked_song import MaskedSongModel
+from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
+from songgen_hf.pipelines.masked_song import MaskedSongPipeline
+from songgen_hf.pipelines.text_to_song import TextToSongPipeline
+from songgen_hf.presets import PRESETS, build_config, build_processor
+
+TRACK_PATTERN = "interleaving_A_V"
+TEXT = "a slow folk song in three four time, female voice, acoustic guitar"
+LYRICS = "\n".join(["the river carries what the mountain gave away"] * 4)
+GUIDANCE = (1.02, 3.4)  # first and last pass: 0.02 to 2.4 over the conditional (ResGen, table 4)
+
+
+def build_model(preset: str, device: torch.device, dtype: torch.dtype, seed: int) -> Any:
+    """A song model of a preset's sizes with uniform random weights."""
+    with torch.device("meta"):
+        model = SongGenForConditionalGeneration(build_config(preset, TRACK_PATTERN))
+    model = model.to(dtype).to_empty(device=device).eval()
+    generator = torch.Generator(device).manual_seed(seed)
+    with torch.no_grad():
+        for tensor in model.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.uniform_(-0.02, 0.02, generator=generator)
+    model.config.trained = True  # no warning: nobody takes this song for one
+    return model
+
+
+def build_masked(model: Any, head: str, seed: int) -> MaskedSongPipeline:
+    """A masked model of the same sizes around the conditioner and the codec of a song model."""
+    torch.manual_seed(seed)
+    with torch.device(model.device):
+        transformer = MaskedSongModel.from_song_model(model, head=head)
+    transformer = transformer.to(model.dtype).eval()
+    pipe = MaskedSongPipeline.from_song_model(model, build_processor("mini"), transformer)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+class Clock:
+    """Times calls on a device and counts the passes of a network.
+
+    Args:
+        device: whose work is waited for.
+    """
+
+    def __init__(self, device: torch.device):
+        self.device = device
+
+    def wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def time(self, call: Callable[[], Any], network: Any) -> tuple[float, int]:
+        """Seconds of a call and passes of the network in it."""
+        passes = 0
+
+        def count(*_: Any) -> None:
+            nonlocal passes
+            passes += 1
+
+        hook = network.register_forward_hook(count)
+        try:
+            self.wait()
+            start = time.perf_counter()
+            call()
+            self.wait()
+            return time.perf_counter() - start, passes
+        finally:
+            hook.remove()
+
+
+def measure(args: argparse.Namespace) -> dict[str, Any]:
+    """Run the rounds and gather medians."""
+    device, dtype = torch.device(args.device), getattr(torch, args.dtype)
+    model = build_model(args.preset, device, dtype, args.seed)
+    singer = TextToSongPipeline(model=model, processor=build_processor("mini"), device=device)
+    rate = model.config.voice_sampling_rate
+    voice = np.random.default_rng(args.seed).normal(0, 0.1, 3 * rate).astype(np.float32)
+    request = {"lyrics": LYRICS, "reference_voice": (voice, rate), "seed": args.seed}
+    decoder = model.config.decoder
+    special = list(range(decoder.codebook_size, decoder.vocab_size))
+    ar_seconds = args.ar_seconds or args.seconds
+
+    def sing(seconds: float) -> Any:
+        return singer(TEXT, **request, max_seconds=seconds, do_sample=True, suppress_tokens=special)
+
+    makers = {head: build_masked(model, head, args.seed) for head in args.heads}
+
+    def make(head: str, guidance: Any, seconds: float, passes: int) -> Any:
+        return makers[head](
+            TEXT,
+            **request,
+            seconds=seconds,
+            num_inference_steps=passes,
+            guidance_scale=guidance,
+            progress=False,
+        )
+
+    rows: dict[tuple[str, str | None, int | None, Any], list[tuple[float, int]]] = {
+        ("ar", None, None, 1.0): []
+    }
+    for head in args.heads:
+        for passes in args.passes:
+            for guidance in (1.0, GUIDANCE):
+                rows["masked", head, passes, guidance] = []
+    clock = Clock(device)
+    frames = round(args.seconds * model.config.frame_rate)
+    codes = torch.randint(
+        decoder.codebook_size, (decoder.num_tracks, decoder.num_codebooks, frames), device=device
+    )
+    codec_seconds = []
+    for number in range(args.rounds + 1):  # the first round warms up, with short songs
+        warm = number == 0
+        for (mode, head, passes, guidance), found in rows.items():
+            if mode == "ar":
+                length = min(1.0, ar_seconds) if warm else ar_seconds
+                taken = clock.time(lambda length=length: sing(length), model.decoder.model)
+            else:
+                length = min(1.0, args.seconds) if warm and device.type == "cpu" else args.seconds
+                taken = clock.time(
+                    lambda h=head, g=guidance, n=length, p=passes: make(h, g, n, p),
+                    makers[head or ""].transformer,
+                )
+            if not warm:
+                found.append(taken)
+        with torch.inference_mode():
+            taken = clock.time(lambda: model.audio_encoder.decode(codes), model)
+        if not warm:
+            codec_seconds.append(taken[0])
+    scale = args.seconds / ar_seconds
+    table = []
+    for (mode, head, _, guidance), found in rows.items():
+        factor = scale if mode == "ar" else 1.0
+        seconds = factor * statistics.median(taken for taken, _ in found)
+        table.append(
+            {
+                "mode": mode,
+                "head": head,
+                "passes": round(factor * statistics.median(count for _, count in found)),
+                "guidance": guidance if isinstance(guidance, float) else list(guidance),
+                "seconds": round(seconds, 3),
+                "seconds_per_pass": round(seconds / (factor * found[0][1]), 4),
+                "times_real_time": round(args.seconds / seconds, 2),
+                "scaled": factor != 1.0,
+            }
+        )
+    name = platform.processor() or platform.machine()
+    return {
+        "preset": args.preset,
+        "song_seconds": args.seconds,
+        "rows": table,
+        "codec_seconds": round(statistics.median(codec_seconds), 3),
+        "weights": {
+            "decoder": sum(weight.numel() for weight in model.decoder.parameters()),
+            **{
+                head: sum(weight.numel() for weight in maker.transformer.parameters())
+                for head, maker in makers.items()
+            },
+        },
+        "machine": torch.cuda.get_device_name(device) if device.type == "cuda" else name,
+        "device": str(device),
+        "dtype": args.dtype,
+        "threads": torch.get_num_threads(),
+        "batch": 1,
+        "rounds": args.rounds,
+        "seed": args.seed,
+        "versions": {
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "diffusers": diffusers.__version__,
+        },
+    }
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="full")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of the song")
+    parser.add_argument("--ar-seconds", type=float, help="of the autoregressive song, if shorter")
+    parser.add_argument("--heads", nargs="+", default=["softmax", "mixture"])
+    parser.add_argument("--passes", type=int, nargs="+", default=[28])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> dict[str, Any]:
+    args = parse_arguments(arguments)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    result = measure(args)
+    print(f"{'mode':<8}{'head':<9}{'guidance':>12}{'passes':>8}{'seconds':>10}{'real time':>11}")
+    for row in result["rows"]:
+        guidance = row["guidance"]
+        shown = f"{guidance:g}" if isinstance(guidance, float) else "{:g} to {:g}".format(*guidance)
+        seconds = f"{row['seconds']:.2f}" + ("*" if row["scaled"] else "")
+        print(
+            f"{row['mode']:<8}{row['head'] or '':<9}{shown:>12}{row['passes']:>8}{seconds:>10}"
+            f"{row['times_real_time']:>10.2f}x"
+        )
+    print(f"of which the codec's sound: {result['codec_seconds']:.2f} s")
+    if any(row["scaled"] for row in result["rows"]):
+        print("* scaled from a shorter song")
+    print(json.dumps(result))
+    return result
+
+
+if __name__ == "__main__":
+    main()

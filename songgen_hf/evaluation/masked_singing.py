@@ -1,0 +1,134 @@
+"""Makes the songs of the prompts with a masked model; what is made is kept in a folder.
+
+The prompts, seeds, voices and files are those of ``singing.py``, so that a row of a masked model
+and one of an autoregressive model differ in nothing but the model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..files import write_files
+from ..provenance import encode_song, provenance
+from .masked_options import MaskedSetting
+from .mini_options import MAX_SECONDS
+from .prompts import Prompt
+from .singing import Singer, vocal_path, weights_digest
+
+
+class MaskedSinger(Singer):
+    """A masked model that makes prompts into a folder.
+
+    Args:
+        checkpoint: folder or Hub id of a :class:`MaskedSongPipeline`.
+        cache: folder of what is made; several checkpoints may share it.
+        voices: waveform [S] and rate in Hz of the vocal of a song id; read for reference voices.
+        device, dtype: of the model.
+        max_seconds: longest song.
+        batch_size: songs made at a time.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str,
+        cache: Path | str,
+        voices: Callable[[str], tuple[np.ndarray, int]],
+        *,
+        device: Any = "cpu",
+        dtype: Any = "float32",
+        max_seconds: float = MAX_SECONDS,
+        batch_size: int = 20,
+    ):
+        import torch
+
+        from ..pipelines.masked_song import MaskedSongPipeline
+
+        self.cache = Path(cache)
+        self.voices = voices
+        self.max_seconds = max_seconds
+        self.batch_size = batch_size
+        wanted = getattr(torch, dtype) if isinstance(dtype, str) else dtype
+        self.pipe = MaskedSongPipeline.from_pretrained(checkpoint, torch_dtype=wanted).to(device)
+        self.pipe.set_progress_bar_config(disable=True)
+        self.own_scheduler = self.pipe.scheduler
+        self._digest: str | None = None
+
+    @property
+    def model(self) -> Any:
+        """The trained model."""
+        return self.pipe.transformer
+
+    @property
+    def head(self) -> str:
+        """What the model's outputs mean: "softmax" or "mixture"."""
+        return self.model.config.head
+
+    @property
+    def has_vocal_track(self) -> bool:
+        """Whether it writes vocal and accompaniment apart."""
+        return self.model.config.num_tracks > 1
+
+    @property
+    def weights(self) -> str:
+        """Digest of all weights that decide a song."""
+        if self._digest is None:
+            parts = (self.pipe.transformer, self.pipe.conditioner, self.pipe.codec)
+            digests = "/".join(weights_digest(part) for part in parts)
+            self._digest = hashlib.sha256(digests.encode()).hexdigest()[:16]
+        return self._digest
+
+    def folder(self, setting: Any) -> Path:
+        """Where the songs of a setting are kept."""
+        setting = setting.resolved(self.own_scheduler.config)
+        facts = [self.weights, asdict(setting), dict(self._scheduler(setting).config)]
+        text = json.dumps([*facts, self.max_seconds], sort_keys=True, default=str)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+        name = f"masked-{self.head}-{setting.passes}-{setting.reveal}"
+        return self.cache / f"{name}{'-voice' if setting.voice else ''}-{digest}"
+
+    def make(
+        self, prompts: Sequence[Prompt], seeds: Sequence[int], setting: MaskedSetting
+    ) -> list[dict[str, Any]]:
+        """The songs of prompts, each with its own seed of the evaluation, in one batch."""
+        requests = [
+            self.request(prompt, seed, setting)  # type: ignore[arg-type]
+            for prompt, seed in zip(prompts, seeds, strict=True)
+        ]
+        self.pipe.scheduler = self._scheduler(setting)
+        try:
+            return self.pipe(
+                requests,
+                num_inference_steps=setting.passes,
+                max_seconds=self.max_seconds,
+                progress=False,
+            )
+        finally:
+            self.pipe.scheduler = self.own_scheduler
+
+    def _sing_batch(self, batch: Sequence[tuple[Prompt, int, Path]], setting: Any) -> None:
+        made = self.make([one[0] for one in batch], [one[1] for one in batch], setting)
+        settings = {"num_inference_steps": setting.passes, **setting.scheduler}
+        for (prompt, _, path), song in zip(batch, made, strict=True):
+            rate = song["sampling_rate"]
+            told = {"text": prompt.text, "lyrics": prompt.lyrics, **settings}
+            record = provenance(self.model, seed=song["seed"], options=told)
+            tracks = {path: song["audio"]}
+            if song["vocal"] is not None:
+                tracks = {vocal_path(path): song["vocal"], **tracks}  # the mixture comes last
+            write_files(
+                {file: encode_song(track, rate, file, record) for file, track in tracks.items()}
+            )
+
+    def _scheduler(self, setting: MaskedSetting) -> Any:
+        own = self.own_scheduler
+        return type(own).from_config(own.config, **setting.scheduler)
+
+
+__all__ = ["MaskedSinger"]

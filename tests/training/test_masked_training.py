@@ -1,0 +1,375 @@
+"""Training of masked models: what is masked, what is lost, what a run leaves behind."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("diffusers", reason="needs the extra diffusers")
+
+from songgen_hf.cli import main
+from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
+from songgen_hf.modeling.scheduling_masked_rvq import MaskSchedule
+from songgen_hf.pipelines.masked_song import MaskedSongPipeline
+from songgen_hf.training.masked_model import (
+    load_masked,
+    load_masked_songs,
+    start_from_decoder,
+    train_masked_model,
+)
+from songgen_hf.training.masked_options import (
+    MASKED_OPTIONS,
+    SCHEDULES,
+    MaskedModelOptions,
+    MaskedObjectiveOptions,
+)
+from songgen_hf.training.masked_songs import MaskedSongCollator, masked_positions
+from songgen_hf.training.masked_step import MaskedStep
+from songgen_hf.training.masked_trainer import MaskedSongTrainer
+from songgen_hf.training.options import RESOLVED_FILE, make_options
+
+from .conftest import TINY_CODEBOOKS, build_tiny, song_row, write_table
+
+DUAL = "interleaving_A_V"
+SETTINGS = {
+    "max_steps": 4,
+    "warmup_steps": 1,
+    "learning_rate": 1e-2,
+    "logging_steps": 1,
+    "save_strategy": "no",
+    "per_device_train_batch_size": 2,
+    "disable_tqdm": True,
+    "joint_dropout": 0.2,
+    "num_components": 8,
+    "mean_rank": 4,
+}
+KNOWN = {
+    "lyrics": "see me",
+    "tempo": 120,
+    "gender": "female",
+    "words": [
+        {"word": "see", "start": 0.02, "end": 0.1},
+        {"word": "me", "start": 0.1, "end": 0.2},
+    ],
+    "phonemes": [
+        {"symbol": "s", "start": 0.02, "end": 0.06, "word": 0},
+        {"symbol": "i", "start": 0.06, "end": 0.1, "word": 0},
+        {"symbol": "m", "start": 0.1, "end": 0.12, "word": 1},
+        {"symbol": "i", "start": 0.12, "end": 0.2, "word": 1},
+    ],
+}
+
+
+@pytest.fixture(scope="session")
+def known_songs(tmp_path_factory) -> str:
+    """A folder of songs that say what sounds when."""
+    folder = tmp_path_factory.mktemp("known")
+    rows = [song_row(number, 12) | KNOWN for number in range(4)]
+    write_table(folder / "train-00000-of-00001.parquet", rows)
+    return str(folder)
+
+
+@pytest.fixture
+def options(tiny_checkpoint, songs_folder, tmp_path):
+    """Factory: the options of a short run with some changed."""
+
+    def make(pattern=DUAL, *, out="out", **changes):
+        values = {
+            **SETTINGS,
+            "model": tiny_checkpoint(pattern, dropout=0.0),
+            "dataset": songs_folder,
+            "output_dir": str(tmp_path / out),
+            **changes,
+        }
+        return make_options(MASKED_OPTIONS, values)
+
+    return make
+
+
+@pytest.fixture
+def train(options):
+    """Factory: a short run with some options changed -> its trainer."""
+    return lambda *pattern, **changes: train_masked_model(*options(*pattern, **changes))
+
+
+@pytest.fixture
+def masked_songs(options):
+    """Factory: masked songs and their collator, of the options of a run."""
+
+    def make(**changes):
+        model_options, data, objective, args = options(**changes)
+        pipe = load_masked(model_options, seed=args.seed)
+        songs, _ = load_masked_songs(data, pipe, objective, args)
+        return songs, MaskedSongCollator(pipe.conditioner.config, pipe.processor), pipe
+
+    return make
+
+
+def history(trainer) -> list[dict]:
+    return [entry for entry in trainer.state.log_history if "objective" in entry]
+
+
+def losses(trainer) -> list[float]:
+    return [entry["objective"] for entry in history(trainer)]
+
+
+def test_schedules_of_training_are_those_of_the_scheduler():
+    assert set(SCHEDULES) == set(MaskSchedule.__args__)
+
+
+def test_a_song_is_masked_alike_in_every_run_and_otherwise_in_every_epoch(masked_songs):
+    (songs, _, _), (same, _, _) = masked_songs(), masked_songs()
+    (other, _, _) = masked_songs(seed=1)
+
+    for index in range(4):
+        visible = songs[0, index]["visible"]
+        assert torch.equal(visible, same[0, index]["visible"])
+        assert visible.shape == (2, songs[0, index]["codes"].shape[-1])
+        assert 0 <= visible.min() and visible.max() <= TINY_CODEBOOKS
+    for changed, epoch in ((songs, 1), (other, 0)):
+        assert any(
+            not torch.equal(changed[epoch, index]["visible"], songs[0, index]["visible"])
+            for index in range(4)
+        )
+
+
+def test_a_track_or_a_stretch_is_given_whole_as_often_as_asked(masked_songs):
+    songs, _, _ = masked_songs(track_probability=1.0, span_probability=0.0)
+    whole = [(songs[0, index]["visible"] == TINY_CODEBOOKS).all(dim=1) for index in range(10)]
+    assert all(tracks.any() and not tracks.all() for tracks in whole)
+    assert len({tuple(tracks.tolist()) for tracks in whole}) == 2
+
+    songs, _, _ = masked_songs(track_probability=0.0, span_probability=0.0)
+    assert not any(
+        (songs[0, index]["visible"] == TINY_CODEBOOKS).all(dim=1).any() for index in range(10)
+    )
+
+
+def test_a_batch_counts_what_its_songs_count_and_padding_nothing(masked_songs):
+    songs, collate, pipe = masked_songs()
+    step = MaskedStep(pipe.transformer, pipe.conditioner, MaskedObjectiveOptions()).eval()
+    chosen = [songs[0, index] for index in (2, 3)]  # 7 and 14 frames
+
+    with torch.no_grad():
+        together = step(**collate(chosen))
+        alone = [step(**collate([song])) for song in chosen]
+
+    counts = [(song["visible"] < TINY_CODEBOOKS).sum() for song in chosen]
+    batch = collate(chosen)
+    assert masked_positions(batch["visible"], batch["frame_mask"], TINY_CODEBOOKS) == sum(counts)
+    mean = sum(n * loss["masked_loss"] for n, loss in zip(counts, alone, strict=True)) / sum(counts)
+    assert together["masked_loss"].item() == pytest.approx(mean.item(), rel=1e-4)
+
+
+def test_codebook_factors_weigh_the_codebooks(masked_songs):
+    songs, collate, pipe = masked_songs()
+    batch = collate([songs[0, index] for index in range(3)])
+    plain, halved = (
+        MaskedStep(
+            pipe.transformer,
+            pipe.conditioner,
+            MaskedObjectiveOptions(codebook_decay=decay, length_weight=0.0),
+        ).eval()
+        for decay in (1.0, 0.5)
+    )
+
+    with torch.no_grad():
+        losses, weighed = plain(**batch), halved(**batch)
+
+    hidden = torch.arange(TINY_CODEBOOKS) >= batch["visible"][..., None]  # [B, N, T, K]
+    hidden &= batch["frame_mask"][:, None, :, None]
+    parts = [losses[f"codebook_{k}"] * hidden[..., k].sum() for k in range(TINY_CODEBOOKS)]
+    positions = hidden.any(dim=-1).sum()
+    expected = sum(0.5**k * part for k, part in enumerate(parts)) / positions / 1.75
+    assert losses["objective"].item() == pytest.approx((sum(parts) / positions / 3).item())
+    assert weighed["objective"].item() == pytest.approx(expected.item())
+
+
+def test_the_layers_told_what_is_sung_learn_it_and_the_conditioner_stays(masked_songs):
+    songs, collate, pipe = masked_songs()
+    step = MaskedStep(
+        pipe.transformer, pipe.conditioner, MaskedObjectiveOptions(alignment_weight=1.0)
+    ).train()
+    batch = collate([songs[0, index] for index in range(2)])
+    batch["lyrics_targets"] = torch.randint(0, 8, batch["frame_mask"].shape)
+
+    step(**batch)["objective"].backward()
+
+    assert not pipe.conditioner.training
+    assert all(weight.grad is None for weight in pipe.conditioner.parameters())
+    told = {int(layer) for layer in step.alignment_layers()}
+    assert told == {0, 1}
+    for layer in pipe.transformer.layers:
+        assert layer.encoder_attn.q_proj.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("head", ["softmax", "mixture"])
+def test_training_lowers_the_loss_and_logs_what_it_is_made_of(train, head, known_songs, tmp_path):
+    told = {"alignment_weight": 0.3, "sound_weight": 0.2, "dataset": known_songs}
+    trainer = train(head=head, max_steps=10, max_train_songs=2, joint_dropout=0.0, **told)
+
+    entries = history(trainer)
+    assert entries[-1]["masked_loss"] < entries[0]["masked_loss"]
+    parts = {"softmax": {"codebook_0", "codebook_2"}, "mixture": {"regression", "classification"}}
+    losses_of_both = {"masked_loss", "length_loss", "sound_loss", "alignment_loss"}
+    assert parts[head] | losses_of_both <= entries[0].keys()
+    assert entries[-1]["sound_loss"] < entries[0]["sound_loss"]
+    assert entries[0]["loss"] == pytest.approx(entries[0]["objective"], abs=1e-4)
+    assert not (tmp_path / "out" / "sound_heads.safetensors").exists()
+
+
+def test_a_run_ends_in_a_masked_model_that_makes_songs(train, tiny_checkpoint, tmp_path):
+    trainer = train(ema_decay=0.9, optimiser="muon", warm_start=True)
+
+    pipe = MaskedSongPipeline.from_pretrained(tmp_path / "out")
+    for name, average in trainer.average.average.items():
+        saved = pipe.transformer.state_dict()[name.removeprefix("transformer.")]
+        assert torch.equal(saved, average.to(saved))
+    start = SongGenForConditionalGeneration.from_pretrained(tiny_checkpoint(DUAL, dropout=0.0))
+    parts = ((pipe.conditioner, start.conditioner), (pipe.codec, start.audio_encoder))
+    for part, original in parts:
+        assert all(torch.equal(original.state_dict()[k], v) for k, v in part.state_dict().items())
+    assert (tmp_path / "out" / RESOLVED_FILE).is_file()
+    assert not list(tmp_path.rglob("*.bin"))
+
+
+@pytest.mark.slow
+def test_a_masked_model_is_trained_further_from_its_folder(train, options, tmp_path):
+    train(max_steps=2)
+    before = load_masked(MaskedModelOptions(model=str(tmp_path / "out"))).transformer.state_dict()
+
+    further = train(out="further", model=str(tmp_path / "out"), max_steps=2, learning_rate=0.0)
+
+    after = further.pipe.transformer.state_dict()
+    assert all(torch.equal(before[name], weight) for name, weight in after.items())
+
+
+@pytest.mark.slow
+def test_accumulated_batches_train_like_one_large_batch(train):
+    large = train(out="large", per_device_train_batch_size=4, num_train_epochs=1)
+    small = train(
+        out="small",
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=4,
+        num_train_epochs=1,
+        length_weight=0.1,
+    )
+
+    first = [entry["masked_loss"] for entry in history(large)]
+    assert [entry["masked_loss"] for entry in history(small)] == pytest.approx(first, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_any_step_goes_on_with_the_same_losses(train, known_songs, monkeypatch):
+    settings = {
+        "dataset": known_songs,
+        "max_steps": 7,
+        "save_strategy": "steps",
+        "save_steps": 2,
+        "ema_decay": 0.9,
+        "sound_weight": 0.2,
+        "optimiser": "muon",
+    }
+    whole = train(out="whole", **settings)
+    after_step = MaskedSongTrainer.after_step
+
+    for kill_at in np.random.default_rng(0).choice(range(2, 7), 2, replace=False).tolist():
+
+        def killing(self, step, kill_at=kill_at):
+            after_step(self, step)
+            if step == kill_at:
+                raise KeyboardInterrupt
+
+        out = f"killed-{kill_at}"
+        monkeypatch.setattr(MaskedSongTrainer, "after_step", killing)
+        with pytest.raises(KeyboardInterrupt):
+            train(out=out, **settings)
+        monkeypatch.setattr(MaskedSongTrainer, "after_step", after_step)
+        resumed = train(out=out, resume_from_checkpoint="auto", **settings)
+
+        assert losses(resumed) == pytest.approx(losses(whole), abs=1e-5)
+        for name, average in whole.average.average.items():
+            assert torch.allclose(resumed.average.average[name], average, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_evaluation_hides_the_same_codes_every_time(train):
+    trainer = train(
+        max_steps=2,
+        eval_split="validation",
+        eval_strategy="steps",
+        eval_steps=1,
+        eval_on_start=True,
+        learning_rate=0.0,
+    )
+
+    found = [e["eval_masked_loss"] for e in trainer.state.log_history if "eval_masked_loss" in e]
+    assert len(found) == 3 and found == pytest.approx([found[0]] * 3)
+
+
+@pytest.mark.slow
+def test_samples_are_made_at_each_evaluation(train, tmp_path):
+    train(
+        max_steps=1,
+        eval_split="validation",
+        eval_strategy="steps",
+        eval_steps=1,
+        sample_songs=1,
+        sample_seconds=0.1,
+        sample_guidance=2.0,
+    )
+
+    (sample,) = tmp_path.rglob("samples/*/0.flac")
+    assert sample.stat().st_size > 0
+
+
+def test_layers_start_from_the_song_models_decoder():
+    model, _ = build_tiny(DUAL)
+    from songgen_hf.modeling.masked_song import MaskedSongModel
+
+    fresh = MaskedSongModel.from_song_model(model, head="softmax")
+    copied = start_from_decoder(fresh, model.decoder.model)
+
+    weights = dict(model.decoder.model.layers.named_parameters())
+    assert set(copied) == set(weights)
+    for name, weight in fresh.layers.named_parameters():
+        assert torch.equal(weight, weights[name])
+    other = MaskedSongModel.from_song_model(model, head="softmax", hidden_size=16, ffn_dim=8)
+    assert start_from_decoder(other, model.decoder.model) == []
+
+
+def test_the_command_writes_a_masked_model(
+    tiny_checkpoint, songs_folder, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("songgen_hf.cli.train.quiet_warnings", lambda: None)
+    run = ["--model", tiny_checkpoint("mixed"), "--dataset", songs_folder, "--max-steps", "1"]
+    run += ["--warmup-steps", "0", "--per-device-train-batch-size", "2", "--disable-tqdm", "true"]
+    run += ["--save-strategy", "no", "--output-dir", str(tmp_path / "out"), "--logging-steps", "1"]
+
+    assert main(["train", "masked", *run, "--json"]) == 0
+
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["kind"], answer["written"]) == ("masked", str(tmp_path / "out"))
+    assert answer["metrics"]["masked_loss"] > 0
+    assert (Path(answer["written"]) / "model_index.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"head": "sofmax"}, "unknown head: got 'sofmax', expected softmax or mixture"),
+        ({"mask_schedule": "sine"}, "unknown mask_schedule: got 'sine'"),
+        ({"span_probability": 2.0}, "span_probability is a probability"),
+        ({"codebook_decay": 0.0}, "codebook_decay must be above 0"),
+        ({"length_weight": -1.0}, "length_weight must be 0 or more"),
+        ({"model": None}, "no model given"),
+        ({"history_corruption": 0.3}, "hears no past that could be wrong"),
+        ({"head": "mixture", "codebook_decay": 0.5}, "has one loss for all codebooks"),
+        ({"warm_start": True, "hidden_size": 16}, "no layer of the song model fits"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_before_it_begins(train, changes, message):
+    with pytest.raises(ValueError, match=message):
+        train(**changes)

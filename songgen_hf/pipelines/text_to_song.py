@@ -109,8 +109,9 @@ class TextToSongPipeline(Pipeline):
         Returns:
             For one input a dict with ``audio`` (float32 [channels, samples]), ``sampling_rate`` in
             Hz, ``vocal`` and ``accompaniment`` (as ``audio``; None unless the model writes two
-            tracks) and ``seed``; a list of them for ``num_return_sequences`` > 1. For a list of
-            inputs a list of these; for a generator or dataset an iterator.
+            tracks), ``seed`` and ``codes`` (int64 [tracks, codebooks, frames] as sung; frames after
+            a track's end hold ids that are no codes); a list of them for ``num_return_sequences`` >
+            1. For a list of inputs a list of these; for a generator or dataset an iterator.
         Raises:
             ValueError: for unknown request keys, lists of different lengths, or a seed or duration
                 out of range.
@@ -125,15 +126,15 @@ class TextToSongPipeline(Pipeline):
         }
         songs_each = self._songs_each(kwargs)
         if isinstance(text, str | Mapping):
-            seeds = _one_seed_each(seed, 1, songs_each)
-            return super().__call__(_request(text, shared, seeds[0]), **kwargs)
+            seeds = one_seed_each(seed, 1, songs_each)
+            return super().__call__(make_request(text, shared, seeds[0]), **kwargs)
         if isinstance(text, list | tuple):
             if not text:
                 return []
-            columns = {name: _one_each(name, value, len(text)) for name, value in shared.items()}
-            seeds = _one_seed_each(seed, len(text), songs_each)
+            columns = {name: one_each(name, value, len(text)) for name, value in shared.items()}
+            seeds = one_seed_each(seed, len(text), songs_each)
             requests = [
-                _request(item, {name: column[i] for name, column in columns.items()}, seeds[i])
+                make_request(item, {name: column[i] for name, column in columns.items()}, seeds[i])
                 for i, item in enumerate(text)
             ]
             return super().__call__(requests, **kwargs)
@@ -237,6 +238,7 @@ class TextToSongPipeline(Pipeline):
                 "vocal": _track(sound.vocal, sound.vocal_lengths, row),
                 "accompaniment": _track(sound.accompaniment, sound.accompaniment_lengths, row),
                 "seed": seed,
+                "codes": codes[row].cpu().numpy(),
             }
             songs.append(song)
         return [songs[i : i + songs_each] for i in range(0, len(songs), songs_each)]
@@ -358,16 +360,25 @@ class _ProgressBar(ProgressStreamer):
         super().end()
 
 
-def _request(item: Any, shared: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """One checked request: an input's own keys over the call's arguments."""
+def make_request(
+    item: Any, shared: Mapping[str, Any], seed: int, keys: Iterable[str] = REQUEST_KEYS
+) -> dict[str, Any]:
+    """One checked request: an input's own keys over the call's arguments.
+
+    Args:
+        item: a text, or a mapping of some of ``keys``.
+        shared: the call's arguments.
+        seed: where the input has none.
+        keys: that an input can have.
+    """
     own = {"text": item} if isinstance(item, str) else item
     if not isinstance(own, Mapping):
         raise TypeError(f"an input must be a string or a request dict: got {type(item).__name__}")
-    unknown = [str(key) for key in own if key not in REQUEST_KEYS]
+    unknown = [str(key) for key in own if key not in keys]
     if unknown:
         raise ValueError(
             f"unknown key in a request: got {', '.join(unknown)}, "
-            f"expected some of {', '.join(REQUEST_KEYS)}"
+            f"expected some of {', '.join(keys)}"
         )
     request = {**shared, **own}
     if not isinstance(request.get("text"), str):
@@ -376,7 +387,7 @@ def _request(item: Any, shared: Mapping[str, Any], seed: int) -> dict[str, Any]:
         )
     if not isinstance(request["lyrics"], str | None):
         raise TypeError(f"lyrics must be a string or None: got {type(request['lyrics']).__name__}")
-    request["seed"] = seed if request.get("seed") is None else _check_seed(request["seed"])
+    request["seed"] = seed if request.get("seed") is None else check_seed(request["seed"])
     return request
 
 
@@ -396,14 +407,14 @@ def _requests_of(
     items = (
         iter(inputs) if isinstance(inputs, Iterable) else (inputs[i] for i in range(len(inputs)))
     )
-    first = None if seed is None else _check_seed(seed)
+    first = None if seed is None else check_seed(seed)
     return (
-        _request(item, shared, _drawn_seed() if first is None else first + i * songs_each)
+        make_request(item, shared, drawn_seed() if first is None else first + i * songs_each)
         for i, item in enumerate(items)
     )
 
 
-def _one_each(name: str, value: Any, count: int) -> list[Any]:
+def one_each(name: str, value: Any, count: int) -> list[Any]:
     """An argument as one value for each input."""
     if not isinstance(value, list):
         return [value] * count
@@ -414,21 +425,21 @@ def _one_each(name: str, value: Any, count: int) -> list[Any]:
     return value
 
 
-def _one_seed_each(seed: Any, count: int, songs_each: int) -> list[int]:
+def one_seed_each(seed: Any, count: int, songs_each: int) -> list[int]:
     """The first seed of each input."""
     if seed is None:
-        return [_drawn_seed() for _ in range(count)]
+        return [drawn_seed() for _ in range(count)]
     if isinstance(seed, list | tuple):
         if len(seed) != count:
             raise ValueError(
                 f"seed must be one integer or one for each of the {count} inputs: got {len(seed)}"
             )
-        return [_check_seed(value) for value in seed]
-    first = _check_seed(seed)
+        return [check_seed(value) for value in seed]
+    first = check_seed(seed)
     return [first + i * songs_each for i in range(count)]
 
 
-def _check_seed(seed: Any) -> int:
+def check_seed(seed: Any) -> int:
     """The seed as int; ValueError or TypeError unless it is one that a torch generator takes."""
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
         raise TypeError(f"seed must be an integer: got {seed!r}")
@@ -437,7 +448,7 @@ def _check_seed(seed: Any) -> int:
     return int(seed)
 
 
-def _drawn_seed() -> int:
+def drawn_seed() -> int:
     """A seed from the operating system, short enough to write down."""
     return secrets.randbelow(2**31)
 
@@ -488,4 +499,15 @@ def load_adapters(model: Any, adapters: str | Mapping[str, float]) -> None:
                 module.set_scale(name, weight)
 
 
-__all__ = ["ProgressStreamer", "TextToSongPipeline", "load_adapters"]
+__all__ = [
+    "MAX_SEED",
+    "REQUEST_KEYS",
+    "ProgressStreamer",
+    "TextToSongPipeline",
+    "check_seed",
+    "drawn_seed",
+    "load_adapters",
+    "make_request",
+    "one_each",
+    "one_seed_each",
+]

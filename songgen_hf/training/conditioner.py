@@ -84,8 +84,9 @@ class ConditionerTrainer:
         self.conditioner, self.options = conditioner.eval(), options
         self.captions, self.lines, self.writer = captions, lines, writer
         tempo = bool(captions) and TEMPO_COLUMN in captions[0][0].classes
+        decoder: Any = conditioner.config.decoder
         with seeded(options.seed):
-            heads = FactHeads(conditioner.config.decoder.hidden_size, vocabulary, tempo=tempo)
+            heads = FactHeads(decoder.hidden_size, vocabulary, tempo=tempo)
         self.device = conditioner.device
         self.heads = heads.to(self.device)
         modules = [submodule(conditioner, name) for name in TAUGHT]

@@ -1,17 +1,17 @@
 """One run of masked training, from options to a masked model that makes songs."""
 
 import logging
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import nn
-from transformers import TrainerCallback
+from transformers import AutoConfig, TrainerCallback
 
 from ..checkpoints import find_checkpoint
 from ..modeling.masked_song import MaskedSongModel
 from ..modeling.scheduling_masked_rvq import MaskedRVQScheduler
+from ..pipelines.masked_folders import MASKED_MODEL_TYPE
 from ..pipelines.masked_song import MaskedSongPipeline
 from .initialisation import load_model
 from .language_model import checkpoint_to_resume, finish, load_songs
@@ -33,8 +33,6 @@ from .options import (
 )
 
 logger = logging.getLogger(__name__)
-
-PIPELINE_FILE = "model_index.json"
 
 
 def train_masked_model(
@@ -99,7 +97,7 @@ def load_masked(options: MaskedModelOptions, *, seed: int = 0) -> MaskedSongPipe
             "with --model, such as songgen-mini"
         )
     name = find_checkpoint(options.model)
-    if (Path(name) / PIPELINE_FILE).is_file():
+    if AutoConfig.from_pretrained(name).model_type == MASKED_MODEL_TYPE:
         return read_pipeline(name)
     song_model, processor = load_model(ModelOptions(model=name))
     transformer = new_transformer(options, song_model, seed=seed)
@@ -119,7 +117,7 @@ def load_masked(options: MaskedModelOptions, *, seed: int = 0) -> MaskedSongPipe
 
 def read_pipeline(name: str) -> MaskedSongPipeline:
     """A trained masked model in float32."""
-    return MaskedSongPipeline.from_pretrained(name, torch_dtype=torch.float32)
+    return MaskedSongPipeline.from_pretrained(name, dtype=torch.float32)
 
 
 def new_transformer(

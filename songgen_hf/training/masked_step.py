@@ -55,6 +55,8 @@ class MaskedStep(nn.Module):
                 "train --head mixture"
             )
         self.transformer = transformer.requires_grad_(True)
+        # A weight without a gradient would stop DDP.
+        transformer.length_head.requires_grad_(objective.length_weight > 0)
         self.conditioner = conditioner.requires_grad_(False).eval()
         self.objective = objective
         self.sound_heads = sound_heads

@@ -208,10 +208,12 @@ def test_the_layers_told_what_is_sung_learn_it_and_the_conditioner_stays(masked_
 @pytest.mark.parametrize("head", ["softmax", "mixture"])
 def test_training_lowers_the_loss_and_logs_what_it_is_made_of(train, head, known_songs, tmp_path):
     told = {"alignment_weight": 0.3, "sound_weight": 0.2, "dataset": known_songs}
-    trainer = train(head=head, max_steps=10, max_train_songs=2, joint_dropout=0.0, **told)
+    evaluated = {"eval_split": "train", "eval_strategy": "steps", "eval_on_start": True}
+    trainer = train(head=head, max_steps=8, eval_steps=8, joint_dropout=0.0, **told, **evaluated)
 
     entries = history(trainer)
-    assert entries[-1]["masked_loss"] < entries[0]["masked_loss"]
+    before, after = (e for e in trainer.state.log_history if "eval_masked_loss" in e)
+    assert after["eval_masked_loss"] < before["eval_masked_loss"] - 0.5
     parts = {"softmax": {"codebook_0", "codebook_2"}, "mixture": {"regression", "classification"}}
     losses_of_both = {"masked_loss", "length_loss", "sound_loss", "alignment_loss"}
     assert parts[head] | losses_of_both <= entries[0].keys()

@@ -10,7 +10,8 @@ Decoder, codec and voice network are not touched.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -197,6 +198,39 @@ class ConditionerTrainer:
             f"accuracy_{name}": hits.mean().item() for name, hits in joined.items() if len(hits)
         }
 
+    @torch.no_grad()
+    def sizes(self) -> dict[str, float]:
+        """Root mean square of what each trained projection gives for some of the songs."""
+        found: dict[str, float] = {}
+        for name, songs, read in (
+            ("text_projection", [song[0] for song in self.captions], self._read_text),
+            ("lyrics_projection", self.lines, self._read_lyrics),
+        ):
+            module: Any = submodule(self.conditioner, name)
+            if module is None or not songs or not module.weight.requires_grad:
+                continue
+            seen: list[Tensor] = []
+            keep = partial(_keep_output, seen)
+            hook = module.register_forward_hook(keep)
+            try:
+                read(songs[:_EVALUATION_BATCH])
+            finally:
+                hook.remove()
+            found[name] = seen[0].float().square().mean().sqrt().item()
+        return found
+
+    @torch.no_grad()
+    def restore(self, sizes: Mapping[str, float]) -> None:
+        """Scale the projections to give states of these sizes.
+
+        A decoder knows the states at the size they had, and beside louder lyrics it no longer hears
+        where in the lyrics it is: their places are added at a fixed size.
+        """
+        for name, now in self.sizes().items():
+            module: Any = submodule(self.conditioner, name)
+            for weight in module.parameters():
+                weight.mul_(sizes[name] / max(now, 1e-6))
+
     def _read_text(self, captions: Sequence[Caption]) -> dict[str, Tensor]:
         ids, mask = padded_ids([caption.ids for caption in captions])
         ids, mask = ids.to(self.device), mask.to(self.device)
@@ -215,6 +249,10 @@ class ConditionerTrainer:
         return nn.utils.rnn.pad_sequence(
             [song.sounds[name] for song in lines], batch_first=True, padding_value=IGNORED_LABEL
         ).to(self.device)
+
+
+def _keep_output(seen: list[Tensor], module: Any, inputs: Any, output: Tensor) -> None:
+    seen.append(output)
 
 
 def train_conditioner(model_options: ModelOptions, options: ConditionerOptions) -> dict[str, float]:
@@ -251,7 +289,9 @@ def train_conditioner(model_options: ModelOptions, options: ConditionerOptions) 
     if options.eval_split is not None:
         held_out = read(read_columns(read_songs(options.dataset or "", options.eval_split)))
     with new_directory(options.output_dir or "") as folder:
+        sizes = trainer.sizes()
         log = run_steps(trainer, held_out)
+        trainer.restore(sizes)
         model.cpu().save_pretrained(folder)
         processor.save_pretrained(folder)
         text = "".join(json.dumps(entry) + "\n" for entry in log)

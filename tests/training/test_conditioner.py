@@ -143,6 +143,7 @@ def test_facts_and_sounds_become_readable(known_songs):
     writer = CaptionWriter(vocabulary, columns["tempo"], processor)
     trainer = ConditionerTrainer(model.conditioner, captions, lines, vocabulary, options, writer)
 
+    sizes = trainer.sizes()
     before = trainer.evaluate(captions, lines)
     losses = [trainer.train_step(step)["loss"] for step in range(options.max_steps)]
     after = trainer.evaluate(captions, lines)
@@ -150,6 +151,12 @@ def test_facts_and_sounds_become_readable(known_songs):
     assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:10])
     for name in ("genre", "mood", "lead_instrument", "phoneme"):
         assert after[f"accuracy_{name}"] > max(0.9, before[f"accuracy_{name}"]), (name, after)
+
+    # Louder lyrics would drown their places, which are added at a fixed size.
+    assert trainer.sizes()["lyrics_projection"] > 1.2 * sizes["lyrics_projection"]
+    trainer.restore(sizes)
+    assert trainer.sizes() == pytest.approx(sizes, rel=1e-4)
+    assert sizes.keys() == {"text_projection", "lyrics_projection"}
 
 
 def test_a_frozen_part_stays(known_songs, tiny_checkpoint, tmp_path):

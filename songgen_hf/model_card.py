@@ -97,23 +97,30 @@ def render_card(
         remote_code: whether the code lies beside the weights.
         tags: besides the usual ones.
     """
-    is_codec = model.config.model_type != "songgen"
+    kind = _kind(model)
+    is_codec = kind == "codec"
     results = facts.get("results")
     name = facts.get("name") or repository.rpartition("/")[2]
     if not is_codec and facts.get("name"):
-        name = f"{name} ({model.config.decoder.track_pattern})"
+        which = "masked" if kind == "masked" else model.config.decoder.track_pattern
+        name = f"{name} ({which})"
     return _render(
-        "codec" if is_codec else "model",
+        kind,
         name=name,
         repository=repository,
         licence=facts.get("licence"),
         language=facts.get("language"),
         base=None if facts else _base_model(model),
-        tags=[*(["audio-codec"] if is_codec else TAGS), *(tags or [])],
+        tags=[
+            *(["audio-codec"] if is_codec else TAGS),
+            *(["masked-generation"] if kind == "masked" else []),
+            *(tags or []),
+        ],
+        library="diffusers" if kind == "masked" else "transformers",
         eval_results=eval_results(results) if results else None,
         results=results["text"] if results else "",
         summary=_summary(model),
-        facts="" if is_codec else _architecture(model.config),
+        facts="" if is_codec else _architecture(model),
         data=facts.get("data"),
         remote_code=remote_code,
     )
@@ -202,8 +209,11 @@ def collect_facts(
     facts |= {name: value for name, value in given.items() if value is not None}
     if report is None:
         return facts
-    if model.config.model_type != "songgen":
-        raise ValueError("the report is of song models: got a codec; leave --results out")
+    if _kind(model) != "model":
+        raise ValueError(
+            f"the report is of autoregressive song models: got a {_kind(model)} one; leave "
+            "--results out"
+        )
     pattern = model.config.decoder.track_pattern
     entry = report.get("checkpoints", {}).get(pattern)
     if entry is None:
@@ -256,6 +266,8 @@ def digest(model: Any, state_dict: Mapping[str, Any] | None = None) -> str:
     """The digest that reports name weights by."""
     from .evaluation.singing import weights_digest
 
+    if _kind(model) == "masked":
+        model = model.transformer  # the other parts are of another model
     if state_dict is not None:
         sampling = getattr(model, "generation_config", None)
         model = SimpleNamespace(state_dict=lambda: state_dict, generation_config=sampling)
@@ -337,9 +349,17 @@ def _hash(text: str) -> str:
 
 def _summary(model: Any) -> str:
     """One or two sentences that the model itself can say."""
-    weights = f"{sum(weight.numel() for weight in model.parameters()) / 1e6:.1f} million weights"
+    weighed = model.transformer if _kind(model) == "masked" else model
+    weights = f"{sum(weight.numel() for weight in weighed.parameters()) / 1e6:.1f} million weights"
     config = model.config
-    if config.model_type != "songgen":
+    if _kind(model) == "masked":
+        tracks = "one mixture" if weighed.config.num_tracks == 1 else "two tracks, vocal and band"
+        return (
+            f"Text and lyrics to a song in {tracks} in a few steps, whatever its length, with "
+            f"{weights} beside the conditioner and codec of the SongGen model that it was trained "
+            "on. It also sings parts of a song anew: a stretch, a track, the fine codebooks."
+        )
+    if _kind(model) == "codec":
         return (
             f"An audio codec (X-Codec, arXiv:2408.17175): {config.sample_rate} Hz mono to "
             f"{config.num_quantizers} codebooks of {config.codebook_size} codes and back, with "
@@ -350,7 +370,22 @@ def _summary(model: Any) -> str:
     return f"Text and lyrics to a song in {tracks}, with {weights}.{untrained}"
 
 
-def _architecture(config: Any) -> str:
+def _kind(model: Any) -> str:
+    """ "model", "codec" or "masked"."""
+    if getattr(model, "mode", None) == "masked":
+        return "masked"
+    return "model" if model.config.model_type == "songgen" else "codec"
+
+
+def _architecture(model: Any) -> str:
+    if _kind(model) == "masked":
+        config = model.transformer.config
+        return (
+            f"{config.num_layers} layers of width {config.hidden_size}, head {config.head}, "
+            f"{config.num_codebooks} codebooks of {config.codebook_size} codes, "
+            f"{config.frame_rate:g} frames a second, {model.sampling_rate} Hz."
+        )
+    config = model.config
     decoder = config.decoder
     return (
         f"Track pattern {decoder.track_pattern}, {decoder.num_hidden_layers} layers of width "

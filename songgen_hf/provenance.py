@@ -30,7 +30,12 @@ CONSENT = (
     "AI-generated where it is published."
 )
 _LEFT_OUT_FIRST = ("options", "adapters", "consent")
-_WEIGHTS = ("model.safetensors", "adapter_model.safetensors", "pytorch_model.bin")
+_WEIGHTS = (
+    "model.safetensors",
+    "adapter_model.safetensors",
+    "pytorch_model.bin",
+    "transformer/diffusion_pytorch_model.safetensors",  # of a masked song model
+)
 _INDEX = "model.safetensors.index.json"
 
 

@@ -48,3 +48,34 @@ def tiny_checkpoint(tmp_path_factory, tiny_singer, tiny_processor):
         return made[pattern]
 
     return build
+
+
+@pytest.fixture(scope="session")
+def tiny_masked(tiny_singer, tiny_processor):
+    """Factory ``tiny_masked(pattern, head)``: the pipeline of a tiny masked model; read only."""
+    made = {}
+
+    def build(pattern: str = "parallel_std", head: str = "softmax"):
+        import torch
+
+        from songgen_hf.modeling.masked_song import MaskedSongModel
+        from songgen_hf.modeling.scheduling_masked_rvq import MaskedRVQScheduler
+        from songgen_hf.pipelines.masked_song import MaskedSongPipeline
+
+        if (pattern, head) not in made:
+            song_model = tiny_singer(pattern)
+            with torch.random.fork_rng():
+                torch.manual_seed(0)
+                sizes = {"num_components": 8, "mean_rank": 4} if head == "mixture" else {}
+                transformer = MaskedSongModel.from_song_model(song_model, head=head, **sizes)
+            pipe = MaskedSongPipeline.from_song_model(
+                song_model,
+                tiny_processor,
+                transformer.eval(),
+                MaskedRVQScheduler(choice_temperature=4.0),
+            )
+            pipe.set_progress_bar_config(disable=True)
+            made[pattern, head] = pipe
+        return made[pattern, head]
+
+    return build

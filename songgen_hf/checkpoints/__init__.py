@@ -20,6 +20,8 @@ EMBEDDED = Path(__file__).parent / EMBEDDED_NAME
 EMBEDDED_PATTERNS = ("mixed_pro", "interleaving_A_V")
 """Track patterns of the package's own models, the default one first."""
 CODEC_FOLDER = "codec"
+MASKED_FOLDER = "masked"
+MASKED_CHECKPOINT = f"{EMBEDDED_NAME}/{MASKED_FOLDER}"
 UNTRAINED_SEED = 0
 
 
@@ -62,15 +64,23 @@ def find_checkpoint(name: str) -> str:
     """The directory that a short name stands for; any other name is returned as it is.
 
     Short names are ``songgen-mini`` (the default), ``songgen-mini/mixed_pro``,
-    ``songgen-mini/interleaving_A_V`` and ``songgen-mini/codec``. A directory of that name in the
-    working directory comes first.
+    ``songgen-mini/interleaving_A_V``, ``songgen-mini/masked`` and ``songgen-mini/codec``. A
+    directory of that name in the working directory comes first.
 
     Raises:
-        ValueError: for ``songgen-mini/`` and something else, or the codec where none is embedded.
+        ValueError: for ``songgen-mini/`` and something else, or the codec or the masked model where
+            none is embedded.
     """
     family, _, part = name.partition("/")
     if family != EMBEDDED_NAME or Path(name).is_dir():
         return name
+    if part == MASKED_FOLDER:
+        if not (EMBEDDED / MASKED_FOLDER / "model_index.json").is_file():
+            raise ValueError(
+                f"no masked model comes with this installation: {name} is not there; train one "
+                "with `songgen-hf train masked`, or pass model=... (--model) with the folder of one"
+            )
+        return str(EMBEDDED / MASKED_FOLDER)
     if part != CODEC_FOLDER:
         return default_checkpoint(part) if part else default_checkpoint()
     if not (EMBEDDED / CODEC_FOLDER / "config.json").is_file():
@@ -117,6 +127,8 @@ __all__ = [
     "CODEC_FOLDER",
     "EMBEDDED_NAME",
     "EMBEDDED_PATTERNS",
+    "MASKED_CHECKPOINT",
+    "MASKED_FOLDER",
     "default_checkpoint",
     "find_checkpoint",
     "write_untrained",

@@ -9,6 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from ..files import encode_json, safe_gain, safe_name, sound_format, write_files
+from .generate_masked import (
+    add_masked_arguments,
+    encode_codes,
+    guidance,
+    known_song,
+    masked_settings,
+    refuse_masked_flags,
+)
 from .loading import add_model_arguments, library_versions, load_pipeline
 from .output import Answer
 
@@ -32,18 +40,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--prompt-audio",
         type=Path,
         nargs="+",
-        help="sound file to continue; for a two-track model: accompaniment, then vocal",
+        help="sound file to continue; for a two-track model: accompaniment, then vocal; for a "
+        "masked model also a .codes.npz",
     )
     parser.add_argument("--seed", type=int, help="sing the same song again (default: drawn, told)")
     parser.add_argument("--max-seconds", type=float, help="longest song, prompt excluded")
     parser.add_argument("--min-seconds", type=float, help="shortest song, prompt excluded")
-    parser.add_argument("--guidance-scale", type=float, help="weight of the conditions; 1 is off")
+    parser.add_argument(
+        "--mode",
+        choices=("autoregressive", "masked"),
+        help="masked: sing with songgen-mini/masked, in a few steps (default: what --model is)",
+    )
+    parser.add_argument(
+        "--guidance-scale",
+        type=guidance,
+        help="weight of the conditions; 1 is off; for a masked model also FIRST,LAST step's",
+    )
     parser.add_argument("--temperature", type=float, help="sampling temperature")
     parser.add_argument("--top-k", type=int, help="sample from the k likeliest codes")
     parser.add_argument("--top-p", type=float, help="sample from this much probability")
     parser.add_argument("--greedy", action="store_true", help="take the likeliest code always")
     parser.add_argument("--num-songs", type=int, default=1, help="songs, numbered (default: 1)")
     parser.add_argument("--stems", action="store_true", help="also write vocal and accompaniment")
+    parser.add_argument(
+        "--save-codes",
+        action="store_true",
+        help="also write the codes (.codes.npz), to sing the song anew in part (--song)",
+    )
     parser.add_argument(
         "--out",
         type=Path,
@@ -54,6 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.add_argument("--adapter", help="LoRA adapter to sing with: a directory or a Hub id")
     add_model_arguments(parser)
+    add_masked_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> Answer:
@@ -67,32 +91,48 @@ def run(arguments: argparse.Namespace) -> Answer:
         lyrics = _read_words(arguments.lyrics_file)
 
     sing = load_pipeline(arguments)
-    tracks = sing.model.config.decoder.num_tracks
+    is_masked = sing.mode == "masked"
+    tracks = sing.transformer.config.num_tracks if is_masked else _decoder(sing).num_tracks
     if arguments.stems and tracks == 1:
+        pattern = "masked" if is_masked else _decoder(sing).track_pattern
         raise ValueError(
-            f"--stems needs a two-track model: this one's track pattern is "
-            f"{sing.model.config.decoder.track_pattern}, which sings one mixture"
+            f"--stems needs a two-track model: this one's track pattern is {pattern}, which sings "
+            "one mixture"
         )
     settings = _settings(arguments)
+    edits: dict[str, Any] = {}
+    if is_masked:
+        edits = masked_settings(arguments, tracks)
+        prompt = known_song(arguments.prompt_audio, tracks, "--prompt-audio")
+        if settings.pop("do_sample", True) is False:
+            settings["temperature"] = 0.0
+    else:
+        refuse_masked_flags(arguments)
+        prompt = _prompt(arguments.prompt_audio, tracks)
     songs = sing(
         arguments.text,
         lyrics=lyrics,
         language=arguments.language,
         reference_voice=arguments.voice,
         voice_start=arguments.voice_start,
-        audio_prompt=_prompt(arguments.prompt_audio, tracks),
+        audio_prompt=prompt,
         seed=arguments.seed,
         max_seconds=arguments.max_seconds,
         min_seconds=arguments.min_seconds,
         num_return_sequences=arguments.num_songs,
         progress=not arguments.quiet and sys.stderr.isatty(),
         **settings,
+        **edits,
     )
+    # What is said of a song names its files instead of holding them.
+    if arguments.song is not None:
+        edits["song"] = [path.name for path in arguments.song]
+    settings = {**settings, **edits}
     songs = songs if isinstance(songs, list) else [songs]
     files: dict[Path, bytes] = {}
     facts = []
     for path, song in zip(_paths(arguments, lyrics, songs), songs, strict=True):
-        written = _files_of(song, path, arguments, lyrics, settings, sing.model)
+        written = _files_of(song, path, arguments, lyrics, settings, sing)
         files |= written
         rate = song["sampling_rate"]
         facts.append(
@@ -105,6 +145,11 @@ def run(arguments: argparse.Namespace) -> Answer:
         )
     write_files(files)
     return Answer({"songs": facts}, "\n".join(map(str, files)))
+
+
+def _decoder(sing: Any) -> Any:
+    """The decoder's sizes of an autoregressive pipeline."""
+    return sing.model.config.decoder
 
 
 def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -155,12 +200,16 @@ def _files_of(
     arguments: argparse.Namespace,
     lyrics: str | None,
     settings: dict[str, Any],
-    model: Any,
+    sing: Any,
 ) -> dict[Path, bytes]:
     """The sound files of one song and the JSON that describes it."""
     from ..provenance import encode_song, provenance
 
+    # A masked pipeline is its own model: it knows where it came from, its device and precision.
+    is_masked = sing.mode == "masked"
+    model = sing if is_masked else sing.model
     config = model.config
+    codec = sing.codec.config if is_masked else config.audio_encoder
     sounds = {path: song["audio"]}
     if arguments.stems:
         for name in ("vocal", "accompaniment"):
@@ -184,14 +233,18 @@ def _files_of(
     files = {
         name: encode_song(wave, rate, name, record, gain=gain) for name, wave in sounds.items()
     }
+    if arguments.save_codes:
+        codes = encode_codes(song["codes"], rate, codec.hop_length)
+        files[path.with_name(f"{path.stem}.codes.npz")] = codes
     description = {
         **asked,
+        "mode": sing.mode,
         "seed": song["seed"],
         "model": arguments.model,
         "adapter": arguments.adapter,
         "revision": getattr(config, "_commit_hash", None) or arguments.revision,
         "trained": getattr(config, "trained", True),
-        "track_pattern": config.decoder.track_pattern,
+        "track_pattern": None if is_masked else config.decoder.track_pattern,
         "sampling_rate": rate,
         "duration": song["audio"].shape[-1] / rate,
         "gain": gain,

@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     import torch
 
     from ..modeling.modeling_xcodec import XCodecModel
-    from ..pipelines.text_to_song import TextToSongPipeline
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
@@ -17,8 +16,8 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments that name a model and where it runs."""
     parser.add_argument(
         "--model",
-        help="checkpoint: a directory, a Hub id, songgen-mini or songgen-mini/interleaving_A_V "
-        "(default: songgen-mini, the package's own)",
+        help="checkpoint: a directory, a Hub id, songgen-mini, songgen-mini/interleaving_A_V or "
+        "songgen-mini/masked (default: songgen-mini, the package's own)",
     )
     parser.add_argument("--revision", help="branch, tag or commit of a Hub checkpoint")
     parser.add_argument(
@@ -29,14 +28,21 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load_pipeline(arguments: argparse.Namespace) -> "TextToSongPipeline":
-    """The text-to-song pipeline over the model, and the adapter if any, that the arguments name."""
+def load_pipeline(arguments: argparse.Namespace) -> Any:
+    """The text-to-song pipeline over the model, and the adapter if any, that the arguments name.
+
+    A masked model, or the mode of that name without a model, gives a :class:`MaskedSongPipeline`.
+    """
     from transformers import pipeline
 
+    from ..checkpoints import MASKED_CHECKPOINT
     from ..pipelines.text_to_song import TextToSongPipeline
 
+    mode = getattr(arguments, "mode", None)
+    if mode == "masked" and arguments.model is None:
+        arguments.model = MASKED_CHECKPOINT
     # pipeline_class: the installed code, also where the checkpoint brings its own.
-    return pipeline(
+    sing = pipeline(
         "text-to-song",
         model=checkpoint_of(arguments),
         revision=arguments.revision,
@@ -44,7 +50,11 @@ def load_pipeline(arguments: argparse.Namespace) -> "TextToSongPipeline":
         dtype=arguments.dtype,
         adapter=arguments.adapter,
         pipeline_class=TextToSongPipeline,
+        **({} if mode is None else {"mode": mode}),
     )
+    if mode not in (None, sing.mode):
+        raise ValueError(f"--mode {mode}: got a {sing.mode} model; leave --mode out")
+    return sing
 
 
 def load_codec(arguments: argparse.Namespace) -> "XCodecModel":

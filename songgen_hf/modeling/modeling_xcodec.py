@@ -17,6 +17,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers import PreTrainedModel as PreTrainedModel  # diffusers looks for it beside a part
 from transformers import XcodecModel
 from transformers import initialization as init
 from transformers.core_model_loading import WeightConverter

@@ -15,12 +15,18 @@ from fractions import Fraction
 from typing import Any, Literal, get_args
 
 import torch
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.schedulers.scheduling_utils import SchedulerMixin
-from diffusers.utils import BaseOutput
 from torch import Tensor
 
 from .song_noise import Generators, song_noise
+
+try:
+    from diffusers.configuration_utils import ConfigMixin, register_to_config
+    from diffusers.schedulers.scheduling_utils import SchedulerMixin
+    from diffusers.utils import BaseOutput
+except ImportError as error:
+    raise ImportError(
+        "masked songs need the package diffusers: pip install 'songgen-hf[diffusers]'"
+    ) from error
 
 MaskSchedule = Literal["circle", "cosine", "linear", "exp"]
 Reveal = Literal["random", "confidence"]

@@ -23,6 +23,7 @@ from ..modeling.patterns import ACCOMPANIMENT, VOCAL
 from ..modeling.processing_songgen import SongGenProcessor
 from ..modeling.publishing import PublishingMixin
 from ..modeling.scheduling_masked_rvq import MaskedRVQScheduler
+from .masked_folders import MARK, MASKED_MODEL_TYPE, shared_source
 from .masked_prompts import (
     codes_in,
     encode_conditions,
@@ -36,10 +37,6 @@ from .text_to_song import REQUEST_KEYS, make_request, one_each, one_seed_each
 # isort: split
 from diffusers import DiffusionPipeline
 
-MODEL_TYPE = "songgen_masked"
-MARK = "config.json"
-"""Beside ``model_index.json``: tells transformers that this is a masked song model, and where the
-SongGen checkpoint lies whose conditioner, codec and processor are shared, if they are."""
 SHARED = ("conditioner", "codec", "processor")
 MASKED_REQUEST_KEYS = (
     *REQUEST_KEYS,
@@ -62,6 +59,7 @@ class MaskedSongPipeline(PublishingMixin, DiffusionPipeline):
         processor: words and recordings to tensors.
     """
 
+    mode = "masked"
     model_cpu_offload_seq = "conditioner->transformer->codec"
     _callback_tensor_inputs = list(TENSORS)
 
@@ -154,7 +152,7 @@ class MaskedSongPipeline(PublishingMixin, DiffusionPipeline):
     ) -> None:
         """Save all parts, for :meth:`from_pretrained` and for ``pipeline("text-to-song")``."""
         Path(save_directory).mkdir(parents=True, exist_ok=True)
-        mark = {"model_type": MODEL_TYPE, "architectures": [type(self).__name__]}
+        mark = {"model_type": MASKED_MODEL_TYPE, "architectures": [type(self).__name__]}
         # First, so that what publishes the folder finds it.
         (Path(save_directory) / MARK).write_text(json.dumps(mark, indent=2) + "\n")
         super().save_pretrained(save_directory, *args, **kwargs)
@@ -521,7 +519,11 @@ class MaskedSongPipeline(PublishingMixin, DiffusionPipeline):
     def _sound(self, codes: Tensor) -> dict[str, Any]:
         """Waveforms of one song's codes [N, K, T], float32 [1, samples]."""
         _wake(self.codec)
-        sound = self.codec.decode(codes, return_dict=False).float().cpu().numpy()  # [N, 1, S]
+        # One by one, so that a track that stays sounds the same to the last bit.
+        sound = [
+            self.codec.decode(track[None], return_dict=False)[0].float().cpu().numpy()
+            for track in codes
+        ]
         if len(sound) == 1:
             return {"audio": sound[0]}
         vocal, accompaniment = sound[VOCAL], sound[ACCOMPANIMENT]
@@ -548,15 +550,6 @@ class MaskedSongPipeline(PublishingMixin, DiffusionPipeline):
                 yield bar.update
 
 
-def shared_source(name: str) -> str | None:
-    """The SongGen checkpoint that a folder takes its shared parts from; None if it has its own."""
-    mark = Path(name) / MARK
-    if not mark.is_file():
-        return None
-    source = json.loads(mark.read_text(encoding="utf-8")).get("song_model")
-    return None if source is None else os.path.normpath(Path(name) / source)
-
-
 def _padded(tensor: Tensor, num_frames: int) -> Tensor:
     return torch.nn.functional.pad(tensor, (0, num_frames - tensor.shape[-1]))
 
@@ -568,4 +561,4 @@ def _wake(module: Any) -> None:
         hook.pre_forward(module)
 
 
-__all__ = ["MASKED_REQUEST_KEYS", "MODEL_TYPE", "MaskedSongPipeline", "shared_source"]
+__all__ = ["MASKED_REQUEST_KEYS", "MaskedSongPipeline"]

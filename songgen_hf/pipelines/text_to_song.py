@@ -29,6 +29,7 @@ REQUEST_KEYS = (
     "language",
     "seed",
 )
+MODES = ("autoregressive", "masked")
 MAX_SEED = 2**63 - 1
 
 
@@ -38,9 +39,15 @@ class TextToSongPipeline(Pipeline):
     Generation settings (``guidance_scale``, ``temperature``, ``top_k``, ``do_sample``, ...) can be
     given to the constructor or to a call, which wins.
 
+    With a masked model, or ``mode="masked"`` for the package's own, ``pipeline("text-to-song")``
+    is a :class:`MaskedSongPipeline`, which sings in a few steps.
+
     Args:
         adapter: LoRA adapters to sing with, see :func:`load_adapters`.
+        mode: "autoregressive", or "masked".
     """
+
+    mode = "autoregressive"
 
     _load_processor = True
     _load_tokenizer = False
@@ -50,8 +57,31 @@ class TextToSongPipeline(Pipeline):
     _pipeline_calls_generate = True
     publisher: ClassVar[Callable[..., Any] | None] = None
     """Stands in for ``push_to_hub`` where the package has registered it."""
+    masked_singer: ClassVar[Callable[..., Any] | None] = None
+    """Makes a masked pipeline of (model, device) where the package has registered it."""
 
-    def __init__(self, *args: Any, adapter: str | Mapping[str, float] | None = None, **kwargs: Any):
+    def __new__(cls, *args: Any, mode: str = "autoregressive", **kwargs: Any) -> Any:
+        if mode not in MODES:
+            raise ValueError(f"mode is {mode!r}: expected {' or '.join(map(repr, MODES))}")
+        model = kwargs.get("model", args[0] if args else None)
+        if mode != "masked" and getattr(model, "mode", None) != "masked":
+            return super().__new__(cls)
+        if cls.masked_singer is None:
+            raise ValueError(
+                "masked songs need this package: pip install 'songgen-hf[diffusers]', then import "
+                "songgen_hf"
+            )
+        if kwargs.get("adapter") is not None:
+            raise ValueError("adapters are for autoregressive models: leave adapter or mode out")
+        return cls.masked_singer(model, device=kwargs.get("device"))
+
+    def __init__(
+        self,
+        *args: Any,
+        adapter: str | Mapping[str, float] | None = None,
+        mode: str = "autoregressive",
+        **kwargs: Any,
+    ):
         super().__init__(*args, **kwargs)
         if self.processor is None:
             raise ValueError(
@@ -501,6 +531,7 @@ def load_adapters(model: Any, adapters: str | Mapping[str, float]) -> None:
 
 __all__ = [
     "MAX_SEED",
+    "MODES",
     "REQUEST_KEYS",
     "ProgressStreamer",
     "TextToSongPipeline",

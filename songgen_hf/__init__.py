@@ -16,15 +16,21 @@ if TYPE_CHECKING:
     from .modeling.configuration_songgen import SongGenConfig
     from .modeling.configuration_xcodec import XCodecConfig
     from .modeling.decoder import SongGenForCausalLM
+    from .modeling.masked_song import MaskedSongModel
     from .modeling.modeling_songgen import SongGenForConditionalGeneration
     from .modeling.modeling_xcodec import XCodecModel
     from .modeling.processing_songgen import SongGenProcessor
+    from .modeling.scheduling_masked_rvq import MaskedRVQScheduler
     from .modeling.streaming import SongGenAudioStreamer
+    from .pipelines.masked_song import MaskedSongPipeline
     from .pipelines.text_to_song import TextToSongPipeline
 
 __version__ = "0.1.0"
 
 _MODULES = {
+    "MaskedRVQScheduler": ".modeling.scheduling_masked_rvq",
+    "MaskedSongModel": ".modeling.masked_song",
+    "MaskedSongPipeline": ".pipelines.masked_song",
     "SongGenAudioStreamer": ".modeling.streaming",
     "SongGenConfig": ".modeling.configuration_songgen",
     "SongGenForCausalLM": ".modeling.decoder",
@@ -54,6 +60,9 @@ if PurePath(sys.argv[0] if sys.argv else "").stem != "songgen-hf":
     register()
 
 __all__ = [
+    "MaskedRVQScheduler",
+    "MaskedSongModel",
+    "MaskedSongPipeline",
     "SongGenAudioStreamer",
     "SongGenConfig",
     "SongGenForCausalLM",

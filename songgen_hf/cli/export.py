@@ -56,6 +56,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write one folder for each model, named by its track pattern, and one for the codec "
         "that they were all trained with",
     )
+    parser.add_argument(
+        "--beside",
+        type=Path,
+        metavar="SONG_MODEL",
+        help="folder of the SongGen checkpoint that a masked model was trained on: its conditioner "
+        "and codec are not written again",
+    )
     parser.add_argument("--revision", help="branch, tag or commit of a Hub checkpoint")
 
 
@@ -72,6 +79,8 @@ def run(arguments: argparse.Namespace) -> Answer:
         raise ValueError("--remote-code is for one model in one folder: leave --share-codec out")
     if repository and arguments.share_codec:
         raise ValueError("the Hub takes one model a repository: leave --share-codec out")
+    if repository and arguments.beside:
+        raise ValueError("the Hub takes whole models: leave --beside out")
     if (arguments.private or arguments.base_model) and not repository:
         raise ValueError("--private and --base-model are for the Hub: name a --push-to-hub")
     if (push := pusher_of(models[0])) is not None:
@@ -133,14 +142,25 @@ def publish_folder(push: Any, name: str, out: Path | None, arguments: argparse.N
 def write(models: list[str], out: Path, arguments: argparse.Namespace) -> Answer:
     """Load models, write them, and publish them if that is asked for."""
     from ..export import export, export_codec, export_sharing_codec
+    from ..export_masked import export_masked
     from ..hub import publish
 
     precision = {"dtype": arguments.dtype, "load_dtype": arguments.load_dtype}
     licence = {"licence": arguments.licence}
     loaded = [load(name, arguments.revision) for name in models]
     model, processor = loaded[0]
+    is_masked = getattr(model, "mode", None) == "masked"
+    if arguments.beside and not is_masked:
+        raise ValueError("--beside is for masked models: leave it out")
     if arguments.share_codec:
         export_sharing_codec(by_track_pattern(loaded), out, **precision)
+    elif is_masked:
+        if arguments.remote_code or arguments.load_dtype:
+            raise ValueError(
+                "masked models need this package and load as float32 unless asked for another "
+                "precision: leave --remote-code and --load-dtype out"
+            )
+        export_masked(model, out, beside=arguments.beside, dtype=arguments.dtype, **licence)
     elif processor is not None:
         export(model, processor, out, remote_code=arguments.remote_code, **precision, **licence)
     elif arguments.remote_code:
@@ -167,14 +187,18 @@ def commit_facts(commit: Any) -> dict[str, Any]:
 
 
 def load(name: str, revision: str | None = None) -> tuple[Any, "SongGenProcessor | None"]:
-    """A song model and its processor, or a codec and None."""
+    """A song model and its processor; or a codec or a masked model, and None."""
     from transformers import AutoConfig, AutoProcessor
 
     from ..modeling.modeling_songgen import SongGenForConditionalGeneration
     from ..modeling.modeling_xcodec import XCodecModel
+    from ..pipelines.masked_folders import MASKED_MODEL_TYPE, MaskedSongLoader
 
     checkpoint = named_checkpoint(name)
-    if AutoConfig.from_pretrained(checkpoint, revision=revision).model_type != "songgen":
+    model_type = AutoConfig.from_pretrained(checkpoint, revision=revision).model_type
+    if model_type == MASKED_MODEL_TYPE:
+        return MaskedSongLoader.from_pretrained(checkpoint, revision=revision), None
+    if model_type != "songgen":
         return XCodecModel.from_pretrained(checkpoint, revision=revision).eval(), None
     model = SongGenForConditionalGeneration.from_pretrained(checkpoint, revision=revision)
     return model.eval(), AutoProcessor.from_pretrained(checkpoint, revision=revision)
@@ -191,7 +215,10 @@ def by_track_pattern(
     found: dict[str, tuple[Any, SongGenProcessor]] = {}
     for model, processor in loaded:
         if processor is None:
-            raise ValueError("--share-codec is for song models, which bring their codec: got one")
+            raise ValueError(
+                "--share-codec is for autoregressive song models, which bring their codec: got "
+                "another; a masked one goes --beside its song model"
+            )
         pattern = model.config.decoder.track_pattern
         if pattern in found:
             raise ValueError(

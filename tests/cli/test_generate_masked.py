@@ -1,0 +1,128 @@
+"""songgen-hf generate with masked models: steps, songs sung anew in part, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("diffusers", reason="needs the extra diffusers")
+
+import songgen_hf.checkpoints
+from songgen_hf.cli import main
+
+from ..tiny_checkpoint import tiny_masked
+
+__all__ = ["tiny_masked"]
+
+
+@pytest.fixture(scope="module")
+def masked(tiny_masked, tmp_path_factory):
+    """Folder of a tiny masked model."""
+    folder = tmp_path_factory.mktemp("masked") / "tiny"
+    tiny_masked().save_pretrained(folder)
+    return str(folder)
+
+
+def generate(out, model, *flags):
+    """Exit status of one call."""
+    arguments = ["generate", "folk", "--lyrics", "la la", "--seed", "3", "--device", "cpu"]
+    arguments += ["--model", model, "--quiet", "--out", str(out)]
+    return main([*arguments, *map(str, flags)])
+
+
+def codes_of(path):
+    with np.load(path) as file:
+        return file["codes"]
+
+
+def test_a_song_is_sung_saved_and_sung_anew_in_part(masked, tmp_path):
+    few = ["--steps", "2", "--save-codes"]
+    assert generate(tmp_path / "a.wav", masked, *few, "--seconds", "0.3", "--stems") == 0
+    before = codes_of(tmp_path / "a.codes.npz")
+
+    status = generate(
+        tmp_path / "b.wav",
+        masked,
+        *few,
+        *("--mode", "masked", "--song", tmp_path / "a.codes.npz", "--region", "0.1", "end"),
+        *("--keep-track", "accompaniment", "--guidance-scale", "1,2.5", "--seed", "4"),
+    )
+
+    after = codes_of(tmp_path / "b.codes.npz")
+    assert status == 0
+    assert before.shape == (2, 4, 15) and before.dtype == np.int16
+    assert np.array_equal(after[0], before[0]) and np.array_equal(after[1, :, :5], before[1, :, :5])
+    assert (after[1, :, 5:] != before[1, :, 5:]).any()
+    told = json.loads((tmp_path / "b.json").read_text())
+    assert (told["mode"], told["trained"], told["track_pattern"]) == ("masked", True, None)
+    assert told["settings"]["song"] == ["a.codes.npz"]
+    assert told["settings"]["guidance_scale"] == [1.0, 2.5]
+    assert told["settings"]["regions"] == [[0.1, None]]
+    assert told["provenance"]["ai_generated"] and told["provenance"]["model"] == "tiny"
+    assert {path.name for path in tmp_path.glob("a.*")} == {
+        *("a.wav", "a.vocal.wav", "a.accompaniment.wav", "a.codes.npz", "a.json")
+    }
+
+
+def test_the_fine_codebooks_of_an_autoregressive_song_are_refined(
+    masked, tiny_checkpoint, tmp_path
+):
+    model = tiny_checkpoint("parallel_std")
+    sung = generate(tmp_path / "a.wav", model, "--max-seconds", "0.3", "--save-codes")
+
+    edit = ["--song", tmp_path / "a.codes.npz", "--keep-codebooks", "2", "--steps", "2"]
+    refined = generate(tmp_path / "b.wav", masked, *edit, "--save-codes", "--greedy")
+
+    assert (sung, refined) == (0, 0)
+    before, after = codes_of(tmp_path / "a.codes.npz"), codes_of(tmp_path / "b.codes.npz")
+    kept = [track[:, (track < 1024).all(axis=0)][:2, : after.shape[-1]] for track in before]
+    assert np.array_equal(after[:, :2], np.stack(kept))
+
+
+def test_sound_files_are_continued(masked, tmp_path):
+    assert generate(tmp_path / "a.wav", masked, "--seconds", "0.3", "--steps", "1", "--stems") == 0
+
+    beginning = [tmp_path / "a.accompaniment.wav", tmp_path / "a.vocal.wav"]
+    flags = ["--seconds", "0.2", "--steps", "1", "--save-codes"]
+    status = generate(tmp_path / "b.wav", masked, "--prompt-audio", *beginning, *flags)
+
+    assert status == 0
+    assert codes_of(tmp_path / "b.codes.npz").shape[-1] == pytest.approx(25, abs=1)
+
+
+def test_flags_of_the_other_kind_of_model_are_refused(masked, tiny_checkpoint, tmp_path, capsys):
+    other = tiny_checkpoint("parallel_std")
+    for model, flags, message in (
+        (other, ["--steps", "4"], "--steps is for masked models: add --mode masked"),
+        (other, ["--keep-track", "vocal"], "--keep-track is for masked models"),
+        (other, ["--guidance-scale", "1,2"], "--guidance-scale with two numbers is for masked"),
+        (other, ["--mode", "masked"], "an autoregressive one; train one on it"),
+        (masked, ["--mode", "autoregressive"], "got a masked model; leave --mode out"),
+        (masked, ["--top-k", "5"], "--top-k is for autoregressive models"),
+        (masked, ["--song", "a.wav"], "--song takes 2 file(s) for this model: got 1"),
+        (masked, ["--keep-codebooks", "2"], "keep_codebooks needs a song"),
+    ):
+        assert generate(tmp_path / "x.wav", model, *flags) == 2
+        assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_masked_mode_without_a_masked_model_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(songgen_hf.checkpoints, "EMBEDDED", tmp_path / "none")
+
+    status = main(["generate", "folk", "--mode", "masked", "--out", str(tmp_path / "x.wav")])
+
+    assert status == 2
+    error = capsys.readouterr().err
+    assert "no masked model comes with this installation" in error and error.count("\n") == 1
+
+
+def test_a_masked_model_is_exported_beside_its_song_model(masked, tiny_checkpoint, tmp_path):
+    model = tiny_checkpoint("parallel_std")
+
+    status = main(["export", masked, str(tmp_path / "out"), "--beside", model])
+
+    assert status == 0
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["song_model"]
+    sung = generate(tmp_path / "a.wav", str(tmp_path / "out"), "--steps", "1", "--seconds", "0.1")
+    assert sung == 0

@@ -1,0 +1,144 @@
+"""The doors to masked songs: pipeline(), the Auto classes, folders that share parts."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoProcessor, pipeline
+
+pytest.importorskip("diffusers", reason="needs the extra diffusers")
+
+import songgen_hf.checkpoints
+from songgen_hf.checkpoints import MASKED_CHECKPOINT, default_checkpoint, find_checkpoint
+from songgen_hf.export_masked import export_masked
+from songgen_hf.pipelines.masked_song import MaskedSongPipeline
+from songgen_hf.pipelines.text_to_song import TextToSongPipeline
+from songgen_hf.provenance import identity, provenance
+
+SHORT = {"seconds": 0.2, "num_inference_steps": 2, "progress": False}
+PATTERN = "parallel_std"
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_masked, tmp_path_factory):
+    """Folder of a tiny masked model with all its parts."""
+    folder = tmp_path_factory.mktemp("masked") / "whole"
+    tiny_masked().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def family(tiny_masked, tiny_checkpoint, tiny_singer, tiny_processor, tmp_path_factory):
+    """Folder with a SongGen checkpoint and a masked model that shares its parts."""
+    folder = tmp_path_factory.mktemp("family")
+    tiny_singer(PATTERN).save_pretrained(folder / PATTERN)
+    tiny_processor.save_pretrained(folder / PATTERN)
+    export_masked(tiny_masked(), folder / "masked", beside=folder / PATTERN)
+    return folder
+
+
+def test_pipeline_of_a_masked_folder_sings_as_the_pipeline_of_diffusers(whole, tiny_masked):
+    sing = pipeline("text-to-song", model=str(whole), mode="masked", device="cpu")
+    unasked = pipeline("text-to-song", model=str(whole), device="cpu")
+
+    assert isinstance(sing, MaskedSongPipeline) and isinstance(unasked, MaskedSongPipeline)
+    song = sing("folk", lyrics="la", seed=1, **SHORT)
+    assert np.array_equal(
+        song["codes"], tiny_masked()("folk", lyrics="la", seed=1, **SHORT)["codes"]
+    )
+
+
+def test_the_processor_of_a_masked_folder_loads_by_itself(whole, family):
+    for folder in (whole, family / "masked"):
+        assert type(AutoProcessor.from_pretrained(folder)).__name__ == "SongGenProcessor"
+
+
+def test_the_mode_alone_means_the_masked_model_of_the_package(
+    family, tiny_checkpoint, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(songgen_hf.checkpoints, "EMBEDDED", family)
+    monkeypatch.setattr("songgen_hf.checkpoints.default_checkpoint", lambda: str(family / PATTERN))
+
+    sing = pipeline("text-to-song", mode="masked", device="cpu")
+
+    assert isinstance(sing, MaskedSongPipeline)
+    assert sing.name_or_path == find_checkpoint(MASKED_CHECKPOINT) == str(family / "masked")
+
+
+def test_where_no_masked_model_is_embedded_one_line_says_what_to_do(
+    tiny_checkpoint, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(songgen_hf.checkpoints, "EMBEDDED", tmp_path)
+    default = tiny_checkpoint(PATTERN)
+    monkeypatch.setattr("songgen_hf.checkpoints.default_checkpoint", lambda: default)
+
+    with pytest.raises(
+        ValueError, match="train one with `songgen-hf train masked`, or pass model="
+    ):
+        pipeline("text-to-song", mode="masked", device="cpu")
+
+
+def test_an_autoregressive_model_in_masked_mode_and_unknown_modes_are_refused(
+    tiny_checkpoint, tiny_singer, tiny_processor
+):
+    with pytest.raises(ValueError, match="an autoregressive one; train one on it"):
+        pipeline("text-to-song", model=tiny_checkpoint(PATTERN), mode="masked", device="cpu")
+    with pytest.raises(ValueError, match="mode is 'fast': expected 'autoregressive' or 'masked'"):
+        TextToSongPipeline(model=tiny_singer("mixed"), processor=tiny_processor, mode="fast")
+
+
+def test_a_model_beside_its_song_model_sings_the_same_song_and_stores_no_part_twice(
+    family, tiny_masked, tmp_path
+):
+    loaded = MaskedSongPipeline.from_pretrained(family / "masked")
+
+    files = {path.name for path in (family / "masked").rglob("*.safetensors")}
+    assert files == {"diffusion_pytorch_model.safetensors"}
+    song = loaded("folk", lyrics="la", seed=1, **SHORT)
+    assert np.array_equal(
+        song["codes"], tiny_masked()("folk", lyrics="la", seed=1, **SHORT)["codes"]
+    )
+    loaded.save_pretrained(tmp_path)  # whole again
+    assert (tmp_path / "codec" / "model.safetensors").is_file()
+    assert "song_model" not in json.loads((tmp_path / "config.json").read_text())
+
+
+def test_another_song_model_beside_is_refused(tiny_masked, tiny_checkpoint, tmp_path):
+    parts = tiny_masked().components
+    parts["conditioner"] = copy.deepcopy(parts["conditioner"])
+    with torch.no_grad():
+        parts["conditioner"].text_projection.weight[0] += 0.1
+
+    with pytest.raises(ValueError, match="the conditioner of .* differs in 1 of .*text_projection"):
+        export_masked(
+            MaskedSongPipeline(**parts), tmp_path / "out", beside=tiny_checkpoint(PATTERN)
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_half_precision_halves_the_file_and_loads_as_float32(tiny_masked, whole, tmp_path):
+    export_masked(tiny_masked(), tmp_path / "half", dtype="bfloat16", licence="mit")
+
+    loaded = MaskedSongPipeline.from_pretrained(tmp_path / "half")
+    size = "transformer/diffusion_pytorch_model.safetensors"
+    assert (tmp_path / "half" / size).stat().st_size < 0.8 * (whole / size).stat().st_size
+    assert loaded.transformer.dtype == torch.float32
+    assert tiny_masked().transformer.dtype == torch.float32
+    card = (tmp_path / "half" / "README.md").read_text()
+    assert "license: mit" in card and "library_name: diffusers" in card
+    assert "A masked song model" in card
+
+
+def test_a_song_says_which_masked_weights_made_it(whole):
+    pipe = MaskedSongPipeline.from_pretrained(whole)
+
+    record = provenance(pipe, seed=1, options={})
+
+    assert record["model"] == "whole" and record["revision"].startswith("sha256:")
+    assert identity(str(whole)) == (record["model"], record["revision"])
+
+
+def test_the_default_checkpoint_is_not_the_masked_one():
+    assert not default_checkpoint().endswith("masked")

@@ -86,10 +86,11 @@ class MaskedObjectiveOptions:
         },
     )
     regression_weight: float = field(
-        default=1.0,
+        default=0.03,
         metadata={
-            "help": "factor of the regression beside the classification (mixture head); 1: the "
-            "paper's bound"
+            "help": "factor of the regression beside the classification (mixture head), which at "
+            "the paper's 1 drowns the choice of the component; it says how well a vector of many "
+            "dimensions is met, not which code is sung"
         },
     )
     alignment_weight: float = field(

@@ -29,7 +29,7 @@ class MaskedStep(nn.Module):
         objective: factors of the losses.
         sound_heads: read from a layer what sounds; of the training alone.
     Raises:
-        ValueError: for factors that the model's head does not have.
+        ValueError: if codebooks are to be weighed for a head that has one loss for all.
     """
 
     def __init__(
@@ -47,12 +47,6 @@ class MaskedStep(nn.Module):
                 f"a {head} head has one loss for all codebooks: got codebook_decay "
                 f"{objective.codebook_decay}, expected 1; leave --codebook-decay out or train "
                 "--head softmax"
-            )
-        if objective.regression_weight != 1 and head != "mixture":
-            raise ValueError(
-                f"a {head} head has no regression: got regression_weight "
-                f"{objective.regression_weight}, expected 1; leave --regression-weight out or "
-                "train --head mixture"
             )
         self.transformer = transformer.requires_grad_(True)
         # A weight without a gradient would stop DDP.
@@ -138,12 +132,12 @@ class MaskedStep(nn.Module):
         return self.objective.alignment_layers or sorted({(number - 1) // 2, number // 2})
 
     def _weighed(self, losses: Mapping[str, Tensor], visible: Tensor, frame_mask: Tensor) -> Tensor:
-        """The loss of the codes with each part's factor, over the sum of the codebooks' factors:
-        of one size with the other losses, whatever the number of codebooks."""
-        number = self.transformer.config.num_codebooks
+        """The loss of the codes with each part's factor, of the size of one choice among codes, as
+        the other losses are: a softmax has one such choice for each codebook, a mixture one."""
         if "regression" in losses:
             weight = self.objective.regression_weight
-            return (weight * losses["regression"] + losses["classification"]) / number
+            return weight * losses["regression"] + losses["classification"]
+        number = self.transformer.config.num_codebooks
         depth = torch.arange(number, device=visible.device)
         factors = self.objective.codebook_decay ** depth.float()
         if self.objective.codebook_decay == 1:

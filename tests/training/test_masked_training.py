@@ -187,6 +187,19 @@ def test_codebook_factors_weigh_the_codebooks(masked_songs):
     assert weighed["objective"].item() == pytest.approx(expected.item())
 
 
+def test_the_regression_of_a_mixture_has_its_factor(masked_songs):
+    songs, collate, pipe = masked_songs(head="mixture")
+    objective = MaskedObjectiveOptions(regression_weight=0.5, length_weight=0.0)
+    step = MaskedStep(pipe.transformer, pipe.conditioner, objective).eval()
+
+    with torch.no_grad():
+        losses = step(**collate([songs[0, 0]]))
+
+    parts = losses["regression"].item(), losses["classification"].item()
+    assert losses["objective"].item() == pytest.approx(0.5 * parts[0] + parts[1], rel=1e-4)
+    assert losses["masked_loss"].item() == pytest.approx(sum(parts), rel=1e-4)
+
+
 def test_the_layers_told_what_is_sung_learn_it_and_the_conditioner_stays(masked_songs):
     songs, collate, pipe = masked_songs()
     step = MaskedStep(

@@ -74,12 +74,14 @@ def parse_training_flags(options: list[str]) -> None:
     from songgen_hf.training.codec_options import CodecTrainingOptions, TeacherTrainingOptions
     from songgen_hf.training.conditioner_options import CONDITIONER_OPTIONS
     from songgen_hf.training.lora import LORA_OPTIONS
+    from songgen_hf.training.masked_options import MASKED_OPTIONS
     from songgen_hf.training.options import LANGUAGE_MODEL_OPTIONS, parse_options
 
     kinds = {
         "lm": LANGUAGE_MODEL_OPTIONS,
         "lora": LORA_OPTIONS,
         "conditioner": CONDITIONER_OPTIONS,
+        "masked": MASKED_OPTIONS,
         "codec": (CodecTrainingOptions,),
         "teacher": (TeacherTrainingOptions,),
     }

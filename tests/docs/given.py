@@ -103,6 +103,28 @@ def untrained(path: Path) -> None:
     write_untrained(path, preset="mini", seed=0, track_pattern="interleaving_A_V")
 
 
+def masked(path: Path) -> None:
+    """A masked model with random weights on such a model, with all its parts."""
+    import tempfile
+
+    import torch
+
+    from songgen_hf import (
+        MaskedSongModel,
+        MaskedSongPipeline,
+        SongGenForConditionalGeneration,
+        SongGenProcessor,
+    )
+
+    with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng():
+        untrained(Path(folder) / "model")
+        model = SongGenForConditionalGeneration.from_pretrained(Path(folder) / "model")
+        processor = SongGenProcessor.from_pretrained(Path(folder) / "model")
+        torch.manual_seed(0)
+        transformer = MaskedSongModel.from_song_model(model, head="softmax", num_layers=2)
+        MaskedSongPipeline.from_song_model(model, processor, transformer).save_pretrained(path)
+
+
 def embedded(path: Path) -> None:
     """A copy of the package's own model, as a user would have exported it."""
     from songgen_hf import SongGenForConditionalGeneration, SongGenProcessor, default_checkpoint
@@ -133,6 +155,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "my-model": embedded,
     "other-adapter": adapter,
     "two-tracks": untrained,
+    "my-masked": masked,
     "my-codec": codec,
 }
 

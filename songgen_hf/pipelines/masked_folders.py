@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import snapshot_download
 from transformers import PreTrainedConfig
 
 from ..modeling.processing_songgen import SongGenProcessor
@@ -18,6 +19,7 @@ MASKED_MODEL_TYPE = "songgen_masked"
 MARK = "config.json"
 """Beside ``model_index.json``: tells transformers that this is a masked song model, and where the
 SongGen checkpoint lies whose conditioner, codec and processor are shared, if they are."""
+PARTS = ("transformer", "scheduler", "conditioner", "codec", "processor")
 HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only", "force_download")
 
 
@@ -66,6 +68,30 @@ def shared_source(name: str | os.PathLike[str]) -> str | None:
     return None if source is None else os.path.normpath(Path(name) / source)
 
 
+def local_folder(name: str | os.PathLike[str], options: dict[str, Any]) -> str:
+    """The folder of that name, or the snapshot of a Hub repository.
+
+    The way of diffusers to the Hub refuses parts of packages that it does not know.
+
+    Args:
+        name: folder or Hub id.
+        options: of ``from_pretrained``; those about the Hub are taken out.
+    Raises:
+        ValueError: if it is neither.
+        OSError: if it cannot be had.
+    """
+    given = {key: options.pop(key) for key in HUB_OPTIONS if key in options}
+    if Path(name).is_dir():
+        return str(name)
+    if str(name).count("/") != 1:
+        raise ValueError(
+            f"no masked song model {str(name)!r}: it is neither a folder here nor a Hub id "
+            "(owner/name); train one with `songgen-hf train masked`"
+        )
+    wanted = ["*.json", "README.md", *(f"{part}/*" for part in PARTS)]
+    return snapshot_download(str(name), allow_patterns=wanted, **given)
+
+
 def place(pipe: Any, device: Any = None) -> Any:
     """The pipeline on a device as ``pipeline()`` names them; None for an accelerator, if any."""
     if device is None:
@@ -79,6 +105,7 @@ __all__ = [
     "MaskedProcessorLoader",
     "MaskedSongConfig",
     "MaskedSongLoader",
+    "local_folder",
     "place",
     "shared_source",
 ]

@@ -23,7 +23,7 @@ from ..modeling.patterns import ACCOMPANIMENT, VOCAL
 from ..modeling.processing_songgen import SongGenProcessor
 from ..modeling.publishing import PublishingMixin
 from ..modeling.scheduling_masked_rvq import MaskedRVQScheduler
-from .masked_folders import MARK, MASKED_MODEL_TYPE, shared_source
+from .masked_folders import MARK, MASKED_MODEL_TYPE, local_folder, shared_source
 from .masked_prompts import (
     codes_in,
     encode_conditions,
@@ -61,6 +61,8 @@ class MaskedSongPipeline(PublishingMixin, DiffusionPipeline):
 
     mode = "masked"
     model_cpu_offload_seq = "conditioner->transformer->codec"
+    # Called by other methods than forward, which is all that offloading layer by layer follows.
+    _exclude_from_cpu_offload = ["codec"]
     _callback_tensor_inputs = list(TENSORS)
 
     transformer: MaskedSongModel
@@ -126,8 +128,8 @@ class MaskedSongPipeline(PublishingMixin, DiffusionPipeline):
         Raises:
             ValueError: if it is no masked song model.
         """
-        name = str(pretrained_model_name_or_path)
-        if Path(name).is_dir() and not (Path(name) / cls.config_name).is_file():
+        name = local_folder(pretrained_model_name_or_path, kwargs)
+        if not (Path(name) / cls.config_name).is_file():
             raise ValueError(
                 f"{name} has no {cls.config_name}: it is no masked song model; train one with "
                 "`songgen-hf train masked`"
@@ -507,7 +509,7 @@ class MaskedSongPipeline(PublishingMixin, DiffusionPipeline):
                     "recording to another"
                 )
             _wake(self.codec)
-            values = values.to(self.codec.device, dtype=self.codec.dtype)
+            values = values.to(self._execution_device, dtype=self.codec.dtype)
             codes = self.codec.encode(values, return_dict=False)[:, : config.num_codebooks]
         return whole_frames(
             codes if isinstance(codes, Tensor) else torch.as_tensor(codes),

@@ -267,6 +267,36 @@ def test_progress_counts_steps_over_all_batches(sing):
     assert reported == [(i, 6) for i in range(1, 7)]
 
 
+def test_parts_that_are_offloaded_sing_the_same_song(sing, song):
+    pytest.importorskip("accelerate")
+    recording = tuple((song[name], 16000) for name in ("accompaniment", "vocal"))
+    ask = {"seed": 2, "guidance_scale": 2.0, "audio_prompt": recording, **FEW}
+    expected = sing("folk", lyrics="la", **ask)
+    woken = []
+    pipe = MaskedSongPipeline(**sing.components)
+    try:
+        pipe.enable_model_cpu_offload(device="cpu")
+        for hook in pipe._all_hooks:
+            hook.hook.pre_forward = recorded(hook.hook.pre_forward, woken)
+
+        offloaded = pipe("folk", lyrics="la", progress=False, **ask)
+    finally:
+        pipe.remove_all_hooks()
+
+    assert not other_codes(expected, offloaded).any()
+    assert set(woken) == {"SongGenConditioner", "MaskedSongModel", "XCodecModel"}
+
+
+def recorded(pre_forward, woken):
+    """The hook, which also notes whom it brings to the device."""
+
+    def wake(module, *args, **kwargs):
+        woken.append(type(module).__name__)
+        return pre_forward(module, *args, **kwargs)
+
+    return wake
+
+
 @pytest.mark.parametrize("head", ["softmax", "mixture"])
 def test_a_saved_pipeline_sings_the_same_song(tiny_masked, tmp_path, head):
     pipe = tiny_masked("parallel_std", head)

@@ -96,4 +96,22 @@ def codebooks_of(codec: Any, num_codebooks: int) -> Tensor:
     return torch.stack([each.codebook.embed for each in quantizers[:num_codebooks]])
 
 
-__all__ = ["Proposal", "codebooks_of", "hidden_codes", "requantise", "sum_code_vectors"]
+def residual_rms_of(codebooks: Tensor) -> list[float]:
+    """What a codec without measured deviations would leave of a latent after 0 to K codebooks, if
+    it used all codes alike: [K, V, D] -> K + 1 numbers, as ``XCodecConfig.residual_rms``.
+
+    The last codebook is taken to leave as much as it explains.
+    """
+    power = codebooks.float().square().mean(dim=(1, 2))  # [K]
+    left = torch.cat([power, power[-1:]]).flip(0).cumsum(0).flip(0)
+    return left.sqrt().tolist()
+
+
+__all__ = [
+    "Proposal",
+    "codebooks_of",
+    "hidden_codes",
+    "requantise",
+    "residual_rms_of",
+    "sum_code_vectors",
+]

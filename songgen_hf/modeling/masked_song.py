@@ -18,7 +18,7 @@ from transformers.masking_utils import create_bidirectional_mask
 
 from .configuration_songgen import SongGenDecoderConfig
 from .decoder import SongGenDecoderLayer, rotary_table, sinusoidal_positions
-from .masked_code_vectors import codebooks_of, hidden_codes, sum_code_vectors
+from .masked_code_vectors import codebooks_of, hidden_codes, residual_rms_of, sum_code_vectors
 from .masked_distributions import MaskedDistribution
 from .masked_heads import LengthHead, MixtureHead, SoftmaxHead
 
@@ -70,7 +70,8 @@ class MaskedSongModel(ModelMixin, ConfigMixin):
         head: "softmax" over the codes of each codebook, or "mixture" of Gaussians on their sum.
         num_components, mean_rank: C and R of the mixture.
         frame_rate: frames a second, of the codec.
-        residual_rms: K + 1 numbers of the codec; :meth:`set_codebooks` fills them.
+        residual_rms: K + 1 numbers of the codec; :meth:`set_codebooks` fills them. None takes those
+            that the code vectors would leave if all were used alike.
         num_key_value_heads: of both attentions; None = ``num_heads``.
         dropout: after embedding and every layer.
         scale_floor: smallest deviation of the mixture, in deviations of the finest codebook's
@@ -192,11 +193,8 @@ class MaskedSongModel(ModelMixin, ConfigMixin):
     def _set_levels(self, residual_rms: Sequence[float] | None) -> None:
         """Deviations of what is hidden at each number of visible codebooks, and of the scores."""
         if residual_rms is None:
-            power = self.codebooks.float().square().mean(dim=(1, 2))  # [K]
-            left = torch.cat([power, power[-1:]]).flip(0).cumsum(0).flip(0)
-            rms = left.sqrt()
-        else:
-            rms = torch.tensor(list(residual_rms), dtype=torch.float32)
+            residual_rms = residual_rms_of(self.codebooks)
+        rms = torch.tensor(list(residual_rms), dtype=torch.float32)
         power = (rms[:-1] ** 2 - rms[-1] ** 2).maximum((SMALLEST_LEVEL * rms[:-1]) ** 2)
         self.register_buffer("level_scale", power.sqrt().to(self.codebooks.device), False)
         self.register_buffer("deviations", rms[1:].to(self.codebooks.device), False)
@@ -220,9 +218,9 @@ class MaskedSongModel(ModelMixin, ConfigMixin):
                 "(num_codebooks, codebook_size, codebook_dim)"
             )
         tables = tables.to(self.codebooks)
-        measured = codec.config.residual_rms
-        rms = None if measured is None else list(measured[: self.config.num_codebooks + 1])
-        if torch.equal(tables, self.codebooks) and rms == self.config.residual_rms:
+        measured = codec.config.residual_rms or residual_rms_of(tables)
+        rms = list(measured[: self.config.num_codebooks + 1])
+        if torch.equal(tables, self.codebooks) and rms == list(self.config.residual_rms or ()):
             return
         self.codebooks.copy_(tables)
         self.register_to_config(residual_rms=rms)

@@ -11,18 +11,17 @@ import copy
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from .files import encode_json, new_directory
 from .model_card import write_card
-from .pipelines.masked_folders import MARK, MASKED_MODEL_TYPE
+from .pipelines.masked_folders import MARK, MASKED_MODEL_TYPE, SHARED_PARTS
 
 if TYPE_CHECKING:
     from .pipelines.masked_song import MaskedSongPipeline
 
-SHARED_PARTS = ("conditioner", "codec", "processor")
 ROUNDING = 2.0**-7
 """Relative difference between two roundings of a weight to half precision."""
 
@@ -77,11 +76,9 @@ def export_masked(
     return directory
 
 
-def _write_own_parts(
-    pipe: "MaskedSongPipeline", transformer: torch.nn.Module, folder: Path
-) -> None:
+def _write_own_parts(pipe: "MaskedSongPipeline", transformer: Any, folder: Path) -> None:
     """Transformer, scheduler, and an index that names no other part."""
-    transformer.save_pretrained(folder / "transformer")  # type: ignore[operator]
+    transformer.save_pretrained(folder / "transformer")
     pipe.scheduler.save_pretrained(folder / "scheduler")
     pipe.save_config(folder)
     index = json.loads((folder / pipe.config_name).read_text(encoding="utf-8"))
@@ -96,7 +93,7 @@ def _check_same_parts(pipe: "MaskedSongPipeline", source: Path) -> None:
     if not (source / "config.json").is_file():
         raise ValueError(f"{source} has no config.json: name the folder of a SongGen checkpoint")
     model = SongGenForConditionalGeneration.from_pretrained(source)
-    parts = {
+    parts: dict[str, tuple[Any, Any]] = {
         "conditioner": (pipe.conditioner, model.conditioner),
         "codec": (pipe.codec, model.audio_encoder),
     }

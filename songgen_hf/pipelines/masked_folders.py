@@ -19,7 +19,8 @@ MASKED_MODEL_TYPE = "songgen_masked"
 MARK = "config.json"
 """Beside ``model_index.json``: tells transformers that this is a masked song model, and where the
 SongGen checkpoint lies whose conditioner, codec and processor are shared, if they are."""
-PARTS = ("transformer", "scheduler", "conditioner", "codec", "processor")
+SHARED_PARTS = ("conditioner", "codec", "processor")
+PARTS = ("transformer", "scheduler", *SHARED_PARTS)
 HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only", "force_download")
 
 
@@ -102,6 +103,7 @@ def place(pipe: Any, device: Any = None) -> Any:
 __all__ = [
     "MARK",
     "MASKED_MODEL_TYPE",
+    "SHARED_PARTS",
     "MaskedProcessorLoader",
     "MaskedSongConfig",
     "MaskedSongLoader",

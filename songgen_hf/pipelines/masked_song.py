@@ -23,7 +23,7 @@ from ..modeling.patterns import ACCOMPANIMENT, VOCAL
 from ..modeling.processing_songgen import SongGenProcessor
 from ..modeling.publishing import PublishingMixin
 from ..modeling.scheduling_masked_rvq import MaskedRVQScheduler
-from .masked_folders import MARK, MASKED_MODEL_TYPE, local_folder, shared_source
+from .masked_folders import MARK, MASKED_MODEL_TYPE, SHARED_PARTS, local_folder, shared_source
 from .masked_prompts import (
     codes_in,
     encode_conditions,
@@ -37,7 +37,6 @@ from .text_to_song import REQUEST_KEYS, make_request, one_each, one_seed_each
 # isort: split
 from diffusers import DiffusionPipeline
 
-SHARED = ("conditioner", "codec", "processor")
 MASKED_REQUEST_KEYS = (
     *REQUEST_KEYS,
     "seconds",
@@ -80,7 +79,8 @@ class MaskedSongPipeline(PublishingMixin, DiffusionPipeline):
         processor: SongGenProcessor,
     ):
         super().__init__()
-        width = conditioner.config.decoder.hidden_size
+        config: Any = conditioner.config
+        width = config.decoder.hidden_size
         if transformer.config.condition_size != width:
             raise ValueError(
                 f"the transformer reads conditions of width {transformer.config.condition_size}, "
@@ -135,10 +135,10 @@ class MaskedSongPipeline(PublishingMixin, DiffusionPipeline):
                 "`songgen-hf train masked`"
             )
         if (source := shared_source(name)) is not None and any(
-            part not in kwargs for part in SHARED
+            part not in kwargs for part in SHARED_PARTS
         ):
             dtype = kwargs.get("dtype", kwargs.get("torch_dtype"))
-            options = {"dtype": dtype} if isinstance(dtype, torch.dtype) else {}
+            options: dict[str, Any] = {"dtype": dtype} if isinstance(dtype, torch.dtype) else {}
             song_model = SongGenForConditionalGeneration.from_pretrained(source, **options).eval()
             parts = {
                 "conditioner": song_model.conditioner,
@@ -431,7 +431,7 @@ class MaskedSongPipeline(PublishingMixin, DiffusionPipeline):
             if weight:
                 conditional, unconditional = output.distribution.chunk(2)
                 output = MaskedSongOutput(conditional.guided(unconditional, weight))
-            left = scheduler.step(
+            left: Any = scheduler.step(
                 output, timestep, codes, visible, frame_mask=frame_mask, generator=generators
             )
             codes, visible = left.codes, left.visible
@@ -558,7 +558,7 @@ def _padded(tensor: Tensor, num_frames: int) -> Tensor:
 
 def _wake(module: Any) -> None:
     """Bring a part that is offloaded to its device, for methods other than ``forward``."""
-    hook = getattr(module, "_hf_hook", None)
+    hook: Any = getattr(module, "_hf_hook", None)
     if hasattr(hook, "pre_forward"):
         hook.pre_forward(module)
 

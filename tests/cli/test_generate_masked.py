@@ -126,3 +126,15 @@ def test_a_masked_model_is_exported_beside_its_song_model(masked, tiny_checkpoin
     assert json.loads((tmp_path / "out" / "config.json").read_text())["song_model"]
     sung = generate(tmp_path / "a.wav", str(tmp_path / "out"), "--steps", "1", "--seconds", "0.1")
     assert sung == 0
+
+
+def test_info_describes_a_masked_model(masked, capsys):
+    assert main(["info", masked, "--json"]) == 0
+
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["mode"], facts["tracks"], facts["codebooks"]) == ("masked", 2, 4)
+    assert (facts["head"], facts["schedule"], facts["choice_temperature"]) == (
+        "softmax",
+        "circle",
+        4.0,
+    )

@@ -3,7 +3,6 @@ other."""
 
 import math
 import random
-from dataclasses import dataclass
 from fractions import Fraction
 from types import SimpleNamespace
 
@@ -12,6 +11,7 @@ import torch
 
 pytest.importorskip("diffusers", reason="needs the extra diffusers")
 
+from songgen_hf.modeling.masked_distributions import CodebookDistribution
 from songgen_hf.modeling.scheduling_masked_rvq import (
     MaskedRVQScheduler,
     mask_at_random,
@@ -23,28 +23,12 @@ SCHEDULES = ("circle", "cosine", "linear", "exp")
 TRACKS, CODEBOOKS, VOCABULARY = 2, 4, 16
 
 
-@dataclass
-class Proposals:
-    """Independent categorical proposals from logits [B, N, T, K, V]."""
-
-    logits: torch.Tensor
-
-    def propose(self, visible, codes, *, top_p, temperature, generator, frame_mask):
-        noise = song_noise(self.logits.shape, "gumbel", generator=generator, frame_mask=frame_mask)
-        drawn = (self.logits + noise).argmax(dim=-1, keepdim=True)
-        scores = self.logits.log_softmax(dim=-1).gather(-1, drawn)[..., 0].transpose(2, 3)
-        hidden = torch.arange(codes.shape[2])[:, None] >= visible[:, :, None]
-        return SimpleNamespace(
-            codes=torch.where(hidden, drawn[..., 0].transpose(2, 3), codes), scores=scores * hidden
-        )
-
-
 def model_output(batch_size, num_frames, seed=0, num_tracks=TRACKS):
     logits = torch.randn(
         (batch_size, num_tracks, num_frames, CODEBOOKS, VOCABULARY),
         generator=torch.Generator().manual_seed(seed),
     )
-    return SimpleNamespace(distribution=Proposals(2 * logits))
+    return SimpleNamespace(distribution=CodebookDistribution(2 * logits))
 
 
 def generators(*seeds):
@@ -198,7 +182,7 @@ def test_a_batch_of_unequal_lengths_equals_its_songs_one_by_one(reveal):
         *_, alone = sample(
             scheduler,
             4,
-            SimpleNamespace(distribution=Proposals(logits)),
+            SimpleNamespace(distribution=CodebookDistribution(logits)),
             codes[:1, ..., :length],
             visible[:1, ..., :length],
             generator=generators(10 + row),
@@ -239,7 +223,9 @@ def test_without_noise_the_most_confident_frames_come_first():
     visible = torch.zeros(1, 1, 4, dtype=torch.int64)
 
     scheduler.set_timesteps(2)
-    left = scheduler.step(SimpleNamespace(distribution=Proposals(logits)), 1, codes, visible)
+    left = scheduler.step(
+        SimpleNamespace(distribution=CodebookDistribution(logits)), 1, codes, visible
+    )
 
     assert left.visible.tolist() == [[[0, 4, 0, 4]]]
 
@@ -253,7 +239,9 @@ def test_one_unlikely_coarse_code_holds_back_the_likely_fine_ones():
     visible = torch.zeros(1, 1, 2, dtype=torch.int64)
 
     scheduler.set_timesteps(2)
-    left = scheduler.step(SimpleNamespace(distribution=Proposals(logits)), 1, codes, visible)
+    left = scheduler.step(
+        SimpleNamespace(distribution=CodebookDistribution(logits)), 1, codes, visible
+    )
 
     # Summed: -2.8 for each of the first frame's, -0.7, -1.4, -2.1, -2.8 for the second's.
     assert left.visible[0, 0, 1] >= 3

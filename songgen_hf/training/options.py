@@ -140,6 +140,13 @@ class ObjectiveOptions:
         default_factory=list,
         metadata={"help": "decoder layers whose first head is told; default the middle two"},
     )
+    own_history: float = field(
+        default=0.0,
+        metadata={
+            "help": "part of the past that the model has drawn itself, after the true past, so that "
+            "it learns to go on from its mistakes; costs a third of a step; 0: off"
+        },
+    )
     sound_weight: float = field(
         default=0.0,
         metadata={

@@ -11,6 +11,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -20,6 +21,7 @@ from transformers import Trainer, TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME, TRAINING_ARGS_NAME
 from transformers.trainer_callback import ProgressCallback
 
+from ..modeling.patterns import shift_right
 from ..modeling.processing_songgen import SongGenProcessor
 from .collator import SongCollator, counted_positions
 from .ema import WeightAverage
@@ -27,6 +29,7 @@ from .lyrics_alignment import alignment_loss, watched_attention
 from .objective import Objective, codebook_weights, song_objective
 from .optimisers import MuonWithAdamW
 from .options import RESOLVED_FILE, ObjectiveOptions, SongGenTrainingArguments
+from .own_history import with_own_history
 from .songs import SongDataset, SongSampler
 from .sound_targets import (
     SOUND_HEADS_FILE,
@@ -79,6 +82,7 @@ class SongGenTrainer(Trainer):
         self._sums: dict[str, dict[str, Tensor]] = {"train": {}, "eval": {}}
         self._counts: dict[str, int] = defaultdict(int)
         self._sampler: SongSampler | None = None
+        self._batches = 0  # of the optimiser step under way
         sounds = None
         if self.objective.sound_weight and train_dataset is not None:
             sounds = SoundClasses.of_rows(train_dataset.rows)
@@ -148,6 +152,8 @@ class SongGenTrainer(Trainer):
         inputs = dict(inputs)
         targets, sounds = inputs.pop("lyrics_targets", None), inputs.pop("sound_targets", None)
         base = base_model(self.model)
+        if model.training and self.objective.own_history:
+            inputs["decoder_input_ids"] = self._own_history(model, inputs)
         told = sound_layer(self.song_config.decoder.num_hidden_layers)
         with (
             watched_attention(base, self._alignment_layers()) as attention,
@@ -193,6 +199,27 @@ class SongGenTrainer(Trainer):
                 "--learning-rate or --max-grad-norm and resume from the last checkpoint"
             )
         return (loss, outputs) if return_outputs else loss
+
+    @torch.no_grad()
+    def _own_history(self, model: nn.Module, inputs: dict[str, Any]) -> Tensor:
+        """The decoder's input [B, rows, L] with part of the past drawn from the model."""
+        labels = inputs["labels"]
+        ids = inputs.get("decoder_input_ids")
+        if ids is None:
+            config = self.song_config
+            ids = shift_right(labels, config.decoder_start_token_id, config.pad_token_id)
+        given = {name: value for name, value in inputs.items() if "labels" not in name}
+        logits = model(**given | {"decoder_input_ids": ids}).logits
+        seed = (self.args.seed, self.state.global_step, self._batches, self.args.process_index)
+        words = np.random.SeedSequence(seed).generate_state(1, np.uint64)
+        self._batches += 1
+        return with_own_history(
+            ids,
+            logits.unflatten(0, (len(ids), -1))[:, :, -ids.shape[-1] :],
+            self.objective.own_history,
+            codebook_size=self.song_config.decoder.codebook_size,
+            generator=torch.Generator(ids.device).manual_seed(int(words[0] >> np.uint64(1))),
+        )
 
     def _alignment_layers(self) -> list[int]:
         """Decoder layers whose cross-attention is told what is sung; none without that loss."""
@@ -242,6 +269,7 @@ class SongGenTrainer(Trainer):
     def after_step(self, step: int) -> None:
         """Called after every optimiser step."""
         self._counts["step"] += 1
+        self._batches = 0
         if self.average is not None and step % self.args.ema_every == 0:
             self.average.update(self.accelerator.unwrap_model(self.model))
 

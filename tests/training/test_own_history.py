@@ -1,0 +1,81 @@
+import pytest
+import torch
+
+from songgen_hf.training.language_model import train_language_model
+from songgen_hf.training.options import LANGUAGE_MODEL_OPTIONS, make_options
+from songgen_hf.training.own_history import with_own_history
+
+SIZE = 10  # codes; 10 and 11 are special
+
+
+def heard(share: float, seed: int = 0):
+    """What is heard of 6 songs whose next ids a certain model knows, with what they were."""
+    random = torch.Generator().manual_seed(9)
+    ids = torch.randint(0, 12, (6, 3, 40), generator=random)
+    wanted = torch.randint(0, SIZE, (6, 3, 40), generator=random)
+    logits = 50.0 * torch.nn.functional.one_hot(wanted, 12).float()
+    logits[..., SIZE:] = 100.0  # special ids are never drawn
+    own = with_own_history(
+        ids,
+        logits,
+        share,
+        codebook_size=SIZE,
+        generator=torch.Generator().manual_seed(seed),
+    )
+    return ids, wanted, own
+
+
+def test_a_step_hears_what_the_step_before_would_have_drawn():
+    ids, wanted, own = heard(1e6)
+
+    assert torch.equal(own[:, :, 0], ids[:, :, 0])
+    special = ids[:, :, 1:] >= SIZE
+    assert torch.equal(own[:, :, 1:][special], ids[:, :, 1:][special])
+    assert torch.equal(own[:, :, 1:][~special], wanted[:, :, :-1][~special])
+
+
+def test_whole_steps_are_drawn_at_a_rate_of_each_song():
+    ids, wanted, own = heard(0.5)
+
+    is_code = ids[:, :, 1:] < SIZE
+    drawn = (own[:, :, 1:] != ids[:, :, 1:]) & is_code
+    expected = (wanted[:, :, :-1] != ids[:, :, 1:]) & is_code
+    for song in range(6):
+        steps = drawn[song].any(dim=0)
+        assert torch.equal(drawn[song][:, steps], expected[song][:, steps])
+    rates = drawn.float().mean(dim=(1, 2))
+    assert rates.max() - rates.min() > 0.2 and 0.2 < rates.mean() < 0.6
+
+
+def test_the_draws_follow_the_generator_and_no_share_changes_nothing():
+    assert torch.equal(heard(0.5)[2], heard(0.5)[2])
+    assert not torch.equal(heard(0.5)[2], heard(0.5, seed=1)[2])
+    ids, _, own = heard(0.0)
+    assert torch.equal(ids, own)
+
+
+@pytest.mark.parametrize("pattern", ["mixed_pro", "parallel_A_V", "interleaving_A_V"])
+def test_training_hears_itself_and_repeats_itself(pattern, tiny_checkpoint, songs_folder, tmp_path):
+    def run(out, **changes):
+        values = {
+            "model": tiny_checkpoint(pattern, dropout=0.0),
+            "dataset": songs_folder,
+            "output_dir": str(tmp_path / out),
+            "max_steps": 2,
+            "learning_rate": 1e-2,
+            "logging_steps": 1,
+            "save_strategy": "no",
+            "per_device_train_batch_size": 2,
+            "gradient_accumulation_steps": 2,
+            "disable_tqdm": True,
+            "own_history": 0.9,
+            **changes,
+        }
+        trainer = train_language_model(*make_options(LANGUAGE_MODEL_OPTIONS, values))
+        return [entry["objective"] for entry in trainer.state.log_history if "objective" in entry]
+
+    own = run("own")
+
+    assert own == run("again")
+    assert own != run("other", seed=3)
+    assert own[0] != run("plain", own_history=0.0)[0]

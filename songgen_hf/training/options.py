@@ -143,7 +143,7 @@ class ObjectiveOptions:
     own_history: float = field(
         default=0.0,
         metadata={
-            "help": "part of the past that the model has drawn itself, after the true past, so that "
+            "help": "part of the past that the model has drawn itself, after the true one, so that "
             "it learns to go on from its mistakes; costs a third of a step; 0: off"
         },
     )

@@ -1,5 +1,6 @@
 """Songs -> one batch of model inputs."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -52,15 +53,7 @@ class SongCollator:
             with ``align_lyrics``, ``lyrics_targets`` [B, L]; with ``sounds``, ``sound_targets``, a
             dictionary of [B, L].
         """
-        batch = dict(
-            self.processor(
-                text=[song["text"] for song in songs],
-                lyrics=[song["lyrics"] for song in songs],
-                reference_voice=[song["voice"] for song in songs],
-                language=[song["language"] for song in songs],
-                voice_start=[song["voice_start"] for song in songs],
-            )
-        )
+        batch = self.conditions(songs)
         batch["labels"] = self.pattern.labels([song["codes"] for song in songs], **self.ids)
         if "heard_codes" in songs[0]:
             heard = self.pattern.labels([song["heard_codes"] for song in songs], **self.ids)
@@ -83,6 +76,18 @@ class SongCollator:
                 for kind in self.sounds.names
             }
         return batch
+
+    def conditions(self, songs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """The processor's tensors of the songs' texts, lyrics and voices."""
+        return dict(
+            self.processor(
+                text=[song["text"] for song in songs],
+                lyrics=[song["lyrics"] for song in songs],
+                reference_voice=[song["voice"] for song in songs],
+                language=[song["language"] for song in songs],
+                voice_start=[song["voice_start"] for song in songs],
+            )
+        )
 
     def _sung(self, song: dict[str, Any]) -> Tensor:
         """The sung lyrics token of each frame of a song, [T]."""

@@ -39,12 +39,12 @@ from .conditioner_truth import (
     padded_ids,
     read_captions,
     read_columns,
-    tempo_of_bin,
 )
 from .freezing import freeze, submodule
 from .initialisation import load_model
 from .options import RESOLVED_FILE, ModelOptions, dump_options
 from .songs import read_songs
+from .sound_targets import tempo_of_class
 
 TAUGHT = (
     "text_encoder",
@@ -185,7 +185,7 @@ class ConditionerTrainer:
                     hits = best == self._classes(some, name).cpu()
                     if name == TEMPO_COLUMN:
                         tempi = torch.tensor([caption.tempo for caption in some])
-                        hits = (tempo_of_bin(best) / tempi - 1).abs() <= TOLERANCE
+                        hits = (tempo_of_class(best) / tempi - 1).abs() <= TOLERANCE
                     hits = hits[said]
                 right.setdefault(name, []).append(hits)
         for some in batches(lines, _EVALUATION_BATCH):

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from ..modeling.patterns import IGNORED_LABEL
 from .conditioner_sounds import SOUNDS
-from .conditioner_truth import NUM_TEMPI, TEMPO_COLUMN, Vocabulary
+from .conditioner_truth import TEMPO_COLUMN, Vocabulary
+from .sound_targets import NUM_TEMPI
 
 
 class FactHeads(nn.Module):

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
@@ -18,6 +17,7 @@ from ..data.corpus.captions import write_caption
 from ..modeling.patterns import IGNORED_LABEL
 from ..modeling.processing_songgen import SongGenProcessor
 from .songs import CAPTION_COLUMNS
+from .sound_targets import tempo_class
 
 CLASS_COLUMNS = ("gender", "genre", "mood", "key", "lead_instrument")
 SET_COLUMN, TEMPO_COLUMN = "instruments", "tempo"
@@ -25,8 +25,6 @@ FACT_COLUMNS = (*CLASS_COLUMNS, SET_COLUMN, TEMPO_COLUMN)
 SOUND_COLUMNS = ("lyrics", "words", "phonemes")
 NO_PHONEME = ""  # before the first and after the last one
 
-SLOWEST, FASTEST, BIN_RATIO = 40.0, 240.0, 1.04  # bpm; width of a bin of the tempo
-NUM_TEMPI = round(np.log(FASTEST / SLOWEST) / np.log(BIN_RATIO)) + 1
 TOLERANCE = 0.08  # of a tempo that counts as right, as in the evaluation of songs
 
 
@@ -74,16 +72,6 @@ class Caption:
     tempo: float
     said: frozenset[str]
     named: Tensor
-
-
-def tempo_bin(bpm: float) -> int:
-    """The bin of a tempo, on a logarithmic scale."""
-    return int(np.clip(round(np.log(bpm / SLOWEST) / np.log(BIN_RATIO)), 0, NUM_TEMPI - 1))
-
-
-def tempo_of_bin(bins: Tensor) -> Tensor:
-    """The middle of bins, bpm."""
-    return SLOWEST * BIN_RATIO ** bins.double()
 
 
 def names(caption: str, value: Any) -> bool:
@@ -140,7 +128,7 @@ def _caption(
         if name in vocabulary.values
     }
     if TEMPO_COLUMN in facts:
-        classes[TEMPO_COLUMN] = tempo_bin(tempo) if tempo > 0 else IGNORED_LABEL
+        classes[TEMPO_COLUMN] = tempo_class(tempo) if tempo > 0 else IGNORED_LABEL
     instruments = vocabulary.values.get(SET_COLUMN, [])
     playing = set(facts.get(SET_COLUMN) or [])
     said = [name for name in CLASS_COLUMNS if facts.get(name) and names(text, facts[name])]
@@ -215,7 +203,6 @@ __all__ = [
     "CLASS_COLUMNS",
     "FACT_COLUMNS",
     "NO_PHONEME",
-    "NUM_TEMPI",
     "SET_COLUMN",
     "SOUND_COLUMNS",
     "TEMPO_COLUMN",
@@ -227,6 +214,4 @@ __all__ = [
     "padded_ids",
     "read_captions",
     "read_columns",
-    "tempo_bin",
-    "tempo_of_bin",
 ]

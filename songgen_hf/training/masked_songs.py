@@ -52,11 +52,12 @@ class MaskedSongs(Dataset):
         """One song; ``key`` is (epoch, index), or an index of epoch 0."""
         epoch, index = key if isinstance(key, tuple) else (0, key)
         song = self.songs[key]
+        schedule: Any = self.objective.mask_schedule
         words = np.random.SeedSequence([self.songs.seed, epoch, index, _MASK]).generate_state(2)
         generator = torch.Generator().manual_seed(int(words[0]) << 31 | int(words[1]) >> 1)
         (song["visible"],) = mask_at_random(
             song["codes"][None],
-            schedule=self.objective.mask_schedule,
+            schedule=schedule,
             generator=generator,
             track_probability=self.objective.track_probability,
             span_probability=self.objective.span_probability,
@@ -79,15 +80,7 @@ class MaskedSongCollator(SongCollator):
             that nothing of them counts. With ``align_lyrics`` also ``lyrics_targets`` [B, T], with
             ``sounds`` ``sound_targets``, a dictionary of [B, T].
         """
-        batch = dict(
-            self.processor(
-                text=[song["text"] for song in songs],
-                lyrics=[song["lyrics"] for song in songs],
-                reference_voice=[song["voice"] for song in songs],
-                language=[song["language"] for song in songs],
-                voice_start=[song["voice_start"] for song in songs],
-            )
-        )
+        batch = self.conditions(songs)
         num_codebooks = songs[0]["codes"].shape[1]
         frames = [torch.ones(song["codes"].shape[-1], dtype=torch.bool) for song in songs]
         batch["codes"] = _padded([song["codes"] for song in songs], 0)

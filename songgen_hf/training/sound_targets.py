@@ -25,7 +25,7 @@ SOUND_HEADS_FILE = "sound_heads.safetensors"
 SILENCE = 0  # class of a frame in which no phoneme sounds
 BEAT_PARTS = 16  # classes of a beat's phase
 TEMPO_STEP = 1.04  # ratio of neighbouring classes of tempo
-SLOWEST_TEMPO = 40.0
+SLOWEST_TEMPO, FASTEST_TEMPO = 40.0, 400.0
 
 
 class SoundClasses:
@@ -71,7 +71,7 @@ class SoundClasses:
 
     def sizes(self) -> dict[str, int]:
         """Number of classes of each kind."""
-        fixed = {"beat": BEAT_PARTS, "tempo": tempo_class(400.0) + 1}
+        fixed = {"beat": BEAT_PARTS, "tempo": NUM_TEMPI}
         more = {"phoneme": 1}
         return {
             kind: fixed.get(kind, len(values) + more.get(kind, 0))
@@ -114,8 +114,16 @@ class SoundClasses:
 
 def tempo_class(tempo: float) -> int:
     """The class of a tempo in beats a minute; classes are 4 % wide."""
-    ratio = min(max(tempo, SLOWEST_TEMPO), 400.0) / SLOWEST_TEMPO
+    ratio = min(max(tempo, SLOWEST_TEMPO), FASTEST_TEMPO) / SLOWEST_TEMPO
     return round(math.log(ratio, TEMPO_STEP))
+
+
+NUM_TEMPI = tempo_class(FASTEST_TEMPO) + 1
+
+
+def tempo_of_class(classes: Tensor) -> Tensor:
+    """The middle of classes, in beats a minute."""
+    return SLOWEST_TEMPO * TEMPO_STEP ** classes.double()
 
 
 class SoundHeads(nn.Module):
@@ -193,11 +201,13 @@ def watched_layer(model: Any, layer: int) -> Iterator[list[Tensor]]:
 
 
 __all__ = [
+    "NUM_TEMPI",
     "SOUND_COLUMNS",
     "SOUND_HEADS_FILE",
     "SoundClasses",
     "SoundHeads",
     "sound_layer",
     "tempo_class",
+    "tempo_of_class",
     "watched_layer",
 ]

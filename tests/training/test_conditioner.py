@@ -19,8 +19,6 @@ from songgen_hf.training.conditioner_truth import (
     padded_ids,
     read_captions,
     read_columns,
-    tempo_bin,
-    tempo_of_bin,
 )
 from songgen_hf.training.options import ModelOptions
 
@@ -239,16 +237,6 @@ def test_missing_paths_are_named(name, tmp_path):
 
     with pytest.raises(ValueError, match=f"set --{name.replace('_', '-')}"):
         train_conditioner(ModelOptions(preset="mini"), ConditionerOptions(**paths))
-
-
-def test_tempo_bins_are_narrower_than_what_counts_as_right():
-    tempi = torch.arange(45, 235)
-    bins = torch.tensor([tempo_bin(float(tempo)) for tempo in tempi])
-
-    errors = (tempo_of_bin(bins) / tempi - 1).abs()
-
-    assert errors.max() <= 0.021
-    assert (bins.diff() >= 0).all()
 
 
 def test_tokens_share_the_phonemes_of_their_word():

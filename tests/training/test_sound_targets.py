@@ -15,6 +15,7 @@ from songgen_hf.training.sound_targets import (
     SoundHeads,
     sound_layer,
     tempo_class,
+    tempo_of_class,
     watched_layer,
 )
 from songgen_hf.training.trainer import SongGenTrainer
@@ -89,6 +90,8 @@ def test_tempi_within_two_per_cent_share_a_class_and_ten_per_cent_never():
     for tempo in range(60, 181):
         assert abs(tempo_class(tempo) - tempo_class(1.02 * tempo)) <= 1
         assert tempo_class(1.1 * tempo) - tempo_class(tempo) >= 2
+    classes = torch.tensor([tempo_class(tempo) for tempo in range(60, 181)])
+    assert ((tempo_of_class(classes) / torch.arange(60, 181) - 1).abs() < 0.021).all()
     assert tempo_class(1) == 0 < tempo_class(1e6) < SoundClasses({"tempo": []}).sizes()["tempo"]
 
 

@@ -50,7 +50,8 @@ def add_masked(parser: argparse.ArgumentParser) -> None:
         "--headline-passes",
         type=int,
         default=HEADLINE_PASSES,
-        help=f"of the rows without guidance and with the other reveal (default {HEADLINE_PASSES})",
+        help="of the rows with and without guidance and with both reveals "
+        f"(default {HEADLINE_PASSES})",
     )
     parser.add_argument(
         "--settings",

@@ -168,7 +168,7 @@ def time_songs(
         setting: of the row.
     """
     masked = isinstance(singer, MaskedSinger)
-    network = singer.pipe.transformer if masked else singer.model.decoder.model
+    network = singer.model if masked else singer.model.decoder.model
 
     def make(prompt: Prompt) -> None:
         if isinstance(singer, MaskedSinger):

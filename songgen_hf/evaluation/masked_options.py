@@ -12,6 +12,8 @@ from .mini_options import HEADLINE, MAX_SECONDS, Setting
 PASSES = (8, 16, 28, 64)
 HEADLINE_PASSES = 28
 REVEALS = ("confidence", "random")
+UNGUIDED = (1.0, 1.0)
+GUIDED = (1.0, 3.0)  # where the checkpoint's own setting has no guidance
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,9 @@ class MaskedSetting:
     def __str__(self) -> str:
         parts = [f"{self.passes} passes"]
         if self.guidance is not None:
-            parts.append(f"guidance {self.guidance[0]:g} to {self.guidance[1]:g}")
+            first, last = self.guidance
+            start = "" if first == last else f"{first:g} to "
+            parts.append(f"guidance {start}{last:g}")
         parts += [self.reveal] if self.reveal is not None else []
         parts += [self.schedule] if self.schedule is not None else []
         for name in ("top_p", "temperature", "choice_temperature"):
@@ -87,7 +91,8 @@ class MaskedOptions:
         prompts: how many of them every row has, so that every figure compares.
         seeds: of every row.
         passes: of the rows with a checkpoint's own settings.
-        headline_passes: of the rows without guidance and with the other reveal.
+        headline_passes: of the rows without guidance (with it, where a checkpoint's own settings
+            have none) and with the other reveal.
         settings: rows to make instead of those, for every masked model.
         every_combination: every number of passes with and without guidance and with both reveals.
         batch_size: songs made at a time.
@@ -145,21 +150,21 @@ class MaskedOptions:
             return [setting.resolved(config) for setting in self.settings]
         headline = MaskedSetting(self.headline_passes).resolved(config)
         other = next(reveal for reveal in REVEALS if reveal != headline.reveal)
-        unguided = (1.0, 1.0)
+        guidance = GUIDED if headline.guidance == UNGUIDED else UNGUIDED
         if self.every_combination:
             rows = [
-                replace(headline, passes=passes, guidance=guidance, reveal=reveal)
+                replace(headline, passes=passes, guidance=ends, reveal=reveal)
                 for passes in (self.headline_passes, *self.passes)
-                for guidance in (headline.guidance, unguided)
+                for ends in (headline.guidance, guidance)
                 for reveal in (headline.reveal, other)
             ]
         else:
             rows = [headline]
             rows += [replace(headline, passes=passes) for passes in self.passes]
             rows += [
-                replace(headline, guidance=unguided),
+                replace(headline, guidance=guidance),
                 replace(headline, reveal=other),
-                replace(headline, guidance=unguided, reveal=other),
+                replace(headline, guidance=guidance, reveal=other),
             ]
         return list(dict.fromkeys(rows))
 
@@ -203,6 +208,7 @@ def parse_masked_setting(text: str) -> MaskedSetting:
 __all__ = [
     "HEADLINE_PASSES",
     "PASSES",
+    "UNGUIDED",
     "MaskedOptions",
     "MaskedSetting",
     "parse_masked_setting",

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..files import encode_json, write_files
 from .masked import ComparedRow, paired_difference
-from .masked_options import MaskedOptions, MaskedSetting
+from .masked_options import UNGUIDED, MaskedOptions, MaskedSetting
 from .report import BOOTSTRAP_SEED, END_MARK, START_MARK, insert_results
 
 PER_GOAL = 1.15
@@ -162,7 +162,7 @@ def claimed_pairs(rows: Sequence[ComparedRow]) -> list[tuple[str, int, int]]:
                     if its_head == "softmax"
                     and isinstance(its, MaskedSetting)
                     and (its.passes, its.reveal) == (setting.passes, setting.reveal)
-                    and (its.guidance == (1.0, 1.0)) == (setting.guidance == (1.0, 1.0))
+                    and (its.guidance == UNGUIDED) == (setting.guidance == UNGUIDED)
                 ),
                 None,
             )
@@ -170,7 +170,7 @@ def claimed_pairs(rows: Sequence[ComparedRow]) -> list[tuple[str, int, int]]:
                 pairs.append(("the mixture head is better than the softmax head", place, twin))
         if setting.reveal == "confidence" and (twin := other(reveal="random")) is not None:
             pairs.append(("confidence is better than random reveal", place, twin))
-        if setting.guidance != (1.0, 1.0) and (twin := other(guidance=(1.0, 1.0))) is not None:
+        if setting.guidance != UNGUIDED and (twin := other(guidance=UNGUIDED)) is not None:
             pairs.append(("guidance helps", place, twin))
         fewer = [
             its.passes

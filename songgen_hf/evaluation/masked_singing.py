@@ -55,7 +55,8 @@ class MaskedSinger(Singer):
         self.max_seconds = max_seconds
         self.batch_size = batch_size
         wanted = getattr(torch, dtype) if isinstance(dtype, str) else dtype
-        self.pipe = MaskedSongPipeline.from_pretrained(checkpoint, dtype=wanted).to(device)
+        pipe: Any = MaskedSongPipeline.from_pretrained(checkpoint, dtype=wanted)
+        self.pipe = pipe.to(device)
         self.pipe.set_progress_bar_config(disable=True)
         self.own_scheduler = self.pipe.scheduler
         self._digest: str | None = None

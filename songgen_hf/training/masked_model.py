@@ -48,11 +48,12 @@ def train_masked_model(
     Raises:
         ValueError, OSError: if options, data or checkpoint cannot be used.
     """
-    if data_options.history_corruption:
-        raise ValueError(
-            "a masked model hears no past that could be wrong: got history_corruption "
-            f"{data_options.history_corruption}, leave --history-corruption out"
-        )
+    for name in ("history_corruption", "foreign_history"):
+        if value := getattr(data_options, name):
+            raise ValueError(
+                f"a masked model hears no past that could be wrong: got {name} {value}, leave "
+                f"--{name.replace('_', '-')} out"
+            )
     options = (model_options, data_options, objective, args)
     resolved = dump_options(options)
     checkpoint = checkpoint_to_resume(args)
@@ -104,10 +105,11 @@ def load_masked(options: MaskedModelOptions, *, seed: int = 0) -> MaskedSongPipe
     if options.warm_start:
         copied = start_from_decoder(transformer, song_model.decoder.model)
         if not copied:
+            decoder: Any = song_model.config.decoder
             raise ValueError(
                 "no layer of the song model fits the masked model: got hidden_size "
-                f"{options.hidden_size}, expected {song_model.config.decoder.hidden_size}; give it "
-                "the decoder's sizes or leave --warm-start out"
+                f"{options.hidden_size}, expected {decoder.hidden_size}; give it the decoder's "
+                "sizes or leave --warm-start out"
             )
         logger.info("%d weights start from the song model's decoder", len(copied))
     return MaskedSongPipeline.from_song_model(

@@ -41,7 +41,8 @@ class MaskedStep(nn.Module):
         sound_heads: SoundHeads | None = None,
     ):
         super().__init__()
-        head = transformer.config.head
+        sizes: Any = transformer.config
+        head = sizes.head
         if objective.codebook_decay != 1 and head != "softmax":
             raise ValueError(
                 f"a {head} head has one loss for all codebooks: got codebook_decay "

@@ -61,8 +61,8 @@ class MaskedSongTrainer(SongGenTrainer):
         sounds, heads = None, None
         if self.masked_objective.sound_weight and train_dataset is not None:
             sounds = SoundClasses.of_rows(train_dataset.rows)
-            width = pipe.transformer.config.hidden_size
-            heads = SoundHeads(sounds.sizes(), width, seed=args.seed)
+            sizes: Any = pipe.transformer.config
+            heads = SoundHeads(sounds.sizes(), sizes.hidden_size, seed=args.seed)
         songs: Any = (train_dataset, eval_dataset)  # they act as the songs that they mask
         super().__init__(
             MaskedStep(

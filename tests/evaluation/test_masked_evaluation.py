@@ -108,26 +108,28 @@ def scores(seed: int, prompts=("a", "b", "c", "d"), songs: int = 2) -> RowScores
 @pytest.mark.slow
 def test_the_report_has_a_row_for_every_setting_and_every_promised_number(evaluate, tmp_path):
     page = tmp_path / "masked.md"
-    page.write_text(f"# Before\n{START_MARK}\nold\n{END_MARK}\nafter\n")
+    page.write_text(f"# Before\n{START_MARK}\nstale\n{END_MARK}\nafter\n")
 
     few = ["--prompts", "2", "--passes", "2", "3", "--headline-passes", "2", "--timed-songs", "1"]
     assert evaluate(*few) == 0
 
     report = json.loads((tmp_path / "masked.json").read_text())
     rows = report["rows"]
-    assert [row["mode"] for row in rows] == ["ar"] + ["masked"] * 6
+    assert [row["mode"] for row in rows] == ["ar"] + ["masked"] * 10
     assert all(row.keys() >= PROMISED and row["songs"] == 2 for row in rows)
     assert all(np.isfinite(row[name]) for row in rows for name in ("per", "fad", "seconds"))
-    assert [(row["head"], row["passes"], row["guidance"], row["reveal"]) for row in rows[1:5]] == [
+    assert [(row["head"], row["passes"], row["guidance"], row["reveal"]) for row in rows[1:6]] == [
         ("softmax", 2, 1, "confidence"),
         ("softmax", 3, 1, "confidence"),
+        ("softmax", 2, 3, "confidence"),
         ("softmax", 2, 1, "random"),
-    ] + [("mixture", 2, 1, "confidence")]
+        ("softmax", 2, 3, "random"),
+    ]
     assert rows[0]["passes"] > 10  # one for each step of 10 frames of two tracks
     assert report["goal"]["limit"] == 1.15 and report["goal"]["reached"] in (True, False)
     text = page.read_text()
-    assert text.startswith("# Before\n") and text.endswith("after\n") and "old" not in text
-    assert text.count("| masked | softmax |") == 3 and "| ar |  |" in text
+    assert text.startswith("# Before\n") and text.endswith("after\n") and "stale" not in text
+    assert text.count("| masked | softmax |") == 5 and "| ar |  |" in text
 
 
 @pytest.mark.slow
@@ -194,6 +196,9 @@ def test_rows_differ_from_the_headline_in_one_thing():
         (28, (1.0, 3.0), "random"),
         (28, (1.0, 1.0), "random"),
     ]
+    unguided = options.rows(OWN | {"guidance_scale": 1.0})
+    ends = [row.guidance for row in unguided]
+    assert ends == [(1.0, 1.0)] * 2 + [(1.0, 3.0), (1.0, 1.0), (1.0, 3.0)]
     every = MaskedOptions("ar", ("masked",), *["."] * 3, passes=(8, 16), every_combination=True)
     assert len(every.rows(OWN)) == 3 * 2 * 2
 

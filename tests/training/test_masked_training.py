@@ -381,6 +381,7 @@ def test_the_command_writes_a_masked_model(
         ({"length_weight": -1.0}, "length_weight must be 0 or more"),
         ({"model": None}, "no model given"),
         ({"history_corruption": 0.3}, "hears no past that could be wrong"),
+        ({"foreign_history": 0.3}, "got foreign_history 0.3, leave --foreign-history out"),
         ({"head": "mixture", "codebook_decay": 0.5}, "has one loss for all codebooks"),
         ({"warm_start": True, "hidden_size": 16}, "no layer of the song model fits"),
     ],

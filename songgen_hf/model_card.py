@@ -210,10 +210,8 @@ def collect_facts(
     if report is None:
         return facts
     if _kind(model) != "model":
-        raise ValueError(
-            f"the report is of autoregressive song models: got a {_kind(model)} one; leave "
-            "--results out"
-        )
+        what = "masked model" if _kind(model) == "masked" else "codec"
+        raise ValueError(f"the report is of song models: got a {what}; leave --results out")
     pattern = model.config.decoder.track_pattern
     entry = report.get("checkpoints", {}).get(pattern)
     if entry is None:

@@ -216,8 +216,8 @@ def by_track_pattern(
     for model, processor in loaded:
         if processor is None:
             raise ValueError(
-                "--share-codec is for autoregressive song models, which bring their codec: got "
-                "another; a masked one goes --beside its song model"
+                "--share-codec is for song models, which bring their codec: got one, or a masked "
+                "model, which goes --beside its song model"
             )
         pattern = model.config.decoder.track_pattern
         if pattern in found:

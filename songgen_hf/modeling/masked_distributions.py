@@ -214,7 +214,7 @@ class CumulativeMixture(MaskedDistribution):
         across = 2 * (projected - (points @ self.basis)[:, None])
         squared = (
             points.square().sum(dim=-1, keepdim=True)
-            - 2 * self._offset_products(points, own)
+            - 2 * level_products(points, self.offsets, own)
             + self.offsets.square().sum(dim=-1)[own]
             + ((means @ (self.basis.T @ self.basis) + across) * means).sum(dim=-1)
         )
@@ -222,15 +222,6 @@ class CumulativeMixture(MaskedDistribution):
         precision = (unit / log_scale.exp()[:, None]).square()
         constant = width * (log_scale[:, None] + 0.5 * math.log(2 * math.pi))
         return -0.5 * squared.clamp(min=0) * precision - constant
-
-    def _offset_products(self, points: Tensor, own: Tensor) -> Tensor:
-        """Each point times the offsets of its own level, [P, D] -> [P, C], level by level."""
-        if len(self.offsets) == 1:
-            return points @ self.offsets[0].T
-        order = own.argsort()
-        counts = torch.bincount(own, minlength=len(self.offsets)).tolist()
-        parts = zip(points[order].split(counts), self.offsets, strict=True)
-        return torch.cat([part @ offsets.T for part, offsets in parts])[order.argsort()]
 
     @torch.no_grad()
     def propose(
@@ -293,6 +284,19 @@ class CumulativeMixture(MaskedDistribution):
         return self.shift + self.level_scale[level][..., None] * centre + noise
 
 
+def level_products(points: Tensor, tables: Tensor, own: Tensor) -> Tensor:
+    """Each point times the rows of its own table: [P, D], [L, C, D], [P] int64 -> [P, C].
+
+    Table by table, so that a point is multiplied with one of them only.
+    """
+    if len(tables) == 1:
+        return points @ tables[0].T
+    order = own.argsort()
+    counts = torch.bincount(own, minlength=len(tables)).tolist()
+    parts = zip(points[order].split(counts), tables, strict=True)
+    return torch.cat([part @ table.T for part, table in parts])[order.argsort()]
+
+
 def sample_categorical(
     logits: Tensor, uniform: Tensor, top_p: float = 1.0, temperature: float = 1.0
 ) -> Tensor:
@@ -322,4 +326,10 @@ def _check_sampling(top_p: float, temperature: float) -> None:
         )
 
 
-__all__ = ["CodebookDistribution", "CumulativeMixture", "MaskedDistribution", "sample_categorical"]
+__all__ = [
+    "CodebookDistribution",
+    "CumulativeMixture",
+    "MaskedDistribution",
+    "level_products",
+    "sample_categorical",
+]

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .masked_distributions import CodebookDistribution, CumulativeMixture
+from .masked_distributions import CodebookDistribution, CumulativeMixture, level_products
 
 STATE_FRAMES = 5.0  # frames that one state of the conditions lasts, before training
 SMALLEST_SCALE = 0.05  # of the mixture before training, against what is hidden
@@ -36,7 +36,12 @@ class SoftmaxHead(nn.Module):
 
 
 class MixtureHead(nn.Module):
-    """States [B, T, H] -> :class:`CumulativeMixture` (ResGen, appendix A.2)."""
+    """States [B, T, H] -> :class:`CumulativeMixture` (ResGen, appendix A.2).
+
+    A component weighs what the states say of it, and more the better its offset agrees with a
+    direction in the space of code vectors that they also say: what they learn of one number of
+    visible codebooks so serves the others, whose components lie elsewhere.
+    """
 
     def __init__(
         self,
@@ -56,6 +61,7 @@ class MixtureHead(nn.Module):
         self.mean_shape = (num_tracks, num_components, mean_rank)
         self.projection = nn.Linear(hidden_size, num_tracks * sum(self.sizes))
         self.mean_projection = nn.Linear(hidden_size, math.prod(self.mean_shape))
+        self.direction = nn.Linear(hidden_size, num_tracks * codebook_dim)
         self.basis = nn.Parameter(torch.randn(codebook_dim, mean_rank) * codebook_dim**-0.5)
         self.offsets = nn.Parameter(torch.zeros(levels, num_components, codebook_dim))
         self.scale_bias = nn.Parameter(torch.zeros(num_codebooks))
@@ -68,8 +74,9 @@ class MixtureHead(nn.Module):
         entries = torch.arange(components, device=codebooks.device) % codebooks.shape[1]
         vectors = codebooks[:levels, entries] / level_scale[:levels, None, None]
         self.offsets.copy_(vectors)
-        after = torch.cat([level_scale[1:], level_scale[-1:]])
-        self.scale_bias.copy_((after / level_scale).clamp(min=SMALLEST_SCALE).expm1().log())
+        after = torch.cat([level_scale[1:], torch.zeros_like(level_scale[:1])])
+        above_floor = (after - self.scale_floor * level_scale[-1]) / level_scale
+        self.scale_bias.copy_(above_floor.clamp(min=SMALLEST_SCALE).expm1().log())
 
     def forward(
         self,
@@ -85,6 +92,7 @@ class MixtureHead(nn.Module):
         means = self.mean_projection(states).unflatten(-1, self.mean_shape).transpose(1, 2)
         level = visible.clamp(max=len(level_scale) - 1)
         unit = level_scale[level]  # [B, N, T]
+        log_weights = log_weights + self._agreement(states, level)
         scale = unit * F.softplus(scale[..., 0] + self.scale_bias[level])
         return CumulativeMixture(
             log_weights=log_weights,
@@ -97,6 +105,15 @@ class MixtureHead(nn.Module):
             level_scale=level_scale,
             deviations=deviations,
         )
+
+    def _agreement(self, states: Tensor, level: Tensor) -> Tensor:
+        """Of each component's offset with the direction of a frame, [B, N, T, C]; places learn from
+        the regression alone."""
+        direction = self.direction(states).unflatten(-1, (self.num_tracks, -1)).transpose(1, 2)
+        own = level.flatten() if len(self.offsets) > 1 else torch.zeros_like(level).flatten()
+        offsets = self.offsets.detach().to(direction.dtype)
+        products = level_products(direction.flatten(0, 2), offsets, own)
+        return products.float().view(*level.shape, -1) * direction.shape[-1] ** -0.25
 
 
 class LengthHead(nn.Module):

@@ -188,6 +188,7 @@ class MaskedSongModel(ModelMixin, ConfigMixin):
             nn.init.eye_(self.condition_projection.weight)
         nn.init.zeros_(self.condition_position_projection.weight)
         if isinstance(self.lm_heads, MixtureHead):
+            nn.init.zeros_(self.lm_heads.direction.weight)
             self.lm_heads.start_from(self.codebooks, self.level_scale)
 
     def _set_levels(self, residual_rms: Sequence[float] | None) -> None:

@@ -385,6 +385,10 @@ def test_a_mixture_begins_at_the_codec_and_keeps_what_it_learned_since():
     centres = model.lm_heads.offsets * model.level_scale[:, None, None]
     torch.testing.assert_close(centres, tables[:3])
 
+    bias = torch.nn.functional.softplus(model.lm_heads.scale_bias) * model.level_scale
+    begins = bias + model.level_scale[-1]  # the floor
+    torch.testing.assert_close(begins[0], model.level_scale[1])
+
     model.lm_heads.offsets.data += 1
     learned = model.lm_heads.offsets.clone()
     model.set_codebooks(codec)

@@ -56,7 +56,9 @@ def export_masked(
         _check_same_parts(pipe, Path(beside))
     transformer = pipe.transformer
     if dtype is not None:
-        transformer = copy.deepcopy(transformer).to(getattr(torch, dtype))
+        transformer = copy.deepcopy(transformer)
+        for weight in transformer.parameters():  # code vectors are buffers and stay as they are
+            weight.data = weight.data.to(getattr(torch, dtype))
     with new_directory(directory) as temporary:
         if beside is None:
             written = type(pipe)(**{**pipe.components, "transformer": transformer})

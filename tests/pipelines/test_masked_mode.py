@@ -125,6 +125,7 @@ def test_half_precision_halves_the_file_and_loads_as_float32(tiny_masked, whole,
     size = "transformer/diffusion_pytorch_model.safetensors"
     assert (tmp_path / "half" / size).stat().st_size < 0.8 * (whole / size).stat().st_size
     assert loaded.transformer.dtype == torch.float32
+    assert torch.equal(loaded.transformer.codebooks, tiny_masked().transformer.codebooks)
     assert tiny_masked().transformer.dtype == torch.float32
     card = (tmp_path / "half" / "README.md").read_text()
     assert "license: mit" in card and "library_name: diffusers" in card

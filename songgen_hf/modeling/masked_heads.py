@@ -123,10 +123,11 @@ class LengthHead(nn.Module):
     def __init__(self, condition_size: int, width: int = 64):
         super().__init__()
         self.norm = nn.LayerNorm(condition_size)
-        self.state = nn.Sequential(nn.Linear(condition_size, width), nn.GELU(), nn.Linear(width, 1))
+        last = nn.Linear(width, 1)
+        self.state = nn.Sequential(nn.Linear(condition_size, width), nn.GELU(), last)
         self.song = nn.Linear(condition_size, 1)
         if not self.song.weight.is_meta:
-            nn.init.constant_(self.state[-1].bias, math.log(STATE_FRAMES))
+            nn.init.constant_(last.bias, math.log(STATE_FRAMES))
             nn.init.zeros_(self.song.weight)
             nn.init.zeros_(self.song.bias)
 

@@ -180,9 +180,10 @@ class MaskedSongModel(ModelMixin, ConfigMixin):
         for name, module in self.named_modules():
             if isinstance(module, nn.Linear | nn.Embedding) and not name.startswith("length_head"):
                 nn.init.normal_(module.weight, std=0.02)
-                if getattr(module, "bias", None) is not None:
+                if isinstance(module, nn.Linear) and module.bias is not None:
                     nn.init.zeros_(module.bias)
         for projection in self.code_projection:  # its input has unit deviation, not unit length
+            assert isinstance(projection, nn.Linear)
             nn.init.normal_(projection.weight, std=projection.in_features**-0.5)
         if self.condition_projection.in_features == self.condition_projection.out_features:
             nn.init.eye_(self.condition_projection.weight)

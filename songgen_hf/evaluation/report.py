@@ -36,6 +36,20 @@ GOALS = (
     ("seconds", "duration in seconds", ""),
 )
 NOT_SHARES = ("fad", "seconds", "voice_similarity")
+# Measure of a codec, its title, and whether it is a share.
+CODEC_MEASURES = (
+    ("mel_distance", "log-mel distance of mixtures", False),
+    ("mel_distance_vocal", "log-mel distance of vocals", False),
+    ("si_sdr", "SI-SDR of mixtures, dB", False),
+    ("si_sdr_vocal", "SI-SDR of vocals, dB", False),
+    ("per", "phoneme error rate of decoded vocals", True),
+    ("per_true", "phoneme error rate of the vocals themselves", True),
+    ("probe_codebooks_1", "phoneme of a frame, told linearly from 1 codebook", True),
+    ("probe_codebooks_2", "... from 2 codebooks", True),
+    ("probe_codebooks_4", "... from 4 codebooks", True),
+    ("probe_codebooks_8", "... from 8 codebooks", True),
+    ("probe_commonest", "... by naming the commonest", True),
+)
 
 
 def describe_evaluation(
@@ -285,11 +299,19 @@ def _rows_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _codec_table(codec: Mapping[str, Any]) -> str:
     names = [name for name in ("codec", "baseline") if name in codec]
-    measures = list(codec[names[0]]["scores"])
     lines = [f"| measure | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
-    for measure in measures:
-        values = (f"{codec[name]['scores'].get(measure, float('nan')):.3f}" for name in names)
-        lines.append(f"| {measure} | {' | '.join(values)} |")
+    known = codec[names[0]]["scores"]
+    measures = [measure for measure in CODEC_MEASURES if measure[0] in known]
+    titled = {measure for measure, _, _ in measures}
+    measures += [(measure, measure, False) for measure in known if measure not in titled]
+    for measure, title, is_share in measures:
+        values = []
+        for name in names:
+            ends = codec[name].get("intervals", {}).get(measure, ())
+            numbers = [codec[name]["scores"].get(measure, float("nan")), *ends]
+            shown = [f"{100 * n:.1f} %" if is_share else f"{n:.2f}" for n in numbers]
+            values.append(shown[0] + (f" ({shown[1]} to {shown[2]})" if ends else ""))
+        lines.append(f"| {title} | {' | '.join(values)} |")
     return "\n".join(lines)
 
 

@@ -248,7 +248,9 @@ def test_a_report_keeps_its_other_parts(tmp_path):
 
 def test_other_pages_get_the_tables_too_or_nothing_is_written(tmp_path):
     path, page = tmp_path / "report.json", tmp_path / "card.md"
-    parts = {"codec": {"codec": {"scores": {"si_sdr": 1.25}}}}
+    scores = {"si_sdr": 1.25, "per": 0.5, "new": 3.0}
+    ours = {"scores": scores, "intervals": {"per": [0.25, 0.75]}}
+    parts = {"codec": {"codec": ours, "baseline": {"scores": scores}}}
 
     with pytest.raises(ValueError, match=r"card\.md is no page with the marks"):
         update_report(path, parts, pages=[page])
@@ -256,7 +258,10 @@ def test_other_pages_get_the_tables_too_or_nothing_is_written(tmp_path):
 
     page.write_text(f"before\n{START_MARK}\n{END_MARK}\nafter\n")
     assert update_report(path, parts, pages=[page]) == [path, page]
-    assert "| si_sdr | 1.250 |" in page.read_text()
+    table = page.read_text()
+    assert "| SI-SDR of mixtures, dB | 1.25 | 1.25 |" in table
+    assert "decoded vocals | 50.0 % (25.0 % to 75.0 %) | 50.0 % |" in table
+    assert "| new | 3.00 | 3.00 |" in table
 
 
 def test_a_file_that_is_no_report_is_not_overwritten(tmp_path):

@@ -30,8 +30,8 @@ MAY_IMPORT = {
     "registration": {"modeling", "pipelines", "checkpoints", "model_card", "hub"},
     "__init__": MODELS | DOORS | BASE,
     "data": MODELS | DOORS | BASE,
-    "training": MODELS | DOORS | BASE | {"data"},
-    "evaluation": MODELS | DOORS | BASE | {"data", "training"},
+    "training": MODELS | DOORS | BASE | {"data", "provenance"},
+    "evaluation": MODELS | DOORS | BASE | {"data", "training", "provenance"},
 }
 
 

@@ -281,7 +281,8 @@ def keep_best(options: MaskedOptions, rows: Sequence[ComparedRow]) -> list[Path]
                 f"got a best setting to keep for {checkpoint}, expected a directory with {path}; "
                 "leave --keep-best out and give the setting to the pipeline"
             )
-        transformer = json.loads((Path(checkpoint) / "transformer" / "config.json").read_text())
+        sizes = Path(checkpoint) / "transformer" / "config.json"
+        transformer = json.loads(sizes.read_text(encoding="utf-8"))
         own = [row for row in rows if row.head == transformer["head"]]
         best = min(own, key=lambda row: row.scores.scores()["per"])
         assert isinstance(best.setting, MaskedSetting)

@@ -156,7 +156,8 @@ class MaskedSongPipeline(PublishingMixin, DiffusionPipeline):
         Path(save_directory).mkdir(parents=True, exist_ok=True)
         mark = {"model_type": MASKED_MODEL_TYPE, "architectures": [type(self).__name__]}
         # First, so that what publishes the folder finds it.
-        (Path(save_directory) / MARK).write_text(json.dumps(mark, indent=2) + "\n")
+        text = json.dumps(mark, indent=2) + "\n"
+        (Path(save_directory) / MARK).write_text(text, encoding="utf-8")
         super().save_pretrained(save_directory, *args, **kwargs)
 
     @property

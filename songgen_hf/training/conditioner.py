@@ -10,7 +10,7 @@ Decoder, codec and voice network are not touched.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from random import Random
 from typing import Any
@@ -202,18 +202,20 @@ class ConditionerTrainer:
     def sizes(self) -> dict[str, float]:
         """Root mean square of what each trained projection gives for some of the songs."""
         found: dict[str, float] = {}
-        for name, songs, read in (
-            ("text_projection", [song[0] for song in self.captions], self._read_text),
-            ("lyrics_projection", self.lines, self._read_lyrics),
-        ):
+        captions = [song[0] for song in self.captions[:_EVALUATION_BATCH]]
+        lines = self.lines[:_EVALUATION_BATCH]
+        readings: dict[str, tuple[bool, Callable[[], Any]]] = {
+            "text_projection": (bool(captions), lambda: self._read_text(captions)),
+            "lyrics_projection": (bool(lines), lambda: self._read_lyrics(lines)),
+        }
+        for name, (known, read) in readings.items():
             module: Any = submodule(self.conditioner, name)
-            if module is None or not songs or not module.weight.requires_grad:
+            if module is None or not known or not module.weight.requires_grad:
                 continue
             seen: list[Tensor] = []
-            keep = partial(_keep_output, seen)
-            hook = module.register_forward_hook(keep)
+            hook = module.register_forward_hook(partial(_keep_output, seen))
             try:
-                read(songs[:_EVALUATION_BATCH])
+                read()
             finally:
                 hook.remove()
             found[name] = seen[0].float().square().mean().sqrt().item()

@@ -107,5 +107,5 @@ def test_a_recipe_of_the_package_is_named_without_its_path():
         (CodecTrainingOptions,), ["--config", "codec-mini", "--data", "d", "--out", "o"]
     )
 
-    assert recipe_names() == ["codec-mini", "song-mini", "teacher-mini"]
+    assert recipe_names() == ["codec-mini", "masked-mini", "song-mini", "teacher-mini"]
     assert options.preset == "mini" and options.codebook_counts == [1, 2, 3, 4, 6, 8, 8, 8]

@@ -157,10 +157,10 @@ def test_a_model_that_is_told_learns_it_and_is_saved_without_the_heads(
             "model": tiny_checkpoint("mixed", dropout=0.0),
             "dataset": known_songs,
             "output_dir": str(tmp_path / out),
-            "max_steps": 30,
+            "max_steps": 14,
             "learning_rate": 1e-2,
             "logging_steps": 1,
-            "save_steps": 20,
+            "save_steps": 8,
             "per_device_train_batch_size": 6,
             "disable_tqdm": True,
             "sound_weight": 1.0,
@@ -172,8 +172,8 @@ def test_a_model_that_is_told_learns_it_and_is_saved_without_the_heads(
     trainer = run("told")
     log = [entry for entry in trainer.state.log_history if "objective" in entry]
     assert log[-1]["sound_loss/tempo"] < 0.6 * log[0]["sound_loss/tempo"]
-    assert log[-1]["sound_accuracy/phoneme"] > 0.7
-    assert (tmp_path / "told" / "checkpoint-20" / SOUND_HEADS_FILE).is_file()
+    assert log[-1]["sound_accuracy/phoneme"] > 0.6
+    assert (tmp_path / "told" / "checkpoint-8" / SOUND_HEADS_FILE).is_file()
     assert not (tmp_path / "told" / SOUND_HEADS_FILE).is_file()
     index = (tmp_path / "told" / "config.json").read_text()
     assert "sound" not in json.loads(index)
@@ -184,7 +184,7 @@ def test_a_model_that_is_told_learns_it_and_is_saved_without_the_heads(
 
     def killing(self, step):
         after_step(self, step)
-        if step == 25:
+        if step == 10:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(SongGenTrainer, "after_step", killing)

@@ -7,7 +7,7 @@ the loss changes: the model, its weights and how it sings are those of any other
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -112,12 +112,11 @@ def targets_of_steps(sung: Sequence[Tensor], config: SongGenConfig) -> Tensor:
 
 
 @contextmanager
-def watched_attention(model: Any, layers: Sequence[int]) -> Iterator[list[tuple[Any, Tensor, Any]]]:
-    """Collect, within the block, what the cross-attention of some decoder layers is given.
+def watched_attention(layers: Iterable[Any]) -> Iterator[list[tuple[Any, Tensor, Any]]]:
+    """Collect, within the block, what the cross-attention of some layers is given.
 
     Args:
-        model: :class:`SongGenForConditionalGeneration`.
-        layers: numbers of decoder layers.
+        layers: each a :class:`SongGenDecoderLayer`.
     Yields:
         A list that fills with (attention module, queries' states [B, L, H], conditions [B, E, H]).
     """
@@ -128,7 +127,7 @@ def watched_attention(model: Any, layers: Sequence[int]) -> Iterator[list[tuple[
         conditions = options.get("encoder_hidden_states", inputs[4] if len(inputs) > 4 else None)
         seen.append((module, states, conditions))
 
-    chosen = [model.decoder.model.layers[layer].encoder_attn for layer in layers]
+    chosen = [layer.encoder_attn for layer in layers]
     hooks = [module.register_forward_pre_hook(keep, with_kwargs=True) for module in chosen]
     try:
         yield seen

@@ -3,7 +3,7 @@ runs, see ``options.py``."""
 
 from dataclasses import dataclass, field
 
-from .options import DataOptions, SongGenTrainingArguments
+from .options import DataOptions, SongGenTrainingArguments, TaughtOptions
 
 HEADS = ("softmax", "mixture")
 SCHEDULES = ("circle", "cosine", "linear", "exp")
@@ -63,7 +63,7 @@ class MaskedModelOptions:
 
 
 @dataclass
-class MaskedObjectiveOptions:
+class MaskedObjectiveOptions(TaughtOptions):
     """What is masked in training, and what is minimised."""
 
     mask_schedule: str = field(
@@ -91,24 +91,6 @@ class MaskedObjectiveOptions:
             "help": "factor of the regression beside the classification (mixture head), which at "
             "the paper's 1 drowns the choice of the component; it says how well a vector of many "
             "dimensions is met, not which code is sung"
-        },
-    )
-    alignment_weight: float = field(
-        default=0.0,
-        metadata={
-            "help": "factor of the attention's distance from the sung lyrics token, for songs with "
-            "timed words and phonemes; 0: not computed"
-        },
-    )
-    alignment_layers: list[int] = field(
-        default_factory=list,
-        metadata={"help": "layers whose first head is told; default the middle two"},
-    )
-    sound_weight: float = field(
-        default=0.0,
-        metadata={
-            "help": "factor of the loss of heads that read phoneme, beat, tempo, lead instrument, "
-            "gender and genre from a layer, for songs that know them; 0: not computed"
         },
     )
     length_weight: float = field(

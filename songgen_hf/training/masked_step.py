@@ -4,8 +4,7 @@ The conditioner of the song model is frozen; it runs within the module, so that 
 and wraps both together. Knows nothing of data and optimisers.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -15,9 +14,9 @@ from ..modeling.conditioning import SongGenConditioner
 from ..modeling.configuration_songgen import SongGenConfig
 from ..modeling.masked_song import MaskedSongModel
 from ..pipelines.masked_song import encode_conditions
-from .lyrics_alignment import alignment_loss
+from .lyrics_alignment import alignment_loss, watched_attention
 from .masked_options import MaskedObjectiveOptions
-from .sound_targets import SoundHeads, sound_layer
+from .sound_targets import SoundHeads, sound_layer, watched_layer
 
 
 class MaskedStep(nn.Module):
@@ -97,11 +96,11 @@ class MaskedStep(nn.Module):
         """
         with torch.no_grad():
             states, mask = encode_conditions(self.conditioner, conditions)
+        layers: Any = self.transformer.layers
         told = [] if lyrics_targets is None else self.alignment_layers()
-        number = sound_layer(len(self.transformer.layers))
         with (
-            watched_cross_attention(self.transformer, told) as attention,
-            watched_output(self.transformer.layers[number]) as outputs,
+            watched_attention(layers[i] for i in told) as attention,
+            watched_layer(layers[sound_layer(len(layers))]) as outputs,
         ):
             output = self.transformer(codes, visible, states, mask, frame_mask=frame_mask)
         losses = dict(output.distribution.losses(codes, visible, frame_mask))
@@ -150,38 +149,4 @@ class MaskedStep(nn.Module):
         return (parts * counts * factors).sum() / counts[-1].clamp(min=1) / factors.sum()
 
 
-@contextmanager
-def watched_cross_attention(
-    transformer: MaskedSongModel, layers: Sequence[int]
-) -> Iterator[list[tuple[Any, Tensor, Tensor]]]:
-    """Collect, within the block, what the cross-attention of some layers is given.
-
-    Yields:
-        A list that fills with (attention module, queries' states [B, T, H], conditions [B, E, H]).
-    """
-    seen: list[tuple[Any, Tensor, Tensor]] = []
-
-    def keep(module: Any, inputs: tuple[Any, ...]) -> None:
-        seen.append((module, inputs[0], inputs[4]))
-
-    modules: Any = transformer.layers
-    hooks = [modules[layer].encoder_attn.register_forward_pre_hook(keep) for layer in layers]
-    try:
-        yield seen
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-@contextmanager
-def watched_output(layer: nn.Module) -> Iterator[list[Tensor]]:
-    """Collect, within the block, what a layer gives, [B, T, H]."""
-    seen: list[Tensor] = []
-    hook = layer.register_forward_hook(lambda module, inputs, output: seen.append(output))
-    try:
-        yield seen
-    finally:
-        hook.remove()
-
-
-__all__ = ["MaskedStep", "watched_cross_attention", "watched_output"]
+__all__ = ["MaskedStep"]

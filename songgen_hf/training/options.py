@@ -120,15 +120,9 @@ class DataOptions:
 
 
 @dataclass
-class ObjectiveOptions:
-    """What is minimised."""
+class TaughtOptions:
+    """What a model is told in training beside its codes, where the songs know it."""
 
-    codebook_weighting: bool = field(
-        default=True, metadata={"help": "weigh codebooks by the curriculum"}
-    )
-    vocal_loss_weight: float = field(
-        default=0.1, metadata={"help": "factor of the vocal heads' loss (mixed_pro)"}
-    )
     alignment_weight: float = field(
         default=0.0,
         metadata={
@@ -138,20 +132,32 @@ class ObjectiveOptions:
     )
     alignment_layers: list[int] = field(
         default_factory=list,
-        metadata={"help": "decoder layers whose first head is told; default the middle two"},
+        metadata={"help": "layers whose first head is told; default the middle two"},
+    )
+    sound_weight: float = field(
+        default=0.0,
+        metadata={
+            "help": "factor of the loss of heads that read phoneme, beat, tempo, lead instrument, "
+            "gender, genre and singer from a layer, for songs that know them; 0: off"
+        },
+    )
+
+
+@dataclass
+class ObjectiveOptions(TaughtOptions):
+    """What is minimised."""
+
+    codebook_weighting: bool = field(
+        default=True, metadata={"help": "weigh codebooks by the curriculum"}
+    )
+    vocal_loss_weight: float = field(
+        default=0.1, metadata={"help": "factor of the vocal heads' loss (mixed_pro)"}
     )
     own_history: float = field(
         default=0.0,
         metadata={
             "help": "part of the past that the model has drawn itself, after the true one, so that "
             "it learns to go on from its mistakes; costs a third of a step; 0: off"
-        },
-    )
-    sound_weight: float = field(
-        default=0.0,
-        metadata={
-            "help": "factor of the loss of heads that read phoneme, beat, tempo, lead instrument, "
-            "gender, genre and singer from a decoder layer, for songs that know them; 0: off"
         },
     )
 
@@ -431,6 +437,7 @@ __all__ = [
     "ModelOptions",
     "ObjectiveOptions",
     "SongGenTrainingArguments",
+    "TaughtOptions",
     "add_file_flags",
     "check_unchanged",
     "dump_options",

@@ -181,19 +181,14 @@ def sound_layer(num_layers: int) -> int:
 
 
 @contextmanager
-def watched_layer(model: Any, layer: int) -> Iterator[list[Tensor]]:
-    """Collect, within the block, the states [B, L, H] that a decoder layer gives.
-
-    Args:
-        model: :class:`SongGenForConditionalGeneration`.
-        layer: its number.
-    """
+def watched_layer(layer: nn.Module) -> Iterator[list[Tensor]]:
+    """Collect, within the block, the states [B, L, H] that a layer gives."""
     seen: list[Tensor] = []
 
-    def keep(module: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        seen.append(output[0] if isinstance(output, tuple) else output)
+    def keep(module: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        seen.append(output)
 
-    hook = model.decoder.model.layers[layer].register_forward_hook(keep)
+    hook = layer.register_forward_hook(keep)
     try:
         yield seen
     finally:

@@ -154,10 +154,10 @@ class SongGenTrainer(Trainer):
         base = base_model(self.model)
         if model.training and self.objective.own_history:
             inputs["decoder_input_ids"] = self._own_history(model, inputs)
-        told = sound_layer(self.song_config.decoder.num_hidden_layers)
+        layers = base.decoder.model.layers
         with (
-            watched_attention(base, self._alignment_layers()) as attention,
-            watched_layer(base, told) as states,
+            watched_attention(layers[i] for i in self._alignment_layers()) as attention,
+            watched_layer(layers[sound_layer(len(layers))]) as states,
         ):
             outputs = model(**inputs)
         decoder = self.song_config.decoder

@@ -330,8 +330,7 @@ def test_lengths_add_up_over_the_conditions_shown():
 
 def test_guided_attention_of_training_reads_it():
     model, inputs = build(), batch()
-    watchable = SimpleNamespace(decoder=SimpleNamespace(model=model))
-    with watched_attention(watchable, [1]) as seen:
+    with watched_attention(model.layers[1:2]) as seen:
         model(**inputs)
     ((attention, states, conditions),) = seen
 

@@ -117,7 +117,7 @@ def test_the_collator_says_what_is_sung_only_when_asked(processor):
 def conditions_of(model, processor):
     batch = processor(text=["a song", "a song"], lyrics=[LYRICS, LYRICS])
     ids = torch.randint(0, 16, (2, model.config.decoder.num_rows, 9))
-    with watched_attention(model, [0, 1]) as seen:
+    with watched_attention(model.decoder.model.layers[:2]) as seen:
         outputs = model(**batch, decoder_input_ids=ids)
     return batch, seen, outputs
 

@@ -142,7 +142,7 @@ def test_watching_a_layer_leaves_no_hook_behind():
         "input_ids": torch.ones(1, 1).long(),
         "decoder_input_ids": torch.zeros(1, TINY_CODEBOOKS, 2).long(),
     }
-    with watched_layer(model, 1) as seen:
+    with watched_layer(model.decoder.model.layers[1]) as seen:
         model(**inputs)
     model(**inputs)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .mini_options import HEADLINE, MAX_SECONDS, Setting
+from .mini_options import HEADLINE, MAX_SECONDS, YES_OR_NO, Setting, parse_changes
 
 PASSES = (8, 16, 28, 64)
 HEADLINE_PASSES = 28
@@ -181,7 +181,7 @@ def parse_masked_setting(text: str) -> MaskedSetting:
         first, _, last = value.partition(":")
         return float(first), float(last or first)
 
-    kinds: dict[str, Any] = {
+    kinds: dict[str, Callable[[str], Any]] = {
         "passes": int,
         "guidance": ends,
         "reveal": {reveal: reveal for reveal in REVEALS}.__getitem__,
@@ -189,20 +189,13 @@ def parse_masked_setting(text: str) -> MaskedSetting:
         "top_p": float,
         "temperature": float,
         "choice_temperature": float,
-        "voice": {"yes": True, "no": False}.__getitem__,
+        "voice": YES_OR_NO,
     }
-    changes = {}
-    for part in filter(None, text.split(",")):
-        name, _, value = part.partition("=")
-        try:
-            changes[name] = kinds[name](value)
-        except (KeyError, ValueError) as error:
-            raise ValueError(
-                f"got {part!r}, expected passes=NUMBER, guidance=NUMBER or guidance=FIRST:LAST, "
-                "reveal=confidence, reveal=random, schedule=NAME, top_p=, temperature= or "
-                "choice_temperature=NUMBER, voice=yes or voice=no, with commas between them"
-            ) from error
-    return MaskedSetting(**changes)
+    expected = (
+        "passes=NUMBER, guidance=NUMBER or guidance=FIRST:LAST, reveal=confidence, reveal=random, "
+        "schedule=NAME, top_p=, temperature= or choice_temperature=NUMBER, voice=yes or voice=no"
+    )
+    return MaskedSetting(**parse_changes(text, kinds, expected=expected))
 
 
 __all__ = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ class Setting:
         return ", ".join([*parts, "a voice" if self.voice else "no voice"])
 
 
+YES_OR_NO = {"yes": True, "no": False}.__getitem__
 HEADLINE = Setting(guidance=None, voice=True)
 """The row that is quoted: the checkpoint's own sampling, and a reference voice."""
 
@@ -115,18 +117,17 @@ class MiniOptions:
         return [setting for setting in settings if setting != self.headline]
 
 
-def parse_setting(text: str) -> Setting:
-    """A setting such as ``guidance=2,voice=yes`` over :data:`HEADLINE`; "" is that itself.
+def parse_changes(
+    text: str, kinds: Mapping[str, Callable[[str], Any]], *, expected: str
+) -> dict[str, Any]:
+    """``guidance=2,voice=yes`` as values by name.
 
+    Args:
+        kinds: what makes a name's value of its text.
+        expected: what to write instead, for the error.
     Raises:
         ValueError: for an unknown name or value.
     """
-    kinds: dict[str, Any] = {
-        "guidance": float,
-        "temperature": float,
-        "top_k": int,
-        "voice": {"yes": True, "no": False}.__getitem__,
-    }
     changes = {}
     for part in filter(None, text.split(",")):
         name, _, value = part.partition("=")
@@ -134,10 +135,33 @@ def parse_setting(text: str) -> Setting:
             changes[name] = kinds[name](value)
         except (KeyError, ValueError) as error:
             raise ValueError(
-                f"got {part!r}, expected guidance=NUMBER, voice=yes, voice=no, temperature=NUMBER "
-                "or top_k=NUMBER, with commas between them"
+                f"got {part!r}, expected {expected}, with commas between them"
             ) from error
-    return replace(HEADLINE, **changes)
+    return changes
 
 
-__all__ = ["HEADLINE", "MAX_SECONDS", "MiniOptions", "Setting", "parse_setting"]
+def parse_setting(text: str) -> Setting:
+    """A setting such as ``guidance=2,voice=yes`` over :data:`HEADLINE`; "" is that itself.
+
+    Raises:
+        ValueError: for an unknown name or value.
+    """
+    kinds: dict[str, Callable[[str], Any]] = {
+        "guidance": float,
+        "temperature": float,
+        "top_k": int,
+        "voice": YES_OR_NO,
+    }
+    expected = "guidance=NUMBER, voice=yes, voice=no, temperature=NUMBER or top_k=NUMBER"
+    return replace(HEADLINE, **parse_changes(text, kinds, expected=expected))
+
+
+__all__ = [
+    "HEADLINE",
+    "MAX_SECONDS",
+    "YES_OR_NO",
+    "MiniOptions",
+    "Setting",
+    "parse_changes",
+    "parse_setting",
+]

@@ -32,7 +32,7 @@ from .masked_prompts import (
     whole_frames,
 )
 from .masked_settings import DEFAULT_STEPS, SCHEDULER_SETTINGS, TENSORS, MaskedSettings
-from .text_to_song import REQUEST_KEYS, make_request, one_each, one_seed_each
+from .text_to_song import REQUEST_KEYS, make_request, one_each, one_seed_each, processed
 
 # isort: split
 from diffusers import DiffusionPipeline
@@ -355,15 +355,9 @@ class MaskedSongPipeline(PublishingMixin, DiffusionPipeline):
         scheduler: Any = type(self.scheduler).from_config(
             self.scheduler.config, **settings.scheduler
         )
-        columns = {name: [request[name] for request in requests] for name in requests[0]}
-        inputs = self.processor(
-            text=columns["text"],
-            lyrics=columns["lyrics"],
-            reference_voice=columns["reference_voice"],
-            voice_start=columns["voice_start"],
-            language=columns["language"],
-            return_tensors="pt",
-        ).to(self._execution_device, dtype=self.conditioner.dtype)
+        inputs = processed(self.processor, requests).to(
+            self._execution_device, dtype=self.conditioner.dtype
+        )
         conditions, condition_mask = encode_conditions(
             self.conditioner, inputs, use_guidance=scheduler.uses_guidance
         )

@@ -8,7 +8,7 @@ checkpoint.
 import logging
 import secrets
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -238,15 +238,7 @@ class TextToSongPipeline(Pipeline):
         streamer: BaseStreamer | None,
     ) -> list[list[dict[str, Any]]]:
         """Songs of requests whose audio prompts are of one length, in their order."""
-        columns = {name: [request[name] for request in requests] for name in requests[0]}
-        inputs = self.processor(
-            text=columns["text"],
-            lyrics=columns["lyrics"],
-            reference_voice=columns["reference_voice"],
-            voice_start=columns["voice_start"],
-            language=columns["language"],
-            return_tensors="pt",
-        ).to(self.device, dtype=self.dtype)
+        inputs = processed(self.processor, requests).to(self.device, dtype=self.dtype)
         if prompt_codes is not None:
             inputs["audio_prompt_codes"] = prompt_codes.to(self.device)
 
@@ -421,6 +413,13 @@ def make_request(
     return request
 
 
+def processed(processor: Any, requests: Sequence[Mapping[str, Any]]) -> Any:
+    """Model inputs of checked requests, a row each: words and voices, without audio prompts."""
+    names = ("text", "lyrics", "reference_voice", "voice_start", "language")
+    columns = {name: [request[name] for request in requests] for name in names}
+    return processor(**columns, return_tensors="pt")
+
+
 def _requests_of(
     inputs: Any, shared: Mapping[str, Any], seed: int | list[int] | None, songs_each: int
 ) -> Iterator[dict[str, Any]]:
@@ -541,4 +540,5 @@ __all__ = [
     "make_request",
     "one_each",
     "one_seed_each",
+    "processed",
 ]

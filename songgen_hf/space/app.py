@@ -140,7 +140,8 @@ def _wire_singing(page: Page) -> None:
     idle = [gr.update(interactive=True), gr.update(interactive=False)]
     busy = [gr.update(interactive=False), gr.update(interactive=True)]
 
-    def begin() -> list[Any]:
+    def begin(request: gr.Request) -> list[Any]:
+        desk.expect(session_of(request))
         return [*busy, markup.waiting()]
 
     def perform(request: gr.Request, voice: str | None, *values: Any) -> Iterator[list[Any]]:
@@ -158,9 +159,13 @@ def _wire_singing(page: Page) -> None:
         except Exception as error:
             yield [*idle, *page.unchanged(markup.problem(told(error)))]
             return
+        if len(songs) < settings.variations:
+            yield [*idle, *page.unchanged(markup.stopped())]
+            return
         yield [*idle, *page.show(session, songs[0], markup.done(songs))]
 
-    def stop() -> list[Any]:
+    def stop(request: gr.Request) -> list[Any]:
+        desk.stop(session_of(request))
         return [*idle, markup.stopped()]
 
     def last_seed(song_id: str | None, request: gr.Request) -> Any:
@@ -207,7 +212,7 @@ def _wire_visits(demo: Any, page: Page) -> None:
         return [markup.note(said), *restored(settings)]
 
     def leave(request: gr.Request) -> None:
-        desk.shelf.forget(session_of(request))
+        desk.leave(session_of(request))
 
     demo.load(arrive, None, [page.status, *form.everything], queue=False, **PRIVATE)
     demo.unload(leave)

@@ -49,11 +49,31 @@ class Desk:
         self.adapters = adapters
         self.limits = limits
         self.defaults = defaults
+        self._asked: dict[str, int] = {}
+        self._stopped: dict[str, int] = {}
+
+    def expect(self, session: str) -> None:
+        """A session is about to ask for songs: what it has stopped before is not meant."""
+        self._asked[session] = self._asked.get(session, 0) + 1
+
+    def stop(self, session: str) -> None:
+        """End what a session has asked for so far, sung or still waiting, at the next step.
+
+        The page has gradio cancel it too, but a browser that is slow enough does not know yet what
+        there is to cancel.
+        """
+        self._stopped[session] = self._asked.get(session, 0)
+
+    def leave(self, session: str) -> None:
+        """Forget a session and its songs."""
+        self._asked.pop(session, None)
+        self._stopped.pop(session, None)
+        self.shelf.forget(session)
 
     def sing(
         self, session: str, settings: Settings, voice: str | Path | None = None
     ) -> Generator[Progress | Song, None, None]:
-        """Sing; close the iterator to stop.
+        """Sing; close the iterator to stop. After :meth:`stop` it ends with fewer songs.
 
         Args:
             session: whose history the songs go to.
@@ -62,12 +82,15 @@ class Desk:
         Raises:
             ValueError, TypeError: for what the visitor can put right.
         """
+        number = self._asked.get(session, 0)
         self.shelf.welcome(session)
         settings = settings.checked(self.limits, modes=self.singer.modes)
         recording = read_voice(voice, settings.voice_start, self.limits)
         adapters = self.adapters.resolve(settings.adapter, settings.adapter_weight)
         with closing(self.singer.sing(settings, recording, adapters)) as items:
             for item in items:
+                if number <= self._stopped.get(session, -1):
+                    return
                 if isinstance(item, SungSong):
                     yield self._keep(session, item, settings, recording is not None, adapters)
                 else:

@@ -16,6 +16,7 @@ from ..pipelines.masked_song import MaskedSongPipeline
 from .initialisation import load_model
 from .language_model import checkpoint_to_resume, finish, load_songs
 from .masked_options import (
+    HEADS,
     MaskedModelOptions,
     MaskedObjectiveOptions,
     MaskedTrainingArguments,
@@ -99,7 +100,11 @@ def load_masked(options: MaskedModelOptions, *, seed: int = 0) -> MaskedSongPipe
         )
     name = find_checkpoint(options.model)
     if AutoConfig.from_pretrained(name).model_type == MASKED_MODEL_TYPE:
-        return read_pipeline(name)
+        pipe = read_pipeline(name)
+        if options.head not in (None, pipe.transformer.config.head):
+            transformer = with_other_head(pipe.transformer, pipe.codec, options, seed=seed)
+            pipe.register_modules(transformer=transformer)
+        return pipe
     song_model, processor = load_model(ModelOptions(model=name))
     transformer = new_transformer(options, song_model, seed=seed)
     if options.warm_start:
@@ -145,8 +150,36 @@ def new_transformer(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return MaskedSongModel.from_song_model(
-            song_model, head=options.head, mean_rank=options.mean_rank, **sizes
+            song_model, head=options.head or HEADS[0], mean_rank=options.mean_rank, **sizes
         )
+
+
+def with_other_head(
+    transformer: MaskedSongModel, codec: Any, options: MaskedModelOptions, *, seed: int = 0
+) -> MaskedSongModel:
+    """A trained masked model with a head that begins anew; all else stays.
+
+    Args:
+        transformer: the trained one.
+        codec: its codec, at whose vectors the components of a mixture begin.
+        options: the head's kind and sizes.
+        seed: of the head's weights.
+    """
+    sizes = {
+        **transformer.config,
+        "head": options.head,
+        "num_components": options.num_components or codec.config.codebook_size,
+        "mean_rank": options.mean_rank,
+    }
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        other = MaskedSongModel.from_config(sizes)
+    other.set_codebooks(codec)
+    trained = transformer.state_dict()
+    kept = {name: weight for name, weight in trained.items() if not name.startswith("lm_heads.")}
+    other.load_state_dict(kept, strict=False)
+    logger.info("a %s head begins anew on the layers of the masked model", options.head)
+    return other
 
 
 @torch.no_grad()
@@ -194,4 +227,5 @@ __all__ = [
     "read_pipeline",
     "start_from_decoder",
     "train_masked_model",
+    "with_other_head",
 ]

@@ -20,11 +20,12 @@ class MaskedModelOptions:
             "codec are taken as they are; or a masked model to train further, whose sizes win"
         },
     )
-    head: str = field(
-        default="softmax",
+    head: str | None = field(
+        default=None,
         metadata={
             "help": "softmax: logits of every depth; mixture: a mixture of Gaussians on the sum of "
-            "the masked code vectors (ResGen)"
+            "the masked code vectors (ResGen); default that of the masked model which is trained "
+            "further, else softmax; another than that is put in its place and begins anew"
         },
     )
     hidden_size: int | None = field(
@@ -56,7 +57,7 @@ class MaskedModelOptions:
     )
 
     def __post_init__(self) -> None:
-        if self.head not in HEADS:
+        if self.head not in (None, *HEADS):
             raise ValueError(
                 f"unknown head: got {self.head!r}, expected {' or '.join(HEADS)}; change --head"
             )
@@ -77,6 +78,13 @@ class MaskedObjectiveOptions(TaughtOptions):
     span_probability: float = field(
         default=0.2,
         metadata={"help": "probability that a stretch of the song is given whole"},
+    )
+    own_codes: float = field(
+        default=0.0,
+        metadata={
+            "help": "part of the visible codes that the model has drawn itself, so that it learns "
+            "to go on from its mistakes; costs a third of a step; 0: off"
+        },
     )
     codebook_decay: float = field(
         default=1.0,
@@ -103,10 +111,10 @@ class MaskedObjectiveOptions(TaughtOptions):
                 f"unknown mask_schedule: got {self.mask_schedule!r}, expected "
                 f"{', '.join(SCHEDULES)}; change --mask-schedule"
             )
-        for name in ("track_probability", "span_probability"):
+        for name in ("track_probability", "span_probability", "own_codes"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(
-                    f"{name} is a probability in [0, 1]: got {getattr(self, name)}; change "
+                    f"{name} must be in [0, 1]: got {getattr(self, name)}; change "
                     f"--{name.replace('_', '-')}"
                 )
         if not 0 < self.codebook_decay <= 1:

@@ -16,6 +16,7 @@ from ..modeling.masked_song import MaskedSongModel
 from ..pipelines.masked_song import encode_conditions
 from .lyrics_alignment import alignment_loss, watched_attention
 from .masked_options import MaskedObjectiveOptions
+from .own_history import hide_more, with_own_codes
 from .sound_targets import SoundHeads, sound_layer, watched_layer
 
 
@@ -77,6 +78,7 @@ class MaskedStep(nn.Module):
         frame_mask: Tensor,
         lyrics_targets: Tensor | None = None,
         sound_targets: Mapping[str, Tensor] | None = None,
+        draw_seed: int | None = None,
         **conditions: Tensor,
     ) -> dict[str, Tensor]:
         """Losses of a batch.
@@ -87,6 +89,8 @@ class MaskedStep(nn.Module):
             frame_mask: [B, T], True where the frame belongs to the song.
             lyrics_targets: [B, T] sung lyrics tokens, -100 where nothing is sung.
             sound_targets: [B, T] of each kind of the sound heads, -100 where it is not known.
+            draw_seed: of the codes that the model draws itself, ``own_codes`` of those it sees;
+                without it all are true.
             conditions: arguments of the conditioner.
         Returns:
             Scalars: ``objective``, which is minimised; ``masked_loss``, which is that of a frame's
@@ -96,16 +100,19 @@ class MaskedStep(nn.Module):
         """
         with torch.no_grad():
             states, mask = encode_conditions(self.conditioner, conditions)
+        shown, judged = codes, visible
+        if draw_seed is not None:
+            shown, judged = self._draw(codes, visible, states, mask, frame_mask, seed=draw_seed)
         layers: Any = self.transformer.layers
         told = [] if lyrics_targets is None else self.alignment_layers()
         with (
             watched_attention(layers[i] for i in told) as attention,
             watched_layer(layers[sound_layer(len(layers))]) as outputs,
         ):
-            output = self.transformer(codes, visible, states, mask, frame_mask=frame_mask)
-        losses = dict(output.distribution.losses(codes, visible, frame_mask))
+            output = self.transformer(shown, visible, states, mask, frame_mask=frame_mask)
+        losses = dict(output.distribution.losses(codes, judged, frame_mask))
         losses["masked_loss"] = losses.pop("loss")
-        objective = self._weighed(losses, visible, frame_mask)
+        objective = self._weighed(losses, judged, frame_mask)
         options = self.objective
         if options.length_weight:
             num_frames = frame_mask.sum(dim=1)
@@ -125,6 +132,28 @@ class MaskedStep(nn.Module):
             losses |= {"sound_loss": sounds, **heard}
             objective = objective + options.sound_weight * sounds
         return {"objective": objective, **losses}
+
+    @torch.no_grad()
+    def _draw(
+        self,
+        codes: Tensor,
+        visible: Tensor,
+        states: Tensor,
+        mask: Tensor,
+        frame_mask: Tensor,
+        *,
+        seed: int,
+    ) -> tuple[Tensor, Tensor]:
+        """Codes of which the model has drawn some itself, and ``visible`` where it is to learn: a
+        frame that shows a wrong code counts as whole."""
+        generator = torch.Generator(codes.device).manual_seed(seed)
+        num_codebooks = codes.shape[2]
+        earlier = hide_more(visible, self.objective.own_codes, num_codebooks, generator)
+        output = self.transformer(codes, earlier, states, mask, frame_mask=frame_mask)
+        drawn, wrong = with_own_codes(
+            codes, visible, earlier, output.distribution, generator=generator
+        )
+        return drawn, visible.masked_fill(wrong, num_codebooks)
 
     def alignment_layers(self) -> list[int]:
         """Layers whose cross-attention is told what is sung: the middle two unless named."""

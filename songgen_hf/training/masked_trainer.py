@@ -105,7 +105,8 @@ class MaskedSongTrainer(SongGenTrainer):
         Raises:
             ValueError: if the loss is not finite.
         """
-        losses = model(**inputs)
+        drawing = model.training and self.masked_objective.own_codes > 0
+        losses = model(**inputs, draw_seed=self._draw_seed() if drawing else None)
         share = torch.ones_like(losses["objective"])
         if model.training and num_items_in_batch is not None:
             # DDP averages the gradients of the processes, hence world_size.

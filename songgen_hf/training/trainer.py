@@ -210,16 +210,20 @@ class SongGenTrainer(Trainer):
             ids = shift_right(labels, config.decoder_start_token_id, config.pad_token_id)
         given = {name: value for name, value in inputs.items() if "labels" not in name}
         logits = model(**given | {"decoder_input_ids": ids}).logits
-        seed = (self.args.seed, self.state.global_step, self._batches, self.args.process_index)
-        words = np.random.SeedSequence(seed).generate_state(1, np.uint64)
-        self._batches += 1
         return with_own_history(
             ids,
             logits.unflatten(0, (len(ids), -1))[:, :, -ids.shape[-1] :],
             self.objective.own_history,
             codebook_size=self.song_config.decoder.codebook_size,
-            generator=torch.Generator(ids.device).manual_seed(int(words[0] >> np.uint64(1))),
+            generator=torch.Generator(ids.device).manual_seed(self._draw_seed()),
         )
+
+    def _draw_seed(self) -> int:
+        """A new seed for each batch, from the run's, the step and the process."""
+        seed = (self.args.seed, self.state.global_step, self._batches, self.args.process_index)
+        words = np.random.SeedSequence(seed).generate_state(1, np.uint64)
+        self._batches += 1
+        return int(words[0] >> np.uint64(1))
 
     def _alignment_layers(self) -> list[int]:
         """Decoder layers whose cross-attention is told what is sung; none without that loss."""

@@ -10,6 +10,7 @@ import torch
 pytest.importorskip("diffusers", reason="needs the extra diffusers")
 
 from songgen_hf.cli import main
+from songgen_hf.modeling.masked_distributions import CodebookDistribution, CumulativeMixture
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
 from songgen_hf.modeling.scheduling_masked_rvq import MaskSchedule
 from songgen_hf.pipelines.masked_song import MaskedSongPipeline
@@ -261,6 +262,69 @@ def test_a_masked_model_is_trained_further_from_its_folder(train, options, tmp_p
     assert all(torch.equal(before[name], weight) for name, weight in after.items())
 
 
+@pytest.mark.parametrize("heads", [("softmax", "mixture"), ("mixture", "softmax")])
+def test_a_masked_model_is_trained_further_with_another_head(options, heads, tmp_path):
+    def load(out, head=None):
+        chosen, *_ = options(out=out, head=head, model=str(tmp_path / "first"))
+        return load_masked(chosen).transformer
+
+    first, _, _, args = options(out="first", head=heads[0])
+    load_masked(first, seed=args.seed).save_pretrained(tmp_path / "first")
+    before, same, other = load("same", heads[0]), load("kept"), load("other", heads[1])
+
+    assert same.config.head == before.config.head == heads[0]
+    assert other.config.head == heads[1]
+    fresh = load_masked(options(out="fresh", head=heads[1])[0]).transformer
+    for name, weight in other.state_dict().items():
+        if not name.startswith("lm_heads."):
+            assert torch.equal(weight, before.state_dict()[name])
+    assert other.lm_heads.state_dict().keys() == fresh.lm_heads.state_dict().keys()
+    if heads[1] == "mixture":  # its components lie where they begin in a fresh model
+        assert torch.equal(other.lm_heads.offsets, fresh.lm_heads.offsets)
+        assert other.config.num_components == SETTINGS["num_components"]
+
+
+@pytest.mark.parametrize("head", ["softmax", "mixture"])
+def test_the_model_sees_codes_of_its_own_and_learns_from_frames_that_show_true_ones(
+    masked_songs, head
+):
+    songs, collator, pipe = masked_songs(head=head)
+    batch = collator([songs[0, index] for index in range(3)])
+    step = MaskedStep(pipe.transformer, pipe.conditioner, MaskedObjectiveOptions(own_codes=0.5))
+    seen, judged = [], []
+    distribution = {"softmax": CodebookDistribution, "mixture": CumulativeMixture}[head]
+    losses_of = distribution.losses
+
+    def watched(self, codes, visible, frame_mask):
+        judged.append(visible)
+        return losses_of(self, codes, visible, frame_mask)
+
+    hook = pipe.transformer.register_forward_pre_hook(lambda _, given: seen.append(given[:2]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distribution, "losses", watched)
+        found = [step(**batch, draw_seed=seed)["objective"].item() for seed in (1, 1, 2)]
+    hook.remove()
+
+    assert found[0] == found[1] != found[2]
+    (codes, earlier), (shown, visible) = seen[:2]
+    assert torch.equal(codes, batch["codes"]) and torch.equal(visible, batch["visible"])
+    assert (earlier <= visible).all() and (earlier < visible).any()
+    wrong = (shown != codes).any(dim=2)
+    assert wrong.any() and not wrong[earlier == visible].any()
+    hidden = torch.arange(TINY_CODEBOOKS)[:, None] >= visible[:, :, None]
+    assert torch.equal(shown[hidden], codes[hidden])
+    assert torch.equal(judged[0], visible.masked_fill(wrong, TINY_CODEBOOKS))
+
+
+def test_training_sees_codes_of_its_own(train):
+    plain, own, again = (
+        losses(train(out=out, max_steps=2, own_codes=share))
+        for out, share in (("plain", 0.0), ("own", 0.5), ("again", 0.5))
+    )
+
+    assert own == again and own != plain
+
+
 @pytest.mark.slow
 def test_accumulated_batches_train_like_one_large_batch(train):
     large = train(out="large", per_device_train_batch_size=4, num_train_epochs=1)
@@ -285,6 +349,7 @@ def test_a_run_killed_at_any_step_goes_on_with_the_same_losses(train, known_song
         "save_steps": 2,
         "ema_decay": 0.9,
         "sound_weight": 0.2,
+        "own_codes": 0.5,
         "optimiser": "muon",
     }
     whole = train(out="whole", **settings)
@@ -376,7 +441,7 @@ def test_the_command_writes_a_masked_model(
     [
         ({"head": "sofmax"}, "unknown head: got 'sofmax', expected softmax or mixture"),
         ({"mask_schedule": "sine"}, "unknown mask_schedule: got 'sine'"),
-        ({"span_probability": 2.0}, "span_probability is a probability"),
+        ({"span_probability": 2.0}, "span_probability must be in"),
         ({"codebook_decay": 0.0}, "codebook_decay must be above 0"),
         ({"length_weight": -1.0}, "length_weight must be 0 or more"),
         ({"model": None}, "no model given"),

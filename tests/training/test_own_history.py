@@ -1,9 +1,10 @@
 import pytest
 import torch
 
+from songgen_hf.modeling.masked_distributions import CodebookDistribution
 from songgen_hf.training.language_model import train_language_model
 from songgen_hf.training.options import LANGUAGE_MODEL_OPTIONS, make_options
-from songgen_hf.training.own_history import with_own_history
+from songgen_hf.training.own_history import hide_more, with_own_codes, with_own_history
 
 SIZE = 10  # codes; 10 and 11 are special
 
@@ -89,3 +90,52 @@ def test_what_is_heard_follows_the_seed(run):
 
     assert own == run("again")
     assert own != run("plain", own_history=0.0)
+
+
+K, V = 8, 10
+
+
+def masked_batch(seed: int = 3):
+    """Codes [3, 2, 8, 50] and what is visible of them, with some frames given whole."""
+    random = torch.Generator().manual_seed(seed)
+    codes = torch.randint(0, V, (3, 2, K, 50), generator=random)
+    visible = torch.randint(0, K + 1, (3, 2, 50), generator=random)
+    return codes, visible, random
+
+
+def test_an_earlier_step_saw_less_of_frames_that_are_not_whole():
+    _, visible, random = masked_batch()
+
+    earlier = hide_more(visible, 0.4, K, random)
+
+    assert torch.equal(earlier[visible == K], visible[visible == K])
+    assert (earlier >= 0).all() and (earlier <= visible).all() and (earlier < visible).any()
+    assert torch.equal(hide_more(visible, 0.0, K, random), visible)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5])
+def test_the_part_of_the_visible_codes_that_is_hidden_is_that_asked_for(share):
+    random = torch.Generator().manual_seed(0)
+    visible = torch.randint(0, K, (4000, 1, 20), generator=random)
+
+    earlier = hide_more(visible, share, K, random)
+
+    hidden = (visible - earlier).sum(dim=(1, 2)) / visible.sum(dim=(1, 2))
+    assert abs(hidden.mean() - share) < 0.02
+    assert abs(hidden.var() - (2 * share) ** 2 / 12) < 0.02  # each song has its own rate
+
+
+def test_what_has_become_visible_is_drawn_by_the_model():
+    codes, visible, random = masked_batch()
+    earlier = hide_more(visible, 0.4, K, random)
+    wanted = torch.randint(0, V, codes.shape, generator=random)
+    logits = 100.0 * torch.nn.functional.one_hot(wanted.transpose(2, 3), V).float()
+
+    own, wrong = with_own_codes(
+        codes, visible, earlier, CodebookDistribution(logits), generator=random
+    )
+
+    depth = torch.arange(K)[:, None]
+    new = (depth >= earlier[:, :, None]) & (depth < visible[:, :, None])
+    assert torch.equal(own, torch.where(new, wanted, codes))
+    assert torch.equal(wrong, ((wanted != codes) & new).any(dim=2))

@@ -20,7 +20,7 @@ from ..provenance import encode_song, provenance
 from .masked_options import MaskedSetting
 from .mini_options import MAX_SECONDS
 from .prompts import Prompt
-from .singing import Singer, vocal_path, weights_digest
+from .singing import Singer, other_precision, vocal_path, weights_digest
 
 
 class MaskedSinger(Singer):
@@ -89,7 +89,8 @@ class MaskedSinger(Singer):
         """Where the songs of a setting are kept."""
         setting = setting.resolved(self.own_scheduler.config)
         facts = [self.weights, asdict(setting), dict(self._scheduler(setting).config)]
-        text = json.dumps([*facts, self.max_seconds], sort_keys=True, default=str)
+        facts += [self.max_seconds, *other_precision(self.model)]
+        text = json.dumps(facts, sort_keys=True, default=str)
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
         name = f"masked-{self.head}-{setting.passes}-{setting.reveal}"
         return self.cache / f"{name}{'-voice' if setting.voice else ''}-{digest}"

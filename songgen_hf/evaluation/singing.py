@@ -121,6 +121,7 @@ class Singer:
         if setting.trained not in self.digests:
             self.digests[setting.trained] = weights_digest(self.pipeline(setting.trained).model)
         facts = [self.digests[setting.trained], setting.generation, setting.voice, self.max_seconds]
+        facts += other_precision(self.model)
         digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
         name = self.model.config.decoder.track_pattern
         name += f"-guidance-{setting.guidance:g}" + ("-voice" if setting.voice else "")
@@ -240,6 +241,12 @@ def weights_digest(model: Any) -> str:
     return digest.hexdigest()[:16]
 
 
+def other_precision(model: Any) -> list[str]:
+    """What the name of a folder needs to hold of a model that is not in float32, as most are."""
+    name = str(model.dtype).removeprefix("torch.")
+    return [] if name == "float32" else [name]
+
+
 def _read(path: Path) -> np.ndarray:
     import soundfile
 
@@ -251,6 +258,7 @@ __all__ = [
     "UNTRAINED_SEED",
     "Singer",
     "SungSong",
+    "other_precision",
     "song_name",
     "song_seed",
     "untrained_twin",

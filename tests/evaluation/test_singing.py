@@ -109,8 +109,9 @@ def test_other_settings_and_weights_have_other_folders(make_singer):
 
     folders = {singer.folder(setting) for setting in settings}
     folders |= {make_singer(max_seconds=0.3).folder(PLAIN), make_singer("mixed_pro").folder(PLAIN)}
+    folders.add(make_singer(dtype="bfloat16").folder(PLAIN))
 
-    assert len(folders) == len(settings) + 2
+    assert len(folders) == len(settings) + 3
 
 
 def test_guidance_and_a_voice_change_the_song(make_singer):

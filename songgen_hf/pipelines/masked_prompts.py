@@ -4,7 +4,7 @@ Continuing a song, singing a stretch of it anew, a new vocal over the band, or n
 are all the same: a song of which a part is hidden.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -101,6 +101,53 @@ def whole_frames(codes: Any, *, num_tracks: int, num_codebooks: int, codebook_si
     return torch.stack([track[:, :shorter] for track in tracks])
 
 
+def known_songs(
+    requests: Sequence[Mapping[str, Any]],
+    expected: Sequence[int],
+    *,
+    encode: Callable[[Any], Tensor],
+    new_frames: Callable[..., int],
+    num_tracks: int,
+    num_codebooks: int,
+    frame_rate: float,
+) -> list[tuple[Tensor, Tensor]]:
+    """What each song begins with: its codes [N, K, T] and how many are visible [N, T], on the CPU.
+
+    Args:
+        requests: with ``song`` or ``audio_prompt`` and ``seconds``, and what of a song stays.
+        expected: frames that the model expects of each song.
+        encode: codes [N, K, T] of what was given as a song.
+        new_frames: frames to sing, ``MaskedSettings.new_frames``.
+        num_tracks, num_codebooks, frame_rate: N, K and frames a second of the model.
+    Raises:
+        ValueError: if what is given does not go together.
+    """
+    known = []
+    for request, frames in zip(requests, expected, strict=True):
+        edits = {key: request[key] for key in ("regions", "keep_track", "keep_codebooks")}
+        if request["song"] is not None:
+            if request["audio_prompt"] is not None or request["seconds"] is not None:
+                raise ValueError(
+                    "song cannot go with audio_prompt or seconds: to go on from a song, give it as "
+                    "audio_prompt"
+                )
+            codes = encode(request["song"])
+            shape = list(codes.shape)
+            known.append((codes, visible_codebooks(shape, frame_rate=frame_rate, **edits)))
+            continue
+        if given := [key for key, value in edits.items() if value]:
+            raise ValueError(f"{given[0]} needs a song to sing anew in part: give song")
+        prompt = None if request["audio_prompt"] is None else encode(request["audio_prompt"])
+        done = 0 if prompt is None else prompt.shape[-1]
+        new = new_frames(request["seconds"], expected=frames - done, frame_rate=frame_rate)
+        codes = torch.zeros(num_tracks, num_codebooks, done + new, dtype=torch.int64)
+        visible = torch.zeros(num_tracks, done + new, dtype=torch.int64)
+        if prompt is not None:
+            codes[..., :done], visible[:, :done] = prompt, num_codebooks
+        known.append((codes, visible))
+    return known
+
+
 def visible_codebooks(
     shape: Sequence[int],
     *,
@@ -194,6 +241,7 @@ __all__ = [
     "codes_in",
     "conditions_of",
     "encode_conditions",
+    "known_songs",
     "sound_in",
     "visible_codebooks",
     "whole_frames",

@@ -27,8 +27,8 @@ from .masked_folders import MARK, MASKED_MODEL_TYPE, SHARED_PARTS, local_folder,
 from .masked_prompts import (
     codes_in,
     encode_conditions,
+    known_songs,
     sound_in,
-    visible_codebooks,
     whole_frames,
 )
 from .masked_settings import DEFAULT_STEPS, SCHEDULER_SETTINGS, TENSORS, MaskedSettings
@@ -361,8 +361,16 @@ class MaskedSongPipeline(PublishingMixin, DiffusionPipeline):
         conditions, condition_mask = encode_conditions(
             self.conditioner, inputs, use_guidance=scheduler.uses_guidance
         )
-        known = self._known_songs(
-            requests, conditions[: len(requests)], condition_mask[: len(requests)], settings
+        count = len(requests)
+        config = self.transformer.config
+        known = known_songs(
+            requests,
+            self._expected_frames(requests, conditions[:count], condition_mask[:count]),
+            encode=self.encode,
+            new_frames=settings.new_frames,
+            num_tracks=config.num_tracks,
+            num_codebooks=config.num_codebooks,
+            frame_rate=self.codec.config.frame_rate,
         )
         lengths = [visible.shape[-1] for _, visible in known]
         frame_mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
@@ -440,49 +448,14 @@ class MaskedSongPipeline(PublishingMixin, DiffusionPipeline):
             report()
         return codes
 
-    def _known_songs(
-        self,
-        requests: list[dict[str, Any]],
-        conditions: Tensor,
-        condition_mask: Tensor,
-        settings: MaskedSettings,
-    ) -> list[tuple[Tensor, Tensor]]:
-        """Codes [N, K, T] and visible [N, T] that each song begins with, on the CPU."""
-        config, frame_rate = self.transformer.config, self.codec.config.frame_rate
-        needed = [request["song"] is None and request["seconds"] is None for request in requests]
-        expected = [0] * len(requests)
-        if any(needed):
-            _wake(self.transformer)
-            expected = self.transformer.predict_frames(conditions, condition_mask).tolist()
-        known = []
-        for request, frames in zip(requests, expected, strict=True):
-            edits = {key: request[key] for key in ("regions", "keep_track", "keep_codebooks")}
-            if request["song"] is not None:
-                if request["audio_prompt"] is not None or request["seconds"] is not None:
-                    raise ValueError(
-                        "song cannot go with audio_prompt or seconds: to go on from a song, give "
-                        "it as audio_prompt"
-                    )
-                codes = self.encode(request["song"])
-                shape = list(codes.shape)
-                known.append((codes, visible_codebooks(shape, frame_rate=frame_rate, **edits)))
-                continue
-            if given := [key for key, value in edits.items() if value]:
-                raise ValueError(f"{given[0]} needs a song to sing anew in part: give song")
-            prompt = None
-            if request["audio_prompt"] is not None:
-                prompt = self.encode(request["audio_prompt"])
-            done = 0 if prompt is None else prompt.shape[-1]
-            new = settings.new_frames(
-                request["seconds"], expected=frames - done, frame_rate=frame_rate
-            )
-            shape = [config.num_tracks, config.num_codebooks, done + new]
-            codes = torch.zeros(shape, dtype=torch.int64)
-            visible = torch.zeros(shape[0], shape[2], dtype=torch.int64)
-            if prompt is not None:
-                codes[..., :done], visible[:, :done] = prompt, config.num_codebooks
-            known.append((codes, visible))
-        return known
+    def _expected_frames(
+        self, requests: list[dict[str, Any]], conditions: Tensor, condition_mask: Tensor
+    ) -> list[int]:
+        """Frames that the model expects of the lyrics; 0 where no request asks for it."""
+        if all(one["song"] is not None or one["seconds"] is not None for one in requests):
+            return [0] * len(requests)
+        _wake(self.transformer)
+        return self.transformer.predict_frames(conditions, condition_mask).tolist()
 
     @torch.no_grad()
     def encode(self, song: Any) -> Tensor:

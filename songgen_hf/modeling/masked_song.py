@@ -21,6 +21,7 @@ from .decoder import SongGenDecoderLayer, rotary_table, sinusoidal_positions
 from .masked_code_vectors import codebooks_of, hidden_codes, residual_rms_of, sum_code_vectors
 from .masked_distributions import MaskedDistribution
 from .masked_heads import LengthHead, MixtureHead, SoftmaxHead
+from .publishing import PlacelessConfigMixin
 
 try:
     from diffusers import ConfigMixin, ModelMixin
@@ -54,7 +55,7 @@ class MaskedSongOutput(BaseOutput):
         super().__post_init__()
 
 
-class MaskedSongModel(ModelMixin, ConfigMixin):
+class MaskedSongModel(PlacelessConfigMixin, ModelMixin, ConfigMixin):
     """Predicts hidden codes of a song from visible ones and conditions.
 
     A frame enters as the sum of its visible code vectors, projected for each track, with the number

@@ -4,6 +4,7 @@ The package registers who writes cards and who publishes (``songgen_hf.registrat
 files have travelled with a checkpoint and the package is missing, the library's own ways remain.
 """
 
+import json
 import os
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -51,4 +52,15 @@ class PublishingMixin:
         return super().push_to_hub(repo_id, **options)  # type: ignore[misc]
 
 
-__all__ = ["PublishingMixin"]
+class PlacelessConfigMixin:
+    """Goes before the classes of diffusers, which write where a model was loaded from into its
+    files: a path of one machine means nothing on another, and tells who published from where."""
+
+    def to_json_string(self) -> str:
+        """The configuration without the place it came from."""
+        config = json.loads(super().to_json_string())  # type: ignore[misc]
+        config.pop("_name_or_path", None)
+        return json.dumps(config, indent=2, sort_keys=True) + "\n"
+
+
+__all__ = ["PlacelessConfigMixin", "PublishingMixin"]

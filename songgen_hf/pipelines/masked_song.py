@@ -21,7 +21,7 @@ from ..modeling.modeling_songgen import SongGenForConditionalGeneration
 from ..modeling.modeling_xcodec import XCodecModel
 from ..modeling.patterns import ACCOMPANIMENT, VOCAL
 from ..modeling.processing_songgen import SongGenProcessor
-from ..modeling.publishing import PublishingMixin
+from ..modeling.publishing import PlacelessConfigMixin, PublishingMixin
 from ..modeling.scheduling_masked_rvq import MaskedRVQScheduler
 from .masked_folders import MARK, MASKED_MODEL_TYPE, SHARED_PARTS, local_folder, shared_source
 from .masked_prompts import (
@@ -47,7 +47,7 @@ MASKED_REQUEST_KEYS = (
 )
 
 
-class MaskedSongPipeline(PublishingMixin, DiffusionPipeline):
+class MaskedSongPipeline(PublishingMixin, PlacelessConfigMixin, DiffusionPipeline):
     """Sing in a few steps: ``MaskedSongPipeline.from_pretrained(...)(text, lyrics=...)``.
 
     Args:

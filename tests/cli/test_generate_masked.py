@@ -128,6 +128,18 @@ def test_a_masked_model_is_exported_beside_its_song_model(masked, tiny_checkpoin
     assert sung == 0
 
 
+@pytest.mark.parametrize("beside", [True, False])
+def test_an_export_does_not_say_where_its_model_lay(masked, tiny_checkpoint, tmp_path, beside):
+    flags = ["--beside", tiny_checkpoint("parallel_std")] if beside else []
+
+    assert main(["export", masked, str(tmp_path / "out"), *flags]) == 0
+
+    texts = {
+        p: p.read_text() for p in (tmp_path / "out").rglob("*") if p.suffix in (".json", ".md")
+    }
+    assert len(texts) > 4 and not any(masked in text for text in texts.values())
+
+
 def test_info_describes_a_masked_model(masked, capsys):
     assert main(["info", masked, "--json"]) == 0
 

@@ -62,8 +62,8 @@ class MaskedDistribution:
         """Classifier-free guidance: cond + weight (cond - uncond) on the logits, or on the logits
         of the components, whose places stay conditional."""
         own, other = (getattr(each, self.guidable) for each in (self, unconditional))
-        own, other = F.log_softmax(own, dim=-1), F.log_softmax(other, dim=-1)
-        return replace(self, **{self.guidable: own + weight * (own - other)})
+        # Neither need be normalised: that would add one number to all logits of a choice.
+        return replace(self, **{self.guidable: torch.lerp(other, own, 1 + weight)})
 
 
 @dataclass
@@ -121,7 +121,8 @@ class CodebookDistribution(MaskedDistribution):
             shape, "uniform", generator=generator, frame_mask=frame_mask, device=self.logits.device
         )
         drawn = sample_categorical(self.logits, uniform, top_p, temperature)  # [B, N, T, K]
-        scores = F.log_softmax(self.logits, dim=-1).gather(-1, drawn[..., None])[..., 0]
+        chosen = self.logits.gather(-1, drawn[..., None])[..., 0]
+        scores = (chosen - self.logits.logsumexp(dim=-1)).clamp(max=0)
         hidden = hidden_codes(visible, depths)
         return Proposal(
             torch.where(hidden, drawn.transpose(2, 3), codes),
@@ -304,15 +305,16 @@ def sample_categorical(
     [...] int64."""
     if temperature == 0:
         return logits.argmax(dim=-1)
-    weights, order = (logits / temperature).softmax(dim=-1), None
+    weights = (logits if temperature == 1 else logits / temperature).softmax(dim=-1)
+    order = None
     if top_p < 1:
         weights, order = weights.sort(dim=-1, descending=True)
         weights = weights.masked_fill(weights.cumsum(dim=-1) - weights >= top_p, 0.0)
     cumulative = weights.cumsum(dim=-1)
     total = cumulative[..., -1:]
-    index = torch.searchsorted(cumulative, uniform[..., None] * total, right=True)
     # Rounding may reach the total itself: the last code of any weight is meant.
-    index = index.minimum((cumulative < total).sum(dim=-1, keepdim=True))
+    below = torch.minimum(uniform[..., None] * total, total.nextafter(torch.zeros_like(total)))
+    index = torch.searchsorted(cumulative, below, right=True)
     return (index if order is None else order.gather(-1, index))[..., 0]
 
 

@@ -199,7 +199,8 @@ def collect_facts(
 
     Args:
         model: the checkpoint.
-        report: of ``songgen-hf evaluate mini``; None keeps what is known.
+        report: of ``songgen-hf evaluate mini``, of a masked model ``evaluate masked``; None keeps
+            what is known.
         given: other ``FACT_NAMES``; None keeps what is known.
     Raises:
         ValueError: if the report is of other weights or has no such checkpoint.
@@ -209,9 +210,13 @@ def collect_facts(
     facts |= {name: value for name, value in given.items() if value is not None}
     if report is None:
         return facts
-    if _kind(model) != "model":
-        what = "masked model" if _kind(model) == "masked" else "codec"
-        raise ValueError(f"the report is of song models: got a {what}; leave --results out")
+    if _kind(model) == "codec":
+        raise ValueError("the report is of song models: got a codec; leave --results out")
+    if _kind(model) == "masked":
+        from .evaluation.masked_report import masked_results
+        from .evaluation.masked_singing import pipeline_digest
+
+        return facts | {"results": masked_results(report, pipeline_digest(model))}
     pattern = model.config.decoder.track_pattern
     entry = report.get("checkpoints", {}).get(pattern)
     if entry is None:

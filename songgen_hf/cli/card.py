@@ -18,13 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "models",
         nargs="+",
         metavar="model",
-        help="folders of song models or codecs, or songgen-mini",
+        help="folders of song models, masked models or codecs, or songgen-mini",
     )
     parser.add_argument(
         "--results",
         type=Path,
-        help="report of songgen-hf evaluate mini that is about these very weights (default: keep "
-        "the numbers that the card has, while the weights are the same)",
+        help="report of songgen-hf evaluate mini, for a masked model of evaluate masked, that is "
+        "about these very weights (default: keep the numbers that the card has, while the weights "
+        "are the same)",
     )
     parser.add_argument("--name", help="of the model")
     parser.add_argument("--licence", help="of the weights, as the Hub names it: apache-2.0, mit")
@@ -58,7 +59,8 @@ def run(arguments: argparse.Namespace) -> Answer:
         own = folder.resolve().is_relative_to(EMBEDDED.resolve())
         if own:
             given = {key: value or OWN_FACTS[key] for key, value in given.items()}
-        facts = collect_facts(model, report if processor is not None else None, **given)
+        is_codec = processor is None and getattr(model, "mode", None) != "masked"
+        facts = collect_facts(model, None if is_codec else report, **given)
         shown = folder.relative_to(EMBEDDED.parents[2]).as_posix() if own else folder.name
         contents[card] = render_card(model, facts, repository=shown).encode()
         contents[folder / FACTS] = encode_json(facts)

@@ -18,7 +18,7 @@ from typing import Any
 from ..files import encode_json, write_files
 from .masked import ComparedRow, paired_difference
 from .masked_options import UNGUIDED, MaskedOptions, MaskedSetting
-from .report import BOOTSTRAP_SEED, END_MARK, START_MARK, insert_results
+from .report import BOOTSTRAP_SEED, END_MARK, GOALS, START_MARK, insert_results
 
 PER_GOAL = 1.15
 GOAL_PASSES = 32
@@ -208,6 +208,50 @@ def masked_markdown(report: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def masked_results(report: Mapping[str, Any], weights: str) -> dict[str, Any]:
+    """What a report says of one masked model, for its card: tables and the headline's measures.
+
+    Args:
+        report: of ``songgen-hf evaluate masked``.
+        weights: digest of the model.
+    Raises:
+        ValueError: if it has no row of these weights.
+    """
+    own = [row for row in report.get("rows", []) if row["weights"] == weights]
+    if not own:
+        known = sorted({row["weights"] for row in report.get("rows", [])})
+        raise ValueError(
+            f"the report is of other weights ({', '.join(known) or 'none'}) than this model's "
+            f"({weights}): run songgen-hf evaluate masked with this model"
+        )
+    protocol, headline = report["protocol"], own[0]
+    rows = [row for row in report["rows"] if row["mode"] == "ar"] + own
+    shown = {**report, "rows": rows, "comparisons": [], "goal": describe_goal(rows)}
+    return {
+        "text": masked_markdown(shown).strip(),
+        "setting": {
+            "passes": headline["passes"],
+            "songs": headline["songs"],
+            "prompts": protocol["prompts"],
+            "seeds": protocol["seeds"],
+            "guidance_scale": [headline["guidance_start"], headline["guidance"]],
+            "reveal": headline["reveal"],
+            "reference_voice": headline["voice"],
+        },
+        "measures": [
+            {
+                "metric": metric,
+                "title": title,
+                "value": headline[metric],
+                "interval_95": headline["intervals"].get(metric),
+            }
+            for metric, title, _ in GOALS
+            # Which are of the clock here, where they are the songs' elsewhere.
+            if metric in headline and metric != "seconds"
+        ],
+    }
+
+
 def write_report(
     path: Path, report: Mapping[str, Any], *, pages: Sequence[Path] = ()
 ) -> list[Path]:
@@ -300,5 +344,6 @@ __all__ = [
     "describe_masked",
     "describe_row",
     "masked_markdown",
+    "masked_results",
     "write_report",
 ]

@@ -80,9 +80,7 @@ class MaskedSinger(Singer):
     def weights(self) -> str:
         """Digest of all weights that decide a song."""
         if self._digest is None:
-            parts = (self.pipe.transformer, self.pipe.conditioner, self.pipe.codec)
-            digests = "/".join(weights_digest(part) for part in parts)
-            self._digest = hashlib.sha256(digests.encode()).hexdigest()[:16]
+            self._digest = pipeline_digest(self.pipe)
         return self._digest
 
     def folder(self, setting: Any) -> Path:
@@ -133,4 +131,11 @@ class MaskedSinger(Singer):
         return type(own).from_config(own.config, **setting.scheduler)
 
 
-__all__ = ["MaskedSinger"]
+def pipeline_digest(pipe: Any) -> str:
+    """A short hash of all weights of a masked model, with those that it shares."""
+    parts = (pipe.transformer, pipe.conditioner, pipe.codec)
+    digests = "/".join(weights_digest(part) for part in parts)
+    return hashlib.sha256(digests.encode()).hexdigest()[:16]
+
+
+__all__ = ["MaskedSinger", "pipeline_digest"]

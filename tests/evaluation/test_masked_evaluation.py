@@ -145,6 +145,29 @@ def test_a_second_run_judges_the_songs_of_the_first(evaluate, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_masked_models_card_shows_its_own_rows(evaluate, masked_folder, tmp_path, capsys):
+    few = ["--prompts", "2", "--settings", "passes=2,guidance=1:2", "--timed-songs", "0"]
+    assert evaluate(*few, heads=["softmax"]) == 0
+    own, other = (shutil.copytree(masked_folder(h), tmp_path / h) for h in ("softmax", "mixture"))
+
+    def card(folder):
+        return main(["card", str(folder), "--results", str(tmp_path / "masked.json")])
+
+    assert card(own) == 0
+    text = (own / "README.md").read_text()
+    assert "| masked | softmax | 2 | 1 to 2 | confidence |" in text and "| ar |" in text
+    facts = json.loads((own / "card.json").read_text())["results"]
+    assert facts["setting"]["passes"] == 2 and facts["setting"]["guidance_scale"] == [1, 2]
+    (row,) = json.loads((tmp_path / "masked.json").read_text())["rows"][1:]
+    measured = {measure["metric"]: measure["value"] for measure in facts["measures"]}
+    assert {"per", "gender", "fad"} <= measured.keys() and "seconds" not in measured
+    assert all(row[name] == value for name, value in measured.items())
+    assert "value:" in text.partition("# softmax")[0]  # of the Hub's own table
+    assert card(other) == 2
+    assert "the report is of other weights" in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_the_best_settings_are_kept_in_the_scheduler(evaluate, masked_folder, tmp_path):
     own = tmp_path / "own"
     shutil.copytree(masked_folder("softmax"), own)

@@ -193,7 +193,7 @@ def masked_markdown(report: Mapping[str, Any]) -> str:
         f"{protocol['prompts']} prompts, seeds {', '.join(map(str, protocol['seeds']))}, with a "
         "reference voice unless said; in brackets 95 % bootstrap intervals over prompts. Seconds "
         f"are wall-clock for one song by itself on {protocol['machine'].get('name', 'a machine')}, "
-        f"{protocol['machine'].get('threads', '?')} threads.",
+        f"{protocol['machine'].get('threads', '?')} threads, {protocol['dtype']}.",
         _rows_table(report["rows"]),
     ]
     if goal["per_ratio"] is not None:

@@ -333,7 +333,7 @@ def test_the_goal_counts_rows_of_few_passes_alone():
 def test_a_page_that_was_named_needs_marks_and_a_report_is_not_written_over_anything(tmp_path):
     path, page = tmp_path / "masked.json", tmp_path / "page.md"
     report = {
-        "protocol": {"prompts": 2, "seeds": [0], "machine": {"name": "x", "threads": 1}},
+        "protocol": {"prompts": 2, "seeds": [0], "dtype": "float32", "machine": {}},
         "goal": {"per_ratio": None},
         "comparisons": [],
         "rows": [],

@@ -86,7 +86,7 @@ class MaskedSinger(Singer):
     def folder(self, setting: Any) -> Path:
         """Where the songs of a setting are kept."""
         setting = setting.resolved(self.own_scheduler.config)
-        facts = [self.weights, asdict(setting), dict(self._scheduler(setting).config)]
+        facts: list[Any] = [self.weights, asdict(setting), dict(self._scheduler(setting).config)]
         facts += [self.max_seconds, *other_precision(self.model)]
         text = json.dumps(facts, sort_keys=True, default=str)
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]

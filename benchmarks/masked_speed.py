@@ -10,13 +10,15 @@ without guidance (which doubles its batch). Passes are counted while they run. O
 --ar-seconds makes a shorter autoregressive song and scales its time by the length: the row says so.
 
 Weights are random (speed does not depend on them). The models take turns; the table gives medians.
-The last line is JSON.
+Each time is written as it is taken, and a run that is stopped (Ctrl-C) sums up what it has. The
+last line is JSON.
 """
 
 import argparse
 import json
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +27,7 @@ import diffusers
 import numpy as np
 import torch
 import transformers
+from tqdm.auto import tqdm
 
 from songgen_hf.modeling.masked_song import MaskedSongModel
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
@@ -36,6 +39,21 @@ TRACK_PATTERN = "interleaving_A_V"
 TEXT = "a slow folk song in three four time, female voice, acoustic guitar"
 LYRICS = "\n".join(["the river carries what the mountain gave away"] * 4)
 GUIDANCE = (1.02, 3.4)  # first and last pass: 0.02 to 2.4 over the conditional (ResGen, table 4)
+
+Row = tuple[str, str | None, int | None, Any]  # mode, head, passes, guidance
+
+
+def row_name(row: Row) -> str:
+    """A row in words."""
+    mode, head, passes, guidance = row
+    if mode == "ar":
+        return "autoregressive"
+    return f"{head}, {passes} passes, guidance {shown_guidance(guidance)}"
+
+
+def shown_guidance(guidance: Any) -> str:
+    """One weight, or the first and the last."""
+    return f"{guidance:g}" if isinstance(guidance, float) else "{:g} to {:g}".format(*guidance)
 
 
 def build_model(preset: str, device: torch.device, dtype: torch.dtype, seed: int) -> Any:
@@ -57,7 +75,9 @@ def build_masked(model: Any, head: str, seed: int) -> MaskedSongPipeline:
     torch.manual_seed(seed)
     with torch.device(model.device):
         transformer = MaskedSongModel.from_song_model(model, head=head)
-    transformer = transformer.to(model.dtype).eval()
+    for weight in transformer.parameters():  # its table of code vectors stays in float32
+        weight.data = weight.data.to(model.dtype)
+    transformer.eval()
     pipe = MaskedSongPipeline.from_song_model(model, build_processor("mini"), transformer)
     pipe.set_progress_bar_config(disable=True)
     return pipe
@@ -123,9 +143,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
             progress=False,
         )
 
-    rows: dict[tuple[str, str | None, int | None, Any], list[tuple[float, int]]] = {
-        ("ar", None, None, 1.0): []
-    }
+    rows: dict[Row, list[tuple[float, int]]] = {("ar", None, None, 1.0): []}
     for head in args.heads:
         for passes in args.passes:
             for guidance in (1.0, GUIDANCE):
@@ -135,28 +153,47 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     codes = torch.randint(
         decoder.codebook_size, (decoder.num_tracks, decoder.num_codebooks, frames), device=device
     )
-    codec_seconds = []
-    for number in range(args.rounds + 1):  # the first round warms up, with short songs
-        warm = number == 0
-        for (mode, head, passes, guidance), found in rows.items():
-            if mode == "ar":
-                length = min(1.0, ar_seconds) if warm else ar_seconds
-                taken = clock.time(lambda length=length: sing(length), model.decoder.model)
-            else:
-                length = min(1.0, args.seconds) if warm and device.type == "cpu" else args.seconds
-                taken = clock.time(
-                    lambda h=head, g=guidance, n=length, p=passes: make(h, g, n, p),
-                    makers[head or ""].transformer,
-                )
+    codec_seconds: list[float] = []
+    interrupted = False
+    bar = tqdm(total=(args.rounds + 1) * (len(rows) + 1), unit="run", file=sys.stderr)
+    try:
+        for number in range(args.rounds + 1):  # the first round warms up, with short songs
+            warm = number == 0
+            for row, found in rows.items():
+                mode, head, passes, guidance = row
+                bar.set_description("warms up" if warm else row_name(row))
+                if mode == "ar":
+                    length = min(1.0, ar_seconds) if warm else ar_seconds
+                    taken = clock.time(lambda n=length: sing(n), model.decoder.model)
+                else:
+                    short = warm and device.type == "cpu"
+                    length = min(1.0, args.seconds) if short else args.seconds
+                    taken = clock.time(
+                        lambda h=head, g=guidance, n=length, p=passes: make(h, g, n, p),
+                        makers[head or ""].transformer,
+                    )
+                if not warm:
+                    found.append(taken)
+                    bar.write(
+                        f"{row_name(row)}: {length:g} s of song in {taken[0]:.2f} s, "
+                        f"{taken[1]} passes",
+                        file=sys.stderr,
+                    )
+                bar.update()
+            bar.set_description("warms up" if warm else "codec")
+            with torch.inference_mode():
+                taken = clock.time(lambda: model.audio_encoder.decode(codes), model)
             if not warm:
-                found.append(taken)
-        with torch.inference_mode():
-            taken = clock.time(lambda: model.audio_encoder.decode(codes), model)
-        if not warm:
-            codec_seconds.append(taken[0])
+                codec_seconds.append(taken[0])
+            bar.update()
+    except KeyboardInterrupt:
+        interrupted = True  # what has been measured is kept
+    bar.close()
     scale = args.seconds / ar_seconds
     table = []
     for (mode, head, _, guidance), found in rows.items():
+        if not found:
+            continue
         factor = scale if mode == "ar" else 1.0
         seconds = factor * statistics.median(taken for taken, _ in found)
         table.append(
@@ -176,7 +213,8 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "preset": args.preset,
         "song_seconds": args.seconds,
         "rows": table,
-        "codec_seconds": round(statistics.median(codec_seconds), 3),
+        "codec_seconds": round(statistics.median(codec_seconds), 3) if codec_seconds else None,
+        "interrupted": interrupted,
         "weights": {
             "decoder": sum(weight.numel() for weight in model.decoder.parameters()),
             **{
@@ -221,14 +259,14 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     result = measure(args)
     print(f"{'mode':<8}{'head':<9}{'guidance':>12}{'passes':>8}{'seconds':>10}{'real time':>11}")
     for row in result["rows"]:
-        guidance = row["guidance"]
-        shown = f"{guidance:g}" if isinstance(guidance, float) else "{:g} to {:g}".format(*guidance)
+        shown = shown_guidance(row["guidance"])
         seconds = f"{row['seconds']:.2f}" + ("*" if row["scaled"] else "")
         print(
             f"{row['mode']:<8}{row['head'] or '':<9}{shown:>12}{row['passes']:>8}{seconds:>10}"
             f"{row['times_real_time']:>10.2f}x"
         )
-    print(f"of which the codec's sound: {result['codec_seconds']:.2f} s")
+    if result["codec_seconds"] is not None:
+        print(f"of which the codec's sound: {result['codec_seconds']:.2f} s")
     if any(row["scaled"] for row in result["rows"]):
         print("* scaled from a shorter song")
     print(json.dumps(result))

@@ -26,7 +26,9 @@ def test_both_models_make_the_song_and_passes_are_counted(benchmark, capsys):
         + ["--rounds", "1", "--device", "cpu"]
     )
 
-    *table, last = capsys.readouterr().out.strip().splitlines()
+    out, err = capsys.readouterr()
+    assert "mixture, 3 passes, guidance 1: 0.4 s of song in" in err  # as it was taken
+    *table, last = out.strip().splitlines()
     result = json.loads(last)
     rows = result["rows"]
     assert [(row["mode"], row["head"]) for row in rows] == [("ar", None)] + [
@@ -36,4 +38,25 @@ def test_both_models_make_the_song_and_passes_are_counted(benchmark, capsys):
     assert rows[0]["scaled"] and not any(row["scaled"] for row in rows[1:])
     assert rows[0]["passes"] >= 2 * 20  # two tracks of 20 frames
     assert all(row["seconds"] > 0 for row in rows) and result["codec_seconds"] > 0
-    assert len(table) == 1 + 9 + 2
+    assert len(table) == 1 + 9 + 2 and not result["interrupted"]
+
+
+def test_a_stopped_run_sums_up_what_it_has(benchmark, capsys, monkeypatch):
+    counted = benchmark.Clock.time
+
+    def stop_at_the_third(clock, call, network):
+        stop_at_the_third.calls += 1
+        if stop_at_the_third.calls == 6:  # three runs warm up
+            raise KeyboardInterrupt
+        return counted(clock, call, network)
+
+    stop_at_the_third.calls = 0
+    monkeypatch.setattr(benchmark.Clock, "time", stop_at_the_third)
+    benchmark.main(
+        ["--preset", "mini", "--seconds", "0.2", "--heads", "softmax", "--passes", "1"]
+        + ["--rounds", "1", "--device", "cpu"]
+    )
+
+    result = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+    assert result["interrupted"] and result["codec_seconds"] is None
+    assert [row["mode"] for row in result["rows"]] == ["ar"]

@@ -25,18 +25,24 @@ CARD = "README.md"
 FACTS = "card.json"
 FACT_NAMES = ("name", "licence", "language", "data", "results")
 TAGS = ["text-to-song", "songgen", "music", "singing", "ai-generated"]
-OWN_FACTS = {
+_OWN_FACTS = {
     "name": "songgen-mini",
     "licence": "apache-2.0",
     "language": "en",
     "data": "Songs rendered by this package from a seed (`songgen-hf corpus`): espeak-ng voices "
     "set to notes with WORLD, accompaniment by FluidSynth with the FluidR3 soundfont, words and "
     "tunes from grammars written for it. No recording of a person, no lyrics of others and no "
-    "weights of others are part of it. How it was trained and judged: `docs/songgen-mini.md`.",
+    "weights of others are part of it. How it was trained and judged: {page}.",
 }
-"""Of the checkpoints that come with the package."""
+_OWN_PAGES = {"masked": "`docs/masked.md`"}  # by kind; the others have `docs/songgen-mini.md`
 _MARK = "<!-- Written by songgen-hf. Edit freely: an edited card is never replaced. {} -->"
 _FILLERS = ("This model card has been automatically generated", "[More Information Needed]")
+
+
+def own_facts(model: Any) -> dict[str, str]:
+    """The name, licence, language and data of a checkpoint that comes with the package."""
+    page = _OWN_PAGES.get(_kind(model), "`docs/songgen-mini.md`")
+    return {key: fact.format(page=page) for key, fact in _OWN_FACTS.items()}
 
 
 def write_card(
@@ -408,12 +414,12 @@ def _base_model(model: Any) -> str | None:
 __all__ = [
     "CARD",
     "FACTS",
-    "OWN_FACTS",
     "collect_facts",
     "digest",
     "eval_results",
     "facts_of",
     "is_replaceable",
+    "own_facts",
     "render_adapter_card",
     "render_card",
     "write_card",

@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     """Write every card, or none if one of them cannot be."""
     from ..checkpoints import EMBEDDED
     from ..files import encode_json, write_files
-    from ..model_card import CARD, FACTS, OWN_FACTS, collect_facts, is_replaceable, render_card
+    from ..model_card import CARD, FACTS, collect_facts, is_replaceable, own_facts, render_card
     from .loading import named_checkpoint
 
     report = None
@@ -55,10 +55,10 @@ def run(arguments: argparse.Namespace) -> Answer:
         if card.is_file() and not is_replaceable(card.read_text(encoding="utf-8")):
             raise ValueError(f"{card} was written by somebody: move it away to have a new one")
         model, processor = load(str(folder))
-        given = {key: getattr(arguments, key) for key in OWN_FACTS}
+        given = {key: getattr(arguments, key) for key in ("name", "licence", "language", "data")}
         own = folder.resolve().is_relative_to(EMBEDDED.resolve())
         if own:
-            given = {key: value or OWN_FACTS[key] for key, value in given.items()}
+            given = {key: given[key] or fact for key, fact in own_facts(model).items()}
         is_codec = processor is None and getattr(model, "mode", None) != "masked"
         facts = collect_facts(model, None if is_codec else report, **given)
         shown = folder.relative_to(EMBEDDED.parents[2]).as_posix() if own else folder.name

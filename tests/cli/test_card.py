@@ -10,7 +10,12 @@ import torch
 from huggingface_hub import ModelCard
 
 from songgen_hf import SongGenForConditionalGeneration, default_checkpoint
-from songgen_hf.checkpoints import EMBEDDED, EMBEDDED_PATTERNS
+from songgen_hf.checkpoints import (
+    EMBEDDED,
+    EMBEDDED_PATTERNS,
+    MASKED_CHECKPOINT,
+    find_checkpoint,
+)
 from songgen_hf.cli import main
 from songgen_hf.evaluation.report import describe_checkpoint
 from songgen_hf.model_card import (
@@ -24,6 +29,7 @@ from songgen_hf.model_card import (
 )
 
 REPORT = Path(__file__).parents[2] / "docs" / "songgen-mini.json"
+MASKED_REPORT = REPORT.with_name("masked.json")
 SCORES = {"per": 0.5, "per_mixture": 0.6, "gender": 0.75, "fad": 1.5}
 
 
@@ -211,3 +217,23 @@ def test_the_packages_own_card_is_current(pattern):
     told = {one["metric"]: one["value"] for one in facts["results"]["measures"]}
     assert told == {name: measured[name] for name in told}, command
     assert {"gender", "tempo", "fad", "per_mixture"} <= told.keys(), command
+
+
+@pytest.mark.slow
+def test_the_masked_models_own_card_is_current_and_names_its_page():
+    pytest.importorskip("diffusers", reason="needs the extra diffusers")
+    from songgen_hf import MaskedSongPipeline
+    from songgen_hf.evaluation.masked_report import masked_results
+    from songgen_hf.evaluation.masked_singing import pipeline_digest
+
+    folder = Path(find_checkpoint(MASKED_CHECKPOINT))
+    model = MaskedSongPipeline.from_pretrained(folder)
+    facts = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    report = json.loads(MASKED_REPORT.read_text(encoding="utf-8"))
+    command = f"songgen-hf card {MASKED_CHECKPOINT} --results docs/masked.json"
+    shown = folder.relative_to(EMBEDDED.parents[2]).as_posix()
+    card = (folder / "README.md").read_text(encoding="utf-8")
+
+    assert facts["results"] == masked_results(report, pipeline_digest(model)), command
+    assert card == render_card(model, facts, repository=shown), command
+    assert "How it was trained and judged: `docs/masked.md`" in card

@@ -8,19 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ..files import write_files
-from ..provenance import encode_song, provenance
 from .masked_options import MaskedSetting
-from .mini_options import MAX_SECONDS
 from .prompts import Prompt
-from .singing import Singer, other_precision, vocal_path, weights_digest
+from .singing import Singer, other_precision, weights_digest, write_song
 
 
 class MaskedSinger(Singer):
@@ -30,32 +25,18 @@ class MaskedSinger(Singer):
         checkpoint: folder or Hub id of a :class:`MaskedSongPipeline`.
         cache: folder of what is made; several checkpoints may share it.
         voices: waveform [S] and rate in Hz of the vocal of a song id; read for reference voices.
-        device, dtype: of the model.
+        device, dtype: of the model; "auto" is float32.
         max_seconds: longest song.
         batch_size: songs made at a time.
     """
 
-    def __init__(
-        self,
-        checkpoint: str,
-        cache: Path | str,
-        voices: Callable[[str], tuple[np.ndarray, int]],
-        *,
-        device: Any = "cpu",
-        dtype: Any = "float32",
-        max_seconds: float = MAX_SECONDS,
-        batch_size: int = 20,
-    ):
+    def _load(self, checkpoint: str, device: Any, dtype: Any) -> None:
         import torch
 
         from ..pipelines.masked_song import MaskedSongPipeline
 
-        self.cache = Path(cache)
-        self.voices = voices
-        self.max_seconds = max_seconds
-        self.batch_size = batch_size
-        wanted = getattr(torch, dtype) if isinstance(dtype, str) else dtype
-        pipe: Any = MaskedSongPipeline.from_pretrained(checkpoint, dtype=wanted)
+        given = getattr(torch, "float32" if dtype == "auto" else str(dtype))
+        pipe: Any = MaskedSongPipeline.from_pretrained(checkpoint, dtype=given)
         self.pipe = pipe.to(device)
         self.pipe.set_progress_bar_config(disable=True)
         self.own_scheduler = self.pipe.scheduler
@@ -116,15 +97,7 @@ class MaskedSinger(Singer):
         made = self.make([one[0] for one in batch], [one[1] for one in batch], setting)
         settings = {"num_inference_steps": setting.passes, **setting.scheduler}
         for (prompt, _, path), song in zip(batch, made, strict=True):
-            rate = song["sampling_rate"]
-            told = {"text": prompt.text, "lyrics": prompt.lyrics, **settings}
-            record = provenance(self.model, seed=song["seed"], options=told)
-            tracks = {path: song["audio"]}
-            if song["vocal"] is not None:
-                tracks = {vocal_path(path): song["vocal"], **tracks}  # the mixture comes last
-            write_files(
-                {file: encode_song(track, rate, file, record) for file, track in tracks.items()}
-            )
+            write_song(path, song, prompt, self.model, song["seed"], settings)
 
     def _scheduler(self, setting: MaskedSetting) -> Any:
         own = self.own_scheduler

@@ -72,16 +72,19 @@ class Singer:
         max_seconds: float = MAX_SECONDS,
         batch_size: int = 50,
     ):
+        self.cache = Path(cache)
+        self.voices = voices
+        self.max_seconds = max_seconds
+        self.batch_size = batch_size
+        self._load(checkpoint, device, dtype)
+
+    def _load(self, checkpoint: str, device: Any, dtype: Any) -> None:
         from transformers import pipeline
 
         from ..pipelines.text_to_song import TextToSongPipeline
         from ..registration import register
 
         register()
-        self.cache = Path(cache)
-        self.voices = voices
-        self.max_seconds = max_seconds
-        self.batch_size = batch_size
         self.trained = pipeline(
             "text-to-song",
             model=checkpoint,
@@ -161,16 +164,8 @@ class Singer:
             past_key_values=growing_cache(),
             **setting.generation,
         )
-        for (_, _, path), request, song in zip(batch, requests, songs, strict=True):
-            rate = song["sampling_rate"]
-            told = {"text": request["text"], "lyrics": request["lyrics"], **setting.generation}
-            record = provenance(pipe.model, seed=request["seed"], options=told)
-            tracks = {path: song["audio"]}
-            if song["vocal"] is not None:
-                tracks = {vocal_path(path): song["vocal"], **tracks}  # the mixture comes last
-            write_files(
-                {file: encode_song(track, rate, file, record) for file, track in tracks.items()}
-            )
+        for (prompt, _, path), request, song in zip(batch, requests, songs, strict=True):
+            write_song(path, song, prompt, pipe.model, request["seed"], setting.generation)
 
     def request(self, prompt: Prompt, seed: int, setting: Setting) -> dict[str, Any]:
         """What the pipeline is asked for."""
@@ -247,6 +242,24 @@ def other_precision(model: Any) -> list[str]:
     return [] if name == "float32" else [name]
 
 
+def write_song(
+    path: Path,
+    song: Mapping[str, Any],
+    prompt: Prompt,
+    model: Any,
+    seed: int,
+    options: Mapping[str, Any],
+) -> None:
+    """Write a song, and its vocal beside it, with what it was made from."""
+    told = {"text": prompt.text, "lyrics": prompt.lyrics, **options}
+    record = provenance(model, seed=seed, options=told)
+    tracks = {path: song["audio"]}
+    if song["vocal"] is not None:
+        tracks = {vocal_path(path): song["vocal"], **tracks}  # the mixture comes last
+    rate = song["sampling_rate"]
+    write_files({file: encode_song(track, rate, file, record) for file, track in tracks.items()})
+
+
 def _read(path: Path) -> np.ndarray:
     import soundfile
 
@@ -264,4 +277,5 @@ __all__ = [
     "untrained_twin",
     "vocal_path",
     "weights_digest",
+    "write_song",
 ]

@@ -5,6 +5,7 @@ lyrics encoder, the voice encoder and the codec, which its ``config.json`` lacks
 reference ``config.json`` loads as it is.
 """
 
+import os
 from typing import Any, Literal
 
 from huggingface_hub.dataclasses import strict
@@ -15,6 +16,8 @@ from .checkpoint_mapping import rename_reference_config_keys
 from .configuration_xcodec import XCodecConfig
 from .patterns import TRACK_PATTERNS, CodebookPattern
 
+MASKED_MODEL_TYPE = "songgen_masked"
+"""Of the ``config.json`` in the folder of a :class:`MaskedSongPipeline`."""
 MERT_330M: dict[str, Any] = {
     "hidden_size": 1024,
     "num_hidden_layers": 24,
@@ -285,6 +288,24 @@ class SongGenConfig(PreTrainedConfig):
             end = getattr(self.text_encoder, "eos_token_id", None)
             self.null_text_ids = [1 if end is None else end]
 
+    @classmethod
+    def get_config_dict(
+        cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Read a ``config.json``.
+
+        Raises:
+            ValueError: for that of a masked song model.
+        """
+        fields, rest = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
+        if fields.get("model_type") == MASKED_MODEL_TYPE:
+            raise ValueError(
+                f"{pretrained_model_name_or_path} is a masked song model: expected an "
+                "autoregressive one; load it with songgen_hf.MaskedSongPipeline or "
+                'pipeline("text-to-song")'
+            )
+        return fields, rest
+
     def get_text_config(
         self, decoder: bool | None = None, encoder: bool | None = None
     ) -> PreTrainedConfig:
@@ -322,4 +343,10 @@ for _model_type, _config in (
     if _model_type not in CONFIG_MAPPING:
         AutoConfig.register(_model_type, _config)
 
-__all__ = ["MERT_330M", "SongGenConfig", "SongGenDecoderConfig", "SongGenLyricsEncoderConfig"]
+__all__ = [
+    "MASKED_MODEL_TYPE",
+    "MERT_330M",
+    "SongGenConfig",
+    "SongGenDecoderConfig",
+    "SongGenLyricsEncoderConfig",
+]

@@ -13,9 +13,9 @@ import torch
 from huggingface_hub import snapshot_download
 from transformers import PreTrainedConfig
 
+from ..modeling.configuration_songgen import MASKED_MODEL_TYPE
 from ..modeling.processing_songgen import SongGenProcessor
 
-MASKED_MODEL_TYPE = "songgen_masked"
 MARK = "config.json"
 """Beside ``model_index.json``: tells transformers that this is a masked song model, and where the
 SongGen checkpoint lies whose conditioner, codec and processor are shared, if they are."""

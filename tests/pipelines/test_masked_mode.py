@@ -11,6 +11,7 @@ from transformers import AutoProcessor, pipeline
 pytest.importorskip("diffusers", reason="needs the extra diffusers")
 
 import songgen_hf.checkpoints
+from songgen_hf import SongGenConfig, SongGenForConditionalGeneration
 from songgen_hf.checkpoints import MASKED_CHECKPOINT, default_checkpoint, find_checkpoint
 from songgen_hf.export_masked import export_masked
 from songgen_hf.pipelines.masked_song import MaskedSongPipeline
@@ -48,6 +49,12 @@ def test_pipeline_of_a_masked_folder_sings_as_the_pipeline_of_diffusers(whole, t
     assert np.array_equal(
         song["codes"], tiny_masked()("folk", lyrics="la", seed=1, **SHORT)["codes"]
     )
+
+
+@pytest.mark.parametrize("kind", [SongGenConfig, SongGenForConditionalGeneration])
+def test_a_masked_folder_where_an_autoregressive_one_is_expected_is_named_as_such(whole, kind):
+    with pytest.raises(ValueError, match="is a masked song model: .*MaskedSongPipeline"):
+        kind.from_pretrained(whole)
 
 
 def test_the_processor_of_a_masked_folder_loads_by_itself(whole, family):

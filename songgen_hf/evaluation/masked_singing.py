@@ -97,7 +97,7 @@ class MaskedSinger(Singer):
         made = self.make([one[0] for one in batch], [one[1] for one in batch], setting)
         settings = {"num_inference_steps": setting.passes, **setting.scheduler}
         for (prompt, _, path), song in zip(batch, made, strict=True):
-            write_song(path, song, prompt, self.model, song["seed"], settings)
+            write_song(path, song, prompt, self.pipe, song["seed"], settings)
 
     def _scheduler(self, setting: MaskedSetting) -> Any:
         own = self.own_scheduler

@@ -50,6 +50,7 @@ def add_api(desk: Desk, *, group: str) -> None:
         guidance: Any = None,
         top_k: Any = None,
         temperature: Any = None,
+        steps: Any = None,
         variations: Any = None,
         adapter: Any = None,
         adapter_weight: Any = None,
@@ -57,7 +58,7 @@ def add_api(desk: Desk, *, group: str) -> None:
         request: gr.Request = None,  # type: ignore[assignment]
     ) -> Iterator[list[dict[str, Any]]]:
         values = (lyrics, text, voice_start, mode, seconds, seed, guidance, top_k, temperature,
-                  variations, adapter, adapter_weight)  # fmt: skip
+                  steps, variations, adapter, adapter_weight)  # fmt: skip
         asked = Settings(**dict(zip(FIELDS, values, strict=True)))
         sung: list[dict[str, Any]] = []
         told_at = 0.0
@@ -86,7 +87,7 @@ def add_api(desk: Desk, *, group: str) -> None:
         songs,
         api_name="sing",
         api_description="Sing lyrics. Returns a list of songs: their settings, their seed and "
-        "their files (mix, in two-track mode vocal and band, and a JSON file).",
+        "their files (mix, of two tracks vocal and band, and a JSON file).",
         concurrency_id=group,
         concurrency_limit=desk.limits.concurrency,
     )

@@ -1,14 +1,13 @@
 """The Space: ``build_demo(pipeline)`` returns it, ready for ``launch()``."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..optional import require
-from ..pipelines.text_to_song import TextToSongPipeline
 from . import markup
 from .adapters import Adapters
 from .api import add_api
@@ -18,7 +17,7 @@ from .form import draw_form, restored, wire_form
 from .limits import Limits
 from .look import CSS, head, theme
 from .memory import use_few_arenas
-from .settings import FIELDS, VOICE_KEY, Settings, from_query
+from .settings import FEW_STEPS, FIELDS, VOICE_KEY, Settings, from_query
 from .shelf import Shelf
 from .singing import Progress, Singer
 
@@ -59,7 +58,7 @@ class SongBlocks(gr.Blocks):
 
 
 def build_demo(
-    pipeline: TextToSongPipeline | Mapping[str, TextToSongPipeline],
+    pipeline: Any,
     *,
     limits: Limits | None = None,
     adapters: Sequence[str | Path] = (),
@@ -69,7 +68,8 @@ def build_demo(
     """The Space around one pipeline, or around one for each mode.
 
     Args:
-        pipeline: a text-to-song pipeline, or ``{"mixed": ..., "two tracks": ...}``.
+        pipeline: a text-to-song pipeline, or some of ``{"mixed": ..., "two tracks": ...,
+            "few steps": ...}``, the last a :class:`MaskedSongPipeline`.
         limits: what a visitor may ask for.
         adapters: folders of LoRA adapters, folders that hold such folders, or Hub ids.
         defaults: settings of an empty page.
@@ -82,8 +82,8 @@ def build_demo(
     """
     limits = Limits() if limits is None else limits
     singer = Singer(pipeline, places=limits.concurrency)
-    longest = min(_longest_seconds(singer.model(mode)) for mode in singer.modes)
-    limits = replace(limits, seconds=min(limits.seconds, longest))
+    longest = [_longest_seconds(singer.model(mode)) for mode in singer.modes if mode != FEW_STEPS]
+    limits = replace(limits, seconds=min([limits.seconds, *longest]))
     defaults = Settings() if defaults is None else defaults
     defaults = replace(
         defaults,
@@ -129,7 +129,9 @@ def _draw(desk: Desk, controls: Sequence[type[Control]]) -> Page:
             for control in page.controls:
                 control.draw()
     names = dict.fromkeys(_model_name(desk.singer.model(mode)) for mode in desk.singer.modes)
-    gr.HTML(markup.footer(" and ".join(names)), js_on_load=None)
+    *first, last = names
+    named = " and ".join(filter(None, [", ".join(first), last]))
+    gr.HTML(markup.footer(named), js_on_load=None)
     return page
 
 

@@ -13,7 +13,6 @@ from ..optional import require
 from . import markup
 from .desk import Desk, told
 from .form import Form, restored
-from .settings import TWO_TRACKS
 from .songs import Song
 
 if TYPE_CHECKING:
@@ -115,7 +114,7 @@ class Balance(Control):
         self.outputs = [self.group, self.slider]
 
     def view(self, song: Song | None, songs: Sequence[Song]) -> list[Any]:
-        balanced = song is not None and song.settings.mode == TWO_TRACKS
+        balanced = song is not None and song.has_parts
         return [gr.update(visible=balanced), song.balance if song and balanced else 0]
 
     def wire(self, page: Page) -> None:

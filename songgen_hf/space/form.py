@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..optional import require
 from .limits import Limits
-from .settings import FIELDS, MIXED, SHORTEST_SECONDS, TWO_TRACKS, Settings
+from .settings import (
+    FEW_STEPS,
+    FIELDS,
+    MIXED,
+    MOST_STEPS,
+    SHORTEST_SECONDS,
+    TWO_TRACKS,
+    Settings,
+)
 from .words import CHIPS, EXAMPLES, GENRE, LEAD, MOOD, VOICE, chips_on, with_chips
 
 if TYPE_CHECKING:
@@ -14,7 +22,13 @@ else:
     gr = require("gradio", "space")
 
 _CHIP_TITLES = {GENRE: "Genre", MOOD: "Mood", LEAD: "Instruments", VOICE: "Voice"}
-_MODE_NAMES = {MIXED: "Mixed", TWO_TRACKS: "Two tracks"}
+_MODE_NAMES = {MIXED: "Mixed", TWO_TRACKS: "Two tracks", FEW_STEPS: "Few steps"}
+_MODE_FACTS = {
+    TWO_TRACKS: "Two tracks: vocal and band apart.",
+    FEW_STEPS: "Few steps: sooner there, less clear.",
+}
+_ONE_BY_ONE = ("top_k", "adapter", "adapter_weight")
+"""Fields that mean nothing to a masked model, which has steps instead."""
 
 
 @dataclass
@@ -107,8 +121,10 @@ def _song_block(form: Form, limits: Limits, defaults: Settings, modes: tuple[str
             choices=[(_MODE_NAMES[mode], mode) for mode in modes],
             value=defaults.mode,
             label="Mode",
-            info="Two tracks: vocal and band apart." if len(modes) > 1 else None,
+            info=" ".join(filter(None, map(_MODE_FACTS.get, modes))) if len(modes) > 1 else None,
+            scale=4,
             min_width=180,
+            elem_id="mode",
         )
         form.parts["seconds"] = gr.Slider(
             minimum=SHORTEST_SECONDS,
@@ -116,6 +132,7 @@ def _song_block(form: Form, limits: Limits, defaults: Settings, modes: tuple[str
             value=defaults.seconds,
             step=0.5,
             label="Length (seconds)",
+            scale=3,
             min_width=180,
         )
     with gr.Row(elem_classes="sg-seed"):
@@ -160,6 +177,7 @@ def _voice_block(form: Form, limits: Limits, defaults: Settings) -> None:
 
 def _sampling_block(form: Form, limits: Limits, defaults: Settings, adapters: list[str]) -> None:
     """How codes are drawn, how many songs, and with which adapter."""
+    few = defaults.mode == FEW_STEPS
     with gr.Accordion("More control", open=False, elem_id="more-block"):
         with gr.Row():
             form.parts["guidance"] = gr.Slider(
@@ -174,6 +192,12 @@ def _sampling_block(form: Form, limits: Limits, defaults: Settings, adapters: li
             form.parts["top_k"] = gr.Slider(
                 0, 256, value=defaults.top_k, step=1, label="Top-k",
                 info="Draw from the k likeliest codes; 0 draws from all.", min_width=180,
+                visible=not few,
+            )  # fmt: skip
+            form.parts["steps"] = gr.Slider(
+                1, MOST_STEPS, value=defaults.steps, step=1, label="Steps",
+                info="In which the whole song is sung; eight are soon done.", min_width=180,
+                visible=few,
             )  # fmt: skip
             form.parts["variations"] = gr.Slider(
                 1, limits.variations, value=defaults.variations, step=1, label="Variations",
@@ -188,10 +212,11 @@ def _sampling_block(form: Form, limits: Limits, defaults: Settings, adapters: li
                 info="One of this Space"
                 + (", or a Hub id: owner/name." if limits.hub_adapters else "."),
                 min_width=180,
+                visible=not few,
             )
             form.parts["adapter_weight"] = gr.Slider(
                 0, 2, value=defaults.adapter_weight, step=0.05, label="Adapter weight",
-                info="1 is the adapter as it was trained.", min_width=180,
+                info="1 is the adapter as it was trained.", min_width=180, visible=not few,
             )  # fmt: skip
 
 
@@ -208,7 +233,7 @@ def _action_block(form: Form) -> None:
 
 
 def wire_form(form: Form) -> None:
-    """Chips and examples: what needs no singer."""
+    """Chips, examples and what the mode shows: what needs no singer."""
     text, lyrics = form.parts["text"], form.parts["lyrics"]
     groups = list(form.chips.values())
     quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -229,6 +254,13 @@ def wire_form(form: Form) -> None:
     for button, example in zip(form.parts["examples"], EXAMPLES, strict=True):
         values = [example.lyrics, example.text, *all_on(example.text)]
         button.click(lambda values=values: values, None, [lyrics, text, *groups], **quiet)
+
+    def show(mode: str) -> list[Any]:
+        few = mode == FEW_STEPS
+        return [gr.update(visible=few), *(gr.update(visible=not few) for _ in _ONE_BY_ONE)]
+
+    shown = [form.parts[name] for name in ("steps", *_ONE_BY_ONE)]
+    form.parts["mode"].change(show, form.parts["mode"], shown, **quiet)
 
 
 __all__ = ["Form", "draw_form", "restored", "wire_form"]

@@ -1,9 +1,17 @@
 """The pipelines that a Space sings with: those named, or the package's own."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
-from ..checkpoints import EMBEDDED, EMBEDDED_NAME, EMBEDDED_PATTERNS, default_checkpoint
+from ..checkpoints import (
+    EMBEDDED,
+    EMBEDDED_NAME,
+    EMBEDDED_PATTERNS,
+    MASKED_CHECKPOINT,
+    MASKED_FOLDER,
+    default_checkpoint,
+)
 from ..pipelines.text_to_song import TextToSongPipeline
 from .gpu import is_lent
 from .settings import Settings
@@ -15,7 +23,7 @@ MINI_GUIDANCE = 2.0
 
 def load_pipelines(
     models: Sequence[str] = (), *, device: str = "auto", dtype: str = "auto"
-) -> dict[str, TextToSongPipeline]:
+) -> dict[str, Any]:
     """Mode -> pipeline.
 
     Args:
@@ -32,7 +40,7 @@ def load_pipelines(
 
     if is_lent() and device == "auto":
         device = "cuda"  # lent for the length of a call; the library cannot see it yet
-    pipelines: dict[str, TextToSongPipeline] = {}
+    pipelines: dict[str, Any] = {}
     names: dict[str, str] = {}
     for name in models or own_models():
         loaded: Any = pipeline(
@@ -52,12 +60,16 @@ def load_pipelines(
 
 
 def own_models() -> list[str]:
-    """Short names of the package's own trained models; the default one if none is embedded."""
+    """Short names of the package's own trained models, of the masked one where diffusers is
+    installed; the default one if none is embedded."""
     found = [
         f"{EMBEDDED_NAME}/{pattern}"
         for pattern in EMBEDDED_PATTERNS
         if (EMBEDDED / pattern / "config.json").is_file()
     ]
+    masked = EMBEDDED / MASKED_FOLDER / "model_index.json"
+    if masked.is_file() and find_spec("diffusers") is not None:
+        found.append(MASKED_CHECKPOINT)
     return found or [default_checkpoint()]
 
 

@@ -9,7 +9,6 @@ from html import escape
 from urllib.parse import quote
 
 from .pictures import HEIGHT, WIDTH
-from .settings import TWO_TRACKS
 from .singing import Progress
 from .songs import TITLES, Song, Track
 
@@ -180,7 +179,7 @@ def _player(song: Song, track: Track) -> str:
     title = TITLES[track.name]
     label = escape(f"{title.lower()} of {song.title}")
     seconds = f"{track.seconds:.2f}"
-    two = " sg-part" if song.settings.mode == TWO_TRACKS and track.name != "mix" else ""
+    two = " sg-part" if song.has_parts and track.name != "mix" else ""
     balance = f" · balance {song.balance:+d}" if track.name == "mix" and song.balance else ""
     return f"""
 <section class="sg-track{two}" data-key="{song.id}:{track.name}" data-seconds="{seconds}">

@@ -19,7 +19,7 @@ TEMPLATES = Path(__file__).with_name("repository")
 NAMES = ("app.py", "README.md", "requirements.txt", "packages.txt")
 _LEFT_OUT = {"__pycache__", ".DS_Store"}
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
-_EXTRAS = ("space",)
+_EXTRAS = ("space", "diffusers")
 
 
 def space_files(

@@ -11,10 +11,12 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 from urllib.parse import urlencode
 
+from ..pipelines.masked_settings import DEFAULT_STEPS
 from .limits import Limits
 
-MIXED, TWO_TRACKS = "mixed", "two tracks"
-MODES = (MIXED, TWO_TRACKS)
+MIXED, TWO_TRACKS, FEW_STEPS = "mixed", "two tracks", "few steps"
+MODES = (MIXED, TWO_TRACKS, FEW_STEPS)
+MOST_STEPS = 64
 MAX_SEED = 2**53 - 1  # what a browser's numbers hold exactly
 SHORTEST_SECONDS = 1.0
 VOICE_KEY = "voice"
@@ -35,12 +37,13 @@ class Settings:
         lyrics: words to sing.
         text: style description.
         voice_start: second at which the used part of the reference voice begins.
-        mode: ``"mixed"`` or ``"two tracks"``.
+        mode: ``"mixed"``, ``"two tracks"`` or ``"few steps"`` (a masked model).
         seconds: longest song.
         seed: where sampling starts, also as digits; None or nothing draws one.
         guidance: weight of the conditions; 1 is off.
-        top_k: sample from the k likeliest codes; 0 from all.
+        top_k: sample from the k likeliest codes; 0 from all. Of no effect in few steps.
         temperature: below 1 safer, above 1 wilder.
+        steps: passes of a masked model; of no effect in the other modes.
         variations: songs, with the seeds seed, seed + 1, ...
         adapter: name of a LoRA adapter of the Space or its Hub id; empty for none.
         adapter_weight: 1 is the adapter as it was trained.
@@ -55,6 +58,7 @@ class Settings:
     guidance: float = 1.0
     top_k: int = 50
     temperature: float = 1.0
+    steps: int = DEFAULT_STEPS
     variations: int = 1
     adapter: str = ""
     adapter_weight: float = 1.0
@@ -91,6 +95,7 @@ class Settings:
             guidance=number("guidance", self.guidance, 1, 10),
             top_k=int(number("top-k", self.top_k, 0, 2048, whole=True)),
             temperature=number("the temperature", self.temperature, 0.05, 2),
+            steps=int(number("the steps", self.steps, 1, MOST_STEPS, whole=True)),
             variations=int(number("variations", self.variations, 1, limits.variations, whole=True)),
             adapter=adapter,
             adapter_weight=number("the adapter's weight", self.adapter_weight, 0, 2),
@@ -178,10 +183,12 @@ def _number(name: str, value: Any, low: float, high: float, *, whole: bool = Fal
 
 
 __all__ = [
+    "FEW_STEPS",
     "FIELDS",
     "MAX_SEED",
     "MIXED",
     "MODES",
+    "MOST_STEPS",
     "SHORTEST_SECONDS",
     "TWO_TRACKS",
     "VOICE_KEY",

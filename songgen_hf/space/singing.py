@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from ..pipelines.text_to_song import TextToSongPipeline, load_adapters
+from ..pipelines.text_to_song import load_adapters
 from .gpu import on_gpu
-from .settings import MIXED, MODES, TWO_TRACKS, Settings
+from .settings import FEW_STEPS, MIXED, MODES, TWO_TRACKS, Settings
 
 logger = logging.getLogger(__name__)
 
@@ -78,16 +78,15 @@ class Singer:
     """The models of a Space, and the one way to sing with them.
 
     Args:
-        pipelines: one text-to-song pipeline, or a mapping of ``"mixed"`` and ``"two tracks"`` to
-            one each; a single one is offered as what its token pattern is.
+        pipelines: one text-to-song pipeline, or a mapping of ``"mixed"``, ``"two tracks"`` and
+            ``"few steps"`` (a :class:`MaskedSongPipeline`) to one each; a single one is offered as
+            what it sings.
         places: songs that are sung at the same time.
     Raises:
-        ValueError: for another mode, or a pipeline whose token pattern is not its mode's.
+        ValueError: for another mode, or a pipeline that does not sing its mode.
     """
 
-    def __init__(
-        self, pipelines: TextToSongPipeline | Mapping[str, TextToSongPipeline], *, places: int = 1
-    ):
+    def __init__(self, pipelines: Any, *, places: int = 1):
         if not isinstance(pipelines, Mapping):
             pipelines = {mode_of(pipelines): pipelines}
         if not pipelines:
@@ -95,14 +94,13 @@ class Singer:
         for mode, pipeline in pipelines.items():
             if mode not in MODES or mode_of(pipeline) != mode:
                 raise ValueError(
-                    f"the pipeline for {mode!r} sings {mode_of(pipeline)!r} "
-                    f"({pipeline.model.config.decoder.track_pattern}): expected the modes "
-                    f"{MIXED!r} and {TWO_TRACKS!r}, each with a model of that kind"
+                    f"the pipeline for {mode!r} sings {mode_of(pipeline)!r}: expected the modes "
+                    f"{MIXED!r}, {TWO_TRACKS!r} and {FEW_STEPS!r}, each with a model of that kind"
                 )
         self._stages = {
             mode: _Stage(pipelines[mode], places) for mode in MODES if mode in pipelines
         }
-        self._seconds_per_step: float | None = None
+        self._seconds_per_step: dict[str, float] = {}
         self._on_gpu = on_gpu(self._sing, duration=self._gpu_seconds)
 
     @property
@@ -111,8 +109,9 @@ class Singer:
         return tuple(self._stages)
 
     def model(self, mode: str) -> Any:
-        """The song model of a mode."""
-        return self._stages[mode].pipeline.model
+        """The song model of a mode; a masked pipeline is its own."""
+        pipeline = self._stages[mode].pipeline
+        return pipeline if mode == FEW_STEPS else pipeline.model
 
     @property
     def singing(self) -> int:
@@ -138,10 +137,12 @@ class Singer:
 
     def _gpu_seconds(self, settings: Settings, *_: Any) -> int:
         """Seconds of a borrowed GPU that a request may take."""
-        pattern = self.model(settings.mode).config.decoder.pattern
-        frames = round(settings.seconds * self.model(settings.mode).config.frame_rate)
-        step = self._seconds_per_step or _GPU_SECONDS_PER_STEP
-        return round(10 + 1.5 * settings.variations * pattern.num_steps(frames) * step)
+        steps = settings.steps
+        if settings.mode != FEW_STEPS:
+            config = self.model(settings.mode).config
+            steps = config.decoder.pattern.num_steps(round(settings.seconds * config.frame_rate))
+        each = self._seconds_per_step.get(settings.mode, _GPU_SECONDS_PER_STEP)
+        return round(10 + 1.5 * settings.variations * steps * each)
 
     def _sing(
         self,
@@ -165,7 +166,7 @@ class Singer:
                         clock.begin(number)
                         results.put(_song(pipeline, settings, voice, number, report))
                 if clock.seconds_per_step:
-                    self._seconds_per_step = clock.seconds_per_step
+                    self._seconds_per_step[settings.mode] = clock.seconds_per_step
             except _Stopped:
                 logger.info("stopped song %d of %d", clock.song + 1, settings.variations)
             except BaseException as error:  # handed to the reader
@@ -195,7 +196,7 @@ class Singer:
 class _Stage:
     """One model; several may sing at once as long as they want the same adapters."""
 
-    def __init__(self, pipeline: TextToSongPipeline, places: int):
+    def __init__(self, pipeline: Any, places: int):
         self.pipeline = pipeline
         self.places = places
         self.singing = 0
@@ -203,8 +204,13 @@ class _Stage:
         self._changed = Condition()
 
     @contextmanager
-    def place(self, adapters: dict[str, float], stop: Event) -> Iterator[TextToSongPipeline]:
+    def place(self, adapters: dict[str, float], stop: Event) -> Iterator[Any]:
         """Wait for a place and hold it."""
+        if adapters and mode_of(self.pipeline) == FEW_STEPS:
+            raise ValueError(
+                f"adapters are for the modes {MIXED!r} and {TWO_TRACKS!r}: take another mode, or "
+                "no adapter"
+            )
         with self._changed:
             while self.singing and (self.singing >= self.places or self._adapters != adapters):
                 if stop.is_set():
@@ -260,7 +266,7 @@ class _Clock:
 
 
 def _song(
-    pipeline: TextToSongPipeline,
+    pipeline: Any,
     settings: Settings,
     voice: tuple[np.ndarray, int] | None,
     number: int,
@@ -275,11 +281,9 @@ def _song(
         seed=int(settings.seed or 0) + number,
         max_seconds=settings.seconds,
         min_seconds=shortest(settings),
-        guidance_scale=settings.guidance,
-        top_k=settings.top_k,
         temperature=settings.temperature,
-        do_sample=True,
         progress=report,
+        **_sampling(settings),
     )
     return SungSong(
         seed=song["seed"],
@@ -291,14 +295,29 @@ def _song(
     )
 
 
+def _sampling(settings: Settings) -> dict[str, Any]:
+    """What the pipelines of the modes do not have in common."""
+    if settings.mode == FEW_STEPS:
+        return {"num_inference_steps": settings.steps, "guidance_scale": ramp(settings.guidance)}
+    return {"guidance_scale": settings.guidance, "top_k": settings.top_k, "do_sample": True}
+
+
+def ramp(guidance: float) -> tuple[float, float]:
+    """Guidance of the first and the last step of a masked model whose mean is ``guidance``: 2.25 is
+    the (1.5, 3) that songgen-mini was judged with, 1 is off."""
+    return 1 + 0.4 * (guidance - 1), 1 + 1.6 * (guidance - 1)
+
+
 def shortest(settings: Settings) -> float:
     """Seconds before which a song does not end."""
     return min(SHORTEST_SONG, settings.seconds / 2)
 
 
-def mode_of(pipeline: TextToSongPipeline) -> str:
-    """What the token pattern of a pipeline's model sings."""
+def mode_of(pipeline: Any) -> str:
+    """The mode that a pipeline sings: its model is a masked one, or of a token pattern."""
+    if getattr(pipeline, "mode", None) == "masked":
+        return FEW_STEPS
     return MIXED if pipeline.model.config.decoder.num_tracks == 1 else TWO_TRACKS
 
 
-__all__ = ["Progress", "Singer", "SungSong", "mode_of", "shortest"]
+__all__ = ["Progress", "Singer", "SungSong", "mode_of", "ramp", "shortest"]

@@ -39,7 +39,7 @@ class Song:
         id: tells it from every other song of the Space.
         settings: that sing it again: its own seed, one variation.
         voiced: whether a reference voice was used.
-        tracks: the mix, and in two-track mode the vocal and the band.
+        tracks: the mix, and the vocal and the band of a model that sings them apart.
         sidecar: JSON file.
         balance: of the mix, -100 (band alone) to 100 (vocal alone).
         seconds_taken: to sing it.
@@ -63,6 +63,11 @@ class Song:
     def seconds(self) -> float:
         """Length of the mix."""
         return self.tracks[0].seconds
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether vocal and band are there apart."""
+        return len(self.tracks) > 1
 
     def track(self, name: str) -> Track:
         """The track of that name; KeyError if the song has none."""
@@ -127,7 +132,7 @@ def remix(song: Song, balance: float) -> Song:
     """The song with another balance of vocal and band in its mix; nothing is sung.
 
     Args:
-        song: of two tracks.
+        song: that has parts.
         balance: -100 leaves the band alone, 0 is as it was sung, 100 leaves the vocal alone.
     Raises:
         ValueError: for a song of one track, or a balance out of range.
@@ -137,7 +142,7 @@ def remix(song: Song, balance: float) -> Song:
         raise TypeError(f"the balance must be a number: got {balance!r}")
     if not -100 <= balance <= 100:
         raise ValueError(f"the balance must be from -100 (band) to 100 (vocal): got {balance}")
-    if song.settings.mode != TWO_TRACKS:
+    if not song.has_parts:
         raise ValueError(
             f'this song was sung as one mix: sing it in the mode "{TWO_TRACKS}" to balance it'
         )

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from ..hub.conftest import hub, server
-from ..tiny_checkpoint import tiny_checkpoint, tiny_processor, tiny_singer
+from ..tiny_checkpoint import tiny_checkpoint, tiny_masked, tiny_processor, tiny_singer
 
 
 @pytest.fixture(scope="session")
@@ -68,4 +68,4 @@ def space(pipelines, space_folder):
         yield demo
 
 
-__all__ = ["hub", "server", "tiny_checkpoint", "tiny_processor", "tiny_singer"]
+__all__ = ["hub", "server", "tiny_checkpoint", "tiny_masked", "tiny_processor", "tiny_singer"]

@@ -120,7 +120,7 @@ def test_every_field_has_a_component_in_its_order(built):
     assert len(restored(Settings())) == len(FIELDS) + 4
     labels = [block.label for block in demo.blocks.values() if getattr(block, "label", None)]
     for label in ("Lyrics", "Description", "Mode", "Length (seconds)", "Seed", "Guidance",
-                  "Temperature", "Top-k", "Variations", "Adapter (LoRA)", "Genre", "Mood",
+                  "Temperature", "Top-k", "Steps", "Variations", "Adapter (LoRA)", "Genre", "Mood",
                   "Instruments", "Voice", "Balance"):  # fmt: skip
         assert label in labels, label
 
@@ -139,6 +139,22 @@ def test_one_pipeline_offers_its_own_mode_only(built, pipelines):
     assert demo.desk.singer.modes == ("two tracks",)
     assert demo.desk.defaults.mode == "two tracks"
     assert demo.desk.defaults.seconds == demo.desk.limits.seconds < 30
+
+
+def test_the_controls_of_few_steps_are_there_for_them_alone(built, pipelines, tiny_masked):
+    demo = built(tiny_masked())
+    shown = {
+        block.label: block.visible
+        for block in demo.blocks.values()
+        if getattr(block, "elem_id", None) is None and getattr(block, "label", None)
+    }
+
+    assert demo.desk.singer.modes == ("few steps",)
+    assert shown["Steps"] and shown["Guidance"] and shown["Temperature"]
+    assert not (shown["Top-k"] or shown["Adapter (LoRA)"] or shown["Adapter weight"])
+    demo = built({**pipelines, "few steps": tiny_masked()})
+    hidden = [block for block in demo.blocks.values() if getattr(block, "label", "") == "Steps"]
+    assert demo.desk.defaults.mode == "mixed" and hidden[0].visible is False
 
 
 def test_a_later_control_is_one_class(built):

@@ -193,6 +193,24 @@ def test_two_tracks_are_balanced_without_singing(visit):
     assert serious(page) == []
 
 
+def test_a_song_of_few_steps_has_its_own_controls(visit):
+    page = visit.open().page
+    visit.write()
+    page.get_by_role("button", name="More control").click()
+    page.get_by_label("Few steps", exact=True).check()
+    visit.number("Steps", 4)
+    assert page.get_by_label("number input for Top-k").count() == 0
+
+    visit.sing()
+
+    assert page.locator(".sg-track").count() == 3 and "steps=4" in page.url
+    assert len(visit.sound("vocal")) > 8000
+    assert serious(page) == []
+    page.get_by_label("Mixed", exact=True).check()
+    page.get_by_label("number input for Top-k").wait_for()
+    assert page.get_by_label("number input for Steps").count() == 0
+
+
 def test_a_link_restores_every_setting_and_the_song(visit, browser, own_space, tmp_path):
     page = visit.open().page
     visit.write(lyrics="one & two\n<b>three</b>", text="a sad jazz song, sung by a male voice")

@@ -78,7 +78,7 @@ def test_the_api_names_every_setting_and_gives_it_a_default(client):
     parameters = endpoints["/sing"]["parameters"]
     assert [parameter["parameter_name"] for parameter in parameters] == [
         "lyrics", "text", "voice_start", "mode", "seconds", "seed", "guidance", "top_k",
-        "temperature", "variations", "adapter", "adapter_weight", "voice",
+        "temperature", "steps", "variations", "adapter", "adapter_weight", "voice",
     ]  # fmt: skip
     assert all(parameter["parameter_has_default"] for parameter in parameters)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from songgen_hf.space.settings import Settings
-from songgen_hf.space.singing import Progress, Singer, SungSong, mode_of
+from songgen_hf.space.singing import Progress, Singer, SungSong, mode_of, ramp
 from songgen_hf.training.lora import LoraOptions, add_lora
 
 from .waiting import wait_until
@@ -50,6 +50,61 @@ def test_a_song_is_the_pipelines_own(singer, pipelines, mode):
         np.testing.assert_array_equal(song.band, expected["accompaniment"])
     else:
         assert song.vocal is None and song.band is None
+
+
+@pytest.fixture
+def few_steps(tiny_masked):
+    """A fresh singer over a tiny masked model; at the end nobody sings any more."""
+    singer = Singer(tiny_masked())
+    yield singer
+    wait_until(lambda: singer.singing == 0)
+
+
+FEW = replace(SETTINGS, mode="few steps", steps=4, guidance=2.25)
+
+
+def test_a_song_of_few_steps_is_the_pipelines_own(few_steps, tiny_masked):
+    assert few_steps.modes == ("few steps",)
+
+    (song,) = songs_of(few_steps.sing(FEW))
+
+    expected = tiny_masked()(
+        "folk", lyrics="the river runs", seed=7, max_seconds=0.6, min_seconds=0.3,
+        guidance_scale=(1.5, 3.0), temperature=1.0, num_inference_steps=4, progress=False,
+    )  # fmt: skip
+    np.testing.assert_array_equal(song.mix, expected["audio"])
+    np.testing.assert_array_equal(song.vocal, expected["vocal"])
+    np.testing.assert_array_equal(song.band, expected["accompaniment"])
+    (more,) = songs_of(few_steps.sing(replace(FEW, steps=5)))
+    assert not np.array_equal(song.mix, more.mix)
+
+
+def test_guidance_of_few_steps_grows_around_what_was_asked_for():
+    assert ramp(1.0) == (1.0, 1.0)
+    assert ramp(3.0) == pytest.approx((1.8, 4.2))
+
+
+def test_a_song_of_few_steps_is_stopped_at_the_next_one(few_steps, tiny_masked, monkeypatch):
+    steps = []
+    model = tiny_masked().transformer
+    forward = model.forward
+    monkeypatch.setattr(model, "forward", lambda *a, **k: (steps.append(1), forward(*a, **k))[1])
+    items = few_steps.sing(replace(FEW, steps=64, seconds=2.0, variations=4))
+    next(items)
+    wait_until(lambda: len(steps) > 3)
+
+    items.close()
+    at_close = len(steps)
+
+    wait_until(lambda: few_steps.singing == 0)
+    assert len(steps) <= at_close + 3
+
+
+def test_few_steps_take_no_adapter_and_say_so(few_steps):
+    with pytest.raises(ValueError, match="adapters are for the modes 'mixed' and 'two tracks'"):
+        list(few_steps.sing(FEW, None, {"me/my-voice": 1.0}))
+
+    assert len(songs_of(few_steps.sing(FEW))) == 1
 
 
 def test_each_variation_is_the_song_of_its_own_seed(singer):
@@ -188,3 +243,12 @@ def test_a_lent_gpu_is_asked_for_by_the_work_and_bounded(singer):
     long = singer._gpu_seconds(replace(SETTINGS, seconds=4.0, variations=4))
 
     assert 10 < short < long
+
+
+def test_a_gpu_is_lent_to_few_steps_for_their_number_not_their_length(few_steps):
+    short, long, more = (
+        few_steps._gpu_seconds(replace(FEW, **change))
+        for change in ({"seconds": 1.0}, {"seconds": 20.0}, {"steps": 64})
+    )
+
+    assert 10 <= short == long < more

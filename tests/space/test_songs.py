@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -85,6 +86,16 @@ def test_the_sidecar_says_how_to_sing_it_again(song):
 def test_every_sound_file_says_that_it_is_generated(song):
     for track in song.tracks:
         assert read_provenance(track.sound)["ai_generated"] is True
+
+
+def test_a_song_of_few_steps_is_balanced_too(shelf):
+    settings = replace(SETTINGS, mode="few steps")
+    song = write_song_files(shelf.new_folder(), sung(), settings, RECORD, voiced=False, versions={})
+
+    karaoke = remix(song, -100)
+
+    mix, band = samples(karaoke.track("mix").sound), samples(song.track("band").sound)
+    np.testing.assert_allclose(mix, band, atol=2 / 32768)
 
 
 def test_a_mixed_song_is_one_track(shelf):

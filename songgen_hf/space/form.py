@@ -122,7 +122,7 @@ def _song_block(form: Form, limits: Limits, defaults: Settings, modes: tuple[str
             value=defaults.mode,
             label="Mode",
             info=" ".join(filter(None, map(_MODE_FACTS.get, modes))) if len(modes) > 1 else None,
-            scale=4,
+            scale=8,
             min_width=180,
             elem_id="mode",
         )
@@ -132,7 +132,7 @@ def _song_block(form: Form, limits: Limits, defaults: Settings, modes: tuple[str
             value=defaults.seconds,
             step=0.5,
             label="Length (seconds)",
-            scale=3,
+            scale=7,
             min_width=180,
         )
     with gr.Row(elem_classes="sg-seed"):

@@ -7,7 +7,7 @@ Both make a whole song of that length from text, lyrics and a reference voice wi
 that people call: conditions, passes, sound. The autoregressive model writes both tracks one after
 the other (interleaving_A_V), the masked one all codes in a few passes, with either head, with and
 without guidance (which doubles its batch). Passes are counted while they run. On a slow machine
---ar-seconds makes a shorter autoregressive song and scales its time by the length: the row says so.
+--ar-seconds makes a shorter autoregressive song and scales its time by the steps: the row says so.
 
 Weights are random (speed does not depend on them). The models take turns; the table gives medians.
 Each time is written as it is taken, and a run that is stopped (Ctrl-C) sums up what it has. The
@@ -189,12 +189,15 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     except KeyboardInterrupt:
         interrupted = True  # what has been measured is kept
     bar.close()
-    scale = args.seconds / ar_seconds
+    pattern, scaled = decoder.pattern, ar_seconds != args.seconds
     table = []
     for (mode, head, _, guidance), found in rows.items():
         if not found:
             continue
-        factor = scale if mode == "ar" else 1.0
+        # By steps, not by seconds: a short song has as many steps of lag as a long one.
+        factor = 1.0
+        if mode == "ar" and scaled:
+            factor = pattern.num_steps(frames) / statistics.median(count for _, count in found)
         seconds = factor * statistics.median(taken for taken, _ in found)
         table.append(
             {

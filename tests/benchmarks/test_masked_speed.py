@@ -36,7 +36,7 @@ def test_both_models_make_the_song_and_passes_are_counted(benchmark, capsys):
     ]
     assert [row["passes"] for row in rows[1:]] == 2 * [2, 2, 3, 3]
     assert rows[0]["scaled"] and not any(row["scaled"] for row in rows[1:])
-    assert rows[0]["passes"] >= 2 * 20  # two tracks of 20 frames
+    assert 2 * 20 < rows[0]["passes"] < 2 * 20 + 20  # two tracks of 20 frames, and their lag
     assert all(row["seconds"] > 0 for row in rows) and result["codec_seconds"] > 0
     assert len(table) == 1 + 9 + 2 and not result["interrupted"]
 

@@ -23,7 +23,7 @@ MIN_SECONDS ?= 5
 SEED ?= 7
 export TEXT LYRICS
 
-.PHONY: song test quality style docs figures clean
+.PHONY: song test fast quality style docs figures clean
 
 # The environment is kept until what it is made from changes.
 $(VENV)/installed: setup.py constraints.txt
@@ -47,6 +47,10 @@ song: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) -m '$(TESTS)'
+
+# What takes a minute, to be run after every change.
+fast: $(VENV)/installed-dev
+	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) -m 'not slow and $(TESTS)'
 
 quality: $(VENV)/installed-dev
 	$(BIN)/ruff check .

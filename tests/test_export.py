@@ -40,6 +40,7 @@ print(json.dumps([kind.__name__ for kind in classes]))
 """
 
 
+@pytest.mark.slow
 def test_export_writes_native_names_that_the_auto_classes_load(
     tmp_path, tiny_singer, tiny_processor
 ):
@@ -80,6 +81,7 @@ def test_export_refuses_a_directory_with_files(tmp_path, tiny_singer, tiny_proce
     assert [path.name for path in tmp_path.iterdir()] == ["kept.txt"]
 
 
+@pytest.mark.slow
 def test_files_can_be_smaller_than_what_loading_gives(tmp_path, tiny_singer, tiny_processor):
     model = tiny_singer()
     weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}

@@ -24,6 +24,7 @@ def test_weights_are_counted_to_the_byte(tiny_model, pattern):
         assert sizes.weight_bytes(dtype) == held_bytes(built)
 
 
+@pytest.mark.slow
 def test_nothing_is_allocated_for_it(tiny_model):
     config = tiny_model("mixed").config
     config = type(config).from_dict(config.to_dict())
@@ -32,6 +33,7 @@ def test_nothing_is_allocated_for_it(tiny_model):
     assert footprint(config).weight_bytes() > 2**40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["mixed", "interleaving_A_V", "parallel_std"])
 @pytest.mark.parametrize(
     ("songs", "guidance", "heads", "cross_heads"),

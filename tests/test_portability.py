@@ -71,11 +71,13 @@ def imported_anywhere(tree: ast.Module) -> set[str]:
     return imported_at_the_top(ast.Module(body=list(nodes), type_ignores=[]))
 
 
+@pytest.mark.slow
 def test_everything_is_python_3_11():
     for path in SOURCES:
         ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=(3, 11))
 
 
+@pytest.mark.slow
 def test_nothing_newer_than_3_11_of_the_standard_library_is_used():
     pytest.importorskip("vermin")
     command = [*VERMIN, "--target=3.11-", "--no-tips", "--violations"]
@@ -99,16 +101,19 @@ def test_vermin_would_notice(tmp_path):
     assert done.returncode == 1 and "batched" in done.stdout
 
 
+@pytest.mark.slow
 def test_no_module_is_used_that_a_newer_python_lacks():
     for path in SOURCES:
         assert not imported_anywhere(tree_of(path)) & REMOVED_BY_3_13, path
 
 
+@pytest.mark.slow
 def test_the_package_imports_on_every_system():
     for path in PACKAGE:
         assert not imported_at_the_top(tree_of(path)) & ON_UNIX_ONLY, path
 
 
+@pytest.mark.slow
 def test_what_only_unix_has_stands_behind_a_look():
     found = set()
     for path in PACKAGE:
@@ -211,6 +216,7 @@ def test_words_become_names(words, name):
     assert safe_name(words) == unicodedata.normalize("NFC", name)
 
 
+@pytest.mark.slow
 def test_a_name_is_safe_whatever_the_words():
     random_ = random.Random(0)
     ranges = [(0, 128), (0, 0x250), (0x300, 0x370), (0x900, 0x980), (0x3040, 0x9FFF), (0, 0x10FFFF)]

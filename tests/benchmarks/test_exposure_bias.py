@@ -34,6 +34,7 @@ def some_codes(model, *shape: int) -> torch.Tensor:
     return torch.randint(model.config.decoder.codebook_size, shape, generator=generator)
 
 
+@pytest.mark.slow
 def test_every_code_is_predicted_from_the_true_past(benchmark, model):
     decoder = model.config.decoder
     codes = some_codes(model, 2, 2, decoder.num_codebooks, 9)

@@ -41,6 +41,7 @@ def test_both_models_make_the_song_and_passes_are_counted(benchmark, capsys):
     assert len(table) == 1 + 9 + 2 and not result["interrupted"]
 
 
+@pytest.mark.slow
 def test_a_stopped_run_sums_up_what_it_has(benchmark, capsys, monkeypatch):
     counted = benchmark.Clock.time
 

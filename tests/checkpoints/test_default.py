@@ -18,6 +18,7 @@ def cache(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_untrained_checkpoint_is_made_once_and_marked(cache):
     first = checkpoints.default_checkpoint()
     stamp = Path(first, "model.safetensors").stat().st_mtime_ns
@@ -39,6 +40,7 @@ def test_a_failure_leaves_nothing_half_made(cache, monkeypatch):
     assert list((cache / "songgen-hf").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_each_pattern_has_an_untrained_checkpoint_of_its_own(cache):
     folders = [checkpoints.default_checkpoint(name) for name in checkpoints.EMBEDDED_PATTERNS]
 
@@ -80,6 +82,7 @@ def test_a_folder_here_comes_before_a_short_name(cache, monkeypatch):
     assert checkpoints.find_checkpoint("songgen-mini") == "songgen-mini"
 
 
+@pytest.mark.slow
 def test_the_task_without_a_model_sings_from_it_and_says_it_is_untrained(cache, caplog):
     sing = pipeline("text-to-song", device="cpu")
     song = sing("folk", lyrics="la la", seed=1, max_seconds=0.2)

@@ -47,6 +47,7 @@ def assert_same_weights(model, expected) -> None:
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", EMBEDDED_PATTERNS)
 def test_each_model_loads_as_it_was(shared, singers, pattern):
     for kind in (SongGenForConditionalGeneration, AutoModel):
@@ -56,6 +57,7 @@ def test_each_model_loads_as_it_was(shared, singers, pattern):
         assert_same_weights(loaded, singers[pattern][0].state_dict())
 
 
+@pytest.mark.slow
 def test_the_codec_loads_by_itself(shared, singers):
     codec, report = XCodecModel.from_pretrained(shared / "codec", output_loading_info=True)
 
@@ -64,6 +66,7 @@ def test_the_codec_loads_by_itself(shared, singers):
     assert type(AutoModel.from_pretrained(shared / "codec")) is XCodecModel
 
 
+@pytest.mark.slow
 def test_the_codec_is_stored_once_and_every_key_lies_where_the_index_says(shared):
     codec = load_file(shared / "codec" / "model.safetensors")
 
@@ -87,6 +90,7 @@ def test_the_codec_is_stored_once_and_every_key_lies_where_the_index_says(shared
         assert len(index["weight_map"]) == len(own) + len(codec) + len(common)
 
 
+@pytest.mark.slow
 def test_a_model_by_itself_shares_its_codec_alone(singers, tmp_path):
     folder = export_sharing_codec({"one": singers["mixed_pro"]}, tmp_path / "out")
 
@@ -95,6 +99,7 @@ def test_a_model_by_itself_shares_its_codec_alone(singers, tmp_path):
     assert_same_weights(loaded, singers["mixed_pro"][0].state_dict())
 
 
+@pytest.mark.slow
 def test_what_is_saved_from_a_sharing_model_is_whole(shared, singers, tmp_path):
     model = SongGenForConditionalGeneration.from_pretrained(shared / "interleaving_A_V")
     processor = AutoProcessor.from_pretrained(shared / "interleaving_A_V")
@@ -115,6 +120,7 @@ def test_what_is_saved_from_a_sharing_model_is_whole(shared, singers, tmp_path):
         assert_same_weights(loaded, expected)
 
 
+@pytest.mark.slow
 def test_what_is_pushed_from_a_sharing_model_is_whole(shared, monkeypatch):
     pushed = {}
 
@@ -138,6 +144,7 @@ def test_codec_saved_from_the_sharing_folder_has_its_own_key_names(shared, tmp_p
     assert load_file(tmp_path / "model.safetensors").keys() == codec.state_dict().keys()
 
 
+@pytest.mark.slow
 def test_it_sings_what_the_models_sing(shared, singers):
     for pattern, (model, processor) in singers.items():
         settings = {"seed": 3, "max_seconds": 0.2, "do_sample": True, "top_k": 20}
@@ -150,6 +157,7 @@ def test_it_sings_what_the_models_sing(shared, singers):
         assert np.array_equal(sing("folk", lyrics="la la", **settings)["audio"], expected["audio"])
 
 
+@pytest.mark.slow
 def test_half_the_bytes_load_as_float32(singers, tmp_path):
     folder = export_sharing_codec(singers, tmp_path / "out", dtype="bfloat16", load_dtype="float32")
 

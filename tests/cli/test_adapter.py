@@ -39,6 +39,7 @@ def sing(out, checkpoint, *flags) -> bytes:
     return out.read_bytes()
 
 
+@pytest.mark.slow
 def test_an_adapter_changes_the_song_and_is_named_beside_it(tmp_path, tiny_checkpoint, adapter):
     plain = sing(tmp_path / "plain.wav", tiny_checkpoint())
 
@@ -49,6 +50,7 @@ def test_an_adapter_changes_the_song_and_is_named_beside_it(tmp_path, tiny_check
     assert json.loads((tmp_path / "plain.json").read_text())["adapter"] is None
 
 
+@pytest.mark.slow
 def test_a_folder_without_an_adapter_is_one_line(tmp_path, tiny_checkpoint, capsys):
     arguments = ["generate", "folk", "--model", tiny_checkpoint(), "--adapter", str(tmp_path)]
 

@@ -86,6 +86,7 @@ def test_every_command_takes_json_and_debug():
         assert {"--json", "--debug"} <= options, name
 
 
+@pytest.mark.slow
 def test_generate_lists_songs_seeds_and_files(tmp_path, tiny_checkpoint, capsys):
     facts, told = answered(
         capsys, "generate", "folk", "--model", tiny_checkpoint(), "--seed", 4, "--num-songs", 2,
@@ -99,6 +100,7 @@ def test_generate_lists_songs_seeds_and_files(tmp_path, tiny_checkpoint, capsys)
     assert str(files[0]) in told
 
 
+@pytest.mark.slow
 def test_encode_and_decode_say_what_they_wrote(tmp_path, tiny_checkpoint, sound, capsys):
     model = ["--model", tiny_checkpoint(), "--device", "cpu"]
     codes, back = tmp_path / "codes.npz", tmp_path / "back.wav"
@@ -111,6 +113,7 @@ def test_encode_and_decode_say_what_they_wrote(tmp_path, tiny_checkpoint, sound,
     assert encoded["duration"] == decoded["duration"] == soundfile.info(back).duration == 0.2
 
 
+@pytest.mark.slow
 def test_init_info_and_export_say_what_they_wrote(tmp_path, capsys):
     model, out = tmp_path / "mini", tmp_path / "out"
 
@@ -131,6 +134,7 @@ def test_every_command_has_a_mistake_here():
     assert MISTAKES.keys() == COMMANDS.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "arguments"), [(name, call) for name in MISTAKES for call in MISTAKES[name]]
 )
@@ -150,6 +154,7 @@ def test_a_mistake_exits_with_2_and_leaves_stdout_empty(
     assert [path.name for path in tmp_path.rglob("*")] == ["taken", "file"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", MISTAKES)
 @pytest.mark.parametrize(
     ("error", "status", "message"),

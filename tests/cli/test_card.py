@@ -76,6 +76,7 @@ def numbers(folder) -> dict[str, float]:
     return {result.metric_type: result.metric_value for result in results}
 
 
+@pytest.mark.slow
 def test_a_card_says_what_was_measured_and_what_its_makers_say(folder, report, capsys):
     words = ["--results", str(report), "--licence", "mit", "--name", "Ours", "--data", "Our songs."]
 
@@ -91,6 +92,7 @@ def test_a_card_says_what_was_measured_and_what_its_makers_say(folder, report, c
     assert "75.0 %" in card.text and "Our songs." in card.text and "# Ours (mixed_pro)" in card.text
 
 
+@pytest.mark.slow
 def test_numbers_travel_with_their_weights_and_stay_behind_when_these_change(
     folder, report, tmp_path
 ):
@@ -111,6 +113,7 @@ def test_numbers_travel_with_their_weights_and_stay_behind_when_these_change(
         assert "None were measured" in (tmp_path / name / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_saving_over_a_checkpoint_takes_its_numbers_away(folder, report):
     main(["card", str(folder), "--results", str(report)])
     model = SongGenForConditionalGeneration.from_pretrained(folder)
@@ -122,6 +125,7 @@ def test_saving_over_a_checkpoint_takes_its_numbers_away(folder, report):
     assert numbers(folder) == {} and not (folder / "card.json").exists()
 
 
+@pytest.mark.slow
 def test_a_new_card_keeps_the_numbers_of_the_same_weights(folder, report):
     main(["card", str(folder), "--results", str(report)])
     measured = numbers(folder)
@@ -132,6 +136,7 @@ def test_a_new_card_keeps_the_numbers_of_the_same_weights(folder, report):
     assert ModelCard.load(folder / "README.md").data.license == "cc0-1.0"
 
 
+@pytest.mark.slow
 def test_a_card_that_somebody_has_edited_is_left_as_it_is(folder, tmp_path, capsys):
     main(["card", str(folder)])
     path = folder / "README.md"
@@ -146,6 +151,7 @@ def test_a_card_that_somebody_has_edited_is_left_as_it_is(folder, tmp_path, caps
     assert "was written by somebody: move it away" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["weights", "pattern", "codec"])
 def test_numbers_of_other_weights_are_refused(
     what, folder, report, tmp_path, tiny_checkpoint, capsys

@@ -37,6 +37,7 @@ def names(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
 
+@pytest.mark.slow
 def test_generate_writes_a_song_and_how_to_sing_it_again(tmp_path, tiny_checkpoint, capsys):
     status = generate(tmp_path, tiny_checkpoint(), "--lyrics", "la la", "--seed", 5, "--top-k", 9)
 
@@ -53,6 +54,7 @@ def test_generate_writes_a_song_and_how_to_sing_it_again(tmp_path, tiny_checkpoi
     assert str(tmp_path / "song.wav") in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_seed_in_the_json_sings_the_song_again(tmp_path, tiny_checkpoint):
     generate(tmp_path, tiny_checkpoint(), out="one.wav")
     seed = json.loads((tmp_path / "one.json").read_text())["seed"]
@@ -61,6 +63,7 @@ def test_the_seed_in_the_json_sings_the_song_again(tmp_path, tiny_checkpoint):
     assert (tmp_path / "one.wav").read_bytes() == (tmp_path / "two.wav").read_bytes()
 
 
+@pytest.mark.slow
 def test_stems_add_up_to_the_mixture(tmp_path, tiny_checkpoint):
     assert generate(tmp_path, tiny_checkpoint("parallel_std"), "--stems", "--seed", 1) == 0
 
@@ -72,6 +75,7 @@ def test_stems_add_up_to_the_mixture(tmp_path, tiny_checkpoint):
     assert np.allclose(accompaniment[: len(mix)] + vocal[: len(mix)], mix, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_several_songs_are_numbered(tmp_path, tiny_checkpoint):
     assert generate(tmp_path, tiny_checkpoint(), "--num-songs", 2, "--seed", 8) == 0
 
@@ -80,6 +84,7 @@ def test_several_songs_are_numbered(tmp_path, tiny_checkpoint):
     assert seeds == [8, 9]
 
 
+@pytest.mark.slow
 def test_in_a_folder_a_song_is_named_after_its_first_line_and_seed(tmp_path, tiny_checkpoint):
     words = tmp_path / "words.txt"
     words.write_bytes(b"\xef\xbb\xbfLa: la?\r\nlo lo\r\n")  # as Windows writes it
@@ -102,6 +107,7 @@ def test_words_in_another_encoding_are_the_callers_mistake(tmp_path, tiny_checkp
     assert "words.txt is no UTF-8 text: save it as UTF-8" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_lyrics_voice_and_prompt_come_from_files(tmp_path, tiny_checkpoint, sound):
     words = tmp_path / "words.txt"
     words.write_text("la la\nlo lo", encoding="utf-8")
@@ -119,6 +125,7 @@ def test_lyrics_voice_and_prompt_come_from_files(tmp_path, tiny_checkpoint, soun
     assert facts["duration"] > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["npz", "safetensors"])
 def test_codes_survive_the_way_through_a_file(tmp_path, tiny_checkpoint, sound, ending):
     codes, back = tmp_path / f"codes.{ending}", tmp_path / "back.wav"
@@ -133,6 +140,7 @@ def test_codes_survive_the_way_through_a_file(tmp_path, tiny_checkpoint, sound, 
     assert soundfile.info(back).frames == 8000
 
 
+@pytest.mark.slow
 def test_init_writes_a_checkpoint_that_says_it_is_untrained(tmp_path, capsys):
     directory = tmp_path / "mini"
 
@@ -145,6 +153,7 @@ def test_init_writes_a_checkpoint_that_says_it_is_untrained(tmp_path, capsys):
     assert facts["parameters"]["total"] > 0
 
 
+@pytest.mark.slow
 def test_init_is_reproducible(tmp_path):
     for name, seed in (("one", 3), ("two", 3), ("three", 4)):
         assert main(["init", "--seed", str(seed), "--out", str(tmp_path / name)]) == 0
@@ -167,6 +176,7 @@ def test_info_reads_no_weights(tmp_path, tiny_checkpoint, capsys):
     assert "interleaving_A_V" in told and "100.0" in told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

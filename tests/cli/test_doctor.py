@@ -24,6 +24,7 @@ def examined(capsys, *arguments, status: int = 0) -> tuple[dict, str]:
     return json.loads(captured.out), captured.err
 
 
+@pytest.mark.slow
 def test_a_healthy_machine_is_described(tiny_checkpoint, capsys):
     facts, words = examined(capsys, tiny_checkpoint())
 
@@ -40,6 +41,7 @@ def test_a_healthy_machine_is_described(tiny_checkpoint, capsys):
         assert part in words
 
 
+@pytest.mark.slow
 def test_a_model_is_described_by_its_real_sizes(tiny_checkpoint, tiny_singer, capsys):
     facts, words = examined(capsys, tiny_checkpoint("interleaving_A_V"))
 
@@ -53,6 +55,7 @@ def test_a_model_is_described_by_its_real_sizes(tiny_checkpoint, tiny_singer, ca
     assert f"{model['parameters'] / 1e6:,.1f} M weights" in words
 
 
+@pytest.mark.slow
 def test_less_precision_is_advised_only_where_it_makes_a_model_fit(tiny_singer):
     config = tiny_singer("mixed").config
     whole, half = (
@@ -73,6 +76,7 @@ def test_less_precision_is_advised_only_where_it_makes_a_model_fit(tiny_singer):
     assert found(None) == ("float32", None)
 
 
+@pytest.mark.slow
 def test_it_sings_a_second(tiny_checkpoint, capsys):
     facts, words = examined(capsys, tiny_checkpoint(), "--sing")
 
@@ -82,6 +86,7 @@ def test_it_sings_a_second(tiny_checkpoint, capsys):
     assert f"sang {sung['duration']:.2f} s" in words and "ready to sing" in words
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_sing_is_a_failed_check(tmp_path, tiny_checkpoint, capsys):
     broken = tmp_path / "no-weights"
     broken.mkdir()
@@ -125,6 +130,7 @@ def test_an_old_or_missing_package_is_told_with_its_pip_line(monkeypatch, capsys
     assert found["train"]["install"] == "pip install 'songgen-hf[train]'"
 
 
+@pytest.mark.slow
 def test_an_incomplete_extra_is_no_failure(monkeypatch, capsys):
     real = metadata.version
     monkeypatch.setattr(metadata, "version", lambda name: "0.1" if name == "peft" else real(name))
@@ -135,6 +141,7 @@ def test_an_incomplete_extra_is_no_failure(monkeypatch, capsys):
     assert "lacks peft (0.1 is installed" in words
 
 
+@pytest.mark.slow
 def test_without_metadata_the_rest_is_still_told(monkeypatch, capsys):
     monkeypatch.setattr(installation, "DISTRIBUTION", "songgen-hf-not-installed")
 
@@ -144,6 +151,7 @@ def test_without_metadata_the_rest_is_still_told(monkeypatch, capsys):
     assert "requirements cannot be checked (No package metadata was found" in words
 
 
+@pytest.mark.slow
 def test_what_is_no_song_model_is_the_callers_mistake(tmp_path, tiny_singer, capsys):
     tiny_singer("mixed").audio_encoder.save_pretrained(tmp_path / "codec")
 

@@ -27,6 +27,7 @@ def trained(tmp_path, tiny_checkpoint):
     return mixed, str(dual)
 
 
+@pytest.mark.slow
 def test_two_models_are_written_with_one_codec(tmp_path, trained, capsys):
     out = tmp_path / "songgen-mini"
 
@@ -45,6 +46,7 @@ def test_two_models_are_written_with_one_codec(tmp_path, trained, capsys):
         assert str(loaded.dtype) == "torch.float32"
 
 
+@pytest.mark.slow
 def test_a_model_that_shares_its_codec_is_exported_whole(tmp_path, trained):
     main(["export", *trained, str(tmp_path / "both"), "--share-codec"])
 
@@ -58,6 +60,7 @@ def test_a_model_that_shares_its_codec_is_exported_whole(tmp_path, trained):
     assert "auto_map" in json.loads((tmp_path / "one" / "config.json").read_text())
 
 
+@pytest.mark.slow
 def test_the_second_model_sings_by_its_short_name(tmp_path, trained, monkeypatch):
     main(["export", *trained, str(tmp_path / "both"), "--share-codec"])
     monkeypatch.setattr("songgen_hf.checkpoints.EMBEDDED", tmp_path / "both")
@@ -85,12 +88,14 @@ def test_what_does_not_fit_is_one_line(tmp_path, trained, capsys, flags, message
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_two_models_of_one_pattern_are_refused(tmp_path, trained, capsys):
     assert main(["export", trained[0], trained[0], str(tmp_path / "out"), "--share-codec"]) == 2
 
     assert "two of the models have the track pattern mixed_pro" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_codec_is_exported_by_itself_and_rounding_it_twice_changes_nothing(tmp_path, trained):
     main(["export", *trained, str(tmp_path / "both"), "--share-codec"])
     small = ["--dtype", "bfloat16", "--load-dtype", "float32"]
@@ -104,6 +109,7 @@ def test_a_codec_is_exported_by_itself_and_rounding_it_twice_changes_nothing(tmp
     assert XCodecModel.from_pretrained(tmp_path / "one").dtype == torch.float32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flag", ["--remote-code", "--share-codec"])
 def test_what_is_for_song_models_is_refused_for_a_codec(tmp_path, trained, capsys, flag):
     main(["export", *trained, str(tmp_path / "both"), "--share-codec"])

@@ -35,6 +35,7 @@ def codes_of(path):
         return file["codes"]
 
 
+@pytest.mark.slow
 def test_a_song_is_sung_saved_and_sung_anew_in_part(masked, tmp_path):
     few = ["--steps", "2", "--save-codes"]
     assert generate(tmp_path / "a.wav", masked, *few, "--seconds", "0.3", "--stems") == 0
@@ -64,6 +65,7 @@ def test_a_song_is_sung_saved_and_sung_anew_in_part(masked, tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_the_fine_codebooks_of_an_autoregressive_song_are_refined(
     masked, tiny_checkpoint, tmp_path
 ):
@@ -79,6 +81,7 @@ def test_the_fine_codebooks_of_an_autoregressive_song_are_refined(
     assert np.array_equal(after[:, :2], np.stack(kept))
 
 
+@pytest.mark.slow
 def test_sound_files_are_continued(masked, tmp_path):
     assert generate(tmp_path / "a.wav", masked, "--seconds", "0.3", "--steps", "1", "--stems") == 0
 
@@ -90,6 +93,7 @@ def test_sound_files_are_continued(masked, tmp_path):
     assert codes_of(tmp_path / "b.codes.npz").shape[-1] == pytest.approx(25, abs=1)
 
 
+@pytest.mark.slow
 def test_flags_of_the_other_kind_of_model_are_refused(masked, tiny_checkpoint, tmp_path, capsys):
     other = tiny_checkpoint("parallel_std")
     for model, flags, message in (
@@ -117,6 +121,7 @@ def test_masked_mode_without_a_masked_model_is_one_line(tmp_path, monkeypatch, c
     assert "no masked model comes with this installation" in error and error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_masked_model_is_exported_beside_its_song_model(masked, tiny_checkpoint, tmp_path):
     model = tiny_checkpoint("parallel_std")
 
@@ -128,6 +133,7 @@ def test_a_masked_model_is_exported_beside_its_song_model(masked, tiny_checkpoin
     assert sung == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beside", [True, False])
 def test_an_export_does_not_say_where_its_model_lay(masked, tiny_checkpoint, tmp_path, beside):
     flags = ["--beside", tiny_checkpoint("parallel_std")] if beside else []

@@ -16,6 +16,7 @@ def test_every_line_belongs_to_the_split_it_was_asked_for(split):
     assert {split_of(line) for line in lines(split)} == {split}
 
 
+@pytest.mark.slow
 def test_splits_share_no_line_even_over_many_lines():
     train, test = set(lines("train", 2000)), set(lines("test", 500))
 
@@ -42,6 +43,7 @@ def test_the_same_seed_writes_the_same_lines():
     assert lines("validation") == lines("validation")
 
 
+@pytest.mark.slow
 def test_an_comes_before_a_vowel_and_a_before_a_consonant():
     words = " ".join(lines("train", 3000)).split()
     pairs = list(zip(words, words[1:], strict=False))

@@ -45,6 +45,7 @@ def test_every_figure_is_listed_here(drawing):
     assert {path.stem for path in IMAGES.glob("*.json")} == set(FIGURES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["delay", "patterns", "end_gate", "overview"])
 def test_what_a_picture_shows_is_what_the_classes_say(name, drawing):
     now = json.loads(json.dumps(importlib.import_module(name).data()))

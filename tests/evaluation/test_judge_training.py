@@ -204,6 +204,7 @@ def test_a_small_recogniser_learns_two_sounds(songs, tmp_path):
     assert phoneme_error_rate([row_phonemes(row) for row in rows], heard) < 0.3
 
 
+@pytest.mark.slow
 def test_the_command_writes_judges_and_their_scores(tmp_path, monkeypatch):
     from songgen_hf.evaluation import judge_training
 
@@ -230,6 +231,7 @@ def test_songs_are_read_from_all_files_of_a_pattern(tmp_path):
     assert len(read_judge_songs(tmp_path / "train-*.parquet", progress=False)) == 3
 
 
+@pytest.mark.slow
 def test_some_songs_are_also_heard_through_a_codec(tmp_path, tiny_model):
     data = write_rows(tmp_path / "train-0.parquet", 5)
     codec = tiny_model("mixed").audio_encoder

@@ -206,6 +206,7 @@ def test_a_song_does_not_depend_on_its_batch_and_passes_are_counted(masked_folde
     assert timing.passes == 3 and timing.seconds > 0 and timing.songs == 1
 
 
+@pytest.mark.slow
 def test_songs_of_another_precision_have_a_folder_of_their_own(masked_folder, tmp_path):
     folders = {
         MaskedSinger(masked_folder("softmax"), tmp_path, lambda song_id: None, dtype=dtype).folder(

@@ -65,6 +65,7 @@ def test_the_seed_alone_decides():
     assert (one == two).all()
 
 
+@pytest.mark.slow
 def test_a_phoneme_that_was_never_seen_is_wrong():
     test = ProbeFrames(np.zeros((2, 3), dtype=np.int64), np.array(["x", "x"]), np.zeros(2))
 

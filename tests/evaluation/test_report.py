@@ -273,6 +273,7 @@ def test_a_file_that_is_no_report_is_not_overwritten(tmp_path):
     assert path.read_text() == "precious"
 
 
+@pytest.mark.slow
 def test_more_prompts_than_there_are_is_misuse(evaluate, capsys):
     assert evaluate("--prompts", "5", "--no-pictures") == 2
 

@@ -38,6 +38,7 @@ def files(folder):
     return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_every_prompt_is_sung_with_every_seed_in_order(make_singer):
     prompts = some_prompts(3)
 
@@ -50,6 +51,7 @@ def test_every_prompt_is_sung_with_every_seed_in_order(make_singer):
     assert not np.array_equal(songs[0].mixture, songs[3].mixture)
 
 
+@pytest.mark.slow
 def test_a_model_with_two_tracks_keeps_the_vocal_too(make_singer):
     singer = make_singer("interleaving_A_V")
 
@@ -62,6 +64,7 @@ def test_a_model_with_two_tracks_keeps_the_vocal_too(make_singer):
         assert record["ai_generated"] and record["seed"] == song_seed(song.prompt, 0)
 
 
+@pytest.mark.slow
 def test_another_version_of_the_library_changes_no_digest(make_singer):
     model = make_singer().model
     before = weights_digest(model)
@@ -72,6 +75,7 @@ def test_another_version_of_the_library_changes_no_digest(make_singer):
     assert weights_digest(model) != before
 
 
+@pytest.mark.slow
 def test_a_song_does_not_depend_on_its_batch(make_singer, tmp_path):
     prompts = some_prompts(3)
 
@@ -84,6 +88,7 @@ def test_a_song_does_not_depend_on_its_batch(make_singer, tmp_path):
         np.testing.assert_allclose(one, other, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_what_was_sung_is_not_sung_again(make_singer):
     prompts = some_prompts(2)
     singer = make_singer()
@@ -97,6 +102,7 @@ def test_what_was_sung_is_not_sung_again(make_singer):
     np.testing.assert_array_equal(first[0], again[0])
 
 
+@pytest.mark.slow
 def test_other_settings_and_weights_have_other_folders(make_singer):
     singer = make_singer()
     settings = [
@@ -114,6 +120,7 @@ def test_other_settings_and_weights_have_other_folders(make_singer):
     assert len(folders) == len(settings) + 3
 
 
+@pytest.mark.slow
 def test_guidance_and_a_voice_change_the_song(make_singer):
     prompts = some_prompts(1)
     singer = make_singer()
@@ -132,6 +139,7 @@ def test_seeds_of_songs_differ():
     assert len(seeds) == 40
 
 
+@pytest.mark.slow
 def test_the_untrained_twin_shares_nothing_but_the_codec(tiny_singer):
     model = tiny_singer()
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
@@ -159,6 +167,7 @@ def test_a_growing_layer_holds_what_the_librarys_holds():
     assert isinstance(ours.layers[0], GrowingLayer)
 
 
+@pytest.mark.slow
 def test_a_growing_cache_generates_the_same_codes(tiny_model, tiny_inputs):
     model, inputs = tiny_model("interleaving_A_V"), tiny_inputs()
 

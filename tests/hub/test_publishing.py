@@ -38,6 +38,7 @@ def weights_equal(one, two) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_a_pipeline_goes_to_the_hub_in_one_commit_and_comes_back(hub, model, tiny_processor):
     sing = TextToSongPipeline(model=model, processor=tiny_processor)
 
@@ -52,6 +53,7 @@ def test_a_pipeline_goes_to_the_hub_in_one_commit_and_comes_back(hub, model, tin
     assert provenance(back.model, seed=3, options={})["revision"] == commit.oid
 
 
+@pytest.mark.slow
 def test_the_card_on_the_hub_is_ours_with_tags_that_the_hub_knows(hub, model):
     model.push_to_hub("me/x", tags=["mine"])
 
@@ -63,6 +65,7 @@ def test_the_card_on_the_hub_is_ours_with_tags_that_the_hub_knows(hub, model):
     assert "model-index" not in data and "license" not in data  # nobody has said
 
 
+@pytest.mark.slow
 def test_a_model_a_processor_and_a_codec_go_alone(hub, model, tiny_processor):
     model.push_to_hub("me/x")
     card = hub.files("me/x")["README.md"]
@@ -77,6 +80,7 @@ def test_a_model_a_processor_and_a_codec_go_alone(hub, model, tiny_processor):
     assert b"An audio codec" in hub.files("me/codec")["README.md"]
 
 
+@pytest.mark.slow
 def test_saving_with_push_to_hub_does_both(hub, model, tmp_path):
     model.save_pretrained(tmp_path / "x", push_to_hub=True, repo_id="me/x")
 
@@ -86,6 +90,7 @@ def test_saving_with_push_to_hub_does_both(hub, model, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_old_shards_go_with_the_commit_that_brings_one_file(hub, model):
     model.push_to_hub("me/x", max_shard_size="20KB")
     assert "model.safetensors.index.json" in hub.files("me/x")
@@ -97,6 +102,7 @@ def test_old_shards_go_with_the_commit_that_brings_one_file(hub, model):
     assert len(hub.repositories["model", "me/x"].messages) == 3
 
 
+@pytest.mark.slow
 def test_a_card_that_was_edited_stays_and_others_are_replaced(hub, model, caplog):
     model.push_to_hub("me/x")
     written = hub.files("me/x")["README.md"]
@@ -111,6 +117,7 @@ def test_a_card_that_was_edited_stays_and_others_are_replaced(hub, model, caplog
     assert "was edited on the Hub and stays" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_revision_can_be_pinned_and_a_branch_written(hub, model):
     first = model.push_to_hub("me/x").oid
     with torch.no_grad():
@@ -144,6 +151,7 @@ def cut_after(calls: int, what: str):
     return before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["PUT /lfs-upload", "POST .*/commit/"])
 def test_an_upload_that_breaks_off_leaves_nothing_that_loads(hub, model, what):
     hub.before = cut_after(1, what)
@@ -157,6 +165,7 @@ def test_an_upload_that_breaks_off_leaves_nothing_that_loads(hub, model, what):
         SongGenForConditionalGeneration.from_pretrained("me/x")
 
 
+@pytest.mark.slow
 def test_an_upload_that_breaks_off_leaves_the_version_before_whole(hub, model):
     model.push_to_hub("me/x", max_shard_size="20KB")
     before = dict(hub.files("me/x"))
@@ -173,6 +182,7 @@ def test_an_upload_that_breaks_off_leaves_the_version_before_whole(hub, model):
     assert torch.equal(again.decoder.lm_heads.weight + 1, model.decoder.lm_heads.weight)
 
 
+@pytest.mark.slow
 def test_the_command_publishes_a_private_model_with_its_code(
     hub, tiny_checkpoint, tmp_path, monkeypatch, capsys
 ):
@@ -194,6 +204,7 @@ def test_the_command_publishes_a_private_model_with_its_code(
     assert record["revision"] == repository.refs["main"]
 
 
+@pytest.mark.slow
 def test_a_private_model_without_a_token_is_one_clear_line(
     hub, model, tiny_processor, tmp_path, monkeypatch, capsys
 ):
@@ -210,6 +221,7 @@ def test_a_private_model_without_a_token_is_one_clear_line(
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_nothing_private_goes_to_a_public_repository(hub, model):
     model.push_to_hub("me/x")
     before = dict(hub.files("me/x"))
@@ -222,6 +234,7 @@ def test_nothing_private_goes_to_a_public_repository(hub, model):
     assert hub.files("me/x") == before and len(hub.large) == 1
 
 
+@pytest.mark.slow
 def test_what_cannot_be_published_is_one_line(hub, tiny_checkpoint, tmp_path, capsys):
     (tmp_path / "songs").mkdir()
     (tmp_path / "songs" / "train-00000-of-00001.parquet").write_bytes(b"PAR1")
@@ -258,6 +271,7 @@ def adapter(tmp_path, model, tiny_processor):
     return folder
 
 
+@pytest.mark.slow
 def test_an_adapter_travels_alone_and_without_this_machines_paths(
     hub, adapter, tiny_checkpoint, tiny_processor
 ):
@@ -286,6 +300,7 @@ def test_an_adapter_travels_alone_and_without_this_machines_paths(
     assert record["adapters"][0]["revision"] == hub.repositories["model", "me/anna"].refs["main"]
 
 
+@pytest.mark.slow
 def test_an_adapter_of_a_model_of_this_machine_names_no_path(hub, adapter, caplog):
     assert main(["export", str(adapter), "--push-to-hub", "me/anna"]) == 0
 
@@ -315,6 +330,7 @@ def codes(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_codes_are_a_dataset_on_the_hub_that_training_reads(hub, codes, tmp_path, monkeypatch):
     import datasets
 

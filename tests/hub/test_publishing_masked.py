@@ -18,6 +18,7 @@ __all__ = ["tiny_masked"]
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
 
+@pytest.mark.slow
 def test_a_masked_model_goes_to_the_hub_in_one_commit_and_comes_back(hub, tiny_masked):
     sing = tiny_masked()
 

@@ -113,6 +113,7 @@ def test_the_usual_formats_are_read(tmp_path, suffix):
     assert 0.3 < np.abs(clip).max() < 0.7
 
 
+@pytest.mark.slow
 def test_ten_minutes_are_not_loaded_for_three_seconds(tmp_path):
     rate = 44100
     path = tmp_path / "long.wav"

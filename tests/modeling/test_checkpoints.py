@@ -51,6 +51,7 @@ def reference_layout(tiny_model, tmp_path):
     return tmp_path, model
 
 
+@pytest.mark.slow
 @each_pattern
 @pytest.mark.parametrize("original", [False, True])
 def test_a_saved_model_loads_bit_exact(tiny_model, tmp_path, pattern, original):
@@ -63,6 +64,7 @@ def test_a_saved_model_loads_bit_exact(tiny_model, tmp_path, pattern, original):
     assert settings_of(loaded.config.to_dict()) == settings_of(model.config.to_dict())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("original", [False, True])
 def test_a_loaded_model_sings_the_same_song(tiny_model, tiny_inputs, tmp_path, original):
     model = tiny_model("parallel_A_V")
@@ -75,6 +77,7 @@ def test_a_loaded_model_sings_the_same_song(tiny_model, tiny_inputs, tmp_path, o
     assert torch.equal(loaded.generate(**tiny_inputs(), **greedy), expected)
 
 
+@pytest.mark.slow
 def test_the_reference_layout_is_written_again_as_it_was_read(reference_layout, tmp_path_factory):
     folder, _ = reference_layout
     again = tmp_path_factory.mktemp("again")
@@ -112,6 +115,7 @@ def test_our_layout_has_our_names_alone(tiny_model, tmp_path):
     assert written <= set(model.state_dict())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("older", ["voice", "codec"])
 def test_older_weight_norm_names_are_read(reference_layout, older):
     folder, model = reference_layout
@@ -135,6 +139,7 @@ def test_older_weight_norm_names_are_read(reference_layout, older):
     check_same(SongGenForConditionalGeneration.from_pretrained(folder), model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [T5_NAMES[:1], T5_NAMES[1:], T5_NAMES])
 def test_the_text_embedding_is_read_under_either_name_or_both(reference_layout, kept):
     folder, model = reference_layout
@@ -149,6 +154,7 @@ def test_the_text_embedding_is_read_under_either_name_or_both(reference_layout, 
     check_same(SongGenForConditionalGeneration.from_pretrained(folder), model)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_without_the_position_table_is_read(reference_layout):
     folder, model = reference_layout
 
@@ -160,6 +166,7 @@ def test_a_checkpoint_without_the_position_table_is_read(reference_layout):
     check_same(SongGenForConditionalGeneration.from_pretrained(folder), model)
 
 
+@pytest.mark.slow
 def test_auto_classes_find_the_model(tiny_model, tmp_path):
     import songgen_hf  # noqa: F401 (registers)
 
@@ -170,6 +177,7 @@ def test_auto_classes_find_the_model(tiny_model, tmp_path):
     assert isinstance(model, SongGenForConditionalGeneration)
 
 
+@pytest.mark.slow
 def test_generation_settings_survive_a_round_trip(tiny_model, tmp_path):
     model = tiny_model("mixed")
 
@@ -196,6 +204,7 @@ def change_config(folder, **decoder) -> None:
     path.write_text(json.dumps(config))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("original", [False, True])
 @pytest.mark.parametrize("pattern", ["parallel_std", "interleaving_A_V"])
 def test_a_config_of_another_pattern_is_refused_in_one_clear_error(
@@ -210,6 +219,7 @@ def test_a_config_of_another_pattern_is_refused_in_one_clear_error(
         SongGenForConditionalGeneration.from_pretrained(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("original", [False, True])
 def test_a_config_of_another_size_is_refused_in_one_clear_error(tiny_model, tmp_path, original):
     tiny_model("mixed").save_pretrained(tmp_path, save_original_format=original)
@@ -219,6 +229,7 @@ def test_a_config_of_another_size_is_refused_in_one_clear_error(tiny_model, tmp_
         SongGenForConditionalGeneration.from_pretrained(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("original", [False, True])
 def test_a_checkpoint_that_lacks_a_weight_is_refused_by_its_name(tiny_model, tmp_path, original):
     tiny_model("mixed").save_pretrained(tmp_path, save_original_format=original)
@@ -232,6 +243,7 @@ def test_a_checkpoint_that_lacks_a_weight_is_refused_by_its_name(tiny_model, tmp
         SongGenForConditionalGeneration.from_pretrained(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_reference_checkpoint_that_lacks_one_head_is_refused(reference_layout):
     folder, _ = reference_layout
 
@@ -244,6 +256,7 @@ def test_a_reference_checkpoint_that_lacks_one_head_is_refused(reference_layout)
         SongGenForConditionalGeneration.from_pretrained(folder)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_with_foreign_weights_is_refused_by_their_name(tiny_model, tmp_path):
     tiny_model("mixed").save_pretrained(tmp_path)
 
@@ -262,6 +275,7 @@ def test_a_truncated_file_is_refused_as_damaged(tiny_model, tmp_path):
         SongGenForConditionalGeneration.from_pretrained(tmp_path)
 
 
+@pytest.mark.slow
 def test_new_parts_may_start_from_scratch_if_asked(tiny_model, tmp_path):
     model = tiny_model("mixed_pro")
     model.save_pretrained(tmp_path)

@@ -87,16 +87,19 @@ class CountingStreamer(BaseStreamer):
         self.ends += 1
 
 
+@pytest.mark.slow
 @each_pattern
 def test_cached_uncached_and_static_cache_sing_the_same(tiny_model, tiny_inputs, pattern):
     check_every_cache(tiny_model(pattern), tiny_inputs())
 
 
+@pytest.mark.slow
 @each_variant
 def test_every_cache_is_the_same_for_every_kind_of_decoder(tiny_model, tiny_inputs, variant):
     check_every_cache(tiny_model("mixed", **VARIANTS[variant]), tiny_inputs())
 
 
+@pytest.mark.slow
 @each_pattern
 def test_every_cache_is_the_same_with_guidance_and_a_prompt(tiny_model, tiny_inputs, pattern):
     model = tiny_model(pattern)
@@ -129,16 +132,19 @@ def test_a_compiled_decoder_sings_the_same(tiny_model, tiny_inputs, pattern, bac
     assert not counters["graph_break"]
 
 
+@pytest.mark.slow
 @each_pattern
 def test_a_batch_is_its_songs_one_by_one(tiny_model, tiny_inputs, pattern):
     check_batch_equals_singles(tiny_model(pattern), tiny_inputs(3))
 
 
+@pytest.mark.slow
 @each_variant
 def test_a_batch_is_its_songs_for_every_kind_of_decoder(tiny_model, tiny_inputs, variant):
     check_batch_equals_singles(tiny_model("mixed", **VARIANTS[variant]), tiny_inputs(3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["mixed", "parallel_A_V", "interleaving_A_V"])
 def test_prepended_lyrics_work_for_every_layout_of_rows(tiny_model, tiny_inputs, pattern):
     model = tiny_model(pattern, lyrics_cross_attention=False)
@@ -174,6 +180,7 @@ def test_continuing_a_song_from_its_own_opening_gives_the_song(tiny_model, tiny_
     assert torch.equal(continued, whole)
 
 
+@pytest.mark.slow
 @each_pattern
 @pytest.mark.parametrize("num_frames", [1, 2, 6])
 def test_max_new_frames_is_exact(tiny_model, tiny_inputs, pattern, num_frames):
@@ -230,6 +237,7 @@ def slowly_guided(model, inputs: dict, *, scale: float, num_frames: int) -> torc
     return decoder.pattern.revert(ids)
 
 
+@pytest.mark.slow
 @each_pattern
 def test_guidance_equals_two_plain_calls_a_step(tiny_model, tiny_inputs, pattern):
     model = tiny_model(pattern)
@@ -254,6 +262,7 @@ def test_guidance_equals_plain_calls_for_every_kind_of_decoder(tiny_model, tiny_
     assert torch.equal(guided, expected)
 
 
+@pytest.mark.slow
 @each_pattern
 def test_the_same_seed_sings_the_same_song_and_another_seed_another(
     tiny_model, tiny_inputs, pattern
@@ -276,6 +285,7 @@ def test_a_seeded_song_does_not_depend_on_the_global_random_state(tiny_model, ti
     assert torch.equal(tiny_model().generate(**tiny_inputs(), **sampled), first)
 
 
+@pytest.mark.slow
 @each_pattern
 def test_a_seed_gives_the_same_song_alone_and_in_a_batch(tiny_model, tiny_inputs, pattern):
     model = tiny_model(pattern)
@@ -311,6 +321,7 @@ def test_sampling_from_the_one_best_id_is_greedy(tiny_model, tiny_inputs, patter
     assert torch.equal(sampled, model.generate(**tiny_inputs(), **GREEDY))
 
 
+@pytest.mark.slow
 @each_pattern
 @pytest.mark.parametrize("guidance_scale", [1.0, 2.0])
 def test_several_songs_of_a_request_stand_side_by_side(

@@ -69,6 +69,7 @@ def test_czech_digits_are_spelled():
     assert normalize_lyrics("50% srdce", "cs") == "padesát procento srdce"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", LATIN)
 def test_a_number_beyond_all_names_is_spelled_somehow(language):
     cleaned = normalize_lyrics("9" * 400 + " " + "1" * 30 + ". " + "8" * 5000 + ".5", language)
@@ -84,6 +85,7 @@ def test_a_long_run_of_digits_takes_linear_time():
     assert time.perf_counter() - started < 2.0  # quadratic searches took 3 s for 20000 digits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "words"),
     [
@@ -109,6 +111,7 @@ def test_chinese_numbers_are_read_as_in_chinese(number, words):
     assert clean_text(number, "zh") == clean_text(words, "zh")
 
 
+@pytest.mark.slow
 def test_chinese_comes_out_in_pinyin_and_korean_in_latin_letters():
     pytest.importorskip("pypinyin")
     pytest.importorskip("hangul_romanize")

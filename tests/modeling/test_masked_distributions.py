@@ -97,6 +97,7 @@ def test_the_density_is_that_of_the_stated_mixture(levels, width):
         torch.testing.assert_close(found[place], expected, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", range(DEPTHS))
 def test_the_density_integrates_to_one(level):
     side = torch.linspace(-12, 12, 481)

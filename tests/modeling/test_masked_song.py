@@ -176,6 +176,7 @@ def sized(num_codebooks, head):
     return build(head, num_codebooks=num_codebooks), inputs
 
 
+@pytest.mark.slow
 def test_a_pass_of_the_mixture_costs_the_same_whatever_the_number_of_codebooks():
     costs, losses = set(), set()
     for num_codebooks in range(1, 9):
@@ -271,6 +272,7 @@ def test_gradient_checkpointing_changes_no_gradient(head):
             torch.testing.assert_close(found[name], gradient)
 
 
+@pytest.mark.slow
 @BOTH
 def test_it_learns_a_song_and_its_length(head):
     """Two songs that only their conditions tell apart, from hidden codes to the exact ones."""

@@ -49,6 +49,7 @@ def slow_losses(logits, ids, labels) -> list[float]:
     return losses
 
 
+@pytest.mark.slow
 @each_pattern
 @pytest.mark.parametrize("prepend", [False, True])
 def test_no_step_sees_a_later_one(tiny_model, tiny_inputs, pattern, prepend):
@@ -143,6 +144,7 @@ def test_padding_of_the_conditions_changes_no_logits(tiny_model, tiny_inputs, pa
     torch.testing.assert_close(logits, expected, atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 @each_pattern
 @pytest.mark.parametrize("rope", [False, True])
 def test_steps_through_a_cache_equal_one_call(tiny_model, tiny_inputs, pattern, rope):
@@ -251,6 +253,7 @@ def test_a_voice_changes_the_song(tiny_model, tiny_inputs):
     torch.testing.assert_close(changed[1], logits[1])  # the second song has no voice
 
 
+@pytest.mark.slow
 def test_generation_skips_the_text_projection_only_where_the_config_says_so(
     tiny_model, tiny_inputs
 ):
@@ -306,6 +309,7 @@ def test_a_tuple_holds_what_the_output_holds(tiny_model, tiny_inputs):
     assert torch.equal(values[0], output.loss)
 
 
+@pytest.mark.slow
 @each_pattern
 def test_gradient_checkpointing_gives_the_same_gradients(tiny_model, tiny_inputs, pattern):
     plain = copy.deepcopy(tiny_model(pattern)).train()

@@ -94,6 +94,7 @@ def test_exp_reveals_later_than_circle_and_circle_later_than_linear():
     assert counts == [925, 867, 500]
 
 
+@pytest.mark.slow
 def test_each_step_leaves_exactly_the_masked_codes_that_the_schedule_says():
     draw = random.Random(1)
     for trial in range(150):

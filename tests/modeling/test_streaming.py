@@ -11,6 +11,7 @@ ROUNDING = {"atol": 1e-3, "rtol": 1e-4}  # windows of another length round diffe
 TEXT = {"input_ids": torch.tensor([[5, 6, 1]]), "lyrics_ids": torch.tensor([[1, 2, 7, 0]])}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", TRACK_PATTERNS)
 @pytest.mark.parametrize("chunk_frames", [5, 25])
 def test_the_chunks_joined_are_the_decoded_song(tiny_model, pattern, chunk_frames):

@@ -189,6 +189,7 @@ def test_return_dict_false_gives_the_bare_tensors(codec):
     assert codec.decode(codes, return_dict=False).shape == (1, 1, 640)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk_frames", [*range(1, 26), 47, 48, 49, 1000])
 def test_decoding_in_chunks_equals_the_whole(codec, chunk_frames):
     codes = random_codes(2, 4, 48)
@@ -212,6 +213,7 @@ def test_eight_frames_of_context_are_not_enough_and_twelve_are(codec, monkeypatc
     assert worst(8) > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk_frames", [1, 7, 25])
 @pytest.mark.parametrize("pushed", [1, 5, 60])
 def test_a_stream_joins_to_the_whole_decode(codec, chunk_frames, pushed):
@@ -239,6 +241,7 @@ def test_a_stream_starts_afresh_after_its_end(codec):
     assert list(stream.finish()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("samples", "chunk_frames"),
     [(480, 1), (3360, 1), (16000, 9), (16160, 9), (25000, 13), (25000, 1000)],
@@ -332,6 +335,7 @@ def test_bfloat16_follows_the_module(codec):
     assert codes.dtype == torch.int64 and codes.max() < 64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_quantises_in_float32(codec, dtype):
     half, full = (XCodecModel(codec.config).eval() for _ in range(2))

@@ -77,6 +77,7 @@ def test_the_original_layout_has_the_original_names(original):
         assert key in original
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("original_format", [False, True])
 def test_both_layouts_reload_bit_by_bit_and_save_as_either(
     codec, original, tmp_path, original_format
@@ -99,6 +100,7 @@ def test_our_own_names_are_the_default_of_saving(codec, tmp_path):
     assert load_file(tmp_path / "model.safetensors").keys() == codec.state_dict().keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prefix", [POSITION, "encoder.", "decoder_2.", ""])
 @pytest.mark.parametrize("names", [(NEW_NAMES, OLD_NAMES), (OLD_NAMES, NEW_NAMES)])
 def test_either_spelling_of_weight_norm_loads(codec, original, tmp_path, prefix, names):
@@ -111,6 +113,7 @@ def test_either_spelling_of_weight_norm_loads(codec, original, tmp_path, prefix,
         assert torch.equal(tensor, model.state_dict()[name]), name
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_the_library_loads(codec, tmp_path):
     config = {k: v for k, v in codec.config.to_dict().items() if k != "model_type"}
     theirs = XcodecModel(XcodecConfig(**config)).eval()
@@ -125,6 +128,7 @@ def test_a_checkpoint_of_the_library_loads(codec, tmp_path):
     assert torch.equal(model.encode(waveform).audio_codes, theirs.encode(waveform).audio_codes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nesting", [(), ("codec_model",), ("generator",), ("state_dict",)])
 def test_a_pth_file_loads_without_unpickling_code(codec, original, tmp_path, nesting):
     content = dict(original)
@@ -220,6 +224,7 @@ register_checkpoint_conversion_mapping(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [NEW_NAMES, OLD_NAMES])
 def test_the_rules_stay_within_the_codec_of_a_larger_model(codec, original, tmp_path, names):
     config = WrapperConfig(audio_encoder=codec.config)

@@ -62,6 +62,7 @@ def check_against_recording(case, variant: str, output) -> None:
         close(torch.as_tensor(value).reshape(tensor.shape), tensor)
 
 
+@pytest.mark.slow
 @each_variant("ok")
 def test_forward_matches_the_recorded_call(golden_case, name, variant):
     case = golden_case(name)
@@ -73,6 +74,7 @@ def test_forward_matches_the_recorded_call(golden_case, name, variant):
     check_against_recording(case, variant, output)
 
 
+@pytest.mark.slow
 @each_case()
 def test_sdpa_attention_matches_the_recorded_calls(golden, name):
     case = load_case(golden, name, attn_implementation="sdpa")
@@ -99,6 +101,7 @@ def test_a_call_that_crashes_in_the_reference_works_or_says_what_is_missing(
         assert torch.isfinite(output.loss)
 
 
+@pytest.mark.slow
 @each_case()
 def test_decoder_ids_made_from_labels_equal_decoder_ids_given(golden_case, name):
     case = golden_case(name)
@@ -117,6 +120,7 @@ def test_decoder_ids_made_from_labels_equal_decoder_ids_given(golden_case, name)
     assert torch.equal(from_labels, from_ids)
 
 
+@pytest.mark.slow
 @each_case()
 def test_the_text_encoder_matches_the_recorded_states(golden_case, name):
     case = golden_case(name)
@@ -148,6 +152,7 @@ def test_padded_lyrics_give_the_states_of_the_lyrics_alone(golden_case, name):
     close(batch[1:2, :length], alone, 1e-5)
 
 
+@pytest.mark.slow
 @each_case()
 def test_gradient_norms_match_the_recorded_ones(golden, name):
     record = case_record(name).get("grad_norms_forward_ref")

@@ -106,6 +106,7 @@ def decode_order(num_samples: int, num_tracks: int) -> list[tuple[int, int]]:
     ]
 
 
+@pytest.mark.slow
 @each_run(recorded=True)
 def test_generated_ids_scores_codes_and_waveforms_match_the_recorded_run(golden_case, name, run):
     case = golden_case(name)
@@ -259,6 +260,7 @@ def test_a_run_that_crashes_in_the_reference_is_the_same_with_and_without_cache(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", case_names())
 def test_sdpa_attention_sings_the_same_song(golden, golden_case, name):
     case = golden_case(name)

@@ -10,6 +10,7 @@ from .loading import load_model, weights_file
 TIED_DUPLICATE = "text_encoder.encoder.embed_tokens.weight"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", case_names())
 def test_saving_gives_the_recorded_checkpoint_back(name, tmp_path):
     folder = golden_root() / "models" / name / "model"

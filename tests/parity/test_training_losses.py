@@ -69,6 +69,7 @@ def training_inputs(case) -> dict[str, torch.Tensor]:
     return {REFERENCE_GENERATE_KEYS.get(name, name): tensor for name, tensor in inputs.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "result"), RESULTS)
 def test_the_objective_is_the_recorded_one(recorded_forward, name, result):
     outputs = recorded_forward(name)
@@ -107,6 +108,7 @@ def our_metric(name: str, num_codebooks: int) -> str:
     return f"{stem.replace('code_loss', 'codebook_loss')}/{index}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [name for name, case in RECORD["cases"].items() if "grad_norms_step45_of_100" in case]
 )

@@ -40,6 +40,7 @@ def family(tiny_masked, tiny_checkpoint, tiny_singer, tiny_processor, tmp_path_f
     return folder
 
 
+@pytest.mark.slow
 def test_pipeline_of_a_masked_folder_sings_as_the_pipeline_of_diffusers(whole, tiny_masked):
     sing = pipeline("text-to-song", model=str(whole), mode="masked", device="cpu")
     unasked = pipeline("text-to-song", model=str(whole), device="cpu")
@@ -57,11 +58,13 @@ def test_a_masked_folder_where_an_autoregressive_one_is_expected_is_named_as_suc
         kind.from_pretrained(whole)
 
 
+@pytest.mark.slow
 def test_the_processor_of_a_masked_folder_loads_by_itself(whole, family):
     for folder in (whole, family / "masked"):
         assert type(AutoProcessor.from_pretrained(folder)).__name__ == "SongGenProcessor"
 
 
+@pytest.mark.slow
 def test_the_mode_alone_means_the_masked_model_of_the_package(
     family, tiny_checkpoint, monkeypatch, tmp_path
 ):
@@ -74,6 +77,7 @@ def test_the_mode_alone_means_the_masked_model_of_the_package(
     assert sing.name_or_path == find_checkpoint(MASKED_CHECKPOINT) == str(family / "masked")
 
 
+@pytest.mark.slow
 def test_where_no_masked_model_is_embedded_one_line_says_what_to_do(
     tiny_checkpoint, monkeypatch, tmp_path
 ):
@@ -96,6 +100,7 @@ def test_an_autoregressive_model_in_masked_mode_and_unknown_modes_are_refused(
         TextToSongPipeline(model=tiny_singer("mixed"), processor=tiny_processor, mode="fast")
 
 
+@pytest.mark.slow
 def test_a_model_beside_its_song_model_sings_the_same_song_and_stores_no_part_twice(
     family, tiny_masked, tmp_path
 ):
@@ -112,6 +117,7 @@ def test_a_model_beside_its_song_model_sings_the_same_song_and_stores_no_part_tw
     assert "song_model" not in json.loads((tmp_path / "config.json").read_text())
 
 
+@pytest.mark.slow
 def test_another_song_model_beside_is_refused(tiny_masked, tiny_checkpoint, tmp_path):
     parts = tiny_masked().components
     parts["conditioner"] = copy.deepcopy(parts["conditioner"])
@@ -125,6 +131,7 @@ def test_another_song_model_beside_is_refused(tiny_masked, tiny_checkpoint, tmp_
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_half_precision_halves_the_file_and_loads_as_float32(tiny_masked, whole, tmp_path):
     export_masked(tiny_masked(), tmp_path / "half", dtype="bfloat16", licence="mit")
 
@@ -139,6 +146,7 @@ def test_half_precision_halves_the_file_and_loads_as_float32(tiny_masked, whole,
     assert "A masked song model" in card
 
 
+@pytest.mark.slow
 def test_a_song_says_which_masked_weights_made_it(whole):
     pipe = MaskedSongPipeline.from_pretrained(whole)
 

@@ -87,6 +87,7 @@ def test_a_drawn_seed_is_reported_and_sings_the_song_again(sing):
     assert not other_codes(drawn, sing("folk", seed=drawn["seed"], **SHORT)).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["softmax", "mixture"])
 @pytest.mark.parametrize("guidance", [1.0, (1.5, 3.0)])
 def test_a_batch_of_unequal_lengths_equals_its_songs_one_by_one(tiny_masked, head, guidance):
@@ -297,6 +298,7 @@ def recorded(pre_forward, woken):
     return wake
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["softmax", "mixture"])
 def test_a_saved_pipeline_sings_the_same_song(tiny_masked, tmp_path, head):
     pipe = tiny_masked("parallel_std", head)
@@ -314,6 +316,7 @@ def test_a_saved_pipeline_sings_the_same_song(tiny_masked, tmp_path, head):
     assert loaded.scheduler.config.choice_temperature == 4.0
 
 
+@pytest.mark.slow
 def test_another_scheduler_takes_the_place_of_the_first_as_in_diffusers(tiny_masked, tmp_path):
     pipe = tiny_masked("mixed")
     pipe.save_pretrained(tmp_path)

@@ -46,6 +46,7 @@ def same_song(one, other, atol=0.0):
     )
 
 
+@pytest.mark.slow
 def test_importing_the_package_makes_the_task_known(tiny_checkpoint):
     song = pipeline("text-to-song", model=tiny_checkpoint(), device="cpu")("folk", seed=1, **SHORT)
 
@@ -56,6 +57,7 @@ def test_importing_the_package_makes_the_task_known(tiny_checkpoint):
     assert song["seed"] == 1
 
 
+@pytest.mark.slow
 def test_auto_classes_load_the_checkpoint(tiny_checkpoint):
     model = AutoModel.from_pretrained(tiny_checkpoint("parallel_std"))
     processor = AutoProcessor.from_pretrained(tiny_checkpoint("parallel_std"))
@@ -90,6 +92,7 @@ def test_a_drawn_seed_is_reported_and_sings_the_song_again(sing):
     assert same_song(drawn, singer("folk", seed=drawn["seed"], **SHORT))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["mixed", "interleaving_A_V"])
 def test_a_batch_equals_its_songs_one_by_one(sing, pattern):
     singer = sing(pattern)
@@ -186,6 +189,7 @@ def test_the_audio_prompt_opens_the_song(sing, tone):
     assert np.allclose(song["audio"][:, :certain], opening[:, :certain], rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_prompts_of_different_lengths_share_a_batch(sing, tone):
     singer = sing()
     prompts = [None, tone, (tone[0][:3200], 16000)]
@@ -256,6 +260,7 @@ def test_a_progress_bar_does_not_change_the_song(sing, capsys):
     assert "singing" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_saving_the_pipeline_keeps_model_and_processor(sing, tmp_path):
     singer = sing("parallel_std")
     singer.save_pretrained(tmp_path)
@@ -265,6 +270,7 @@ def test_saving_the_pipeline_keeps_model_and_processor(sing, tmp_path):
     assert same_song(loaded("folk", seed=1, **SHORT), singer("folk", seed=1, **SHORT), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_an_untrained_model_is_announced(tiny_checkpoint, tiny_processor, caplog):
     model = AutoModel.from_pretrained(tiny_checkpoint())
     with caplog.at_level(logging.WARNING, logger="songgen_hf"):

@@ -114,6 +114,7 @@ def test_errors_are_told_only_where_the_visitor_can_help(caplog):
     assert "secret" in caplog.text or caplog.records
 
 
+@pytest.mark.slow
 def test_every_field_has_a_component_in_its_order(built):
     demo = built()
 
@@ -125,6 +126,7 @@ def test_every_field_has_a_component_in_its_order(built):
         assert label in labels, label
 
 
+@pytest.mark.slow
 def test_every_component_that_is_used_has_a_label(built):
     import gradio as gr
 
@@ -141,6 +143,7 @@ def test_one_pipeline_offers_its_own_mode_only(built, pipelines):
     assert demo.desk.defaults.seconds == demo.desk.limits.seconds < 30
 
 
+@pytest.mark.slow
 def test_the_controls_of_few_steps_are_there_for_them_alone(built, pipelines, tiny_masked):
     demo = built(tiny_masked())
     shown = {
@@ -157,6 +160,7 @@ def test_the_controls_of_few_steps_are_there_for_them_alone(built, pipelines, ti
     assert demo.desk.defaults.mode == "mixed" and hidden[0].visible is False
 
 
+@pytest.mark.slow
 def test_a_later_control_is_one_class(built):
     import gradio as gr
 
@@ -182,6 +186,7 @@ def test_a_later_control_is_one_class(built):
     assert len(buttons) == 1
 
 
+@pytest.mark.slow
 def test_what_controls_show_fits_what_they_update(built, tmp_path):
     demo = built(limits=Limits(seconds=2.0))
     controls = [kind(demo.desk) for kind in CONTROLS]
@@ -204,6 +209,7 @@ def test_the_queue_is_bounded(built):
     assert demo._queue.default_concurrency_limit == 2
 
 
+@pytest.mark.slow
 def test_closing_the_page_deletes_its_folder(built):
     demo = built()
     folder = demo.desk.shelf.root

@@ -28,6 +28,7 @@ def songs_of(items) -> list[Song]:
     return [item for item in items if isinstance(item, Song)]
 
 
+@pytest.mark.slow
 def test_stop_ends_the_songs_of_its_session_alone(desk):
     desk.expect(ME)
     items = desk.sing(ME, LONG)
@@ -50,6 +51,7 @@ def test_what_was_stopped_while_it_waited_is_not_sung(desk):
     assert songs_of(desk.sing(ME, SHORT)) == []
 
 
+@pytest.mark.slow
 def test_asking_again_brings_back_nothing_that_was_stopped(desk):
     desk.expect(ME)
     stopped = desk.sing(ME, LONG)

@@ -99,6 +99,7 @@ def test_a_space_has_an_owner():
         push_space("songgen")
 
 
+@pytest.mark.slow
 def test_a_push_is_one_commit_and_leaves_nothing_old_behind(hub):
     url = push_space("me/songs", models=["me/my-model"], private=True)
     first = hub.files("me/songs", "space")

@@ -22,6 +22,7 @@ def songs_of(items):
     return [item for item in items if isinstance(item, SungSong)]
 
 
+@pytest.mark.slow
 def test_modes_are_what_the_token_patterns_sing(pipelines):
     assert {mode: mode_of(pipeline) for mode, pipeline in pipelines.items()} == {
         "mixed": "mixed",
@@ -34,6 +35,7 @@ def test_modes_are_what_the_token_patterns_sing(pipelines):
         Singer({})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["mixed", "two tracks"])
 def test_a_song_is_the_pipelines_own(singer, pipelines, mode):
     settings = replace(SETTINGS, mode=mode)
@@ -107,6 +109,7 @@ def test_few_steps_take_no_adapter_and_say_so(few_steps):
     assert len(songs_of(few_steps.sing(FEW))) == 1
 
 
+@pytest.mark.slow
 def test_each_variation_is_the_song_of_its_own_seed(singer):
     three = songs_of(singer.sing(replace(SETTINGS, variations=3)))
 
@@ -116,6 +119,7 @@ def test_each_variation_is_the_song_of_its_own_seed(singer):
     assert not np.array_equal(three[0].mix[:, :100], three[1].mix[:, :100])
 
 
+@pytest.mark.slow
 def test_progress_grows_and_remaining_time_is_told(singer):
     settings = replace(SETTINGS, variations=2, seconds=2.0)
 
@@ -155,6 +159,7 @@ def test_a_stopped_song_frees_its_place_for_the_next(singer):
     assert len(songs_of(second)) == 1
 
 
+@pytest.mark.slow
 def test_one_that_waits_can_be_stopped_too(singer):
     first = singer.sing(replace(SETTINGS, seconds=4.0))
     next(first)
@@ -168,6 +173,7 @@ def test_one_that_waits_can_be_stopped_too(singer):
     wait_until(lambda: singer.singing == 0)
 
 
+@pytest.mark.slow
 def test_songs_sung_at_the_same_time_are_those_sung_alone(pipelines):
     singer = Singer(pipelines, places=3)
     seeds = [1, 2, 3, 4, 5, 6]
@@ -205,6 +211,7 @@ def adapter(tiny_checkpoint, tmp_path):
     return str(tmp_path / "adapter")
 
 
+@pytest.mark.slow
 def test_adapters_come_and_go_without_a_trace(singer, adapter):
     (before,) = songs_of(singer.sing(SETTINGS))
     (adapted,) = songs_of(singer.sing(SETTINGS, None, {adapter: 1.0}))
@@ -216,6 +223,7 @@ def test_adapters_come_and_go_without_a_trace(singer, adapter):
     np.testing.assert_array_equal(before.mix, after.mix)
 
 
+@pytest.mark.slow
 def test_an_adapter_that_does_not_fit_leaves_the_model_as_it_was(singer, adapter):
     (before,) = songs_of(singer.sing(SETTINGS))
     broken = f"{adapter}/adapter_model.safetensors"

@@ -55,6 +55,7 @@ def samples(path):
     return sound
 
 
+@pytest.mark.slow
 def test_the_tracks_add_up_to_the_mix(song):
     mix, vocal, band = (samples(track.sound) for track in song.tracks)
 
@@ -62,6 +63,7 @@ def test_the_tracks_add_up_to_the_mix(song):
     assert 0.9 < np.abs(mix).max() <= 1
 
 
+@pytest.mark.slow
 def test_all_files_lie_in_the_songs_own_folder_under_plain_names(song, shelf):
     folder = shelf.root / song.id
 
@@ -74,6 +76,7 @@ def test_all_files_lie_in_the_songs_own_folder_under_plain_names(song, shelf):
     assert {track.sound.parent for track in song.tracks} == {folder}
 
 
+@pytest.mark.slow
 def test_the_sidecar_says_how_to_sing_it_again(song):
     sidecar = json.loads(song.sidecar.read_text(encoding="utf-8"))
 
@@ -83,11 +86,13 @@ def test_the_sidecar_says_how_to_sing_it_again(song):
     assert sidecar["link"].startswith("?lyrics=") and sidecar["link"].endswith("voice=1")
 
 
+@pytest.mark.slow
 def test_every_sound_file_says_that_it_is_generated(song):
     for track in song.tracks:
         assert read_provenance(track.sound)["ai_generated"] is True
 
 
+@pytest.mark.slow
 def test_a_song_of_few_steps_is_balanced_too(shelf):
     settings = replace(SETTINGS, mode="few steps")
     song = write_song_files(shelf.new_folder(), sung(), settings, RECORD, voiced=False, versions={})
@@ -109,6 +114,7 @@ def test_a_mixed_song_is_one_track(shelf):
         remix(song, 50)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("balance", [-100, -35, 35, 100])
 def test_another_balance_is_the_weighted_sum_of_the_tracks(song, balance):
     vocal, band = (samples(song.track(name).sound) for name in ("vocal", "band"))
@@ -123,6 +129,7 @@ def test_another_balance_is_the_weighted_sum_of_the_tracks(song, balance):
     assert read_provenance(mixed.track("mix").sound)["options"]["balance"] == balance
 
 
+@pytest.mark.slow
 def test_balancing_back_gives_the_mix_as_it_was_and_leaves_no_files(song, shelf):
     before = {file.name for file in (shelf.root / song.id).iterdir()}
     original = samples(song.track("mix").sound)
@@ -133,17 +140,20 @@ def test_balancing_back_gives_the_mix_as_it_was_and_leaves_no_files(song, shelf)
     np.testing.assert_array_equal(samples(mixed.track("mix").sound), original)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("balance", [-101, 1000, float("nan")])
 def test_a_balance_out_of_range_is_refused(song, balance):
     with pytest.raises(ValueError, match="balance must be from -100"):
         remix(song, balance)
 
 
+@pytest.mark.slow
 def test_a_balance_that_is_no_number_is_refused(song):
     with pytest.raises(TypeError, match="balance must be a number"):
         remix(song, "loud")
 
 
+@pytest.mark.slow
 def test_a_history_keeps_the_newest_and_deletes_the_rest(shelf):
     songs = []
     for number in range(5):
@@ -158,6 +168,7 @@ def test_a_history_keeps_the_newest_and_deletes_the_rest(shelf):
     assert {folder.name for folder in shelf.root.iterdir()} == {song.id for song in songs[2:]}
 
 
+@pytest.mark.slow
 def test_a_session_sees_its_own_songs_only(shelf, song):
     shelf.add("me", song)
 
@@ -167,6 +178,7 @@ def test_a_session_sees_its_own_songs_only(shelf, song):
             shelf.song(session, name)
 
 
+@pytest.mark.slow
 def test_who_leaves_takes_everything_along(shelf, song):
     shelf.add("me", song)
 
@@ -184,12 +196,14 @@ def test_old_songs_are_swept_also_those_of_nobody(tmp_path):
     assert list(shelf.root.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_closing_deletes_the_folder(shelf, song):
     shelf.close()
 
     assert not shelf.root.exists()
 
 
+@pytest.mark.slow
 def test_a_link_of_a_song_restores_its_settings(song):
     from urllib.parse import parse_qsl
 
@@ -218,6 +232,7 @@ def test_a_picture_shows_pitch_upwards_and_time_to_the_right():
     assert low > 0.75 * HEIGHT and high < 0.5 * HEIGHT
 
 
+@pytest.mark.slow
 def test_a_shelf_that_nobody_visits_is_swept_too(tmp_path):
     from .waiting import wait_until
 
@@ -229,6 +244,7 @@ def test_a_shelf_that_nobody_visits_is_swept_too(tmp_path):
     shelf.close()
 
 
+@pytest.mark.slow
 def test_a_song_that_is_ready_after_its_visitor_left_is_deleted(shelf, song):
     shelf.forget("me")
 
@@ -237,6 +253,7 @@ def test_a_song_that_is_ready_after_its_visitor_left_is_deleted(shelf, song):
     assert shelf.songs("me") == [] and list(shelf.root.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_who_comes_back_keeps_new_songs(shelf, song):
     shelf.forget("me")
     shelf.welcome("me")

@@ -39,6 +39,7 @@ def test_an_archive_that_is_called_wav_is_refused(tmp_path):
         read_voice(path, 0, LIMITS)
 
 
+@pytest.mark.slow
 def test_two_hours_are_refused_without_reading_them(tmp_path):
     path = tmp_path / "long.flac"
     with soundfile.SoundFile(path, "w", 8000, 1, "PCM_16") as file:

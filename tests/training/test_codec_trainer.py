@@ -101,6 +101,7 @@ def test_crops_that_are_no_multiple_of_the_hop_are_refused():
         objective()(noise(1, 1, 6401))
 
 
+@pytest.mark.slow
 def test_without_semantics_codes_depend_on_the_acoustic_half_alone():
     made = objective(semantics=False)
     waveform = 0.1 * noise(2, 1, 6400)
@@ -176,6 +177,7 @@ def trained(sounds, tmp_path_factory):  # noqa: F811
     return out
 
 
+@pytest.mark.slow
 def test_a_short_run_brings_decoded_sound_nearer(trained):
     lines = logged(trained)
 
@@ -186,6 +188,7 @@ def test_a_short_run_brings_decoded_sound_nearer(trained):
     assert lines[-1]["step"] == 40 and "mel_distance/0.8" in lines[-1] and "usage/3" in lines[-1]
 
 
+@pytest.mark.slow
 def test_the_codec_it_leaves_is_read_by_the_inference_code(trained):
     codec = XCodecModel.from_pretrained(trained / "codec")
     waveform = 0.1 * noise(1, 1, 6400)
@@ -198,6 +201,7 @@ def test_the_codec_it_leaves_is_read_by_the_inference_code(trained):
     assert all(level.codebook.inited.item() for level in codec.quantizer.quantizers)
 
 
+@pytest.mark.slow
 def test_deviations_of_the_codebooks_survive_saving_in_both_layouts(trained, tmp_path):
     codec = XCodecModel.from_pretrained(trained / "codec")
     deviations = codec.config.residual_rms
@@ -211,6 +215,7 @@ def test_deviations_of_the_codebooks_survive_saving_in_both_layouts(trained, tmp
             assert torch.equal(again.state_dict()[name], value), name
 
 
+@pytest.mark.slow
 def test_old_checkpoints_are_removed(trained):
     assert sorted(path.name for path in trained.glob("checkpoint-*")) == [
         "checkpoint-30",
@@ -218,7 +223,8 @@ def test_old_checkpoints_are_removed(trained):
     ]
 
 
-@pytest.mark.parametrize("stop", [pytest.param(1, marks=pytest.mark.slow), 3])
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [1, 3])
 def test_a_resumed_run_equals_one_never_stopped(tiny_preset, sounds, tmp_path, stop):  # noqa: F811
     changes = {"validation_data": str(sounds), "evaluate_every": 2, "quantizer_start": 2}
     train_codec(codec_options(sounds, tmp_path / "whole", **changes))
@@ -237,6 +243,7 @@ def test_a_resumed_run_equals_one_never_stopped(tiny_preset, sounds, tmp_path, s
         assert torch.equal(value, states[1]["objective"][name]), name
 
 
+@pytest.mark.slow
 def test_lines_after_the_checkpoint_are_dropped_on_resume(tiny_preset, sounds, tmp_path):  # noqa: F811
     train_codec(codec_options(sounds, tmp_path, steps=2))
     with (tmp_path / "metrics.jsonl").open("a") as file:
@@ -248,6 +255,7 @@ def test_lines_after_the_checkpoint_are_dropped_on_resume(tiny_preset, sounds, t
     assert logged(tmp_path)[-1]["loss"] < 1e9
 
 
+@pytest.mark.slow
 def test_the_clock_stops_a_run_with_a_checkpoint(tiny_preset, sounds, tmp_path):  # noqa: F811
     options = codec_options(sounds, tmp_path, steps=1000, max_minutes=1e-6)
 
@@ -257,6 +265,7 @@ def test_the_clock_stops_a_run_with_a_checkpoint(tiny_preset, sounds, tmp_path):
     assert XCodecModel.from_pretrained(folder).config.num_quantizers == 4
 
 
+@pytest.mark.slow
 def test_other_options_on_resume_are_refused(tiny_preset, sounds, tmp_path):  # noqa: F811
     options = codec_options(sounds, tmp_path, steps=1)
     train_codec(options)
@@ -272,6 +281,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tiny_preset, sounds, tmp_path):
         trainer.run.log(7, {"loss": float("nan"), "stft": 1.0})
 
 
+@pytest.mark.slow
 def test_a_full_disk_keeps_the_checkpoints_there_are(tiny_preset, sounds, tmp_path, monkeypatch):  # noqa: F811
     train_codec(codec_options(sounds, tmp_path, steps=1))
 
@@ -304,6 +314,7 @@ def test_the_teacher_becomes_the_semantic_model(tiny_preset, sounds, tmp_path): 
         assert torch.equal(codec.semantic_model.state_dict()[name], value), name
 
 
+@pytest.mark.slow
 def test_evaluation_reports_bandwidths_and_codes_in_use_and_keeps_the_mode():
     made = objective()
     waveforms = 0.1 * noise(3, 1, 6400)
@@ -443,6 +454,7 @@ def test_the_recipes_are_options_of_their_kind(recipe, kind):
     assert options.preset == "mini" and options.steps < kind().steps
 
 
+@pytest.mark.slow
 def test_training_the_decoder_alone_keeps_every_code(sounds, tiny_preset, tmp_path):  # noqa: F811
     first = train_codec(codec_options(sounds, tmp_path / "first"))
     second = train_codec(

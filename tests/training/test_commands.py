@@ -26,6 +26,7 @@ def codes_folder(tiny_checkpoint, tmp_path) -> str:
     return str(tmp_path / "codes")
 
 
+@pytest.mark.slow
 def test_songs_become_codes_and_codes_a_model(
     codes_folder, tiny_checkpoint, tmp_path, capsys, monkeypatch
 ):
@@ -38,6 +39,7 @@ def test_songs_become_codes_and_codes_a_model(
     assert f"{tmp_path / 'model'}: trained" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_end_of_preparation_and_training_is_one_json_object_each(
     codes_folder, tiny_checkpoint, tmp_path, capsys, monkeypatch
 ):
@@ -58,6 +60,7 @@ def test_the_end_of_preparation_and_training_is_one_json_object_each(
     assert "'loss'" in captured.err and "trained" in captured.err
 
 
+@pytest.mark.slow
 def test_codes_of_another_codec_are_refused(codes_folder, tiny_checkpoint, tmp_path, capsys):
     other = tiny_checkpoint("mixed_pro")  # its codec has the same weights
     changed = tmp_path / "codes" / "codes.json"
@@ -68,6 +71,7 @@ def test_codes_of_another_codec_are_refused(codes_folder, tiny_checkpoint, tmp_p
     assert "made by another codec than the model's: frame_rate is 25.0" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 def test_the_command_train_lora_writes_an_adapter(
     songs_folder, tiny_checkpoint, tmp_path, monkeypatch
@@ -80,6 +84,7 @@ def test_the_command_train_lora_writes_an_adapter(
     assert not (tmp_path / "adapter" / "model.safetensors").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -81,6 +81,7 @@ def weights(folder: Path | str) -> dict[str, torch.Tensor]:
     return load_file(Path(folder) / "model.safetensors")
 
 
+@pytest.mark.slow
 def test_a_seed_gives_the_same_model_and_another_seed_another(
     known_songs, tiny_checkpoint, tmp_path
 ):
@@ -98,6 +99,7 @@ def test_a_seed_gives_the_same_model_and_another_seed_another(
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
+@pytest.mark.slow
 def test_only_what_reads_text_and_lyrics_changes(known_songs, tiny_checkpoint, tmp_path):
     model = tiny_checkpoint("mixed")
 
@@ -111,6 +113,7 @@ def test_only_what_reads_text_and_lyrics_changes(known_songs, tiny_checkpoint, t
     assert parts == set(TAUGHT)
 
 
+@pytest.mark.slow
 def test_the_folder_is_a_model_that_training_goes_on_from(known_songs, tiny_checkpoint, tmp_path):
     from songgen_hf.training.initialisation import load_model
 
@@ -128,6 +131,7 @@ def test_the_folder_is_a_model_that_training_goes_on_from(known_songs, tiny_chec
     assert entries[-1]["step"] == 3 and "accuracy_phoneme" in entries[-1]
 
 
+@pytest.mark.slow
 def test_facts_and_sounds_become_readable(known_songs):
     from songgen_hf.training.songs import read_songs
 
@@ -157,6 +161,7 @@ def test_facts_and_sounds_become_readable(known_songs):
     assert sizes.keys() == {"text_projection", "lyrics_projection"}
 
 
+@pytest.mark.slow
 def test_a_frozen_part_stays(known_songs, tiny_checkpoint, tmp_path):
     model = tiny_checkpoint("mixed")
     options = ConditionerOptions(
@@ -173,6 +178,7 @@ def test_a_frozen_part_stays(known_songs, tiny_checkpoint, tmp_path):
     assert not torch.equal(before[projection], after[projection])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left_out", [("words",), ("captions",)])
 def test_captions_alone_and_lyrics_alone_teach_too(
     left_out, known_songs, tiny_checkpoint, tmp_path
@@ -196,6 +202,7 @@ def test_songs_that_know_nothing_are_refused(songs_folder, tiny_checkpoint, tmp_
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_captions_are_not_written_without_the_facts(known_songs, tiny_checkpoint, tmp_path):
     from songgen_hf.training.songs import read_songs
 
@@ -209,6 +216,7 @@ def test_captions_are_not_written_without_the_facts(known_songs, tiny_checkpoint
     run(model, str(folder), tmp_path / "out", eval_split=None, written_captions=0)
 
 
+@pytest.mark.slow
 def test_an_output_folder_with_files_is_refused_and_kept(known_songs, tiny_checkpoint, tmp_path):
     (tmp_path / "note").write_text("mine")
 
@@ -325,6 +333,7 @@ def test_the_learning_rate_rises_then_falls_to_zero():
     assert rates[0] == pytest.approx(0.1) and rates[-1] == pytest.approx(0.0)
 
 
+@pytest.mark.slow
 def test_the_command_teaches_a_model(known_songs, tiny_checkpoint, tmp_path, capsys, monkeypatch):
     from songgen_hf.cli import main
 

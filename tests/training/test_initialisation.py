@@ -45,6 +45,7 @@ def test_twin_tracks_start_with_the_mixed_model_s_voice(mixed):
     torch.testing.assert_close(two, one.repeat(2, 1, 1), atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_a_codec_and_a_voice_network_are_installed_and_saved(tmp_path):
     model, _ = build_tiny("mixed")
     other = build_tiny("mixed")[0]
@@ -98,6 +99,7 @@ def test_freezing_leaves_what_the_reference_leaves(mixed):
     assert model.conditioner.text_projection.weight.requires_grad
 
 
+@pytest.mark.slow
 def test_prepended_lyrics_stay_trained_when_conditions_are_frozen(mixed):
     model = change_track_pattern(mixed, "mixed")
     model.config.lyrics_cross_attention = False

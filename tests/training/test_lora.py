@@ -70,6 +70,7 @@ def test_an_untrained_adapter_changes_nothing(options):
         assert torch.equal(logits(adapted), before)
 
 
+@pytest.mark.slow
 def test_only_the_attention_of_the_decoder_is_trained():
     model, processor = build_tiny("parallel_std")
 
@@ -95,6 +96,7 @@ def test_at_most_three_percent_of_the_weights_are_trained(preset):
     assert 0 < trained <= 0.03 * total
 
 
+@pytest.mark.slow
 def test_an_adapter_is_saved_loaded_merged_and_swapped(saved_adapter):
     first, with_first = saved_adapter(1)
     second, with_second = saved_adapter(2)
@@ -119,6 +121,7 @@ def test_an_adapter_is_saved_loaded_merged_and_swapped(saved_adapter):
     torch.testing.assert_close(logits(swapped), with_second, atol=1e-6, rtol=0)
 
 
+@pytest.mark.slow
 def test_two_adapters_act_together_by_weight(saved_adapter):
     from peft import PeftModel
 
@@ -145,6 +148,7 @@ def test_a_folder_that_holds_no_adapter_is_refused(tmp_path):
         load_adapters(model, str(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_pipeline_sings_with_an_adapter(saved_adapter):
     from songgen_hf.pipelines.text_to_song import TextToSongPipeline
 
@@ -181,6 +185,7 @@ def train(tiny_checkpoint, songs_folder, tmp_path):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"lora_plus_ratio": 4.0}, {"lyrics_tokens": ["[es]"]}])
 def test_training_an_adapter_lowers_the_loss_and_leaves_the_model_alone(train, tmp_path, options):
     trainer = train(**options)
@@ -196,6 +201,7 @@ def test_training_an_adapter_lowers_the_loss_and_leaves_the_model_alone(train, t
     torch.testing.assert_close(logits(model), trained, atol=1e-6, rtol=0)
 
 
+@pytest.mark.slow
 def test_lora_plus_trains_b_faster(train):
     trainer = train(lora_plus_ratio=4.0, lr_scheduler_type="constant")
 

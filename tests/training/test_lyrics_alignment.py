@@ -154,6 +154,7 @@ def test_the_loss_is_that_of_the_attention_weights():
     assert 0 <= hits <= 1
 
 
+@pytest.mark.slow
 def test_following_the_loss_moves_the_attention_to_the_sung_token():
     torch.manual_seed(0)
     model, processor = build_tiny("mixed", dropout=0.0)

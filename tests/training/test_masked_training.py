@@ -120,6 +120,7 @@ def test_schedules_of_training_are_those_of_the_scheduler():
     assert set(SCHEDULES) == set(MaskSchedule.__args__)
 
 
+@pytest.mark.slow
 def test_a_song_is_masked_alike_in_every_run_and_otherwise_in_every_epoch(masked_songs):
     (songs, _, _), (same, _, _) = masked_songs(), masked_songs()
     (other, _, _) = masked_songs(seed=1)
@@ -136,6 +137,7 @@ def test_a_song_is_masked_alike_in_every_run_and_otherwise_in_every_epoch(masked
         )
 
 
+@pytest.mark.slow
 def test_a_track_or_a_stretch_is_given_whole_as_often_as_asked(masked_songs):
     songs, _, _ = masked_songs(track_probability=1.0, span_probability=0.0)
     whole = [(songs[0, index]["visible"] == TINY_CODEBOOKS).all(dim=1) for index in range(10)]
@@ -148,6 +150,7 @@ def test_a_track_or_a_stretch_is_given_whole_as_often_as_asked(masked_songs):
     )
 
 
+@pytest.mark.slow
 def test_a_batch_counts_what_its_songs_count_and_padding_nothing(masked_songs):
     songs, collate, pipe = masked_songs()
     step = MaskedStep(pipe.transformer, pipe.conditioner, MaskedObjectiveOptions()).eval()
@@ -164,6 +167,7 @@ def test_a_batch_counts_what_its_songs_count_and_padding_nothing(masked_songs):
     assert together["masked_loss"].item() == pytest.approx(mean.item(), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_codebook_factors_weigh_the_codebooks(masked_songs):
     songs, collate, pipe = masked_songs()
     batch = collate([songs[0, index] for index in range(3)])
@@ -188,6 +192,7 @@ def test_codebook_factors_weigh_the_codebooks(masked_songs):
     assert weighed["objective"].item() == pytest.approx(expected.item())
 
 
+@pytest.mark.slow
 def test_the_regression_of_a_mixture_has_its_factor(masked_songs):
     songs, collate, pipe = masked_songs(head="mixture")
     objective = MaskedObjectiveOptions(regression_weight=0.5, length_weight=0.0)
@@ -201,6 +206,7 @@ def test_the_regression_of_a_mixture_has_its_factor(masked_songs):
     assert losses["masked_loss"].item() == pytest.approx(sum(parts), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_layers_told_what_is_sung_learn_it_and_the_conditioner_stays(masked_songs):
     songs, collate, pipe = masked_songs()
     step = MaskedStep(
@@ -219,6 +225,7 @@ def test_the_layers_told_what_is_sung_learn_it_and_the_conditioner_stays(masked_
         assert layer.encoder_attn.q_proj.weight.grad.abs().sum() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["softmax", "mixture"])
 def test_training_lowers_the_loss_and_logs_what_it_is_made_of(train, head, known_songs, tmp_path):
     told = {"alignment_weight": 0.3, "sound_weight": 0.2, "dataset": known_songs}
@@ -236,6 +243,7 @@ def test_training_lowers_the_loss_and_logs_what_it_is_made_of(train, head, known
     assert not (tmp_path / "out" / "sound_heads.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_a_run_ends_in_a_masked_model_that_makes_songs(train, tiny_checkpoint, tmp_path):
     trainer = train(ema_decay=0.9, optimiser="muon", warm_start=True)
 
@@ -262,6 +270,7 @@ def test_a_masked_model_is_trained_further_from_its_folder(train, options, tmp_p
     assert all(torch.equal(before[name], weight) for name, weight in after.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heads", [("softmax", "mixture"), ("mixture", "softmax")])
 def test_a_masked_model_is_trained_further_with_another_head(options, heads, tmp_path):
     def load(out, head=None):
@@ -284,6 +293,7 @@ def test_a_masked_model_is_trained_further_with_another_head(options, heads, tmp
         assert other.config.num_components == SETTINGS["num_components"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["softmax", "mixture"])
 def test_the_model_sees_codes_of_its_own_and_learns_from_frames_that_show_true_ones(
     masked_songs, head
@@ -316,6 +326,7 @@ def test_the_model_sees_codes_of_its_own_and_learns_from_frames_that_show_true_o
     assert torch.equal(judged[0], visible.masked_fill(wrong, TINY_CODEBOOKS))
 
 
+@pytest.mark.slow
 def test_training_sees_codes_of_its_own(train):
     plain, own, again = (
         losses(train(out=out, max_steps=2, own_codes=share))
@@ -420,6 +431,7 @@ def test_layers_start_from_the_song_models_decoder():
     assert start_from_decoder(other, model.decoder.model) == []
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_masked_model(
     tiny_checkpoint, songs_folder, tmp_path, capsys, monkeypatch
 ):
@@ -436,6 +448,7 @@ def test_the_command_writes_a_masked_model(
     assert (Path(answer["written"]) / "model_index.json").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -80,11 +80,13 @@ def run(tiny_checkpoint, songs_folder, tmp_path):
     return train
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["mixed_pro", "parallel_A_V"])
 def test_training_hears_itself_in_every_kind_of_pattern(pattern, run):
     assert run("own", pattern) != run("plain", pattern, own_history=0.0)
 
 
+@pytest.mark.slow
 def test_what_is_heard_follows_the_seed(run):
     own = run("own")
 

@@ -121,6 +121,7 @@ def test_what_is_masked_is_hidden_from_the_network():
     assert not torch.equal(*seen)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_and_writes_a_network(tiny_preset, sounds, tmp_path):  # noqa: F811
     options = teacher_options(
         sounds,
@@ -142,6 +143,7 @@ def test_training_lowers_the_loss_and_writes_a_network(tiny_preset, sounds, tmp_
     assert hidden.shape == (1, 49, 12)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_one_never_stopped(tiny_preset, sounds, tmp_path):  # noqa: F811
     whole = teacher_options(sounds, tmp_path / "whole", schedule="exponential")
     train_teacher(whole)
@@ -153,6 +155,7 @@ def test_a_resumed_run_equals_one_never_stopped(tiny_preset, sounds, tmp_path): 
     assert logged(tmp_path / "split") == logged(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_codec_gives_the_targets_when_named(tiny_preset, sounds, tmp_path):  # noqa: F811
     XCodecModel(tiny_config()).save_pretrained(tmp_path / "baseline")
     options = teacher_options(

@@ -46,6 +46,7 @@ def test_a_song_brings_the_codes_of_its_row(rows, tiny):
     assert mixed["text"] in row["captions"]
 
 
+@pytest.mark.slow
 def test_what_is_seen_of_a_song_follows_from_seed_epoch_and_index_alone(rows, tiny):
     dropout = {"text_dropout": 0.5, "voice_dropout": 0.5, "joint_dropout": 0.2}
     songs = make(rows, tiny, seed=1, **dropout)
@@ -62,6 +63,7 @@ def test_what_is_seen_of_a_song_follows_from_seed_epoch_and_index_alone(rows, ti
     assert other_epoch != [start for _, _, start in first]
 
 
+@pytest.mark.slow
 def test_conditions_are_hidden_as_often_as_asked(rows, tiny):
     songs = make(
         rows, tiny, text_dropout=0.1, lyrics_dropout=0.2, voice_dropout=0.3, joint_dropout=0.1

@@ -111,6 +111,7 @@ def test_heads_learn_from_what_is_known_alone():
     assert states.grad.abs().sum() > 0
 
 
+@pytest.mark.slow
 def test_both_tracks_steps_of_a_frame_are_told_the_same():
     model, processor = build_tiny("interleaving_A_V")
     rows = known_rows(2)
@@ -149,6 +150,7 @@ def test_watching_a_layer_leaves_no_hook_behind():
     assert len(seen) == 1 and seen[0].shape == (1, 2, 32)
 
 
+@pytest.mark.slow
 def test_a_model_that_is_told_learns_it_and_is_saved_without_the_heads(
     tiny_checkpoint, known_songs, tmp_path, monkeypatch
 ):

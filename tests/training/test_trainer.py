@@ -67,6 +67,7 @@ def test_every_stage_runs_to_a_model_that_sings(train, stage, tmp_path):
     assert not list(tmp_path.rglob("*.bin"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["mixed_pro", "parallel_V_A"])
 def test_training_lowers_the_loss_and_logs_what_it_is_made_of(train, pattern):
     trainer = train(pattern, max_steps=12, codebook_weighting=False, max_train_songs=2)
@@ -128,6 +129,7 @@ def test_a_checkpoint_cut_short_is_passed_over(tmp_path):
     assert last_checkpoint(tmp_path / "nowhere") is None
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_cannot_be_written_leaves_nothing_and_says_so(
     train, monkeypatch, tmp_path
 ):
@@ -141,6 +143,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_nothing_and_says_so(
     assert not list((tmp_path / "out").glob("checkpoint-*"))
 
 
+@pytest.mark.slow
 def test_a_run_is_neither_overwritten_nor_resumed_with_other_options(train):
     saving = {"save_strategy": "steps", "save_steps": 2, "max_steps": 2}
     train(**saving)
@@ -153,6 +156,7 @@ def test_a_run_is_neither_overwritten_nor_resumed_with_other_options(train):
         train(**saving, resume_from_checkpoint="elsewhere/checkpoint-1")
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_the_run(train, tiny_checkpoint, tmp_path):
     folder = tmp_path / "broken"
     shutil.copytree(tiny_checkpoint("mixed"), folder)
@@ -165,6 +169,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(train, tiny_checkpoint, tmp_pat
         train(model=str(folder))
 
 
+@pytest.mark.slow
 def test_the_average_of_the_weights_is_what_is_saved(train, tmp_path):
     trainer = train(ema_decay=0.9, max_steps=3)
 
@@ -173,6 +178,7 @@ def test_the_average_of_the_weights_is_what_is_saved(train, tmp_path):
     assert torch.equal(saved.get_parameter(name), trainer.average.average[name])
 
 
+@pytest.mark.slow
 def test_evaluation_reports_plain_losses_and_sings(train, tmp_path):
     trainer = train(
         max_steps=2,
@@ -199,6 +205,7 @@ def test_memory_saving_modes_train_alike(train):
     assert losses(half) == pytest.approx(losses(plain), rel=0.02)
 
 
+@pytest.mark.slow
 def test_the_trained_model_is_saved_with_its_history(train, tmp_path):
     train(max_steps=2)
 
@@ -206,6 +213,7 @@ def test_the_trained_model_is_saved_with_its_history(train, tmp_path):
     assert state["global_step"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -220,6 +228,7 @@ def test_what_cannot_be_trained_is_refused(train, changes, message):
         train(**changes)
 
 
+@pytest.mark.slow
 def test_an_empty_dataset_folder_is_refused(train, tmp_path):
     (tmp_path / "nothing").mkdir()
 

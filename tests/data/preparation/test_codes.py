@@ -77,6 +77,7 @@ def rows_of(folder, split="train") -> list[dict]:
     return [row for path in paths for row in pyarrow.parquet.read_table(path).to_pylist()]
 
 
+@pytest.mark.slow
 def test_rows_hold_the_codec_s_codes_and_the_source_s_metadata(prepare, codec_folder):
     folder = prepare()
 
@@ -96,6 +97,7 @@ def test_rows_hold_the_codec_s_codes_and_the_source_s_metadata(prepare, codec_fo
         assert rows[2][name] == expected.tolist()
 
 
+@pytest.mark.slow
 def test_the_folder_says_what_its_codes_are(prepare):
     description = json.loads((prepare() / "codes.json").read_text())
 
@@ -104,6 +106,7 @@ def test_the_folder_says_what_its_codes_are(prepare):
     assert description["codebook_size"] == 1024
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_gives_the_same_files(prepare, tmp_path):
     whole = {path.name: path.read_bytes() for path in prepare("whole").iterdir()}
     folder = prepare("killed")
@@ -168,6 +171,7 @@ def test_a_source_without_audio_is_refused(prepare, tmp_path, codec_folder):
         )
 
 
+@pytest.mark.slow
 def test_two_processes_write_what_one_writes(prepare):
     one = prepare("one")
     two = prepare("two", workers=2)

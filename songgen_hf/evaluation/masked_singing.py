@@ -15,7 +15,7 @@ from typing import Any
 
 from .masked_options import MaskedSetting
 from .prompts import Prompt
-from .singing import Singer, other_precision, weights_digest, write_song
+from .singing import Singer, keep_song, other_precision, weights_digest
 
 
 class MaskedSinger(Singer):
@@ -35,7 +35,7 @@ class MaskedSinger(Singer):
 
         from ..pipelines.masked_song import MaskedSongPipeline
 
-        given = getattr(torch, "float32" if dtype == "auto" else str(dtype))
+        given = getattr(torch, "float32" if dtype == "auto" else str(dtype).removeprefix("torch."))
         pipe: Any = MaskedSongPipeline.from_pretrained(checkpoint, dtype=given)
         self.pipe = pipe.to(device)
         self.pipe.set_progress_bar_config(disable=True)
@@ -97,7 +97,7 @@ class MaskedSinger(Singer):
         made = self.make([one[0] for one in batch], [one[1] for one in batch], setting)
         settings = {"num_inference_steps": setting.passes, **setting.scheduler}
         for (prompt, _, path), song in zip(batch, made, strict=True):
-            write_song(path, song, prompt, self.pipe, song["seed"], settings)
+            keep_song(path, song, prompt, self.pipe, song["seed"], settings)
 
     def _scheduler(self, setting: MaskedSetting) -> Any:
         own = self.own_scheduler

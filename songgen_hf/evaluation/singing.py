@@ -165,7 +165,7 @@ class Singer:
             **setting.generation,
         )
         for (prompt, _, path), request, song in zip(batch, requests, songs, strict=True):
-            write_song(path, song, prompt, pipe.model, request["seed"], setting.generation)
+            keep_song(path, song, prompt, pipe.model, request["seed"], setting.generation)
 
     def request(self, prompt: Prompt, seed: int, setting: Setting) -> dict[str, Any]:
         """What the pipeline is asked for."""
@@ -242,7 +242,7 @@ def other_precision(model: Any) -> list[str]:
     return [] if name == "float32" else [name]
 
 
-def write_song(
+def keep_song(
     path: Path,
     song: Mapping[str, Any],
     prompt: Prompt,
@@ -277,5 +277,5 @@ __all__ = [
     "untrained_twin",
     "vocal_path",
     "weights_digest",
-    "write_song",
+    "keep_song",
 ]

@@ -20,6 +20,7 @@ from .memory import use_few_arenas
 from .settings import FEW_STEPS, FIELDS, VOICE_KEY, Settings, from_query
 from .shelf import Shelf
 from .singing import Progress, Singer
+from .words import listed
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -129,9 +130,7 @@ def _draw(desk: Desk, controls: Sequence[type[Control]]) -> Page:
             for control in page.controls:
                 control.draw()
     names = dict.fromkeys(_model_name(desk.singer.model(mode)) for mode in desk.singer.modes)
-    *first, last = names
-    named = " and ".join(filter(None, [", ".join(first), last]))
-    gr.HTML(markup.footer(named), js_on_load=None)
+    gr.HTML(markup.footer(listed(list(names))), js_on_load=None)
     return page
 
 

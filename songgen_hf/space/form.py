@@ -255,12 +255,17 @@ def wire_form(form: Form) -> None:
         values = [example.lyrics, example.text, *all_on(example.text)]
         button.click(lambda values=values: values, None, [lyrics, text, *groups], **quiet)
 
-    def show(mode: str) -> list[Any]:
-        few = mode == FEW_STEPS
-        return [gr.update(visible=few), *(gr.update(visible=not few) for _ in _ONE_BY_ONE)]
-
     shown = [form.parts[name] for name in ("steps", *_ONE_BY_ONE)]
-    form.parts["mode"].change(show, form.parts["mode"], shown, **quiet)
+    form.parts["mode"].change(shown_in, form.parts["mode"], shown, **quiet)
 
 
-__all__ = ["Form", "draw_form", "restored", "wire_form"]
+def shown_in(mode: str) -> list[Any]:
+    """Updates of steps and ``_ONE_BY_ONE`` when a mode is chosen."""
+    few = mode == FEW_STEPS
+    updates = {name: gr.update(visible=not few) for name in _ONE_BY_ONE}
+    if few:  # an adapter that is out of sight would be refused
+        updates["adapter"] = gr.update(visible=False, value="")
+    return [gr.update(visible=few), *updates.values()]
+
+
+__all__ = ["Form", "draw_form", "restored", "shown_in", "wire_form"]

@@ -156,11 +156,11 @@ def _with(text: str, kind: str, word: str) -> str:
     if not present:
         return f"{text}, led by {word}"
     if match := re.search(r"backed by [a-z][a-z -]*((,| and) [a-z][a-z -]*)*", text):
-        listed = match[0].removeprefix("backed by ")
-        names = [*re.split(r", | and ", listed), word]
+        given = match[0].removeprefix("backed by ")
+        names = [*re.split(r", | and ", given), word]
         own = [name for name in names if name in _ALL[LEAD]]
         rest = [name for name in names if name not in _ALL[LEAD]]
-        phrase = ", ".join([f"backed by {_listed(own)}", *rest])
+        phrase = ", ".join([f"backed by {listed(own)}", *rest])
         return text.replace(match[0], phrase)
     return f"{text}, backed by {word}"
 
@@ -207,7 +207,8 @@ def _tidy(text: str) -> str:
     return "" if text in ("a", "an", "a song", "song") else text
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence: "a, b and c"."""
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
@@ -220,6 +221,7 @@ __all__ = [
     "MOOD",
     "VOICE",
     "chips_on",
+    "listed",
     "with_chips",
     "words_in",
 ]

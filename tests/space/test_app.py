@@ -8,7 +8,7 @@ import pytest
 from songgen_hf.space import Limits, Settings, build_demo
 from songgen_hf.space.controls import CONTROLS, Control, Page
 from songgen_hf.space.desk import BROKEN, told
-from songgen_hf.space.form import restored
+from songgen_hf.space.form import restored, shown_in
 from songgen_hf.space.markup import (
     done,
     empty_stage,
@@ -158,6 +158,14 @@ def test_the_controls_of_few_steps_are_there_for_them_alone(built, pipelines, ti
     demo = built({**pipelines, "few steps": tiny_masked()})
     hidden = [block for block in demo.blocks.values() if getattr(block, "label", "") == "Steps"]
     assert demo.desk.defaults.mode == "mixed" and hidden[0].visible is False
+
+
+def test_an_adapter_does_not_follow_into_the_mode_that_refuses_it():
+    steps, top_k, adapter, weight = shown_in("few steps")
+
+    assert steps["visible"] and not (top_k["visible"] or weight["visible"])
+    assert (adapter["visible"], adapter["value"]) == (False, "")
+    assert all("value" not in update for update in shown_in("mixed"))
 
 
 @pytest.mark.slow

@@ -86,22 +86,6 @@ def test_guidance_of_few_steps_grows_around_what_was_asked_for():
     assert ramp(3.0) == pytest.approx((1.8, 4.2))
 
 
-def test_a_song_of_few_steps_is_stopped_at_the_next_one(few_steps, tiny_masked, monkeypatch):
-    steps = []
-    model = tiny_masked().transformer
-    forward = model.forward
-    monkeypatch.setattr(model, "forward", lambda *a, **k: (steps.append(1), forward(*a, **k))[1])
-    items = few_steps.sing(replace(FEW, steps=64, seconds=2.0, variations=4))
-    next(items)
-    wait_until(lambda: len(steps) > 3)
-
-    items.close()
-    at_close = len(steps)
-
-    wait_until(lambda: few_steps.singing == 0)
-    assert len(steps) <= at_close + 3
-
-
 def test_few_steps_take_no_adapter_and_say_so(few_steps):
     with pytest.raises(ValueError, match="adapters are for the modes 'mixed' and 'two tracks'"):
         list(few_steps.sing(FEW, None, {"me/my-voice": 1.0}))
@@ -131,12 +115,15 @@ def test_progress_grows_and_remaining_time_is_told(singer):
     assert reports[0].songs == 2
 
 
-def test_closing_the_iterator_stops_at_the_next_step(singer, pipelines, monkeypatch):
+@pytest.mark.parametrize("mode", ["mixed", "few steps"])
+def test_closing_the_iterator_stops_at_the_next_step(pipelines, tiny_masked, mode, monkeypatch):
+    pipeline = tiny_masked() if mode == "few steps" else pipelines[mode]
+    model = pipeline.transformer if mode == "few steps" else pipeline.model
     steps = []
-    model = pipelines["mixed"].model
     forward = model.forward
     monkeypatch.setattr(model, "forward", lambda *a, **k: (steps.append(1), forward(*a, **k))[1])
-    items = singer.sing(replace(SETTINGS, seconds=4.0, variations=4))
+    singer = Singer(pipeline)
+    items = singer.sing(replace(SETTINGS, mode=mode, steps=64, seconds=4.0, variations=4))
     next(items)
     wait_until(lambda: len(steps) > 3)
 

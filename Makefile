@@ -63,7 +63,7 @@ style: $(VENV)/installed-dev
 # The site, strictly, into site/; then how many code blocks of its pages run in the tests.
 docs: $(VENV)/installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
-	$(BIN)/python -m tests.docs.blocks
+	$(BIN)/python -m tests.tools.documentation.blocks
 
 # The pictures of the documentation, drawn again from the package's own classes.
 figures: $(VENV)/installed-dev

@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 VERSION = re.search(
-    r'^__version__ = "([^"]+)"', (ROOT / "songgen_hf" / "__init__.py").read_text(), re.M
+    r'^__version__ = "([^"]+)"', (ROOT / "songgen_hf" / "version.py").read_text(), re.M
 ).group(1)
 
 EXTRAS = {
@@ -73,8 +73,8 @@ setup(
         "songgen_hf": [
             "py.typed",
             "checkpoints/songgen-mini/**",
-            "evaluation/*.json",
-            "model_card.md",
+            "evaluation/protocol/*.json",
+            "publishing/cards.md",
             "space/*.css",
             "space/*.js",
             "space/repository/*.template",

@@ -28,9 +28,9 @@ from scipy.fft import dct
 
 from songgen_hf.data.corpus.isolation import Studio
 from songgen_hf.data.corpus.rows import read_sound
-from songgen_hf.evaluation.key import estimate_key
-from songgen_hf.evaluation.spectrogram import mel_triangles, spectrogram
-from songgen_hf.evaluation.tempo import estimate_tempo
+from songgen_hf.evaluation.metrics.key import estimate_key
+from songgen_hf.evaluation.metrics.spectrogram import mel_triangles, spectrogram
+from songgen_hf.evaluation.metrics.tempo import estimate_tempo
 
 RATE = 16000
 FOREIGN_VOICE = {"male": "en-us+m6", "female": "en-us+f3"}

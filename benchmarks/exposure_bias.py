@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 from transformers import AutoProcessor
 
-from songgen_hf.checkpoints import find_checkpoint
-from songgen_hf.evaluation.judges import Judges
-from songgen_hf.evaluation.phonemes import merge_phonemes, phoneme_error_rate
+from songgen_hf.checkpoints.embedded import find_checkpoint
+from songgen_hf.evaluation.judges.loading import Judges
+from songgen_hf.evaluation.judges.phonemes import merge_phonemes, phoneme_error_rate
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
-from songgen_hf.training.collator import SongCollator
+from songgen_hf.training.language_model.collator import SongCollator
+from songgen_hf.training.language_model.dataset import SongDataset, read_songs
 from songgen_hf.training.options import DataOptions
-from songgen_hf.training.songs import SongDataset, read_songs
 
 
 def predicted(model, batch: dict, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

@@ -23,7 +23,7 @@ import transformers
 from transformers.generation.streamers import BaseStreamer
 
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
-from songgen_hf.presets import PRESETS, build_config
+from songgen_hf.presets.models import PRESETS, build_config
 
 TEXT_LENGTH, LYRICS_LENGTH, VOICE_SECONDS = 24, 120, 3
 

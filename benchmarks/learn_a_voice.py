@@ -20,14 +20,14 @@ from pathlib import Path
 import numpy as np
 from transformers import pipeline
 
-from songgen_hf.checkpoints import find_checkpoint
+from songgen_hf.checkpoints.embedded import find_checkpoint
 from songgen_hf.data.corpus.rows import read_sound
-from songgen_hf.evaluation.confidence import ratio_interval
-from songgen_hf.evaluation.growing_cache import growing_cache
-from songgen_hf.evaluation.judges import Judges
-from songgen_hf.evaluation.log_mels import SAMPLING_RATE
-from songgen_hf.evaluation.prompts import corpus_rows, singing_start
-from songgen_hf.evaluation.voice_similarity import voice_similarities
+from songgen_hf.evaluation.judges.loading import Judges
+from songgen_hf.evaluation.judges.log_mels import SAMPLING_RATE
+from songgen_hf.evaluation.metrics.bootstrap import ratio_interval
+from songgen_hf.evaluation.metrics.voice_similarity import voice_similarities
+from songgen_hf.evaluation.protocol.growing_cache import growing_cache
+from songgen_hf.evaluation.protocol.prompts import corpus_rows, singing_start
 from songgen_hf.pipelines.text_to_song import TextToSongPipeline, load_adapters
 
 COLUMNS = ("vocal", "captions", "lyrics", "gender", "voice_id", "words", "duration")

@@ -29,11 +29,11 @@ import torch
 import transformers
 from tqdm.auto import tqdm
 
-from songgen_hf.modeling.masked_song import MaskedSongModel
+from songgen_hf.modeling.masked.model import MaskedSongModel
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
 from songgen_hf.pipelines.masked_song import MaskedSongPipeline
 from songgen_hf.pipelines.text_to_song import TextToSongPipeline
-from songgen_hf.presets import PRESETS, build_config, build_processor
+from songgen_hf.presets.models import PRESETS, build_config, build_processor
 
 TRACK_PATTERN = "interleaving_A_V"
 TEXT = "a slow folk song in three four time, female voice, acoustic guitar"

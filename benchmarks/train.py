@@ -20,10 +20,10 @@ import torch
 import transformers
 
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
-from songgen_hf.presets import PRESETS, build_config, build_processor
-from songgen_hf.training.freezing import freeze
-from songgen_hf.training.lora import LoraOptions, add_lora
-from songgen_hf.training.objective import codebook_weights, song_objective
+from songgen_hf.presets.models import PRESETS, build_config, build_processor
+from songgen_hf.training.language_model.freezing import freeze
+from songgen_hf.training.language_model.lora import LoraOptions, add_lora
+from songgen_hf.training.language_model.objective import codebook_weights, song_objective
 
 TEXT_LENGTH, LYRICS_LENGTH, VOICE_SECONDS = 24, 120, 3
 

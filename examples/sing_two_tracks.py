@@ -9,7 +9,7 @@ from pathlib import Path
 
 from transformers import pipeline
 
-from songgen_hf.checkpoints import write_untrained
+from songgen_hf.checkpoints.embedded import write_untrained
 from songgen_hf.provenance import provenance, write_song
 
 checkpoint = sys.argv[1] if len(sys.argv) > 1 else str(Path(tempfile.mkdtemp()) / "model")

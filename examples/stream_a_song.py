@@ -9,7 +9,7 @@ import time
 import soundfile
 
 from songgen_hf import SongGenForConditionalGeneration, SongGenProcessor, default_checkpoint
-from songgen_hf.modeling.streaming import stream_song
+from songgen_hf.pipelines.streaming import stream_song
 
 checkpoint = sys.argv[1] if len(sys.argv) > 1 else default_checkpoint()
 model = SongGenForConditionalGeneration.from_pretrained(checkpoint).eval()

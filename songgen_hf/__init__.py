@@ -10,28 +10,27 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from .registration import register
+from .version import __version__
 
 if TYPE_CHECKING:
-    from .checkpoints import default_checkpoint
+    from .checkpoints.embedded import default_checkpoint
     from .modeling.configuration_songgen import SongGenConfig
     from .modeling.configuration_xcodec import XCodecConfig
     from .modeling.decoder import SongGenForCausalLM
-    from .modeling.masked_song import MaskedSongModel
+    from .modeling.masked.model import MaskedSongModel
+    from .modeling.masked.scheduler import MaskedRVQScheduler
     from .modeling.modeling_songgen import SongGenForConditionalGeneration
     from .modeling.modeling_xcodec import XCodecModel
     from .modeling.processing_songgen import SongGenProcessor
-    from .modeling.scheduling_masked_rvq import MaskedRVQScheduler
-    from .modeling.streaming import SongGenAudioStreamer
     from .pipelines.masked_song import MaskedSongPipeline
+    from .pipelines.streaming import SongGenAudioStreamer
     from .pipelines.text_to_song import TextToSongPipeline
 
-__version__ = "0.1.0"
-
 _MODULES = {
-    "MaskedRVQScheduler": ".modeling.scheduling_masked_rvq",
-    "MaskedSongModel": ".modeling.masked_song",
+    "MaskedRVQScheduler": ".modeling.masked.scheduler",
+    "MaskedSongModel": ".modeling.masked.model",
     "MaskedSongPipeline": ".pipelines.masked_song",
-    "SongGenAudioStreamer": ".modeling.streaming",
+    "SongGenAudioStreamer": ".pipelines.streaming",
     "SongGenConfig": ".modeling.configuration_songgen",
     "SongGenForCausalLM": ".modeling.decoder",
     "SongGenForConditionalGeneration": ".modeling.modeling_songgen",
@@ -39,7 +38,7 @@ _MODULES = {
     "TextToSongPipeline": ".pipelines.text_to_song",
     "XCodecConfig": ".modeling.configuration_xcodec",
     "XCodecModel": ".modeling.modeling_xcodec",
-    "default_checkpoint": ".checkpoints",
+    "default_checkpoint": ".checkpoints.embedded",
 }
 
 

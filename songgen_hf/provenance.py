@@ -60,7 +60,7 @@ def provenance(
         model that was never saved), ``licence`` (of the model), ``seed``, ``options``,
         ``adapters`` (each with name, revision and weight), ``created`` (UTC) and ``consent``.
     """
-    from . import __version__
+    from .version import __version__
 
     config = model.config
     source = str(getattr(config, "_name_or_path", "") or getattr(model, "name_or_path", "") or "")
@@ -234,7 +234,7 @@ def identity(source: str, commit: str | None = None) -> tuple[str | None, str | 
         source: folder or Hub id; "" for none.
         commit: of a Hub id, if it is known; else that of the copy in the cache.
     """
-    from .checkpoints import EMBEDDED
+    from .checkpoints.embedded import EMBEDDED
 
     folder = Path(source)
     if not source:

@@ -15,7 +15,7 @@ class _DefaultModel(dict):
     def __getitem__(self, key: str) -> Any:
         if key != "model":
             return super().__getitem__(key)
-        from .checkpoints import default_checkpoint
+        from .checkpoints.embedded import default_checkpoint
 
         return default_checkpoint(), "main"
 
@@ -79,7 +79,7 @@ def register() -> None:
 
 
 def _write_card(model: Any, folder: Any) -> None:
-    from .model_card import write_card
+    from .publishing.cards import write_card
 
     try:
         write_card(model, folder)
@@ -97,7 +97,7 @@ def _masked_singer(model: Any, *, device: Any = None) -> Any:
     Raises:
         ValueError: for another model, or if the package holds no masked one.
     """
-    from .checkpoints import MASKED_CHECKPOINT, default_checkpoint, find_checkpoint
+    from .checkpoints.embedded import MASKED_CHECKPOINT, default_checkpoint, find_checkpoint
     from .pipelines.masked_folders import MaskedSongLoader, place
 
     if getattr(model, "mode", None) != "masked":
@@ -113,7 +113,7 @@ def _masked_singer(model: Any, *, device: Any = None) -> Any:
 
 
 def _publish(*args: Any, **options: Any) -> Any:
-    from .hub import publish
+    from .publishing.hub import publish
 
     return publish(*args, **options)
 

@@ -189,7 +189,7 @@ def test_what_is_copied_is_all_that_is_sent():
 
 
 def test_the_image_has_a_python_that_the_package_is_tested_with():
-    from songgen_hf.cli.installation import PYTHONS
+    from songgen_hf.cli.doctor.installation import PYTHONS
 
     version = re.search(r"3\.(\d+)", values("FROM")[0])
     assert PYTHONS[0][1] <= int(version[1]) <= PYTHONS[1][1]
@@ -197,7 +197,7 @@ def test_the_image_has_a_python_that_the_package_is_tested_with():
 
 def test_folders_of_compiled_files_are_not_sent():
     assert ignored("songgen_hf/cli/__pycache__/x.pyc") and ignored("tests/README.md")
-    assert not ignored("songgen_hf/cli/generate.py")
+    assert not ignored("songgen_hf/cli/generate/__init__.py")
 
 
 def test_the_documented_commands_mount_a_folder_and_keep_the_owner():

@@ -83,7 +83,7 @@ def test_the_python_example_runs(tmp_path):
 
 @pytest.mark.parametrize("page", ["model_card.md", "docs/songgen-mini.md"])
 def test_pages_quote_the_report_that_was_measured(page):
-    from songgen_hf.evaluation.report import insert_results, results_markdown
+    from songgen_hf.evaluation.protocol.report import insert_results, results_markdown
 
     report = json.loads((ROOT / "docs" / "songgen-mini.json").read_text(encoding="utf-8"))
     path = ROOT / page

@@ -33,7 +33,7 @@ def data() -> dict[str, Any]:
 def coded() -> tuple[torch.Tensor, dict[str, np.ndarray], Any]:
     """Codes [K, T], the waveforms [S] at 16 kHz by name, and the codec."""
     from songgen_hf import XCodecModel
-    from songgen_hf.checkpoints import find_checkpoint
+    from songgen_hf.checkpoints.embedded import find_checkpoint
 
     codec = XCodecModel.from_pretrained(find_checkpoint("songgen-mini/codec"), dtype="float32")
     codec.eval()

@@ -9,7 +9,7 @@ from palette import Palette
 
 def data() -> dict[str, Any]:
     """Sizes of songgen-mini, as ``songgen-hf info`` reports them."""
-    from songgen_hf.checkpoints import default_checkpoint
+    from songgen_hf.checkpoints.embedded import default_checkpoint
     from songgen_hf.cli.info import describe
 
     facts = describe(default_checkpoint())

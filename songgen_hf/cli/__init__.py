@@ -128,7 +128,7 @@ def build_parser(*, described: bool = False) -> argparse.ArgumentParser:
         described: for a command that takes its flags as they come (``train``), list them all. That
             imports torch; such a parser is for reading, not for parsing.
     """
-    from .. import __version__
+    from ..version import __version__
 
     parser = argparse.ArgumentParser(
         prog="songgen-hf", description="Sing with SongGen.", epilog=EXIT_STATUS

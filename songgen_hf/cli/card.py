@@ -35,9 +35,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> Answer:
     """Write every card, or none if one of them cannot be."""
-    from ..checkpoints import EMBEDDED
+    from ..checkpoints.embedded import EMBEDDED
     from ..files import encode_json, write_files
-    from ..model_card import CARD, FACTS, collect_facts, is_replaceable, own_facts, render_card
+    from ..publishing.cards import (
+        CARD,
+        FACTS,
+        collect_facts,
+        is_replaceable,
+        own_facts,
+        render_card,
+    )
     from .loading import named_checkpoint
 
     report = None

@@ -58,10 +58,10 @@ def described_parser() -> argparse.ArgumentParser:
 
 def known_values() -> dict[str, tuple[Sequence[str], bool]]:
     """What arguments of a name can be: words, and whether paths."""
-    from ..checkpoints import CODEC_FOLDER, EMBEDDED_NAME, EMBEDDED_PATTERNS
+    from ..checkpoints.embedded import CODEC_FOLDER, EMBEDDED_NAME, EMBEDDED_PATTERNS
     from ..modeling.lyrics_languages import LANGUAGES
     from ..modeling.patterns import TRACK_PATTERNS
-    from ..presets import PRESETS
+    from ..presets.models import PRESETS
 
     own = [EMBEDDED_NAME]
     own += [f"{EMBEDDED_NAME}/{part}" for part in (*EMBEDDED_PATTERNS, CODEC_FOLDER)]

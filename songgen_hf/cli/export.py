@@ -108,7 +108,7 @@ def folders_of(arguments: argparse.Namespace) -> tuple[list[str], Path | None]:
 
 def pusher_of(name: str) -> Any:
     """The function that publishes a folder as it is: an adapter or songs; None for models."""
-    from ..hub import push_adapter, push_songs
+    from ..publishing.hub import push_adapter, push_songs
 
     folder = Path(name)
     if (folder / "adapter_config.json").is_file():
@@ -120,7 +120,7 @@ def pusher_of(name: str) -> Any:
 
 def publish_folder(push: Any, name: str, out: Path | None, arguments: argparse.Namespace) -> Answer:
     """Publish an adapter or songs, which need no writing."""
-    from ..hub import push_adapter
+    from ..publishing.hub import push_adapter
 
     if not arguments.push_to_hub or out is not None:
         raise ValueError(
@@ -141,9 +141,9 @@ def publish_folder(push: Any, name: str, out: Path | None, arguments: argparse.N
 
 def write(models: list[str], out: Path, arguments: argparse.Namespace) -> Answer:
     """Load models, write them, and publish them if that is asked for."""
-    from ..export import export, export_codec, export_sharing_codec
-    from ..export_masked import export_masked
-    from ..hub import publish
+    from ..publishing.export import export, export_codec, export_sharing_codec
+    from ..publishing.export_masked import export_masked
+    from ..publishing.hub import publish
 
     precision = {"dtype": arguments.dtype, "load_dtype": arguments.load_dtype}
     licence = {"licence": arguments.licence}

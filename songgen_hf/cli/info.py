@@ -43,8 +43,8 @@ def describe(checkpoint: str, revision: str | None = None) -> dict[str, Any]:
     """
     from transformers import AutoConfig
 
-    from ..footprint import footprint
     from ..pipelines.masked_folders import MASKED_MODEL_TYPE
+    from .footprint import footprint
 
     config = AutoConfig.from_pretrained(checkpoint, revision=revision)
     if config.model_type == MASKED_MODEL_TYPE:

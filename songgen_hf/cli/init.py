@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> Answer:
     """Write the checkpoint."""
-    from ..checkpoints import write_untrained
-    from ..presets import DEFAULT_TRACK_PATTERN
+    from ..checkpoints.embedded import write_untrained
+    from ..presets.models import DEFAULT_TRACK_PATTERN
 
     options = {name: getattr(arguments, name) for name in OPTIONS}
     write_untrained(

@@ -35,7 +35,7 @@ def load_pipeline(arguments: argparse.Namespace) -> Any:
     """
     from transformers import pipeline
 
-    from ..checkpoints import MASKED_CHECKPOINT
+    from ..checkpoints.embedded import MASKED_CHECKPOINT
     from ..pipelines.text_to_song import TextToSongPipeline
 
     mode = getattr(arguments, "mode", None)
@@ -82,7 +82,7 @@ def load_codec(arguments: argparse.Namespace) -> "XCodecModel":
 
 def checkpoint_of(arguments: argparse.Namespace) -> str:
     """The checkpoint named, or the package's own."""
-    from ..checkpoints import default_checkpoint
+    from ..checkpoints.embedded import default_checkpoint
 
     return default_checkpoint() if arguments.model is None else named_checkpoint(arguments.model)
 
@@ -93,7 +93,7 @@ def named_checkpoint(name: str) -> str:
     Raises:
         ValueError: if it is no checkpoint directory here and cannot be a Hub id.
     """
-    from ..checkpoints import find_checkpoint
+    from ..checkpoints.embedded import find_checkpoint
 
     name = find_checkpoint(name)
     path = Path(name)
@@ -128,7 +128,7 @@ def library_versions() -> dict[str, str]:
     import torch
     import transformers
 
-    from .. import __version__
+    from ..version import __version__
 
     return {
         "songgen_hf": __version__,

@@ -56,10 +56,10 @@ def described_flags(kind: str = KINDS[0]) -> list[argparse.ArgumentParser]:
     try:
         from transformers import HfArgumentParser
 
-        from ..training.codec_options import CodecTrainingOptions, TeacherTrainingOptions
-        from ..training.conditioner_options import CONDITIONER_OPTIONS
-        from ..training.lora import LORA_OPTIONS
-        from ..training.masked_options import MASKED_OPTIONS
+        from ..training.codec.options import CodecTrainingOptions, TeacherTrainingOptions
+        from ..training.conditioner.options import CONDITIONER_OPTIONS
+        from ..training.language_model.lora import LORA_OPTIONS
+        from ..training.masked.options import MASKED_OPTIONS
         from ..training.options import LANGUAGE_MODEL_OPTIONS, add_file_flags
     except ImportError:
         return []
@@ -106,7 +106,7 @@ def run(arguments: argparse.Namespace) -> Answer | None:
 
 def train_lm(options: list[str]) -> Trained:
     """``songgen-hf train [lm]``."""
-    from ..training.language_model import train_language_model
+    from ..training.language_model.run import train_language_model
     from ..training.options import LANGUAGE_MODEL_OPTIONS, parse_options
 
     parsed = parse_options(LANGUAGE_MODEL_OPTIONS, options)
@@ -116,7 +116,7 @@ def train_lm(options: list[str]) -> Trained:
 
 def train_adapter(options: list[str]) -> Trained:
     """``songgen-hf train lora``."""
-    from ..training.lora import LORA_OPTIONS, train_lora
+    from ..training.language_model.lora import LORA_OPTIONS, train_lora
     from ..training.options import parse_options
 
     parsed = parse_options(LORA_OPTIONS, options, program="songgen-hf train lora")
@@ -126,8 +126,8 @@ def train_adapter(options: list[str]) -> Trained:
 
 def train_conditioner_alone(options: list[str]) -> Trained:
     """``songgen-hf train conditioner``."""
-    from ..training.conditioner import train_conditioner
-    from ..training.conditioner_options import CONDITIONER_OPTIONS
+    from ..training.conditioner.options import CONDITIONER_OPTIONS
+    from ..training.conditioner.run import train_conditioner
     from ..training.options import parse_options
 
     parsed = parse_options(CONDITIONER_OPTIONS, options, program="songgen-hf train conditioner")
@@ -139,12 +139,12 @@ def train_conditioner_alone(options: list[str]) -> Trained:
 def train_masked(options: list[str]) -> Trained:
     """``songgen-hf train masked``."""
     from ..optional import require
-    from ..training.masked_options import MASKED_OPTIONS
+    from ..training.masked.options import MASKED_OPTIONS
     from ..training.options import parse_options
 
     parsed = parse_options(MASKED_OPTIONS, options, program="songgen-hf train masked")
     require("diffusers", "diffusers")
-    from ..training.masked_model import train_masked_model
+    from ..training.masked.run import train_masked_model
 
     quiet_warnings()
     return trained_by(train_masked_model(*parsed))
@@ -152,8 +152,8 @@ def train_masked(options: list[str]) -> Trained:
 
 def train_codec_model(options: list[str]) -> Trained:
     """``songgen-hf train codec``."""
-    from ..training.codec_options import CodecTrainingOptions
-    from ..training.codec_trainer import train_codec
+    from ..training.codec.options import CodecTrainingOptions
+    from ..training.codec.trainer import train_codec
     from ..training.options import parse_options
 
     (parsed,) = parse_options((CodecTrainingOptions,), options, program="songgen-hf train codec")
@@ -162,9 +162,9 @@ def train_codec_model(options: list[str]) -> Trained:
 
 def train_semantic_teacher(options: list[str]) -> Trained:
     """``songgen-hf train teacher``."""
-    from ..training.codec_options import TeacherTrainingOptions
+    from ..training.codec.options import TeacherTrainingOptions
+    from ..training.codec.semantic_teacher import train_teacher
     from ..training.options import parse_options
-    from ..training.semantic_teacher import train_teacher
 
     (parsed,) = parse_options(
         (TeacherTrainingOptions,), options, program="songgen-hf train teacher"
@@ -179,7 +179,7 @@ def trained_by(trainer: Any) -> Trained:
 
 def logged_in(written: Path) -> Trained:
     """What a run on waveforms wrote and logged."""
-    from ..training.waveform_runs import METRICS_FILE
+    from ..training.resumable_run import METRICS_FILE
 
     log = Path(written).parent / METRICS_FILE
     lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []

@@ -16,21 +16,21 @@ import torch
 from torch import Tensor
 
 from ..modeling.conditioning import SongGenConditioner
-from ..modeling.masked_song import MaskedSongModel, MaskedSongOutput  # says so without diffusers
+from ..modeling.masked.model import MaskedSongModel, MaskedSongOutput  # says so without diffusers
+from ..modeling.masked.scheduler import MaskedRVQScheduler
 from ..modeling.modeling_songgen import SongGenForConditionalGeneration
 from ..modeling.modeling_xcodec import XCodecModel
 from ..modeling.patterns import ACCOMPANIMENT, VOCAL
 from ..modeling.processing_songgen import SongGenProcessor
 from ..modeling.publishing import PlacelessConfigMixin, PublishingMixin
-from ..modeling.scheduling_masked_rvq import MaskedRVQScheduler
-from .masked_folders import MARK, MASKED_MODEL_TYPE, SHARED_PARTS, local_folder, shared_source
-from .masked_prompts import (
+from .masked_editing import (
     codes_in,
     encode_conditions,
     known_songs,
     sound_in,
     whole_frames,
 )
+from .masked_folders import MARK, MASKED_MODEL_TYPE, SHARED_PARTS, local_folder, shared_source
 from .masked_settings import DEFAULT_STEPS, SCHEDULER_SETTINGS, TENSORS, MaskedSettings
 from .text_to_song import REQUEST_KEYS, make_request, one_each, one_seed_each, processed
 
@@ -123,7 +123,7 @@ class MaskedSongPipeline(PublishingMixin, PlacelessConfigMixin, DiffusionPipelin
         """Load a folder or a Hub repository; options as in diffusers.
 
         A folder whose parts lie in a SongGen checkpoint beside it
-        (``songgen_hf.export.export_masked``) takes them from there.
+        (``songgen_hf.publishing.export.export_masked``) takes them from there.
 
         Raises:
             ValueError: if it is no masked song model.

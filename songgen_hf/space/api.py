@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..optional import require
 from .controls import session_of
-from .desk import Desk, told
 from .settings import FIELDS, Settings
 from .singing import Progress
+from .song_service import Desk, told
 from .songs import Song
 
 if TYPE_CHECKING:

@@ -12,15 +12,15 @@ from . import markup
 from .adapters import Adapters
 from .api import add_api
 from .controls import CONTROLS, PRIVATE, Control, Page, session_of
-from .desk import Desk, told
+from .description_chips import listed
 from .form import draw_form, restored, wire_form
 from .limits import Limits
-from .look import CSS, head, theme
 from .memory import use_few_arenas
+from .session_store import Shelf
 from .settings import FEW_STEPS, FIELDS, VOICE_KEY, Settings, from_query
-from .shelf import Shelf
 from .singing import Progress, Singer
-from .words import listed
+from .song_service import Desk, told
+from .theme import CSS, head, theme
 
 if TYPE_CHECKING:
     import gradio as gr

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..optional import require
 from . import markup
-from .desk import Desk, told
 from .form import Form, restored
+from .song_service import Desk, told
 from .songs import Song
 
 if TYPE_CHECKING:

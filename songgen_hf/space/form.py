@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..optional import require
+from .description_chips import CHIPS, EXAMPLES, GENRE, LEAD, MOOD, VOICE, chips_on, with_chips
 from .limits import Limits
 from .settings import (
     FEW_STEPS,
@@ -14,7 +15,6 @@ from .settings import (
     TWO_TRACKS,
     Settings,
 )
-from .words import CHIPS, EXAMPLES, GENRE, LEAD, MOOD, VOICE, chips_on, with_chips
 
 if TYPE_CHECKING:
     import gradio as gr

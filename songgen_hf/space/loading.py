@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from ..checkpoints import (
+from ..checkpoints.embedded import (
     EMBEDDED,
     EMBEDDED_NAME,
     EMBEDDED_PATTERNS,

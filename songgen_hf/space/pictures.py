@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 
-from ..evaluation.spectrogram import mel_triangles, spectrogram
+from ..evaluation.metrics.spectrogram import mel_triangles, spectrogram
 from ..optional import require
 
 WIDTH, HEIGHT = 960, 160  # pixels

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from ..checkpoints import EMBEDDED_NAME
+from ..checkpoints.embedded import EMBEDDED_NAME
 from ..files import write_files
 from .limits import Limits
 

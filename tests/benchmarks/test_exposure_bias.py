@@ -10,8 +10,8 @@ import torch
 
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
 
-from ..evaluation.judge_cases import tiny_judges
-from ..tiny_checkpoint import tiny_checkpoint, tiny_processor, tiny_singer  # noqa: F401
+from ..tools.judge_cases import tiny_judges
+from ..tools.tiny_checkpoint import tiny_checkpoint, tiny_processor, tiny_singer  # noqa: F401
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "exposure_bias.py"
 

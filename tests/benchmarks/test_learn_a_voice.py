@@ -11,8 +11,8 @@ import torch
 
 from songgen_hf.data.corpus.rows import read_sound
 
-from ..evaluation.judge_cases import invented_row, tiny_judges
-from ..tiny_checkpoint import tiny_checkpoint, tiny_processor, tiny_singer  # noqa: F401
+from ..tools.judge_cases import invented_row, tiny_judges
+from ..tools.tiny_checkpoint import tiny_checkpoint, tiny_processor, tiny_singer  # noqa: F401
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "learn_a_voice.py"
 TURNS = ("true", "before", "before, with the voice given", "after", "after, with the voice given")
@@ -49,7 +49,7 @@ def adapter(tmp_path, tiny_checkpoint):  # noqa: F811
     from transformers import AutoProcessor
 
     from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
-    from songgen_hf.training.lora import LoraOptions, add_lora
+    from songgen_hf.training.language_model.lora import LoraOptions, add_lora
 
     checkpoint = tiny_checkpoint("interleaving_A_V")
     model = SongGenForConditionalGeneration.from_pretrained(checkpoint)

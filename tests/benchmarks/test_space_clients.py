@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ..tiny_checkpoint import tiny_checkpoint, tiny_processor, tiny_singer
+from ..tools.tiny_checkpoint import tiny_checkpoint, tiny_processor, tiny_singer
 
 pytest.importorskip("gradio", reason="needs the extra space")
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "space_clients.py"

@@ -7,7 +7,7 @@ import huggingface_hub.constants
 import pytest
 from transformers import pipeline
 
-from songgen_hf import checkpoints
+from songgen_hf.checkpoints import embedded as checkpoints
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_a_failure_leaves_nothing_half_made(cache, monkeypatch):
     def failing(*_, **__):
         raise OSError("disk full")
 
-    monkeypatch.setattr("songgen_hf.presets.build", failing)
+    monkeypatch.setattr("songgen_hf.presets.models.build", failing)
 
     with pytest.raises(OSError, match="disk full"):
         checkpoints.default_checkpoint()

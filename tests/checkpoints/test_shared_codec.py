@@ -10,13 +10,13 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoProcessor, pipeline
 
-from songgen_hf import checkpoints
-from songgen_hf.checkpoints import EMBEDDED_PATTERNS
-from songgen_hf.export import export, export_sharing_codec
+from songgen_hf.checkpoints import embedded as checkpoints
+from songgen_hf.checkpoints.embedded import EMBEDDED_PATTERNS
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
 from songgen_hf.modeling.modeling_xcodec import XCodecModel
+from songgen_hf.publishing.export import export, export_sharing_codec
 
-from ..tiny_checkpoint import tiny_processor, tiny_singer  # noqa: F401
+from ..tools.tiny_checkpoint import tiny_processor, tiny_singer  # noqa: F401
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def test_what_is_pushed_from_a_sharing_model_is_whole(shared, monkeypatch):
     def upload(folder, *_, **__):
         pushed.update({path.name: path.read_bytes() for path in Path(folder).iterdir()})
 
-    monkeypatch.setattr("songgen_hf.hub.upload", upload)
+    monkeypatch.setattr("songgen_hf.publishing.hub.upload", upload)
     model = SongGenForConditionalGeneration.from_pretrained(shared / "mixed_pro")
 
     model.push_to_hub("nobody/nothing")

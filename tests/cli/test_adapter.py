@@ -18,7 +18,7 @@ def adapter(tmp_path, tiny_checkpoint):
     from transformers import AutoProcessor
 
     from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
-    from songgen_hf.training.lora import LoraOptions, add_lora
+    from songgen_hf.training.language_model.lora import LoraOptions, add_lora
 
     model = SongGenForConditionalGeneration.from_pretrained(tiny_checkpoint())
     processor = AutoProcessor.from_pretrained(tiny_checkpoint())

@@ -10,15 +10,15 @@ import torch
 from huggingface_hub import ModelCard
 
 from songgen_hf import SongGenForConditionalGeneration, default_checkpoint
-from songgen_hf.checkpoints import (
+from songgen_hf.checkpoints.embedded import (
     EMBEDDED,
     EMBEDDED_PATTERNS,
     MASKED_CHECKPOINT,
     find_checkpoint,
 )
 from songgen_hf.cli import main
-from songgen_hf.evaluation.report import describe_checkpoint
-from songgen_hf.model_card import (
+from songgen_hf.evaluation.protocol.report import describe_checkpoint
+from songgen_hf.publishing.cards import (
     TEMPLATE,
     collect_facts,
     digest,
@@ -229,8 +229,8 @@ def test_the_packages_own_card_is_current(pattern):
 def test_the_masked_models_own_card_is_current_and_names_its_page():
     pytest.importorskip("diffusers", reason="needs the extra diffusers")
     from songgen_hf import MaskedSongPipeline
-    from songgen_hf.evaluation.masked_report import masked_results
-    from songgen_hf.evaluation.masked_singing import pipeline_digest
+    from songgen_hf.evaluation.protocol.masked_report import masked_results
+    from songgen_hf.evaluation.protocol.masked_singing import pipeline_digest
 
     folder = Path(find_checkpoint(MASKED_CHECKPOINT))
     model = MaskedSongPipeline.from_pretrained(folder)

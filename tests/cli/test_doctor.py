@@ -10,8 +10,9 @@ import pytest
 import torch
 import transformers
 
-from songgen_hf.cli import doctor, installation, machine, main
-from songgen_hf.footprint import footprint
+from songgen_hf.cli import doctor, main
+from songgen_hf.cli.doctor import installation, machine
+from songgen_hf.cli.footprint import footprint
 
 ROOT = Path(__file__).parents[2]
 

@@ -63,7 +63,7 @@ def test_a_model_that_shares_its_codec_is_exported_whole(tmp_path, trained):
 @pytest.mark.slow
 def test_the_second_model_sings_by_its_short_name(tmp_path, trained, monkeypatch):
     main(["export", *trained, str(tmp_path / "both"), "--share-codec"])
-    monkeypatch.setattr("songgen_hf.checkpoints.EMBEDDED", tmp_path / "both")
+    monkeypatch.setattr("songgen_hf.checkpoints.embedded.EMBEDDED", tmp_path / "both")
 
     status = main(
         ["generate", "folk", "--lyrics", "la", "--model", "songgen-mini/interleaving_A_V"]

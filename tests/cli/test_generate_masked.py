@@ -7,10 +7,10 @@ import pytest
 
 pytest.importorskip("diffusers", reason="needs the extra diffusers")
 
-import songgen_hf.checkpoints
+import songgen_hf.checkpoints.embedded
 from songgen_hf.cli import main
 
-from ..tiny_checkpoint import tiny_masked
+from ..tools.tiny_checkpoint import tiny_masked
 
 __all__ = ["tiny_masked"]
 
@@ -112,7 +112,7 @@ def test_flags_of_the_other_kind_of_model_are_refused(masked, tiny_checkpoint, t
 
 
 def test_masked_mode_without_a_masked_model_is_one_line(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(songgen_hf.checkpoints, "EMBEDDED", tmp_path / "none")
+    monkeypatch.setattr(songgen_hf.checkpoints.embedded, "EMBEDDED", tmp_path / "none")
 
     status = main(["generate", "folk", "--mode", "masked", "--out", str(tmp_path / "x.wav")])
 

@@ -16,8 +16,18 @@ from typing import Any
 import pytest
 import yaml
 
-from .blocks import DATA, PROSE, PYTHON, SHELL, Block, Page, count_fences, pages, read_page
-from .commands import (
+from ..tools.documentation.blocks import (
+    DATA,
+    PROSE,
+    PYTHON,
+    SHELL,
+    Block,
+    Page,
+    count_fences,
+    pages,
+    read_page,
+)
+from ..tools.documentation.commands import (
     arguments_of,
     check_other,
     check_syntax,
@@ -26,7 +36,7 @@ from .commands import (
     run_songgen,
     with_additions,
 )
-from .given import MAKERS, give
+from ..tools.documentation.given import MAKERS, give
 
 PAGES = {page.name: page for page in pages()}
 LONGEST_SONG = 10  # frames, a fifth of a second
@@ -60,7 +70,7 @@ def short_runs(monkeypatch):
     """Cut every training to one step."""
     from accelerate.state import AcceleratorState
 
-    from songgen_hf.training.trainer import SongGenTrainer
+    from songgen_hf.training.language_model.trainer import SongGenTrainer
 
     train = SongGenTrainer.train
 

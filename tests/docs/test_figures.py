@@ -13,7 +13,7 @@ import sys
 import numpy as np
 import pytest
 
-from .blocks import ROOT
+from ..tools.documentation.blocks import ROOT
 
 pytest.importorskip("matplotlib")
 

@@ -10,7 +10,7 @@ import pytest
 
 import songgen_hf
 
-from .blocks import ROOT
+from ..tools.documentation.blocks import ROOT
 
 mkdocs = pytest.importorskip("mkdocs")
 

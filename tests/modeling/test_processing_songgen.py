@@ -13,7 +13,7 @@ from songgen_hf.modeling.tokenization_songgen import (
     lyrics_tokenizer_from_vocab,
     wrap_lyrics_tokenizer,
 )
-from songgen_hf.tokenizers_mini import build_mini_processor
+from songgen_hf.presets.tokenizers import build_mini_processor
 
 TEXTS = ["a calm piano ballad, female voice", "Fast rock", None]
 LYRICS = ["Hello world\nIt's 5", None, "[verse]\nOh, la la la"]

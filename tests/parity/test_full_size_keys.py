@@ -8,7 +8,7 @@ from transformers.core_model_loading import revert_weight_conversion
 
 from songgen_hf.modeling.checkpoint_mapping import SINUSOID_TABLE_KEY
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
-from songgen_hf.presets import build_config
+from songgen_hf.presets.models import build_config
 
 from .cases import golden_root, read_json
 

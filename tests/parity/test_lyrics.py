@@ -5,7 +5,7 @@ import pytest
 from songgen_hf.modeling.lyrics_normalization import clean_text, normalize_lyrics, resolve_language
 from songgen_hf.modeling.processing_songgen import SongGenProcessor
 from songgen_hf.modeling.tokenization_songgen import LYRICS_SPACE
-from songgen_hf.tokenizers_mini import build_text_tokenizer
+from songgen_hf.presets.tokenizers import build_text_tokenizer
 
 from .cases import golden_root, read_json
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from songgen_hf.training.objective import codebook_weights, song_objective
+from songgen_hf.training.language_model.objective import codebook_weights, song_objective
 
 from .cases import read_json
 from .loading import REFERENCE_GENERATE_KEYS, load_case

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from songgen_hf.tokenizers_mini import build_mini_processor
+from songgen_hf.presets.tokenizers import build_mini_processor
 
 from .cases import read_json, read_tensors
 

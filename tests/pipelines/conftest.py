@@ -1,3 +1,3 @@
-from ..tiny_checkpoint import tiny_checkpoint, tiny_masked, tiny_processor, tiny_singer
+from ..tools.tiny_checkpoint import tiny_checkpoint, tiny_masked, tiny_processor, tiny_singer
 
 __all__ = ["tiny_checkpoint", "tiny_masked", "tiny_processor", "tiny_singer"]

@@ -10,13 +10,13 @@ from transformers import AutoProcessor, pipeline
 
 pytest.importorskip("diffusers", reason="needs the extra diffusers")
 
-import songgen_hf.checkpoints
+import songgen_hf.checkpoints.embedded
 from songgen_hf import SongGenConfig, SongGenForConditionalGeneration
-from songgen_hf.checkpoints import MASKED_CHECKPOINT, default_checkpoint, find_checkpoint
-from songgen_hf.export_masked import export_masked
+from songgen_hf.checkpoints.embedded import MASKED_CHECKPOINT, default_checkpoint, find_checkpoint
 from songgen_hf.pipelines.masked_song import MaskedSongPipeline
 from songgen_hf.pipelines.text_to_song import TextToSongPipeline
 from songgen_hf.provenance import identity, provenance
+from songgen_hf.publishing.export_masked import export_masked
 
 SHORT = {"seconds": 0.2, "num_inference_steps": 2, "progress": False}
 PATTERN = "parallel_std"
@@ -68,8 +68,10 @@ def test_the_processor_of_a_masked_folder_loads_by_itself(whole, family):
 def test_the_mode_alone_means_the_masked_model_of_the_package(
     family, tiny_checkpoint, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(songgen_hf.checkpoints, "EMBEDDED", family)
-    monkeypatch.setattr("songgen_hf.checkpoints.default_checkpoint", lambda: str(family / PATTERN))
+    monkeypatch.setattr(songgen_hf.checkpoints.embedded, "EMBEDDED", family)
+    monkeypatch.setattr(
+        "songgen_hf.checkpoints.embedded.default_checkpoint", lambda: str(family / PATTERN)
+    )
 
     sing = pipeline("text-to-song", mode="masked", device="cpu")
 
@@ -81,9 +83,9 @@ def test_the_mode_alone_means_the_masked_model_of_the_package(
 def test_where_no_masked_model_is_embedded_one_line_says_what_to_do(
     tiny_checkpoint, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(songgen_hf.checkpoints, "EMBEDDED", tmp_path)
+    monkeypatch.setattr(songgen_hf.checkpoints.embedded, "EMBEDDED", tmp_path)
     default = tiny_checkpoint(PATTERN)
-    monkeypatch.setattr("songgen_hf.checkpoints.default_checkpoint", lambda: default)
+    monkeypatch.setattr("songgen_hf.checkpoints.embedded.default_checkpoint", lambda: default)
 
     with pytest.raises(
         ValueError, match="train one with `songgen-hf train masked`, or pass model="

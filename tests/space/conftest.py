@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from ..hub.conftest import hub, server
-from ..tiny_checkpoint import tiny_checkpoint, tiny_masked, tiny_processor, tiny_singer
+from ..publishing.conftest import hub, server
+from ..tools.tiny_checkpoint import tiny_checkpoint, tiny_masked, tiny_processor, tiny_singer
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +34,7 @@ def singer(pipelines):
     """A fresh singer over the tiny pipelines; at the end nobody sings any more."""
     from songgen_hf.space.singing import Singer
 
-    from .waiting import wait_until
+    from ..tools.waiting import wait_until
 
     singer = Singer(pipelines)
     yield singer
@@ -59,7 +59,7 @@ def space(pipelines, space_folder):
     """A running Space of the tiny singers; ``space.local_url`` is its address."""
     from songgen_hf.space import Limits, Settings, build_demo
 
-    from .serving import launched
+    from ..tools.serving import launched
 
     limits = Limits(seconds=2.0, upload_bytes=200_000, voice_seconds=60, hub_adapters=False)
     with launched(

@@ -7,7 +7,6 @@ import pytest
 
 from songgen_hf.space import Limits, Settings, build_demo
 from songgen_hf.space.controls import CONTROLS, Control, Page
-from songgen_hf.space.desk import BROKEN, told
 from songgen_hf.space.form import restored, shown_in
 from songgen_hf.space.markup import (
     done,
@@ -22,9 +21,10 @@ from songgen_hf.space.markup import (
 )
 from songgen_hf.space.settings import FIELDS
 from songgen_hf.space.singing import Progress
+from songgen_hf.space.song_service import BROKEN, told
 from songgen_hf.space.songs import Song, Track
 
-from .serving import idle_loops_closed
+from ..tools.serving import idle_loops_closed
 
 EVIL = "\"><script>alert(1)</script><img src=x onerror='alert(2)'>"
 

@@ -32,7 +32,7 @@ def own_space(space_folder, tiny_checkpoint):
     from songgen_hf.space import Limits, build_demo, load_pipelines
     from songgen_hf.space.loading import default_settings
 
-    from .serving import launched
+    from ..tools.serving import launched
 
     pipelines = load_pipelines()
     if "two tracks" not in pipelines:
@@ -278,7 +278,7 @@ def test_the_history_shows_songs_and_restores_their_settings(visit):
 
 
 def test_stop_really_stops(visit, own_space):
-    from .waiting import wait_until
+    from ..tools.waiting import wait_until
 
     page = visit.open().page
     visit.write(seconds=3)
@@ -298,7 +298,7 @@ def test_stop_really_stops(visit, own_space):
 
 
 def test_leaving_the_page_frees_the_singer_and_deletes_the_songs(browser, own_space):
-    from .waiting import wait_until
+    from ..tools.waiting import wait_until
 
     context = browser.new_context()
     visit = Visit(context.new_page(), own_space.local_url).open()

@@ -17,7 +17,7 @@ import soundfile
 
 from songgen_hf.provenance import read_provenance
 
-from .waiting import wait_until
+from ..tools.waiting import wait_until
 
 pytestmark = [
     pytest.mark.slow,
@@ -346,7 +346,7 @@ def test_a_full_queue_is_said(pipelines, space_folder):
 
     from songgen_hf.space import Limits, build_demo
 
-    from .serving import launched
+    from ..tools.serving import launched
 
     limits = Limits(waiting=1, seconds=3.0)
     with launched(lambda: build_demo(pipelines["mixed"], limits=limits)) as demo:

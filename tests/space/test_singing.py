@@ -8,9 +8,9 @@ import pytest
 
 from songgen_hf.space.settings import Settings
 from songgen_hf.space.singing import Progress, Singer, SungSong, mode_of, ramp
-from songgen_hf.training.lora import LoraOptions, add_lora
+from songgen_hf.training.language_model.lora import LoraOptions, add_lora
 
-from .waiting import wait_until
+from ..tools.waiting import wait_until
 
 # PEFT, of transformers.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")

@@ -11,8 +11,8 @@ from PIL import Image
 
 from songgen_hf.provenance import read_provenance
 from songgen_hf.space.pictures import HEIGHT, WIDTH, mel_picture
+from songgen_hf.space.session_store import Shelf
 from songgen_hf.space.settings import Settings, from_query
-from songgen_hf.space.shelf import Shelf
 from songgen_hf.space.singing import SungSong
 from songgen_hf.space.songs import gains, remix, write_song_files
 
@@ -234,7 +234,7 @@ def test_a_picture_shows_pitch_upwards_and_time_to_the_right():
 
 @pytest.mark.slow
 def test_a_shelf_that_nobody_visits_is_swept_too(tmp_path):
-    from .waiting import wait_until
+    from ..tools.waiting import wait_until
 
     shelf = Shelf(tmp_path, songs_each=3, keep_seconds=0.1)
     folder = shelf.new_folder()

@@ -56,7 +56,7 @@ SIZES = {
 
 def build_tiny(pattern: str, *, dropout: float = 0.1, **decoder):
     """A fresh tiny model with the mini tokenizers; ``decoder`` overrides the decoder's sizes."""
-    from songgen_hf import presets
+    from songgen_hf.presets import models as presets
 
     sizes = {name: dict(section) for name, section in SIZES.items()}
     sizes["text_encoder"]["dropout_rate"] = dropout

@@ -101,7 +101,7 @@ def test_options_can_be_made_in_python():
 
 
 def test_a_recipe_of_the_package_is_named_without_its_path():
-    from songgen_hf.training.codec_options import CodecTrainingOptions
+    from songgen_hf.training.codec.options import CodecTrainingOptions
 
     (options,) = parse_options(
         (CodecTrainingOptions,), ["--config", "codec-mini", "--data", "d", "--out", "o"]

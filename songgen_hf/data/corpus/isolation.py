@@ -20,7 +20,7 @@ from typing import Any
 from ...optional import require
 from .singer import world
 from .speech import ESPEAK, Speaker, load_library
-from .synthesiser import FLUIDSYNTH, Synthesiser, find_soundfont
+from .synthesizer import FLUIDSYNTH, Synthesiser, find_soundfont
 
 _PR_SET_PDEATHSIG = 1
 

@@ -10,7 +10,7 @@ from ..loudness import at_loudness, integrated_loudness, limiting_gain
 from .melody import Note
 from .singer import SungNote, sing_line
 from .song import SongPlan
-from .synthesiser import DRUM_CHANNEL, RENDER_RATE, Event, Synthesiser
+from .synthesizer import DRUM_CHANNEL, RENDER_RATE, Event, Synthesiser
 
 SAMPLING_RATE = 16000  # Hz
 LOUDNESS = -14.0  # LUFS of the mixture

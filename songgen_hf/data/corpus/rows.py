@@ -11,7 +11,7 @@ from ...optional import require
 from .performance import SAMPLING_RATE, perform
 from .song import plan_song
 from .speech import Speaker
-from .synthesiser import Synthesiser
+from .synthesizer import Synthesiser
 
 AUDIO_COLUMNS = ("mixture", "vocal", "accompaniment")
 _TEXTS = (

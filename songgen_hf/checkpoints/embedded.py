@@ -1,0 +1,136 @@
+"""The checkpoint that is sung from when none is named.
+
+``songgen-mini/`` beside this file, if the installed package holds one: a folder for each track
+pattern and one codec for all of them (written by
+:func:`~songgen_hf.publishing.export.export_sharing_codec`). Else the mini preset with seeded random
+weights, made once in the cache and marked ``"trained": false`` in its config, which every way to
+sing reports.
+"""
+
+import hashlib
+import logging
+from pathlib import Path
+
+from ..files import new_directory
+from ..version import __version__
+
+logger = logging.getLogger(__name__)
+
+EMBEDDED_NAME = "songgen-mini"
+EMBEDDED = Path(__file__).parent / EMBEDDED_NAME
+EMBEDDED_PATTERNS = ("mixed_pro", "interleaving_A_V")
+"""Track patterns of the package's own models, the default one first."""
+CODEC_FOLDER = "codec"
+MASKED_FOLDER = "masked"
+MASKED_CHECKPOINT = f"{EMBEDDED_NAME}/{MASKED_FOLDER}"
+UNTRAINED_SEED = 0
+
+
+def default_checkpoint(track_pattern: str = EMBEDDED_PATTERNS[0]) -> str:
+    """Directory of the package's own checkpoint, made in the cache if need be.
+
+    The cache is ``songgen-hf`` in Hugging Face's cache folder (environment variable ``HF_HOME``).
+
+    Args:
+        track_pattern: one of ``EMBEDDED_PATTERNS``.
+    Raises:
+        ValueError: for another pattern.
+    """
+    if track_pattern not in EMBEDDED_PATTERNS:
+        raise ValueError(
+            f"no checkpoint of track pattern {track_pattern!r} comes with the package: expected "
+            f"{' or '.join(EMBEDDED_PATTERNS)}; write others with `songgen-hf init`"
+        )
+    embedded = EMBEDDED / track_pattern
+    if (embedded / "config.json").is_file():
+        return str(embedded)
+    from huggingface_hub.constants import HF_HOME
+
+    suffix = "" if track_pattern == EMBEDDED_PATTERNS[0] else f"-{track_pattern}"
+    name = f"mini-untrained-{__version__}-{_source_digest()}{suffix}"
+    directory = Path(HF_HOME) / "songgen-hf" / name
+    if not (directory / "config.json").is_file():
+        logger.info("making the untrained mini checkpoint in %s", directory)
+        try:
+            write_untrained(
+                directory, preset="mini", seed=UNTRAINED_SEED, track_pattern=track_pattern
+            )
+        except OSError:
+            if not (directory / "config.json").is_file():  # else another process was faster
+                raise
+    return str(directory)
+
+
+def find_checkpoint(name: str) -> str:
+    """The directory that a short name stands for; any other name is returned as it is.
+
+    Short names are ``songgen-mini`` (the default), ``songgen-mini/mixed_pro``,
+    ``songgen-mini/interleaving_A_V``, ``songgen-mini/masked`` and ``songgen-mini/codec``. A
+    directory of that name in the working directory comes first.
+
+    Raises:
+        ValueError: for ``songgen-mini/`` and something else, or the codec or the masked model where
+            none is embedded.
+    """
+    family, _, part = name.partition("/")
+    if family != EMBEDDED_NAME or Path(name).is_dir():
+        return name
+    if part == MASKED_FOLDER:
+        if not (EMBEDDED / MASKED_FOLDER / "model_index.json").is_file():
+            raise ValueError(
+                f"no masked model comes with this installation: {name} is not there; train one "
+                "with `songgen-hf train masked`, or pass model=... (--model) with the folder of one"
+            )
+        return str(EMBEDDED / MASKED_FOLDER)
+    if part != CODEC_FOLDER:
+        return default_checkpoint(part) if part else default_checkpoint()
+    if not (EMBEDDED / CODEC_FOLDER / "config.json").is_file():
+        raise ValueError(
+            f"no codec comes with this installation: {name} is not there; name the codec's "
+            "directory, or a song model that holds one"
+        )
+    return str(EMBEDDED / CODEC_FOLDER)
+
+
+def write_untrained(directory: Path | str, *, preset: str, seed: int, **options: str) -> None:
+    """Write a preset with seeded random weights and its processor, marked as untrained.
+
+    Args:
+        directory: new or empty; it appears whole or not at all.
+        preset: one of ``songgen_hf.presets.models.PRESETS``.
+        seed: where the random weights start.
+        options: further arguments of ``presets.models.build``, such as ``track_pattern``.
+    Raises:
+        FileExistsError: if the directory holds files.
+        ValueError: for an unknown preset or pattern.
+    """
+    from ..presets.models import build
+
+    with new_directory(directory) as temporary:
+        model, processor = build(preset, seed=seed, **options)
+        model.config.trained = False
+        model.save_pretrained(temporary, save_original_format=False)
+        processor.save_pretrained(temporary)
+
+
+def _source_digest() -> str:
+    """Short hash of the code that decides the weights: a change makes a new checkpoint."""
+    package = Path(__file__).parents[1]
+    sources = sorted((package / "presets").glob("*.py"))
+    digest = hashlib.sha256()
+    for path in [*sources, *sorted((package / "modeling").glob("*.py"))]:
+        if path.is_file():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+__all__ = [
+    "CODEC_FOLDER",
+    "EMBEDDED_NAME",
+    "EMBEDDED_PATTERNS",
+    "MASKED_CHECKPOINT",
+    "MASKED_FOLDER",
+    "default_checkpoint",
+    "find_checkpoint",
+    "write_untrained",
+]

@@ -1,0 +1,1 @@
+"""Networks trained on the rendered corpus that score songs."""

@@ -1,0 +1,222 @@
+"""Train the judges' networks on true songs: seeded, on a clock, resumable from a checkpoint.
+
+A step's batch depends on (seed, step) alone and nothing else is random, so a run that was killed
+and goes on makes what an uninterrupted one makes, on the same machine.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers.utils.logging import tqdm
+
+from ...files import encode_json, write_files
+from ..protocol.judge_validation import validate_judges
+from ..protocol.singing import weights_digest
+from .dataset import JudgeSong, count_rows, read_judge_songs, read_rows
+from .loading import CLASSIFIER_FOLDER, RECOGNIZER_FOLDER, REPORT_FILE, Judges
+from .losses import Losses, classifier_losses, recognizer_losses
+from .options import JudgeTrainingOptions
+from .phoneme_recognizer import PhonemeRecognizer, PhonemeRecognizerConfig
+from .song_classifier import SongClassifier, SongClassifierConfig
+
+CHECKPOINTS = "checkpoints"  # folder that is there while the judges are trained
+
+
+def train_judges(
+    data: str | Path,
+    out: Path | str,
+    options: JudgeTrainingOptions,
+    *,
+    validation_data: str | Path | None = None,
+    codec: Any = None,
+    progress: bool = True,
+) -> dict[str, float]:
+    """Train both networks, judge them on true songs, and write the folder that ``Judges`` reads.
+
+    Args:
+        data: parquet files of the corpus to learn from, a pattern.
+        out: folder; a run that was stopped goes on.
+        options: of the run.
+        validation_data: parquet files that are not learnt from; without, nothing is validated.
+        codec: ``XCodecModel`` through which some songs are heard as well, so that what a codec
+            does to a sound is not held against a singer; None for none.
+        progress: whether bars are shown.
+    Returns:
+        The scores of ``validate_judges``, empty without ``validation_data``.
+    Raises:
+        FileNotFoundError: if no file matches a pattern.
+        ValueError: if ``out`` holds a run with other options, or for songs that are none of the
+            corpus.
+        ImportError: if pyarrow is missing.
+    """
+    out = Path(out)
+    if validation_data is not None and not count_rows(validation_data):
+        raise FileNotFoundError(
+            f"no file matches {validation_data}: render songs with `songgen-hf corpus songs`"
+        )
+    if codec is not None:
+        options = replace(options, codec=weights_digest(codec))
+    songs = read_judge_songs(data, codec=codec, coded_songs=options.coded_songs, progress=progress)
+    checkpoints = out / CHECKPOINTS
+    recognizer = train_recognizer(songs, options, checkpoints, progress=progress)
+    recognizer.save(out / RECOGNIZER_FOLDER)
+    classifier = train_classifier(songs, options, checkpoints, progress=progress)
+    classifier.save(out / CLASSIFIER_FOLDER)
+    scores: dict[str, float] = {}
+    if validation_data is not None:
+        scores = validate_judges(Judges.load(out), read_rows(validation_data), seed=options.seed)
+    report = {"training_songs": len(songs), "options": asdict(options), "true_songs": scores}
+    write_files({out / REPORT_FILE: encode_json(report)})
+    shutil.rmtree(checkpoints)
+    return scores
+
+
+def train_recognizer(
+    songs: list[JudgeSong],
+    options: JudgeTrainingOptions,
+    directory: Path,
+    *,
+    config: PhonemeRecognizerConfig | None = None,
+    progress: bool = True,
+) -> PhonemeRecognizer:
+    """Train a phoneme recogniser, or go on with the checkpoint in ``directory``.
+
+    Args:
+        songs: to learn from.
+        options: of the run.
+        directory: of checkpoints.
+        config: sizes, the default ones if None.
+        progress: whether a bar is shown.
+    Returns:
+        The network in evaluation mode.
+    Raises:
+        ValueError: without songs, or if the checkpoint is of a run with other options.
+    """
+    network = seeded_network(
+        lambda: PhonemeRecognizer(config or PhonemeRecognizerConfig()), options.seed
+    )
+
+    def losses(step: int) -> Losses:
+        return recognizer_losses(network, songs, options, step)
+
+    _train(network, losses, options, options.recognizer_steps, directory, "phonemes", progress)
+    return network
+
+
+def train_classifier(
+    songs: list[JudgeSong],
+    options: JudgeTrainingOptions,
+    directory: Path,
+    *,
+    config: SongClassifierConfig | None = None,
+    progress: bool = True,
+) -> SongClassifier:
+    """Train a song classifier; arguments and errors as :func:`train_recognizer`."""
+    voices = tuple(sorted({song.voice_id for song in songs}))
+    network = seeded_network(
+        lambda: SongClassifier(config or SongClassifierConfig(voices)), options.seed
+    )
+
+    def losses(step: int) -> Losses:
+        return classifier_losses(network, songs, options, step)
+
+    _train(network, losses, options, options.classifier_steps, directory, "songs", progress)
+    return network
+
+
+def seeded_network(build: Callable[[], Any], seed: int) -> Any:
+    """A network whose first weights come from ``seed``; the global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build()
+
+
+def _train(
+    network: nn.Module,
+    losses: Callable[[int], Losses],
+    options: JudgeTrainingOptions,
+    steps: int,
+    directory: Path,
+    name: str,
+    progress: bool,
+) -> None:
+    path = directory / f"{name}.pt"
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=options.learning_rate, betas=(0.9, 0.98), weight_decay=0.02
+    )
+    done = _resume(path, network, optimizer, options)
+    network.train()
+    bar = tqdm(total=steps, initial=done, desc=name, disable=not progress)
+    means: dict[str, float] = {}
+    with bar:
+        for step in range(done, steps):
+            for group in optimizer.param_groups:
+                group["lr"] = options.learning_rate * _schedule(step, steps)
+            with torch.autocast("cpu", torch.bfloat16, enabled=options.bf16):
+                values = losses(step)
+            optimizer.zero_grad()
+            values["loss"].backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            for key, value in values.items():
+                now = float(value.detach())
+                means[key] = 0.98 * means.get(key, now) + 0.02 * now
+            bar.update()
+            bar.set_postfix({key: f"{value:.3f}" for key, value in means.items()}, refresh=False)
+            if (step + 1) % options.save_every == 0 or step + 1 == steps:
+                state = {
+                    "options": asdict(options),
+                    "step": step + 1,
+                    "network": network.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                }
+                _save(path, state)
+    network.eval()
+
+
+def _schedule(step: int, steps: int) -> float:
+    warm = min(1.0, (step + 1) / max(1, steps // 20))
+    return warm * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def _save(path: Path, state: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    torch.save(state, fresh)
+    os.replace(fresh, path)
+
+
+def _resume(
+    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, options: JudgeTrainingOptions
+) -> int:
+    if not path.is_file():
+        return 0
+    state = torch.load(path, weights_only=True)
+    before, now = state["options"], asdict(options)
+    changed = sorted(key for key in now if key != "save_every" and before.get(key) != now[key])
+    if changed:
+        differences = ", ".join(f"{key} {before.get(key)!r} -> {now[key]!r}" for key in changed)
+        raise ValueError(
+            f"{path} is of a run with other options ({differences}): set them back or give "
+            "another --out"
+        )
+    network.load_state_dict(state["network"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"])
+
+
+__all__ = [
+    "seeded_network",
+    "train_classifier",
+    "train_judges",
+    "train_recognizer",
+]

@@ -1,0 +1,1 @@
+"""Metrics of songs and of codecs, one in each module."""

@@ -1,0 +1,1 @@
+"""Prompts, sampling of songs, and reports: how models are compared."""

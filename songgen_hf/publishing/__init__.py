@@ -1,0 +1,1 @@
+"""Exporting checkpoints, writing their cards and uploading them to the Hub."""

@@ -1,0 +1,305 @@
+"""Checkpoints for the Hub: native key names, safetensors and, if asked for, the code itself.
+
+With the code, ``AutoConfig``, ``AutoModel``, ``AutoModelForTextToWaveform``, ``AutoProcessor`` and
+``pipeline("text-to-song")`` load the directory with ``trust_remote_code=True`` where this package
+is not installed. Several models on one disk can share the file of their codec; what is written
+from such a model afterwards is whole again.
+"""
+
+import json
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..files import encode_json, new_directory
+from .cards import write_card
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from ..modeling.modeling_songgen import SongGenForConditionalGeneration
+    from ..modeling.modeling_xcodec import XCodecModel
+    from ..modeling.processing_songgen import SongGenProcessor
+
+TASK = "text-to-song"
+PIPELINE_MODULE = "text_to_song"
+CODEC_FOLDER = "codec"
+SHARED_FOLDER = "shared"
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+OWN_WEIGHTS = "language_model.safetensors"
+"""A file of any other name than ``WEIGHTS``, which the library would prefer to the index."""
+
+
+def export(
+    model: "SongGenForConditionalGeneration",
+    processor: "SongGenProcessor",
+    directory: Path | str,
+    *,
+    remote_code: bool = False,
+    dtype: str | None = None,
+    load_dtype: str | None = None,
+    licence: str | None = None,
+) -> Path:
+    """Write a checkpoint that the Auto classes load, with its card.
+
+    Args:
+        model: what to write; it is left as ``save_pretrained`` leaves it.
+        processor: its processor.
+        directory: new or empty; it appears whole or not at all.
+        remote_code: also write the code, for machines without this package. With the package, the
+            Auto classes keep using the installed code; ``pipeline`` asks for ``trust_remote_code``.
+        dtype: precision of the weights in the files, such as ``"bfloat16"``; None for the model's.
+        load_dtype: precision that ``from_pretrained`` gives unless asked for another; None for
+            that of the files.
+        licence: for the card, as the Hub names licences; None for what is known of the weights.
+    Returns:
+        ``directory``.
+    Raises:
+        FileExistsError: if the directory holds files.
+    """
+    with new_directory(directory) as temporary:
+        weights = _stored(model, dtype)
+        # Saving takes from the mapping what it does not write.
+        model.save_pretrained(temporary, state_dict=dict(weights), save_original_format=False)
+        processor.save_pretrained(temporary)
+        _state_dtype(temporary / "config.json", load_dtype or dtype)
+        if remote_code:
+            _add_code(model, processor, temporary)
+        write_card(
+            model,
+            temporary,
+            repository=Path(directory).name,
+            state_dict=weights,
+            remote_code=remote_code,
+            licence=licence,
+        )
+    return Path(directory)
+
+
+def export_codec(
+    codec: "XCodecModel",
+    directory: Path | str,
+    *,
+    dtype: str | None = None,
+    load_dtype: str | None = None,
+    licence: str | None = None,
+) -> Path:
+    """Write a codec by itself; arguments as in :func:`export`.
+
+    Codes made with what this wrote are the codes of every model that ships with it: round a codec
+    to the precision of its files before anything is trained on its codes.
+    """
+    with new_directory(directory) as temporary:
+        weights = _stored(codec, dtype)
+        codec.save_pretrained(temporary, state_dict=dict(weights))
+        _state_dtype(temporary / "config.json", load_dtype or dtype)
+        name = Path(directory).name
+        write_card(codec, temporary, repository=name, state_dict=weights, licence=licence)
+    return Path(directory)
+
+
+def export_sharing_codec(
+    models: "Mapping[str, tuple[SongGenForConditionalGeneration, SongGenProcessor]]",
+    directory: Path | str,
+    *,
+    dtype: str | None = None,
+    load_dtype: str | None = None,
+) -> Path:
+    """Write several models whose codec, and whatever else is equal in all, is stored once.
+
+        directory/codec/             loads by itself: XCodecModel.from_pretrained
+        directory/shared/            other weights that all models have, such as the voice network
+        directory/<name>/            loads as a whole model; its index finds the codec's weights
+            language_model.safetensors           in ../codec/model.safetensors and so on
+            model.safetensors.index.json
+
+    For a disk or a package: the Hub takes no paths that leave a folder, so export each model there.
+
+    Args:
+        models: folder name -> model and processor; left as ``save_pretrained`` leaves them.
+        directory: new or empty; it appears whole or not at all.
+        dtype: as in :func:`export`.
+        load_dtype: likewise.
+    Returns:
+        ``directory``.
+    Raises:
+        ValueError: without models, for a folder named ``codec`` or ``shared``, or if the codecs
+            differ.
+        FileExistsError: if the directory holds files.
+    """
+    if not models or {CODEC_FOLDER, SHARED_FOLDER} & set(models):
+        raise ValueError(
+            f"got the folder names {list(models)}, expected one or more without {CODEC_FOLDER!r} "
+            f"and {SHARED_FOLDER!r}, where the common weights lie"
+        )
+    from safetensors.torch import save_file
+
+    _check_one_codec({name: model for name, (model, _) in models.items()})
+    prefix = "audio_encoder."
+    with new_directory(directory) as temporary:
+        codec = next(iter(models.values()))[0].audio_encoder
+        # The keys of the whole model, which XCodecModel reads too: an index cannot rename.
+        codec_weights = {f"{prefix}{key}": weight for key, weight in _stored(codec, dtype).items()}
+        codec.save_pretrained(temporary / CODEC_FOLDER, state_dict=codec_weights)
+        _state_dtype(temporary / CODEC_FOLDER / "config.json", load_dtype or dtype)
+        write_card(codec, temporary / CODEC_FOLDER, state_dict=_stored(codec, dtype))
+        stored = {
+            name: {
+                key: weight
+                for key, weight in _stored(model, dtype).items()
+                if not key.startswith(prefix)
+            }
+            for name, (model, _) in models.items()
+        }
+        files = [OWN_WEIGHTS, f"../{CODEC_FOLDER}/{WEIGHTS}"]
+        if shared := _equal_weights(list(stored.values())):
+            (temporary / SHARED_FOLDER).mkdir()
+            save_file(shared, temporary / SHARED_FOLDER / WEIGHTS, metadata={"format": "pt"})
+            files.append(f"../{SHARED_FOLDER}/{WEIGHTS}")
+        for name, (model, processor) in models.items():
+            folder = temporary / name
+            own = {key: weight for key, weight in stored[name].items() if key not in shared}
+            model.save_pretrained(folder, state_dict=own, save_original_format=False)
+            (folder / WEIGHTS).rename(folder / OWN_WEIGHTS)
+            _write_index(folder, files)
+            processor.save_pretrained(folder)
+            _state_dtype(folder / "config.json", load_dtype or dtype)
+            write_card(model, folder, state_dict=_stored(model, dtype))
+    return Path(directory)
+
+
+def _stored(module: "nn.Module", dtype: str | None) -> "dict[str, Tensor]":
+    """The weights of a module in the precision of the files."""
+    import torch
+
+    weights = module.state_dict()
+    if dtype is None:
+        return weights
+    kind = getattr(torch, dtype)
+    # Tied weights stay one tensor under two names, which the library then writes once.
+    cast: dict[tuple[int, torch.Size], Tensor] = {}
+    for key, weight in weights.items():
+        if weight.is_floating_point():
+            same = (weight.data_ptr(), weight.shape)
+            weights[key] = cast.setdefault(same, weight.to(kind))
+    return weights
+
+
+def _equal_weights(models: "Sequence[Mapping[str, Tensor]]") -> "dict[str, Tensor]":
+    """What all of two or more models have, bit for bit; without weights of several names."""
+    import torch
+
+    first, *others = models
+    if not others:
+        return {}
+    places = Counter(weight.data_ptr() for weight in first.values())
+    return {
+        key: weight.contiguous()
+        for key, weight in first.items()
+        if places[weight.data_ptr()] == 1
+        and all(
+            key in other and other[key].dtype == weight.dtype and torch.equal(other[key], weight)
+            for other in others
+        )
+    }
+
+
+def _write_index(folder: Path, files: Sequence[str]) -> None:
+    """Write the index of weights that lie in several files, given relative to the folder."""
+    from safetensors import safe_open
+
+    places: dict[str, str] = {}
+    for name in files:
+        with safe_open(folder / name, framework="pt") as file:
+            places |= dict.fromkeys(file.keys(), name)
+    size = sum((folder / name).stat().st_size for name in files)
+    index = {"metadata": {"total_size": size}, "weight_map": dict(sorted(places.items()))}
+    (folder / INDEX).write_bytes(encode_json(index))
+
+
+def _state_dtype(path: Path, dtype: str | None) -> None:
+    """Let a config.json state a precision; None leaves it as it is."""
+    if dtype is None:
+        return
+    config = json.loads(path.read_text(encoding="utf-8"))
+    for section in (config, *config.values()):
+        if isinstance(section, dict) and "dtype" in section:
+            section["dtype"] = dtype
+    path.write_bytes(encode_json(config | {"dtype": dtype}))
+
+
+def _check_one_codec(models: "Mapping[str, SongGenForConditionalGeneration]") -> None:
+    """ValueError unless all models hold the same codec, bit for bit."""
+    import torch
+
+    (first, reference), *others = models.items()
+    expected = reference.audio_encoder.state_dict()
+    for name, model in others:
+        weights = model.audio_encoder.state_dict()
+        different = sorted(
+            key
+            for key in expected.keys() | weights.keys()
+            if key not in expected
+            or key not in weights
+            or not torch.equal(expected[key], weights[key])
+        )
+        if different:
+            raise ValueError(
+                f"the codecs of {first} and {name} differ in {len(different)} of {len(expected)} "
+                f"weights, such as {different[0]}: only models that were trained with one codec "
+                "can share it; export them one by one"
+            )
+
+
+def _add_code(
+    model: "SongGenForConditionalGeneration", processor: "SongGenProcessor", directory: Path
+) -> None:
+    """Copy the source files and name their classes in the two config files."""
+    from transformers.dynamic_module_utils import get_relative_import_files
+
+    from ..pipelines import text_to_song
+
+    sources = {Path(str(text_to_song.__file__))}
+    for part in (model.config, model, processor):
+        source = Path(str(sys.modules[type(part).__module__].__file__))
+        sources |= {source, *map(Path, get_relative_import_files(source))}
+    for source in sources:
+        shutil.copyfile(source, directory / source.name)
+
+    model_class = _reference(model)
+    _update_json(
+        directory / "config.json",
+        auto_map={
+            "AutoConfig": _reference(model.config),
+            "AutoModel": model_class,
+            "AutoModelForTextToWaveform": model_class,
+            "AutoProcessor": _reference(processor),
+        },
+        custom_pipelines={
+            TASK: {
+                "impl": f"{PIPELINE_MODULE}.{text_to_song.TextToSongPipeline.__name__}",
+                "pt": ["AutoModelForTextToWaveform"],
+                "type": "multimodal",
+            }
+        },
+    )
+    _update_json(
+        directory / "processor_config.json", auto_map={"AutoProcessor": _reference(processor)}
+    )
+
+
+def _reference(part: object) -> str:
+    """``module.Class`` as the Hub's dynamic modules name it."""
+    return f"{type(part).__module__.rpartition('.')[2]}.{type(part).__name__}"
+
+
+def _update_json(path: Path, **values: object) -> None:
+    """Set keys of a JSON file."""
+    path.write_bytes(encode_json({**json.loads(path.read_text(encoding="utf-8")), **values}))
+
+
+__all__ = ["export", "export_codec", "export_sharing_codec"]

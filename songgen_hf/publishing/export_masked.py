@@ -1,0 +1,126 @@
+"""Masked song models for the Hub, or beside the SongGen checkpoint whose parts they share.
+
+songgen-mini/interleaving_A_V/      a SongGen checkpoint
+songgen-mini/masked/
+    config.json                     "song_model": "../interleaving_A_V"
+    model_index.json                conditioner, codec and processor: none of its own
+    transformer/  scheduler/
+"""
+
+import copy
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ..files import encode_json, new_directory
+from ..pipelines.masked_folders import MARK, MASKED_MODEL_TYPE, SHARED_PARTS
+from .cards import write_card
+
+if TYPE_CHECKING:
+    from ..pipelines.masked_song import MaskedSongPipeline
+
+ROUNDING = 2.0**-7
+"""Relative difference between two roundings of a weight to half precision."""
+
+
+def export_masked(
+    pipe: "MaskedSongPipeline",
+    directory: Path | str,
+    *,
+    beside: Path | str | None = None,
+    dtype: str | None = None,
+    licence: str | None = None,
+) -> Path:
+    """Write a masked song model with its card.
+
+    Args:
+        pipe: what to write; it stays as it is.
+        directory: new or empty; it appears whole or not at all.
+        beside: folder of the SongGen checkpoint that has the same conditioner and codec: they are
+            not written again, loading takes them from there. For a disk or a package; the Hub takes
+            no paths that leave a folder.
+        dtype: precision of the transformer's weights in the files, such as "bfloat16"; None for
+            what it has. Loading gives float32 unless asked for another.
+        licence: for the card, as the Hub names licences; None for what is known of the weights.
+    Returns:
+        ``directory``.
+    Raises:
+        ValueError: if the checkpoint beside has another conditioner or codec.
+        FileExistsError: if the directory holds files.
+    """
+    directory = Path(directory)
+    if beside is not None:
+        _check_same_parts(pipe, Path(beside))
+    transformer = pipe.transformer
+    if dtype is not None:
+        transformer = copy.deepcopy(transformer)
+        for weight in transformer.parameters():  # code vectors are buffers and stay as they are
+            weight.data = weight.data.to(getattr(torch, dtype))
+    with new_directory(directory) as temporary:
+        if beside is None:
+            written = type(pipe)(**{**pipe.components, "transformer": transformer})
+            written.register_to_config(_name_or_path=getattr(pipe.config, "_name_or_path", ""))
+            written.save_pretrained(temporary)
+        else:
+            _write_own_parts(pipe, transformer, temporary)
+            source = os.path.relpath(Path(beside).resolve(), directory.resolve())
+            mark = {
+                "model_type": MASKED_MODEL_TYPE,
+                "architectures": [type(pipe).__name__],
+                "song_model": Path(source).as_posix(),
+            }
+            (temporary / MARK).write_bytes(encode_json(mark))
+        weights = transformer.state_dict()
+        write_card(pipe, temporary, repository=directory.name, state_dict=weights, licence=licence)
+    return directory
+
+
+def _write_own_parts(pipe: "MaskedSongPipeline", transformer: Any, folder: Path) -> None:
+    """Transformer, scheduler, and an index that names no other part."""
+    transformer.save_pretrained(folder / "transformer")
+    pipe.scheduler.save_pretrained(folder / "scheduler")
+    pipe.save_config(folder)
+    index = json.loads((folder / pipe.config_name).read_text(encoding="utf-8"))
+    index |= dict.fromkeys(SHARED_PARTS, [None, None])
+    (folder / pipe.config_name).write_bytes(encode_json(index))
+
+
+def _check_same_parts(pipe: "MaskedSongPipeline", source: Path) -> None:
+    """ValueError unless a SongGen checkpoint has the parts of a masked model, but for rounding."""
+    from ..modeling.modeling_songgen import SongGenForConditionalGeneration
+
+    if not (source / "config.json").is_file():
+        raise ValueError(f"{source} has no config.json: name the folder of a SongGen checkpoint")
+    model = SongGenForConditionalGeneration.from_pretrained(source)
+    parts: dict[str, tuple[Any, Any]] = {
+        "conditioner": (pipe.conditioner, model.conditioner),
+        "codec": (pipe.codec, model.audio_encoder),
+    }
+    for name, (own, other) in parts.items():
+        ours, theirs = own.state_dict(), other.state_dict()
+        different = sorted(
+            key
+            for key in ours.keys() | theirs.keys()
+            if key not in ours or key not in theirs or not _same(ours[key], theirs[key])
+        )
+        if different:
+            raise ValueError(
+                f"the {name} of {source} differs in {len(different)} of {len(ours)} weights, such "
+                f"as {different[0]}: name the SongGen checkpoint that the masked model was trained "
+                "on, or write it whole"
+            )
+
+
+def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
+    if one.shape != other.shape:
+        return False
+    one, other = one.detach().cpu(), other.detach().cpu()
+    if not one.is_floating_point():
+        return torch.equal(one, other)
+    return torch.allclose(one.float(), other.float(), rtol=ROUNDING, atol=1e-6)
+
+
+__all__ = ["export_masked"]

@@ -1,0 +1,1 @@
+"""Auxiliary losses and scheduled sampling, shared by the two kinds of song models."""

@@ -1,0 +1,1 @@
+"""Training of the codec and of its semantic teacher."""

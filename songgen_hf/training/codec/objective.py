@@ -1,0 +1,340 @@
+"""The codec as it trains: one pass from waveform to waveform with gradients, and its losses.
+
+X-Codec's generator side: STFT, sub-band, mel, commitment and semantic terms. The adversarial terms
+are added by the trainer, which owns the discriminator. The semantic model is a frozen teacher and
+never leaves evaluation mode.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers.models.dac.modeling_dac import DacResidualUnit
+from transformers.models.xcodec.modeling_xcodec import XcodecResidualUnit
+
+from ...data.preparation.codes import SOUND_ONLY
+from ...modeling.configuration_xcodec import XCodecConfig
+from ...modeling.modeling_xcodec import XCodecModel
+from .options import CodecTrainingOptions
+from .residual_vector_quantizer import ResidualVectorQuantizerTrainer
+from .stft_losses import (
+    MelDistance,
+    MultiResolutionStftLoss,
+    RelativeErrorLoss,
+    SubBandStftLoss,
+)
+
+MEL_WINDOWS, MEL_BANDS = (64, 128, 256, 512, 1024, 2048), (8, 16, 32, 48, 80, 160)
+
+
+@dataclass
+class CodecPass:
+    """One pass.
+
+    Args:
+        waveform: [B, 1, S], decoded.
+        codes: [B, K, T], or None before the codebooks start.
+        losses: unweighted scalars by name.
+    """
+
+    waveform: Tensor
+    codes: Tensor | None
+    losses: dict[str, Tensor]
+
+
+class CodecObjective(nn.Module):
+    """A codec, the trainer of its codebooks and its losses.
+
+    Args:
+        codec: is changed: weight norm on its acoustic convolutions, its semantic model frozen.
+        options: of the run.
+    Raises:
+        ValueError: if ``codebook_counts`` asks for more codebooks than there are.
+    """
+
+    def __init__(self, codec: XCodecModel, options: CodecTrainingOptions) -> None:
+        super().__init__()
+        config = codec.config
+        if max(options.codebook_counts) > config.num_quantizers:
+            raise ValueError(
+                f"codebook_counts is {options.codebook_counts}, expected at most "
+                f"{config.num_quantizers}, the codebooks of the codec"
+            )
+        if not options.semantics:
+            silence_semantics(codec)
+        # What decides the codes, kept because weight norm would change its last bits.
+        self.kept = {
+            name: value.clone()
+            for name, value in codec.state_dict().items()
+            if options.decoder_only and decides_codes(name)
+        }
+        # The published codec was trained under it; the export fuses it.
+        codec.apply_weight_norm()
+        codec.semantic_model.requires_grad_(False)
+        for part in (codec.encoder_semantic, codec.decoder_semantic, codec.fc1):
+            part.requires_grad_(options.semantics)
+        if options.decoder_only:
+            codec.requires_grad_(False)
+            for part in (codec.fc2, codec.acoustic_decoder):
+                part.requires_grad_(True)
+        self.codec, self.options = codec, options
+        self.quantizer = ResidualVectorQuantizerTrainer(
+            codec.quantizer,
+            decay=options.codebook_decay,
+            dead_count=options.dead_count,
+            dead_fraction=options.dead_fraction,
+            kmeans_iterations=options.kmeans_iterations,
+            move_all=options.move_all_codebooks,
+            revival_reach=options.revival_reach,
+        )
+        rate = config.sampling_rate
+        self.distances = nn.ModuleDict(
+            {
+                "stft": MultiResolutionStftLoss(),
+                "sub_band": SubBandStftLoss(),
+                "mel": MelDistance(rate, windows=MEL_WINDOWS, num_mels=MEL_BANDS),
+                "waveform": RelativeErrorLoss(),
+            }
+        )
+
+    def forward(
+        self,
+        waveform: Tensor,
+        *,
+        num_codebooks: int | None = None,
+        seed: int = 0,
+        quantize: bool = True,
+    ) -> CodecPass:
+        """Code and decode waveforms [B, 1, S], S a multiple of the hop.
+
+        Args:
+            waveform: [B, 1, S].
+            num_codebooks: codebooks to use; None = all.
+            seed: of revived codes.
+            quantize: False hands the latent on as it is.
+        Raises:
+            ValueError: if S is no multiple of the hop.
+        """
+        codec, options = self.codec, self.options
+        if waveform.shape[-1] % codec.config.hop_length:
+            raise ValueError(
+                f"the crops have {waveform.shape[-1]} samples, expected a multiple of "
+                f"{codec.config.hop_length}: what is decoded would have another length"
+            )
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not options.decoder_only):
+            features = codec.extract_features(waveform)
+        latent, codes, losses = features.embeddings, None, {}
+        if quantize:
+            result = self.quantizer(
+                latent, num_codebooks=num_codebooks, seed=seed, update=not options.decoder_only
+            )
+            latent, codes, losses["commitment"] = (
+                result.quantized,
+                result.codes,
+                result.commitment_loss,
+            )
+        decoded = codec.acoustic_decoder(codec.fc2(latent.transpose(1, 2)).transpose(1, 2))
+        for name, distance in self.distances.items():
+            if getattr(options, f"{name}_weight"):
+                losses[name] = distance(decoded, waveform)
+        if options.decoder_only:
+            losses.pop("commitment", None)
+        elif options.semantics:
+            recovered = codec.decoder_semantic(codec.fc1(latent.transpose(1, 2)).transpose(1, 2))
+            losses["semantic"] = F.mse_loss(recovered.transpose(1, 2), features.semantic_target)
+        return CodecPass(decoded, codes, losses)
+
+    def weighted(self, losses: dict[str, Tensor]) -> Tensor:
+        """The sum of the losses times their weights."""
+        return torch.stack(
+            [getattr(self.options, f"{name}_weight") * loss for name, loss in losses.items()]
+        ).sum()
+
+    @torch.no_grad()
+    def start_codebooks(
+        self,
+        waveforms: Tensor,
+        *,
+        seed: int,
+        vectors_per_step: int | None = None,
+        batch_size: int = 8,
+    ) -> None:
+        """Set the codebooks by k-means on the latents of waveforms [B, 1, S]; the rest as the
+        quantiser has it.
+        """
+        latents = [
+            self.codec.extract_features(part).embeddings for part in waveforms.split(batch_size)
+        ]
+        self.quantizer.start(torch.cat(latents), seed=seed, vectors_per_step=vectors_per_step)
+
+    def export(self, directory: Path) -> None:
+        """Save the codec as inference reads it, with the deviations that masked generation needs.
+
+        ``config.residual_rms`` gets the K + 1 numbers of
+        ``ResidualVectorQuantizerTrainer.residual_rms``.
+        """
+        config = copy.deepcopy(self.codec.config)
+        if not self.options.decoder_only:
+            config.residual_rms = self.quantizer.residual_rms()
+        # A new codec: the library's removal of weight norm would change this one's classes too.
+        with torch.device("meta"):
+            codec = XCodecModel(config)
+        codec.load_state_dict(fused_state(self.codec) | self.kept, assign=True)
+        codec.eval().save_pretrained(directory)
+
+
+def decides_codes(name: str) -> bool:
+    """Whether a weight of the codec has a part in its codes, or only in what they sound like."""
+    return not name.startswith(SOUND_ONLY)
+
+
+def fused_state(codec: XCodecModel) -> dict[str, Tensor]:
+    """The codec's state with the acoustic halves' weight norm turned into plain weights."""
+    state = codec.state_dict()
+    ending = ".parametrizations.weight.original0"
+    for name in [name for name in state if name.startswith("acoustic_") and name.endswith(ending)]:
+        stem = name.removesuffix(ending)
+        magnitude, direction = (
+            state.pop(name),
+            state.pop(f"{stem}.parametrizations.weight.original1"),
+        )
+        state[f"{stem}.weight"] = torch._weight_norm(direction, magnitude, 0)
+    return state
+
+
+@torch.no_grad()
+def balance_initial_weights(codec: XCodecModel, *, seed: int) -> None:
+    """Draw weights under which signals keep their size through every stack.
+
+    The library's draw (for loading, not for training) shrinks the acoustic latent to nothing and
+    blows the semantic decoder up to a loss of 150. Normal with variance 1 / fan-in, biases zero,
+    and the last convolution of each residual unit at a tenth, so that a unit begins near the
+    identity.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    stacks = (
+        codec.acoustic_encoder,
+        codec.acoustic_decoder,
+        codec.encoder_semantic,
+        codec.decoder_semantic,
+    )
+    for module in (
+        part for stack in (*stacks, codec.fc, codec.fc1, codec.fc2) for part in stack.modules()
+    ):
+        if not isinstance(module, nn.Conv1d | nn.ConvTranspose1d | nn.Linear):
+            continue
+        weight = module.weight
+        fan_in = weight[0].numel()
+        if isinstance(module, nn.ConvTranspose1d):
+            # Each output sample is reached by kernel / stride taps of every input channel.
+            fan_in = weight.shape[0] * weight.shape[2] // module.stride[0]
+        weight.copy_(torch.randn(weight.shape, generator=generator) / fan_in**0.5)
+        if module.bias is not None:
+            module.bias.zero_()
+    for stack in stacks:
+        for module in stack.modules():
+            if isinstance(module, XcodecResidualUnit | DacResidualUnit):
+                module.conv2.weight.mul_(0.1)
+    # Waveforms are about this quiet, and louder noise takes long to become quiet.
+    decoder: Any = codec.acoustic_decoder
+    if codec.is_spectral:
+        decoder.start_quietly()
+    else:
+        decoder.conv2.weight.mul_(0.1)
+
+
+def count_of_step(counts: list[int], *, seed: int, step: int) -> int:
+    """The number of codebooks of one step, drawn with equal chance; the same in every process."""
+    return random.Random(f"{seed}/{step}").choice(counts)
+
+
+def new_codec(options: CodecTrainingOptions) -> XCodecModel:
+    """The codec to train, loaded or of the preset, with the teacher inside.
+
+    Raises:
+        ValueError: if the preset is unknown or the teacher's sizes are not those of the codec.
+        OSError: if a checkpoint cannot be read.
+    """
+    if options.codec is not None:
+        codec = XCodecModel.from_pretrained(options.codec)
+    else:
+        with seeded(options.seed):
+            codec = XCodecModel(preset_codec_config(options.preset))
+        balance_initial_weights(codec, seed=options.seed)
+    if options.teacher is not None:
+        install_teacher(codec, options.teacher)
+    return codec
+
+
+def preset_codec_config(preset: str) -> XCodecConfig:
+    """The configuration of the codec of a preset; ValueError for an unknown preset."""
+    from ...presets.models import build_config
+
+    config = build_config(preset).audio_encoder
+    assert isinstance(config, XCodecConfig)  # the section's declared class
+    return config
+
+
+def install_teacher(codec: XCodecModel, teacher: str) -> None:
+    """Put a HuBERT-like model into the codec as its semantic model.
+
+    Raises:
+        ValueError: if its hidden size or frames differ from the codec's.
+    """
+    from transformers import AutoModel
+
+    model = AutoModel.from_pretrained(teacher)
+    config = codec.config
+    stride = getattr(model.config, "inputs_to_logits_ratio", config.hop_length)
+    got = (getattr(model.config, "hidden_size", None), stride)
+    if got != (config.semantic_hidden_size, config.hop_length):
+        raise ValueError(
+            f"the teacher {teacher} has hidden size {got[0]} and {got[1]} samples a frame, "
+            f"expected {config.semantic_hidden_size} and {config.hop_length} as the codec: give "
+            "another one or another preset"
+        )
+    codec.semantic_model = model.eval()
+    config.semantic_model_config = model.config
+
+
+@torch.no_grad()
+def silence_semantics(codec: XCodecModel) -> None:
+    """Make every hidden state of the semantic model zero, so that codes depend on the acoustic
+    half alone.
+    """
+    for name, weight in codec.semantic_model.named_parameters():
+        # The direction of a weight-normed kernel is divided by its length; its magnitude is zero
+        # already.
+        if not name.endswith(("original1", "weight_v")):
+            weight.zero_()
+
+
+@contextmanager
+def seeded(seed: int | str) -> Iterator[None]:
+    """Torch's generator at a seed inside the block, and as it was after it."""
+    number = random.Random(str(seed)).getrandbits(63)
+    with torch.random.fork_rng():
+        torch.manual_seed(number)
+        yield
+
+
+__all__ = [
+    "CodecObjective",
+    "CodecPass",
+    "count_of_step",
+    "decides_codes",
+    "install_teacher",
+    "new_codec",
+    "preset_codec_config",
+    "seeded",
+    "silence_semantics",
+]

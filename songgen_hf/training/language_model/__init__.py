@@ -1,0 +1,1 @@
+"""Training of the autoregressive song model and of its LoRA adapters."""

@@ -1,0 +1,68 @@
+"""Which parts of a model are trained.
+
+The codec and the voice network are never trained here; the rest can be frozen by name.
+"""
+
+from collections.abc import Iterable
+
+from torch import nn
+
+from ...modeling.modeling_songgen import SongGenForConditionalGeneration
+
+ALWAYS_FROZEN = ("audio_encoder", "conditioner.voice_encoder.model")
+FREEZABLE: dict[str, tuple[str, ...]] = {
+    "text_encoder": ("conditioner.text_encoder",),
+    "conditions": (
+        "conditioner.text_encoder",
+        "conditioner.text_projection",
+        "conditioner.voice_encoder",
+        "conditioner.voice_projection",
+    ),
+    "embeddings": ("conditioner.lyrics_embedding", "decoder.model.embed_tokens"),
+}
+"""Name of a part -> its modules. ``conditions`` is the reference's ``freeze_cross`` (with the
+lyrics' modules where lyrics are cross-attended), ``embeddings`` its ``freeze_embed_prompts``."""
+
+_LYRICS = (
+    "conditioner.lyrics_embedding",
+    "conditioner.lyrics_encoder",
+    "conditioner.lyrics_projection",
+)
+
+
+def freeze(model: SongGenForConditionalGeneration, parts: Iterable[str] = ()) -> int:
+    """Make everything trainable but the named parts, the codec and the voice network.
+
+    Args:
+        parts: names of ``FREEZABLE``.
+    Returns:
+        The number of trainable weights.
+    Raises:
+        ValueError: for an unknown part.
+    """
+    frozen = list(ALWAYS_FROZEN)
+    for part in parts:
+        if part not in FREEZABLE:
+            raise ValueError(
+                f"unknown part to freeze: got {part!r}, expected one of {', '.join(FREEZABLE)}"
+            )
+        frozen += FREEZABLE[part]
+        if part == "conditions" and model.config.lyrics_cross_attention:
+            frozen += _LYRICS
+    model.requires_grad_(True)
+    for name in frozen:
+        module = submodule(model, name)
+        if module is not None:
+            module.requires_grad_(False)
+    return sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+
+
+def submodule(model: nn.Module, name: str) -> nn.Module | None:
+    """The module of that dotted name, or None (a model without lyrics encoder lacks some)."""
+    try:
+        return model.get_submodule(name)
+    except AttributeError:
+        return None
+
+
+__all__ = ["FREEZABLE", "freeze"]

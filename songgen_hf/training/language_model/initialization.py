@@ -1,0 +1,132 @@
+"""The model a run starts from: fresh, a checkpoint, or one converted to another pattern."""
+
+import copy
+from typing import Any
+
+import torch
+from transformers import AutoModel, AutoProcessor
+
+from ...checkpoints.embedded import find_checkpoint
+from ...data.preparation.codes import load_codec
+from ...modeling.modeling_songgen import SongGenForConditionalGeneration
+from ...modeling.modeling_xcodec import XCodecModel
+from ...modeling.patterns import CodebookPattern
+from ...modeling.processing_songgen import SongGenProcessor
+from ...modeling.voice_encoder import SongGenVoiceEncoder
+from ...presets import models as presets
+from ..options import ModelOptions
+
+
+def load_model(
+    options: ModelOptions, *, seed: int = 0
+) -> tuple[SongGenForConditionalGeneration, SongGenProcessor]:
+    """Model (float32) and processor that the options name.
+
+    Args:
+        seed: of the weights of an untrained model and of new parts.
+    Raises:
+        ValueError: unless exactly one of ``model`` and ``preset`` is given.
+    """
+    if (options.model is None) == (options.preset is None):
+        raise ValueError(
+            f"pass either --model or --preset: got {options.model!r} and {options.preset!r}; "
+            "--preset mini starts an untrained model"
+        )
+    if options.preset is not None:
+        pattern = options.track_pattern or presets.DEFAULT_TRACK_PATTERN
+        model, processor = presets.build(options.preset, track_pattern=pattern, seed=seed)
+    else:
+        name = find_checkpoint(options.model or "")
+        model = SongGenForConditionalGeneration.from_pretrained(name, dtype=torch.float32)
+        processor = AutoProcessor.from_pretrained(name)
+        if options.track_pattern not in (None, model.config.decoder.track_pattern):
+            model = change_track_pattern(model, options.track_pattern, seed=seed)
+    if options.attention is not None:
+        model.decoder.set_attn_implementation(options.attention)
+    if options.codec is not None:
+        install_codec(model, load_codec(find_checkpoint(options.codec), "cpu"))
+    if options.voice_encoder is not None:
+        if options.preset is None:
+            raise ValueError(
+                "a trained model hears voices with what it was trained with: leave --voice-encoder "
+                "out, or start from --preset"
+            )
+        install_voice_encoder(model, options.voice_encoder, seed=seed)
+    return model, processor
+
+
+def install_codec(model: SongGenForConditionalGeneration, codec: XCodecModel) -> None:
+    """Give a model another codec, in place.
+
+    Raises:
+        ValueError: if the codec has other codebooks than the decoder writes.
+    """
+    decoder: Any = model.config.decoder
+    found = codec.config.num_quantizers, codec.config.codebook_size
+    expected = decoder.num_codebooks, decoder.codebook_size
+    if found != expected:
+        raise ValueError(
+            f"the codec has {found[0]} codebooks of {found[1]} codes, the decoder writes "
+            f"{expected[0]} of {expected[1]}: use a codec of the model's sizes"
+        )
+    model.audio_encoder = codec.requires_grad_(False)
+    model.config.audio_encoder = codec.config
+
+
+def install_voice_encoder(
+    model: SongGenForConditionalGeneration, checkpoint: str, *, seed: int = 0
+) -> None:
+    """Give an untrained model another network to hear voices with, in place.
+
+    Args:
+        checkpoint: HuBERT-like, a directory or a Hub id.
+        seed: of the projection and the mix of layers, which are new.
+    """
+    network = AutoModel.from_pretrained(checkpoint, dtype=torch.float32)
+    conditioner, config = model.conditioner, network.config
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        voice_encoder = SongGenVoiceEncoder(config)
+        width = conditioner.voice_projection.out_features
+        conditioner.voice_projection = torch.nn.Linear(config.hidden_size, width)
+    voice_encoder.model.load_state_dict(network.state_dict())
+    conditioner.voice_encoder = voice_encoder
+    model.config.voice_encoder = conditioner.config.voice_encoder = config
+
+
+def change_track_pattern(
+    model: SongGenForConditionalGeneration, track_pattern: str, *, seed: int = 0
+) -> SongGenForConditionalGeneration:
+    """A model of another token pattern that starts from the weights of ``model``.
+
+    Tables and heads of a single track serve both tracks of a dual-track pattern; of two tracks
+    with rows of their own the first one's are kept. Vocal heads (mixed_pro) are made or dropped.
+
+    Args:
+        model: of any pattern; left unchanged.
+        track_pattern: the new pattern.
+        seed: of vocal heads that are new.
+    """
+    config = copy.deepcopy(model.config)
+    decoder: Any = config.decoder
+    decoder.track_pattern = track_pattern
+    decoder.add_vocal_loss = track_pattern == "mixed_pro"
+    rows = CodebookPattern(track_pattern, decoder.num_codebooks).num_rows
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        changed = SongGenForConditionalGeneration(config)
+    weights = model.state_dict()
+    for name in ("decoder.model.embed_tokens.weight", "decoder.lm_heads.weight"):
+        by_row = weights[name].unflatten(0, (-1, decoder.vocab_size))  # [rows, V, H]
+        copies = -(-rows // len(by_row))
+        weights[name] = by_row.repeat(copies, 1, 1)[:rows].flatten(0, 1)
+    vocal_heads = "decoder.vocal_lm_heads.weight"
+    if decoder.add_vocal_loss:
+        weights.setdefault(vocal_heads, changed.state_dict()[vocal_heads])
+    else:
+        weights.pop(vocal_heads, None)
+    changed.load_state_dict(weights)
+    return changed.to(dtype=model.dtype).eval()
+
+
+__all__ = ["change_track_pattern", "install_codec", "install_voice_encoder", "load_model"]

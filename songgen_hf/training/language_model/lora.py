@@ -1,0 +1,213 @@
+"""Low-rank adapters (LoRA) on the decoder's attention, with PEFT.
+
+In Python::
+
+    model, processor = load_model(ModelOptions(model="my-model"))
+    adapted = add_lora(model, LoraOptions(lora_rank=8), processor)
+    SongGenTrainer(adapted, args, processor=processor, train_dataset=songs).train()
+    adapted.save_pretrained("my-adapter")
+    model = load_model(ModelOptions(model="my-model"))[0]
+    load_adapters(model, {"my-adapter": 1.0})
+"""
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import TrainerCallback
+
+from ...modeling.modeling_songgen import SongGenForConditionalGeneration
+from ...modeling.processing_songgen import SongGenProcessor
+from ...optional import require
+from ...pipelines.text_to_song import load_adapters
+from ..options import (
+    RESOLVED_FILE,
+    DataOptions,
+    ModelOptions,
+    ObjectiveOptions,
+    SongGenTrainingArguments,
+    check_unchanged,
+    dump_options,
+    read_yaml,
+)
+from .initialization import load_model
+from .run import checkpoint_to_resume, load_songs
+from .samples import EvaluationAudio
+from .trainer import SongGenTrainer
+
+logger = logging.getLogger(__name__)
+
+ATTENTION = r"decoder\.model\.layers\.\d+\.(self_attn|encoder_attn)\.(q|k|v|out)_proj"
+"""Anchored at the decoder: leaf names would also hit the text encoder and the codec's HuBERT."""
+HEADS = r"decoder\.(lm_heads|vocal_lm_heads)"
+
+
+@dataclass
+class LoraOptions:
+    """What an adapter is made of."""
+
+    lora_rank: int = field(default=8, metadata={"help": "rank of the adapter"})
+    lora_alpha: float = field(
+        default=16.0, metadata={"help": "the adapter is scaled by alpha / rank"}
+    )
+    lora_dropout: float = field(default=0.0, metadata={"help": "dropout before the adapter"})
+    use_dora: bool = field(default=False, metadata={"help": "DoRA: magnitudes are trained too"})
+    lora_heads: bool = field(default=False, metadata={"help": "adapt the output heads too"})
+    lyrics_tokens: list[str] = field(
+        default_factory=list,
+        metadata={"help": "lyrics tokens whose embedding is trained, such as a language: [ja]"},
+    )
+    lora_plus_ratio: float | None = field(
+        default=None,
+        metadata={"help": "LoRA+: learning rate of the B matrices over that of the A matrices"},
+    )
+
+    def __post_init__(self) -> None:
+        if self.lora_rank < 1:
+            raise ValueError(f"lora_rank must be at least 1: got {self.lora_rank}")
+        if self.lora_plus_ratio is not None and self.lora_plus_ratio <= 0:
+            raise ValueError(f"lora_plus_ratio must be above 0: got {self.lora_plus_ratio}")
+
+
+LORA_OPTIONS = (ModelOptions, DataOptions, ObjectiveOptions, LoraOptions, SongGenTrainingArguments)
+
+
+def add_lora(
+    model: SongGenForConditionalGeneration,
+    options: LoraOptions,
+    processor: SongGenProcessor,
+    *,
+    seed: int = 0,
+) -> Any:
+    """Wrap a model so that only an adapter is trained; untrained, it changes nothing.
+
+    Args:
+        model: changed in place.
+        options: of the adapter.
+        processor: of the model, for ``lyrics_tokens``.
+        seed: of the adapter's first weights.
+    Returns:
+        A ``peft.PeftModel``; ``save_pretrained`` writes the adapter only.
+    Raises:
+        ValueError: if a lyrics token is none of the processor's.
+        ImportError: without PEFT.
+    """
+    peft = require("peft", "train")
+    targets = f"({ATTENTION}|{HEADS})" if options.lora_heads else ATTENTION
+    config = peft.LoraConfig(
+        # Any task type would replace hooks of generate() by PEFT's.
+        task_type=None,
+        r=options.lora_rank,
+        lora_alpha=options.lora_alpha,
+        lora_dropout=options.lora_dropout,
+        use_dora=options.use_dora,
+        target_modules=targets,
+        trainable_token_indices=lyrics_token_ids(options.lyrics_tokens, processor) or None,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return peft.get_peft_model(model, config)
+
+
+def lyrics_token_ids(tokens: list[str], processor: SongGenProcessor) -> dict[str, list[int]]:
+    """Name of the lyrics embedding -> ids of the tokens.
+
+    Raises:
+        ValueError: for a token that the lyrics tokenizer does not have.
+    """
+    vocabulary = processor.lyrics_tokenizer.get_vocab()
+    for token in tokens:
+        if token not in vocabulary:
+            raise ValueError(
+                f"the lyrics tokenizer has no token {token!r}; languages look like [en], [es], [ja]"
+            )
+    return {"lyrics_embedding": [vocabulary[token] for token in tokens]} if tokens else {}
+
+
+class LoraTrainer(SongGenTrainer):
+    """The trainer with LoRA+'s optimiser where it is asked for.
+
+    Args:
+        lora_plus_ratio: learning rate of B matrices over that of A matrices; None for equal ones.
+    """
+
+    optimizer: Any
+
+    def __init__(self, model: nn.Module, *args: Any, lora_plus_ratio: float | None, **kwargs: Any):
+        self.lora_plus_ratio = lora_plus_ratio
+        super().__init__(model, *args, **kwargs)
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        """AdamW as configured, or LoRA+ on top of it."""
+        if self.lora_plus_ratio is None or self.optimizer is not None:
+            return super().create_optimizer(model)
+        optimizers = require("peft.optimizers", "train")
+        kind, settings = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+        self.optimizer = optimizers.create_loraplus_optimizer(
+            self.model,
+            kind,
+            loraplus_lr_ratio=self.lora_plus_ratio,
+            loraplus_weight_decay=self.args.weight_decay,
+            **settings,
+        )
+        return self.optimizer
+
+
+def train_lora(
+    model_options: ModelOptions,
+    data_options: DataOptions,
+    objective: ObjectiveOptions,
+    lora: LoraOptions,
+    args: SongGenTrainingArguments,
+) -> LoraTrainer:
+    """Train an adapter and write it, with the processor, to ``args.output_dir``.
+
+    Raises:
+        ValueError, OSError: if options, data or checkpoint cannot be used.
+        ImportError: without PEFT.
+    """
+    if model_options.freeze:
+        raise ValueError("an adapter trains nothing but itself: leave --freeze out")
+    if args.ema_decay:
+        raise ValueError("adapters are saved as they are trained: leave --ema-decay out")
+    options = (model_options, data_options, objective, lora, args)
+    checkpoint = checkpoint_to_resume(args)
+    if checkpoint is not None and not args.allow_changed_options:
+        check_unchanged(read_yaml(checkpoint / RESOLVED_FILE), options)
+    model, processor = load_model(model_options, seed=args.seed)
+    adapted = add_lora(model, lora, processor, seed=args.seed)
+    trained, total = adapted.get_nb_trainable_parameters()
+    logger.info("the adapter has %s weights, %.2f %% of all", f"{trained:,}", 100 * trained / total)
+    train_songs, eval_songs = load_songs(data_options, model, processor, args)
+    callbacks: list[TrainerCallback] = []
+    if args.sample_songs:
+        callbacks.append(EvaluationAudio(eval_songs or train_songs, processor))
+    trainer = LoraTrainer(
+        adapted,
+        args,
+        processor=processor,
+        train_dataset=train_songs,
+        eval_dataset=eval_songs,
+        objective=objective,
+        resolved_options=dump_options(options),
+        callbacks=callbacks,
+        lora_plus_ratio=lora.lora_plus_ratio,
+    )
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    trainer.save_model(str(Path(args.output_dir or "")))
+    trainer.save_state()
+    return trainer
+
+
+__all__ = [
+    "ATTENTION",
+    "LORA_OPTIONS",
+    "LoraOptions",
+    "LoraTrainer",
+    "add_lora",
+    "load_adapters",
+    "train_lora",
+]

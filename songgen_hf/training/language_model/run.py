@@ -1,0 +1,179 @@
+"""One run of language model training, from options to a saved model."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from ...data.preparation.codes import DESCRIPTION_FILE, fingerprint
+from ...modeling.modeling_songgen import SongGenForConditionalGeneration
+from ...modeling.processing_songgen import SongGenProcessor
+from ..auxiliary.frame_labels import SOUND_HEADS_FILE
+from ..ema import EMA_FILE
+from ..options import (
+    RESOLVED_FILE,
+    DataOptions,
+    ModelOptions,
+    ObjectiveOptions,
+    SongGenTrainingArguments,
+    check_unchanged,
+    dump_options,
+    read_yaml,
+)
+from .dataset import SongDataset, read_songs
+from .freezing import freeze
+from .initialization import load_model
+from .samples import EvaluationAudio
+from .trainer import SongGenTrainer, last_checkpoint
+
+logger = logging.getLogger(__name__)
+
+
+def train_language_model(
+    model_options: ModelOptions,
+    data_options: DataOptions,
+    objective: ObjectiveOptions,
+    args: SongGenTrainingArguments,
+) -> SongGenTrainer:
+    """Train, and write model and processor to ``args.output_dir``.
+
+    Returns:
+        The trainer; its model holds the weights that were written (the average, if one is kept).
+    Raises:
+        ValueError, OSError: if options, data or checkpoint cannot be used.
+    """
+    resolved = dump_options((model_options, data_options, objective, args))
+    checkpoint = checkpoint_to_resume(args)
+    if checkpoint is not None and not args.allow_changed_options:
+        saved = read_yaml(checkpoint / RESOLVED_FILE)
+        check_unchanged(saved, (model_options, data_options, objective, args))
+    if checkpoint is None:
+        model, processor = load_model(model_options, seed=args.seed)
+    else:
+        resumed = ModelOptions(model=str(checkpoint), attention=model_options.attention)
+        model, processor = load_model(resumed, seed=args.seed)
+    if getattr(model.config, "trained", True) is False:
+        model.config.trained = True
+    num_trained = freeze(model, model_options.freeze)
+    logger.info("%s of %s weights are trained", f"{num_trained:,}", f"{model.num_parameters():,}")
+    train_songs, eval_songs = load_songs(data_options, model, processor, args)
+    callbacks: list[TrainerCallback] = []
+    if args.sample_songs:
+        callbacks.append(EvaluationAudio(eval_songs or train_songs, processor))
+    trainer = SongGenTrainer(
+        model,
+        args,
+        processor=processor,
+        train_dataset=train_songs,
+        eval_dataset=eval_songs,
+        objective=objective,
+        resolved_options=resolved,
+        callbacks=callbacks,
+    )
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    finish(trainer)
+    return trainer
+
+
+def checkpoint_to_resume(args: SongGenTrainingArguments) -> Path | None:
+    """The checkpoint that ``resume_from_checkpoint`` names; "auto": the newest, if there is one.
+
+    Raises:
+        ValueError: if it is no complete checkpoint, or the output folder holds a run already.
+    """
+    output_dir = Path(args.output_dir or "")
+    newest = last_checkpoint(output_dir)
+    named = args.resume_from_checkpoint
+    if named is None:
+        if newest is not None:
+            raise ValueError(
+                f"{output_dir} holds a run up to {newest.name}: pass --resume-from-checkpoint auto "
+                "to go on with it, or another --output-dir"
+            )
+        return None
+    if named == "auto":
+        return newest
+    folder = Path(named)
+    if last_checkpoint(folder.parent) is None or not (folder / "trainer_state.json").is_file():
+        raise ValueError(
+            f"{named} is no complete checkpoint; --resume-from-checkpoint auto finds one"
+        )
+    return folder
+
+
+def load_songs(
+    options: DataOptions,
+    model: SongGenForConditionalGeneration,
+    processor: SongGenProcessor,
+    args: SongGenTrainingArguments,
+) -> tuple[SongDataset, SongDataset | None]:
+    """Training songs and, if asked for, evaluation songs.
+
+    Raises:
+        ValueError: if no dataset is named, or it does not fit the model.
+    """
+    if options.dataset is None:
+        raise ValueError("no dataset given: name a codes parquet with --dataset")
+    check_codec(Path(options.dataset), model)
+    seed = args.seed if args.data_seed is None else args.data_seed
+
+    def load(split: str, limit: int | None, training: bool) -> SongDataset:
+        rows = read_songs(options.dataset or "", split)
+        if limit is not None:
+            rows = rows.select(range(min(limit, len(rows))))
+        return SongDataset(
+            rows,
+            model.config,
+            options,
+            seed=seed,
+            training=training,
+            voice_seconds=processor.voice_seconds,
+        )
+
+    train_songs = load(options.train_split, options.max_train_songs, True)
+    if options.eval_split is None:
+        return train_songs, None
+    return train_songs, load(options.eval_split, options.max_eval_songs, False)
+
+
+def check_codec(dataset: Path, model: SongGenForConditionalGeneration) -> None:
+    """Refuse codes that another codec than the model's has made, where the folder says so.
+
+    Raises:
+        ValueError: naming what differs.
+    """
+    path = dataset / DESCRIPTION_FILE
+    if not path.is_file():
+        return
+    made_with = json.loads(path.read_text(encoding="utf-8"))
+    decoder: Any = model.config.decoder
+    expected = {
+        "sampling_rate": model.config.sampling_rate,
+        "frame_rate": model.config.frame_rate,
+        "num_codebooks": decoder.num_codebooks,
+        "codebook_size": decoder.codebook_size,
+        "codec_weights": fingerprint(model.audio_encoder),
+    }
+    for name, value in expected.items():
+        if made_with.get(name) != value:
+            raise ValueError(
+                f"the codes of {dataset} were made by another codec than the model's: {name} is "
+                f"{made_with.get(name)!r}, the model's {value!r}; give the model that codec with "
+                "--codec, or prepare the codes with the model's"
+            )
+
+
+def finish(trainer: SongGenTrainer) -> None:
+    """Write the trained model (the average of its weights, if kept) to the run's folder."""
+    output_dir = Path(trainer.args.output_dir or "")
+    if trainer.average is not None:
+        trainer.average.copy_to(trainer.accelerator.unwrap_model(trainer.model))
+    trainer.save_model(str(output_dir))
+    trainer.save_state()
+    for name in (EMA_FILE, SOUND_HEADS_FILE):  # of resuming alone
+        (output_dir / name).unlink(missing_ok=True)
+
+
+__all__ = ["checkpoint_to_resume", "finish", "load_songs", "train_language_model"]

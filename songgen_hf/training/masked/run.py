@@ -1,0 +1,231 @@
+"""One run of masked training, from options to a masked model that makes songs."""
+
+import logging
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, TrainerCallback
+
+from ...checkpoints.embedded import find_checkpoint
+from ...modeling.masked.model import MaskedSongModel
+from ...modeling.masked.scheduler import MaskedRVQScheduler
+from ...pipelines.masked_folders import MASKED_MODEL_TYPE
+from ...pipelines.masked_song import MaskedSongPipeline
+from ..language_model.initialization import load_model
+from ..language_model.run import checkpoint_to_resume, finish, load_songs
+from ..options import (
+    RESOLVED_FILE,
+    DataOptions,
+    ModelOptions,
+    check_unchanged,
+    dump_options,
+    read_yaml,
+)
+from .dataset import MaskedSongs
+from .options import (
+    HEADS,
+    MaskedModelOptions,
+    MaskedObjectiveOptions,
+    MaskedTrainingArguments,
+)
+from .samples import MaskedSamples
+from .trainer import MaskedSongTrainer
+
+logger = logging.getLogger(__name__)
+
+
+def train_masked_model(
+    model_options: MaskedModelOptions,
+    data_options: DataOptions,
+    objective: MaskedObjectiveOptions,
+    args: MaskedTrainingArguments,
+) -> MaskedSongTrainer:
+    """Train, and write a :class:`MaskedSongPipeline` to ``args.output_dir``.
+
+    Returns:
+        The trainer; its model holds the weights that were written (the average, if one is kept).
+    Raises:
+        ValueError, OSError: if options, data or checkpoint cannot be used.
+    """
+    for name in ("history_corruption", "foreign_history"):
+        if value := getattr(data_options, name):
+            raise ValueError(
+                f"a masked model hears no past that could be wrong: got {name} {value}, leave "
+                f"--{name.replace('_', '-')} out"
+            )
+    options = (model_options, data_options, objective, args)
+    resolved = dump_options(options)
+    checkpoint = checkpoint_to_resume(args)
+    if checkpoint is not None and not args.allow_changed_options:
+        check_unchanged(read_yaml(checkpoint / RESOLVED_FILE), options)
+    if checkpoint is None:
+        pipe = load_masked(model_options, seed=args.seed)
+    else:
+        pipe = read_pipeline(str(checkpoint))
+    train_songs, eval_songs = load_masked_songs(data_options, pipe, objective, args)
+    callbacks: list[TrainerCallback] = []
+    if args.sample_songs:
+        callbacks.append(MaskedSamples(pipe, eval_songs or train_songs))
+    trainer = MaskedSongTrainer(
+        pipe,
+        args,
+        train_dataset=train_songs,
+        eval_dataset=eval_songs,
+        objective=objective,
+        resolved_options=resolved,
+        callbacks=callbacks,
+    )
+    trained = sum(weight.numel() for weight in pipe.transformer.parameters())
+    logger.info("%s weights are trained", f"{trained:,}")
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    finish(trainer)
+    return trainer
+
+
+def load_masked(options: MaskedModelOptions, *, seed: int = 0) -> MaskedSongPipeline:
+    """A masked model to train, float32: a trained one, or a fresh one around a song model's parts.
+
+    Args:
+        seed: of the weights of a fresh one.
+    Raises:
+        ValueError: if no model is named.
+        OSError: if it cannot be read.
+    """
+    if options.model is None:
+        raise ValueError(
+            "no model given: name the song model whose conditioner and codec the masked model gets "
+            "with --model, such as songgen-mini"
+        )
+    name = find_checkpoint(options.model)
+    if AutoConfig.from_pretrained(name).model_type == MASKED_MODEL_TYPE:
+        pipe = read_pipeline(name)
+        if options.head not in (None, pipe.transformer.config.head):
+            transformer = with_other_head(pipe.transformer, pipe.codec, options, seed=seed)
+            pipe.register_modules(transformer=transformer)
+        return pipe
+    song_model, processor = load_model(ModelOptions(model=name))
+    transformer = new_transformer(options, song_model, seed=seed)
+    if options.warm_start:
+        copied = start_from_decoder(transformer, song_model.decoder.model)
+        if not copied:
+            decoder: Any = song_model.config.decoder
+            raise ValueError(
+                "no layer of the song model fits the masked model: got hidden_size "
+                f"{options.hidden_size}, expected {decoder.hidden_size}; give it the decoder's "
+                "sizes or leave --warm-start out"
+            )
+        logger.info("%d weights start from the song model's decoder", len(copied))
+    return MaskedSongPipeline.from_song_model(
+        song_model, processor, transformer, MaskedRVQScheduler()
+    )
+
+
+def read_pipeline(name: str) -> MaskedSongPipeline:
+    """A trained masked model in float32."""
+    return MaskedSongPipeline.from_pretrained(name, dtype=torch.float32)
+
+
+def new_transformer(
+    options: MaskedModelOptions, song_model: Any, *, seed: int = 0
+) -> MaskedSongModel:
+    """A masked model with random weights for the codes and conditions of a song model.
+
+    Args:
+        options: its sizes.
+        song_model: whose codec gives the codebooks.
+        seed: of the weights.
+    Raises:
+        ValueError: if the song model prepends its lyrics.
+    """
+    chosen = {
+        "hidden_size": options.hidden_size,
+        "num_layers": options.num_layers,
+        "num_heads": options.num_heads,
+        "ffn_dim": options.ffn_dim,
+        "num_components": options.num_components,
+    }
+    sizes = {name: size for name, size in chosen.items() if size is not None}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return MaskedSongModel.from_song_model(
+            song_model, head=options.head or HEADS[0], mean_rank=options.mean_rank, **sizes
+        )
+
+
+def with_other_head(
+    transformer: MaskedSongModel, codec: Any, options: MaskedModelOptions, *, seed: int = 0
+) -> MaskedSongModel:
+    """A trained masked model with a head that begins anew; all else stays.
+
+    Args:
+        transformer: the trained one.
+        codec: its codec, at whose vectors the components of a mixture begin.
+        options: the head's kind and sizes.
+        seed: of the head's weights.
+    """
+    sizes = {
+        **transformer.config,
+        "head": options.head,
+        "num_components": options.num_components or codec.config.codebook_size,
+        "mean_rank": options.mean_rank,
+    }
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        other = MaskedSongModel.from_config(sizes)
+    other.set_codebooks(codec)
+    trained = transformer.state_dict()
+    kept = {name: weight for name, weight in trained.items() if not name.startswith("lm_heads.")}
+    other.load_state_dict(kept, strict=False)
+    logger.info("a %s head begins anew on the layers of the masked model", options.head)
+    return other
+
+
+@torch.no_grad()
+def start_from_decoder(transformer: MaskedSongModel, decoder: nn.Module) -> list[str]:
+    """Copy the weights of a song model's decoder layers into those of a masked model.
+
+    Layers of like names and shapes are copied in their order; the masked model's surplus ones keep
+    their random weights. The decoder has learnt where in the lyrics a song is and what the
+    conditions mean; that it saw the past only is what the training changes (the same start serves
+    diffusion language models, arXiv 2410.17891).
+
+    Returns:
+        Names of the weights that were copied.
+    """
+    found = dict(decoder.layers.named_parameters())  # type: ignore[union-attr]
+    copied = []
+    for name, weight in transformer.layers.named_parameters():
+        if name in found and found[name].shape == weight.shape:
+            weight.copy_(found[name])
+            copied.append(name)
+    return copied
+
+
+def load_masked_songs(
+    options: DataOptions,
+    pipe: MaskedSongPipeline,
+    objective: MaskedObjectiveOptions,
+    args: MaskedTrainingArguments,
+) -> tuple[MaskedSongs, MaskedSongs | None]:
+    """Training songs and, if asked for, evaluation songs, each with its masks.
+
+    Raises:
+        ValueError: if no dataset is named, or it does not fit the model.
+    """
+    parts: Any = SimpleNamespace(config=pipe.conditioner.config, audio_encoder=pipe.codec)
+    train_songs, eval_songs = load_songs(options, parts, pipe.processor, args)
+    masked = MaskedSongs(train_songs, objective)
+    return masked, None if eval_songs is None else MaskedSongs(eval_songs, objective)
+
+
+__all__ = [
+    "load_masked",
+    "load_masked_songs",
+    "new_transformer",
+    "read_pipeline",
+    "start_from_decoder",
+    "train_masked_model",
+    "with_other_head",
+]

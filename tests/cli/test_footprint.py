@@ -1,0 +1,75 @@
+"""What is said of a model's memory is what a built model takes, to the byte."""
+
+import pytest
+import torch
+
+from songgen_hf.cli.footprint import DTYPES, footprint
+from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
+
+
+def held_bytes(model) -> int:
+    """Bytes of all weights and buffers."""
+    return sum(tensor.nbytes for tensor in [*model.parameters(), *model.buffers()])
+
+
+@pytest.mark.parametrize("pattern", ["mixed_pro", "parallel_A_V"])
+def test_weights_are_counted_to_the_byte(tiny_model, pattern):
+    model = tiny_model(pattern)
+    sizes = footprint(model.config)
+
+    assert sizes.num_parameters == sum(weight.numel() for weight in model.parameters())
+    assert sizes.parameters.keys() == dict(model.named_children()).keys()
+    for dtype in DTYPES:
+        built = SongGenForConditionalGeneration(model.config).to(getattr(torch, dtype))
+        assert sizes.weight_bytes(dtype) == held_bytes(built)
+
+
+@pytest.mark.slow
+def test_nothing_is_allocated_for_it(tiny_model):
+    config = tiny_model("mixed").config
+    config = type(config).from_dict(config.to_dict())
+    config.decoder.ffn_dim = 2**33  # half a terabyte a matrix
+
+    assert footprint(config).weight_bytes() > 2**40
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pattern", ["mixed", "interleaving_A_V", "parallel_std"])
+@pytest.mark.parametrize(
+    ("songs", "guidance", "heads", "cross_heads"),
+    [(1, 1, None, None), (3, 1, 2, None), (2, 3, 2, 1)],
+)
+def test_keys_and_values_are_counted_to_the_byte(
+    tiny_model, tiny_inputs, pattern, songs, guidance, heads, cross_heads
+):
+    grouped = {"num_key_value_heads": heads, "num_cross_attention_key_value_heads": cross_heads}
+    model = tiny_model(pattern, decoder=grouped)
+    inputs = tiny_inputs(songs, voice=False)
+
+    output = model.generate(
+        **inputs,
+        guidance_scale=guidance,
+        max_new_frames=10,
+        min_new_frames=10,
+        use_cache=True,
+        return_dict_in_generate=True,
+    )
+
+    caches = output.past_key_values
+    layers = [*caches.self_attention_cache.layers, *caches.cross_attention_cache.layers]
+    conditions = inputs["input_ids"].shape[1] + inputs["lyrics_ids"].shape[1]
+    counted = footprint(model.config).cache_bytes(
+        10 / model.config.frame_rate, songs=songs, guidance=guidance > 1, conditions=conditions
+    )
+    assert counted == sum(layer.keys.nbytes + layer.values.nbytes for layer in layers)
+
+
+def test_half_the_precision_is_half_the_cache(tiny_model):
+    sizes = footprint(tiny_model("mixed").config)
+
+    assert sizes.cache_bytes(60) == 2 * sizes.cache_bytes(60, dtype="bfloat16")
+
+
+def test_an_unknown_precision_is_refused(tiny_model):
+    with pytest.raises(ValueError, match="unknown dtype: got 'int4', expected one of float32"):
+        footprint(tiny_model("mixed").config).weight_bytes("int4")

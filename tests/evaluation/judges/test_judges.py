@@ -1,0 +1,135 @@
+"""The networks and the object that asks them."""
+
+import numpy as np
+import pytest
+import torch
+
+from songgen_hf.evaluation.judges.loading import Judges
+from songgen_hf.evaluation.judges.phoneme_recognizer import (
+    PhonemeRecognizer,
+    PhonemeRecognizerConfig,
+    collapse,
+)
+from songgen_hf.evaluation.judges.phonemes import PHONEMES
+from songgen_hf.evaluation.judges.song_classifier import (
+    GENDERS,
+    LEAD_FAMILIES,
+    SongClassifier,
+    SongClassifierConfig,
+)
+
+from ...tools.judge_cases import TINY_CLASSIFIER, TINY_RECOGNIZER, VOICES, tiny_judges
+
+
+@pytest.fixture
+def waveforms():
+    """Noises of different lengths, the last one empty."""
+    rng = np.random.default_rng(1)
+    return [(0.1 * rng.standard_normal(size)).astype(np.float32) for size in (9000, 16001, 0)]
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [
+        ([], []),
+        ([0, 0], []),
+        ([3, 3, 3], [3]),
+        ([3, 0, 3], [3, 3]),
+        ([0, 1, 1, 2, 0, 2, 2], [1, 2, 2]),
+    ],
+)
+def test_repeats_are_one_and_blanks_none(classes, expected):
+    assert collapse(classes) == expected
+
+
+@pytest.mark.parametrize("frames", [1, 2, 7, 100])
+def test_the_recogniser_halves_the_frames(frames):
+    network = PhonemeRecognizer(TINY_RECOGNIZER).eval()
+
+    sequence, single = network(torch.zeros(2, 80, frames))
+
+    assert sequence.shape == single.shape == (2, (frames + 1) // 2, 1 + len(PHONEMES))
+
+
+def test_a_recogniser_hears_no_further_than_half_a_second():
+    """Words cannot be guessed from the line."""
+    network = PhonemeRecognizer(PhonemeRecognizerConfig(hidden_size=8)).eval()
+    mels = torch.randn(1, 80, 400, requires_grad=True)
+
+    network(mels)[0][0, 100].sum().backward()
+
+    touched = mels.grad[0].abs().sum(dim=0).nonzero()
+    assert 200 - 60 <= int(touched.min()) and int(touched.max()) <= 200 + 60
+
+
+def test_answers_are_among_the_classes_and_one_a_song(waveforms):
+    judges = tiny_judges()
+
+    assert all(symbol in PHONEMES for song in judges.phonemes(waveforms) for symbol in song)
+    assert set(judges.gender(waveforms)) <= set(GENDERS)
+    assert set(judges.lead_family(waveforms)) <= set(LEAD_FAMILIES)
+    assert set(judges.voice(waveforms)) <= set(VOICES)
+    assert len(judges.gender(waveforms)) == len(judges.phonemes(waveforms)) == 3
+
+
+def test_voice_embeddings_have_length_one(waveforms):
+    rows = tiny_judges().voice_embedding(waveforms)
+
+    assert rows.shape == (3, TINY_CLASSIFIER.embedding_size) and rows.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
+    assert tiny_judges().voice_embedding([]).shape == (0, TINY_CLASSIFIER.embedding_size)
+
+
+def test_other_songs_and_gain_change_no_answer(waveforms):
+    judges = tiny_judges()
+
+    together = judges.voice_embedding(waveforms[:2])
+
+    for waveform, row in zip(waveforms, together, strict=False):
+        np.testing.assert_array_equal(judges.voice_embedding([waveform])[0], row)
+        np.testing.assert_allclose(judges.voice_embedding([0.2 * waveform])[0], row, atol=1e-3)
+
+
+def test_what_is_saved_is_loaded(tmp_path, waveforms):
+    judges = tiny_judges()
+    judges.recognizer.save(tmp_path / "phoneme_recognizer")
+    judges.classifier.save(tmp_path / "song_classifier")
+
+    loaded = Judges.load(tmp_path)
+
+    assert loaded.recognizer.config == TINY_RECOGNIZER
+    assert loaded.classifier.config == TINY_CLASSIFIER
+    assert loaded.report == {}
+    # Weights are kept as float16.
+    np.testing.assert_allclose(
+        loaded.voice_embedding(waveforms), judges.voice_embedding(waveforms), atol=2e-3
+    )
+
+
+def test_the_default_networks_are_small(tmp_path):
+    PhonemeRecognizer(PhonemeRecognizerConfig()).save(tmp_path / "a")
+    SongClassifier(SongClassifierConfig(VOICES)).save(tmp_path / "b")
+
+    for folder in ("a", "b"):
+        assert (tmp_path / folder / "model.safetensors").stat().st_size < 5e6
+
+
+def test_a_folder_without_judges_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match="songgen-hf evaluate judges"):
+        Judges.load(tmp_path)
+
+
+def test_another_network_in_the_folder_is_an_error(tmp_path):
+    tiny_judges().classifier.save(tmp_path)
+
+    with pytest.raises(ValueError, match="expected dilations, hidden_size, phonemes"):
+        PhonemeRecognizer.load(tmp_path)
+
+
+def test_weights_of_another_size_are_an_error(tmp_path):
+    tiny_judges().recognizer.save(tmp_path)
+    config = (tmp_path / "config.json").read_text()
+    (tmp_path / "config.json").write_text(config.replace('"hidden_size": 16', '"hidden_size": 8'))
+
+    with pytest.raises(ValueError, match="do not fit config.json"):
+        PhonemeRecognizer.load(tmp_path)

@@ -1,0 +1,71 @@
+"""What survives a codec."""
+
+import numpy as np
+import pytest
+import torch
+
+from songgen_hf.evaluation.metrics.reconstruction import (
+    code_and_decode,
+    reconstruction_scores,
+    si_sdr,
+)
+
+
+def noise(seed, samples=4000):
+    """White noise."""
+    return (0.1 * np.random.default_rng(seed).normal(size=samples)).astype(np.float32)
+
+
+def test_gain_and_offset_do_not_change_si_sdr():
+    reference, estimate = noise(0), noise(0) + noise(1)
+
+    assert si_sdr(reference, 3 * estimate + 1) == pytest.approx(si_sdr(reference, estimate))
+
+
+@pytest.mark.parametrize("decibels", [-10, 0, 20])
+def test_added_noise_is_measured_in_decibels(decibels):
+    reference, other = noise(0, 200000), noise(1, 200000)
+
+    assert si_sdr(reference, reference + other * 10 ** (-decibels / 20)) == pytest.approx(
+        decibels, abs=0.1
+    )
+
+
+def test_equal_waveforms_and_silence_are_at_the_ends():
+    assert si_sdr(noise(0), noise(0)) == 100
+    assert si_sdr(noise(0), np.zeros(4000, dtype=np.float32)) <= 0
+
+
+def test_scores_are_one_a_song_and_best_for_equal_ones():
+    songs = [noise(0), noise(1, 6000)]
+
+    scores = reconstruction_scores(songs, songs, 16000)
+
+    assert scores["mel_distance"].tolist() == [0, 0]
+    assert scores["si_sdr"].tolist() == [100, 100]
+
+
+def test_a_shorter_estimate_is_compared_as_far_as_it_goes():
+    scores = reconstruction_scores([noise(0)], [noise(0)[:3840]], 16000)
+
+    assert scores["mel_distance"][0] == 0
+
+
+def test_a_song_alone_is_coded_as_the_codec_codes_it(tiny_model):
+    codec = tiny_model("mixed").audio_encoder
+    songs = [noise(0), noise(1, 6401)]
+
+    decoded = code_and_decode(codec, songs)
+
+    for song, found in zip(songs, decoded, strict=True):
+        expected = codec(torch.from_numpy(song)[None, None]).audio_values[0, 0]
+        np.testing.assert_allclose(found, expected.detach().numpy(), atol=1e-5)
+
+
+def test_what_cannot_be_compared_is_an_error():
+    with pytest.raises(ValueError, match="one length"):
+        si_sdr(noise(0), noise(1, 10))
+    with pytest.raises(ValueError, match="silent"):
+        si_sdr(np.zeros(10), np.ones(10))
+    with pytest.raises(ValueError, match="1 references and 0 estimates"):
+        reconstruction_scores([noise(0)], [], 16000)

@@ -1,0 +1,287 @@
+"""The whole evaluation of tiny models on invented songs: rows, report, tables, pictures."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from transformers import GenerationConfig
+
+from songgen_hf.cli import main
+from songgen_hf.evaluation.judges.loading import CLASSIFIER_FOLDER, RECOGNIZER_FOLDER
+from songgen_hf.evaluation.metrics.frechet_distance import Moments
+from songgen_hf.evaluation.protocol.mini_options import Setting
+from songgen_hf.evaluation.protocol.report import (
+    END_MARK,
+    START_MARK,
+    insert_results,
+    results_markdown,
+    update_report,
+)
+from songgen_hf.evaluation.protocol.row_scores import SingleHearing, score_row
+from songgen_hf.evaluation.protocol.true_songs import TrueSongs
+
+from ...tools.evaluation_cases import some_prompts, write_corpus
+from ...tools.judge_cases import tiny_judges
+
+METRICS = (
+    "per", "per_mixture", "gender", "instrument", "tempo", "tempo_any_octave", "fad", "seconds",
+    "voice_match", "voice_match_same_gender", "voice_similarity",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory):
+    """Folders of a corpus, judges and prompts."""
+    folder = tmp_path_factory.mktemp("material")
+    write_corpus(folder / "songs", train=3, validation=2, test=8)
+    judges = tiny_judges()
+    judges.recognizer.save(folder / "judges" / RECOGNIZER_FOLDER)
+    judges.classifier.save(folder / "judges" / CLASSIFIER_FOLDER)
+    (folder / "judges" / "judges.json").write_text('{"scores": {"per": 0.5}}')
+    out = str(folder / "prompts.json")
+    assert main(["evaluate", "prompts", str(folder / "songs"), "--out", out, "--count", "4"]) == 0
+    return folder
+
+
+def flags(material):
+    """The arguments that name the material."""
+    return ["--songs", str(material / "songs"), "--judges", str(material / "judges")]
+
+
+@pytest.fixture
+def evaluate(material, tmp_path, tiny_checkpoint):
+    """Runs ``evaluate mini`` on tiny models; the exit status."""
+
+    def run(*arguments, patterns=("mixed_pro", "interleaving_A_V")):
+        return main(
+            ["evaluate", "mini", "--checkpoints", *map(tiny_checkpoint, patterns)]
+            + [*flags(material), "--prompts-file", str(material / "prompts.json")]
+            + ["--out", str(tmp_path / "mini.json"), "--cache", str(tmp_path / "cache")]
+            + ["--max-seconds", "0.2", *arguments]
+        )
+
+    return run
+
+
+@pytest.mark.slow
+def test_the_report_has_every_number_that_is_promised(evaluate, tmp_path):
+    assert evaluate("--prompts", "3", "--row-prompts", "2", "--no-pictures") == 0
+
+    report = json.loads((tmp_path / "mini.json").read_text())
+    assert list(report["checkpoints"]) == ["mixed_pro", "interleaving_A_V"]
+    for entry in report["checkpoints"].values():
+        assert entry["songs"] == 6
+        for metric in METRICS:
+            for name in (metric, *(f"{metric}_{kind}" for kind in ("untrained", "true", "codec"))):
+                lower, upper = entry["intervals"][name]
+                assert lower <= upper
+                assert np.isfinite(entry[name])
+    mixed = report["checkpoints"]["mixed_pro"]
+    assert mixed["per"] == mixed["per_mixture"] and not mixed["has_vocal_track"]
+    assert "| sung in the mixture only |" in results_markdown(report)
+    kinds = [row["kind"] for row in report["rows"] if row["checkpoint"] == "mixed_pro"]
+    assert kinds == ["true", "codec", "untrained", *["sung"] * 6]
+    unvoiced = [row for row in report["rows"] if row["voice"] is False]
+    assert len(unvoiced) == 6 and not any("voice_match" in row["scores"] for row in unvoiced)
+    assert report["judges"] == {"scores": {"per": 0.5}}
+    assert report["protocol"]["versions"]["torch"]
+    assert report["protocol"]["command"].startswith("songgen-hf evaluate mini ")
+
+
+@pytest.mark.slow
+def test_a_second_run_judges_the_songs_of_the_first(evaluate, tmp_path):
+    few = ("--prompts", "2", "--seeds", "3", "--guidances", "--no-pictures")
+    written = []
+    for _ in range(2):
+        assert evaluate(*few, patterns=["mixed"]) == 0
+        times = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.flac")}
+        written.append((times, (tmp_path / "mini.json").read_text()))
+
+    assert written[0] == written[1] and len(written[0][0]) == 4
+
+
+@pytest.mark.slow
+def test_a_headline_without_a_voice_is_matched_by_its_row_with_one(evaluate, tmp_path):
+    headline = ("--headline", "guidance=1,voice=no", "--guidances", "1", "--no-pictures")
+    assert evaluate("--prompts", "2", *headline, patterns=["mixed"]) == 0
+
+    report = json.loads((tmp_path / "mini.json").read_text())
+    voiced = next(row for row in report["rows"] if row["voice"])
+    assert report["checkpoints"]["mixed"]["voice_match"] == voiced["scores"]["voice_match"]
+
+
+@pytest.mark.slow
+def test_tables_and_pictures_are_written_beside_the_report(evaluate, tmp_path):
+    pytest.importorskip("matplotlib")
+    page = tmp_path / "mini.md"
+    page.write_text(f"# Before\n{START_MARK}\nold\n{END_MARK}\nafter\n")
+
+    assert evaluate("--prompts", "2", "--guidances", patterns=["interleaving_A_V"]) == 0
+
+    text = page.read_text()
+    assert text.startswith("# Before\n") and text.endswith("after\n") and "old" not in text
+    assert "### interleaving_A_V" in text
+    assert "| phoneme error rate of the vocal track | <= 45 % | **" in text
+    assert (tmp_path / "img" / "mini-interleaving_A_V.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.slow
+def test_settings_are_compared_and_the_best_is_kept(material, tmp_path, tiny_checkpoint, capsys):
+    checkpoint = tmp_path / "mixed"
+    shutil.copytree(tiny_checkpoint("mixed"), checkpoint)
+    named = ["guidance=2,temperature=0.5", "guidance=1,voice=no"]
+
+    status = main(
+        ["evaluate", "settings", str(checkpoint), *flags(material), "--settings", *named]
+        + ["--prompts-file", str(material / "prompts.json"), "--prompts", "2", "--max-seconds"]
+        + ["0.2", "--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "settings.json")]
+        + ["--keep-best", "--quiet", "--json"]
+    )
+
+    assert status == 0
+    found = json.loads((tmp_path / "settings.json").read_text())
+    assert found == json.loads(capsys.readouterr().out)
+    errors = [row["scores"]["per"] for row in found["rows"]]
+    assert found["best"] == found["rows"][int(np.argmin(errors))]["setting"]
+    assert "voice_match" in found["rows"][0]["scores"]
+    assert "voice_match" not in found["rows"][1]["scores"]
+    kept = json.loads((checkpoint / "generation_config.json").read_text())
+    assert kept["guidance_scale"] == found["best"]["guidance"]
+    assert kept.get("temperature") == found["best"]["temperature"]
+    own = Setting(guidance=None).with_own_guidance(GenerationConfig.from_pretrained(checkpoint))
+    assert own.guidance == found["best"]["guidance"]
+
+
+@pytest.mark.slow
+def test_the_codecs_part_stands_beside_the_models(material, tmp_path, tiny_checkpoint):
+    out = tmp_path / "mini.json"
+    out.write_text('{"rows": []}')
+
+    status = main(
+        ["evaluate", "codec", "--model", tiny_checkpoint("mixed"), *flags(material)]
+        + ["--baseline", tiny_checkpoint("mixed_pro"), "--out", str(out), "--max-songs", "3"]
+    )
+
+    report = json.loads(out.read_text())
+    assert status == 0 and report["rows"] == []
+    for name in ("codec", "baseline"):
+        scores = report["codec"][name]["scores"]
+        expected = {"mel_distance", "si_sdr", "mel_distance_vocal", "si_sdr_vocal", "per"}
+        assert expected | {"per_true", "probe_codebooks_1", "probe_commonest"} <= set(scores)
+        assert all(map(np.isfinite, scores.values()))
+    assert (
+        report["codec"]["codec"]["scores"]["per_true"]
+        == (report["codec"]["baseline"]["scores"]["per_true"])
+    )
+
+
+def test_perfect_songs_score_perfectly(material, tiny_model):
+    judges, codec = tiny_judges(), tiny_model("mixed").audio_encoder
+    truth = TrueSongs(material / "songs", judges)
+    prompts = some_prompts(2)
+    mixtures = [truth.sound(prompt.id) for prompt in prompts]
+    heard = [tuple(song) for song in judges.phonemes(mixtures)]
+    asked = [
+        type(prompt)(
+            **{
+                **prompt.__dict__,
+                "phonemes": song,
+                "gender": judges.gender([mixture])[0],
+                "lead_family": judges.lead_family([mixture])[0],
+            }
+        )
+        for prompt, song, mixture in zip(prompts, heard, mixtures, strict=True)
+    ]
+
+    scores = score_row(
+        judges,
+        codec,
+        asked,
+        mixtures,
+        None,
+        voice_of=truth.voice_embedding,
+        references=Moments.pooled([truth.moments_besides(codec, asked)]),
+        voice=False,
+    ).scores()
+
+    assert (scores["per"], scores["gender"], scores["instrument"]) == (0, 1, 1)
+    assert scores["seconds"] == pytest.approx(3.2)
+
+
+def test_one_hearing_gives_the_answers_of_many():
+    judges = tiny_judges()
+    random = np.random.default_rng(0)
+    songs = [random.normal(0, 0.1, 8000).astype(np.float32) for _ in range(3)]
+    hearing = SingleHearing(judges)
+
+    for _ in range(2):
+        assert hearing.gender(songs) == judges.gender(songs)
+        np.testing.assert_array_equal(hearing.voice_embedding(songs), judges.voice_embedding(songs))
+
+
+def test_references_leave_the_prompts_own_songs_out(material, tiny_model):
+    codec = tiny_model("mixed").audio_encoder
+    truth = TrueSongs(material / "songs", tiny_judges())
+
+    every, fewer = (truth.moments_besides(codec, some_prompts(count)).count for count in (0, 2))
+
+    assert every == fewer * 10 / 8
+
+
+def test_a_page_without_marks_is_left_alone(tmp_path):
+    page = tmp_path / "page.md"
+    assert insert_results(page, "table") is None
+
+    page.write_text("no marks")
+    assert insert_results(page, "table") is None
+
+
+def test_a_report_keeps_its_other_parts(tmp_path):
+    path = tmp_path / "report.json"
+
+    update_report(path, {"codec": {}})
+    update_report(path, {"rows": []})
+
+    assert json.loads(path.read_text()) == {"codec": {}, "rows": []}
+
+
+def test_other_pages_get_the_tables_too_or_nothing_is_written(tmp_path):
+    path, page = tmp_path / "report.json", tmp_path / "card.md"
+    scores = {"si_sdr": 1.25, "per": 0.5, "new": 3.0}
+    ours = {"scores": scores, "intervals": {"per": [0.25, 0.75]}}
+    parts = {"codec": {"codec": ours, "baseline": {"scores": scores}}}
+
+    with pytest.raises(ValueError, match=r"card\.md is no page with the marks"):
+        update_report(path, parts, pages=[page])
+    assert not path.exists()
+
+    page.write_text(f"before\n{START_MARK}\n{END_MARK}\nafter\n")
+    assert update_report(path, parts, pages=[page]) == [path, page]
+    table = page.read_text()
+    assert "| SI-SDR of mixtures, dB | 1.25 | 1.25 |" in table
+    assert "decoded vocals | 50.0 % (25.0 % to 75.0 %) | 50.0 % |" in table
+    assert "| new | 3.00 | 3.00 |" in table
+
+
+def test_a_file_that_is_no_report_is_not_overwritten(tmp_path):
+    path = tmp_path / "report.json"
+    path.write_text("precious")
+
+    with pytest.raises(ValueError, match="is not JSON"):
+        update_report(path, {})
+    assert path.read_text() == "precious"
+
+
+@pytest.mark.slow
+def test_more_prompts_than_there_are_is_misuse(evaluate, capsys):
+    assert evaluate("--prompts", "5", "--no-pictures") == 2
+
+    assert "got 5 prompts to sing, expected at most the 4" in capsys.readouterr().err
+
+
+def test_prompts_of_another_corpus_are_misuse(material, tmp_path):
+    truth = TrueSongs(material / "songs", tiny_judges())
+
+    with pytest.raises(ValueError, match="no song 'test-000099' among 10"):
+        truth.sound("test-000099")

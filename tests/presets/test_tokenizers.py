@@ -1,0 +1,119 @@
+"""The mini preset's tokenizers: whole caption words, letters of lyrics, the same everywhere."""
+
+import hashlib
+
+import pytest
+from transformers import AutoTokenizer
+
+from songgen_hf.modeling.lyrics_languages import LANGUAGES
+from songgen_hf.presets.tokenizers import (
+    CAPTION_WORDS,
+    build_lyrics_tokenizer,
+    build_mini_processor,
+    build_text_tokenizer,
+)
+
+
+@pytest.fixture(scope="module")
+def text_tokenizer():
+    return build_text_tokenizer()
+
+
+@pytest.fixture(scope="module")
+def lyrics_tokenizer():
+    return build_lyrics_tokenizer()
+
+
+def test_ids_never_change_as_trained_weights_depend_on_them(text_tokenizer, lyrics_tokenizer):
+    digests = [
+        hashlib.sha256(repr(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()[:16]
+        for tokenizer in (text_tokenizer, lyrics_tokenizer)
+    ]
+
+    assert digests == ["8e700add0b1972e4", "afa099e11dbda6a1"]
+
+
+def test_every_caption_word_is_one_id(text_tokenizer):
+    for words in CAPTION_WORDS.values():
+        for word in words:
+            assert len(text_tokenizer(word)["input_ids"]) == 2, word  # the word, the end mark
+            assert len(text_tokenizer(word.title() + ",")["input_ids"]) == 3, word
+
+
+def test_padding_end_and_unknown_have_the_first_ids(text_tokenizer):
+    marks = (
+        text_tokenizer.pad_token_id,
+        text_tokenizer.eos_token_id,
+        text_tokenizer.unk_token_id,
+    )
+
+    assert marks == (0, 1, 2)
+    assert text_tokenizer("")["input_ids"] == [1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a calm piano ballad, female voice.",
+        "fast hip-hop (90 bpm); c# minor / r&b!",
+        "pianissimo crescendo",
+        "été à la plage",
+        "日本の歌 🎵 \x00\x1f",
+    ],
+)
+def test_any_text_comes_back_without_an_unknown_token(text_tokenizer, text):
+    ids = text_tokenizer(text)["input_ids"]
+
+    assert text_tokenizer.unk_token_id not in ids
+    assert text_tokenizer.decode(ids, skip_special_tokens=True) == text
+
+
+def test_case_and_spacing_make_no_difference(text_tokenizer):
+    assert (
+        text_tokenizer("  A  Calm\nSong ")["input_ids"]
+        == text_tokenizer("a calm song")["input_ids"]
+    )
+
+
+def test_lyrics_ids_are_characters(lyrics_tokenizer):
+    ids = lyrics_tokenizer("[en]it's[SPACE]me")["input_ids"]
+
+    assert lyrics_tokenizer.convert_ids_to_tokens(ids) == [
+        *("[START]", "[en]", "i", "t", "'", "s", "[SPACE]", "m", "e", "[STOP]")
+    ]
+
+
+def test_the_lyrics_vocabulary_is_small_and_has_every_language(lyrics_tokenizer):
+    assert len(lyrics_tokenizer) < 128
+    for language in LANGUAGES.values():
+        assert f"[{language.tag}]" in lyrics_tokenizer.get_vocab()
+
+
+def test_lyrics_marks_have_the_ids_of_the_reference_scheme(lyrics_tokenizer):
+    tokens = ["[STOP]", "[UNK]", "[SPACE]", "[START]", "[en]"]
+
+    assert lyrics_tokenizer.convert_tokens_to_ids(tokens) == [0, 1, 2, 3, 4]
+    assert lyrics_tokenizer.pad_token_id == lyrics_tokenizer.eos_token_id == 0
+
+
+@pytest.mark.parametrize("build", [build_text_tokenizer, build_lyrics_tokenizer])
+def test_saved_and_loaded_it_is_a_plain_tokenizer_with_equal_ids(build, tmp_path):
+    tokenizer = build()
+    tokenizer.save_pretrained(tmp_path)
+
+    loaded = AutoTokenizer.from_pretrained(tmp_path)
+
+    assert loaded.get_vocab() == tokenizer.get_vocab()
+    for text in ("a calm song, 120 bpm", "[en]la[SPACE]la", "", "日本"):
+        assert loaded(text)["input_ids"] == tokenizer(text)["input_ids"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]
+
+
+def test_the_mini_processor_takes_the_rates_it_is_given():
+    processor = build_mini_processor(sampling_rate=8000, hop_length=160, voice_sampling_rate=16000)
+
+    assert processor.sampling_rate == 8000
+    assert processor()["voice_values"].shape == (1, 48000)

@@ -1,0 +1,108 @@
+"""Tiny codecs and sounds for the tests of codec training."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from songgen_hf.modeling.configuration_xcodec import XCodecConfig
+from songgen_hf.presets.models import PRESETS
+from songgen_hf.training.codec.options import CodecTrainingOptions, TeacherTrainingOptions
+
+TINY_CODEC = {
+    "acoustic_model_config": {
+        "encoder_hidden_size": 4,
+        "decoder_hidden_size": 32,
+        "hidden_size": 8,
+    },
+    "semantic_model_config": {
+        "hidden_size": 12,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 20,
+        "conv_dim": [6] * 7,
+        "num_conv_pos_embeddings": 16,
+        "num_conv_pos_embedding_groups": 3,
+    },
+    "codebook_size": 16,
+    "target_bandwidths": [0.2, 0.4, 0.8],
+}  # 4 codebooks at 50 frames a second
+
+
+def tiny_config():
+    return XCodecConfig(**TINY_CODEC)
+
+
+@pytest.fixture
+def tiny_preset(monkeypatch):
+    """The preset name of a model whose codec is tiny."""
+    monkeypatch.setitem(PRESETS, "tiny", PRESETS["mini"] | {"audio_encoder": TINY_CODEC})
+    return "tiny"
+
+
+@pytest.fixture(scope="session")
+def sounds(tmp_path_factory):
+    """A folder of six short tones with overtones, of which one is at another rate."""
+    folder = tmp_path_factory.mktemp("sounds")
+    for index in range(6):
+        rate = 24000 if index == 5 else 16000
+        time = np.arange(rate) / rate
+        pitch = 110 * 2 ** (index / 3)
+        wave = sum(np.sin(2 * math.pi * pitch * k * time) / k for k in (1, 2, 3))
+        soundfile.write(folder / f"tone-{index}.wav", 0.2 * wave * np.exp(-time), rate)
+    return folder
+
+
+def codec_options(sounds, out, **changes):
+    """Options of a run of a few seconds."""
+    values = {
+        "data": str(sounds),
+        "out": str(out),
+        "preset": "tiny",
+        "steps": 4,
+        "batch_size": 2,
+        "crop_frames": 16,
+        "codebook_counts": [1, 2, 4],
+        "kmeans_crops": 4,
+        "kmeans_iterations": 3,
+        "semantic_weight": 1.0,
+        "discriminator_hops": [64],
+        "discriminator_channels": [32],
+        "discriminator_mels": 16,
+        "log_every": 1,
+        "evaluation_crops": 2,
+        "learning_rate": 1e-3,
+    }
+    return CodecTrainingOptions(**(values | changes))
+
+
+def teacher_options(sounds, out, **changes):
+    """Options of a run of a few seconds."""
+    values = {
+        "data": str(sounds),
+        "out": str(out),
+        "preset": "tiny",
+        "steps": 4,
+        "batch_size": 2,
+        "crop_frames": 16,
+        "num_clusters": 8,
+        "num_mels": 20,
+        "kmeans_crops": 4,
+        "warmup_steps": 0,
+        "log_every": 1,
+        "evaluation_crops": 2,
+        "mask_frames": 4,
+    }
+    return TeacherTrainingOptions(**(values | changes))
+
+
+def noise(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def logged(out):
+    """The lines of a run's log."""
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]

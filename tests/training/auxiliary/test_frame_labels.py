@@ -1,0 +1,198 @@
+import json
+
+import datasets
+import pytest
+import torch
+from transformers import AutoModel
+
+from songgen_hf.training.auxiliary.frame_labels import (
+    BEAT_PARTS,
+    SOUND_HEADS_FILE,
+    SoundClasses,
+    SoundHeads,
+    sound_layer,
+    tempo_class,
+    tempo_of_class,
+    watched_layer,
+)
+from songgen_hf.training.language_model.collator import SongCollator
+from songgen_hf.training.language_model.run import train_language_model
+from songgen_hf.training.language_model.trainer import SongGenTrainer
+from songgen_hf.training.options import LANGUAGE_MODEL_OPTIONS, make_options
+
+from ..conftest import FRAME_RATE, TINY_CODEBOOKS, build_tiny, song_row, write_table
+
+SONG = {
+    "tempo": 120,
+    "lead_instrument": "oboe",
+    "gender": "female",
+    "genre": None,
+    "phonemes": [
+        {"symbol": "m", "start": 0.04, "end": 0.1, "word": 0},
+        {"symbol": "aɪ", "start": 0.1, "end": 0.2, "word": 0},
+    ],
+}
+
+
+def known_rows(number: int = 6) -> list[dict]:
+    """Rows of codes parquet that say what sounds."""
+    rows = []
+    for index in range(number):
+        known = {
+            **SONG,
+            "tempo": 80 + 20 * (index % 3),
+            "lead_instrument": ["oboe", "banjo"][index % 2],
+            "genre": "waltz",
+            "words": [{"word": "line", "start": 0.04, "end": 0.2, "line": 0}],
+        }
+        rows.append(song_row(index, 12) | known)
+    return rows
+
+
+@pytest.fixture(scope="module")
+def known_songs(tmp_path_factory) -> str:
+    """A folder of songs that say what sounds."""
+    folder = tmp_path_factory.mktemp("known")
+    write_table(folder / "train-00000-of-00001.parquet", known_rows())
+    return str(folder)
+
+
+def test_classes_are_those_of_the_data():
+    classes = SoundClasses.of_rows(datasets.Dataset.from_list(known_rows()))
+
+    assert classes.names["lead_instrument"] == ["banjo", "oboe"]
+    assert classes.names["phoneme"] == ["aɪ", "m"]
+    assert classes.sizes()["phoneme"] == 3 and classes.sizes()["beat"] == BEAT_PARTS
+    with pytest.raises(ValueError, match="needs songs that say what sounds.*--sound-weight 0"):
+        SoundClasses.of_rows(datasets.Dataset.from_dict({"codes": [1]}))
+
+
+def test_each_frame_has_the_class_of_what_sounds_in_its_middle():
+    classes = SoundClasses(
+        {"phoneme": ["aɪ", "m"], "lead_instrument": ["oboe"], "genre": [], "beat": [], "tempo": []}
+    )
+
+    targets = classes.targets(SONG, 30, FRAME_RATE)
+
+    assert targets["phoneme"].tolist() == [0] * 2 + [2] * 3 + [1] * 5 + [0] * 20
+    assert (targets["lead_instrument"] == 0).all() and (targets["genre"] == -100).all()
+    beat = targets["beat"]  # 25 frames at 120 beats a minute
+    assert beat[0] == 0 and beat[24] == BEAT_PARTS - 1 and beat[25] == 0
+    assert (beat[:25].diff() >= 0).all()
+    assert (targets["tempo"] == tempo_class(120)).all()
+    nothing = classes.targets({}, 4, FRAME_RATE)
+    assert all((values == -100).all() for values in nothing.values())
+    unknown = classes.targets({"phonemes": [{"symbol": "x", "start": 0, "end": 1}]}, 2, FRAME_RATE)
+    assert unknown["phoneme"].tolist() == [-100, -100]
+
+
+def test_tempi_within_two_per_cent_share_a_class_and_ten_per_cent_never():
+    for tempo in range(60, 181):
+        assert abs(tempo_class(tempo) - tempo_class(1.02 * tempo)) <= 1
+        assert tempo_class(1.1 * tempo) - tempo_class(tempo) >= 2
+    classes = torch.tensor([tempo_class(tempo) for tempo in range(60, 181)])
+    assert ((tempo_of_class(classes) / torch.arange(60, 181) - 1).abs() < 0.021).all()
+    assert tempo_class(1) == 0 < tempo_class(1e6) < SoundClasses({"tempo": []}).sizes()["tempo"]
+
+
+def test_heads_learn_from_what_is_known_alone():
+    heads = SoundHeads({"beat": 4, "genre": 2}, 8)
+    states = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(0))
+    targets = {"beat": torch.arange(5).expand(2, 5) % 4, "genre": torch.full((2, 5), -100)}
+
+    loss, metrics = heads(states.requires_grad_(), targets)
+
+    expected = torch.nn.functional.cross_entropy(
+        heads.heads["beat"](heads.norm(states)).flatten(0, 1), targets["beat"].flatten()
+    )
+    torch.testing.assert_close(loss, expected)
+    assert metrics["sound_loss/genre"] == 0 and metrics["sound_accuracy/genre"] == 0
+    loss.backward()
+    assert states.grad.abs().sum() > 0
+
+
+@pytest.mark.slow
+def test_both_tracks_steps_of_a_frame_are_told_the_same():
+    model, processor = build_tiny("interleaving_A_V")
+    rows = known_rows(2)
+    classes = SoundClasses.of_rows(datasets.Dataset.from_list(rows))
+    songs = [
+        {name: value for name, value in row.items() if name != "vocal_codes"}
+        | {
+            "codes": torch.zeros(2, TINY_CODEBOOKS, 12).long(),
+            "text": "a song",
+            "voice": None,
+            "voice_start": 0.0,
+        }
+        for row in rows
+    ]
+
+    batch = SongCollator(model.config, processor, sounds=classes)(songs)
+
+    phonemes = batch["sound_targets"]["phoneme"]
+    assert phonemes.shape == batch["labels"].shape[:2]
+    assert torch.equal(phonemes[:, 0:24:2], phonemes[:, 1:24:2])
+    assert phonemes[0, 0:24:2].tolist() == [0, 0, 2, 2, 2, 1, 1, 1, 1, 1, 0, 0]
+    assert (phonemes[:, 24:] == -100).all()
+    assert sound_layer(6) == 3 and sound_layer(1) == 0
+
+
+def test_watching_a_layer_leaves_no_hook_behind():
+    model, _ = build_tiny("mixed")
+    inputs = {
+        "input_ids": torch.ones(1, 1).long(),
+        "decoder_input_ids": torch.zeros(1, TINY_CODEBOOKS, 2).long(),
+    }
+    with watched_layer(model.decoder.model.layers[1]) as seen:
+        model(**inputs)
+    model(**inputs)
+
+    assert len(seen) == 1 and seen[0].shape == (1, 2, 32)
+
+
+@pytest.mark.slow
+def test_a_model_that_is_told_learns_it_and_is_saved_without_the_heads(
+    tiny_checkpoint, known_songs, tmp_path, monkeypatch
+):
+    def run(out, **changes):
+        values = {
+            "model": tiny_checkpoint("mixed", dropout=0.0),
+            "dataset": known_songs,
+            "output_dir": str(tmp_path / out),
+            "max_steps": 14,
+            "learning_rate": 1e-2,
+            "logging_steps": 1,
+            "save_steps": 8,
+            "per_device_train_batch_size": 6,
+            "disable_tqdm": True,
+            "sound_weight": 1.0,
+            "foreign_history": 0.5,
+            **changes,
+        }
+        return train_language_model(*make_options(LANGUAGE_MODEL_OPTIONS, values))
+
+    trainer = run("told")
+    log = [entry for entry in trainer.state.log_history if "objective" in entry]
+    assert log[-1]["sound_loss/tempo"] < 0.6 * log[0]["sound_loss/tempo"]
+    assert log[-1]["sound_accuracy/phoneme"] > 0.6
+    assert (tmp_path / "told" / "checkpoint-8" / SOUND_HEADS_FILE).is_file()
+    assert not (tmp_path / "told" / SOUND_HEADS_FILE).is_file()
+    index = (tmp_path / "told" / "config.json").read_text()
+    assert "sound" not in json.loads(index)
+    model, info = AutoModel.from_pretrained(tmp_path / "told", output_loading_info=True)
+    assert not info["unexpected_keys"] and not info["missing_keys"]
+
+    after_step = SongGenTrainer.after_step
+
+    def killing(self, step):
+        after_step(self, step)
+        if step == 10:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(SongGenTrainer, "after_step", killing)
+    with pytest.raises(KeyboardInterrupt):
+        run("killed")
+    monkeypatch.setattr(SongGenTrainer, "after_step", after_step)
+    resumed = run("killed", resume_from_checkpoint="auto")
+    again = [entry for entry in resumed.state.log_history if "objective" in entry]
+    assert again[-1]["objective"] == pytest.approx(log[-1]["objective"], abs=1e-5)

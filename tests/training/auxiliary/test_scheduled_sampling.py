@@ -1,0 +1,147 @@
+import pytest
+import torch
+
+from songgen_hf.modeling.masked.distributions import CodebookDistribution
+from songgen_hf.training.auxiliary.scheduled_sampling import (
+    hide_more,
+    with_own_codes,
+    with_own_history,
+)
+from songgen_hf.training.language_model.run import train_language_model
+from songgen_hf.training.options import LANGUAGE_MODEL_OPTIONS, make_options
+
+SIZE = 10  # codes; 10 and 11 are special
+
+
+def heard(share: float, seed: int = 0):
+    """What is heard of 6 songs whose next ids a certain model knows, with what they were."""
+    random = torch.Generator().manual_seed(9)
+    ids = torch.randint(0, 12, (6, 3, 40), generator=random)
+    wanted = torch.randint(0, SIZE, (6, 3, 40), generator=random)
+    logits = 50.0 * torch.nn.functional.one_hot(wanted, 12).float()
+    logits[..., SIZE:] = 100.0  # special ids are never drawn
+    own = with_own_history(
+        ids,
+        logits,
+        share,
+        codebook_size=SIZE,
+        generator=torch.Generator().manual_seed(seed),
+    )
+    return ids, wanted, own
+
+
+def test_a_step_hears_what_the_step_before_would_have_drawn():
+    ids, wanted, own = heard(1e6)
+
+    assert torch.equal(own[:, :, 0], ids[:, :, 0])
+    special = ids[:, :, 1:] >= SIZE
+    assert torch.equal(own[:, :, 1:][special], ids[:, :, 1:][special])
+    assert torch.equal(own[:, :, 1:][~special], wanted[:, :, :-1][~special])
+
+
+def test_whole_steps_are_drawn_at_a_rate_of_each_song():
+    ids, wanted, own = heard(0.5)
+
+    is_code = ids[:, :, 1:] < SIZE
+    drawn = (own[:, :, 1:] != ids[:, :, 1:]) & is_code
+    expected = (wanted[:, :, :-1] != ids[:, :, 1:]) & is_code
+    for song in range(6):
+        steps = drawn[song].any(dim=0)
+        assert torch.equal(drawn[song][:, steps], expected[song][:, steps])
+    rates = drawn.float().mean(dim=(1, 2))
+    assert rates.max() - rates.min() > 0.2 and 0.2 < rates.mean() < 0.6
+
+
+def test_the_draws_follow_the_generator_and_no_share_changes_nothing():
+    assert torch.equal(heard(0.5)[2], heard(0.5)[2])
+    assert not torch.equal(heard(0.5)[2], heard(0.5, seed=1)[2])
+    ids, _, own = heard(0.0)
+    assert torch.equal(ids, own)
+
+
+@pytest.fixture
+def run(tiny_checkpoint, songs_folder, tmp_path):
+    """Factory: a short run -> its objectives."""
+
+    def train(out, pattern="interleaving_A_V", **changes):
+        values = {
+            "model": tiny_checkpoint(pattern, dropout=0.0),
+            "dataset": songs_folder,
+            "output_dir": str(tmp_path / out),
+            "max_steps": 1,
+            "learning_rate": 1e-2,
+            "logging_steps": 1,
+            "save_strategy": "no",
+            "per_device_train_batch_size": 2,
+            "gradient_accumulation_steps": 2,
+            "disable_tqdm": True,
+            "own_history": 0.9,
+            **changes,
+        }
+        trainer = train_language_model(*make_options(LANGUAGE_MODEL_OPTIONS, values))
+        return [entry["objective"] for entry in trainer.state.log_history if "objective" in entry]
+
+    return train
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pattern", ["mixed_pro", "parallel_A_V"])
+def test_training_hears_itself_in_every_kind_of_pattern(pattern, run):
+    assert run("own", pattern) != run("plain", pattern, own_history=0.0)
+
+
+@pytest.mark.slow
+def test_what_is_heard_follows_the_seed(run):
+    own = run("own")
+
+    assert own == run("again")
+    assert own != run("plain", own_history=0.0)
+
+
+K, V = 8, 10
+
+
+def masked_batch(seed: int = 3):
+    """Codes [3, 2, 8, 50] and what is visible of them, with some frames given whole."""
+    random = torch.Generator().manual_seed(seed)
+    codes = torch.randint(0, V, (3, 2, K, 50), generator=random)
+    visible = torch.randint(0, K + 1, (3, 2, 50), generator=random)
+    return codes, visible, random
+
+
+def test_an_earlier_step_saw_less_of_frames_that_are_not_whole():
+    _, visible, random = masked_batch()
+
+    earlier = hide_more(visible, 0.4, K, random)
+
+    assert torch.equal(earlier[visible == K], visible[visible == K])
+    assert (earlier >= 0).all() and (earlier <= visible).all() and (earlier < visible).any()
+    assert torch.equal(hide_more(visible, 0.0, K, random), visible)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5])
+def test_the_part_of_the_visible_codes_that_is_hidden_is_that_asked_for(share):
+    random = torch.Generator().manual_seed(0)
+    visible = torch.randint(0, K, (4000, 1, 20), generator=random)
+
+    earlier = hide_more(visible, share, K, random)
+
+    hidden = (visible - earlier).sum(dim=(1, 2)) / visible.sum(dim=(1, 2))
+    assert abs(hidden.mean() - share) < 0.02
+    assert abs(hidden.var() - (2 * share) ** 2 / 12) < 0.02  # each song has its own rate
+
+
+def test_what_has_become_visible_is_drawn_by_the_model():
+    codes, visible, random = masked_batch()
+    earlier = hide_more(visible, 0.4, K, random)
+    wanted = torch.randint(0, V, codes.shape, generator=random)
+    logits = 100.0 * torch.nn.functional.one_hot(wanted.transpose(2, 3), V).float()
+
+    own, wrong = with_own_codes(
+        codes, visible, earlier, CodebookDistribution(logits), generator=random
+    )
+
+    depth = torch.arange(K)[:, None]
+    new = (depth >= earlier[:, :, None]) & (depth < visible[:, :, None])
+    assert torch.equal(own, torch.where(new, wanted, codes))
+    assert torch.equal(wrong, ((wanted != codes) & new).any(dim=2))

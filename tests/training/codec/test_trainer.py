@@ -1,0 +1,491 @@
+"""The codec's training run on a tiny codec: what it computes, keeps, refuses and leaves behind."""
+
+import copy
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import HubertConfig, HubertModel
+
+import songgen_hf.training
+from songgen_hf.data.preparation.codes import fingerprint
+from songgen_hf.modeling.modeling_xcodec import XCodecModel
+from songgen_hf.training.codec.evaluation import evaluate_codec
+from songgen_hf.training.codec.objective import (
+    CodecObjective,
+    balance_initial_weights,
+    count_of_step,
+    fused_state,
+    new_codec,
+)
+from songgen_hf.training.codec.options import CodecTrainingOptions, TeacherTrainingOptions
+from songgen_hf.training.codec.stft_losses import MelDistance, RelativeErrorLoss
+from songgen_hf.training.codec.trainer import CodecTrainer, train_codec
+from songgen_hf.training.codec.waveform_crops import WaveformCrops
+from songgen_hf.training.options import parse_options
+from songgen_hf.training.resumable_run import learning_rate
+
+from ...tools.codec_cases import (
+    TINY_CODEC,
+    codec_options,
+    logged,
+    noise,
+    sounds,  # noqa: F401
+    tiny_config,
+    tiny_preset,  # noqa: F401
+)
+
+RECIPES = Path(songgen_hf.training.__file__).parent / "recipes"
+
+
+def objective(**changes):
+    codec = XCodecModel(tiny_config())
+    balance_initial_weights(codec, seed=0)
+    made = CodecObjective(codec, codec_options("data", "out", **changes))
+    made.start_codebooks(0.1 * noise(4, 1, 6400, seed=8), seed=0)
+    return made.train()
+
+
+def test_codes_of_a_training_step_are_those_of_inference():
+    made = objective()
+    waveform = 0.1 * noise(2, 1, 6400)
+    before = copy.deepcopy(made.codec).eval()
+
+    result = made(waveform)
+
+    assert torch.equal(result.codes, before.encode(waveform, return_dict=False))
+    decoded = before.decode(result.codes, return_dict=False)
+    torch.testing.assert_close(result.waveform, decoded, atol=1e-4, rtol=1e-4)
+
+
+def test_every_part_but_the_teacher_gets_a_gradient():
+    made = objective()
+
+    made.weighted(made(0.1 * noise(2, 1, 6400)).losses).backward()
+
+    for name, weight in made.codec.named_parameters():
+        if name.startswith("semantic_model."):
+            assert weight.grad is None, name
+        else:
+            assert weight.grad is not None and torch.isfinite(weight.grad).all(), name
+
+
+def test_the_teacher_stays_in_evaluation_mode():
+    made = objective()
+
+    made.train()
+
+    assert made.codec.training and made.quantizer.training
+    assert not any(module.training for module in made.codec.semantic_model.modules())
+
+
+def test_the_objective_is_the_sum_of_weighted_losses():
+    weights = {"stft": 2.0, "sub_band": 0.0, "mel": 3.0, "semantic": 5.0, "waveform": 7.0}
+    made = objective(**{f"{name}_weight": weight for name, weight in weights.items()})
+    waveform = 0.1 * noise(2, 1, 6400)
+
+    result = made(waveform)
+
+    losses = result.losses
+    assert set(losses) == {"commitment", "stft", "mel", "semantic", "waveform"}
+    torch.testing.assert_close(losses["waveform"], RelativeErrorLoss()(result.waveform, waveform))
+    wanted = sum(weights[name] * losses[name] for name in losses if name != "commitment")
+    torch.testing.assert_close(made.weighted(losses), wanted + losses["commitment"])
+
+
+def test_crops_that_are_no_multiple_of_the_hop_are_refused():
+    with pytest.raises(ValueError, match="6401 samples, expected a multiple of 320"):
+        objective()(noise(1, 1, 6401))
+
+
+@pytest.mark.slow
+def test_without_semantics_codes_depend_on_the_acoustic_half_alone():
+    made = objective(semantics=False)
+    waveform = 0.1 * noise(2, 1, 6400)
+
+    features = made.codec.extract_features(waveform)
+    result = made(waveform)
+    made.weighted(result.losses).backward()
+
+    assert features.semantic_target.abs().max() == 0
+    assert "semantic" not in result.losses
+    assert all(weight.grad is None for weight in made.codec.decoder_semantic.parameters())
+    assert torch.isfinite(made.codec.fc.weight.grad).all()
+
+
+def test_the_count_of_codebooks_changes_with_the_step_and_is_drawn_evenly():
+    counts = [count_of_step([1, 2, 3, 4, 8], seed=5, step=step) for step in range(2000)]
+
+    assert counts == [count_of_step([1, 2, 3, 4, 8], seed=5, step=step) for step in range(2000)]
+    for count in (1, 2, 3, 4, 8):
+        assert counts.count(count) / 2000 == pytest.approx(0.2, abs=0.03)
+
+
+def test_weight_norm_is_fused_to_the_bit():
+    made = objective()
+    for weight in made.codec.acoustic_decoder.parameters():
+        weight.data += 0.01 * noise(*weight.shape)
+
+    plain = XCodecModel(tiny_config())
+    plain.load_state_dict(fused_state(made.codec))
+
+    codes = torch.randint(16, (2, 4, 9))
+    made.codec.eval(), plain.eval()
+    assert torch.equal(
+        made.codec.decode(codes, return_dict=False), plain.decode(codes, return_dict=False)
+    )
+
+
+def test_balanced_weights_keep_signals_at_their_size():
+    codec = XCodecModel(tiny_config())
+    balance_initial_weights(codec, seed=0)
+    wave = noise(2, 1, 6400)
+
+    latent = codec.acoustic_encoder(wave)
+    semantic = codec.decoder_semantic(codec.encoder_semantic(noise(2, 12, 20)))
+    decoded = codec.acoustic_decoder(noise(2, 8, 20))
+
+    assert 0.2 < latent.std() < 5
+    assert 0.2 < semantic.std() < 5
+    assert 0.02 < decoded.std() < 0.5
+
+
+@pytest.fixture(scope="module")
+def trained(sounds, tmp_path_factory):  # noqa: F811
+    """A run of 40 steps with everything on, and its folder."""
+    from songgen_hf.presets.models import PRESETS
+
+    out = tmp_path_factory.mktemp("codec")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PRESETS, "tiny", PRESETS["mini"] | {"audio_encoder": TINY_CODEC})
+        options = codec_options(
+            sounds,
+            out,
+            steps=40,
+            discriminator_start=35,
+            validation_data=str(sounds),
+            evaluate_every=20,
+            save_every=15,
+            mel_weight=5.0,
+            learning_rate=3e-3,
+            quantizer_start=10,
+        )
+        train_codec(options)
+    return out
+
+
+@pytest.mark.slow
+def test_a_short_run_brings_decoded_sound_nearer(trained):
+    lines = logged(trained)
+
+    losses = [line["mel"] for line in lines if "mel" in line]
+    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
+    assert "adversarial" not in lines[33] and "commitment" not in lines[8]
+    assert {"adversarial", "feature", "discriminator", "commitment"} <= set(lines[-2])
+    assert lines[-1]["step"] == 40 and "mel_distance/0.8" in lines[-1] and "usage/3" in lines[-1]
+
+
+@pytest.mark.slow
+def test_the_codec_it_leaves_is_read_by_the_inference_code(trained):
+    codec = XCodecModel.from_pretrained(trained / "codec")
+    waveform = 0.1 * noise(1, 1, 6400)
+
+    codes = codec.encode(waveform, return_dict=False)
+
+    assert codes.shape == (1, 4, 20)
+    assert codec.decode(codes, return_dict=False).shape == (1, 1, 6400)
+    assert not any("parametrizations" in name for name in codec.acoustic_decoder.state_dict())
+    assert all(level.codebook.inited.item() for level in codec.quantizer.quantizers)
+
+
+@pytest.mark.slow
+def test_deviations_of_the_codebooks_survive_saving_in_both_layouts(trained, tmp_path):
+    codec = XCodecModel.from_pretrained(trained / "codec")
+    deviations = codec.config.residual_rms
+    assert len(deviations) == 5 and all(value > 0 for value in deviations)
+
+    for original in (False, True):
+        codec.save_pretrained(tmp_path / str(original), save_original_format=original)
+        again = XCodecModel.from_pretrained(tmp_path / str(original))
+        assert again.config.residual_rms == deviations
+        for name, value in codec.state_dict().items():
+            assert torch.equal(again.state_dict()[name], value), name
+
+
+@pytest.mark.slow
+def test_old_checkpoints_are_removed(trained):
+    assert sorted(path.name for path in trained.glob("checkpoint-*")) == [
+        "checkpoint-30",
+        "checkpoint-40",
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [1, 3])
+def test_a_resumed_run_equals_one_never_stopped(tiny_preset, sounds, tmp_path, stop):  # noqa: F811
+    changes = {"validation_data": str(sounds), "evaluate_every": 2, "quantizer_start": 2}
+    train_codec(codec_options(sounds, tmp_path / "whole", **changes))
+    torch.manual_seed(99)
+    train_codec(codec_options(sounds, tmp_path / "split", steps=stop, **changes))
+
+    train_codec(codec_options(sounds, tmp_path / "split", **changes))
+
+    whole, split = logged(tmp_path / "whole"), logged(tmp_path / "split")
+    planned = [line for line in split if "loss" in line or line["step"] in (0, 2, 4)]
+    assert planned == whole
+    states = [
+        torch.load(tmp_path / name / "checkpoint-4" / "state.pt") for name in ("whole", "split")
+    ]
+    for name, value in states[0]["objective"].items():
+        assert torch.equal(value, states[1]["objective"][name]), name
+
+
+@pytest.mark.slow
+def test_lines_after_the_checkpoint_are_dropped_on_resume(tiny_preset, sounds, tmp_path):  # noqa: F811
+    train_codec(codec_options(sounds, tmp_path, steps=2))
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"step": 3, "loss": 1e9}) + '\n{"step": 4, "lo')
+
+    train_codec(codec_options(sounds, tmp_path, steps=3))
+
+    assert [line["step"] for line in logged(tmp_path)] == [1, 2, 3]
+    assert logged(tmp_path)[-1]["loss"] < 1e9
+
+
+@pytest.mark.slow
+def test_the_clock_stops_a_run_with_a_checkpoint(tiny_preset, sounds, tmp_path):  # noqa: F811
+    options = codec_options(sounds, tmp_path, steps=1000, max_minutes=1e-6)
+
+    folder = train_codec(options)
+
+    assert (tmp_path / "checkpoint-1").is_dir()
+    assert XCodecModel.from_pretrained(folder).config.num_quantizers == 4
+
+
+@pytest.mark.slow
+def test_other_options_on_resume_are_refused(tiny_preset, sounds, tmp_path):  # noqa: F811
+    options = codec_options(sounds, tmp_path, steps=1)
+    train_codec(options)
+
+    with pytest.raises(ValueError, match="other options .*batch_size 2 -> 3"):
+        train_codec(dataclasses.replace(options, batch_size=3))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tiny_preset, sounds, tmp_path):  # noqa: F811
+    trainer = CodecTrainer(codec_options(sounds, tmp_path))
+
+    with pytest.raises(ValueError, match="step 7: loss not finite; the last checkpoint is kept"):
+        trainer.run.log(7, {"loss": float("nan"), "stft": 1.0})
+
+
+@pytest.mark.slow
+def test_a_full_disk_keeps_the_checkpoints_there_are(tiny_preset, sounds, tmp_path, monkeypatch):  # noqa: F811
+    train_codec(codec_options(sounds, tmp_path, steps=1))
+
+    def full(*arguments, **keywords):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        train_codec(codec_options(sounds, tmp_path, steps=2))
+
+    assert [path.name for path in tmp_path.glob("*checkpoint-*")] == ["checkpoint-1"]
+    XCodecModel.from_pretrained(tmp_path / "codec")
+
+
+def test_a_teacher_of_another_size_is_refused(tiny_preset, sounds, tmp_path):  # noqa: F811
+    config = HubertConfig(**TINY_CODEC["semantic_model_config"] | {"hidden_size": 24})
+    HubertModel(config).save_pretrained(tmp_path / "teacher")
+
+    with pytest.raises(ValueError, match="hidden size 24 and 320 samples a frame, expected 12"):
+        new_codec(codec_options(sounds, tmp_path, teacher=str(tmp_path / "teacher")))
+
+
+def test_the_teacher_becomes_the_semantic_model(tiny_preset, sounds, tmp_path):  # noqa: F811
+    teacher = HubertModel(HubertConfig(**TINY_CODEC["semantic_model_config"]))
+    teacher.save_pretrained(tmp_path / "teacher")
+
+    codec = new_codec(codec_options(sounds, tmp_path, teacher=str(tmp_path / "teacher")))
+
+    for name, value in teacher.state_dict().items():
+        assert torch.equal(codec.semantic_model.state_dict()[name], value), name
+
+
+@pytest.mark.slow
+def test_evaluation_reports_bandwidths_and_codes_in_use_and_keeps_the_mode():
+    made = objective()
+    waveforms = 0.1 * noise(3, 1, 6400)
+
+    metrics = evaluate_codec(made.codec, waveforms, batch_size=2)
+
+    assert made.codec.training
+    for name in ("stft_distance", "mel_distance"):
+        assert all(metrics[f"{name}/{kbps}"] > 0 for kbps in ("0.2", "0.4", "0.8"))
+    codes = made.codec.eval().encode(waveforms, return_dict=False)
+    decoded = made.codec.decode(codes[:, :1], return_dict=False).detach()
+    pairs = zip(decoded, waveforms, strict=True)
+    distance = sum(float(MelDistance(16000)(*pair)) for pair in pairs) / 3
+    assert metrics["mel_distance/0.2"] == pytest.approx(distance, rel=1e-4)
+    for level in range(4):
+        assert metrics[f"usage/{level}"] == len(codes[:, level].unique()) / 16
+
+
+def test_crops_depend_on_seed_step_and_place_alone(sounds):  # noqa: F811
+    crops = WaveformCrops(sounds, 16000)
+    batch = crops.batch(4, 3200, seed=1, step=2)
+
+    assert batch.shape == (4, 1, 3200) and batch.dtype == torch.float32
+    assert torch.equal(batch[2:], crops.batch(2, 3200, seed=1, step=2, first=2))
+    assert not torch.equal(batch, crops.batch(4, 3200, seed=1, step=3))
+
+
+def test_crops_of_parquet_rows_come_from_all_stems(tmp_path, sounds):  # noqa: F811
+    datasets = pytest.importorskip("datasets")
+    files = [path.read_bytes() for path in sorted(sounds.iterdir())[:4]]
+    table = {
+        "mixture": files[:2],
+        "vocal": [{"bytes": data} for data in files[2:]],
+        "id": ["a", "b"],
+    }
+    datasets.Dataset.from_dict(table).to_parquet(tmp_path / "songs.parquet")
+
+    crops = WaveformCrops(tmp_path, 16000)
+
+    assert len(crops) == 4
+    loudness = [float(np.abs(crops.read(index, 1600)).max()) for index in range(4)]
+    assert min(loudness) > 0.1
+
+
+def test_short_sounds_are_padded_with_silence(sounds):  # noqa: F811
+    waveform = WaveformCrops(sounds, 16000).read(0, 20000)
+
+    assert waveform.shape == (20000,)
+    assert np.abs(waveform[:16000]).max() > 0.1 and np.abs(waveform[16000:]).max() == 0
+
+
+def test_a_pattern_names_some_files_of_a_folder(sounds):  # noqa: F811
+    everything = WaveformCrops(sounds, 16000)
+    first = sorted(Path(sounds).glob("*.wav"))[0]
+
+    some = WaveformCrops(f"{first.parent}/{first.name[:-5]}?.wav", 16000)
+
+    assert 0 < len(some) <= len(everything)
+    assert np.array_equal(some.read(0, 100), everything.read(0, 100))
+    with pytest.raises(FileNotFoundError, match="does not exist: give a folder of sounds"):
+        WaveformCrops(f"{first.parent}/nothing-*.wav", 16000)
+
+
+def test_places_without_sounds_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="does not exist: give a folder of sounds"):
+        WaveformCrops(tmp_path / "nothing", 16000)
+    with pytest.raises(ValueError, match="holds no sound: expected files ending in .wav"):
+        WaveformCrops(tmp_path, 16000)
+    (tmp_path / "broken.wav").write_bytes(b"RIFF and then nothing")
+    with pytest.raises(ValueError, match="broken.wav cannot be read as sound"):
+        WaveformCrops(tmp_path, 16000).read(0, 10)
+
+
+def test_a_table_without_sound_columns_names_those_it_has(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    datasets.Dataset.from_dict({"text": ["a"]}).to_parquet(tmp_path / "songs.parquet")
+
+    with pytest.raises(ValueError, match="columns text, expected one or more of mixture, vocal"):
+        WaveformCrops(tmp_path, 16000)
+
+
+@pytest.mark.parametrize("schedule", ["exponential", "cosine"])
+def test_the_learning_rate_rises_and_falls(schedule):
+    options = CodecTrainingOptions(
+        steps=100, warmup_steps=10, schedule=schedule, decay_rate=0.5, decay_steps=10
+    )
+    rates = [learning_rate(options, step) for step in range(100)]
+
+    assert rates[:10] == sorted(rates[:10]) and rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[0] <= 2e-5 and max(rates) < 2e-4 and rates[-1] < 1e-6
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"batch_size": 0}, "batch_size is 0, expected more than 0"),
+        ({"schedule": "linear"}, "schedule is 'linear', expected exponential or cosine"),
+        ({"max_minutes": -1.0}, "max_minutes is -1.0"),
+        ({"codebook_counts": []}, "codebook_counts is .., expected counts of 1 or more"),
+        ({"semantics": False, "teacher": "x"}, "a teacher is given without semantics"),
+    ],
+)
+def test_wrong_options_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        CodecTrainingOptions(**changes)
+
+
+def test_more_codebooks_than_there_are_are_refused():
+    with pytest.raises(ValueError, match=r"codebook_counts is \[1, 8\], expected at most 4"):
+        objective(codebook_counts=[1, 8])
+
+
+def test_a_run_needs_data_and_a_folder(tiny_preset, tmp_path):  # noqa: F811
+    with pytest.raises(ValueError, match="data is not given: set --data"):
+        train_codec(codec_options("", tmp_path))
+
+
+def test_flags_fill_the_options():
+    flags = ["--data", "a", "--out", "b", "--no-semantics", "--codebook-counts", "1", "8"]
+
+    (options,) = parse_options((CodecTrainingOptions,), flags)
+    (teacher,) = parse_options((TeacherTrainingOptions,), ["--data", "a", "--num-clusters", "99"])
+
+    assert not options.semantics and options.codebook_counts == [1, 8]
+    assert teacher.num_clusters == 99
+
+
+@pytest.mark.parametrize(
+    "recipe, kind",
+    [("codec-mini", CodecTrainingOptions), ("teacher-mini", TeacherTrainingOptions)],
+)
+def test_the_recipes_are_options_of_their_kind(recipe, kind):
+    flags = ["--config", str(RECIPES / f"{recipe}.yaml"), "--data", "a", "--out", "b"]
+
+    (options,) = parse_options((kind,), flags)
+
+    assert options.preset == "mini" and options.steps < kind().steps
+
+
+@pytest.mark.slow
+def test_training_the_decoder_alone_keeps_every_code(sounds, tiny_preset, tmp_path):  # noqa: F811
+    first = train_codec(codec_options(sounds, tmp_path / "first"))
+    second = train_codec(
+        codec_options(sounds, tmp_path / "second", codec=str(first), decoder_only=True, seed=5)
+    )
+
+    before, after = XCodecModel.from_pretrained(first), XCodecModel.from_pretrained(second)
+    waveform = 0.1 * noise(2, 1, 6400)
+    codes = before.encode(waveform, return_dict=False)
+    assert torch.equal(after.encode(waveform, return_dict=False), codes)
+    changed = {
+        name
+        for name, weight in before.state_dict().items()
+        if not torch.equal(weight, after.state_dict()[name])
+    }
+    assert changed and all(name.startswith(("acoustic_decoder.", "fc2.")) for name in changed)
+    assert after.config.residual_rms == before.config.residual_rms
+    assert fingerprint(after) == fingerprint(before)
+
+
+def test_the_fingerprint_is_of_what_decides_the_codes():
+    codec = XCodecModel(tiny_config())
+    before = fingerprint(codec)
+
+    with torch.no_grad():
+        codec.acoustic_encoder.conv1.weight.mul_(1.01)
+
+    assert fingerprint(codec) != before
+
+
+@pytest.mark.parametrize("changes", [{}, {"codec": "a", "teacher": "b"}])
+def test_the_decoder_alone_needs_a_codec_and_no_teacher(changes):
+    with pytest.raises(ValueError, match="decoder_only keeps the codes of a codec"):
+        codec_options("data", "out", decoder_only=True, **changes)

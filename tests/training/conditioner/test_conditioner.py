@@ -1,0 +1,349 @@
+"""A conditioner taught from captions and lyrics alone, on tiny models."""
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from songgen_hf.data.corpus.captions import write_captions
+from songgen_hf.training.conditioner.labels import (
+    CaptionWriter,
+    Vocabulary,
+    names,
+    padded_ids,
+    read_captions,
+    read_columns,
+)
+from songgen_hf.training.conditioner.options import ConditionerOptions, learning_rate
+from songgen_hf.training.conditioner.phoneme_labels import read_lines, written_phonemes
+from songgen_hf.training.conditioner.run import TAUGHT, ConditionerTrainer, train_conditioner
+from songgen_hf.training.options import ModelOptions
+
+from ..conftest import build_tiny, song_row, write_table
+
+SPELLED = {"blue": ["b", "l", "uː"], "sky": ["s", "k", "aɪ"], "no": ["n", "oʊ"]}
+
+
+def known_row(number: int) -> dict:
+    """A song with all that the corpus knows of it."""
+    rng = random.Random(number)
+    lead = rng.choice(["flute", "cello", "piano"])
+    facts = {
+        "gender": rng.choice(["female", "male"]),
+        "genre": rng.choice(["jazz", "rock"]),
+        "mood": rng.choice(["calm", "happy"]),
+        "key": rng.choice(["C major", "A minor"]),
+        "lead_instrument": lead,
+        "instruments": [lead, "drums"],
+        "tempo": rng.randint(70, 140),
+    }
+    sung = rng.choices(list(SPELLED), k=3)
+    phonemes = [
+        {"symbol": symbol, "start": word / 10, "end": word / 10 + 0.1, "word": word}
+        for word, written in enumerate(sung)
+        for symbol in SPELLED[written]
+    ]
+    words = [{"word": word, "start": n / 10, "end": n / 10 + 0.1} for n, word in enumerate(sung)]
+    return (
+        song_row(number, 8)
+        | facts
+        | {
+            "captions": write_captions(rng, facts),
+            "lyrics": " ".join(sung),
+            "words": words,
+            "phonemes": phonemes,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def known_songs(tmp_path_factory) -> str:
+    """A folder of songs that know themselves: 24 to train on and 6 to evaluate on."""
+    folder = tmp_path_factory.mktemp("known")
+    rows = [known_row(number) for number in range(30)]
+    write_table(folder / "train-00000-of-00001.parquet", rows[:24])
+    write_table(folder / "validation-00000-of-00001.parquet", rows[24:])
+    return str(folder)
+
+
+def run(model: str, dataset: str, out: Path, **changes):
+    options = {"max_steps": 3, "batch_size": 4, "lyrics_batch_size": 2, "warmup_steps": 0}
+    options |= {"dataset": dataset, "output_dir": str(out), "eval_split": "validation"}
+    return train_conditioner(ModelOptions(model=model), ConditionerOptions(**options | changes))
+
+
+def weights(folder: Path | str) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    return load_file(Path(folder) / "model.safetensors")
+
+
+@pytest.mark.slow
+def test_a_seed_gives_the_same_model_and_another_seed_another(
+    known_songs, tiny_checkpoint, tmp_path
+):
+    model = tiny_checkpoint("mixed")
+    runs = {name: tmp_path / name for name in ("first", "again", "other")}
+
+    metrics = run(model, known_songs, runs["first"], seed=1)
+    torch.rand(3)  # what others draw changes nothing
+    again = run(model, known_songs, runs["again"], seed=1)
+    run(model, known_songs, runs["other"], seed=2)
+
+    assert metrics == again
+    first, repeated, other = (weights(folder) for folder in runs.values())
+    assert all(torch.equal(first[name], repeated[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+@pytest.mark.slow
+def test_only_what_reads_text_and_lyrics_changes(known_songs, tiny_checkpoint, tmp_path):
+    model = tiny_checkpoint("mixed")
+
+    run(model, known_songs, tmp_path / "out", learning_rate=1e-2)
+
+    before, after = weights(model), weights(tmp_path / "out")
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    parts = {name.split(".")[1] for name in changed}
+    assert all(name.startswith("conditioner.") for name in changed)
+    assert parts == set(TAUGHT)
+
+
+@pytest.mark.slow
+def test_the_folder_is_a_model_that_training_goes_on_from(known_songs, tiny_checkpoint, tmp_path):
+    from songgen_hf.training.language_model.initialization import load_model
+
+    run(tiny_checkpoint("mixed"), known_songs, tmp_path / "out")
+
+    model, processor = load_model(ModelOptions(model=str(tmp_path / "out")))
+    given = processor(text="a calm song", lyrics="blue")
+    assert torch.isfinite(model.conditioner(**given).last_hidden_state).all()
+    before = json.loads((Path(tiny_checkpoint("mixed")) / "config.json").read_text())
+    after = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert before.get("trained") == after.get("trained")
+    log = (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()
+    entries = [json.loads(line) for line in log]
+    assert entries[0]["step"] == 0 and "accuracy_tempo" in entries[0]
+    assert entries[-1]["step"] == 3 and "accuracy_phoneme" in entries[-1]
+
+
+@pytest.mark.slow
+def test_facts_and_sounds_become_readable(known_songs):
+    from songgen_hf.training.language_model.dataset import read_songs
+
+    model, processor = build_tiny("mixed")
+    columns = read_columns(read_songs(known_songs, "train"))
+    vocabulary = Vocabulary.of(columns)
+    captions, lines = (read(columns, vocabulary, processor) for read in (read_captions, read_lines))
+    options = ConditionerOptions(
+        max_steps=120, batch_size=16, lyrics_batch_size=8, learning_rate=1e-2, warmup_steps=5
+    )
+    writer = CaptionWriter(vocabulary, columns["tempo"], processor)
+    trainer = ConditionerTrainer(model.conditioner, captions, lines, vocabulary, options, writer)
+
+    sizes = trainer.sizes()
+    before = trainer.evaluate(captions, lines)
+    losses = [trainer.train_step(step)["loss"] for step in range(options.max_steps)]
+    after = trainer.evaluate(captions, lines)
+
+    assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:10])
+    for name in ("genre", "mood", "lead_instrument", "phoneme"):
+        assert after[f"accuracy_{name}"] > max(0.9, before[f"accuracy_{name}"]), (name, after)
+
+    # Louder lyrics would drown their places, which are added at a fixed size.
+    assert trainer.sizes()["lyrics_projection"] > 1.2 * sizes["lyrics_projection"]
+    trainer.restore(sizes)
+    assert trainer.sizes() == pytest.approx(sizes, rel=1e-4)
+    assert sizes.keys() == {"text_projection", "lyrics_projection"}
+
+
+@pytest.mark.slow
+def test_a_frozen_part_stays(known_songs, tiny_checkpoint, tmp_path):
+    model = tiny_checkpoint("mixed")
+    options = ConditionerOptions(
+        dataset=known_songs, output_dir=str(tmp_path / "out"), max_steps=2, batch_size=2
+    )
+
+    train_conditioner(ModelOptions(model=model, freeze=["text_encoder"]), options)
+
+    before, after = weights(model), weights(tmp_path / "out")
+    for name in before:
+        if name.startswith("conditioner.text_encoder."):
+            assert torch.equal(before[name], after[name])
+    projection = "conditioner.text_projection.weight"
+    assert not torch.equal(before[projection], after[projection])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("left_out", [("words",), ("captions",)])
+def test_captions_alone_and_lyrics_alone_teach_too(
+    left_out, known_songs, tiny_checkpoint, tmp_path
+):
+    from songgen_hf.training.language_model.dataset import read_songs
+
+    rows = read_songs(known_songs, "train").remove_columns(list(left_out))
+    folder = tmp_path / "songs"
+    folder.mkdir()
+    rows.to_parquet(folder / "train.parquet")
+
+    metrics = run(tiny_checkpoint("mixed"), str(folder), tmp_path / "out", eval_split=None)
+
+    assert ("loss_phoneme" in metrics) == (left_out == ("captions",))
+    assert ("loss_tempo" in metrics) == (left_out == ("words",))
+
+
+def test_songs_that_know_nothing_are_refused(songs_folder, tiny_checkpoint, tmp_path):
+    with pytest.raises(ValueError, match="nothing to learn about captions or lyrics: got .*codes"):
+        run(tiny_checkpoint("mixed"), songs_folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_captions_are_not_written_without_the_facts(known_songs, tiny_checkpoint, tmp_path):
+    from songgen_hf.training.language_model.dataset import read_songs
+
+    folder = tmp_path / "songs"
+    folder.mkdir()
+    read_songs(known_songs, "train").remove_columns("key").to_parquet(folder / "train.parquet")
+    model = tiny_checkpoint("mixed")
+
+    with pytest.raises(ValueError, match="has no key; train with --written-captions 0"):
+        run(model, str(folder), tmp_path / "out", eval_split=None)
+    run(model, str(folder), tmp_path / "out", eval_split=None, written_captions=0)
+
+
+@pytest.mark.slow
+def test_an_output_folder_with_files_is_refused_and_kept(known_songs, tiny_checkpoint, tmp_path):
+    (tmp_path / "note").write_text("mine")
+
+    with pytest.raises(FileExistsError, match="is not empty"):
+        run(tiny_checkpoint("mixed"), known_songs, tmp_path)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["note"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"max_steps": 0}, "max_steps is 0, expected more than 0"),
+        ({"unsaid_weight": 2}, "unsaid_weight is 2, expected 0 to 1"),
+        ({"mixed_precision": "fp8"}, "mixed_precision is 'fp8', expected no or bf16"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        ConditionerOptions(**changes)
+
+
+@pytest.mark.parametrize("name", ["dataset", "output_dir"])
+def test_missing_paths_are_named(name, tmp_path):
+    paths = {"dataset": "songs", "output_dir": str(tmp_path / "out")} | {name: None}
+
+    with pytest.raises(ValueError, match=f"set --{name.replace('_', '-')}"):
+        train_conditioner(ModelOptions(preset="mini"), ConditionerOptions(**paths))
+
+
+def test_tokens_share_the_phonemes_of_their_word():
+    words = [[2, 3, 4], [6], [8, 9]]
+    phonemes = [0, 0, 1, 1, 1, 2, 2, 2, 2]
+
+    places = written_phonemes(words, phonemes, 11)
+
+    nothing = -100
+    assert places.tolist() == [nothing, nothing, 0, 1, 1, nothing, 3, nothing, 6, 8, nothing]
+
+
+def test_sounds_of_lyrics_have_their_neighbours_across_words():
+    _, processor = build_tiny("mixed")
+    row = known_row(0) | {"lyrics": "no sky", "words": [{"word": "no"}, {"word": "sky"}]}
+    row["phonemes"] = [
+        {"symbol": symbol, "word": word}
+        for word, text in enumerate(("no", "sky"))
+        for symbol in SPELLED[text]
+    ]
+    columns = {name: [row[name]] for name in ("lyrics", "words", "phonemes")}
+    vocabulary = Vocabulary.of(columns)
+
+    (song,) = read_lines(columns, vocabulary, processor)
+
+    symbols = vocabulary.values["phonemes"]
+    said = {
+        name: [symbols[index] for index in targets.tolist() if index >= 0]
+        for name, targets in song.sounds.items()
+    }
+    assert said["phoneme"] == ["n", "oʊ", "s", "k", "aɪ"]
+    assert said["phoneme_before"] == ["", "n", "oʊ", "s", "k"]
+    assert said["phoneme_after"] == ["oʊ", "s", "k", "aɪ", ""]
+
+
+def test_lyrics_that_are_not_what_is_sung_are_left_out():
+    _, processor = build_tiny("mixed")
+    row = known_row(0)
+    columns = {name: [row[name]] for name in ("words", "phonemes")} | {"lyrics": ["other words"]}
+
+    assert read_lines(columns, Vocabulary.of(columns), processor) == []
+
+
+def test_a_caption_names_whole_words_only():
+    assert names("Led by electric piano, 92 bpm.", "piano")
+    assert names("in C# minor.", "C# minor") and not names("in C# minor", "C#m")
+    assert names("92 bpm", 92) and not names("192 bpm", 92)
+    assert not names("a female singer", "male")
+
+
+def test_written_captions_follow_the_seed_and_say_what_is_true(known_songs):
+    from songgen_hf.training.language_model.dataset import read_songs
+
+    _, processor = build_tiny("mixed")
+    columns = read_columns(read_songs(known_songs, "train"))
+    vocabulary = Vocabulary.of(columns)
+    writer = CaptionWriter(vocabulary, columns["tempo"], processor)
+
+    captions = [writer(random.Random(number)) for number in range(40)]
+    again = [writer(random.Random(number)) for number in range(40)]
+
+    assert all(torch.equal(one.ids, two.ids) for one, two in zip(captions, again, strict=True))
+    assert len({tuple(caption.ids.tolist()) for caption in captions}) > 35
+    for caption in captions:
+        text = processor.tokenizer.decode(caption.ids, skip_special_tokens=True)
+        for name in caption.said - {"tempo"}:
+            assert names(text, vocabulary.values[name][caption.classes[name]])
+        if "tempo" in caption.said:
+            assert names(text, round(caption.tempo))
+        assert (caption.members | ~caption.named).all()
+
+
+def test_padding_is_masked():
+    ids, mask = padded_ids([torch.tensor([5, 6, 7]), torch.tensor([8])])
+
+    assert ids.tolist() == [[5, 6, 7], [8, 0, 0]]
+    assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
+
+
+def test_the_learning_rate_rises_then_falls_to_zero():
+    options = ConditionerOptions(max_steps=100, warmup_steps=10, learning_rate=1.0)
+
+    rates = [learning_rate(options, step) for step in range(101)]
+
+    assert np.argmax(rates) in range(8, 12)
+    assert rates[0] == pytest.approx(0.1) and rates[-1] == pytest.approx(0.0)
+
+
+@pytest.mark.slow
+def test_the_command_teaches_a_model(known_songs, tiny_checkpoint, tmp_path, capsys, monkeypatch):
+    from songgen_hf.cli import main
+
+    monkeypatch.setattr("songgen_hf.cli.train.quiet_warnings", lambda: None)
+    shared = ["--model", tiny_checkpoint("mixed"), "--dataset", known_songs, "--max-steps", "2"]
+    command = ["train", "conditioner", *shared, "--output-dir", str(tmp_path / "out"), "--json"]
+
+    assert main([*command, "--batch-size", "2", "--eval-split", "validation"]) == 0
+
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["kind"] == "conditioner" and answer["written"] == str(tmp_path / "out")
+    assert {"loss", "accuracy_tempo", "before_accuracy_tempo"} <= answer["metrics"].keys()
+    assert (tmp_path / "out" / "model.safetensors").is_file()

@@ -1,0 +1,110 @@
+import pytest
+import torch
+
+from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
+from songgen_hf.modeling.patterns import TRACK_PATTERNS
+from songgen_hf.training.language_model.freezing import freeze
+from songgen_hf.training.language_model.initialization import (
+    change_track_pattern,
+    install_codec,
+    install_voice_encoder,
+)
+
+from ..conftest import build_tiny
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    return build_tiny("mixed")[0]
+
+
+@pytest.mark.parametrize("pattern", TRACK_PATTERNS)
+def test_a_mixed_model_becomes_one_of_every_pattern_with_its_weights(mixed, pattern):
+    changed = change_track_pattern(mixed, pattern)
+
+    rows = changed.config.decoder.num_rows
+    heads = changed.decoder.lm_heads.weight.view(-1, *mixed.decoder.lm_heads.weight.shape)
+    assert len(heads) == rows // 3
+    assert all(torch.equal(copy, mixed.decoder.lm_heads.weight) for copy in heads)
+    assert torch.equal(
+        changed.decoder.model.layers[0].fc1.weight, mixed.decoder.model.layers[0].fc1.weight
+    )
+    assert hasattr(changed.decoder, "vocal_lm_heads") == (pattern == "mixed_pro")
+    assert mixed.config.decoder.track_pattern == "mixed"
+
+
+def test_twin_tracks_start_with_the_mixed_model_s_voice(mixed):
+    twin = change_track_pattern(mixed, "parallel_std")
+    ids = torch.randint(0, 1024, (1, 3, 5), generator=torch.Generator().manual_seed(0))
+    text = torch.tensor([[5, 1]])
+
+    with torch.no_grad():
+        one = mixed(input_ids=text, decoder_input_ids=ids).logits
+        two = twin(input_ids=text, decoder_input_ids=ids.repeat(1, 2, 1)).logits
+
+    torch.testing.assert_close(two, one.repeat(2, 1, 1), atol=1e-5, rtol=0)
+
+
+@pytest.mark.slow
+def test_a_codec_and_a_voice_network_are_installed_and_saved(tmp_path):
+    model, _ = build_tiny("mixed")
+    other = build_tiny("mixed")[0]
+    with torch.no_grad():
+        for weight in other.parameters():
+            weight.add_(0.1)
+    network = other.conditioner.voice_encoder.model
+    network.save_pretrained(tmp_path / "voice")
+
+    install_codec(model, other.audio_encoder)
+    install_voice_encoder(model, str(tmp_path / "voice"))
+    model.save_pretrained(tmp_path / "model")
+    loaded = SongGenForConditionalGeneration.from_pretrained(tmp_path / "model")
+
+    for ours, theirs in (
+        (loaded.audio_encoder, other.audio_encoder),
+        (loaded.conditioner.voice_encoder.model, network),
+    ):
+        expected = theirs.state_dict()
+        assert all(torch.equal(value, expected[name]) for name, value in ours.state_dict().items())
+
+
+def test_a_codec_of_other_codebooks_is_refused(mixed):
+    model = change_track_pattern(mixed, "mixed")
+    model.config.decoder.num_codebooks = 8
+
+    with pytest.raises(ValueError, match="the codec has 3 codebooks of 1024 codes, the decoder"):
+        install_codec(model, mixed.audio_encoder)
+
+
+def trained(model) -> set[str]:
+    return {
+        ".".join(name.split(".")[:2])
+        for name, weight in model.named_parameters()
+        if weight.requires_grad
+    }
+
+
+def test_freezing_leaves_what_the_reference_leaves(mixed):
+    model = change_track_pattern(mixed, "mixed")
+
+    freeze(model)
+    assert "conditioner.text_encoder" in trained(model)
+    assert not any(name.startswith("audio_encoder") for name in trained(model))
+    assert not any(w.requires_grad for w in model.conditioner.voice_encoder.model.parameters())
+    freeze(model, ["conditions"])
+    assert trained(model) == {"decoder.model", "decoder.lm_heads"}
+    freeze(model, ["text_encoder", "embeddings"])
+    assert not model.decoder.model.embed_tokens.weight.requires_grad
+    assert not model.conditioner.lyrics_embedding.weight.requires_grad
+    assert model.conditioner.text_projection.weight.requires_grad
+
+
+@pytest.mark.slow
+def test_prepended_lyrics_stay_trained_when_conditions_are_frozen(mixed):
+    model = change_track_pattern(mixed, "mixed")
+    model.config.lyrics_cross_attention = False
+
+    freeze(model, ["conditions"])
+
+    assert model.conditioner.lyrics_embedding.weight.requires_grad
+    assert not model.conditioner.text_projection.weight.requires_grad

@@ -1,0 +1,242 @@
+import re
+
+import pytest
+import torch
+
+from songgen_hf.training.language_model.lora import (
+    ATTENTION,
+    LORA_OPTIONS,
+    LoraOptions,
+    add_lora,
+    load_adapters,
+    train_lora,
+)
+from songgen_hf.training.options import make_options
+
+from ..conftest import build_tiny
+
+# PEFT 0.21 asks transformers 5.23 by an old name.
+pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+
+
+def inputs(seed: int = 0) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        "input_ids": torch.tensor([[5, 6, 1]]),
+        "lyrics_ids": torch.tensor([[7, 8, 9, 0]]),
+        "decoder_input_ids": torch.randint(0, 1024, (1, 3, 6), generator=generator),
+    }
+
+
+@torch.no_grad()
+def logits(model) -> torch.Tensor:
+    return model.eval()(**inputs()).logits
+
+
+def disturb(adapted, seed: int) -> None:
+    """Give an untrained adapter an effect."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, weight in adapted.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(0, 0.3, generator=generator)
+
+
+@pytest.fixture
+def saved_adapter(tmp_path):
+    """Factory: a disturbed adapter -> its folder and the logits with it."""
+
+    def save(seed: int, **options):
+        model, processor = build_tiny("mixed")
+        adapted = add_lora(model, LoraOptions(lora_rank=2, lora_alpha=2.0, **options), processor)
+        disturb(adapted, seed)
+        folder = tmp_path / f"adapter-{seed}"
+        adapted.save_pretrained(folder)
+        return str(folder), logits(adapted)
+
+    return save
+
+
+@pytest.mark.parametrize("options", [{}, {"use_dora": True}, {"lora_heads": True}])
+def test_an_untrained_adapter_changes_nothing(options):
+    model, processor = build_tiny("mixed")
+    before = logits(model)
+
+    adapted = add_lora(model, LoraOptions(**options), processor)
+
+    if "use_dora" in options:  # divides and multiplies by the same norms
+        torch.testing.assert_close(logits(adapted), before, atol=1e-5, rtol=0)
+    else:
+        assert torch.equal(logits(adapted), before)
+
+
+@pytest.mark.slow
+def test_only_the_attention_of_the_decoder_is_trained():
+    model, processor = build_tiny("parallel_std")
+
+    adapted = add_lora(model, LoraOptions(), processor)
+
+    trained = [name for name, weight in adapted.named_parameters() if weight.requires_grad]
+    assert len(trained) == 2 * 2 * 8  # A and B of 8 projections in 2 layers
+    pattern = re.compile(rf"base_model\.model\.{ATTENTION}\.lora_[AB]\.default\.weight")
+    assert all(pattern.fullmatch(name) for name in trained)
+
+
+@pytest.mark.parametrize("preset", ["mini", pytest.param("full", marks=pytest.mark.slow)])
+def test_at_most_three_percent_of_the_weights_are_trained(preset):
+    from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
+    from songgen_hf.presets import models as presets
+
+    processor = presets.build_processor("mini")
+    with torch.device("meta"):
+        model = SongGenForConditionalGeneration(presets.build_config(preset))
+        adapted = add_lora(model, LoraOptions(), processor)
+
+    trained, total = adapted.get_nb_trainable_parameters()
+    assert 0 < trained <= 0.03 * total
+
+
+@pytest.mark.slow
+def test_an_adapter_is_saved_loaded_merged_and_swapped(saved_adapter):
+    first, with_first = saved_adapter(1)
+    second, with_second = saved_adapter(2)
+    model, _ = build_tiny("mixed")
+    plain = logits(model)
+    assert not torch.allclose(with_first, plain, atol=1e-2)
+
+    load_adapters(model, first)
+    torch.testing.assert_close(logits(model), with_first, atol=1e-6, rtol=0)
+    load_adapters(model, second)
+    torch.testing.assert_close(logits(model), with_second, atol=1e-6, rtol=0)
+    load_adapters(model, {})
+    torch.testing.assert_close(logits(model), plain, atol=1e-6, rtol=0)
+
+    from peft import PeftModel
+
+    merged = PeftModel.from_pretrained(build_tiny("mixed")[0], first).merge_and_unload()
+    torch.testing.assert_close(logits(merged), with_first, atol=1e-5, rtol=0)
+    swapped = build_tiny("mixed")[0]
+    swapped.load_adapter(first, adapter_name="voice")
+    swapped.load_adapter(second, adapter_name="voice", hotswap=True)
+    torch.testing.assert_close(logits(swapped), with_second, atol=1e-6, rtol=0)
+
+
+@pytest.mark.slow
+def test_two_adapters_act_together_by_weight(saved_adapter):
+    from peft import PeftModel
+
+    first, second = saved_adapter(1)[0], saved_adapter(2)[0]
+    mixed = build_tiny("mixed")[0]
+
+    load_adapters(mixed, {first: 0.7, second: -0.4})
+
+    reference = build_tiny("mixed")[0]
+    weights = reference.state_dict()
+    for folder, share in ((first, 0.7), (second, -0.4)):
+        merged = PeftModel.from_pretrained(build_tiny("mixed")[0], folder).merge_and_unload()
+        plain = build_tiny("mixed")[0].state_dict()
+        for name, weight in merged.state_dict().items():
+            if re.search(ATTENTION, name):
+                weights[name] += share * (weight - plain[name])
+    torch.testing.assert_close(logits(mixed), logits(reference), atol=1e-5, rtol=0)
+
+
+def test_a_folder_that_holds_no_adapter_is_refused(tmp_path):
+    model, _ = build_tiny("mixed")
+
+    with pytest.raises(ValueError, match="cannot load the adapter .*songgen-hf train lora wrote"):
+        load_adapters(model, str(tmp_path))
+
+
+@pytest.mark.slow
+def test_a_pipeline_sings_with_an_adapter(saved_adapter):
+    from songgen_hf.pipelines.text_to_song import TextToSongPipeline
+
+    folder, _ = saved_adapter(3)
+    request = {"text": "a song", "seed": 1, "max_seconds": 0.1}
+
+    def sing(**options):
+        model, processor = build_tiny("mixed")
+        song = TextToSongPipeline(model=model, processor=processor, **options)
+        return torch.from_numpy(song(request["text"], seed=1, max_seconds=0.1)["audio"])
+
+    plain, adapted, silent = sing(), sing(adapter=folder), sing(adapter={folder: 0.0})
+    assert torch.equal(plain, silent)
+    assert plain.shape != adapted.shape or not torch.equal(plain, adapted)
+
+
+@pytest.fixture
+def train(tiny_checkpoint, songs_folder, tmp_path):
+    def run(out="out", **changes):
+        values = {
+            "model": tiny_checkpoint("mixed", dropout=0.0),
+            "dataset": songs_folder,
+            "output_dir": str(tmp_path / out),
+            "max_steps": 6,
+            "learning_rate": 0.05,
+            "logging_steps": 1,
+            "save_strategy": "no",
+            "disable_tqdm": True,
+            "max_train_songs": 2,
+            **changes,
+        }
+        return train_lora(*make_options(LORA_OPTIONS, values))
+
+    return run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{}, {"lora_plus_ratio": 4.0}, {"lyrics_tokens": ["[es]"]}])
+def test_training_an_adapter_lowers_the_loss_and_leaves_the_model_alone(train, tmp_path, options):
+    trainer = train(**options)
+
+    history = [entry["plain_loss"] for entry in trainer.state.log_history if "plain_loss" in entry]
+    assert history[-1] < history[0] - 0.05
+    frozen = trainer.model.get_base_model().get_parameter("decoder.lm_heads.weight")
+    assert torch.equal(frozen, build_tiny("mixed", dropout=0.0)[0].decoder.lm_heads.weight)
+
+    model, _ = build_tiny("mixed", dropout=0.0)
+    load_adapters(model, str(tmp_path / "out"))
+    trained = logits(trainer.model)
+    torch.testing.assert_close(logits(model), trained, atol=1e-6, rtol=0)
+
+
+@pytest.mark.slow
+def test_lora_plus_trains_b_faster(train):
+    trainer = train(lora_plus_ratio=4.0, lr_scheduler_type="constant")
+
+    rates = {group["lr"] for group in trainer.optimizer.param_groups if group["params"]}
+    assert rates == {0.05, 0.2}
+
+
+@pytest.mark.slow
+def test_a_killed_adapter_run_goes_on_with_the_same_losses(train, tmp_path):
+    import shutil
+
+    settings = {"save_strategy": "steps", "save_steps": 2, "lora_dropout": 0.1}
+    whole = train("whole", **settings)
+    train("killed", **settings)
+    for step in (4, 6):
+        shutil.rmtree(tmp_path / "killed" / f"checkpoint-{step}")
+
+    resumed = train("killed", resume_from_checkpoint="auto", **settings)
+
+    def losses(trainer):
+        return [e["objective"] for e in trainer.state.log_history if "objective" in e]
+
+    assert losses(resumed) == pytest.approx(losses(whole), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lora_rank": 0}, "lora_rank must be at least 1"),
+        ({"lora_plus_ratio": -1.0}, "lora_plus_ratio must be above 0"),
+        ({"lyrics_tokens": ["[xx]"]}, r"the lyrics tokenizer has no token '\[xx\]'"),
+        ({"freeze": ["conditions"]}, "an adapter trains nothing but itself"),
+        ({"ema_decay": 0.9}, "leave --ema-decay out"),
+    ],
+)
+def test_wrong_options_are_refused(train, changes, message):
+    with pytest.raises(ValueError, match=message):
+        train(**changes)

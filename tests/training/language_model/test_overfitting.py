@@ -1,0 +1,50 @@
+"""A tiny model learns four songs by heart and sings them back, in every token pattern."""
+
+import pytest
+
+from songgen_hf.modeling.patterns import TRACK_PATTERNS
+from songgen_hf.training.language_model.collator import SongCollator
+from songgen_hf.training.language_model.run import train_language_model
+from songgen_hf.training.options import LANGUAGE_MODEL_OPTIONS, make_options
+
+from ..conftest import build_tiny, write_songs
+
+LENGTHS = [9, 12, 10, 11]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pattern", TRACK_PATTERNS)
+def test_four_songs_are_sung_back(tmp_path, pattern):
+    write_songs(tmp_path / "songs" / "train.parquet", LENGTHS)
+    model, processor = build_tiny(pattern, dropout=0.0, hidden_size=64, ffn_dim=128)
+    model.save_pretrained(tmp_path / "model")
+    processor.save_pretrained(tmp_path / "model")
+    values = {
+        "model": str(tmp_path / "model"),
+        "dataset": str(tmp_path / "songs"),
+        "output_dir": str(tmp_path / "out"),
+        "voice_column": None,
+        "max_steps": 180,
+        "warmup_steps": 10,
+        "learning_rate": 8e-3,
+        "adam_beta2": 0.98,
+        "per_device_train_batch_size": 4,
+        "codebook_weighting": False,
+        "save_strategy": "no",
+        "disable_tqdm": True,
+    }
+
+    trainer = train_language_model(*make_options(LANGUAGE_MODEL_OPTIONS, values))
+
+    model, songs = trainer.model.eval(), trainer.train_dataset
+    songs.training = False
+    batch = SongCollator(model.config, processor)([songs[index] for index in range(4)])
+    conditions = {name: value for name, value in batch.items() if "labels" not in name}
+    sung = model.generate(**conditions, do_sample=False, max_new_frames=max(LENGTHS) + 3)
+    equal = total = 0
+    for index, length in enumerate(LENGTHS):
+        codes = songs[index]["codes"]
+        ended = sung[index, ..., length:]
+        equal += (sung[index, ..., :length] == codes).sum() + (ended == 1024).sum()
+        total += codes.numel() + ended.numel()
+    assert equal / total >= 0.99

@@ -1,0 +1,236 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
+from songgen_hf.provenance import read_provenance
+from songgen_hf.training.language_model.run import train_language_model
+from songgen_hf.training.language_model.trainer import SongGenTrainer, last_checkpoint
+from songgen_hf.training.options import (
+    LANGUAGE_MODEL_OPTIONS,
+    RESOLVED_FILE,
+    make_options,
+    stage_names,
+)
+
+SETTINGS = {
+    "max_steps": 6,
+    "warmup_steps": 1,
+    "learning_rate": 1e-2,
+    "logging_steps": 1,
+    "save_strategy": "no",
+    "per_device_train_batch_size": 2,
+    "disable_tqdm": True,
+    "joint_dropout": 0.2,
+}
+
+
+@pytest.fixture
+def train(tiny_checkpoint, songs_folder, tmp_path):
+    """Factory: a short run with some options changed -> its trainer."""
+
+    def run(pattern="mixed", *, out="out", **changes):
+        values = {
+            **SETTINGS,
+            "model": tiny_checkpoint(pattern),
+            "dataset": songs_folder,
+            "output_dir": str(tmp_path / out),
+            **changes,
+        }
+        return train_language_model(*make_options(LANGUAGE_MODEL_OPTIONS, values))
+
+    return run
+
+
+def losses(trainer) -> list[float]:
+    return [entry["objective"] for entry in trainer.state.log_history if "objective" in entry]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", stage_names())
+def test_every_stage_runs_to_a_model_that_sings(train, stage, tmp_path):
+    from songgen_hf.training.options import read_stage
+
+    trainer = train(**{**read_stage(stage), **SETTINGS, "max_steps": 2})
+
+    model = SongGenForConditionalGeneration.from_pretrained(tmp_path / "out")
+    expected = "interleaving_A_V" if stage == "1.5" else "mixed"
+    assert model.config.decoder.track_pattern == expected
+    assert all(0 < loss < 20 for loss in losses(trainer))
+    codes = model.generate(input_ids=torch.tensor([[1]]), max_new_frames=2, seed=0)
+    assert codes.shape[1:3] == (model.config.decoder.num_tracks, 3)
+    assert (tmp_path / "out" / RESOLVED_FILE).is_file()
+    assert not list(tmp_path.rglob("*.bin"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pattern", ["mixed_pro", "parallel_V_A"])
+def test_training_lowers_the_loss_and_logs_what_it_is_made_of(train, pattern):
+    trainer = train(pattern, max_steps=12, codebook_weighting=False, max_train_songs=2)
+
+    history = [entry for entry in trainer.state.log_history if "objective" in entry]
+    assert history[-1]["plain_loss"] < 0.9 * history[0]["plain_loss"]
+    rows = trainer.model.config.decoder.num_rows
+    assert {f"codebook_loss/{row}" for row in range(rows)} <= history[0].keys()
+    extra = {"mixed_pro": "vocal_codebook_loss/2", "parallel_V_A": "accompaniment_loss"}
+    assert extra[pattern] in history[0]
+    assert history[0]["loss"] == pytest.approx(history[0]["objective"], abs=1e-6)
+
+
+@pytest.mark.slow
+def test_accumulated_batches_train_like_one_large_batch(train, tiny_checkpoint):
+    settings = {"model": tiny_checkpoint("mixed", dropout=0.0), "num_train_epochs": 1}
+    large = train(out="large", per_device_train_batch_size=4, **settings)
+    small = train(
+        out="small", per_device_train_batch_size=1, gradient_accumulation_steps=4, **settings
+    )
+
+    assert losses(small) == pytest.approx(losses(large), abs=2e-5)
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_any_step_goes_on_with_the_same_losses(train, monkeypatch):
+    settings = {"max_steps": 9, "save_strategy": "steps", "save_steps": 2, "ema_decay": 0.9}
+    whole = train(out="whole", **settings)
+    after_step = SongGenTrainer.after_step
+
+    for kill_at in np.random.default_rng(0).choice(range(2, 9), 5, replace=False).tolist():
+
+        def killing(self, step, kill_at=kill_at):
+            after_step(self, step)
+            if step == kill_at:
+                raise KeyboardInterrupt
+
+        out = f"killed-{kill_at}"
+        monkeypatch.setattr(SongGenTrainer, "after_step", killing)
+        with pytest.raises(KeyboardInterrupt):
+            train(out=out, **settings)
+        monkeypatch.setattr(SongGenTrainer, "after_step", after_step)
+        resumed = train(out=out, resume_from_checkpoint="auto", **settings)
+
+        assert losses(resumed) == pytest.approx(losses(whole), abs=1e-6)
+        for name, average in whole.average.average.items():
+            assert torch.allclose(resumed.average.average[name], average, atol=1e-6)
+
+
+def test_a_checkpoint_cut_short_is_passed_over(tmp_path):
+    for step, complete in ((3, True), (12, True), (20, False)):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        if complete:
+            (folder / "trainer_state.json").write_text("{}")
+    (tmp_path / "checkpoint-last").mkdir()
+
+    assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-12"
+    assert last_checkpoint(tmp_path / "nowhere") is None
+
+
+@pytest.mark.slow
+def test_a_checkpoint_that_cannot_be_written_leaves_nothing_and_says_so(
+    train, monkeypatch, tmp_path
+):
+    def full(self, output_dir):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(SongGenTrainer, "_save_optimizer_and_scheduler", full)
+
+    with pytest.raises(OSError, match=r"cannot write .*checkpoint-2 .*No space left.*make room"):
+        train(save_strategy="steps", save_steps=2)
+    assert not list((tmp_path / "out").glob("checkpoint-*"))
+
+
+@pytest.mark.slow
+def test_a_run_is_neither_overwritten_nor_resumed_with_other_options(train):
+    saving = {"save_strategy": "steps", "save_steps": 2, "max_steps": 2}
+    train(**saving)
+
+    with pytest.raises(ValueError, match="holds a run up to checkpoint-2: pass --resume"):
+        train(**saving)
+    with pytest.raises(ValueError, match="learning_rate was 0.01, now 0.1"):
+        train(**saving, learning_rate=0.1, resume_from_checkpoint="auto")
+    with pytest.raises(ValueError, match="is no complete checkpoint"):
+        train(**saving, resume_from_checkpoint="elsewhere/checkpoint-1")
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_not_finite_stops_the_run(train, tiny_checkpoint, tmp_path):
+    folder = tmp_path / "broken"
+    shutil.copytree(tiny_checkpoint("mixed"), folder)
+    model = SongGenForConditionalGeneration.from_pretrained(folder)
+    with torch.no_grad():
+        model.decoder.lm_heads.weight.fill_(float("nan"))
+    model.save_pretrained(folder)
+
+    with pytest.raises(ValueError, match="the loss became nan at step 0: lower --learning-rate"):
+        train(model=str(folder))
+
+
+@pytest.mark.slow
+def test_the_average_of_the_weights_is_what_is_saved(train, tmp_path):
+    trainer = train(ema_decay=0.9, max_steps=3)
+
+    saved = SongGenForConditionalGeneration.from_pretrained(tmp_path / "out")
+    name = "decoder.lm_heads.weight"
+    assert torch.equal(saved.get_parameter(name), trainer.average.average[name])
+
+
+@pytest.mark.slow
+def test_evaluation_reports_plain_losses_and_sings(train, tmp_path):
+    trainer = train(
+        max_steps=2,
+        eval_split="validation",
+        eval_strategy="steps",
+        eval_steps=2,
+        sample_songs=1,
+        sample_seconds=0.2,
+    )
+
+    entry = next(entry for entry in trainer.state.log_history if "eval_loss" in entry)
+    assert entry["eval_loss"] == pytest.approx(entry["eval_plain_loss"], rel=1e-3)
+    (sample,) = (tmp_path / "out" / "samples").rglob("0.flac")
+    assert read_provenance(sample)["seed"] == 0
+
+
+@pytest.mark.slow
+def test_memory_saving_modes_train_alike(train):
+    plain = train(out="plain", max_steps=2)
+    checkpointed = train(out="checkpointed", max_steps=2, activation_checkpointing=True)
+    half = train(out="half", max_steps=2, bf16=True)
+
+    assert losses(checkpointed) == pytest.approx(losses(plain), abs=1e-5)
+    assert losses(half) == pytest.approx(losses(plain), rel=0.02)
+
+
+@pytest.mark.slow
+def test_the_trained_model_is_saved_with_its_history(train, tmp_path):
+    train(max_steps=2)
+
+    state = json.loads(Path(tmp_path / "out" / "trainer_state.json").read_text())
+    assert state["global_step"] == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dataset": None}, "no dataset given"),
+        ({"model": None}, "pass either --model or --preset: got None and None"),
+        ({"freeze": ["everything"]}, "unknown part to freeze: got 'everything'"),
+        ({"ema_every": 0}, "ema_every >= 1"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(train, changes, message):
+    with pytest.raises(ValueError, match=message):
+        train(**changes)
+
+
+@pytest.mark.slow
+def test_an_empty_dataset_folder_is_refused(train, tmp_path):
+    (tmp_path / "nothing").mkdir()
+
+    with pytest.raises(OSError, match="holds no parquet files; write them with songgen-hf prepare"):
+        train(dataset=str(tmp_path / "nothing"))

@@ -50,9 +50,9 @@ def parts(songs: int) -> dict[str, float]:
         start = time.process_time()
         plan = plan_song(11, "train", index, studio.speaker)
         planned = time.process_time()
-        perform(plan, studio.synthesiser, index)
+        perform(plan, studio.synthesizer, index)
         performed = time.process_time()
-        render_row(studio.speaker, studio.synthesiser, 11, "train", index)
+        render_row(studio.speaker, studio.synthesizer, 11, "train", index)
         spent["plan"] += planned - start
         spent["perform"] += performed - planned
         spent["row"] += time.process_time() - performed

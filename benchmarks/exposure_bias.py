@@ -4,7 +4,7 @@
                                        [--split validation] [--songs 16] [--seed 0]
 
 Each code is predicted after the true past of its song (teacher forcing), so no mistake leads to
-another, and what is predicted is decoded and heard by the judges' phoneme recogniser: once the most
+another, and what is predicted is decoded and heard by the judges' phoneme recognizer: once the most
 likely codes (`best`), once codes drawn from the model (`drawn`), and codes drawn in the first
 codebook alone or in all others alone, the rest true. `true` are the true codes: what the codec
 leaves. What `songgen-hf evaluate mini` finds beyond `drawn` is exposure bias; see

@@ -1,4 +1,4 @@
-"""How much of a new voice an adapter has learnt: songs before and after, judged.
+"""How much of a new voice an adapter has learned: songs before and after, judged.
 
     python benchmarks/learn_a_voice.py ADAPTER --songs NEW_VOICE --others CORPUS --judges JUDGES
                                        [--model songgen-mini] [--split validation] [--seeds 2]

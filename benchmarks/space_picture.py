@@ -19,7 +19,7 @@ from playwright.sync_api import Page, sync_playwright
 ROOT = Path(__file__).parents[1]
 SIZE = {"width": 1280, "height": 960}
 PATIENCE = 1_200_000  # ms for a song
-COLOURS = 96
+COLORS = 96
 
 
 def sing(page: Page, example: str, seed: int, seconds: float, mode: str) -> None:
@@ -86,7 +86,7 @@ def main() -> None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             address, _ = stack.enter_context(running_space([], 1, folder))
         picture = Image.open(io.BytesIO(photograph(address, arguments))).convert("RGB")
-    picture.quantize(COLOURS).save(arguments.out, format="PNG", optimize=True)
+    picture.quantize(COLORS).save(arguments.out, format="PNG", optimize=True)
     print(arguments.out, f"{arguments.out.stat().st_size / 1000:.0f} kB")
 
 

@@ -1,11 +1,11 @@
 """Where a song comes from, said in the sound file itself and in the JSON beside it.
 
 A record says that the song is AI-generated, by which model (and which revision of it), from which
-seed and options, and under which licence. WAV, FLAC and Ogg files carry it as JSON in their comment
-tag; title, artist, copyright and licence tags say the same to people.
+seed and options, and under which license. WAV, FLAC and Ogg files carry it as JSON in their comment
+tag; title, artist, copyright and license tags say the same to people.
 
 What the libraries really do: libsndfile writes WAV tags as RIFF INFO, where a reader of its own
-skips every text above 2044 bytes and all that follows it, and which knows no licence tag; FLAC and
+skips every text above 2044 bytes and all that follows it, and which knows no license tag; FLAC and
 Ogg have neither limit. So the tag leaves out what does not fit (lyrics of many pages), and the time
 of making, which would make two files of the same song differ. The JSON beside it has everything.
 """
@@ -73,7 +73,7 @@ def provenance(
         "generator": {"name": "songgen-hf", "version": __version__},
         "model": name,
         "revision": revision,
-        "licence": licence_of(source, revision),
+        "licence": license_of(source, revision),
         "seed": int(seed),
         "options": {key: value for key, value in options.items() if value is not None},
         "adapters": [
@@ -175,8 +175,8 @@ def read_provenance(path: Path | str) -> dict[str, Any]:
 
 
 @lru_cache
-def licence_of(source: str, revision: str | None = None) -> str:
-    """The licence that the model card of a folder or Hub id names, or ``"unknown"``.
+def license_of(source: str, revision: str | None = None) -> str:
+    """The license that the model card of a folder or Hub id names, or ``"unknown"``.
 
     Args:
         source: folder or Hub id.
@@ -219,7 +219,7 @@ def _tags(record: Mapping[str, Any], title: str) -> dict[str, str]:
     return {
         "title": title,
         "artist": f"songgen-hf with {record['model'] or 'an unsaved model'}"[:TAG_BYTES],
-        "copyright": f"AI-generated, not a recording of a performer. Licence of the model: "
+        "copyright": f"AI-generated, not a recording of a performer. License of the model: "
         f"{record['licence']}"[:TAG_BYTES],
         "software": f"{generator['name']} {generator['version']}",
         "license": str(record["licence"])[:TAG_BYTES],
@@ -287,7 +287,7 @@ __all__ = [
     "CONSENT",
     "encode_song",
     "identity",
-    "licence_of",
+    "license_of",
     "provenance",
     "read_provenance",
     "write_song",

@@ -105,7 +105,7 @@ TINY_SIZES = {
 }
 
 
-def randomise(model: torch.nn.Module, *, seed: int) -> torch.nn.Module:
+def randomize(model: torch.nn.Module, *, seed: int) -> torch.nn.Module:
     """Give a model weights of unit gain, so that outputs differ clearly between ids."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -156,8 +156,8 @@ def _cached_model(pattern: str, seed: int, overrides: str):
     config = tiny_config(pattern, **json.loads(overrides))
     config._attn_implementation = "eager"
     with torch.random.fork_rng():
-        torch.manual_seed(seed)  # for the weights that randomise() leaves alone
-        model = randomise(SongGenForConditionalGeneration(config), seed=seed).eval()
+        torch.manual_seed(seed)  # for the weights that randomize() leaves alone
+        model = randomize(SongGenForConditionalGeneration(config), seed=seed).eval()
     ids = {
         name: getattr(config.decoder, name)
         for name in ("pad_token_id", "bos_token_id", "eos_token_id")

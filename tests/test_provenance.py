@@ -13,7 +13,7 @@ from songgen_hf import default_checkpoint
 from songgen_hf.provenance import (
     TAG_BYTES,
     encode_song,
-    licence_of,
+    license_of,
     provenance,
     read_provenance,
     write_song,
@@ -143,16 +143,16 @@ def test_a_snapshot_of_the_hub_is_named_as_on_the_hub(tmp_path):
     assert (told["model"], told["revision"]) == ("me/x", "0123abc")
 
 
-def test_the_licence_is_that_of_the_model_card(tmp_path):
+def test_the_license_is_that_of_the_model_card(tmp_path):
     folders = {"plain": "license: cc-by-nc-4.0", "other": "license: other\nlicense_name: cpml"}
     for name, line in folders.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "README.md").write_text(f"---\n{line}\n---\n# x\n")
     (tmp_path / "none").mkdir()
 
-    licences = [licence_of(str(tmp_path / name)) for name in ("plain", "other", "none")]
-    assert licences == ["cc-by-nc-4.0", "cpml", "unknown"]
-    assert licence_of("") == licence_of("me/never-downloaded") == "unknown"
+    licenses = [license_of(str(tmp_path / name)) for name in ("plain", "other", "none")]
+    assert licenses == ["cc-by-nc-4.0", "cpml", "unknown"]
+    assert license_of("") == license_of("me/never-downloaded") == "unknown"
 
 
 def test_adapters_are_named_with_their_weights(tmp_path):

@@ -22,7 +22,7 @@ FIGURES = ("overview", "delay", "patterns", "end_gate", "guidance", "codec")
 
 
 def content_digest(name: str, found: dict[str, Any]) -> str:
-    """What a picture is made of: its data, its drawing code and the colours."""
+    """What a picture is made of: its data, its drawing code and the colors."""
     digest = hashlib.sha256(json.dumps(found, sort_keys=True).encode())
     for module in (name, "patterns", "palette"):
         digest.update((HERE / f"{module}.py").read_bytes())

@@ -1,11 +1,11 @@
-"""Colours and sizes of the pictures: one set for light pages, one for dark ones."""
+"""Colors and sizes of the pictures: one set for light pages, one for dark ones."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Palette:
-    """Colours by what they mean; tracks also differ in letters, so colour is never alone."""
+    """Colors by what they mean; tracks also differ in letters, so color is never alone."""
 
     name: str
     ink: str
@@ -20,7 +20,7 @@ class Palette:
     colormap: str
 
     def track(self, letter: str) -> str:
-        """The colour of a track by its letter: m, a or v."""
+        """The color of a track by its letter: m, a or v."""
         return {"m": self.mixture, "a": self.accompaniment, "v": self.vocal}[letter]
 
 

@@ -105,7 +105,7 @@ def place(
 
 
 def draw_cell(axes: Axes, column: int, row: int, cell: str, palette: Palette) -> None:
-    """One id: a code in its track's colour, or B or P in grey."""
+    """One id: a code in its track's color, or B or P in gray."""
     special = cell in "BP"
     track, frame = cell[0], cell[1:].partition(".")[0]
     color = palette.faint if special else palette.track(track)
@@ -141,7 +141,7 @@ def note(figure: Figure, x: float, y: float, palette: Palette, words: str) -> No
 
 
 def legend(figure: Figure, palette: Palette, x: float, y: float) -> None:
-    """What letters and colours mean."""
+    """What letters and colors mean."""
     width, height = figure.get_size_inches()
     entries = (
         ("m", "mixture"),

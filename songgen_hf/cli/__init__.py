@@ -1,8 +1,8 @@
 """The command ``songgen-hf``: one flat table of commands, each in a file of its own.
 
-A command's module has ``HELP``, ``add_arguments(parser)`` and ``run(arguments)``, which returns the
-:class:`~songgen_hf.cli.output.Answer`. Torch and the models are imported when a command runs, so
-that ``--help`` answers at once.
+A command's module has ``HELP``, ``add_arguments(parser)`` and ``run(arguments)``, which returns a
+:class:`~songgen_hf.cli.output.CommandResult`. Torch and the models are imported when a command
+runs, so that ``--help`` answers at once.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from .output import (
     EXIT_MISUSE,
     EXIT_PIPE_CLOSED,
     EXIT_STATUS,
-    Answer,
+    CommandResult,
     add_output_arguments,
     kept_for_answer,
     output_is_closed,
@@ -73,7 +73,7 @@ def run_command(argv: Sequence[str] | None) -> int:
     try:
         needed = getattr(command, "NEEDS_MODELS", True)
         with kept_for_answer(arguments.json) as stream, models_ready() if needed else nullcontext():
-            answer: Answer | None = command.run(arguments)
+            answer: CommandResult | None = command.run(arguments)
             if answer is None:
                 return EXIT_DONE
             show(answer, stream, as_json=arguments.json)

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from .export import load
-from .output import Answer
+from .output import CommandResult
 
 HELP = "write the card of a checkpoint, with measured numbers"
 
@@ -28,12 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "are the same)",
     )
     parser.add_argument("--name", help="of the model")
-    parser.add_argument("--licence", help="of the weights, as the Hub names it: apache-2.0, mit")
+    parser.add_argument(
+        "--license", "--licence", help="of the weights, as the Hub names it: apache-2.0, mit"
+    )
     parser.add_argument("--language", help="of the lyrics it was trained on: en, es, ...")
     parser.add_argument("--data", help="what it was trained on, a few sentences")
 
 
-def run(arguments: argparse.Namespace) -> Answer:
+def run(arguments: argparse.Namespace) -> CommandResult:
     """Write every card, or none if one of them cannot be."""
     from ..checkpoints.embedded import EMBEDDED
     from ..files import encode_json, write_files
@@ -62,7 +64,8 @@ def run(arguments: argparse.Namespace) -> Answer:
         if card.is_file() and not is_replaceable(card.read_text(encoding="utf-8")):
             raise ValueError(f"{card} was written by somebody: move it away to have a new one")
         model, processor = load(str(folder))
-        given = {key: getattr(arguments, key) for key in ("name", "licence", "language", "data")}
+        given = {key: getattr(arguments, key) for key in ("name", "language", "data")}
+        given["licence"] = arguments.license
         own = folder.resolve().is_relative_to(EMBEDDED.resolve())
         if own:
             given = {key: given[key] or fact for key, fact in own_facts(model).items()}
@@ -72,4 +75,4 @@ def run(arguments: argparse.Namespace) -> Answer:
         contents[card] = render_card(model, facts, repository=shown).encode()
         contents[folder / FACTS] = encode_json(facts)
     write_files(contents)
-    return Answer({"written": list(contents)}, "\n".join(map(str, contents)))
+    return CommandResult({"written": list(contents)}, "\n".join(map(str, contents)))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..optional import require
-from .output import Answer
+from .output import CommandResult
 
 HELP = "print the completion script of a shell"
 SHELLS = ("bash", "zsh", "fish")
@@ -29,12 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", choices=SHELLS, help="bash, zsh or fish")
 
 
-def run(arguments: argparse.Namespace) -> Answer:
+def run(arguments: argparse.Namespace) -> CommandResult:
     """Write the script: everything is known when it is made, so that Tab starts no Python."""
     shtab = require("shtab", "completion")
     parser = described_parser()
     script = shtab.complete(parser, shell=arguments.shell)
-    return Answer({"shell": arguments.shell, "script": script}, script)
+    return CommandResult({"shell": arguments.shell, "script": script}, script)
 
 
 def described_parser() -> argparse.ArgumentParser:
@@ -44,7 +44,7 @@ def described_parser() -> argparse.ArgumentParser:
     parser = build_parser(described=True)
     known = known_values()
     for action in actions_of(parser):
-        # Spelt twice by the library; one is enough to offer.
+        # Spelled twice by the library; one is enough to offer.
         dashed = [name for name in action.option_strings if "_" not in name]
         action.option_strings = dashed or action.option_strings
         if action.choices is not None or action.nargs == 0:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from .output import Answer
+from .output import CommandResult
 
 HELP = "render a corpus of songs for training"
 
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
-def run(arguments: argparse.Namespace) -> Answer:
+def run(arguments: argparse.Namespace) -> CommandResult:
     """Render what is missing and say how much it was."""
     from ..data.corpus.render import CorpusOptions, render_corpus
 
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> Answer:
         )
     )
     speed = report.audio_seconds / report.wall_seconds
-    return Answer(
+    return CommandResult(
         {
             "corpus": arguments.output,
             "rendered": report.rendered,

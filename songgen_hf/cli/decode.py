@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..files import encode_sound, safe_gain, sound_format, write_files
 from .loading import add_model_arguments, load_codec
-from .output import Answer
+from .output import CommandResult
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
 
 
-def run(arguments: argparse.Namespace) -> Answer:
+def run(arguments: argparse.Namespace) -> CommandResult:
     """Decode and write the sound."""
     sound_format(arguments.sound)
     import torch
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     gain = safe_gain(samples)
     write_files({arguments.sound: encode_sound(samples, rate, arguments.sound, gain=gain)})
     duration = samples.shape[-1] / rate
-    return Answer(
+    return CommandResult(
         {
             "sound": arguments.sound,
             "duration": duration,

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..files import write_files
 from .loading import add_model_arguments, load_codec
-from .output import Answer
+from .output import CommandResult
 
 HELP = "turn sound into codes"
 
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
 
 
-def run(arguments: argparse.Namespace) -> Answer:
+def run(arguments: argparse.Namespace) -> CommandResult:
     """Encode and write the codes."""
     ending = arguments.codes.suffix
     if ending not in (".npz", ".safetensors"):
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     write_files({arguments.codes: content})
     codebooks, frames = array.shape
     duration = len(waveform) / rate
-    return Answer(
+    return CommandResult(
         {
             "codes": arguments.codes,
             "codebooks": codebooks,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .loading import named_checkpoint
-from .output import Answer
+from .output import CommandResult
 
 if TYPE_CHECKING:
     from ..modeling.processing_songgen import SongGenProcessor
@@ -35,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--push-to-hub", metavar="OWNER/NAME", help="repository to publish in")
     parser.add_argument("--private", action="store_true", help="make a new repository private")
-    parser.add_argument("--licence", help="for the card, as the Hub names it: apache-2.0, mit, ...")
+    parser.add_argument(
+        "--license", "--licence", help="for the card, as the Hub names it: apache-2.0, mit, ..."
+    )
     parser.add_argument("--base-model", help="Hub id of the model that an adapter is for")
     parser.add_argument(
         "--dtype", choices=STORED, help="precision of the files (default: the model's)"
@@ -66,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--revision", help="branch, tag or commit of a Hub checkpoint")
 
 
-def run(arguments: argparse.Namespace) -> Answer:
+def run(arguments: argparse.Namespace) -> CommandResult:
     """Load, write, publish if asked for, and say where and how large it is."""
     repository = arguments.push_to_hub
     models, out = folders_of(arguments)
@@ -118,7 +120,9 @@ def pusher_of(name: str) -> Any:
     return None
 
 
-def publish_folder(push: Any, name: str, out: Path | None, arguments: argparse.Namespace) -> Answer:
+def publish_folder(
+    push: Any, name: str, out: Path | None, arguments: argparse.Namespace
+) -> CommandResult:
     """Publish an adapter or songs, which need no writing."""
     from ..publishing.hub import push_adapter
 
@@ -130,23 +134,23 @@ def publish_folder(push: Any, name: str, out: Path | None, arguments: argparse.N
     given = ("remote_code", "share_codec", "dtype", "load_dtype", "revision")
     if clash := [flag for flag in given if getattr(arguments, flag)]:
         raise ValueError(f"--{clash[0].replace('_', '-')} is for models: leave it out")
-    options: dict[str, Any] = {"licence": arguments.licence, "private": arguments.private or None}
+    options: dict[str, Any] = {"license": arguments.license, "private": arguments.private or None}
     if push is push_adapter:
         options["base_model"] = arguments.base_model
     elif arguments.base_model:
         raise ValueError("--base-model is for adapters: got songs")
     commit = push(name, arguments.push_to_hub, **options)
-    return Answer({"published": commit_facts(commit)}, str(commit.commit_url))
+    return CommandResult({"published": commit_facts(commit)}, str(commit.commit_url))
 
 
-def write(models: list[str], out: Path, arguments: argparse.Namespace) -> Answer:
+def write(models: list[str], out: Path, arguments: argparse.Namespace) -> CommandResult:
     """Load models, write them, and publish them if that is asked for."""
     from ..publishing.export import export, export_codec, export_sharing_codec
     from ..publishing.export_masked import export_masked
     from ..publishing.hub import publish
 
     precision = {"dtype": arguments.dtype, "load_dtype": arguments.load_dtype}
-    licence = {"licence": arguments.licence}
+    license = {"license": arguments.license}
     loaded = [load(name, arguments.revision) for name in models]
     model, processor = loaded[0]
     is_masked = getattr(model, "mode", None) == "masked"
@@ -160,13 +164,13 @@ def write(models: list[str], out: Path, arguments: argparse.Namespace) -> Answer
                 "masked models need this package and load as float32 unless asked for another "
                 "precision: leave --remote-code and --load-dtype out"
             )
-        export_masked(model, out, beside=arguments.beside, dtype=arguments.dtype, **licence)
+        export_masked(model, out, beside=arguments.beside, dtype=arguments.dtype, **license)
     elif processor is not None:
-        export(model, processor, out, remote_code=arguments.remote_code, **precision, **licence)
+        export(model, processor, out, remote_code=arguments.remote_code, **precision, **license)
     elif arguments.remote_code:
         raise ValueError("--remote-code is for song models: got a codec; leave it out")
     else:
-        export_codec(model, out, **precision, **licence)
+        export_codec(model, out, **precision, **license)
     files = sorted(path for path in out.rglob("*") if path.is_file())
     size = sum(path.stat().st_size for path in files)
     facts: dict[str, Any] = {
@@ -175,10 +179,10 @@ def write(models: list[str], out: Path, arguments: argparse.Namespace) -> Answer
         "files": [path.relative_to(out).as_posix() for path in files],
     }
     if not arguments.push_to_hub:
-        return Answer(facts, f"{out}: {size / 1e6:.1f} MB")
+        return CommandResult(facts, f"{out}: {size / 1e6:.1f} MB")
     commit = publish(model, arguments.push_to_hub, folder=out, private=arguments.private or None)
     facts["published"] = commit_facts(commit)
-    return Answer(facts, f"{commit.commit_url}: {size / 1e6:.1f} MB")
+    return CommandResult(facts, f"{commit.commit_url}: {size / 1e6:.1f} MB")
 
 
 def commit_facts(commit: Any) -> dict[str, Any]:

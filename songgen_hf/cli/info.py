@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .loading import checkpoint_of
-from .output import Answer
+from .output import CommandResult
 
 HELP = "describe a checkpoint"
 
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--revision", help="branch, tag or commit of a Hub checkpoint")
 
 
-def run(arguments: argparse.Namespace) -> Answer:
+def run(arguments: argparse.Namespace) -> CommandResult:
     """Describe the checkpoint."""
     facts = describe(checkpoint_of(arguments), arguments.revision)
     lines = []
@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> Answer:
         if isinstance(value, dict):
             value = ", ".join(f"{part} {count:,}" for part, count in value.items())
         lines.append(f"{name.replace('_', ' ') + ':':<22}{value}")
-    return Answer(facts, "\n".join(lines))
+    return CommandResult(facts, "\n".join(lines))
 
 
 def describe(checkpoint: str, revision: str | None = None) -> dict[str, Any]:

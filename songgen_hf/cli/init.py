@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from .output import Answer
+from .output import CommandResult
 
 HELP = "write an untrained checkpoint"
 
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="directory to make")
 
 
-def run(arguments: argparse.Namespace) -> Answer:
+def run(arguments: argparse.Namespace) -> CommandResult:
     """Write the checkpoint."""
     from ..checkpoints.embedded import write_untrained
     from ..presets.models import DEFAULT_TRACK_PATTERN
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> Answer:
         seed=arguments.seed,
         **{name: value for name, value in options.items() if value is not None},
     )
-    return Answer(
+    return CommandResult(
         {
             "model": arguments.out,
             "preset": arguments.preset,

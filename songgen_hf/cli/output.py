@@ -1,7 +1,7 @@
 """What a command answers: words for people or one JSON object for programs, and an exit status.
 
-Commands return an :class:`Answer` and print nothing themselves. With ``--json`` stdout holds the
-JSON object alone; words, progress and whatever a library prints go to stderr.
+Commands return a :class:`CommandResult` and print nothing themselves. With ``--json`` stdout holds
+the JSON object alone; words, progress and whatever a library prints go to stderr.
 """
 
 import argparse
@@ -29,7 +29,7 @@ EXIT_STATUS = (
 
 
 @dataclass(frozen=True)
-class Answer:
+class CommandResult:
     """The outcome of a command.
 
     Args:
@@ -73,7 +73,7 @@ def kept_for_answer(apart: bool) -> Iterator[TextIO]:
         yield stream
 
 
-def show(answer: Answer, stream: TextIO, *, as_json: bool) -> None:
+def show(answer: CommandResult, stream: TextIO, *, as_json: bool) -> None:
     """Print an answer: its words, or its JSON to ``stream`` and its words to stderr."""
     if as_json:
         print(answer_json(answer.facts), file=stream)
@@ -132,7 +132,7 @@ __all__ = [
     "EXIT_MISUSE",
     "EXIT_PIPE_CLOSED",
     "EXIT_STATUS",
-    "Answer",
+    "CommandResult",
     "add_output_arguments",
     "answer_json",
     "kept_for_answer",

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from .output import Answer, add_output_arguments
+from .output import CommandResult, add_output_arguments
 
 HELP = "make data ready for training"
 
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output_arguments(codes, nested=True)
 
 
-def run(arguments: argparse.Namespace) -> Answer:
+def run(arguments: argparse.Namespace) -> CommandResult:
     """Encode what is missing."""
     from ..data.preparation.codes import CodesOptions, prepare_codes
     from .loading import checkpoint_of
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     )
     sizes = prepare_codes(options, progress=not arguments.quiet)
     rows = ", ".join(f"{size} {split}" for split, size in sizes.items())
-    return Answer(
+    return CommandResult(
         {"codes": arguments.output, "model": options.model, "songs": sizes},
         f"{arguments.output}: {rows}",
     )

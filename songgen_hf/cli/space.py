@@ -8,7 +8,7 @@ from typing import Any
 
 from ..files import write_files
 from .loading import DTYPES
-from .output import Answer, add_output_arguments
+from .output import CommandResult, add_output_arguments
 
 HELP = "run or publish the Gradio Space"
 
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_repository(files)
 
 
-def run(arguments: argparse.Namespace) -> Answer | None:
+def run(arguments: argparse.Namespace) -> CommandResult | None:
     """Start or publish."""
     if arguments.action != "run":
         return _publish(arguments)
@@ -124,7 +124,7 @@ def _run(arguments: argparse.Namespace) -> None:
         demo.close()
 
 
-def _publish(arguments: argparse.Namespace) -> Answer:
+def _publish(arguments: argparse.Namespace) -> CommandResult:
     from ..space.publishing import push_space, space_files
 
     options = {
@@ -137,17 +137,17 @@ def _publish(arguments: argparse.Namespace) -> Answer:
         files = space_files(**options, whole=arguments.whole)
         write_files({arguments.folder / name: content for name, content in files.items()})
         written = [str(arguments.folder / name) for name in sorted(files)]
-        return Answer({"files": written}, "\n".join(written))
+        return CommandResult({"files": written}, "\n".join(written))
     if arguments.dry_run:
         sizes = {
             name: len(text) for name, text in sorted(space_files(**options, whole=True).items())
         }
         lines = [f"{size:>10,}  {name}" for name, size in sizes.items()]
-        return Answer({"files": sizes}, "\n".join(lines))
+        return CommandResult({"files": sizes}, "\n".join(lines))
     url = push_space(
         arguments.repository, **options, private=arguments.private, message=arguments.message
     )
-    return Answer({"space": str(url)}, str(url))
+    return CommandResult({"space": str(url)}, str(url))
 
 
 __all__ = ["add_arguments", "run"]

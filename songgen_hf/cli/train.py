@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .output import Answer
+from .output import CommandResult
 
 HELP = "train a song model of either kind, an adapter, a conditioner, a codec or a teacher"
 KINDS = ("lm", "lora", "conditioner", "masked", "codec", "teacher")
@@ -84,7 +84,7 @@ def add_described_arguments(parser: argparse.ArgumentParser) -> None:
         kinds.add_parser(kind, help=f"train {kind}", parents=flags, conflict_handler="resolve")
 
 
-def run(arguments: argparse.Namespace) -> Answer | None:
+def run(arguments: argparse.Namespace) -> CommandResult | None:
     """Train what the first word names."""
     options = list(arguments.options)
     kind = options.pop(0) if options and not options[0].startswith("-") else "lm"
@@ -101,7 +101,9 @@ def run(arguments: argparse.Namespace) -> Answer | None:
     written, metrics = trainers[kind](options)
     if os.environ.get("RANK", "0") != "0":
         return None  # one answer, not one from every process
-    return Answer({"kind": kind, "written": written, "metrics": metrics}, f"{written}: trained")
+    return CommandResult(
+        {"kind": kind, "written": written, "metrics": metrics}, f"{written}: trained"
+    )
 
 
 def train_lm(options: list[str]) -> Trained:

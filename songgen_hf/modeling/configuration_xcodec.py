@@ -1,4 +1,4 @@
-"""Sizes of the X-Codec: waveform at 16 kHz <-> residual-quantised codes at 50 frames a second.
+"""Sizes of the X-Codec: waveform at 16 kHz <-> residual-quantized codes at 50 frames a second.
 
 The class defaults are the full-size codec of SongGen (acoustic latent 256, HuBERT base, 8 codebooks
 of 1024 entries). Every rate that the rest of the package needs (``sampling_rate``, ``frame_rate``,

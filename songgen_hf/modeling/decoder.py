@@ -221,7 +221,7 @@ class SongGenDecoderLayer(GradientCheckpointingLayer):
 
 
 class SongGenDecoderPreTrainedModel(PreTrainedModel):
-    """Loading, saving and initialisation of the decoder."""
+    """Loading, saving and initialization of the decoder."""
 
     config: SongGenDecoderConfig
     base_model_prefix = "model"

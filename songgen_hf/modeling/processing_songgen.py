@@ -41,7 +41,7 @@ class SongGenProcessor(ProcessorMixin):
         tokenizer: tokenizer of the style text.
         lyrics_tokenizer: tokenizer of the cleaned lyrics, see :func:`lyrics_tokenizer_from_vocab`.
         feature_extractor: carries the sampling rate of the codec.
-        voice_feature_extractor: normalises the reference voice; carries its sampling rate and, as
+        voice_feature_extractor: normalizes the reference voice; carries its sampling rate and, as
             ``chunk_length_s``, the seconds of voice that the model hears (3 if it says nothing).
     Raises:
         ValueError: if the lyrics tokenizer lacks the token that opens lyrics.

@@ -31,14 +31,14 @@ class SongGenVoiceEncoder(nn.Module):
 
     @torch.no_grad()
     def hidden_states(self, voice_values: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Projected features and the output of every layer, the last one normalised: [B, layers +
+        """Projected features and the output of every layer, the last one normalized: [B, layers +
         1, R, D]."""
         dtype = next(self.model.parameters()).dtype
         output = self.model(
             voice_values.to(dtype), attention_mask=attention_mask, output_hidden_states=True
         )
         # In transformers 5 the last entry is the residual stream before the final norm where the
-        # layer norm is "stable"; the mix was trained on the normalised one.
+        # layer norm is "stable"; the mix was trained on the normalized one.
         return torch.stack([*output.hidden_states[:-1], output.last_hidden_state], dim=1)
 
     def forward(self, voice_values: Tensor, attention_mask: Tensor | None = None) -> Tensor:

@@ -1,6 +1,6 @@
 """Model cards: ``README.md`` from ``model_card.md`` and from what was measured of the weights.
 
-A checkpoint's folder can hold ``card.json``: name, licence, data and results, with a digest of the
+A checkpoint's folder can hold ``card.json``: name, license, data and results, with a digest of the
 weights that they are about (``songgen-hf card`` writes it). Its facts travel with the weights from
 folder to folder and to the Hub, and stay behind when the weights change: a card never shows the
 numbers of another model. What a user has written stays: only cards as they came from here, or the
@@ -40,7 +40,7 @@ _FILLERS = ("This model card has been automatically generated", "[More Informati
 
 
 def own_facts(model: Any) -> dict[str, str]:
-    """The name, licence, language and data of a checkpoint that comes with the package."""
+    """The name, license, language and data of a checkpoint that comes with the package."""
     page = _OWN_PAGES.get(_kind(model), "`docs/songgen-mini.md`")
     return {key: fact.format(page=page) for key, fact in _OWN_FACTS.items()}
 
@@ -52,7 +52,7 @@ def write_card(
     repository: str | None = None,
     state_dict: Mapping[str, Any] | None = None,
     remote_code: bool = False,
-    licence: str | None = None,
+    license: str | None = None,
     tags: list[str] | None = None,
 ) -> None:
     """Write the card of a song model or a codec beside its weights, and its ``card.json`` if it has
@@ -64,7 +64,7 @@ def write_card(
         repository: Hub id, for the example; by default the folder's name.
         state_dict: the weights as they were written, if other than the model's own.
         remote_code: whether the code lies beside them.
-        licence: of the weights, as the Hub names licences; None for what is known.
+        license: of the weights, as the Hub names licenses; None for what is known.
         tags: of the card, besides the usual ones.
     """
     folder = Path(folder)
@@ -73,8 +73,8 @@ def write_card(
     if (folder / CARD).is_file() and not is_replaceable((folder / CARD).read_text("utf-8")):
         return
     facts = facts_of(model, state_dict)
-    if licence is not None:
-        facts = {"weights": digest(model, state_dict), **facts, "licence": licence}
+    if license is not None:
+        facts = {"weights": digest(model, state_dict), **facts, "licence": license}
     card = render_card(
         model, facts, repository=repository or folder.name, remote_code=remote_code, tags=tags
     )
@@ -114,7 +114,7 @@ def render_card(
         kind,
         name=name,
         repository=repository,
-        licence=facts.get("licence"),
+        license=facts.get("licence"),
         language=facts.get("language"),
         base=None if facts else _base_model(model),
         tags=[
@@ -137,7 +137,7 @@ def render_adapter_card(
     *,
     repository: str,
     base: str | None = None,
-    licence: str | None = None,
+    license: str | None = None,
 ) -> str:
     """The text of an adapter's card.
 
@@ -145,14 +145,14 @@ def render_adapter_card(
         config: its ``adapter_config.json``.
         repository: Hub id or folder, for the example.
         base: Hub id of the model that it is for; None if that is on no Hub.
-        licence: of the adapter.
+        license: of the adapter.
     """
     kind = "DoRA" if config.get("use_dora") else "LoRA"
     return _render(
         "adapter",
         name=repository.rpartition("/")[2],
         repository=repository,
-        licence=licence,
+        license=license,
         base=base or config.get("base_model_name_or_path"),
         in_metadata=base,
         tags=["lora", *TAGS],
@@ -316,7 +316,7 @@ def _render(
     *,
     name: str,
     repository: str,
-    licence: str | None,
+    license: str | None,
     base: str | None,
     tags: list[str],
     library: str = "transformers",
@@ -332,7 +332,7 @@ def _render(
         library_name=library,
         pipeline_tag="audio-to-audio" if kind == "codec" else "text-to-audio",
         tags=tags,
-        license=licence,
+        license=license,
         base_model=in_metadata if kind == "adapter" else base,
         language=language,
         model_name=name,
@@ -345,7 +345,7 @@ def _render(
         name=name,
         repository=repository,
         base=base,
-        licence=licence or "their makers have not said; ask before you use them",
+        license=license or "their makers have not said; ask before you use them",
         **{"remote_code": False, **texts},
     )
     text = str(card).strip() + "\n\n"

@@ -42,7 +42,7 @@ def export(
     remote_code: bool = False,
     dtype: str | None = None,
     load_dtype: str | None = None,
-    licence: str | None = None,
+    license: str | None = None,
 ) -> Path:
     """Write a checkpoint that the Auto classes load, with its card.
 
@@ -55,7 +55,7 @@ def export(
         dtype: precision of the weights in the files, such as ``"bfloat16"``; None for the model's.
         load_dtype: precision that ``from_pretrained`` gives unless asked for another; None for
             that of the files.
-        licence: for the card, as the Hub names licences; None for what is known of the weights.
+        license: for the card, as the Hub names licenses; None for what is known of the weights.
     Returns:
         ``directory``.
     Raises:
@@ -75,7 +75,7 @@ def export(
             repository=Path(directory).name,
             state_dict=weights,
             remote_code=remote_code,
-            licence=licence,
+            license=license,
         )
     return Path(directory)
 
@@ -86,7 +86,7 @@ def export_codec(
     *,
     dtype: str | None = None,
     load_dtype: str | None = None,
-    licence: str | None = None,
+    license: str | None = None,
 ) -> Path:
     """Write a codec by itself; arguments as in :func:`export`.
 
@@ -98,7 +98,7 @@ def export_codec(
         codec.save_pretrained(temporary, state_dict=dict(weights))
         _state_dtype(temporary / "config.json", load_dtype or dtype)
         name = Path(directory).name
-        write_card(codec, temporary, repository=name, state_dict=weights, licence=licence)
+        write_card(codec, temporary, repository=name, state_dict=weights, license=license)
     return Path(directory)
 
 

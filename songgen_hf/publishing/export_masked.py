@@ -32,7 +32,7 @@ def export_masked(
     *,
     beside: Path | str | None = None,
     dtype: str | None = None,
-    licence: str | None = None,
+    license: str | None = None,
 ) -> Path:
     """Write a masked song model with its card.
 
@@ -44,7 +44,7 @@ def export_masked(
             no paths that leave a folder.
         dtype: precision of the transformer's weights in the files, such as "bfloat16"; None for
             what it has. Loading gives float32 unless asked for another.
-        licence: for the card, as the Hub names licences; None for what is known of the weights.
+        license: for the card, as the Hub names licenses; None for what is known of the weights.
     Returns:
         ``directory``.
     Raises:
@@ -74,7 +74,7 @@ def export_masked(
             }
             (temporary / MARK).write_bytes(encode_json(mark))
         weights = transformer.state_dict()
-        write_card(pipe, temporary, repository=directory.name, state_dict=weights, licence=licence)
+        write_card(pipe, temporary, repository=directory.name, state_dict=weights, license=license)
     return directory
 
 

@@ -179,7 +179,7 @@ def push_adapter(
     repo_id: str,
     *,
     base_model: str | None = None,
-    licence: str | None = None,
+    license: str | None = None,
     **options: Any,
 ) -> Any:
     """Upload an adapter and its card, without checkpoints, logs and paths of this machine.
@@ -189,7 +189,7 @@ def push_adapter(
         repo_id: owner/name.
         base_model: Hub id of the model that it is for; by default what the adapter says, if it is
             a Hub id.
-        licence: of the adapter, as the Hub names licences.
+        license: of the adapter, as the Hub names licenses.
         options: of :func:`upload_files`.
     Raises:
         ValueError: if the folder holds no adapter.
@@ -219,20 +219,20 @@ def push_adapter(
     }
     card = folder / CARD
     if not card.is_file() or is_replaceable(card.read_text(encoding="utf-8")):
-        text = render_adapter_card(config, repository=repo_id, base=base, licence=licence)
+        text = render_adapter_card(config, repository=repo_id, base=base, license=license)
         contents[CARD] = text.encode()
     return upload_files(contents, repo_id, **options)
 
 
 def push_songs(
-    folder: Path | str, repo_id: str, *, licence: str | None = None, **options: Any
+    folder: Path | str, repo_id: str, *, license: str | None = None, **options: Any
 ) -> Any:
     """Upload a rendered corpus or prepared codes as a dataset, with its card.
 
     Args:
         folder: as ``songgen-hf corpus`` or ``songgen-hf prepare codes`` wrote it.
         repo_id: owner/name.
-        licence: of the songs; for codes, which have no card of their own.
+        license: of the songs; for codes, which have no card of their own.
         options: of :func:`upload_files`.
     Raises:
         ValueError: if the folder holds no parquet files.
@@ -255,7 +255,7 @@ def push_songs(
     if (folder / CARD).is_file():
         contents[CARD] = folder / CARD
     else:
-        text = render_codes_card(description, songs, name=repo_id, licence=licence)
+        text = render_codes_card(description, songs, name=repo_id, license=license)
         contents[CARD] = text.encode()
     return upload_files(contents, repo_id, repo_type="dataset", replaced=("*.parquet",), **options)
 

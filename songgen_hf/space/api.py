@@ -14,7 +14,7 @@ from ..optional import require
 from .controls import session_of
 from .settings import FIELDS, Settings
 from .singing import Progress
-from .song_service import Desk, told
+from .song_service import SongService, told
 from .songs import Song
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ else:
 _REPORT_SECONDS = 1.0
 
 
-def add_api(desk: Desk, *, group: str) -> None:
+def add_api(desk: SongService, *, group: str) -> None:
     """Add the endpoints to the page; they have no looks.
 
     Args:

@@ -16,10 +16,10 @@ from .description_chips import listed
 from .form import draw_form, restored, wire_form
 from .limits import Limits
 from .memory import use_few_arenas
-from .session_store import Shelf
+from .session_store import SessionStore
 from .settings import FEW_STEPS, FIELDS, VOICE_KEY, Settings, from_query
 from .singing import Progress, Singer
-from .song_service import Desk, told
+from .song_service import SongService, told
 from .theme import CSS, head, theme
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ SINGERS = "singers"
 class SongBlocks(gr.Blocks):
     """The page, with its look and limits where gradio takes them: at ``launch()``."""
 
-    desk: Desk
+    desk: SongService
 
     def launch(self, *args: Any, **kwargs: Any) -> Any:
         """Start the server; every argument of gradio's may be given and wins."""
@@ -93,9 +93,9 @@ def build_demo(
     )
     keep = 60 * limits.keep_minutes
     folder = require("gradio.utils", "space").get_upload_folder()
-    desk = Desk(
+    desk = SongService(
         singer,
-        Shelf(folder, songs_each=limits.songs, keep_seconds=keep),
+        SessionStore(folder, songs_each=limits.songs, keep_seconds=keep),
         adapters=Adapters(adapters, limits),
         limits=limits,
         defaults=defaults,
@@ -118,7 +118,7 @@ def build_demo(
     return demo.queue(max_size=limits.waiting, default_concurrency_limit=limits.concurrency)
 
 
-def _draw(desk: Desk, controls: Sequence[type[Control]]) -> Page:
+def _draw(desk: SongService, controls: Sequence[type[Control]]) -> Page:
     """All blocks of the page."""
     gr.HTML(markup.header(SUBTITLE), js_on_load=None)
     with gr.Row(elem_id="columns"):

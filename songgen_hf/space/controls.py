@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..optional import require
 from . import markup
 from .form import Form, restored
-from .song_service import Desk, told
+from .song_service import SongService, told
 from .songs import Song
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Control:
     outputs: Sequence[Any] = ()
     """The components that ``view`` updates."""
 
-    def __init__(self, desk: Desk):
+    def __init__(self, desk: SongService):
         self.desk = desk
 
     def draw(self) -> None:
@@ -64,7 +64,7 @@ class Page:
         controls: in the page's order.
     """
 
-    desk: Desk
+    desk: SongService
     form: Form
     status: Any
     current: Any

@@ -1,4 +1,4 @@
-// The page's own behaviour: players, the link of a song, light and dark. Everything is delegated to
+// The page's own behavior: players, the link of a song, light and dark. Everything is delegated to
 // the document, because gradio replaces the HTML of a song whenever another one is shown.
 (() => {
   "use strict";

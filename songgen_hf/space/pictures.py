@@ -1,4 +1,4 @@
-"""The mel spectrogram of a track as a small picture, in the colours of the page."""
+"""The mel spectrogram of a track as a small picture, in the colors of the page."""
 
 import io
 from functools import cache
@@ -29,22 +29,22 @@ def mel_picture(waveform: np.ndarray, sampling_rate: int) -> bytes:
     triangles = mel_triangles(_BANDS, _SIZE, _LOWEST, 0.48 * sampling_rate, sampling_rate)
     power = spectrogram(samples, _SIZE, hop) ** 2 @ triangles.T  # [T, bands]
     level = 10 * np.log10(power + 1e-10)
-    # The brightest colour from what one point in two hundred exceeds: a single peak dims the rest.
+    # The brightest color from what one point in two hundred exceeds: a single peak dims the rest.
     top = max(float(np.percentile(level, 99.5)), -60.0)
     shade = np.clip(1 + (level - top) / _DECIBELS, 0, 1)
     indices = np.ascontiguousarray((shade.T[::-1] * 63).astype(np.uint8))
     picture = image.fromarray(indices, mode="L").resize((WIDTH, HEIGHT), image.Resampling.BILINEAR)
-    coloured = image.fromarray(np.asarray(picture))
-    coloured = coloured.convert("P") if coloured.mode != "P" else coloured
-    coloured.putpalette(_palette())
+    colored = image.fromarray(np.asarray(picture))
+    colored = colored.convert("P") if colored.mode != "P" else colored
+    colored.putpalette(_palette())
     file = io.BytesIO()
-    coloured.save(file, format="PNG", optimize=True)
+    colored.save(file, format="PNG", optimize=True)
     return file.getvalue()
 
 
 @cache
 def _palette() -> list[int]:
-    """64 colours, RGB after RGB."""
+    """64 colors, RGB after RGB."""
     stops = np.array([[int(stop[i : i + 2], 16) for i in (1, 3, 5)] for stop in _STOPS])
     places = np.linspace(0, len(stops) - 1, 64)
     channels = [np.interp(places, range(len(stops)), stops[:, channel]) for channel in range(3)]

@@ -15,7 +15,7 @@ from threading import Event, Lock, Thread
 from .songs import Song
 
 
-class Shelf:
+class SessionStore:
     """Songs by session.
 
     Args:
@@ -135,4 +135,4 @@ class Shelf:
         self._finalizer()
 
 
-__all__ = ["Shelf"]
+__all__ = ["SessionStore"]

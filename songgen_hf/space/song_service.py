@@ -10,7 +10,7 @@ from ..cli.loading import library_versions
 from ..provenance import provenance
 from .adapters import Adapters
 from .limits import Limits
-from .session_store import Shelf
+from .session_store import SessionStore
 from .settings import VOICE_KEY, Settings
 from .singing import Progress, Singer, SungSong
 from .songs import Song, remix, write_song_files
@@ -24,7 +24,7 @@ BROKEN = (
 )
 
 
-class Desk:
+class SongService:
     """Takes requests of sessions and hands out songs.
 
     Args:
@@ -38,7 +38,7 @@ class Desk:
     def __init__(
         self,
         singer: Singer,
-        shelf: Shelf,
+        shelf: SessionStore,
         *,
         adapters: Adapters,
         limits: Limits,
@@ -143,4 +143,4 @@ def told(error: BaseException) -> str:
     return BROKEN
 
 
-__all__ = ["BROKEN", "Desk", "told"]
+__all__ = ["BROKEN", "SongService", "told"]

@@ -1,8 +1,8 @@
-"""Muon for the matrices of the layers, AdamW for everything else, as one optimiser.
+"""Muon for the matrices of the layers, AdamW for everything else, as one optimizer.
 
-Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) orthogonalises the momentum of
+Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) orthogonalizes the momentum of
 weight matrices; embeddings, heads, norms and biases stay with AdamW. Both are torch's own; this
-module only joins them, so that schedules, checkpoints and accelerate see a single optimiser.
+module only joins them, so that schedules, checkpoints and accelerate see a single optimizer.
 """
 
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ def is_layer_matrix(name: str, weight: nn.Parameter) -> bool:
 
 
 class MuonWithAdamW(Optimizer):
-    """Two optimisers behind one interface; their parameter groups are shared, not copied.
+    """Two optimizers behind one interface; their parameter groups are shared, not copied.
 
     Args:
         named_parameters: (name, weight) of what is trained.
@@ -58,7 +58,7 @@ class MuonWithAdamW(Optimizer):
         vectors = [weight for _, weight in named if weight.ndim <= 1]
         if not matrices:
             raise ValueError(
-                "Muon needs weight matrices of layers and got none: train with --optimiser adamw"
+                "Muon needs weight matrices of layers and got none: train with --optimizer adamw"
             )
         self.parts: list[Optimizer] = [
             Muon(
@@ -83,7 +83,7 @@ class MuonWithAdamW(Optimizer):
         self._share()
 
     def _share(self) -> None:
-        """Let the parts see this optimiser's groups, which schedules write to."""
+        """Let the parts see this optimizer's groups, which schedules write to."""
         self.parts[0].param_groups = self.param_groups[:1]
         self.parts[1].param_groups = self.param_groups[1:]
 

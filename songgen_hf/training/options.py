@@ -120,7 +120,7 @@ class DataOptions:
 
 
 @dataclass
-class TaughtOptions:
+class AuxiliaryOptions:
     """What a model is told in training beside its codes, where the songs know it."""
 
     alignment_weight: float = field(
@@ -144,8 +144,8 @@ class TaughtOptions:
 
 
 @dataclass
-class ObjectiveOptions(TaughtOptions):
-    """What is minimised."""
+class ObjectiveOptions(AuxiliaryOptions):
+    """What is minimized."""
 
     codebook_weighting: bool = field(
         default=True, metadata={"help": "weigh codebooks by the curriculum"}
@@ -192,11 +192,11 @@ class SongGenTrainingArguments(TrainingArguments):
         default=0.0,
         metadata={"help": "decay of the average of the weights that is saved at the end; 0: none"},
     )
-    optimiser: str = field(
+    optimizer: str = field(
         default="adamw",
         metadata={"help": "adamw (or what --optim names), or muon for the matrices of the layers"},
     )
-    ema_every: int = field(default=1, metadata={"help": "optimiser steps between EMA updates"})
+    ema_every: int = field(default=1, metadata={"help": "optimizer steps between EMA updates"})
     allow_changed_options: bool = field(
         default=False, metadata={"help": "resume although options differ from the checkpoint's"}
     )
@@ -214,8 +214,8 @@ class SongGenTrainingArguments(TrainingArguments):
                 f"the EMA needs 0 <= ema_decay < 1 and ema_every >= 1: got {self.ema_decay} and "
                 f"{self.ema_every}"
             )
-        if self.optimiser not in ("adamw", "muon"):
-            raise ValueError(f"unknown optimiser: got {self.optimiser!r}, expected adamw or muon")
+        if self.optimizer not in ("adamw", "muon"):
+            raise ValueError(f"unknown optimizer: got {self.optimizer!r}, expected adamw or muon")
         if not torch.accelerator.is_available():
             self.use_cpu = True  # the library refuses bf16 on a CPU that nobody asked for
         super().__post_init__()
@@ -437,7 +437,7 @@ __all__ = [
     "ModelOptions",
     "ObjectiveOptions",
     "SongGenTrainingArguments",
-    "TaughtOptions",
+    "AuxiliaryOptions",
     "add_file_flags",
     "check_unchanged",
     "dump_options",

@@ -1,4 +1,4 @@
-"""The measurement of a learnt voice: which vocals are compared; all of it on tiny models."""
+"""The measurement of a learned voice: which vocals are compared; all of it on tiny models."""
 
 import importlib.util
 import json

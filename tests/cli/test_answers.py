@@ -14,7 +14,7 @@ import soundfile
 import torch
 
 from songgen_hf.cli import COMMANDS, build_parser, main
-from songgen_hf.cli.output import Answer, answer_json
+from songgen_hf.cli.output import CommandResult, answer_json
 
 # Of each command a call that every machine refuses; where it has parts, of each part.
 MISTAKES = {
@@ -192,7 +192,7 @@ def test_an_error_of_ours_is_not_hidden(monkeypatch):
 
 
 def test_a_failed_check_exits_with_its_own_status(monkeypatch, capsys):
-    failed = Answer({"works": False}, "it does not work", status=1)
+    failed = CommandResult({"works": False}, "it does not work", status=1)
     monkeypatch.setattr("songgen_hf.cli.info.run", lambda _: failed)
 
     assert main(["info"]) == 1
@@ -203,7 +203,7 @@ def test_a_failed_check_exits_with_its_own_status(monkeypatch, capsys):
 def test_what_a_library_prints_stays_out_of_the_json(monkeypatch, capsys):
     def noisy(_):
         sys.stdout.write("{'loss': 3}\n")
-        return Answer({"done": 1}, "done")
+        return CommandResult({"done": 1}, "done")
 
     monkeypatch.setattr("songgen_hf.cli.info.run", noisy)
 
@@ -255,7 +255,7 @@ def test_an_output_that_nobody_reads_is_no_error(tiny_checkpoint, capsys, monkey
 def test_a_console_that_lacks_a_character_shows_its_number(monkeypatch):
     narrow = io.TextIOWrapper(io.BytesIO(), encoding="cp1252", write_through=True)
     monkeypatch.setattr(sys, "stdout", narrow)
-    monkeypatch.setattr("songgen_hf.cli.info.run", lambda _: Answer({}, "雨.wav: 2 s"))
+    monkeypatch.setattr("songgen_hf.cli.info.run", lambda _: CommandResult({}, "雨.wav: 2 s"))
 
     assert main(["info"]) == 0
     assert narrow.buffer.getvalue().split() == [b"\\u96e8.wav:", b"2", b"s"]

@@ -78,7 +78,7 @@ def numbers(folder) -> dict[str, float]:
 
 @pytest.mark.slow
 def test_a_card_says_what_was_measured_and_what_its_makers_say(folder, report, capsys):
-    words = ["--results", str(report), "--licence", "mit", "--name", "Ours", "--data", "Our songs."]
+    words = ["--results", str(report), "--license", "mit", "--name", "Ours", "--data", "Our songs."]
 
     assert main(["card", str(folder), *words]) == 0
 
@@ -96,7 +96,7 @@ def test_a_card_says_what_was_measured_and_what_its_makers_say(folder, report, c
 def test_numbers_travel_with_their_weights_and_stay_behind_when_these_change(
     folder, report, tmp_path
 ):
-    main(["card", str(folder), "--results", str(report), "--licence", "mit"])
+    main(["card", str(folder), "--results", str(report), "--license", "mit"])
     model = SongGenForConditionalGeneration.from_pretrained(folder)
 
     model.save_pretrained(tmp_path / "saved")
@@ -130,7 +130,7 @@ def test_a_new_card_keeps_the_numbers_of_the_same_weights(folder, report):
     main(["card", str(folder), "--results", str(report)])
     measured = numbers(folder)
 
-    assert main(["card", str(folder), "--licence", "cc0-1.0"]) == 0
+    assert main(["card", str(folder), "--license", "cc0-1.0"]) == 0
 
     assert numbers(folder) == measured
     assert ModelCard.load(folder / "README.md").data.license == "cc0-1.0"
@@ -182,14 +182,14 @@ def test_an_untrained_model_says_so(folder):
     assert "Untrained: it sings noise" in render_card(model, {}, repository="me/x")
 
 
-def test_an_adapters_card_names_its_model_and_the_licence_that_holds_too():
+def test_an_adapters_card_names_its_model_and_the_license_that_holds_too():
     card = render_adapter_card(
-        {"r": 4, "use_dora": True}, repository="me/anna", base="me/x", licence="cc-by-4.0"
+        {"r": 4, "use_dora": True}, repository="me/anna", base="me/x", license="cc-by-4.0"
     )
 
     assert "A DoRA adapter of rank 4" in card
     assert 'model="me/x", adapter="me/anna"' in card
-    assert "the licence of the model that it is for holds as well" in card
+    assert "the license of the model that it is for holds as well" in card
 
 
 def test_no_measured_number_is_typed_into_the_text():

@@ -1,4 +1,4 @@
-"""Rendering with the real synthesisers: needs the Debian packages."""
+"""Rendering with the real synthesizers: needs the Debian packages."""
 
 import hashlib
 import io

@@ -479,10 +479,10 @@ def test_songs_of_a_batch_end_on_their_own(tiny_model, tiny_inputs):
 
 def test_suppressed_ids_are_never_sung(tiny_model, tiny_inputs):
     model = tiny_model()
-    favourite = model.generate(**tiny_inputs(), **GREEDY)
-    suppressed = favourite.unique().tolist()
+    favorite = model.generate(**tiny_inputs(), **GREEDY)
+    suppressed = favorite.unique().tolist()
 
     codes = model.generate(**tiny_inputs(), **GREEDY, suppress_tokens=suppressed)
 
     assert not torch.isin(codes, torch.tensor(suppressed)).any()
-    assert codes.shape == favourite.shape
+    assert codes.shape == favorite.shape

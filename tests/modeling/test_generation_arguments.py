@@ -125,7 +125,7 @@ def test_assisted_generation_is_refused_with_a_remedy(tiny_model, tiny_inputs):
         model.generate(**tiny_inputs(1), assistant_model=model, max_new_frames=2)
 
 
-def test_a_misspelt_argument_is_refused_by_name(tiny_model, tiny_inputs):
+def test_a_misspelled_argument_is_refused_by_name(tiny_model, tiny_inputs):
     with pytest.raises(ValueError, match="lyric_ids"):
         tiny_model().generate(**tiny_inputs(), lyric_ids=torch.zeros(2, 3), **GREEDY)
 

@@ -140,7 +140,7 @@ def test_a_voice_of_any_rate_fills_the_three_seconds(processor, rate, channels):
     assert abs(batch["voice_values"].std() - 1) < 1e-3
 
 
-def test_a_short_voice_is_normalised_over_its_own_length(processor):
+def test_a_short_voice_is_normalized_over_its_own_length(processor):
     batch = processor(reference_voice=(noise(1.5, 24000) + 0.3, 24000))
 
     values, mask = batch["voice_values"][0], batch["voice_attention_mask"][0]

@@ -32,7 +32,7 @@ HOP = 320
 LENGTHS = [320, 321, 399, 400, 480, 639, 640, 719, 720, 951, 952, 3200, 6401, 16159, 16160]
 
 
-def randomise(model, seed=0):
+def randomize(model, seed=0):
     """Weights that use every code and every context, below the gain where rounding grows."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -53,7 +53,7 @@ def randomise(model, seed=0):
 
 @pytest.fixture(scope="module")
 def codec():
-    return randomise(XCodecModel(XCodecConfig.from_reference_sizes(SIZES))).eval()
+    return randomize(XCodecModel(XCodecConfig.from_reference_sizes(SIZES))).eval()
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def test_every_length_from_one_frame_on_has_as_many_acoustic_as_semantic_frames(
         assert frames in (acoustic(samples), acoustic(samples + HOP)), samples
 
 
-def test_quantisation_is_the_nearest_entry_of_each_residual(codec):
+def test_quantization_is_the_nearest_entry_of_each_residual(codec):
     embeddings = noise(2, 20, 9)
 
     codes = codec._quantize(embeddings, 1.2)
@@ -261,7 +261,7 @@ def test_encoding_in_windows_agrees_with_the_whole(codec, samples, chunk_frames)
 def test_windowed_encoding_follows_a_semantic_model_with_layer_norm():
     hubert = {**SIZES["hubert"], "feat_extract_norm": "layer", "do_stable_layer_norm": True}
     config = XCodecConfig.from_reference_sizes({**SIZES, "hubert": hubert})
-    codec = randomise(XCodecModel(config)).eval()
+    codec = randomize(XCodecModel(config)).eval()
     waveform = noise(1, 1, 9000)
 
     windowed = codec.extract_features(waveform, chunk_frames=4)
@@ -337,7 +337,7 @@ def test_bfloat16_follows_the_module(codec):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_quantises_in_float32(codec, dtype):
+def test_half_precision_quantizes_in_float32(codec, dtype):
     half, full = (XCodecModel(codec.config).eval() for _ in range(2))
     half.load_state_dict(codec.state_dict())
     half.to(dtype)

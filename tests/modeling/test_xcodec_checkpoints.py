@@ -11,7 +11,7 @@ from songgen_hf.modeling.checkpoint_mapping import FuseWeightNorm, SplitWeightNo
 from songgen_hf.modeling.configuration_xcodec import XCodecConfig
 from songgen_hf.modeling.modeling_xcodec import XCodecModel
 
-from .test_xcodec import SIZES, noise, randomise
+from .test_xcodec import SIZES, noise, randomize
 
 POSITION = "semantic_model.encoder.pos_conv_embed.conv."
 NEW_NAMES = ("parametrizations.weight.original0", "parametrizations.weight.original1")
@@ -20,7 +20,7 @@ OLD_NAMES = ("weight_g", "weight_v")
 
 @pytest.fixture(scope="module")
 def codec():
-    return randomise(XCodecModel(XCodecConfig.from_reference_sizes(SIZES))).eval()
+    return randomize(XCodecModel(XCodecConfig.from_reference_sizes(SIZES))).eval()
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Reference voice: normalised samples equal to the recorded ones of the reference."""
+"""Reference voice: normalized samples equal to the recorded ones of the reference."""
 
 import pytest
 import torch

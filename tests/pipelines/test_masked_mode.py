@@ -135,7 +135,7 @@ def test_another_song_model_beside_is_refused(tiny_masked, tiny_checkpoint, tmp_
 
 @pytest.mark.slow
 def test_half_precision_halves_the_file_and_loads_as_float32(tiny_masked, whole, tmp_path):
-    export_masked(tiny_masked(), tmp_path / "half", dtype="bfloat16", licence="mit")
+    export_masked(tiny_masked(), tmp_path / "half", dtype="bfloat16", license="mit")
 
     loaded = MaskedSongPipeline.from_pretrained(tmp_path / "half")
     size = "transformer/diffusion_pytorch_model.safetensors"

@@ -188,7 +188,7 @@ def test_the_command_publishes_a_private_model_with_its_code(
 ):
     words = ["export", tiny_checkpoint(), "--push-to-hub", "me/x", "--private", "--remote-code"]
 
-    assert main([*words, "--licence", "mit", "--json"]) == 0
+    assert main([*words, "--license", "mit", "--json"]) == 0
 
     told = json.loads(capsys.readouterr().out)
     repository = hub.repositories["model", "me/x"]
@@ -275,7 +275,7 @@ def adapter(tmp_path, model, tiny_processor):
 def test_an_adapter_travels_alone_and_without_this_machines_paths(
     hub, adapter, tiny_checkpoint, tiny_processor
 ):
-    push_adapter(adapter, "me/anna", base_model="me/x", licence="cc-by-4.0")
+    push_adapter(adapter, "me/anna", base_model="me/x", license="cc-by-4.0")
     sing = TextToSongPipeline(
         model=SongGenForConditionalGeneration.from_pretrained(tiny_checkpoint()),
         processor=tiny_processor,
@@ -341,7 +341,7 @@ def test_codes_are_a_dataset_on_the_hub_that_training_reads(hub, codes, tmp_path
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", cache)
 
-    push_songs(codes, "me/codes", licence="apache-2.0")
+    push_songs(codes, "me/codes", license="apache-2.0")
 
     files = hub.files("me/codes", "dataset")
     assert not [name for name in files if "partial" in name]

@@ -71,11 +71,11 @@ def test_the_hub_understands_the_front_matter():
     assert (head["sdk"], head["app_file"], head["license"]) == ("gradio", "app.py", "apache-2.0")
     assert re.fullmatch(r"\d+\.\d+\.\d+", head["sdk_version"])
     assert len(head["short_description"]) <= 60
-    assert head["colorFrom"] in HUB_COLOURS and head["colorTo"] in HUB_COLOURS
+    assert head["colorFrom"] in HUB_COLORS and head["colorTo"] in HUB_COLORS
     assert head["suggested_hardware"] == "zero-a10g"
 
 
-HUB_COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
+HUB_COLORS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
 
 
 def test_a_space_needs_no_more_than_the_package_says():

@@ -1,4 +1,4 @@
-"""A running Space and programs that call it: songs, isolation, cancelling, hostile input."""
+"""A running Space and programs that call it: songs, isolation, canceling, hostile input."""
 
 import json
 import os
@@ -152,7 +152,7 @@ def test_variations_are_songs_of_the_seeds_that_follow(client):
     assert len({song["files"]["mix"] for song in songs}) == 3
 
 
-def test_a_cancelled_job_frees_the_singer(client, space):
+def test_a_canceled_job_frees_the_singer(client, space):
     job = client.submit(**(WORDS | {"seconds": 1.5}), variations=4, api_name="/sing")
     wait_until(lambda: space.desk.singer.singing == 1)
 

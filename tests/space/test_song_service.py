@@ -4,9 +4,9 @@ import pytest
 
 from songgen_hf.space.adapters import Adapters
 from songgen_hf.space.limits import Limits
-from songgen_hf.space.session_store import Shelf
+from songgen_hf.space.session_store import SessionStore
 from songgen_hf.space.settings import Settings
-from songgen_hf.space.song_service import Desk
+from songgen_hf.space.song_service import SongService
 from songgen_hf.space.songs import Song
 
 from ..tools.waiting import wait_until
@@ -19,8 +19,8 @@ SHORT = Settings(lyrics="la", seed=7, seconds=1.0, mode="mixed")
 @pytest.fixture
 def desk(singer, tmp_path):
     limits = Limits()
-    shelf = Shelf(tmp_path, songs_each=9, keep_seconds=100)
-    yield Desk(singer, shelf, adapters=Adapters([], limits), limits=limits, defaults=SHORT)
+    shelf = SessionStore(tmp_path, songs_each=9, keep_seconds=100)
+    yield SongService(singer, shelf, adapters=Adapters([], limits), limits=limits, defaults=SHORT)
     shelf.close()
 
 

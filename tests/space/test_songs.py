@@ -11,7 +11,7 @@ from PIL import Image
 
 from songgen_hf.provenance import read_provenance
 from songgen_hf.space.pictures import HEIGHT, WIDTH, mel_picture
-from songgen_hf.space.session_store import Shelf
+from songgen_hf.space.session_store import SessionStore
 from songgen_hf.space.settings import Settings, from_query
 from songgen_hf.space.singing import SungSong
 from songgen_hf.space.songs import gains, remix, write_song_files
@@ -30,7 +30,7 @@ RECORD = {
 
 @pytest.fixture
 def shelf(tmp_path):
-    return Shelf(tmp_path / "gradio", songs_each=3, keep_seconds=100)
+    return SessionStore(tmp_path / "gradio", songs_each=3, keep_seconds=100)
 
 
 def sung(*, two_tracks: bool = True) -> SungSong:
@@ -188,7 +188,7 @@ def test_who_leaves_takes_everything_along(shelf, song):
 
 
 def test_old_songs_are_swept_also_those_of_nobody(tmp_path):
-    shelf = Shelf(tmp_path, songs_each=3, keep_seconds=0.0)
+    shelf = SessionStore(tmp_path, songs_each=3, keep_seconds=0.0)
     shelf.new_folder()
 
     shelf.sweep()
@@ -236,7 +236,7 @@ def test_a_picture_shows_pitch_upwards_and_time_to_the_right():
 def test_a_shelf_that_nobody_visits_is_swept_too(tmp_path):
     from ..tools.waiting import wait_until
 
-    shelf = Shelf(tmp_path, songs_each=3, keep_seconds=0.1)
+    shelf = SessionStore(tmp_path, songs_each=3, keep_seconds=0.1)
     folder = shelf.new_folder()
     shelf.start_sweeping()
 

@@ -422,11 +422,11 @@ def card_errors(card: str, kind: str) -> list[str]:
     except yaml.YAMLError as error:
         return [f"bad YAML: {error}"]
     errors = []
-    licence = data.get("license")
-    if licence is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", str(licence)):
-        errors.append(f'"license" must be one of the known ones: {licence}')
-    if licence == "other" and kind == "model" and not data.get("license_name"):
-        errors.append('"license_name" is needed for other licences')
+    license = data.get("license")
+    if license is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", str(license)):
+        errors.append(f'"license" must be one of the known ones: {license}')
+    if license == "other" and kind == "model" and not data.get("license_name"):
+        errors.append('"license_name" is needed for other licenses')
     bases = data.get("base_model") or []
     for base in [bases] if isinstance(bases, str) else bases:
         if not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", base):

@@ -22,14 +22,14 @@ class Network(nn.Module):
         return self.lm_heads(self.norm(self.layer(self.embed_tokens(ids))))
 
 
-def take_steps(network, optimiser, count, scheduler=None):
+def take_steps(network, optimizer, count, scheduler=None):
     losses = []
     for _ in range(count):
         ids = torch.arange(10)
         loss = nn.functional.cross_entropy(network(ids), (ids + 1) % 10)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         if scheduler is not None:
             scheduler.step()
         losses.append(float(loss.detach()))
@@ -39,34 +39,34 @@ def take_steps(network, optimiser, count, scheduler=None):
 def test_matrices_of_layers_go_to_muon_and_everything_else_to_adamw():
     network = Network()
 
-    optimiser = MuonWithAdamW(network.named_parameters(), 1e-2)
+    optimizer = MuonWithAdamW(network.named_parameters(), 1e-2)
 
-    assert optimiser.parts[0].param_groups[0]["params"] == [network.layer.weight]
+    assert optimizer.parts[0].param_groups[0]["params"] == [network.layer.weight]
     names = {name for name, weight in network.named_parameters() if is_layer_matrix(name, weight)}
     assert names == {"layer.weight"}
-    counted = sum(len(group["params"]) for group in optimiser.param_groups)
+    counted = sum(len(group["params"]) for group in optimizer.param_groups)
     assert counted == len(list(network.parameters()))
 
 
 def test_it_learns_and_a_schedule_reaches_both_parts():
     network = Network()
-    optimiser = MuonWithAdamW(network.named_parameters(), 5e-2)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / 40)
+    optimizer = MuonWithAdamW(network.named_parameters(), 5e-2)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / 40)
 
-    losses = take_steps(network, optimiser, 30, schedule)
+    losses = take_steps(network, optimizer, 30, schedule)
 
     assert losses[-1] < 0.5 * losses[0]
-    rates = {group["lr"] for part in optimiser.parts for group in part.param_groups}
+    rates = {group["lr"] for part in optimizer.parts for group in part.param_groups}
     assert rates == {5e-2 * (1 - 30 / 40)}
 
 
 def test_a_resumed_run_equals_one_never_stopped():
     whole = Network()
-    optimiser = MuonWithAdamW(whole.named_parameters(), 1e-2)
-    take_steps(whole, optimiser, 3)
+    optimizer = MuonWithAdamW(whole.named_parameters(), 1e-2)
+    take_steps(whole, optimizer, 3)
     resumed = copy.deepcopy(whole)
-    saved = copy.deepcopy(optimiser.state_dict())
-    expected = take_steps(whole, optimiser, 3)
+    saved = copy.deepcopy(optimizer.state_dict())
+    expected = take_steps(whole, optimizer, 3)
 
     other = MuonWithAdamW(resumed.named_parameters(), 0.5)
     other.load_state_dict(saved)
@@ -75,5 +75,5 @@ def test_a_resumed_run_equals_one_never_stopped():
 
 
 def test_a_model_without_layers_is_refused():
-    with pytest.raises(ValueError, match="train with --optimiser adamw"):
+    with pytest.raises(ValueError, match="train with --optimizer adamw"):
         MuonWithAdamW(nn.Embedding(3, 2).named_parameters(prefix="embed"), 1e-2)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..loading import named_checkpoint
-from ..output import EXIT_DONE, EXIT_FAILED, Answer
+from ..output import EXIT_DONE, EXIT_FAILED, CommandResult
 from .installation import (
     PYTHONS,
     describe_extras,
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> Answer:
+def run(arguments: argparse.Namespace) -> CommandResult:
     """Examine everything; what is broken does not keep the rest from being told."""
     from importlib.metadata import PackageNotFoundError
 
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     if not problems:
         examine_machine(facts, arguments, problems, notes)
     facts |= {"problems": problems, "notes": notes, "works": not problems}
-    return Answer(facts, "\n".join(words(facts)), EXIT_FAILED if problems else EXIT_DONE)
+    return CommandResult(facts, "\n".join(words(facts)), EXIT_FAILED if problems else EXIT_DONE)
 
 
 def examine_machine(

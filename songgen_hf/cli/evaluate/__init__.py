@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..output import Answer, add_output_arguments
+from ..output import CommandResult, add_output_arguments
 from .masked import add_masked, run_masked
 from .settings import add_settings, add_singing, run_settings
 
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add(part)
 
 
-def run(arguments: argparse.Namespace) -> Answer:
+def run(arguments: argparse.Namespace) -> CommandResult:
     """Run the sub-command that was named."""
     return PARTS[arguments.part][2](arguments)
 
@@ -43,7 +43,7 @@ def add_judges(parser: argparse.ArgumentParser) -> None:
     standard = JudgeTrainingOptions()
     parser.add_argument("--data", required=True, help="parquet files of true songs to learn from")
     parser.add_argument(
-        "--validation-data", help="parquet files of true songs to be judged on (not learnt from)"
+        "--validation-data", help="parquet files of true songs to be judged on (not learned from)"
     )
     parser.add_argument(
         "--out", type=Path, required=True, help="folder to write; a started run is continued"
@@ -67,7 +67,7 @@ def add_judges(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
-def run_judges(arguments: argparse.Namespace) -> Answer:
+def run_judges(arguments: argparse.Namespace) -> CommandResult:
     """Train both networks and say how well they judge true songs."""
     from ...evaluation.judges.options import JudgeTrainingOptions
     from ...evaluation.judges.training import train_judges
@@ -93,7 +93,7 @@ def run_judges(arguments: argparse.Namespace) -> Answer:
         progress=not arguments.quiet,
     )
     told = [f"  {name:<28} {value:.4g}" for name, value in scores.items()]
-    return Answer(
+    return CommandResult(
         {"judges": arguments.out, "scores": scores},
         "\n".join([f"{arguments.out}: judges trained", *told]),
     )
@@ -108,7 +108,7 @@ def add_prompts(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the captions (default 0)")
 
 
-def run_prompts(arguments: argparse.Namespace) -> Answer:
+def run_prompts(arguments: argparse.Namespace) -> CommandResult:
     """Make prompts of true songs."""
     from ...evaluation.protocol.prompts import corpus_rows, describe_prompts, make_prompts
     from ...files import encode_json, write_files
@@ -117,7 +117,7 @@ def run_prompts(arguments: argparse.Namespace) -> Answer:
     prompts = make_prompts(rows, arguments.count, seed=arguments.seed)
     described = describe_prompts(prompts, split=arguments.split, seed=arguments.seed)
     write_files({arguments.out: encode_json(described)})
-    return Answer(
+    return CommandResult(
         {"prompts": arguments.out, "count": len(prompts)},
         f"{arguments.out}: {len(prompts)} prompts",
     )
@@ -137,7 +137,7 @@ def add_codec(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="of the codecs (default cpu)")
 
 
-def run_codec(arguments: argparse.Namespace) -> Answer:
+def run_codec(arguments: argparse.Namespace) -> CommandResult:
     """Judge a codec and write the codec's part of the report."""
     from ...evaluation.judges.loading import Judges
     from ...evaluation.protocol.codec_report import CodecEvaluationOptions, evaluate_codecs
@@ -159,7 +159,7 @@ def run_codec(arguments: argparse.Namespace) -> Answer:
     found = evaluate_codecs(codecs, arguments.songs, judges, options, tell=tell)
     parts = {"codec": {"command": command_line(arguments), **found}}
     update_report(arguments.out, parts, pages=arguments.page)
-    return Answer(
+    return CommandResult(
         {"report": arguments.out, "codec": found},
         f"{arguments.out}: codec judged on {found['songs']} songs",
     )
@@ -193,7 +193,7 @@ def add_mini(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-pictures", action="store_true", help="no page of spectrograms")
 
 
-def run_mini(arguments: argparse.Namespace) -> Answer:
+def run_mini(arguments: argparse.Namespace) -> CommandResult:
     """Sing, judge, and write report, tables and pictures."""
     from ...evaluation.judges.loading import Judges
     from ...evaluation.protocol.mini import evaluate_checkpoints
@@ -215,7 +215,7 @@ def run_mini(arguments: argparse.Namespace) -> Answer:
     written = update_report(arguments.out, described, pages=arguments.page)
     if not arguments.no_pictures:
         written += write_pictures(arguments.out, evaluated)
-    return Answer(
+    return CommandResult(
         {"written": written, **described},
         ", ".join(map(str, written)) + f": {len(evaluated)} models judged",
     )
@@ -284,7 +284,9 @@ def tell(line: str) -> None:
     print(line, flush=True)
 
 
-Part = tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], Answer]]
+Part = tuple[
+    str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], CommandResult]
+]
 PARTS: dict[str, Part] = {
     "judges": ("train the judges on true songs", add_judges, run_judges),
     "prompts": ("make prompts of a corpus' songs", add_prompts, run_prompts),

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..output import Answer
+from ..output import CommandResult
 from .settings import add_singing
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def add_masked(parser: argparse.ArgumentParser) -> None:
     add_singing(parser, batch_size=20)
 
 
-def run_masked(arguments: argparse.Namespace) -> Answer:
+def run_masked(arguments: argparse.Namespace) -> CommandResult:
     """Make, judge, time and write the report."""
     from ...optional import require
 
@@ -104,7 +104,7 @@ def run_masked(arguments: argparse.Namespace) -> Answer:
     written = write_report(arguments.out, report, pages=arguments.page)
     if arguments.keep_best:
         written += keep_best(options, rows)
-    return Answer({"written": written, **report}, masked_markdown(report))
+    return CommandResult({"written": written, **report}, masked_markdown(report))
 
 
 def masked_options(arguments: argparse.Namespace) -> "MaskedOptions":

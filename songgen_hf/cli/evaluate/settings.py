@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from ..loading import DTYPES
-from ..output import Answer
+from ..output import CommandResult
 
 COLUMNS = ("per", "per_mixture", "gender", "instrument", "tempo", "fad", "voice_match", "seconds")
 
@@ -59,7 +59,7 @@ def add_singing(parser: argparse.ArgumentParser, *, batch_size: int = 50) -> Non
     parser.add_argument("--quiet", action="store_true", help="do not say what has been judged")
 
 
-def run_settings(arguments: argparse.Namespace) -> Answer:
+def run_settings(arguments: argparse.Namespace) -> CommandResult:
     """Sing, judge, compare and, if asked to, keep the best."""
     import tempfile
     from dataclasses import asdict
@@ -115,7 +115,7 @@ def run_settings(arguments: argparse.Namespace) -> Answer:
     for place, (row, found) in enumerate(zip(rows, scores, strict=True)):
         values = " | ".join(f"{found[name]:.3f}" if name in found else "" for name in COLUMNS)
         lines.append(f"| {row.setting}{' (best)' if place == best else ''} | {values} |")
-    return Answer(facts, "\n".join(lines))
+    return CommandResult(facts, "\n".join(lines))
 
 
 def _tell(line: str) -> None:

@@ -1,6 +1,6 @@
 """Sing a song to a sound file, with a JSON file beside it that says how to sing it again.
 
-Both say that the song is AI-generated, by which model, from which seed and under which licence.
+Both say that the song is AI-generated, by which model, from which seed and under which license.
 """
 
 import argparse
@@ -10,7 +10,7 @@ from typing import Any
 
 from ...files import encode_json, safe_gain, safe_name, sound_format, write_files
 from ..loading import add_model_arguments, library_versions, load_pipeline
-from ..output import Answer
+from ..output import CommandResult
 from .masked import (
     add_masked_arguments,
     encode_codes,
@@ -80,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_masked_arguments(parser)
 
 
-def run(arguments: argparse.Namespace) -> Answer:
+def run(arguments: argparse.Namespace) -> CommandResult:
     """Sing and write the files."""
     if not arguments.out.is_dir():
         sound_format(arguments.out)
@@ -144,7 +144,7 @@ def run(arguments: argparse.Namespace) -> Answer:
             }
         )
     write_files(files)
-    return Answer({"songs": facts}, "\n".join(map(str, files)))
+    return CommandResult({"songs": facts}, "\n".join(map(str, files)))
 
 
 def _decoder(sing: Any) -> Any:

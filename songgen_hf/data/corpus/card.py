@@ -53,7 +53,7 @@ A reference voice for a song is the `vocal` of any other song with the same `voi
 Words: a grammar over a lexicon written for this project. A line belongs to one split by a hash of
 its text, so no line is shared between splits. Voices: espeak-ng speaks at a flat pitch, WORLD
 puts the sound on a melody in key and time ({singers} singers). Band: FluidSynth with the FluidR3
-soundfont (MIT licence); {genres} genres, {instruments} General-MIDI instruments in
+soundfont (MIT license); {genres} genres, {instruments} General-MIDI instruments in
 {families} families. No recording of any person is part of it.
 
 ## Limits

@@ -20,13 +20,13 @@ from typing import Any
 from ...optional import require
 from .singer import world
 from .speech import ESPEAK, Speaker, load_library
-from .synthesizer import FLUIDSYNTH, Synthesiser, find_soundfont
+from .synthesizer import FLUIDSYNTH, Synthesizer, find_soundfont
 
 _PR_SET_PDEATHSIG = 1
 
 
 class Studio:
-    """Both synthesisers, opened and kept untouched.
+    """Both synthesizers, opened and kept untouched.
 
     Args:
         soundfont: .sf2 file; by default Debian's.
@@ -39,10 +39,10 @@ class Studio:
             require(module, "corpus")
         world()
         self.speaker = Speaker()
-        self.synthesiser = Synthesiser(soundfont)
+        self.synthesizer = Synthesizer(soundfont)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """``function(speaker, synthesiser, *arguments)`` in a fork.
+        """``function(speaker, synthesizer, *arguments)`` in a fork.
 
         Args:
             function: its result must be picklable.
@@ -76,7 +76,7 @@ class Studio:
         try:
             end_with_parent()
             try:
-                answer = (True, function(self.speaker, self.synthesiser, *arguments))
+                answer = (True, function(self.speaker, self.synthesizer, *arguments))
             except Exception:
                 answer = (False, traceback.format_exc())
             with os.fdopen(writing, "wb") as pipe:

@@ -10,7 +10,7 @@ from ..loudness import at_loudness, integrated_loudness, limiting_gain
 from .melody import Note
 from .singer import SungNote, sing_line
 from .song import SongPlan
-from .synthesizer import DRUM_CHANNEL, RENDER_RATE, Event, Synthesiser
+from .synthesizer import DRUM_CHANNEL, RENDER_RATE, Event, Synthesizer
 
 SAMPLING_RATE = 16000  # Hz
 LOUDNESS = -14.0  # LUFS of the mixture
@@ -43,18 +43,18 @@ class Performance:
         return self.vocal + self.accompaniment
 
 
-def perform(plan: SongPlan, synthesiser: Synthesiser, seed: int) -> Performance:
+def perform(plan: SongPlan, synthesizer: Synthesizer, seed: int) -> Performance:
     """Sing and play a plan.
 
     Args:
         plan: of the song.
-        synthesiser: plays the accompaniment.
+        synthesizer: plays the accompaniment.
         seed: of the small irregularities (pitch drift, room).
     """
     rng = np.random.default_rng(seed)
     samples = round(plan.duration * SAMPLING_RATE)
     vocal, phonemes, words, notes = _sing(plan, samples, rng)
-    accompaniment = _play(plan, synthesiser, samples, rng)
+    accompaniment = _play(plan, synthesizer, samples, rng)
     vocal, accompaniment = _mix(vocal, accompaniment, rng)
     return Performance(_to_int16(vocal), _to_int16(accompaniment), words, phonemes, notes)
 
@@ -105,7 +105,7 @@ def _sing(
 
 
 def _play(
-    plan: SongPlan, synthesiser: Synthesiser, samples: int, rng: np.random.Generator
+    plan: SongPlan, synthesizer: Synthesizer, samples: int, rng: np.random.Generator
 ) -> np.ndarray:
     """The accompaniment [S], float64, its groups balanced."""
     band = plan.band
@@ -120,7 +120,7 @@ def _play(
             for note in plan.arrangement.parts[part]
         ]
         if events:
-            sound = synthesiser.render(events, programs, samples / SAMPLING_RATE)
+            sound = synthesizer.render(events, programs, samples / SAMPLING_RATE)
             sound = _fit(soxr.resample(sound, RENDER_RATE, SAMPLING_RATE), samples)
             accompaniment += at_loudness(sound, SAMPLING_RATE, LOUDNESS + level)
     return _fade_out(_in_room(accompaniment, rng))

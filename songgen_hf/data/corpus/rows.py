@@ -11,7 +11,7 @@ from ...optional import require
 from .performance import SAMPLING_RATE, perform
 from .song import plan_song
 from .speech import Speaker
-from .synthesizer import Synthesiser
+from .synthesizer import Synthesizer
 
 AUDIO_COLUMNS = ("mixture", "vocal", "accompaniment")
 _TEXTS = (
@@ -23,7 +23,7 @@ _LISTS = ("captions", "instruments", "unseen_words")
 
 def render_row(
     speaker: Speaker,
-    synthesiser: Synthesiser,
+    synthesizer: Synthesizer,
     seed: int,
     split: str,
     index: int,
@@ -33,7 +33,7 @@ def render_row(
 
     Args:
         speaker: espeak-ng, untouched if equal bytes matter (see ``isolation.py``).
-        synthesiser: FluidSynth, likewise.
+        synthesizer: FluidSynth, likewise.
         seed: of the corpus.
         split: of the song.
         index: of the song in its split.
@@ -41,7 +41,7 @@ def render_row(
     """
     plan = plan_song(seed, split, index, speaker, voices)
     entropy = int.from_bytes(f"{seed}/{split}/{index}".encode(), "big")
-    performance = perform(plan, synthesiser, entropy)
+    performance = perform(plan, synthesizer, entropy)
     row: dict[str, Any] = {
         column: {"bytes": _flac(getattr(performance, column)), "path": None}
         for column in AUDIO_COLUMNS

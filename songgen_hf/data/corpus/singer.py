@@ -2,7 +2,7 @@
 
 A line's spectral envelope and aperiodicity are measured at espeak-ng's known flat pitch, read back
 along a warped time axis (consonants near their spoken length, vowels stretched to their notes, a
-vowel's onset on its note's start) and synthesised at the melody's pitch with glides and vibrato.
+vowel's onset on its note's start) and synthesized at the melody's pitch with glides and vibrato.
 """
 
 import warnings
@@ -132,7 +132,7 @@ def sing_line(
     times = np.arange(first, last + FRAME_PERIOD, FRAME_PERIOD)  # [T] in the song
     source_times = np.interp(times, *_warp(spoken.phonemes, sung))
 
-    envelope, aperiodicity = _analyse(spoken, singer, sampling_rate)
+    envelope, aperiodicity = _analyze(spoken, singer, sampling_rate)
     envelope = np.exp(_read_frames(envelope, source_times))
     aperiodicity = _read_frames(aperiodicity, source_times)
     pitch = _pitch_curve(times, notes, singer, rng)  # [T] in MIDI numbers
@@ -198,7 +198,7 @@ def _warp(spoken: tuple[Phoneme, ...], sung: list[Phoneme]) -> tuple[np.ndarray,
     return np.array(song_times), np.array(speech_times)
 
 
-def _analyse(
+def _analyze(
     spoken: SpokenLine, singer: Singer, sampling_rate: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Log power envelope and aperiodicity, both [T, F], at the frames of the speech."""
@@ -223,7 +223,7 @@ def _move_formants(spectra: np.ndarray, singer: Singer) -> np.ndarray:
 
 
 def _read_frames(frames: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Frames [T, F] read at times in seconds, linearly between neighbours."""
+    """Frames [T, F] read at times in seconds, linearly between neighbors."""
     positions = np.clip(times / FRAME_PERIOD, 0, len(frames) - 1)
     lower = np.minimum(positions.astype(int), len(frames) - 2)
     weight = (positions - lower)[:, None]

@@ -1,6 +1,6 @@
 """Notes to sound through FluidSynth and a General-MIDI soundfont.
 
-One synthesiser stays open per process (loading the soundfont costs most of a second). It renders
+One synthesizer stays open per process (loading the soundfont costs most of a second). It renders
 offline, mono, without its chorus and reverb. FluidSynth's voices keep state between songs, so
 equal bytes need equal histories: ``isolation.py`` takes care of that.
 """
@@ -28,7 +28,7 @@ _BLOCK = 64  # samples: FluidSynth's own step; events fall on its multiples
 Event = tuple[float, float, int, int, int]
 
 
-class Synthesiser:
+class Synthesizer:
     """FluidSynth with a soundfont.
 
     Args:

@@ -49,7 +49,7 @@ def portable_description(path: Path) -> dict[str, Any]:
 
 
 def render_codes_card(
-    description: Mapping[str, Any], files: Sequence[str], *, name: str, licence: str | None = None
+    description: Mapping[str, Any], files: Sequence[str], *, name: str, license: str | None = None
 ) -> str:
     """The text of the card.
 
@@ -57,7 +57,7 @@ def render_codes_card(
         description: of :func:`portable_description`.
         files: the parquet files, by their paths in the repository.
         name: of the repository.
-        licence: as the Hub names licences; None leaves it open.
+        license: as the Hub names licenses; None leaves it open.
     """
     from huggingface_hub import DatasetCardData
 
@@ -65,7 +65,7 @@ def render_codes_card(
     folders = {PurePath(file).parent.as_posix() for file in files}
     prefix = "" if folders == {"."} else "**/"
     metadata = DatasetCardData(
-        license=licence,
+        license=license,
         task_categories=["text-to-audio"],
         tags=["text-to-song", "songgen", "audio-codes"],
         configs=[

@@ -1,4 +1,4 @@
-"""What a judge must not mind: other bands, noise, equalisers, blur, gaps, a codec's roughness.
+"""What a judge must not mind: other bands, noise, equalizers, blur, gaps, a codec's roughness.
 
 Everything works on mel power [mels, M] and draws from the generator passed in. A judge is trained
 on true songs alone and must judge songs that went through a codec; this is how it learns to.
@@ -38,7 +38,7 @@ def with_accompaniment(vocal: Tensor, accompaniment: Tensor, rng: np.random.Gene
     return mix_power(vocal, accompaniment * 10.0 ** (decibels / 10), rng)
 
 
-def equalise(power: Tensor, rng: np.random.Generator) -> Tensor:
+def equalize(power: Tensor, rng: np.random.Generator) -> Tensor:
     """A smooth gain over bands, within about 10 dB; one time in four highs are cut steeply."""
     mels = len(power)
     place = np.linspace(0, np.pi, mels)
@@ -50,16 +50,16 @@ def equalise(power: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def add_noise(power: Tensor, rng: np.random.Generator) -> Tensor:
-    """Noise of a random colour 15 to 70 dB below the mean power."""
+    """Noise of a random color 15 to 70 dB below the mean power."""
     mels, frames = power.shape
     level = float(power.mean()) * 10.0 ** (-rng.uniform(1.5, 7.0))
-    colour = 10.0 ** (rng.uniform(-1.0, 1.0) * np.linspace(0.5, -0.5, mels))
-    noise = rng.gamma(3.0, 1 / 3.0, (mels, frames)) * colour[:, None] * level
+    color = 10.0 ** (rng.uniform(-1.0, 1.0) * np.linspace(0.5, -0.5, mels))
+    noise = rng.gamma(3.0, 1 / 3.0, (mels, frames)) * color[:, None] * level
     return power + torch.from_numpy(noise.astype(np.float32))
 
 
 def blur(power: Tensor, rng: np.random.Generator) -> Tensor:
-    """Neighbouring bands, neighbouring frames, both or neither run together."""
+    """Neighboring bands, neighboring frames, both or neither run together."""
     bands, frames = (1 + 2 * int(rng.random() < 0.25) for _ in range(2))
     if bands == frames == 1:
         return power
@@ -79,7 +79,7 @@ def roughen(power: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def smear(power: Tensor, rng: np.random.Generator) -> Tensor:
-    """One time in three part of each cell is noise with the envelope of its neighbours.
+    """One time in three part of each cell is noise with the envelope of its neighbors.
 
     So sounds what went through few codes: the envelope is there, harmonics drown between.
     """
@@ -132,7 +132,7 @@ def augmented(
     """
     if shifted:
         power = shift_bands(power, rng)
-    power = roughen(blur(add_noise(smear(equalise(power, rng), rng), rng), rng), rng)
+    power = roughen(blur(add_noise(smear(equalize(power, rng), rng), rng), rng), rng)
     level = rng.uniform(-0.4, 0.4)  # the mean of a crop is not the mean of its song
     mels = (relative_log(power) + level).clamp(min=_LOG_FLOOR)
     return hide(mels, rng, frames=longest_gap)
@@ -142,7 +142,7 @@ __all__ = [
     "add_noise",
     "augmented",
     "blur",
-    "equalise",
+    "equalize",
     "hide",
     "mix_power",
     "roughen",

@@ -41,7 +41,7 @@ def mel_power(waveform: np.ndarray | Tensor) -> Tensor:
     Args:
         waveform: float [S] at ``SAMPLING_RATE``.
     Returns:
-        float32 [``NUM_MELS``, 1 + S // ``HOP_LENGTH``], frame t centred on sample 160 t.
+        float32 [``NUM_MELS``, 1 + S // ``HOP_LENGTH``], frame t centered on sample 160 t.
     Raises:
         ValueError: unless the waveform has one dimension and no NaN or infinity.
     """

@@ -20,7 +20,7 @@ from .phoneme_recognizer import BLANK, PhonemeRecognizer
 from .song_classifier import SongClassifier
 
 Losses = dict[str, Tensor]
-_STRIDE = 2  # mel frames a frame of the recogniser
+_STRIDE = 2  # mel frames a frame of the recognizer
 _UNASKED = -100  # a truth that this crop cannot show
 _AUDIBLE = 10.0 ** (-12 / 10)  # a band quieter than this is not asked for its lead
 
@@ -30,7 +30,7 @@ def recognizer_losses(
 ) -> Losses:
     """CTC over each crop, and cross entropy of its frames, which fades out.
 
-    The frames' truth is known here, and a network that has learnt it needs no search for an
+    The frames' truth is known here, and a network that has learned it needs no search for an
     alignment: CTC alone spends its first epochs on blanks.
     """
     mels, crops, targets = [], [], []

@@ -11,7 +11,7 @@ class JudgeTrainingOptions:
 
     Args:
         seed: of weights, crops and augmentation.
-        recognizer_steps: of the phoneme recogniser.
+        recognizer_steps: of the phoneme recognizer.
         recognizer_batch: crops of one or two lines a step.
         classifier_steps: of the song classifier.
         classifier_batch: crops a step.

@@ -1,6 +1,6 @@
 """A network that hears which phonemes are sung: convolutions over log mels, trained with CTC.
 
-It sees 0.6 s to either side of a frame: enough for a sound and its neighbours, too little to learn
+It sees 0.6 s to either side of a frame: enough for a sound and its neighbors, too little to learn
 the words of the corpus by heart and to hear them where they are not. A second output names the
 phoneme of each frame; it is used in training alone, where it shows the first output where to look.
 """

@@ -2,7 +2,7 @@
 
 The corpus names sounds as espeak-ng does (59 symbols). As is usual for phoneme error rates since
 Lee and Hon (1989), what listeners cannot tell is merged: stressed from reduced vowels (``ʌ ɐ ə``,
-``ɪ ᵻ``), length marks, allophones of t (``ɾ ʔ``); r-coloured vowels but ``ɚ`` are two sounds.
+``ɪ ᵻ``), length marks, allophones of t (``ɾ ʔ``); r-colored vowels but ``ɚ`` are two sounds.
 """
 
 from __future__ import annotations

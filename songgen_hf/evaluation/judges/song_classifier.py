@@ -44,7 +44,7 @@ class SongClassifierConfig:
     lead_families: tuple[str, ...] = LEAD_FAMILIES
 
 
-class SongJudgement(NamedTuple):
+class SongJudgment(NamedTuple):
     """Logits [B, classes] of gender, lead family and voice, and the voice embedding [B, E] of
     length 1.
     """
@@ -106,13 +106,13 @@ class SongClassifier(nn.Module):
         self.voice_head = nn.Linear(2 * size, config.embedding_size)
         self.voice_directions = nn.Parameter(torch.randn(len(config.voices), config.embedding_size))
 
-    def forward(self, mels: Tensor) -> SongJudgement:
+    def forward(self, mels: Tensor) -> SongJudgment:
         """Judge songs of one length: [B, mels, M]."""
         hidden = self.body(self.entry(mels))  # [B, D, T]
         embedding = F.normalize(self.voice_head(self.voice_pool(hidden)).float(), dim=-1)
         # A cosine of 1 is 16 in logits: sharp enough for a dozen voices, and bounded.
         voice = 16.0 * embedding @ F.normalize(self.voice_directions, dim=-1).T
-        return SongJudgement(
+        return SongJudgment(
             self.gender_head(self.gender_pool(hidden)),
             self.lead_head(self.lead_pool(hidden)),
             voice,
@@ -120,9 +120,9 @@ class SongClassifier(nn.Module):
         )
 
     @torch.no_grad()
-    def judge(self, mels: Tensor) -> SongJudgement:
+    def judge(self, mels: Tensor) -> SongJudgment:
         """Judge one song [mels, M]; the answers without a batch dimension."""
-        return SongJudgement(*(answer[0] for answer in self(mels[None])))
+        return SongJudgment(*(answer[0] for answer in self(mels[None])))
 
     def save(self, directory: Path | str) -> None:
         """Write sizes and weights."""
@@ -145,6 +145,6 @@ __all__ = [
     "LEAD_FAMILIES",
     "SongClassifier",
     "SongClassifierConfig",
-    "SongJudgement",
+    "SongJudgment",
     "WeightedStatistics",
 ]

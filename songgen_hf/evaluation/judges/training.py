@@ -46,7 +46,7 @@ def train_judges(
         data: parquet files of the corpus to learn from, a pattern.
         out: folder; a run that was stopped goes on.
         options: of the run.
-        validation_data: parquet files that are not learnt from; without, nothing is validated.
+        validation_data: parquet files that are not learned from; without, nothing is validated.
         codec: ``XCodecModel`` through which some songs are heard as well, so that what a codec
             does to a sound is not held against a singer; None for none.
         progress: whether bars are shown.
@@ -88,7 +88,7 @@ def train_recognizer(
     config: PhonemeRecognizerConfig | None = None,
     progress: bool = True,
 ) -> PhonemeRecognizer:
-    """Train a phoneme recogniser, or go on with the checkpoint in ``directory``.
+    """Train a phoneme recognizer, or go on with the checkpoint in ``directory``.
 
     Args:
         songs: to learn from.

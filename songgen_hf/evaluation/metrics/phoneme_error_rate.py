@@ -1,4 +1,4 @@
-"""Are the words sung? The phoneme error rate of what the recogniser hears.
+"""Are the words sung? The phoneme error rate of what the recognizer hears.
 
 Conventions: a song's error rate is its edits over the phonemes asked for; that of many songs is the
 ratio of the sums, so long songs count more and silence scores 1. Above 1 is possible.
@@ -20,7 +20,7 @@ def lyrics_edits(
     """Edits and phonemes of each song, int64 [N] each; the error rate is the ratio of their sums.
 
     Args:
-        judges: with a phoneme recogniser.
+        judges: with a phoneme recognizer.
         waveforms: vocals or mixtures.
         phonemes: asked for, merged or as espeak-ng names them.
     Raises:

@@ -118,7 +118,7 @@ def probe_phonemes(
     targets = torch.from_numpy(labels)
     generator = torch.Generator().manual_seed(seed)
     weight = torch.zeros(num_codebooks * codebook_size, len(classes), requires_grad=True)
-    # The bias, in which also the share of each phoneme is learnt.
+    # The bias, in which also the share of each phoneme is learned.
     bias = torch.zeros(len(classes), requires_grad=True)
     optimizer = torch.optim.Adam([weight, bias], lr=learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def spectrogram(waveform: np.ndarray, size: int, hop: int) -> np.ndarray:
-    """Magnitudes [T, F] of Hann-windowed frames, the first one centred on the first sample.
+    """Magnitudes [T, F] of Hann-windowed frames, the first one centered on the first sample.
 
     Args:
         waveform: float [S].

@@ -17,7 +17,7 @@ from .accuracy import mean_score, require_equal_numbers
 from .spectrogram import mel_triangles, spectrogram
 
 TOLERANCE = 0.08  # of the tempo
-CENTRE, SPREAD = 112.0, 0.6  # bpm and octaves of the prior
+CENTER, SPREAD = 112.0, 0.6  # bpm and octaves of the prior
 _SLOWEST, _FASTEST = 60, 180  # bpm
 _SIZE, _HOP = 1024, 160
 
@@ -42,7 +42,7 @@ def estimate_tempo(waveform: np.ndarray) -> float:
     score = np.mean(
         [np.interp(lags * multiple, places, correlation) for multiple in range(1, 5)], axis=0
     )
-    prior = np.exp(-0.5 * (np.log2(tempi / CENTRE) / SPREAD) ** 2)
+    prior = np.exp(-0.5 * (np.log2(tempi / CENTER) / SPREAD) ** 2)
     return float(tempi[np.argmax(np.clip(score, 0, None) * prior)])
 
 

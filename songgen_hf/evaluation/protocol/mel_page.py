@@ -46,12 +46,12 @@ def mel_level(waveform: np.ndarray) -> np.ndarray:
     return np.maximum(level - level.max(), -DECIBELS)
 
 
-def draw_page(songs: Sequence[PicturedSong], *, colours: int = 32) -> bytes:
+def draw_page(songs: Sequence[PicturedSong], *, colors: int = 32) -> bytes:
     """A PNG of all songs, one below the other.
 
     Args:
         songs: at least one.
-        colours: of the picture's palette.
+        colors: of the picture's palette.
     Raises:
         ValueError: without songs.
         ImportError: without matplotlib or Pillow.
@@ -73,7 +73,7 @@ def draw_page(songs: Sequence[PicturedSong], *, colours: int = 32) -> bytes:
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=72)
     small = io.BytesIO()
-    image.open(picture).convert("RGB").quantize(colours).save(small, format="PNG", optimize=True)
+    image.open(picture).convert("RGB").quantize(colors).save(small, format="PNG", optimize=True)
     return small.getvalue()
 
 

@@ -237,7 +237,7 @@ def write_pictures(path: Path, evaluated: Sequence[EvaluatedCheckpoint]) -> list
 
 
 def pictured(row: EvaluatedRow) -> list[PicturedSong]:
-    """The songs kept of a row, with what was asked for and what the recogniser heard."""
+    """The songs kept of a row, with what was asked for and what the recognizer heard."""
     songs = []
     for song, heard in zip(row.songs, row.scores.heard, strict=False):
         sounds = [("mixture", song.mixture)]

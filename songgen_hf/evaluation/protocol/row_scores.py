@@ -52,7 +52,7 @@ class RowScores:
         parts: numerators and denominators, [N] each, of every metric that is a ratio of sums.
         moments: of the semantic features of each mixture.
         references: moments of the true songs that ``fad`` compares with.
-        heard: phonemes that the recogniser heard in each song.
+        heard: phonemes that the recognizer heard in each song.
     """
 
     prompts: tuple[str, ...]

@@ -53,7 +53,7 @@ def sum_code_vectors(codes: Tensor, chosen: Tensor, codebooks: Tensor) -> Tensor
     return summed.view(batch, tracks, frames, -1)
 
 
-def requantise(
+def requantize(
     vectors: Tensor, codes: Tensor, visible: Tensor, codebooks: Tensor, deviations: Tensor
 ) -> Proposal:
     """Residual search for the codes of a sum of hidden vectors, from the first hidden codebook on.
@@ -64,7 +64,7 @@ def requantise(
         visible: [B, N, T] int64.
         codebooks: [K, V, D].
         deviations: [K]; the score of a code is its log-probability under Gaussians of this
-            deviation around all vectors of the codebook (appendix B.1, normalised over the codes).
+            deviation around all vectors of the codebook (appendix B.1, normalized over the codes).
     """
     with torch.autocast(vectors.device.type, enabled=False):
         residual, found, scores = vectors.float(), [], []
@@ -111,7 +111,7 @@ __all__ = [
     "Proposal",
     "codebooks_of",
     "hidden_codes",
-    "requantise",
+    "requantize",
     "residual_rms_of",
     "sum_code_vectors",
 ]

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .code_vectors import Proposal, hidden_codes, requantise, sum_code_vectors
+from .code_vectors import Proposal, hidden_codes, requantize, sum_code_vectors
 from .noise import Generators, song_noise
 
 
@@ -62,7 +62,7 @@ class MaskedDistribution:
         """Classifier-free guidance: cond + weight (cond - uncond) on the logits, or on the logits
         of the components, whose places stay conditional."""
         own, other = (getattr(each, self.guidable) for each in (self, unconditional))
-        # Neither need be normalised: that would add one number to all logits of a choice.
+        # Neither need be normalized: that would add one number to all logits of a choice.
         return replace(self, **{self.guidable: torch.lerp(other, own, 1 + weight)})
 
 
@@ -134,15 +134,15 @@ class CodebookDistribution(MaskedDistribution):
 class CumulativeMixture(MaskedDistribution):
     """A mixture of Gaussians on z, the sum of the hidden code vectors of a frame.
 
-    Of a frame with v visible codebooks, component c has the centre
+    Of a frame with v visible codebooks, component c has the center
     ``shift + level_scale[v] * (offsets[v, c] + basis @ means[c])`` and the covariance
-    ``exp(2 log_scale) I``. It is the paper's family: its centres are scaled by the deviation that z
+    ``exp(2 log_scale) I``. It is the paper's family: its centers are scaled by the deviation that z
     has anyway once v codebooks are known, instead of by the predicted scale, so that a frame grows
-    certain without its centres moving. Distances are expanded, so D-wide centres of all components
+    certain without its centers moving. Distances are expanded, so D-wide centers of all components
     never exist, and a frame is only multiplied with the offsets of its own v.
 
     Args:
-        log_weights: [B, N, T, C], not normalised.
+        log_weights: [B, N, T, C], not normalized.
         means: [B, N, T, C, R].
         log_scale: [B, N, T], log of the deviation in each of the D dimensions.
         shift: [B, N, T, D].
@@ -242,7 +242,7 @@ class CumulativeMixture(MaskedDistribution):
             codes: [B, N, K, T] int64.
             top_p: smallest probability that the components (or codes) kept must have together.
             temperature: the drawn density is the model's to the power 1 / temperature, weights and
-                Gaussians alike; 0 takes the centre of the heaviest component.
+                Gaussians alike; 0 takes the center of the heaviest component.
             generator: of the random numbers, or a list with one for each song.
             frame_mask: [B, T] bool; with it and a list of generators, a song draws for its own
                 frames only, so it comes out the same in whatever batch.
@@ -256,7 +256,7 @@ class CumulativeMixture(MaskedDistribution):
             generator=generator,
             frame_mask=frame_mask,
         )
-        return requantise(vectors, codes, visible, self.codebooks, self.deviations)
+        return requantize(vectors, codes, visible, self.codebooks, self.deviations)
 
     def sample(
         self,
@@ -279,10 +279,10 @@ class CumulativeMixture(MaskedDistribution):
         means = self.means.gather(-2, index).squeeze(-2)
         level = visible.clamp(max=len(self.level_scale) - 1)
         own = level if len(self.offsets) > 1 else torch.zeros_like(level)
-        centre = self.offsets[own, component] + means @ self.basis.T
+        center = self.offsets[own, component] + means @ self.basis.T
         deviation = self.log_scale.exp() * math.sqrt(temperature)
         noise = noise_of(shape, "normal") * deviation[..., None]
-        return self.shift + self.level_scale[level][..., None] * centre + noise
+        return self.shift + self.level_scale[level][..., None] * center + noise
 
 
 def level_products(points: Tensor, tables: Tensor, own: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ SOUND_COLUMNS = ("tempo", *NAMED_COLUMNS)
 SOUND_HEADS_FILE = "sound_heads.safetensors"
 SILENCE = 0  # class of a frame in which no phoneme sounds
 BEAT_PARTS = 16  # classes of a beat's phase
-TEMPO_STEP = 1.04  # ratio of neighbouring classes of tempo
+TEMPO_STEP = 1.04  # ratio of neighboring classes of tempo
 SLOWEST_TEMPO, FASTEST_TEMPO = 40.0, 400.0
 
 

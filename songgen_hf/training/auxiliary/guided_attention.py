@@ -154,7 +154,7 @@ def alignment_loss(
         targets: [B, L] places among the lyrics, -100 where nothing is sung.
         num_lyrics: P, lyrics states.
     Returns:
-        The mean negative logarithm of the weight on the sung token and its ``SLACK`` neighbours,
+        The mean negative logarithm of the weight on the sung token and its ``SLACK`` neighbors,
         and the part of the steps whose highest weight lies there. Zeros if nothing is sung.
     """
     width = attention.head_dim
@@ -166,8 +166,8 @@ def alignment_loss(
     weights = F.log_softmax(scores, dim=-1)
     sung = targets != IGNORED_LABEL
     place = targets.clamp(min=0) + conditions.shape[1] - num_lyrics
-    neighbours = torch.arange(-SLACK, SLACK + 1, device=place.device)
-    near = (place[..., None] + neighbours).clamp(0, conditions.shape[1] - 1)  # [B, L, N]
+    neighbors = torch.arange(-SLACK, SLACK + 1, device=place.device)
+    near = (place[..., None] + neighbors).clamp(0, conditions.shape[1] - 1)  # [B, L, N]
     right = weights.gather(2, near).logsumexp(dim=-1)  # [B, L]
     counted = sung.sum().clamp(min=1)
     loss = -(right * sung).sum() / counted

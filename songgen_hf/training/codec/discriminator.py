@@ -23,11 +23,11 @@ LEAK = 0.2
 
 
 @dataclass
-class Judgement:
+class Judgment:
     """What one resolution says.
 
     Args:
-        score: [B, 1, frames', bands'], towards 1 for real.
+        score: [B, 1, frames', bands'], toward 1 for real.
         features: outputs of the layers before the score, each [B, channels, frames', bands'].
     """
 
@@ -72,13 +72,13 @@ class SpectrogramDiscriminator(nn.Module):
         )
         self.score = nn.utils.parametrizations.weight_norm(nn.Conv2d(channels, 1, 3, padding=1))
 
-    def forward(self, waveform: Tensor) -> Judgement:
+    def forward(self, waveform: Tensor) -> Judgment:
         """Judge waveforms [B, 1, S]."""
         hidden, features = self.planes(waveform), []
         for layer in self.layers:
             hidden = F.leaky_relu(layer(hidden), LEAK)
             features.append(hidden)
-        return Judgement(self.score(hidden), features)
+        return Judgment(self.score(hidden), features)
 
     def planes(self, waveform: Tensor) -> Tensor:
         """Mel magnitudes, and their logarithm with mean 0 and deviation 1 in each clip: [B, 2,
@@ -122,12 +122,12 @@ class MultiFrequencyDiscriminator(nn.Module):
             for hop, width in zip(hop_lengths, channels, strict=True)
         )
 
-    def forward(self, waveform: Tensor) -> list[Judgement]:
+    def forward(self, waveform: Tensor) -> list[Judgment]:
         """Judge waveforms [B, 1, S], S more than half the longest window, at every resolution."""
         return [discriminator(waveform) for discriminator in self.discriminators]
 
 
-def discriminator_loss(real: Sequence[Judgement], fake: Sequence[Judgement]) -> Tensor:
+def discriminator_loss(real: Sequence[Judgment], fake: Sequence[Judgment]) -> Tensor:
     """Mean over resolutions of ``mean (real - 1)^2 + mean fake^2``."""
     losses = [
         (true.score - 1).square().mean() + false.score.square().mean()
@@ -136,12 +136,12 @@ def discriminator_loss(real: Sequence[Judgement], fake: Sequence[Judgement]) -> 
     return torch.stack(losses).mean()
 
 
-def adversarial_loss(fake: Sequence[Judgement]) -> Tensor:
-    """Mean over resolutions of ``mean (fake - 1)^2``: what the decoder minimises."""
-    return torch.stack([(judgement.score - 1).square().mean() for judgement in fake]).mean()
+def adversarial_loss(fake: Sequence[Judgment]) -> Tensor:
+    """Mean over resolutions of ``mean (fake - 1)^2``: what the decoder minimizes."""
+    return torch.stack([(judgment.score - 1).square().mean() for judgment in fake]).mean()
 
 
-def feature_matching_loss(real: Sequence[Judgement], fake: Sequence[Judgement]) -> Tensor:
+def feature_matching_loss(real: Sequence[Judgment], fake: Sequence[Judgment]) -> Tensor:
     """Mean over all layers of all resolutions of the L1 distance; the real side gets no
     gradient.
     """
@@ -156,7 +156,7 @@ def feature_matching_loss(real: Sequence[Judgement], fake: Sequence[Judgement]) 
 __all__ = [
     "CHANNELS",
     "HOP_LENGTHS",
-    "Judgement",
+    "Judgment",
     "MultiFrequencyDiscriminator",
     "SpectrogramDiscriminator",
     "adversarial_loss",

@@ -169,7 +169,7 @@ class CodecObjective(nn.Module):
         batch_size: int = 8,
     ) -> None:
         """Set the codebooks by k-means on the latents of waveforms [B, 1, S]; the rest as the
-        quantiser has it.
+        quantizer has it.
         """
         latents = [
             self.codec.extract_features(part).embeddings for part in waveforms.split(batch_size)

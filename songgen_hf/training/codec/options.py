@@ -43,7 +43,7 @@ class WaveformTrainingOptions:
     validation_data: str | None = option(None, "the same for evaluation; by default none is done")
     columns: list[str] = option(list(STEM_COLUMNS), "parquet columns that hold sounds")
     preset: str = option("mini", "sizes of the model: mini or full")
-    steps: int = option(400_000, "optimiser steps")
+    steps: int = option(400_000, "optimizer steps")
     max_minutes: float | None = option(None, "stop with a checkpoint after so many minutes")
     batch_size: int = option(8, "crops a step in each process")
     crop_frames: int = option(150, "frames of a crop, 50 a second")
@@ -118,7 +118,7 @@ class CodecTrainingOptions(WaveformTrainingOptions):
         "codebooks used in a step, drawn with equal chance; repeat a number to weigh it",
     )
     quantizer_start: int = option(
-        0, "step at which the codebooks start (by k-means); before it, no quantisation"
+        0, "step at which the codebooks start (by k-means); before it, no quantization"
     )
     kmeans_crops: int = option(64, "crops whose latents the k-means start sees, in each process")
     kmeans_iterations: int = option(50, "iterations of the k-means start")
@@ -126,7 +126,7 @@ class CodecTrainingOptions(WaveformTrainingOptions):
     dead_count: float = option(2.0, "a code with a smaller moving count is revived ...")
     dead_fraction: float = option(0.1, "... if it is also below this part of the mean count")
     revival_reach: float = option(
-        0.1, "a revived code lies so far (0 to 1) from a code in use towards a vector of the batch"
+        0.1, "a revived code lies so far (0 to 1) from a code in use toward a vector of the batch"
     )
     move_all_codebooks: bool = option(True, "codebooks that a step does not use move in it too")
     stft_weight: float = option(1.0, "weight of the multi-resolution STFT loss")
@@ -175,7 +175,7 @@ class TeacherTrainingOptions(WaveformTrainingOptions):
     """Options of ``songgen-hf train teacher``; defaults of the general-audio HuBERT if known."""
 
     learning_rate: float = option(3e-4, "of AdamW")
-    steps: int = option(325_000, "optimiser steps")
+    steps: int = option(325_000, "optimizer steps")
     warmup_steps: int = option(32_000, "steps over which the learning rate rises from zero")
     schedule: str = option(
         "cosine", "exponential (decay_rate every decay_steps) or cosine (to zero at steps)"

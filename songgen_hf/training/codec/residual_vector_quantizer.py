@@ -34,7 +34,7 @@ class QuantizedLatent:
 
 
 class ResidualVectorQuantizerTrainer(nn.Module):
-    """Residual vector quantisation with a training step around the codec's own codebooks.
+    """Residual vector quantization with a training step around the codec's own codebooks.
 
     Args:
         quantizer: the codec's ``quantizer``; its buffers are changed in place.
@@ -83,7 +83,7 @@ class ResidualVectorQuantizerTrainer(nn.Module):
 
     @property
     def num_codebooks(self) -> int:
-        """Levels of the quantiser."""
+        """Levels of the quantizer."""
         return len(self.codebooks)
 
     @property
@@ -121,7 +121,7 @@ class ResidualVectorQuantizerTrainer(nn.Module):
         seed: int = 0,
         update: bool = True,
     ) -> QuantizedLatent:
-        """Quantise, then (in training mode, with ``update``) move the codebooks.
+        """Quantize, then (in training mode, with ``update``) move the codebooks.
 
         Args:
             latents: [B, D, T].
@@ -135,7 +135,7 @@ class ResidualVectorQuantizerTrainer(nn.Module):
         if not 1 <= num_codebooks <= self.num_codebooks:
             raise ValueError(
                 f"num_codebooks is {num_codebooks}, expected 1 to {self.num_codebooks}, the levels "
-                "of the quantiser."
+                "of the quantizer."
             )
         update = update and self.training
         residual = _as_vectors(latents.float())  # [N, D]
@@ -188,13 +188,13 @@ class ResidualVectorQuantizerTrainer(nn.Module):
 
     @torch.no_grad()
     def _start_level(self, codebook: Any, vectors: Tensor, seed: int, scale: float = 1.0) -> None:
-        centres, counts = kmeans(
+        centers, counts = kmeans(
             vectors, len(codebook.embed), iterations=self.kmeans_iterations, seed=seed
         )
         counts = (scale * counts).clamp(min=self.epsilon)
-        codebook.embed.copy_(centres)
+        codebook.embed.copy_(centers)
         codebook.cluster_size.copy_(counts)
-        codebook.embed_avg.copy_(centres * counts[:, None])
+        codebook.embed_avg.copy_(centers * counts[:, None])
         codebook.inited.fill_(1)
 
     @torch.no_grad()
@@ -238,7 +238,7 @@ def kmeans(
 ) -> tuple[Tensor, Tensor]:
     """Lloyd's algorithm from random vectors.
 
-    An empty cluster takes the vector farthest from its centre.
+    An empty cluster takes the vector farthest from its center.
     With fewer vectors than clusters, the first clusters are the vectors and the others copies of
     them moved by a hundredth of their deviation.
 
@@ -246,9 +246,9 @@ def kmeans(
         vectors: [N, D], N at least 1.
         num_clusters: V.
         iterations: Lloyd iterations, 0 or more.
-        seed: of the first centres.
+        seed: of the first centers.
     Returns:
-        Centres [V, D] and the vectors of each [V], in the vectors' dtype.
+        Centers [V, D] and the vectors of each [V], in the vectors' dtype.
     Raises:
         ValueError: if there is no vector.
     """
@@ -261,20 +261,20 @@ def kmeans(
         noise = torch.randn(len(extra), vectors.shape[1], generator=generator).to(vectors)
         spread = vectors.std(dim=0, correction=0).clamp(min=1e-6) * 1e-2
         copies = vectors[extra.to(vectors.device)] + noise * spread
-        centres = torch.cat([vectors[order.to(vectors.device)], copies])
-        return centres, torch.full((num_clusters,), len(vectors) / num_clusters).to(vectors)
+        centers = torch.cat([vectors[order.to(vectors.device)], copies])
+        return centers, torch.full((num_clusters,), len(vectors) / num_clusters).to(vectors)
 
-    centres = vectors[order[:num_clusters].to(vectors.device)].clone()
+    centers = vectors[order[:num_clusters].to(vectors.device)].clone()
     for _ in range(iterations):
-        distances, nearest = torch.cdist(vectors, centres).min(dim=1)
+        distances, nearest = torch.cdist(vectors, centers).min(dim=1)
         counts = torch.bincount(nearest, minlength=num_clusters)
-        sums = torch.zeros_like(centres).index_add_(0, nearest, vectors)
-        centres = torch.where(counts[:, None] > 0, sums / counts.clamp(min=1)[:, None], centres)
+        sums = torch.zeros_like(centers).index_add_(0, nearest, vectors)
+        centers = torch.where(counts[:, None] > 0, sums / counts.clamp(min=1)[:, None], centers)
         empty = (counts == 0).nonzero()[:, 0]
         if len(empty):
-            centres[empty] = vectors[distances.topk(len(empty)).indices]
-    nearest = torch.cdist(vectors, centres).argmin(dim=1)
-    return centres, torch.bincount(nearest, minlength=num_clusters).to(vectors)
+            centers[empty] = vectors[distances.topk(len(empty)).indices]
+    nearest = torch.cdist(vectors, centers).argmin(dim=1)
+    return centers, torch.bincount(nearest, minlength=num_clusters).to(vectors)
 
 
 def _as_vectors(latents: Tensor) -> Tensor:

@@ -57,7 +57,7 @@ class PseudoQuadratureMirrorFilters(nn.Module):
     """Split a waveform into equal bands at a fraction of the rate, and join them again.
 
     A cosine-modulated bank around a Kaiser low-pass. The cutoff follows from the number of bands:
-    where the low-pass is 3 dB down at the edge of its band, neighbours add up to one (at 6 bands
+    where the low-pass is 3 dB down at the edge of its band, neighbors add up to one (at 6 bands
     the error of split and join is -60 dB; with the cutoff 0.142 of a 4-band bank it would be -5
     dB).
 
@@ -90,12 +90,12 @@ class PseudoQuadratureMirrorFilters(nn.Module):
         self.register_buffer("analysis_filters", analysis.float()[:, None], persistent=False)
         self.register_buffer("synthesis_filters", synthesis.float()[None], persistent=False)
 
-    def analyse(self, waveform: Tensor) -> Tensor:
+    def analyze(self, waveform: Tensor) -> Tensor:
         """[B, 1, S] -> [B, bands, ceil(S / bands)]."""
         filters = self.analysis_filters.to(waveform)
         return F.conv1d(waveform, filters, stride=self.num_bands, padding=self.taps // 2)
 
-    def synthesise(self, bands: Tensor) -> Tensor:
+    def synthesize(self, bands: Tensor) -> Tensor:
         """[B, bands, T] -> [B, 1, T * bands]."""
         spread = bands.new_zeros(*bands.shape[:2], bands.shape[2], self.num_bands)
         spread[..., 0] = bands * self.num_bands
@@ -119,7 +119,7 @@ class SubBandStftLoss(nn.Module):
     def forward(self, estimate: Tensor, target: Tensor) -> Tensor:
         """Return the loss, a scalar."""
         bands = (
-            self.filters.analyse(wave.reshape(-1, 1, wave.shape[-1])) for wave in (estimate, target)
+            self.filters.analyze(wave.reshape(-1, 1, wave.shape[-1])) for wave in (estimate, target)
         )
         return self.stft(*bands)
 
@@ -196,7 +196,7 @@ class RelativeErrorLoss(nn.Module):
 
 
 def stft_magnitude(waveform: Tensor, resolution: Resolution) -> Tensor:
-    """Magnitudes [B * C, fft_size / 2 + 1, frames] under a Hann window, centred frames."""
+    """Magnitudes [B * C, fft_size / 2 + 1, frames] under a Hann window, centered frames."""
     fft_size, hop, length = resolution
     window = torch.hann_window(length, device=waveform.device)
     flat = waveform.reshape(-1, waveform.shape[-1]).float()
@@ -215,10 +215,10 @@ def mel_filters(sampling_rate: int, fft_size: int, num_mels: int) -> Tensor:
     bins = torch.linspace(0, sampling_rate / 2, fft_size // 2 + 1, dtype=torch.float64)
     # A triangle narrower than the bins would fall between two of them and hear nothing.
     width = sampling_rate / fft_size
-    centre = edges[1:-1, None]
-    left = torch.minimum(edges[:-2, None], centre - width)
-    right = torch.maximum(edges[2:, None], centre + width)
-    rise, fall = (bins - left) / (centre - left), (right - bins) / (right - centre)
+    center = edges[1:-1, None]
+    left = torch.minimum(edges[:-2, None], center - width)
+    right = torch.maximum(edges[2:, None], center + width)
+    rise, fall = (bins - left) / (center - left), (right - bins) / (right - center)
     return torch.minimum(rise, fall).clamp(min=0).float()
 
 

@@ -19,17 +19,17 @@ WINDOW_FRAMES = 4  # window of the log mels, in frames of the network
 
 
 class LogMelClusters(nn.Module):
-    """Targets of the first round: the nearest k-means centre of each frame's log mels and their
+    """Targets of the first round: the nearest k-means center of each frame's log mels and their
     slope.
 
     Args:
         sampling_rate: Hz.
         hop_length: samples a frame.
         num_mels: bands.
-        num_clusters: centres.
+        num_clusters: centers.
     """
 
-    centres: Tensor
+    centers: Tensor
     filters: Tensor
 
     def __init__(
@@ -42,29 +42,29 @@ class LogMelClusters(nn.Module):
         self.register_buffer(
             "filters", mel_filters(sampling_rate, fft_size, num_mels), persistent=False
         )
-        self.register_buffer("centres", torch.zeros(num_clusters, 2 * num_mels))
+        self.register_buffer("centers", torch.zeros(num_clusters, 2 * num_mels))
 
     @property
     def num_targets(self) -> int:
         """Number of clusters."""
-        return len(self.centres)
+        return len(self.centers)
 
     def fit(self, waveforms: Tensor, *, seed: int, iterations: int = 50) -> None:
-        """Set the centres from waveforms [B, 1, S]."""
-        centres, _ = kmeans(
+        """Set the centers from waveforms [B, 1, S]."""
+        centers, _ = kmeans(
             self.features(waveforms).flatten(0, 1),
             self.num_targets,
             iterations=iterations,
             seed=seed,
         )
-        self.centres.copy_(centres)
+        self.centers.copy_(centers)
 
     def features(self, waveforms: Tensor) -> Tensor:
-        """[B, 1, S] -> [B, S / hop, 2 * mels], frame t centred on sample (t + 1/2) * hop; mean 0
+        """[B, 1, S] -> [B, S / hop, 2 * mels], frame t centered on sample (t + 1/2) * hop; mean 0
         in each clip.
         """
         hop = self.resolution.hop_length
-        # The transform centres frames on multiples of the hop: half a hop of shift, and one frame
+        # The transform centers frames on multiples of the hop: half a hop of shift, and one frame
         # too many.
         shifted = F.pad(waveforms, (0, hop))[..., hop // 2 :]
         mel = self.filters @ stft_magnitude(shifted, self.resolution)
@@ -77,7 +77,7 @@ class LogMelClusters(nn.Module):
     def forward(self, waveforms: Tensor) -> Tensor:
         """Targets [B, T] int64 of waveforms [B, 1, S]."""
         features = self.features(waveforms)
-        return torch.cdist(features, self.centres[None]).argmin(dim=-1)
+        return torch.cdist(features, self.centers[None]).argmin(dim=-1)
 
 
 class FirstCodebook(nn.Module):

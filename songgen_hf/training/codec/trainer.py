@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from ..resumable_run import WaveformRun, learning_rate, make_accelerator, make_optimizer
 from .discriminator import (
-    Judgement,
+    Judgment,
     MultiFrequencyDiscriminator,
     adversarial_loss,
     discriminator_loss,
@@ -207,14 +207,14 @@ class CodecTrainer:
         }
 
 
-def _halves(judgements: list[Judgement]) -> tuple[list[Judgement], list[Judgement]]:
-    """Judgements of [real, fake] in one batch -> those of each."""
-    sides: tuple[list[Judgement], list[Judgement]] = ([], [])
-    for judgement in judgements:
-        scores = judgement.score.chunk(2)
-        features = [feature.chunk(2) for feature in judgement.features]
+def _halves(judgments: list[Judgment]) -> tuple[list[Judgment], list[Judgment]]:
+    """Judgments of [real, fake] in one batch -> those of each."""
+    sides: tuple[list[Judgment], list[Judgment]] = ([], [])
+    for judgment in judgments:
+        scores = judgment.score.chunk(2)
+        features = [feature.chunk(2) for feature in judgment.features]
         for place, side in enumerate(sides):
-            side.append(Judgement(scores[place], [pair[place] for pair in features]))
+            side.append(Judgment(scores[place], [pair[place] for pair in features]))
     return sides
 
 

@@ -149,7 +149,7 @@ def _caption(
 class CaptionWriter:
     """New captions in the corpus' phrasings, of facts that are drawn apart from each other.
 
-    A song's few captions can be learnt by heart; these cannot.
+    A song's few captions can be learned by heart; these cannot.
 
     Args:
         vocabulary: values to draw from.

@@ -23,7 +23,7 @@ class ConditionerOptions:
     output_dir: str | None = field(default=None, metadata={"help": "new folder of the model"})
     train_split: str = field(default="train", metadata={"help": "split to train on"})
     eval_split: str | None = field(default=None, metadata={"help": "split to evaluate on"})
-    max_steps: int = field(default=3000, metadata={"help": "optimiser steps"})
+    max_steps: int = field(default=3000, metadata={"help": "optimizer steps"})
     batch_size: int = field(default=64, metadata={"help": "captions a step"})
     lyrics_batch_size: int = field(default=16, metadata={"help": "lyrics a step"})
     learning_rate: float = field(default=1e-3, metadata={"help": "highest, of AdamW"})

@@ -45,7 +45,7 @@ def read_lines(
         places = written_phonemes(
             [tokens for _, tokens in written], [phoneme["word"] for phoneme in phonemes], len(ids)
         )
-        songs.append(Lines(ids, _neighbours(symbols, places)))
+        songs.append(Lines(ids, _neighbors(symbols, places)))
     return songs
 
 
@@ -75,7 +75,7 @@ def written_phonemes(
     return places
 
 
-def _neighbours(symbols: list[int], places: np.ndarray) -> dict[str, Tensor]:
+def _neighbors(symbols: list[int], places: np.ndarray) -> dict[str, Tensor]:
     """Targets of each of ``SOUNDS``: the phoneme of each token, the one before, the one after."""
     padded = np.array([0, *symbols, 0])  # 0: NO_PHONEME
     sounding = places != IGNORED_LABEL

@@ -159,7 +159,7 @@ class ConditionerTrainer:
         return losses
 
     def lyrics_losses(self, lines: Sequence[Lines]) -> dict[str, Tensor]:
-        """The cross-entropy of the phoneme that each token writes, and of its neighbours."""
+        """The cross-entropy of the phoneme that each token writes, and of its neighbors."""
         return {
             name: cross_entropy(found, self._sounds(lines, name))
             for name, found in self._read_lyrics(lines).items()

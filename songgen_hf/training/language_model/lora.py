@@ -128,7 +128,7 @@ def lyrics_token_ids(tokens: list[str], processor: SongGenProcessor) -> dict[str
 
 
 class LoraTrainer(SongGenTrainer):
-    """The trainer with LoRA+'s optimiser where it is asked for.
+    """The trainer with LoRA+'s optimizer where it is asked for.
 
     Args:
         lora_plus_ratio: learning rate of B matrices over that of A matrices; None for equal ones.

@@ -1,7 +1,7 @@
-"""What training minimises: the losses of a forward call, weighted over codebooks and tracks.
+"""What training minimizes: the losses of a forward call, weighted over codebooks and tracks.
 
 The weights follow a curriculum: early codebooks first, then ever flatter (SongGen, arXiv
-2502.13128, section 3.4). This module knows nothing of data, optimisers or models: it takes
+2502.13128, section 3.4). This module knows nothing of data, optimizers or models: it takes
 codebook losses and a step.
 """
 
@@ -27,13 +27,13 @@ def initial_codebook_weights(num_codebooks: int) -> Tensor:
 def codebook_weights(
     step: int, total_steps: int, num_codebooks: int, *, initial: Tensor | None = None
 ) -> Tensor:
-    """Weights of the codebook losses at one optimiser step.
+    """Weights of the codebook losses at one optimizer step.
 
-    They move in four jumps from ``initial`` towards 1 / K, and end at four fifths of the way.
+    They move in four jumps from ``initial`` toward 1 / K, and end at four fifths of the way.
 
     Args:
-        step: optimiser steps done, 0 <= step.
-        total_steps: optimiser steps of the whole run (each stage is a run and starts anew).
+        step: optimizer steps done, 0 <= step.
+        total_steps: optimizer steps of the whole run (each stage is a run and starts anew).
         num_codebooks: K.
         initial: [K], weights of the first 30 % of the run; default 0.25 three times, then 0.05.
     Returns:
@@ -59,7 +59,7 @@ def codebook_weights(
 
 @dataclass
 class Objective:
-    """The number to minimise and what it is made of, each a scalar unless said.
+    """The number to minimize and what it is made of, each a scalar unless said.
 
     Args:
         value: with gradient.
@@ -87,12 +87,12 @@ class Objective:
     sounds: dict[str, Tensor] = field(default_factory=dict)
 
     def add_alignment(self, loss: Tensor, accuracy: Tensor, *, weight: float) -> None:
-        """Add the loss of ``lyrics_alignment.py`` to the number that is minimised."""
+        """Add the loss of ``lyrics_alignment.py`` to the number that is minimized."""
         self.alignment_loss, self.alignment_accuracy = loss, accuracy
         self.value = self.value + weight * loss
 
     def add_sounds(self, loss: Tensor, metrics: dict[str, Tensor], *, weight: float) -> None:
-        """Add the loss of ``sound_targets.py`` to the number that is minimised."""
+        """Add the loss of ``sound_targets.py`` to the number that is minimized."""
         self.sounds = metrics
         self.value = self.value + weight * loss
 

@@ -1,7 +1,7 @@
 """The trainer of all token patterns: the library's loop with our objective, order and checks.
 
 Runs under ``accelerate launch`` on CPU, one GPU, DDP or FSDP. A loss is a mean over all counted
-targets of an optimiser step, whatever the number of processes and accumulated batches.
+targets of an optimizer step, whatever the number of processes and accumulated batches.
 """
 
 import logging
@@ -51,14 +51,14 @@ class SongGenTrainer(Trainer):
         train_dataset, eval_dataset: songs.
         processor: saved with every checkpoint. It is not the library's ``processing_class``, which
             would overwrite the special ids of the model.
-        objective: what is minimised.
+        objective: what is minimized.
         resolved_options: YAML text written beside every checkpoint.
         callbacks: more callbacks.
     Raises:
         ValueError: if an average of the weights is asked for under FSDP, which shards them.
     """
 
-    # compute_loss divides by all counted targets of the optimiser step itself.
+    # compute_loss divides by all counted targets of the optimizer step itself.
     loss_is_scaled_for_ga = True
     args: SongGenTrainingArguments
     optimizer: Any
@@ -82,12 +82,12 @@ class SongGenTrainer(Trainer):
         self._sums: dict[str, dict[str, Tensor]] = {"train": {}, "eval": {}}
         self._counts: dict[str, int] = defaultdict(int)
         self._sampler: SongSampler | None = None
-        self._batches = 0  # of the optimiser step under way
+        self._batches = 0  # of the optimizer step under way
         sounds = None
         if self.objective.sound_weight and train_dataset is not None:
             sounds = SoundClasses.of_rows(train_dataset.rows)
             width = self.song_config.decoder.hidden_size
-            # Part of the model while it is trained, for optimisers and processes to find them.
+            # Part of the model while it is trained, for optimizers and processes to find them.
             model.sound_heads = SoundHeads(sounds.sizes(), width, seed=args.seed)
         super().__init__(
             model=model,
@@ -233,18 +233,18 @@ class SongGenTrainer(Trainer):
         return self.objective.alignment_layers or sorted({(number - 1) // 2, number // 2})
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """The library's optimiser, or Muon with AdamW."""
-        if self.args.optimiser == "adamw" or self.optimizer is not None:
+        """The library's optimizer, or Muon with AdamW."""
+        if self.args.optimizer == "adamw" or self.optimizer is not None:
             return super().create_optimizer(model)
-        optimiser = MuonWithAdamW(
+        optimizer = MuonWithAdamW(
             (self.model if model is None else model).named_parameters(),
             self.args.learning_rate,
             betas=(self.args.adam_beta1, self.args.adam_beta2),
             eps=self.args.adam_epsilon,
             weight_decay=self.args.weight_decay,
         )
-        self.optimizer = optimiser
-        return optimiser
+        self.optimizer = optimizer
+        return optimizer
 
     def _collect(self, split: str, objective: Objective, share: Tensor) -> None:
         sums = self._sums[split]
@@ -271,7 +271,7 @@ class SongGenTrainer(Trainer):
         super().log(logs, start_time)
 
     def after_step(self, step: int) -> None:
-        """Called after every optimiser step."""
+        """Called after every optimizer step."""
         self._counts["step"] += 1
         self._batches = 0
         if self.average is not None and step % self.args.ema_every == 0:

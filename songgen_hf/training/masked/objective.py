@@ -1,7 +1,7 @@
 """One step of masked training as a module: conditions, masked model, losses.
 
 The conditioner of the song model is frozen; it runs within the module, so that the library moves
-and wraps both together. Knows nothing of data and optimisers.
+and wraps both together. Knows nothing of data and optimizers.
 """
 
 from collections.abc import Mapping
@@ -93,7 +93,7 @@ class MaskedStep(nn.Module):
                 without it all are true.
             conditions: arguments of the conditioner.
         Returns:
-            Scalars: ``objective``, which is minimised; ``masked_loss``, which is that of a frame's
+            Scalars: ``objective``, which is minimized; ``masked_loss``, which is that of a frame's
             codes without weights, with its parts (``regression`` and ``classification`` of a
             mixture, ``codebook_0`` ... of a softmax); ``length_loss``; with ``lyrics_targets``,
             ``alignment_loss`` and ``alignment_accuracy``; with ``sound_targets``, their losses.

@@ -3,7 +3,7 @@ runs, see ``options.py``."""
 
 from dataclasses import dataclass, field
 
-from ..options import DataOptions, SongGenTrainingArguments, TaughtOptions
+from ..options import AuxiliaryOptions, DataOptions, SongGenTrainingArguments
 
 HEADS = ("softmax", "mixture")
 SCHEDULES = ("circle", "cosine", "linear", "exp")
@@ -64,8 +64,8 @@ class MaskedModelOptions:
 
 
 @dataclass
-class MaskedObjectiveOptions(TaughtOptions):
-    """What is masked in training, and what is minimised."""
+class MaskedObjectiveOptions(AuxiliaryOptions):
+    """What is masked in training, and what is minimized."""
 
     mask_schedule: str = field(
         default="circle",

@@ -187,7 +187,7 @@ def start_from_decoder(transformer: MaskedSongModel, decoder: nn.Module) -> list
     """Copy the weights of a song model's decoder layers into those of a masked model.
 
     Layers of like names and shapes are copied in their order; the masked model's surplus ones keep
-    their random weights. The decoder has learnt where in the lyrics a song is and what the
+    their random weights. The decoder has learned where in the lyrics a song is and what the
     conditions mean; that it saw the past only is what the training changes (the same start serves
     diffusion language models, arXiv 2410.17891).
 

@@ -1,7 +1,7 @@
 """The trainer of masked models: the song trainer's order, averages, logs and checkpoints around
 another loss.
 
-A loss is a mean over all positions with a masked code of an optimiser step, whatever the number of
+A loss is a mean over all positions with a masked code of an optimizer step, whatever the number of
 processes and accumulated batches. A checkpoint is a whole masked model that makes songs.
 """
 
@@ -31,7 +31,7 @@ class MaskedSongTrainer(SongGenTrainer):
         pipe: whose transformer is trained and whose other parts stay as they are; saved whole.
         args: training arguments.
         train_dataset, eval_dataset: masked songs.
-        objective: what is minimised.
+        objective: what is minimized.
         resolved_options: YAML text written beside every checkpoint.
         callbacks: more callbacks.
     Raises:
@@ -128,8 +128,8 @@ class MaskedSongTrainer(SongGenTrainer):
         self._counts[split] += 1
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """The library's optimiser, or Muon for the layers with AdamW for the rest."""
-        if self.args.optimiser == "adamw" or self.optimizer is not None:
+        """The library's optimizer, or Muon for the layers with AdamW for the rest."""
+        if self.args.optimizer == "adamw" or self.optimizer is not None:
             return super().create_optimizer(model)
         trained = (self.model if model is None else model).named_parameters()
         # Muon goes by names: what enters or leaves the layers gets that of a table.

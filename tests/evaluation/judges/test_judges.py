@@ -43,7 +43,7 @@ def test_repeats_are_one_and_blanks_none(classes, expected):
 
 
 @pytest.mark.parametrize("frames", [1, 2, 7, 100])
-def test_the_recogniser_halves_the_frames(frames):
+def test_the_recognizer_halves_the_frames(frames):
     network = PhonemeRecognizer(TINY_RECOGNIZER).eval()
 
     sequence, single = network(torch.zeros(2, 80, frames))
@@ -51,7 +51,7 @@ def test_the_recogniser_halves_the_frames(frames):
     assert sequence.shape == single.shape == (2, (frames + 1) // 2, 1 + len(PHONEMES))
 
 
-def test_a_recogniser_hears_no_further_than_half_a_second():
+def test_a_recognizer_hears_no_further_than_half_a_second():
     """Words cannot be guessed from the line."""
     network = PhonemeRecognizer(PhonemeRecognizerConfig(hidden_size=8)).eval()
     mels = torch.randn(1, 80, 400, requires_grad=True)

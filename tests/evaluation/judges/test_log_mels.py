@@ -35,7 +35,7 @@ def test_higher_tones_peak_in_higher_bands():
     assert peaks == sorted(set(peaks))
 
 
-def test_frames_are_centred_on_their_samples():
+def test_frames_are_centered_on_their_samples():
     waveform = np.zeros(8000)
     waveform[30 * HOP_LENGTH] = 1.0
 

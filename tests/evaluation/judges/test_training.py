@@ -112,7 +112,7 @@ def test_augmentation_keeps_the_shape_and_is_drawn_from_the_generator(songs):
 
 
 @pytest.mark.parametrize(
-    "name", ["equalise", "add_noise", "smear", "blur", "roughen", "shift_bands"]
+    "name", ["equalize", "add_noise", "smear", "blur", "roughen", "shift_bands"]
 )
 def test_no_augmentation_changes_its_argument_or_makes_power_negative(songs, name):
     power = songs[0].power("vocal", 0, 200)
@@ -190,7 +190,7 @@ def test_training_leaves_the_global_generator_alone(songs, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_small_recogniser_learns_two_sounds(songs, tmp_path):
+def test_a_small_recognizer_learns_two_sounds(songs, tmp_path):
     options = JudgeTrainingOptions(
         recognizer_steps=120, recognizer_batch=4, learning_rate=1e-2, bf16=False
     )

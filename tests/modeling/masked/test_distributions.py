@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from songgen_hf.modeling.masked.code_vectors import hidden_codes, requantise, sum_code_vectors
+from songgen_hf.modeling.masked.code_vectors import hidden_codes, requantize, sum_code_vectors
 from songgen_hf.modeling.masked.distributions import (
     CodebookDistribution,
     CumulativeMixture,
@@ -73,13 +73,13 @@ def repeated(dist, frames):
 
 
 def stated(dist, visible, place):
-    """The mixture of one place as torch builds it, from full centres."""
+    """The mixture of one place as torch builds it, from full centers."""
     level = int(visible[place])
     own = level if len(dist.offsets) > 1 else 0
     low = dist.means[place] @ dist.basis.T
-    centres = dist.shift[place] + dist.level_scale[level] * (dist.offsets[own] + low)
+    centers = dist.shift[place] + dist.level_scale[level] * (dist.offsets[own] + low)
     deviation = dist.log_scale[place].exp()
-    parts = Independent(Normal(centres, deviation.expand_as(centres)), 1)
+    parts = Independent(Normal(centers, deviation.expand_as(centers)), 1)
     return MixtureSameFamily(Categorical(logits=dist.log_weights[place]), parts)
 
 
@@ -225,20 +225,20 @@ def brute_force(vectors, codes, visible, tables, deviations):
     return found, scores
 
 
-def test_requantising_equals_brute_force():
+def test_requantizing_equals_brute_force():
     width = 6
     codes, visible, _ = song(batch=4, frames=20)
     tables, deviations = codebooks(width), torch.tensor([0.6, 0.5, 0.3])
     vectors = numbers(4, TRACKS, 20, width, seed=11)
 
-    found = requantise(vectors, codes, visible, tables, deviations)
+    found = requantize(vectors, codes, visible, tables, deviations)
 
     expected, scores = brute_force(vectors, codes, visible, tables, deviations)
     assert torch.equal(found.codes, expected)
     torch.testing.assert_close(found.scores, scores, rtol=1e-4, atol=1e-4)
 
 
-def test_requantising_a_single_code_vector_returns_its_code():
+def test_requantizing_a_single_code_vector_returns_its_code():
     codes = torch.randint(CODES, (1, 1, DEPTHS, 40), generator=generator(3))
     visible = torch.full((1, 1, 40), DEPTHS - 1)
     tables = codebooks(8)
@@ -247,7 +247,7 @@ def test_requantising_a_single_code_vector_returns_its_code():
     other = codes.clone()
     other[:, :, -1] = 0
 
-    assert torch.equal(requantise(vectors, other, visible, tables, torch.ones(3)).codes, codes)
+    assert torch.equal(requantize(vectors, other, visible, tables, torch.ones(3)).codes, codes)
 
 
 @BOTH

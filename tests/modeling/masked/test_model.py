@@ -284,7 +284,7 @@ def test_it_learns_a_song_and_its_length(head):
         # Codes far apart in many dimensions, as those of a codec are.
         sizes = {**SIZES, "hidden_size": 32, "codebook_dim": 32}
         model = MaskedSongModel(head=head, **sizes)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.0)
     first = None
     for step in range(120):
         visible = torch.randint(3, (2, 2, 7), generator=generator(step)) * (step % 2)
@@ -296,10 +296,10 @@ def test_it_learns_a_song_and_its_length(head):
         loss = objective + model.length_loss(
             inputs["conditions"], inputs["condition_mask"], lengths
         )
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
+        optimizer.step()
         first = losses["loss"].item() if first is None else first
 
     assert losses["loss"].item() < first - 1
@@ -383,8 +383,8 @@ def test_a_mixture_begins_at_the_codec_and_keeps_what_it_learned_since():
     assert torch.equal(model.deviations, torch.tensor(rms[1:4]))
     expected = torch.tensor([(r * r - 0.25) ** 0.5 for r in rms[:3]])
     torch.testing.assert_close(model.level_scale, expected)
-    centres = model.lm_heads.offsets * model.level_scale[:, None, None]
-    torch.testing.assert_close(centres, tables[:3])
+    centers = model.lm_heads.offsets * model.level_scale[:, None, None]
+    torch.testing.assert_close(centers, tables[:3])
 
     bias = torch.nn.functional.softplus(model.lm_heads.scale_bias) * model.level_scale
     begins = bias + model.level_scale[-1]  # the floor

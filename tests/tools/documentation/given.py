@@ -86,7 +86,7 @@ def corpus(folder: Path) -> None:
 
 
 def adapter(path: Path) -> None:
-    """An adapter of the package's own model that has learnt nothing yet."""
+    """An adapter of the package's own model that has learned nothing yet."""
     from songgen_hf import default_checkpoint
     from songgen_hf.training.language_model.initialization import load_model
     from songgen_hf.training.language_model.lora import LoraOptions, add_lora

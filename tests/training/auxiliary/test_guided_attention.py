@@ -54,9 +54,9 @@ def test_every_word_has_the_tokens_of_its_letters(processor):
     ids = processor(text="", lyrics=LYRICS)["lyrics_ids"][0]
     names = processor.lyrics_tokenizer.convert_ids_to_tokens(ids.tolist())
 
-    spelt = ["".join(names[token] for token in tokens) for _, tokens in words]
+    spelled = ["".join(names[token] for token in tokens) for _, tokens in words]
 
-    assert spelt == ["oh", "my", "stone", "two"]
+    assert spelled == ["oh", "my", "stone", "two"]
 
 
 def test_frames_sing_the_letters_in_order_and_long_sounds_long(processor):
@@ -158,16 +158,16 @@ def test_the_loss_is_that_of_the_attention_weights():
 def test_following_the_loss_moves_the_attention_to_the_sung_token():
     torch.manual_seed(0)
     model, processor = build_tiny("mixed", dropout=0.0)
-    optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     targets = torch.arange(9).expand(2, 9) // 2 + 2
     for _ in range(150):
         batch, seen, outputs = conditions_of(model, processor)
         loss, hits = alignment_loss(
             *seen[1], outputs.encoder_attention_mask, targets, batch["lyrics_ids"].shape[1]
         )
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
 
     assert loss < 0.3 and hits > 0.6
 

@@ -6,7 +6,7 @@ import torch
 from songgen_hf.training.codec.discriminator import (
     CHANNELS,
     HOP_LENGTHS,
-    Judgement,
+    Judgment,
     MultiFrequencyDiscriminator,
     SpectrogramDiscriminator,
     adversarial_loss,
@@ -24,9 +24,9 @@ def make(hops=(64, 256), num_mels=None):
     )
 
 
-def judgements(*values, channels=3):
+def judgments(*values, channels=3):
     return [
-        Judgement(
+        Judgment(
             noise(2, 1, 4, 5, seed=v), [noise(2, channels, 6, 7, seed=v + k) for k in range(2)]
         )
         for v in values
@@ -37,11 +37,11 @@ def test_every_resolution_judges_every_clip():
     found = make()(noise(3, 1, 4000))
 
     assert len(found) == 2
-    for judgement, frames, bins in zip(
+    for judgment, frames, bins in zip(
         found, (4000 // 64 + 1, 4000 // 256 + 1), (129, 513), strict=True
     ):
-        assert judgement.score.shape == (3, 1, -(-frames // 8), -(-bins // 8))
-        assert [feature.shape[1] for feature in judgement.features] == [1, 2, 4, 8, 16, 32]
+        assert judgment.score.shape == (3, 1, -(-frames // 8), -(-bins // 8))
+        assert [feature.shape[1] for feature in judgment.features] == [1, 2, 4, 8, 16, 32]
 
 
 def test_published_sizes_look_at_six_resolutions():
@@ -52,7 +52,7 @@ def test_published_sizes_look_at_six_resolutions():
     assert [layer.out_channels for layer in one.layers] == [2, 4, 8, 16, 32, 64]
 
 
-def test_planes_are_magnitude_and_normalised_logarithm():
+def test_planes_are_magnitude_and_normalized_logarithm():
     planes = SpectrogramDiscriminator(16000, 64, 32, num_mels=20).planes(noise(2, 1, 4000))
 
     assert planes.shape == (2, 2, 63, 20)
@@ -72,7 +72,7 @@ def test_a_batch_is_judged_as_its_clips_one_by_one():
 
 
 def test_the_losses_are_their_formulas():
-    real, fake = judgements(0, 10), judgements(20, 30)
+    real, fake = judgments(0, 10), judgments(20, 30)
     wanted = (
         sum(
             ((r.score - 1) ** 2).mean() + (f.score**2).mean()

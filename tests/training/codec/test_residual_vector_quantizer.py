@@ -210,8 +210,8 @@ def test_kmeans_uses_every_cluster_and_only_ever_gets_nearer(num_vectors):
     distances = []
 
     for iterations in (0, 1, 2, 5, 20):
-        centres, counts = kmeans(vectors, 16, iterations=iterations, seed=3)
-        distances.append(float(torch.cdist(vectors, centres).min(dim=1).values.square().sum()))
+        centers, counts = kmeans(vectors, 16, iterations=iterations, seed=3)
+        distances.append(float(torch.cdist(vectors, centers).min(dim=1).values.square().sum()))
         assert counts.min() >= 1 and counts.sum() == num_vectors
 
     assert distances == sorted(distances, reverse=True)
@@ -220,7 +220,7 @@ def test_kmeans_uses_every_cluster_and_only_ever_gets_nearer(num_vectors):
 def test_kmeans_finds_clouds_even_from_starts_in_one_of_them():
     vectors = torch.cat([noise(200, 2), noise(5, 2, seed=1) + 100, noise(5, 2, seed=2) - 100])
 
-    centres, counts = kmeans(vectors, 3, iterations=10, seed=0)
+    centers, counts = kmeans(vectors, 3, iterations=10, seed=0)
 
     assert sorted(counts.tolist()) == [5, 5, 200]
 
@@ -228,10 +228,10 @@ def test_kmeans_finds_clouds_even_from_starts_in_one_of_them():
 def test_kmeans_of_fewer_vectors_than_clusters_keeps_them_all():
     vectors = noise(5, 3)
 
-    centres, counts = kmeans(vectors, 12, iterations=10, seed=0)
+    centers, counts = kmeans(vectors, 12, iterations=10, seed=0)
 
-    assert torch.cdist(vectors, centres).min(dim=1).values.max() < 1e-6
-    assert len(centres.unique(dim=0)) == 12
+    assert torch.cdist(vectors, centers).min(dim=1).values.max() < 1e-6
+    assert len(centers.unique(dim=0)) == 12
     assert counts.sum() == pytest.approx(5)
 
 

@@ -47,7 +47,7 @@ def test_sounds_that_differ_share_no_cluster():
     assert not (found[0] & found[1] or found[0] & found[2] or found[1] & found[2])
 
 
-def test_a_frame_of_targets_is_centred_where_the_network_hears_it():
+def test_a_frame_of_targets_is_centered_where_the_network_hears_it():
     clusters = LogMelClusters(16000, 320, num_mels=20, num_clusters=4)
     for frame in range(3, 17):
         click = torch.zeros(1, 1, 6400)

@@ -117,8 +117,8 @@ def test_bands_joined_again_are_the_waveform(num_bands):
     filters = PseudoQuadratureMirrorFilters(num_bands)
     waveform = noise(2, 1, 240 * num_bands)
 
-    bands = filters.analyse(waveform)
-    joined = filters.synthesise(bands)
+    bands = filters.analyze(waveform)
+    joined = filters.synthesize(bands)
 
     assert bands.shape == (2, num_bands, 240)
     error = (joined - waveform)[..., 100:-100]
@@ -130,7 +130,7 @@ def test_a_tone_sounds_in_its_own_band_alone(band):
     frequency = (band + 0.5) / 12  # cycles a sample, in the middle of a band
     tone = torch.sin(2 * math.pi * frequency * torch.arange(6000))[None, None]
 
-    energy = PseudoQuadratureMirrorFilters(6).analyse(tone)[..., 50:-50].square().mean(dim=-1)[0]
+    energy = PseudoQuadratureMirrorFilters(6).analyze(tone)[..., 50:-50].square().mean(dim=-1)[0]
 
     assert energy.argmax() == band
     assert energy[band] / energy.sum() > 0.99

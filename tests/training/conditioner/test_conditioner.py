@@ -257,7 +257,7 @@ def test_tokens_share_the_phonemes_of_their_word():
     assert places.tolist() == [nothing, nothing, 0, 1, 1, nothing, 3, nothing, 6, 8, nothing]
 
 
-def test_sounds_of_lyrics_have_their_neighbours_across_words():
+def test_sounds_of_lyrics_have_their_neighbors_across_words():
     _, processor = build_tiny("mixed")
     row = known_row(0) | {"lyrics": "no sky", "words": [{"word": "no"}, {"word": "sky"}]}
     row["phonemes"] = [

@@ -245,7 +245,7 @@ def test_training_lowers_the_loss_and_logs_what_it_is_made_of(train, head, known
 
 @pytest.mark.slow
 def test_a_run_ends_in_a_masked_model_that_makes_songs(train, tiny_checkpoint, tmp_path):
-    trainer = train(ema_decay=0.9, optimiser="muon", warm_start=True)
+    trainer = train(ema_decay=0.9, optimizer="muon", warm_start=True)
 
     pipe = MaskedSongPipeline.from_pretrained(tmp_path / "out")
     for name, average in trainer.average.average.items():
@@ -361,7 +361,7 @@ def test_a_run_killed_at_any_step_goes_on_with_the_same_losses(train, known_song
         "ema_decay": 0.9,
         "sound_weight": 0.2,
         "own_codes": 0.5,
-        "optimiser": "muon",
+        "optimizer": "muon",
     }
     whole = train(out="whole", **settings)
     after_step = MaskedSongTrainer.after_step

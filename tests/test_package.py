@@ -1,6 +1,5 @@
 """The package as a whole: its names, its layers, its README and its optional parts."""
 
-import ast
 import re
 import tomllib
 from pathlib import Path
@@ -10,29 +9,18 @@ import pytest
 import songgen_hf
 from songgen_hf.optional import require
 
+from .tools.layers import (
+    first_cycle,
+    folder_graph,
+    import_graph,
+    imports,
+    layer_of,
+    may_import,
+    modules,
+)
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "songgen_hf"
-
-BASE = {"optional", "files"}
-MODELS = {"modeling", "presets", "tokenizers_mini"}
-DOORS = {"pipelines", "checkpoints", "registration", "export"}
-# What each layer may import of this package, besides itself. What is not listed here may import
-# everything.
-MAY_IMPORT = {
-    "modeling": set(),
-    "optional": set(),
-    "files": set(),
-    "tokenizers_mini": {"modeling"},
-    "presets": {"modeling", "tokenizers_mini"} | BASE,
-    "pipelines": {"modeling"},
-    "checkpoints": MODELS | BASE | {"__init__"},
-    "export": {"modeling", "pipelines", "model_card"} | BASE,
-    "registration": {"modeling", "pipelines", "checkpoints", "model_card", "hub"},
-    "__init__": MODELS | DOORS | BASE,
-    "data": MODELS | DOORS | BASE,
-    "training": MODELS | DOORS | BASE | {"data", "provenance"},
-    "evaluation": MODELS | DOORS | BASE | {"data", "training", "provenance"},
-}
 
 
 def sources() -> list[Path]:
@@ -40,56 +28,63 @@ def sources() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 
 
-def layer(path: Path) -> str:
-    """First part of a module's name within the package: modeling, cli, export, ..."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+@pytest.mark.parametrize("module", modules())
+def test_every_module_is_in_a_layer_and_imports_no_higher_one(module):
+    allowed = may_import(module)
+
+    assert allowed is not None, f"{module} is in no layer: add it to LAYERS"
+    for name, _ in imports(modules()[module]):
+        layer = name if name in ("", "registration") else layer_of(name)
+        assert layer in allowed, f"{module} may not import {name}"
 
 
-def own_imports(path: Path) -> list[tuple[str, int]]:
-    """Modules of this package that a file imports, absolute, with the dots it used."""
-    package = ("songgen_hf", *path.relative_to(PACKAGE).parent.parts)
-    found = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names = [(alias.name, 0) for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) + 1 - node.level] if node.level else ()
-            module = ".".join([*base, *([node.module] if node.module else [])])
-            names = [(module, node.level)]
-            if module in ("songgen_hf", ".".join(package)) and not node.module:
-                names = [(f"{module}.{alias.name}", node.level) for alias in node.names]
-        else:
-            continue
-        found += [name for name in names if name[0].split(".")[0] == "songgen_hf"]
-    return found
+def test_no_modules_and_no_folders_import_each_other_in_a_circle():
+    graph = import_graph()
+
+    assert first_cycle(graph) == []
+    assert first_cycle(folder_graph(graph)) == []
 
 
-@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_point_one_way(path):
-    own = layer(path)
-    if own not in MAY_IMPORT:
-        return
+def test_a_circle_would_be_found():
+    assert set(first_cycle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})) == {"a", "b", "c"}
+    assert first_cycle({"a": {"a"}}) == ["a", "a"]
+    assert first_cycle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
 
-    for name, _ in own_imports(path):
-        part = (name.split(".") + ["__init__"])[1]
-        part = "__init__" if part.startswith("__") else part
-        assert part in MAY_IMPORT[own] | {own}, f"{own} may not import {name}"
+
+def test_only_the_package_itself_reaches_registration():
+    importing = {name for name, others in import_graph().items() if "registration" in others}
+
+    assert importing == {""}
 
 
 @pytest.mark.parametrize(
     "path", sorted((PACKAGE / "modeling").glob("*.py")), ids=lambda path: path.name
 )
 def test_modeling_files_can_travel_to_the_hub(path):
-    text = path.read_text(encoding="utf-8")
-
-    assert all(dots == 1 and name.count(".") == 2 for name, dots in own_imports(path))
+    assert all(dots == 1 and name.count(".") == 1 for name, dots in imports(path))
     # transformers finds relative imports by this expression, in docstrings too.
+    text = path.read_text(encoding="utf-8")
     for module in re.findall(r"^\s*from\s+\.(\S+)\s+import", text, flags=re.MULTILINE):
         assert (PACKAGE / "modeling" / f"{module}.py").is_file(), f"from .{module} import"
 
 
-def test_the_pipeline_file_can_travel_to_the_hub():
-    assert own_imports(PACKAGE / "pipelines" / "text_to_song.py") == []
+def test_the_modeling_folder_holds_exactly_the_files_that_travel():
+    from songgen_hf import SongGenForConditionalGeneration, SongGenProcessor
+    from songgen_hf.publishing.export import code_files
+
+    travelling = code_files(SongGenForConditionalGeneration, SongGenProcessor)
+
+    folders = {path.parent.name for path in travelling}
+    assert folders == {"modeling", "pipelines"}
+    kept = {path.name for path in (PACKAGE / "modeling").glob("*.py")} - {"__init__.py"}
+    assert {path.name for path in travelling if path.parent.name == "modeling"} == kept
+
+
+def test_every_file_of_the_pipeline_that_travels_imports_its_neighbors_only():
+    for name in ("text_to_song", "song_requests", "adapters", "progress"):
+        path = PACKAGE / "pipelines" / f"{name}.py"
+
+        assert all(dots == 1 and one.startswith("pipelines.") for one, dots in imports(path))
 
 
 def test_every_public_name_exists():

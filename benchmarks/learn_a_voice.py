@@ -28,7 +28,8 @@ from songgen_hf.evaluation.metrics.bootstrap import ratio_interval
 from songgen_hf.evaluation.metrics.voice_similarity import voice_similarities
 from songgen_hf.evaluation.protocol.growing_cache import growing_cache
 from songgen_hf.evaluation.protocol.prompts import corpus_rows, singing_start
-from songgen_hf.pipelines.text_to_song import TextToSongPipeline, load_adapters
+from songgen_hf.pipelines.adapters import load_adapters
+from songgen_hf.pipelines.text_to_song import TextToSongPipeline
 
 COLUMNS = ("vocal", "captions", "lyrics", "gender", "voice_id", "words", "duration")
 

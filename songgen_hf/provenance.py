@@ -22,9 +22,11 @@ from typing import Any
 import numpy as np
 
 from .files import safe_gain, sound_format, write_files
+from .version import __version__
 
 TAG_BYTES = 2000
 UNKNOWN = "unknown"
+_EMBEDDED = Path(__file__).resolve().parent / "checkpoints"
 CONSENT = (
     "Sing with the voice of a person only if that person has agreed; say that the song is "
     "AI-generated where it is published."
@@ -60,8 +62,6 @@ def provenance(
         model that was never saved), ``licence`` (of the model), ``seed``, ``options``,
         ``adapters`` (each with name, revision and weight), ``created`` (UTC) and ``consent``.
     """
-    from .version import __version__
-
     config = model.config
     source = str(getattr(config, "_name_or_path", "") or getattr(model, "name_or_path", "") or "")
     name, revision = identity(source, getattr(config, "_commit_hash", None))
@@ -82,6 +82,19 @@ def provenance(
         ],
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "consent": CONSENT,
+    }
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that a song's samples can depend on."""
+    import torch
+    import transformers
+
+    return {
+        "songgen_hf": __version__,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "numpy": np.__version__,
     }
 
 
@@ -234,8 +247,6 @@ def identity(source: str, commit: str | None = None) -> tuple[str | None, str | 
         source: folder or Hub id; "" for none.
         commit: of a Hub id, if it is known; else that of the copy in the cache.
     """
-    from .checkpoints.embedded import EMBEDDED
-
     folder = Path(source)
     if not source:
         return None, commit
@@ -244,8 +255,8 @@ def identity(source: str, commit: str | None = None) -> tuple[str | None, str | 
     folder = folder.resolve()
     if folder.parent.name == "snapshots":  # of the Hub's cache
         return folder.parents[1].name.partition("--")[2].replace("--", "/"), folder.name
-    if folder.is_relative_to(EMBEDDED.resolve()):
-        name = folder.relative_to(EMBEDDED.resolve().parent).as_posix()
+    if folder.is_relative_to(_EMBEDDED):
+        name = folder.relative_to(_EMBEDDED).as_posix()
     else:
         name = folder.name
     return name, _weights_hash(folder)
@@ -287,6 +298,7 @@ __all__ = [
     "CONSENT",
     "encode_song",
     "identity",
+    "library_versions",
     "license_of",
     "provenance",
     "read_provenance",

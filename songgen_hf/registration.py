@@ -1,23 +1,22 @@
-"""Makes the models, the processor and the task known to transformers."""
+"""Registration of the models, the processor and the task "text-to-song" with transformers."""
 
-import logging
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
-logger = logging.getLogger(__name__)
 
-TASK = "text-to-song"
+class _DefaultCheckpoint(str):
+    """The name of the default checkpoint where the caller named none."""
 
 
 class _DefaultModel(dict):
-    """The task's default model, found or made only when somebody asks for it."""
+    """The task's default model, looked up only when it is asked for."""
 
     def __getitem__(self, key: str) -> Any:
         if key != "model":
             return super().__getitem__(key)
         from .checkpoints.embedded import default_checkpoint
 
-        return default_checkpoint(), "main"
+        return _DefaultCheckpoint(default_checkpoint()), "main"
 
 
 @cache
@@ -32,6 +31,8 @@ def register() -> None:
     )
     from transformers.pipelines import PIPELINE_REGISTRY
 
+    from .checkpoints.loading import TASK
+
     # Importing the models registers their checkpoint mappings.
     from .modeling.configuration_songgen import (
         SongGenConfig,
@@ -42,19 +43,8 @@ def register() -> None:
     from .modeling.modeling_songgen import SongGenForConditionalGeneration
     from .modeling.modeling_xcodec import XCodecModel
     from .modeling.processing_songgen import SongGenProcessor
-    from .modeling.publishing import PublishingMixin
-    from .pipelines.masked_folders import (
-        MaskedProcessorLoader,
-        MaskedSongConfig,
-        MaskedSongLoader,
-    )
-    from .pipelines.text_to_song import TextToSongPipeline
+    from .pipelines.masked_loading import MaskedProcessorLoader, MaskedSongConfig, MaskedSongLoader
 
-    # Of models, codecs and masked pipelines alike; the latter are imported when they are loaded.
-    PublishingMixin.card_writer = staticmethod(_write_card)
-    PublishingMixin.publisher = staticmethod(_publish)
-    TextToSongPipeline.publisher = staticmethod(_publish)
-    TextToSongPipeline.masked_singer = staticmethod(_masked_singer)
     for config in (SongGenConfig, SongGenDecoderConfig, SongGenLyricsEncoderConfig, XCodecConfig):
         AutoConfig.register(config.model_type, config, exist_ok=True)
     AutoModel.register(SongGenConfig, SongGenForConditionalGeneration, exist_ok=True)
@@ -69,53 +59,45 @@ def register() -> None:
     AutoModelForTextToWaveform.register(MaskedSongConfig, masked[0], exist_ok=True)
     AutoProcessor.register(MaskedSongConfig, masked[1], exist_ok=True)
     if TASK not in PIPELINE_REGISTRY.supported_tasks:
-        PIPELINE_REGISTRY.register_pipeline(
-            TASK,
-            pipeline_class=TextToSongPipeline,
-            pt_model=AutoModelForTextToWaveform,
-            default=_DefaultModel(model=None),
-            type="multimodal",
-        )
+        _register_task()
 
 
-def _write_card(model: Any, folder: Any) -> None:
-    from .publishing.cards import write_card
+def _register_task() -> None:
+    """Register the task; its default model is loaded once the mode of the pipeline is known."""
+    from transformers import AutoModelForTextToWaveform
+    from transformers.pipelines import PIPELINE_REGISTRY
 
-    try:
-        write_card(model, folder)
-    except Exception as error:  # the weights are saved: a run must not end for want of a card
-        logger.warning("no card was written to %s: %s", folder, error)
+    from .checkpoints.embedded import MASKED_CHECKPOINT, find_checkpoint
+    from .checkpoints.loading import TASK, SongPipelineFactory
 
+    class DefaultLastModel(AutoModelForTextToWaveform):
+        """Loads a named model at once, and of the default model returns how to load it."""
 
-def _masked_singer(model: Any, *, device: Any = None) -> Any:
-    """The masked pipeline that ``pipeline("text-to-song")`` was asked for.
+        @classmethod
+        def from_pretrained(cls, name: Any, *arguments: Any, **options: Any) -> Any:
+            load = AutoModelForTextToWaveform.from_pretrained
+            if isinstance(name, _DefaultCheckpoint):
+                return partial(load, str(name), *arguments, **options)
+            return load(name, *arguments, **options)
 
-    Args:
-        model: the pipeline already, or the task's default model, in whose place comes the masked
-            model of the package.
-        device: as ``pipeline()`` names it.
-    Raises:
-        ValueError: for another model, or if the package holds no masked one.
-    """
-    from .checkpoints.embedded import MASKED_CHECKPOINT, default_checkpoint, find_checkpoint
-    from .pipelines.masked_folders import MaskedSongLoader, place
+    class TaskPipeline(SongPipelineFactory):
+        """The factory of pipelines, with the default model of either mode."""
 
-    if getattr(model, "mode", None) != "masked":
-        name = getattr(model, "name_or_path", None)
-        if model is not None and name != default_checkpoint():
-            raise ValueError(
-                f"mode='masked' needs a masked model: got {name or type(model).__name__}, an "
-                "autoregressive one; train one on it with `songgen-hf train masked --model ...` "
-                "and pass its folder as model"
-            )
-        model = MaskedSongLoader.from_pretrained(find_checkpoint(MASKED_CHECKPOINT))
-    return place(model, device)
+        def __call__(self, model: Any, *, mode: str | None = None, **options: Any) -> Any:
+            if isinstance(model, partial):
+                if mode == "masked":
+                    model = partial(model.func, find_checkpoint(MASKED_CHECKPOINT))
+                model = model()
+            return super().__call__(model, mode=mode, **options)
 
-
-def _publish(*args: Any, **options: Any) -> Any:
-    from .publishing.hub import publish
-
-    return publish(*args, **options)
+    factory: Any = TaskPipeline()
+    PIPELINE_REGISTRY.register_pipeline(
+        TASK,
+        pipeline_class=factory,
+        pt_model=DefaultLastModel,
+        default=_DefaultModel(model=None),
+        type="multimodal",
+    )
 
 
-__all__ = ["TASK", "register"]
+__all__ = ["register"]

@@ -108,7 +108,7 @@ def models_ready() -> Iterator[None]:
     """The models are registered; within the block, transformers' bars are for terminals only."""
     from transformers.utils import logging
 
-    from ..registration import register
+    from .. import register
 
     register()
     before = logging.is_progress_bar_enabled()

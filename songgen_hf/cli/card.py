@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> CommandResult:
     """Write every card, or none if one of them cannot be."""
     from ..checkpoints.embedded import EMBEDDED
+    from ..checkpoints.loading import resolve_checkpoint
     from ..files import encode_json, write_files
     from ..publishing.cards import (
         CARD,
@@ -47,14 +48,13 @@ def run(arguments: argparse.Namespace) -> CommandResult:
         own_facts,
         render_card,
     )
-    from .loading import named_checkpoint
 
     report = None
     if arguments.results is not None:
         report = json.loads(arguments.results.read_text(encoding="utf-8"))
     contents: dict[Path, bytes] = {}
     for name in arguments.models:
-        folder = Path(named_checkpoint(name))
+        folder = Path(resolve_checkpoint(name))
         if not folder.is_dir():
             raise ValueError(
                 f"{name} is on the Hub: download it, or write its card with songgen-hf export "

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .loading import named_checkpoint
+from ..checkpoints.loading import resolve_checkpoint
 from .output import CommandResult
 
 if TYPE_CHECKING:
@@ -194,11 +194,12 @@ def load(name: str, revision: str | None = None) -> tuple[Any, "SongGenProcessor
     """A song model and its processor; or a codec or a masked model, and None."""
     from transformers import AutoConfig, AutoProcessor
 
+    from ..modeling.configuration_songgen import MASKED_MODEL_TYPE
     from ..modeling.modeling_songgen import SongGenForConditionalGeneration
     from ..modeling.modeling_xcodec import XCodecModel
-    from ..pipelines.masked_folders import MASKED_MODEL_TYPE, MaskedSongLoader
+    from ..pipelines.masked_loading import MaskedSongLoader
 
-    checkpoint = named_checkpoint(name)
+    checkpoint = resolve_checkpoint(name)
     model_type = AutoConfig.from_pretrained(checkpoint, revision=revision).model_type
     if model_type == MASKED_MODEL_TYPE:
         return MaskedSongLoader.from_pretrained(checkpoint, revision=revision), None

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .loading import checkpoint_of
+from ..checkpoints.loading import resolve_checkpoint
 from .output import CommandResult
 
 HELP = "describe a checkpoint"
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> CommandResult:
     """Describe the checkpoint."""
-    facts = describe(checkpoint_of(arguments), arguments.revision)
+    facts = describe(resolve_checkpoint(arguments.model), arguments.revision)
     lines = []
     for name, value in facts.items():
         if isinstance(value, dict):

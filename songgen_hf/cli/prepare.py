@@ -37,13 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> CommandResult:
     """Encode what is missing."""
+    from ..checkpoints.loading import resolve_checkpoint
     from ..data.preparation.codes import CodesOptions, prepare_codes
-    from .loading import checkpoint_of
 
     options = CodesOptions(
         source=arguments.source,
         output=arguments.output,
-        model=checkpoint_of(arguments),
+        model=resolve_checkpoint(arguments.model),
         splits=tuple(arguments.splits) if arguments.splits else None,
         keep_audio=tuple(arguments.keep_audio),
         max_seconds=arguments.max_seconds,

@@ -26,7 +26,6 @@ from .decoder import SongGenForCausalLM, sinusoidal_positions
 from .generation_songgen import SongGenGenerationMixin, default_generation_config
 from .modeling_xcodec import XCodecModel
 from .patterns import ACCOMPANIMENT, IGNORED_LABEL, VOCAL, shift_right
-from .publishing import PublishingMixin
 
 
 @dataclass
@@ -98,7 +97,7 @@ def codebook_cross_entropy(logits: Tensor, labels: Tensor, counted: Tensor) -> T
     return losses.sum(dim=(0, 2)) / counted.sum(dim=(0, 2)).clamp(min=1)
 
 
-class SongGenForConditionalGeneration(PublishingMixin, PreTrainedModel, SongGenGenerationMixin):
+class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
     """SongGen (arXiv 2502.13128).
 
     Attributes:

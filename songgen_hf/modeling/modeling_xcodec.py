@@ -32,7 +32,6 @@ from transformers.utils import ModelOutput, can_return_tuple
 from .checkpoint_files import read_state_dict
 from .checkpoint_mapping import NUM_XCODEC_STAGES, register_xcodec_mapping
 from .configuration_xcodec import XCodecConfig
-from .publishing import PublishingMixin
 from .spectral_codec import SpectralDecoder, SpectralEncoder
 from .xcodec_windows import (
     WindowedConvolutions,
@@ -78,7 +77,7 @@ class XCodecFeatures(ModelOutput):
     embeddings: Any = None
 
 
-class XCodecModel(PublishingMixin, XcodecModel):
+class XCodecModel(XcodecModel):
     """The X-Codec of SongGen; differs from the library's ``XcodecModel`` in one letter and in this.
 
     - ``encode`` takes padded batches, stereo, ``chunk_frames`` and reports frames per clip;

@@ -1,63 +1,87 @@
-"""The folder of a masked song model, and the way to it from ``pipeline("text-to-song")``.
-
-The Auto classes of transformers know the folder by its ``config.json``; what they load is the whole
-pipeline of diffusers, which is imported only then.
-"""
+"""The folder of a masked song model: its files, and the parts that it shares with another."""
 
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 from huggingface_hub import snapshot_download
-from transformers import PreTrainedConfig
 
 from ..modeling.configuration_songgen import MASKED_MODEL_TYPE
+from ..modeling.masked.saving import PortableConfigMixin
+from ..modeling.modeling_songgen import SongGenForConditionalGeneration
 from ..modeling.processing_songgen import SongGenProcessor
 
 MARK = "config.json"
-"""Beside ``model_index.json``: tells transformers that this is a masked song model, and where the
-SongGen checkpoint lies whose conditioner, codec and processor are shared, if they are."""
+"""Beside ``model_index.json``. Its ``model_type`` tells transformers that this is a masked song
+model; ``song_model`` names the SongGen checkpoint whose parts it shares, see ``SHARED_PARTS``."""
 SHARED_PARTS = ("conditioner", "codec", "processor")
 PARTS = ("transformer", "scheduler", *SHARED_PARTS)
 HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only", "force_download")
 
 
-class MaskedSongConfig(PreTrainedConfig):
-    """Says of a folder that it holds a masked song model; sizes are in its parts' own files."""
+class MaskedFolderMixin(PortableConfigMixin):
+    """Loading and saving of a masked song model; precedes ``DiffusionPipeline``."""
 
-    model_type = MASKED_MODEL_TYPE
-
-
-class MaskedSongLoader:
-    """What ``AutoModelForTextToWaveform`` loads such a folder with."""
-
-    config_class = MaskedSongConfig
+    config_name: str
 
     @classmethod
-    def from_pretrained(cls, name: Any, *_: Any, dtype: Any = None, **options: Any) -> Any:
-        """:class:`MaskedSongPipeline` of a folder or Hub id."""
-        from .masked_song import MaskedSongPipeline
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
+    ) -> Any:
+        """Load a folder or a Hub repository; options as in diffusers.
 
-        given = {key: options[key] for key in HUB_OPTIONS if options.get(key) is not None}
-        if isinstance(dtype, torch.dtype):
-            given["dtype"] = dtype
-        return MaskedSongPipeline.from_pretrained(name, **given)
+        A folder whose parts lie in a SongGen checkpoint beside it
+        (``songgen_hf.publishing.export.export_masked``) takes them from there.
 
+        Raises:
+            ValueError: if it is no masked song model.
+        """
+        name = local_folder(pretrained_model_name_or_path, kwargs)
+        if not (Path(name) / cls.config_name).is_file():
+            raise ValueError(
+                f"{name} has no {cls.config_name}: it is no masked song model; train one with "
+                "`songgen-hf train masked`"
+            )
+        if (source := shared_source(name)) is not None and any(
+            part not in kwargs for part in SHARED_PARTS
+        ):
+            dtype = kwargs.get("dtype", kwargs.get("torch_dtype"))
+            options: dict[str, Any] = {"dtype": dtype} if isinstance(dtype, torch.dtype) else {}
+            song_model = SongGenForConditionalGeneration.from_pretrained(source, **options).eval()
+            parts = {
+                "conditioner": song_model.conditioner,
+                "codec": song_model.audio_encoder,
+                "processor": SongGenProcessor.from_pretrained(source),
+            }
+            kwargs = {**parts, **kwargs}
+        return super().from_pretrained(name, **kwargs)  # type: ignore[misc]
 
-class MaskedProcessorLoader:
-    """What ``AutoProcessor`` loads such a folder with."""
+    def save_pretrained(
+        self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any
+    ) -> None:
+        """Save all parts, for :meth:`from_pretrained` and for ``pipeline("text-to-song")``."""
+        Path(save_directory).mkdir(parents=True, exist_ok=True)
+        mark = {"model_type": MASKED_MODEL_TYPE, "architectures": [type(self).__name__]}
+        # First, so that what publishes the folder finds it.
+        text = json.dumps(mark, indent=2) + "\n"
+        (Path(save_directory) / MARK).write_text(text, encoding="utf-8")
+        super().save_pretrained(save_directory, *args, **kwargs)  # type: ignore[misc]
 
     @classmethod
-    def from_pretrained(cls, name: Any, **options: Any) -> SongGenProcessor:
-        """The processor of a folder or Hub id."""
-        if (source := shared_source(name)) is not None:
-            return SongGenProcessor.from_pretrained(source)
-        if (folder := Path(name) / "processor").is_dir():
-            return SongGenProcessor.from_pretrained(folder)
-        given = {key: options[key] for key in HUB_OPTIONS if options.get(key) is not None}
-        return SongGenProcessor.from_pretrained(name, subfolder="processor", **given)
+    def load_config(cls, *args: Any, **kwargs: Any) -> Any:
+        """The content of ``model_index.json``, with the classes of the parts as they are today.
+
+        diffusers stores the module of every class, which would tie a checkpoint to the layout of
+        the package that wrote it.
+        """
+        loaded = super().load_config(*args, **kwargs)  # type: ignore[misc]
+        index = loaded[0] if isinstance(loaded, tuple) else loaded
+        for name, part in get_type_hints(cls).items():
+            if name in PARTS and (index.get(name) or [None])[0] is not None:
+                index[name] = [part.__module__, part.__name__]
+        return loaded
 
 
 def shared_source(name: str | os.PathLike[str]) -> str | None:
@@ -72,7 +96,7 @@ def shared_source(name: str | os.PathLike[str]) -> str | None:
 def local_folder(name: str | os.PathLike[str], options: dict[str, Any]) -> str:
     """The folder of that name, or the snapshot of a Hub repository.
 
-    The way of diffusers to the Hub refuses parts of packages that it does not know.
+    diffusers itself refuses to download parts of packages that it does not know.
 
     Args:
         name: folder or Hub id.
@@ -93,21 +117,12 @@ def local_folder(name: str | os.PathLike[str], options: dict[str, Any]) -> str:
     return snapshot_download(str(name), allow_patterns=wanted, **given)
 
 
-def place(pipe: Any, device: Any = None) -> Any:
-    """The pipeline on a device as ``pipeline()`` names them; None for an accelerator, if any."""
-    if device is None:
-        device = torch.accelerator.current_accelerator() or "cpu"
-    return pipe.to(torch.device("cpu") if device == -1 else torch.device(device))
-
-
 __all__ = [
+    "HUB_OPTIONS",
     "MARK",
     "MASKED_MODEL_TYPE",
     "SHARED_PARTS",
-    "MaskedProcessorLoader",
-    "MaskedSongConfig",
-    "MaskedSongLoader",
+    "MaskedFolderMixin",
     "local_folder",
-    "place",
     "shared_source",
 ]

@@ -5,11 +5,7 @@ length of a song nor its codebooks. Text, lyrics, voice and codec are those of a
 What is known of a song stays bit for bit: see ``masked_prompts.py``.
 """
 
-import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,7 +18,6 @@ from ..modeling.modeling_songgen import SongGenForConditionalGeneration
 from ..modeling.modeling_xcodec import XCodecModel
 from ..modeling.patterns import ACCOMPANIMENT, VOCAL
 from ..modeling.processing_songgen import SongGenProcessor
-from ..modeling.publishing import PlacelessConfigMixin, PublishingMixin
 from .masked_editing import (
     codes_in,
     encode_conditions,
@@ -30,9 +25,10 @@ from .masked_editing import (
     sound_in,
     whole_frames,
 )
-from .masked_folders import MARK, MASKED_MODEL_TYPE, SHARED_PARTS, local_folder, shared_source
+from .masked_folders import MaskedFolderMixin
 from .masked_settings import DEFAULT_STEPS, SCHEDULER_SETTINGS, TENSORS, MaskedSettings
-from .text_to_song import REQUEST_KEYS, make_request, one_each, one_seed_each, processed
+from .progress import counted_steps
+from .song_requests import REQUEST_KEYS, make_request, one_each, one_seed_each, processed
 
 # isort: split
 from diffusers import DiffusionPipeline
@@ -47,7 +43,7 @@ MASKED_REQUEST_KEYS = (
 )
 
 
-class MaskedSongPipeline(PublishingMixin, PlacelessConfigMixin, DiffusionPipeline):
+class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
     """Sing in a few steps: ``MaskedSongPipeline.from_pretrained(...)(text, lyrics=...)``.
 
     Args:
@@ -115,50 +111,6 @@ class MaskedSongPipeline(PublishingMixin, PlacelessConfigMixin, DiffusionPipelin
             codec=song_model.audio_encoder,
             processor=processor,
         )
-
-    @classmethod
-    def from_pretrained(
-        cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
-    ) -> "MaskedSongPipeline":
-        """Load a folder or a Hub repository; options as in diffusers.
-
-        A folder whose parts lie in a SongGen checkpoint beside it
-        (``songgen_hf.publishing.export.export_masked``) takes them from there.
-
-        Raises:
-            ValueError: if it is no masked song model.
-        """
-        name = local_folder(pretrained_model_name_or_path, kwargs)
-        if not (Path(name) / cls.config_name).is_file():
-            raise ValueError(
-                f"{name} has no {cls.config_name}: it is no masked song model; train one with "
-                "`songgen-hf train masked`"
-            )
-        if (source := shared_source(name)) is not None and any(
-            part not in kwargs for part in SHARED_PARTS
-        ):
-            dtype = kwargs.get("dtype", kwargs.get("torch_dtype"))
-            options: dict[str, Any] = {"dtype": dtype} if isinstance(dtype, torch.dtype) else {}
-            song_model = SongGenForConditionalGeneration.from_pretrained(source, **options).eval()
-            parts = {
-                "conditioner": song_model.conditioner,
-                "codec": song_model.audio_encoder,
-                "processor": SongGenProcessor.from_pretrained(source),
-            }
-            kwargs = {**parts, **kwargs}
-        pipe: Any = super().from_pretrained(name, **kwargs)
-        return pipe
-
-    def save_pretrained(  # type: ignore[override]
-        self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any
-    ) -> None:
-        """Save all parts, for :meth:`from_pretrained` and for ``pipeline("text-to-song")``."""
-        Path(save_directory).mkdir(parents=True, exist_ok=True)
-        mark = {"model_type": MASKED_MODEL_TYPE, "architectures": [type(self).__name__]}
-        # First, so that what publishes the folder finds it.
-        text = json.dumps(mark, indent=2) + "\n"
-        (Path(save_directory) / MARK).write_text(text, encoding="utf-8")
-        super().save_pretrained(save_directory, *args, **kwargs)
 
     @property
     def sampling_rate(self) -> int:
@@ -334,7 +286,7 @@ class MaskedSongPipeline(PublishingMixin, PlacelessConfigMixin, DiffusionPipelin
         songs: list[dict[str, Any]] = []
         try:
             total = len(groups) * settings.num_inference_steps
-            with self._reporting(settings.progress, total) as report:
+            with counted_steps(settings.progress, total, self.progress_bar) as report:
                 for group in groups:
                     songs += self._sing(requests[group], sources[group], settings, report)
         finally:
@@ -498,26 +450,6 @@ class MaskedSongPipeline(PublishingMixin, PlacelessConfigMixin, DiffusionPipelin
             return {"audio": sound[0]}
         vocal, accompaniment = sound[VOCAL], sound[ACCOMPANIMENT]
         return {"audio": accompaniment + vocal, "vocal": vocal, "accompaniment": accompaniment}
-
-    @contextmanager
-    def _reporting(
-        self, progress: bool | Callable[[int, int | None], None], total: int
-    ) -> Iterator[Callable[[], None]]:
-        """A function to call after each step."""
-        if callable(progress):
-            done = 0
-
-            def count() -> None:
-                nonlocal done
-                done += 1
-                progress(done, total)
-
-            yield count
-        elif not progress:
-            yield lambda: None
-        else:
-            with self.progress_bar(total=total) as bar:
-                yield bar.update
 
 
 def _padded(tensor: Tensor, num_frames: int) -> Tensor:

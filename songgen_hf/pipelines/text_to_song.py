@@ -6,31 +6,26 @@ checkpoint.
 """
 
 import logging
-import secrets
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from transformers import Pipeline
 from transformers.generation.streamers import BaseStreamer
-from transformers.utils.logging import tqdm
+
+from .adapters import load_adapters
+from .progress import ProgressBar, ProgressStreamer
+from .song_requests import (
+    check_mode,
+    lazy_requests,
+    make_request,
+    one_each,
+    one_seed_each,
+    processed,
+)
 
 logger = logging.getLogger(__name__)
-
-REQUEST_KEYS = (
-    "text",
-    "lyrics",
-    "reference_voice",
-    "voice_start",
-    "audio_prompt",
-    "language",
-    "seed",
-)
-MODES = ("autoregressive", "masked")
-MAX_SEED = 2**63 - 1
 
 
 class TextToSongPipeline(Pipeline):
@@ -55,25 +50,6 @@ class TextToSongPipeline(Pipeline):
     _load_image_processor = False
     _load_video_processor = False
     _pipeline_calls_generate = True
-    publisher: ClassVar[Callable[..., Any] | None] = None
-    """Stands in for ``push_to_hub`` where the package has registered it."""
-    masked_singer: ClassVar[Callable[..., Any] | None] = None
-    """Makes a masked pipeline of (model, device) where the package has registered it."""
-
-    def __new__(cls, *args: Any, mode: str = "autoregressive", **kwargs: Any) -> Any:
-        if mode not in MODES:
-            raise ValueError(f"mode is {mode!r}: expected {' or '.join(map(repr, MODES))}")
-        model = kwargs.get("model", args[0] if args else None)
-        if mode != "masked" and getattr(model, "mode", None) != "masked":
-            return super().__new__(cls)
-        if cls.masked_singer is None:
-            raise ValueError(
-                "masked songs need this package: pip install 'songgen-hf[diffusers]', then import "
-                "songgen_hf"
-            )
-        if kwargs.get("adapter") is not None:
-            raise ValueError("adapters are for autoregressive models: leave adapter or mode out")
-        return cls.masked_singer(model, device=kwargs.get("device"))
 
     def __init__(
         self,
@@ -82,6 +58,11 @@ class TextToSongPipeline(Pipeline):
         mode: str = "autoregressive",
         **kwargs: Any,
     ):
+        if check_mode(mode) != self.mode:
+            raise ValueError(
+                "TextToSongPipeline is for autoregressive models: use MaskedSongPipeline for "
+                "masked ones (pip install 'songgen-hf[diffusers]')"
+            )
         super().__init__(*args, **kwargs)
         if self.processor is None:
             raise ValueError(
@@ -169,7 +150,7 @@ class TextToSongPipeline(Pipeline):
             ]
             return super().__call__(requests, **kwargs)
         if isinstance(text, Iterable) or hasattr(text, "__getitem__"):
-            return super().__call__(_requests_of(text, shared, seed, songs_each), **kwargs)
+            return super().__call__(lazy_requests(text, shared, seed, songs_each), **kwargs)
         raise TypeError(
             "text must be a string, a request dict, or a list, generator or dataset of them: "
             f"got {type(text).__name__}"
@@ -179,12 +160,6 @@ class TextToSongPipeline(Pipeline):
         """Write model and processor, for ``pipeline("text-to-song", model=save_directory)``."""
         self.model.save_pretrained(save_directory, save_original_format=False, **kwargs)
         self.processor.save_pretrained(save_directory)
-
-    def push_to_hub(self, repo_id: str, **options: Any) -> Any:
-        """Publish model and processor with a card, in one commit; options as in transformers."""
-        if (publisher := type(self).publisher) is not None:
-            return publisher(self, repo_id=repo_id, **options)
-        return super().push_to_hub(repo_id, **options)
 
     def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict, dict, dict]:
         kwargs.pop("local_files_only", None)
@@ -332,154 +307,7 @@ class TextToSongPipeline(Pipeline):
             total = self.model.config.decoder.pattern.num_steps(prompt_frames + frames)
         if callable(progress):
             return ProgressStreamer(progress, total=total, streamer=streamer)
-        return _ProgressBar(total=total, streamer=streamer)
-
-
-class ProgressStreamer(BaseStreamer):
-    """Counts decoder steps as ``generate`` makes them.
-
-    Args:
-        report: called after each step with (steps done, steps in all or None).
-        total: steps in all, if known.
-        streamer: another streamer that sees the same ids.
-    """
-
-    def __init__(
-        self,
-        report: Callable[[int, int | None], None],
-        *,
-        total: int | None = None,
-        streamer: BaseStreamer | None = None,
-    ):
-        self.report = report
-        self.total = total
-        self.streamer = streamer
-        self.done = 0
-
-    def put(self, value: torch.Tensor) -> None:
-        """Take the prompt [rows, L] or one step [rows]."""
-        self.done += value.shape[-1] if value.ndim > 1 else 1
-        self.report(self.done, self.total)
-        if self.streamer is not None:
-            self.streamer.put(value)
-
-    def end(self) -> None:
-        """Generation is over."""
-        if self.streamer is not None:
-            self.streamer.end()
-
-
-class _ProgressBar(ProgressStreamer):
-    """A tqdm bar over decoder steps."""
-
-    def __init__(self, *, total: int | None, streamer: BaseStreamer | None):
-        bar = tqdm(total=total, desc="singing", unit="step", leave=False)
-        super().__init__(lambda done, _: bar.update(done - bar.n), total=total, streamer=streamer)
-        self.bar = bar
-
-    def end(self) -> None:
-        self.bar.close()
-        super().end()
-
-
-def make_request(
-    item: Any, shared: Mapping[str, Any], seed: int, keys: Iterable[str] = REQUEST_KEYS
-) -> dict[str, Any]:
-    """One checked request: an input's own keys over the call's arguments.
-
-    Args:
-        item: a text, or a mapping of some of ``keys``.
-        shared: the call's arguments.
-        seed: where the input has none.
-        keys: that an input can have.
-    """
-    own = {"text": item} if isinstance(item, str) else item
-    if not isinstance(own, Mapping):
-        raise TypeError(f"an input must be a string or a request dict: got {type(item).__name__}")
-    unknown = [str(key) for key in own if key not in keys]
-    if unknown:
-        raise ValueError(
-            f"unknown key in a request: got {', '.join(unknown)}, "
-            f"expected some of {', '.join(keys)}"
-        )
-    request = {**shared, **own}
-    if not isinstance(request.get("text"), str):
-        raise TypeError(
-            f'text must be a string ("" for none): got {type(request.get("text")).__name__}'
-        )
-    if not isinstance(request["lyrics"], str | None):
-        raise TypeError(f"lyrics must be a string or None: got {type(request['lyrics']).__name__}")
-    request["seed"] = seed if request.get("seed") is None else check_seed(request["seed"])
-    return request
-
-
-def processed(processor: Any, requests: Sequence[Mapping[str, Any]]) -> Any:
-    """Model inputs of checked requests, a row each: words and voices, without audio prompts."""
-    names = ("text", "lyrics", "reference_voice", "voice_start", "language")
-    columns = {name: [request[name] for request in requests] for name in names}
-    return processor(**columns, return_tensors="pt")
-
-
-def _requests_of(
-    inputs: Any, shared: Mapping[str, Any], seed: int | list[int] | None, songs_each: int
-) -> Iterator[dict[str, Any]]:
-    """Requests of a generator or dataset, one at a time."""
-    if isinstance(seed, list | tuple):
-        raise ValueError(
-            "a list of seeds needs a list of inputs: give one seed, or one in each request dict"
-        )
-    for name, value in shared.items():
-        if isinstance(value, list):
-            raise ValueError(
-                f"a list for {name} needs a list of inputs: give request dicts with the key {name}"
-            )
-    items = (
-        iter(inputs) if isinstance(inputs, Iterable) else (inputs[i] for i in range(len(inputs)))
-    )
-    first = None if seed is None else check_seed(seed)
-    return (
-        make_request(item, shared, drawn_seed() if first is None else first + i * songs_each)
-        for i, item in enumerate(items)
-    )
-
-
-def one_each(name: str, value: Any, count: int) -> list[Any]:
-    """An argument as one value for each input."""
-    if not isinstance(value, list):
-        return [value] * count
-    if len(value) != count:
-        raise ValueError(
-            f"{name} must have one entry for each of the {count} texts: got {len(value)}"
-        )
-    return value
-
-
-def one_seed_each(seed: Any, count: int, songs_each: int) -> list[int]:
-    """The first seed of each input."""
-    if seed is None:
-        return [drawn_seed() for _ in range(count)]
-    if isinstance(seed, list | tuple):
-        if len(seed) != count:
-            raise ValueError(
-                f"seed must be one integer or one for each of the {count} inputs: got {len(seed)}"
-            )
-        return [check_seed(value) for value in seed]
-    first = check_seed(seed)
-    return [first + i * songs_each for i in range(count)]
-
-
-def check_seed(seed: Any) -> int:
-    """The seed as int; ValueError or TypeError unless it is one that a torch generator takes."""
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
-        raise TypeError(f"seed must be an integer: got {seed!r}")
-    if not 0 <= seed <= MAX_SEED:
-        raise ValueError(f"seed must be between 0 and 2**63 - 1: got {seed}")
-    return int(seed)
-
-
-def drawn_seed() -> int:
-    """A seed from the operating system, short enough to write down."""
-    return secrets.randbelow(2**31)
+        return ProgressBar(total=total, streamer=streamer)
 
 
 def _track(
@@ -492,53 +320,4 @@ def _track(
     return waveform[row, :, :length].float().cpu().numpy()
 
 
-def load_adapters(model: Any, adapters: str | Mapping[str, float]) -> None:
-    """Put LoRA adapters into a model, in place of any that it has; they act together.
-
-    Args:
-        model: the song model; no adapters (an empty mapping) gives it its own voice back.
-        adapters: folder or Hub id of an adapter, or a mapping of these to weights: 1.0 is the
-            adapter as it was trained, 0.5 half of what it adds.
-    Raises:
-        ValueError: if an adapter cannot be loaded or does not fit the model.
-        ImportError: without PEFT.
-    """
-    if isinstance(adapters, str):
-        adapters = {adapters: 1.0}
-    if getattr(model, "_hf_peft_config_loaded", False):
-        model.delete_adapter(list(model.peft_config))
-    names = {f"adapter_{number}": weight for number, weight in enumerate(adapters.values())}
-    for name, source in zip(names, adapters, strict=True):
-        try:
-            with warnings.catch_warnings():
-                # That there are several is what is asked for.
-                warnings.filterwarnings("ignore", message="Already found a `peft_config`")
-                model.load_adapter(source, adapter_name=name)
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            raise ValueError(
-                f"cannot load the adapter {source!r}: {error}; give a folder or Hub id that "
-                "songgen-hf train lora wrote for this model"
-            ) from error
-    if not names:
-        return
-    model.set_adapter(list(names))
-    for module in model.modules():
-        if hasattr(module, "set_scale") and hasattr(module, "lora_A"):
-            for name, weight in names.items():
-                module.set_scale(name, weight)
-
-
-__all__ = [
-    "MAX_SEED",
-    "MODES",
-    "REQUEST_KEYS",
-    "ProgressStreamer",
-    "TextToSongPipeline",
-    "check_seed",
-    "drawn_seed",
-    "load_adapters",
-    "make_request",
-    "one_each",
-    "one_seed_each",
-    "processed",
-]
+__all__ = ["TextToSongPipeline"]

@@ -13,9 +13,9 @@ import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
+from ..checkpoints.digests import weights_digest
 from ..files import encode_json, write_files
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ def write_card(
         return
     facts = facts_of(model, state_dict)
     if license is not None:
-        facts = {"weights": digest(model, state_dict), **facts, "licence": license}
+        facts = {"weights": weights_digest(model, state_dict), **facts, "licence": license}
     card = render_card(
         model, facts, repository=repository or folder.name, remote_code=remote_code, tags=tags
     )
@@ -192,7 +192,7 @@ def facts_of(model: Any, state_dict: Mapping[str, Any] | None = None) -> dict[st
     except (ValueError, TypeError):
         logger.warning("%s is no JSON object: it is left behind", found)
         return {}
-    if facts.get("weights") == digest(model, state_dict):
+    if facts.get("weights") == weights_digest(model, state_dict):
         return facts
     logger.info("the weights differ from those that %s is about: it is left behind", found)
     return {}
@@ -211,7 +211,7 @@ def collect_facts(
     Raises:
         ValueError: if the report is of other weights or has no such checkpoint.
     """
-    weights = digest(model)
+    weights = weights_digest(model)
     facts: dict[str, Any] = {"weights": weights, **facts_of(model)}
     facts |= {name: value for name, value in given.items() if value is not None}
     if report is None:
@@ -269,18 +269,6 @@ def _results(report: Mapping[str, Any], pattern: str) -> dict[str, Any]:
             and not (metric == "per" and entry.get("has_vocal_track") is False)
         ],
     }
-
-
-def digest(model: Any, state_dict: Mapping[str, Any] | None = None) -> str:
-    """The digest that reports name weights by."""
-    from ..evaluation.protocol.singing import weights_digest
-
-    if _kind(model) == "masked":
-        model = model.transformer  # the other parts are of another model
-    if state_dict is not None:
-        sampling = getattr(model, "generation_config", None)
-        model = SimpleNamespace(state_dict=lambda: state_dict, generation_config=sampling)
-    return weights_digest(model)
 
 
 def eval_results(results: Mapping[str, Any]) -> list[Any]:
@@ -415,7 +403,6 @@ __all__ = [
     "CARD",
     "FACTS",
     "collect_facts",
-    "digest",
     "eval_results",
     "facts_of",
     "is_replaceable",

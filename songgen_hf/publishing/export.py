@@ -255,19 +255,35 @@ def _check_one_codec(models: "Mapping[str, SongGenForConditionalGeneration]") ->
             )
 
 
-def _add_code(
-    model: "SongGenForConditionalGeneration", processor: "SongGenProcessor", directory: Path
-) -> None:
-    """Copy the source files and name their classes in the two config files."""
+def code_files(model_class: type, processor_class: type) -> set[Path]:
+    """The source files that a model, its processor and the pipeline need without this package.
+
+    Args:
+        model_class: of the song model; its configuration's module is among its imports.
+        processor_class: of the processor.
+    """
     from transformers.dynamic_module_utils import get_relative_import_files
 
     from ..pipelines import text_to_song
 
-    sources = {Path(str(text_to_song.__file__))}
-    for part in (model.config, model, processor):
-        source = Path(str(sys.modules[type(part).__module__].__file__))
-        sources |= {source, *map(Path, get_relative_import_files(source))}
-    for source in sources:
+    modules = [
+        text_to_song,
+        *(sys.modules[kind.__module__] for kind in (model_class, processor_class)),
+    ]
+    files: set[Path] = set()
+    for module in modules:
+        source = Path(str(module.__file__))
+        files |= {source, *map(Path, get_relative_import_files(source))}
+    return files
+
+
+def _add_code(
+    model: "SongGenForConditionalGeneration", processor: "SongGenProcessor", directory: Path
+) -> None:
+    """Copy the source files and name their classes in the two config files."""
+    from ..pipelines import text_to_song
+
+    for source in code_files(type(model), type(processor)):
         shutil.copyfile(source, directory / source.name)
 
     model_class = _reference(model)

@@ -12,7 +12,7 @@ from ..checkpoints.embedded import (
     MASKED_FOLDER,
     default_checkpoint,
 )
-from ..pipelines.text_to_song import TextToSongPipeline
+from ..checkpoints.loading import load_pipeline
 from .gpu import is_lent
 from .settings import Settings
 from .singing import mode_of
@@ -34,22 +34,12 @@ def load_pipelines(
     Raises:
         ValueError: if two models sing the same mode, or one cannot be found.
     """
-    from transformers import pipeline
-
-    from ..cli.loading import checked_device, named_checkpoint
-
     if is_lent() and device == "auto":
         device = "cuda"  # lent for the length of a call; the library cannot see it yet
     pipelines: dict[str, Any] = {}
     names: dict[str, str] = {}
     for name in models or own_models():
-        loaded: Any = pipeline(
-            "text-to-song",
-            model=named_checkpoint(name),
-            device=checked_device(device),
-            dtype=dtype,
-            pipeline_class=TextToSongPipeline,
-        )
+        loaded = load_pipeline(name, device=device, dtype=dtype)
         mode = mode_of(loaded)
         if mode in pipelines:
             raise ValueError(

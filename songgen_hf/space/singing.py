@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..pipelines.text_to_song import load_adapters
+from ..pipelines.adapters import load_adapters
 from .gpu import on_gpu
 from .settings import FEW_STEPS, MIXED, MODES, TWO_TRACKS, Settings
 

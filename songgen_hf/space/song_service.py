@@ -6,8 +6,7 @@ from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
-from ..cli.loading import library_versions
-from ..provenance import provenance
+from ..provenance import library_versions, provenance
 from .adapters import Adapters
 from .limits import Limits
 from .session_store import SessionStore

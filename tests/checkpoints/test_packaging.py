@@ -34,6 +34,7 @@ def project(tmp_path):
     for folder in (package, package / "checkpoints"):
         folder.mkdir()
         shutil.copyfile(ROOT / folder.relative_to(tmp_path) / "__init__.py", folder / "__init__.py")
+    shutil.copyfile(ROOT / "songgen_hf" / "version.py", package / "version.py")
     for name in FILES:
         path = tmp_path / CHECKPOINT / name
         path.parent.mkdir(parents=True, exist_ok=True)

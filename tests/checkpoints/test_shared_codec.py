@@ -15,6 +15,7 @@ from songgen_hf.checkpoints.embedded import EMBEDDED_PATTERNS
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
 from songgen_hf.modeling.modeling_xcodec import XCodecModel
 from songgen_hf.publishing.export import export, export_sharing_codec
+from songgen_hf.publishing.hub import publish
 
 from ..tools.tiny_checkpoint import tiny_processor, tiny_singer  # noqa: F401
 
@@ -130,7 +131,7 @@ def test_what_is_pushed_from_a_sharing_model_is_whole(shared, monkeypatch):
     monkeypatch.setattr("songgen_hf.publishing.hub.upload", upload)
     model = SongGenForConditionalGeneration.from_pretrained(shared / "mixed_pro")
 
-    model.push_to_hub("nobody/nothing")
+    publish(model, "nobody/nothing")
 
     assert {"README.md", "config.json", "model.safetensors"} <= pushed.keys()
     assert not any(name.endswith("index.json") for name in pushed)

@@ -42,7 +42,7 @@ def weights_equal(one, two) -> bool:
 def test_a_pipeline_goes_to_the_hub_in_one_commit_and_comes_back(hub, model, tiny_processor):
     sing = TextToSongPipeline(model=model, processor=tiny_processor)
 
-    commit = sing.push_to_hub("me/x", commit_message="first")
+    commit = publish(sing, "me/x", commit_message="first")
     back = pipeline("text-to-song", model="me/x")
 
     assert hub.repositories["model", "me/x"].messages == ["initial commit", "first"]
@@ -55,7 +55,7 @@ def test_a_pipeline_goes_to_the_hub_in_one_commit_and_comes_back(hub, model, tin
 
 @pytest.mark.slow
 def test_the_card_on_the_hub_is_ours_with_tags_that_the_hub_knows(hub, model):
-    model.push_to_hub("me/x", tags=["mine"])
+    publish(model, "me/x", tags=["mine"])
 
     card = hub.files("me/x")["README.md"]
     data = card_data(card)
@@ -67,10 +67,10 @@ def test_the_card_on_the_hub_is_ours_with_tags_that_the_hub_knows(hub, model):
 
 @pytest.mark.slow
 def test_a_model_a_processor_and_a_codec_go_alone(hub, model, tiny_processor):
-    model.push_to_hub("me/x")
+    publish(model, "me/x")
     card = hub.files("me/x")["README.md"]
     tiny_processor.push_to_hub("me/x")
-    model.audio_encoder.push_to_hub("me/codec")
+    publish(model.audio_encoder, "me/codec")
 
     assert hub.files("me/x")["README.md"] == card
     assert weights_equal(SongGenForConditionalGeneration.from_pretrained("me/x"), model)
@@ -92,10 +92,10 @@ def test_saving_with_push_to_hub_does_both(hub, model, tmp_path):
 
 @pytest.mark.slow
 def test_old_shards_go_with_the_commit_that_brings_one_file(hub, model):
-    model.push_to_hub("me/x", max_shard_size="20KB")
+    publish(model, "me/x", max_shard_size="20KB")
     assert "model.safetensors.index.json" in hub.files("me/x")
 
-    model.push_to_hub("me/x")
+    publish(model, "me/x")
 
     weights = [name for name in hub.files("me/x") if "model" in name]
     assert weights == ["model.safetensors"]
@@ -104,14 +104,14 @@ def test_old_shards_go_with_the_commit_that_brings_one_file(hub, model):
 
 @pytest.mark.slow
 def test_a_card_that_was_edited_stays_and_others_are_replaced(hub, model, caplog):
-    model.push_to_hub("me/x")
+    publish(model, "me/x")
     written = hub.files("me/x")["README.md"]
-    model.push_to_hub("me/x", tags=["new"])
+    publish(model, "me/x", tags=["new"])
     assert hub.files("me/x")["README.md"] != written
 
     edited = hub.files("me/x")["README.md"].replace(b"## Data", b"## My data")
     upload_files({"README.md": edited}, "me/x", replaced=())
-    model.push_to_hub("me/x", tags=["newer"])
+    publish(model, "me/x", tags=["newer"])
 
     assert hub.files("me/x")["README.md"] == edited
     assert "was edited on the Hub and stays" in caplog.text
@@ -119,10 +119,10 @@ def test_a_card_that_was_edited_stays_and_others_are_replaced(hub, model, caplog
 
 @pytest.mark.slow
 def test_a_revision_can_be_pinned_and_a_branch_written(hub, model):
-    first = model.push_to_hub("me/x").oid
+    first = publish(model, "me/x").oid
     with torch.no_grad():
         model.decoder.lm_heads.weight.add_(1)
-    second = model.push_to_hub("me/x", revision="louder")
+    second = publish(model, "me/x", revision="louder")
 
     pinned = SongGenForConditionalGeneration.from_pretrained("me/x", revision=first)
     louder = SongGenForConditionalGeneration.from_pretrained("me/x", revision="louder")
@@ -157,7 +157,7 @@ def test_an_upload_that_breaks_off_leaves_nothing_that_loads(hub, model, what):
     hub.before = cut_after(1, what)
 
     with pytest.raises(OSError):
-        model.push_to_hub("me/x")
+        publish(model, "me/x")
 
     hub.before = None
     assert list(hub.files("me/x")) == [".gitattributes"]
@@ -167,14 +167,14 @@ def test_an_upload_that_breaks_off_leaves_nothing_that_loads(hub, model, what):
 
 @pytest.mark.slow
 def test_an_upload_that_breaks_off_leaves_the_version_before_whole(hub, model):
-    model.push_to_hub("me/x", max_shard_size="20KB")
+    publish(model, "me/x", max_shard_size="20KB")
     before = dict(hub.files("me/x"))
     with torch.no_grad():
         model.decoder.lm_heads.weight.add_(1)
     hub.before = cut_after(1, "PUT /lfs-upload")
 
     with pytest.raises(OSError, match="broke off .*: nothing was published; push again"):
-        model.push_to_hub("me/x", max_shard_size="20KB")
+        publish(model, "me/x", max_shard_size="20KB")
 
     hub.before = None
     assert hub.files("me/x") == before
@@ -223,13 +223,13 @@ def test_a_private_model_without_a_token_is_one_clear_line(
 
 @pytest.mark.slow
 def test_nothing_private_goes_to_a_public_repository(hub, model):
-    model.push_to_hub("me/x")
+    publish(model, "me/x")
     before = dict(hub.files("me/x"))
     with torch.no_grad():
         model.decoder.lm_heads.weight.add_(1)
 
     with pytest.raises(ValueError, match="me/x is there already and public"):
-        model.push_to_hub("me/x", private=True)
+        publish(model, "me/x", private=True)
 
     assert hub.files("me/x") == before and len(hub.large) == 1
 

@@ -8,6 +8,7 @@ pytest.importorskip("diffusers", reason="needs the extra diffusers")
 
 from songgen_hf.pipelines.masked_song import MaskedSongPipeline
 from songgen_hf.provenance import provenance
+from songgen_hf.publishing.hub import publish
 
 from ..tools.hub_stand_in import card_data
 from ..tools.tiny_checkpoint import tiny_masked
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning
 def test_a_masked_model_goes_to_the_hub_in_one_commit_and_comes_back(hub, tiny_masked):
     sing = tiny_masked()
 
-    commit = sing.push_to_hub("me/masked", commit_message="first")
+    commit = publish(sing, "me/masked", commit_message="first")
     back = MaskedSongPipeline.from_pretrained("me/masked")
     same = pipeline("text-to-song", model="me/masked", device="cpu")
 

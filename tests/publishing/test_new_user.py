@@ -13,7 +13,7 @@ import torch
 from songgen_hf import SongGenForConditionalGeneration
 from songgen_hf.pipelines.text_to_song import TextToSongPipeline
 from songgen_hf.publishing.export import export
-from songgen_hf.publishing.hub import push_adapter, push_songs, upload
+from songgen_hf.publishing.hub import publish, push_adapter, push_songs, upload
 
 from .test_hub import adapter, codes, model
 
@@ -96,15 +96,15 @@ def test_a_stranger_sings_with_what_was_pushed(
 ):
     fresh = SongGenForConditionalGeneration.from_pretrained(tiny_checkpoint()).eval()
     sing = TextToSongPipeline(model=fresh, processor=tiny_processor)
-    first = sing.push_to_hub("me/x").oid
-    sing.push_to_hub("me/secret", private=True)
-    fresh.audio_encoder.push_to_hub("me/codec")
+    first = publish(sing, "me/x").oid
+    publish(sing, "me/secret", private=True)
+    publish(fresh.audio_encoder, "me/codec")
     push_adapter(adapter, "me/anna", base_model="me/x")
     push_songs(codes, "me/codes")
     expected = sing("folk", **WANTED)["audio"]
     with torch.no_grad():
         fresh.decoder.lm_heads.weight.mul_(2)
-    sing.push_to_hub("me/x")  # the first version is what the stranger pins
+    publish(sing, "me/x")  # the first version is what the stranger pins
     folder = tmp_path / "stranger"
     folder.mkdir()
 

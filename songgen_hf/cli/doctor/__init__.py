@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..loading import named_checkpoint
+from ...checkpoints.loading import resolve_checkpoint
 from ..output import EXIT_DONE, EXIT_FAILED, CommandResult
 from .installation import (
     PYTHONS,
@@ -66,7 +66,7 @@ def examine_machine(
     Raises:
         ValueError, OSError: if the model that was named cannot be had.
     """
-    from ...registration import register
+    from ... import register
     from .machine import describe_devices, describe_hub
 
     try:
@@ -116,7 +116,7 @@ def known_models(
     yield "preset mini", fit_to_processor(mini, build_processor("mini"))
     yield "preset full", build_config("full")
     if model is not None:
-        checkpoint = named_checkpoint(model)
+        checkpoint = resolve_checkpoint(model)
         config = AutoConfig.from_pretrained(checkpoint, revision=revision)
         if config.model_type != "songgen":
             raise ValueError(f"{model} is of type {config.model_type!r}: expected 'songgen'")

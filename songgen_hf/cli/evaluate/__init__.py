@@ -199,7 +199,7 @@ def run_mini(arguments: argparse.Namespace) -> CommandResult:
     from ...evaluation.protocol.mini import evaluate_checkpoints
     from ...evaluation.protocol.report import describe_evaluation, update_report, write_pictures
     from ...optional import require
-    from ..loading import library_versions
+    from ...provenance import library_versions
 
     if not arguments.no_pictures:
         require("matplotlib", "evaluate")  # now, not after the songs
@@ -226,8 +226,8 @@ def mini_options(arguments: argparse.Namespace) -> "MiniOptions":
     import tempfile
 
     from ...checkpoints.embedded import EMBEDDED_PATTERNS, default_checkpoint, find_checkpoint
+    from ...checkpoints.loading import checked_device
     from ...evaluation.protocol.mini_options import MiniOptions, parse_setting
-    from ..loading import checked_device
 
     named = arguments.checkpoints or [default_checkpoint(name) for name in EMBEDDED_PATTERNS]
     sizes: dict[str, Any] = {

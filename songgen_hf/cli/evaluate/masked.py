@@ -89,7 +89,7 @@ def run_masked(arguments: argparse.Namespace) -> CommandResult:
     from ...evaluation.judges.loading import Judges
     from ...evaluation.protocol.masked import evaluate_masked, keep_best
     from ...evaluation.protocol.masked_report import describe_masked, masked_markdown, write_report
-    from ..loading import library_versions
+    from ...provenance import library_versions
 
     options = masked_options(arguments)
     rows = evaluate_masked(options, tell=(lambda line: None) if arguments.quiet else _tell)
@@ -112,9 +112,9 @@ def masked_options(arguments: argparse.Namespace) -> "MaskedOptions":
     import tempfile
 
     from ...checkpoints.embedded import default_checkpoint, find_checkpoint
+    from ...checkpoints.loading import checked_device
     from ...evaluation.protocol.masked_options import MaskedOptions, parse_masked_setting
     from ...evaluation.protocol.mini_options import parse_setting
-    from ..loading import checked_device
 
     checkpoint = arguments.checkpoint or default_checkpoint("interleaving_A_V")
     return MaskedOptions(

@@ -67,10 +67,10 @@ def run_settings(arguments: argparse.Namespace) -> CommandResult:
     from transformers import GenerationConfig
 
     from ...checkpoints.embedded import find_checkpoint
+    from ...checkpoints.loading import checked_device
     from ...evaluation.protocol.mini import compare_settings
     from ...evaluation.protocol.mini_options import MiniOptions, parse_setting
     from ...files import encode_json, write_files
-    from ..loading import checked_device
 
     checkpoint = find_checkpoint(arguments.checkpoint)
     settings = [parse_setting(text) for text in arguments.settings]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...files import encode_json, safe_gain, safe_name, sound_format, write_files
-from ..loading import add_model_arguments, library_versions, load_pipeline
+from ..loading import add_model_arguments, load_pipeline
 from ..output import CommandResult
 from .masked import (
     add_masked_arguments,
@@ -203,7 +203,7 @@ def _files_of(
     sing: Any,
 ) -> dict[Path, bytes]:
     """The sound files of one song and the JSON that describes it."""
-    from ...provenance import encode_song, provenance
+    from ...provenance import encode_song, library_versions, provenance
 
     # A masked pipeline is its own model: it knows where it came from, its device and precision.
     is_masked = sing.mode == "masked"

@@ -6,7 +6,6 @@ many; both write the same files, and a run that was killed goes on where it stop
 """
 
 import dataclasses
-import hashlib
 import json
 import logging
 import os
@@ -19,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from ...checkpoints.digests import codes_digest
+from ...checkpoints.loading import load_codec
 from ...files import encode_json, write_files
 from ...optional import require
 from .mixing import captions_of, join_captions, mix_waveforms
@@ -29,8 +30,6 @@ TRACKS = {"codes": "mixture", "vocal_codes": "vocal", "accompaniment_codes": "ac
 """Column of codes -> column of audio that it is made of."""
 DESCRIPTION_FILE = "codes.json"
 RUNNERS = ("map", "ray")
-SOUND_ONLY = ("acoustic_decoder.", "decoder_semantic.", "fc1.", "fc2.")
-"""Parts of a codec that turn codes into sound and have no say in the codes."""
 
 
 @dataclass(frozen=True)
@@ -176,13 +175,13 @@ def describe(options: CodesOptions) -> None:
     Raises:
         ValueError: if it holds codes of other options.
     """
-    codec = load_codec(options.model, options.device)
+    codec = _codec(options.model, options.device)
     description = {
         "sampling_rate": codec.config.sample_rate,
         "frame_rate": codec.config.sample_rate / codec.config.hop_length,
         "num_codebooks": codec.config.num_quantizers,
         "codebook_size": codec.config.codebook_size,
-        "codec_weights": fingerprint(codec),
+        "codec_weights": codes_digest(codec),
         **options.identity(),
     }
     description = json.loads(json.dumps(description))
@@ -216,7 +215,7 @@ def write_shard(shard: Shard | dict[str, Any], options: CodesOptions) -> dict[st
 
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // options.workers))
     rows = read_source(options.source, shard.split)
-    codec = load_codec(options.model, options.device)
+    codec = _codec(options.model, options.device)
     encoded = [encode_row(rows, index, codec, options) for index in range(shard.first, shard.last)]
     write_rows(encoded, options.output / shard.name, rows.features.arrow_schema)
     return dataclasses.asdict(shard)
@@ -371,38 +370,11 @@ def read_source(source: str, split: str) -> Any:
 
 
 @cache
-def load_codec(model: str, device: str) -> Any:
-    """The codec of a checkpoint, float32 and in evaluation mode; loaded once a process."""
+def _codec(model: str, device: str) -> Any:
+    """The codec of a checkpoint in float32; loaded once in each process."""
     import torch
-    from transformers import AutoConfig
 
-    from ...modeling.modeling_songgen import SongGenForConditionalGeneration
-    from ...modeling.modeling_xcodec import XCodecModel
-    from ...registration import register
-
-    register()
-    kind = AutoConfig.from_pretrained(model).model_type
-    if kind == "songgen":
-        song_model = SongGenForConditionalGeneration.from_pretrained(model, dtype=torch.float32)
-        codec = song_model.audio_encoder
-    elif kind in ("songgen_xcodec", "xcodec"):
-        codec = XCodecModel.from_pretrained(model, dtype=torch.float32)
-    else:
-        raise ValueError(f"{model} is of type {kind!r}: expected a SongGen or X-Codec checkpoint")
-    if device == "auto":
-        device = str(torch.accelerator.current_accelerator() or "cpu")
-    return codec.to(device).eval()
-
-
-def fingerprint(codec: Any) -> str:
-    """A short hash of the weights that decide the codes; a better decoder changes nothing here."""
-    digest = hashlib.sha256()
-    for name, weight in sorted(codec.state_dict().items()):
-        if name.startswith(SOUND_ONLY):
-            continue
-        digest.update(name.encode())
-        digest.update(weight.detach().cpu().contiguous().float().numpy().tobytes())
-    return digest.hexdigest()[:16]
+    return load_codec(model, device=device, dtype=torch.float32)
 
 
 __all__ = ["CodesOptions", "Shard", "prepare_codes", "write_shard"]

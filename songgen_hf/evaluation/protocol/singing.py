@@ -82,9 +82,7 @@ class Singer:
         from transformers import pipeline
 
         from ...pipelines.text_to_song import TextToSongPipeline
-        from ...registration import register
 
-        register()
         self.trained = pipeline(
             "text-to-song",
             model=checkpoint,

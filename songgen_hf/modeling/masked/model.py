@@ -18,10 +18,10 @@ from transformers.masking_utils import create_bidirectional_mask
 
 from ..configuration_songgen import SongGenDecoderConfig
 from ..decoder import SongGenDecoderLayer, rotary_table, sinusoidal_positions
-from ..publishing import PlacelessConfigMixin
 from .code_vectors import codebooks_of, hidden_codes, residual_rms_of, sum_code_vectors
 from .distributions import MaskedDistribution
 from .heads import LengthHead, MixtureHead, SoftmaxHead
+from .saving import PortableConfigMixin
 
 try:
     from diffusers import ConfigMixin, ModelMixin
@@ -55,7 +55,7 @@ class MaskedSongOutput(BaseOutput):
         super().__post_init__()
 
 
-class MaskedSongModel(PlacelessConfigMixin, ModelMixin, ConfigMixin):
+class MaskedSongModel(PortableConfigMixin, ModelMixin, ConfigMixin):
     """Predicts hidden codes of a song from visible ones and conditions.
 
     A frame enters as the sum of its visible code vectors, projected for each track, with the number

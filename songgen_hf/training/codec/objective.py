@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from transformers.models.dac.modeling_dac import DacResidualUnit
 from transformers.models.xcodec.modeling_xcodec import XcodecResidualUnit
 
-from ...data.preparation.codes import SOUND_ONLY
+from ...checkpoints.digests import SYNTHESIS_ONLY
 from ...modeling.configuration_xcodec import XCodecConfig
 from ...modeling.modeling_xcodec import XCodecModel
 from .options import CodecTrainingOptions
@@ -194,7 +194,7 @@ class CodecObjective(nn.Module):
 
 def decides_codes(name: str) -> bool:
     """Whether a weight of the codec has a part in its codes, or only in what they sound like."""
-    return not name.startswith(SOUND_ONLY)
+    return not name.startswith(SYNTHESIS_ONLY)
 
 
 def fused_state(codec: XCodecModel) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModel, AutoProcessor
 
 from ...checkpoints.embedded import find_checkpoint
-from ...data.preparation.codes import load_codec
+from ...checkpoints.loading import load_codec
 from ...modeling.modeling_songgen import SongGenForConditionalGeneration
 from ...modeling.modeling_xcodec import XCodecModel
 from ...modeling.patterns import CodebookPattern
@@ -44,7 +44,7 @@ def load_model(
     if options.attention is not None:
         model.decoder.set_attn_implementation(options.attention)
     if options.codec is not None:
-        install_codec(model, load_codec(find_checkpoint(options.codec), "cpu"))
+        install_codec(model, load_codec(options.codec, device="cpu", dtype=torch.float32))
     if options.voice_encoder is not None:
         if options.preset is None:
             raise ValueError(

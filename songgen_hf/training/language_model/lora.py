@@ -22,7 +22,7 @@ from transformers import TrainerCallback
 from ...modeling.modeling_songgen import SongGenForConditionalGeneration
 from ...modeling.processing_songgen import SongGenProcessor
 from ...optional import require
-from ...pipelines.text_to_song import load_adapters
+from ...pipelines.adapters import load_adapters
 from ..options import (
     RESOLVED_FILE,
     DataOptions,

@@ -7,7 +7,8 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from ...data.preparation.codes import DESCRIPTION_FILE, fingerprint
+from ...checkpoints.digests import codes_digest
+from ...data.preparation.codes import DESCRIPTION_FILE
 from ...modeling.modeling_songgen import SongGenForConditionalGeneration
 from ...modeling.processing_songgen import SongGenProcessor
 from ..auxiliary.frame_labels import SOUND_HEADS_FILE
@@ -154,7 +155,7 @@ def check_codec(dataset: Path, model: SongGenForConditionalGeneration) -> None:
         "frame_rate": model.config.frame_rate,
         "num_codebooks": decoder.num_codebooks,
         "codebook_size": decoder.codebook_size,
-        "codec_weights": fingerprint(model.audio_encoder),
+        "codec_weights": codes_digest(model.audio_encoder),
     }
     for name, value in expected.items():
         if made_with.get(name) != value:

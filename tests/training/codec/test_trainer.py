@@ -11,7 +11,7 @@ import torch
 from transformers import HubertConfig, HubertModel
 
 import songgen_hf.training
-from songgen_hf.data.preparation.codes import fingerprint
+from songgen_hf.checkpoints.digests import codes_digest
 from songgen_hf.modeling.modeling_xcodec import XCodecModel
 from songgen_hf.training.codec.evaluation import evaluate_codec
 from songgen_hf.training.codec.objective import (
@@ -472,17 +472,17 @@ def test_training_the_decoder_alone_keeps_every_code(sounds, tiny_preset, tmp_pa
     }
     assert changed and all(name.startswith(("acoustic_decoder.", "fc2.")) for name in changed)
     assert after.config.residual_rms == before.config.residual_rms
-    assert fingerprint(after) == fingerprint(before)
+    assert codes_digest(after) == codes_digest(before)
 
 
-def test_the_fingerprint_is_of_what_decides_the_codes():
+def test_the_codes_digest_is_of_what_decides_the_codes():
     codec = XCodecModel(tiny_config())
-    before = fingerprint(codec)
+    before = codes_digest(codec)
 
     with torch.no_grad():
         codec.acoustic_encoder.conv1.weight.mul_(1.01)
 
-    assert fingerprint(codec) != before
+    assert codes_digest(codec) != before
 
 
 @pytest.mark.parametrize("changes", [{}, {"codec": "a", "teacher": "b"}])

@@ -1,0 +1,53 @@
+"""Digests of weights: what reports, cards and prepared codes name a model by."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+DIGITS = 16
+SYNTHESIS_ONLY = ("acoustic_decoder.", "decoder_semantic.", "fc1.", "fc2.")
+"""Parts of a codec that turn codes into a waveform and have no influence on the codes."""
+
+
+def weights_digest(model: Any, state_dict: Mapping[str, Any] | None = None) -> str:
+    """A short digest of all weights and of the default generation settings of a model.
+
+    Args:
+        model: a song model, a codec or a network of the evaluation; of a masked pipeline the
+            transformer alone counts, since its other parts belong to another model.
+        state_dict: weights in place of the model's own, for example as they were written.
+    Returns:
+        16 hexadecimal digits of a SHA-256 over names and float32 values.
+    """
+    module = model.transformer if getattr(model, "mode", None) == "masked" else model
+    settings = getattr(module, "generation_config", None)
+    # Without the version of the library, which changes no song.
+    facts = "" if settings is None else settings.to_json_string(ignore_metadata=True)
+    weights = module.state_dict() if state_dict is None else state_dict
+    return _digest(facts, weights)
+
+
+def pipeline_digest(pipe: Any) -> str:
+    """A short digest of a masked pipeline with the conditioner and codec that it shares."""
+    parts = (pipe.transformer, pipe.conditioner, pipe.codec)
+    digests = "/".join(weights_digest(part) for part in parts)
+    return hashlib.sha256(digests.encode()).hexdigest()[:DIGITS]
+
+
+def codes_digest(codec: Any) -> str:
+    """A short digest of the weights that decide a codec's codes; its decoder does not count."""
+    weights = codec.state_dict()
+    return _digest(
+        "", {name: value for name, value in weights.items() if not name.startswith(SYNTHESIS_ONLY)}
+    )
+
+
+def _digest(facts: str, weights: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(facts.encode())
+    for name, weight in sorted(weights.items()):
+        digest.update(name.encode())
+        digest.update(weight.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:DIGITS]
+
+
+__all__ = ["codes_digest", "pipeline_digest", "weights_digest"]

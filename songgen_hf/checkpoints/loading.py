@@ -1,0 +1,195 @@
+"""Loading of pipelines and codecs by an embedded name, a folder or a Hub id.
+
+Every part of the package that takes the name of a checkpoint resolves it here.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..pipelines.masked_loading import place
+from ..pipelines.song_requests import check_mode
+from .embedded import MASKED_CHECKPOINT, default_checkpoint, find_checkpoint
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..modeling.modeling_xcodec import XCodecModel
+
+TASK = "text-to-song"
+
+
+def resolve_checkpoint(name: str | None = None) -> str:
+    """The folder or Hub id that a name stands for.
+
+    Args:
+        name: a folder, a Hub id or the name of an embedded checkpoint; None for the default model.
+    Raises:
+        ValueError: if it is no folder of a checkpoint and cannot be a Hub id.
+    """
+    if name is None:
+        return default_checkpoint()
+    name = find_checkpoint(name)
+    path = Path(name)
+    if path.is_dir() and not (path / "config.json").is_file():
+        raise ValueError(f"{name} has no config.json: it is no checkpoint directory")
+    if not path.exists() and name.count("/") != 1:
+        raise ValueError(
+            f"no checkpoint {name!r}: it is neither a directory here nor a Hub id "
+            "(owner/name); check the path, or write one with `songgen-hf init`"
+        )
+    return name
+
+
+def load_codec(
+    name: str | None = None,
+    *,
+    revision: str | None = None,
+    device: str = "auto",
+    dtype: Any = "auto",
+) -> "XCodecModel":
+    """Load a codec, or the codec of a song model, in evaluation mode.
+
+    Args:
+        name: as in :func:`resolve_checkpoint`.
+        revision: branch, tag or commit of a Hub id.
+        device: as in :func:`checked_device`.
+        dtype: precision; "auto" for the checkpoint's.
+    Raises:
+        ValueError: for a checkpoint of another type.
+    """
+    from transformers import PreTrainedConfig
+
+    from ..modeling.modeling_songgen import SongGenForConditionalGeneration
+    from ..modeling.modeling_xcodec import XCodecModel
+
+    checkpoint = resolve_checkpoint(name)
+    config, _ = PreTrainedConfig.get_config_dict(checkpoint, revision=revision)
+    kind = config.get("model_type")
+    options: dict[str, Any] = {"revision": revision, "dtype": dtype}
+    codec: Any
+    if kind == "songgen":
+        codec = SongGenForConditionalGeneration.from_pretrained(checkpoint, **options).audio_encoder
+    elif kind in ("songgen_xcodec", "xcodec"):
+        codec = XCodecModel.from_pretrained(checkpoint, **options)
+    else:
+        raise ValueError(
+            f"{checkpoint} is of type {kind!r}: expected a SongGen or X-Codec checkpoint"
+        )
+    return codec.to(checked_device(device)).eval()
+
+
+def load_pipeline(
+    name: str | None = None,
+    *,
+    mode: str | None = None,
+    revision: str | None = None,
+    device: str = "auto",
+    dtype: Any = "auto",
+    adapter: Any = None,
+) -> Any:
+    """Load a song model of either kind with its processor.
+
+    Args:
+        name: as in :func:`resolve_checkpoint`.
+        mode: "autoregressive" or "masked"; None for that of the checkpoint. With "masked" and no
+            name it is the embedded masked model.
+        revision: branch, tag or commit of a Hub id.
+        device: as in :func:`checked_device`.
+        dtype: precision; "auto" for the checkpoint's.
+        adapter: LoRA adapters of an autoregressive model, see
+            :func:`~songgen_hf.pipelines.adapters.load_adapters`.
+    Returns:
+        A :class:`TextToSongPipeline`, or a :class:`MaskedSongPipeline` for a masked model.
+    Raises:
+        ValueError: if the checkpoint cannot be found or is of another mode.
+    """
+    from transformers import pipeline
+
+    if mode == "masked" and name is None:
+        name = MASKED_CHECKPOINT
+    # pipeline_class: the installed code, also for a checkpoint that brings its own.
+    return pipeline(
+        TASK,
+        model=resolve_checkpoint(name),
+        revision=revision,
+        device=checked_device(device),
+        dtype=dtype,
+        pipeline_class=song_pipeline,
+        mode=mode,
+        adapter=adapter,
+    )
+
+
+class SongPipelineFactory:
+    """Makes the pipeline of the task "text-to-song" from what ``transformers.pipeline`` loaded."""
+
+    _load_processor = True
+    _load_tokenizer = False
+    _load_feature_extractor = False
+    _load_image_processor = False
+    _load_video_processor = False
+
+    def __call__(
+        self, model: Any, *, mode: str | None = None, adapter: Any = None, **options: Any
+    ) -> Any:
+        """The pipeline of a loaded model.
+
+        Args:
+            model: a song model, or a masked pipeline, which is what the Auto classes load for a
+                masked checkpoint.
+            mode: expected mode; None for any.
+            adapter: LoRA adapters, for autoregressive models.
+            options: of the pipeline.
+        Raises:
+            ValueError: if the model is of another mode, or a masked one gets an adapter.
+        """
+        from ..pipelines.text_to_song import TextToSongPipeline
+
+        found = check_mode(getattr(model, "mode", "autoregressive"))
+        expected = found if mode is None else check_mode(mode)
+        if found == "autoregressive" and expected == "masked":
+            raise ValueError(
+                f"mode='masked' needs a masked model: got {model.name_or_path}, an autoregressive "
+                "one; train one on it with `songgen-hf train masked --model ...` and pass its "
+                "folder as model"
+            )
+        if found == "autoregressive":
+            return TextToSongPipeline(model=model, adapter=adapter, **options)
+        if adapter is not None:
+            raise ValueError("adapters are for autoregressive models: leave adapter or mode out")
+        if expected != found:
+            raise ValueError(f"mode={mode!r}: got a {found} model; leave mode (--mode) out")
+        return place(model, options.get("device"))
+
+
+song_pipeline = SongPipelineFactory()
+
+
+def checked_device(name: str) -> "torch.device":
+    """The device of that name; "auto" is an accelerator, if there is one, else the CPU.
+
+    Raises:
+        ValueError: if the device cannot be used.
+    """
+    import torch
+
+    if name == "auto":
+        return torch.accelerator.current_accelerator() or torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).split("\n")[0]
+        raise ValueError(f"cannot use device {name!r}: {reason}; try --device cpu") from error
+    return device
+
+
+__all__ = [
+    "TASK",
+    "SongPipelineFactory",
+    "checked_device",
+    "load_codec",
+    "load_pipeline",
+    "resolve_checkpoint",
+    "song_pipeline",
+]

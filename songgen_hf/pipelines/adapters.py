@@ -1,0 +1,49 @@
+"""LoRA adapters of a song model: loading one or several with weights.
+
+The file travels to the Hub with the pipeline and imports nothing of this package.
+"""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from safetensors import SafetensorError
+
+
+def load_adapters(model: Any, adapters: str | Mapping[str, float]) -> None:
+    """Put LoRA adapters into a model, in place of any that it has; they act together.
+
+    Args:
+        model: the song model; no adapters (an empty mapping) gives it its own voice back.
+        adapters: folder or Hub id of an adapter, or a mapping of these to weights: 1.0 is the
+            adapter as it was trained, 0.5 half of what it adds.
+    Raises:
+        ValueError: if an adapter cannot be loaded or does not fit the model.
+        ImportError: without PEFT.
+    """
+    if isinstance(adapters, str):
+        adapters = {adapters: 1.0}
+    if getattr(model, "_hf_peft_config_loaded", False):
+        model.delete_adapter(list(model.peft_config))
+    names = {f"adapter_{number}": weight for number, weight in enumerate(adapters.values())}
+    for name, source in zip(names, adapters, strict=True):
+        try:
+            with warnings.catch_warnings():
+                # That there are several is what is asked for.
+                warnings.filterwarnings("ignore", message="Already found a `peft_config`")
+                model.load_adapter(source, adapter_name=name)
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+            raise ValueError(
+                f"cannot load the adapter {source!r}: {error}; give a folder or Hub id that "
+                "songgen-hf train lora wrote for this model"
+            ) from error
+    if not names:
+        return
+    model.set_adapter(list(names))
+    for module in model.modules():
+        if hasattr(module, "set_scale") and hasattr(module, "lora_A"):
+            for name, weight in names.items():
+                module.set_scale(name, weight)
+
+
+__all__ = ["load_adapters"]

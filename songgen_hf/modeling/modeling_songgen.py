@@ -1,14 +1,11 @@
-"""SongGen: text, lyrics and three seconds of a voice in, a song's codes and waveform out.
+"""The SongGen model: text, lyrics and a reference voice in, the codes and waveform of a song out.
 
-One class for all seven token patterns, in the reference checkpoint's layout or ours. The parts live
-beside it:
-conditioning, decoder, codec, generation hooks. This module joins them: forward with its losses,
-    decoding, loading.
+One class for all seven token patterns. It joins the conditioner, the decoder, the codec and the
+generation hooks, which have modules of their own: the forward pass with its losses, encoding of
+audio prompts and decoding of codes.
 """
 
-import os
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -18,14 +15,13 @@ from transformers import PreTrainedModel
 from transformers.cache_utils import Cache
 from transformers.utils import ModelOutput, can_return_tuple
 
-from .checkpoint_files import cached_commit, load_fitting
-from .checkpoint_mapping import REFERENCE_ARCHITECTURES, SINUSOID_TABLE_KEY
 from .conditioning import SongGenConditioner, SongGenConditionOutput
 from .configuration_songgen import SongGenConfig
-from .decoder import SongGenForCausalLM, sinusoidal_positions
+from .decoder import SongGenForCausalLM
 from .generation_songgen import SongGenGenerationMixin, default_generation_config
 from .modeling_xcodec import XCodecModel
 from .patterns import ACCOMPANIMENT, IGNORED_LABEL, VOCAL, shift_right
+from .songgen_layout import ReferenceLayoutMixin
 
 
 @dataclass
@@ -65,7 +61,7 @@ class SongOutput(ModelOutput):
         waveform: [B, 1, S], the mixture.
         vocal, accompaniment: [B, 1, S'], None for the mixed patterns.
         lengths: [B] int64, samples of each mixture.
-        vocal_lengths, accompaniment_lengths: likewise.
+        vocal_lengths, accompaniment_lengths: [B] int64, samples of each track.
     """
 
     waveform: Tensor | None = None
@@ -97,7 +93,9 @@ def codebook_cross_entropy(logits: Tensor, labels: Tensor, counted: Tensor) -> T
     return losses.sum(dim=(0, 2)) / counted.sum(dim=(0, 2)).clamp(min=1)
 
 
-class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
+class SongGenForConditionalGeneration(
+    ReferenceLayoutMixin, PreTrainedModel, SongGenGenerationMixin
+):
     """SongGen (arXiv 2502.13128).
 
     Attributes:
@@ -249,8 +247,7 @@ class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
             codebook_losses = self._losses(logits[:, :, -num_steps:], labels, not_ended)
         if vocal_labels is not None:
             vocal_logits = self.decoder.by_row(self.decoder.vocal_lm_heads(states[:, -num_steps:]))
-            # Matches upstream: which steps count is read from the mixture's ids, also for the
-            # vocal.
+            # Matches upstream: the mixture's ids decide which steps count, for the vocal too.
             vocal_losses = self._losses(vocal_logits, vocal_labels, not_ended)
         return SongGenSeq2SeqOutput(
             loss=None if codebook_losses is None else codebook_losses.mean(),
@@ -273,8 +270,7 @@ class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
         if labels is not None and (labels.ndim != 3 or labels.shape[-1] != num_rows):
             raise ValueError(
                 f"labels must be [B, L, {num_rows}] for {self.config.decoder.track_pattern}: got "
-                f"{list(labels.shape)}; "
-                "write them with config.decoder.pattern.labels(codes)"
+                f"{list(labels.shape)}; write them with config.decoder.pattern.labels(codes)"
             )
         if vocal_labels is not None:
             if not self.config.decoder.add_vocal_loss:
@@ -283,10 +279,10 @@ class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
                     "only)"
                 )
             if labels is None or vocal_labels.shape != labels.shape:
+                found = None if labels is None else list(labels.shape)
                 raise ValueError(
-                    f"vocal_labels need labels of the same shape: got {list(vocal_labels.shape)} "
-                    "and "
-                    f"{None if labels is None else list(labels.shape)}"
+                    "vocal_labels need labels of the same shape: got "
+                    f"{list(vocal_labels.shape)} and {found}"
                 )
         if ids is None:
             if labels is None:
@@ -311,8 +307,7 @@ class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
         past_key_values: Cache | None,
         prepend: bool | None,
     ) -> dict[str, Any]:
-        """The decoder's input with lyrics in front of the song, and a mask that hides their padding
-        at every step."""
+        """The decoder's input with the lyrics before the song, and a mask over their padding."""
         lyrics, lyrics_mask = (
             conditions["lyrics_hidden_states"],
             conditions["lyrics_attention_mask"],
@@ -350,9 +345,8 @@ class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
         num_tracks = self.config.decoder.num_tracks
         if input_values.ndim != 3 or input_values.shape[1] != num_tracks:
             raise ValueError(
-                f"audio must be [B, {num_tracks}, S] for {self.config.decoder.track_pattern} (one "
-                "channel a track): "
-                f"got {list(input_values.shape)}"
+                f"audio must be [B, {num_tracks}, S] for {self.config.decoder.track_pattern}, one "
+                f"channel for each track: got {list(input_values.shape)}"
             )
         batch_size = input_values.shape[0]
         if padding_mask is not None:
@@ -406,70 +400,6 @@ class SongGenForConditionalGeneration(PreTrainedModel, SongGenGenerationMixin):
             kept[None].to(self.audio_encoder.device), chunk_frames=chunk_frames
         )
         return decoded.audio_values[0, 0].float()
-
-    @classmethod
-    def from_pretrained(  # type: ignore[override]
-        cls,
-        pretrained_model_name_or_path: str | os.PathLike[str] | None,
-        *model_args: Any,
-        strict: bool = True,
-        output_loading_info: bool = False,
-        **kwargs: Any,
-    ) -> Any:
-        """Load a checkpoint in our layout or in the reference's.
-
-        Args:
-            strict: refuse a checkpoint that lacks weights of the model or holds others. Set it to
-                False to start new parts (say, vocal heads) from scratch.
-
-        Raises:
-            ValueError: if a file is damaged, or keys or shapes do not fit.
-        """
-        name = pretrained_model_name_or_path
-        load = partial(
-            super().from_pretrained, name, *model_args, output_loading_info=True, **kwargs
-        )
-        model, info = load_fitting(load, name, strict=strict)
-        commit = cached_commit(name, kwargs.get("revision"), kwargs.get("cache_dir"))
-        if commit is not None:
-            model.config._commit_hash = commit
-        if set(model.config.architectures or ()) & set(REFERENCE_ARCHITECTURES):
-            model.complete_reference_generation_config()
-        return (model, info) if output_loading_info else model
-
-    def complete_reference_generation_config(self) -> None:
-        """Write out what the reference's generation relies on without saying so (see
-        ``default_generation_config``)."""
-        loaded, ours = self.generation_config, default_generation_config(self.config)
-        for key in ("max_length", "do_sample", "top_k", "suppress_tokens"):
-            value = getattr(loaded, key, None)
-            if value is not None:
-                setattr(ours, key, value)
-        self.generation_config = ours
-
-    def save_pretrained(  # type: ignore[override]
-        self,
-        save_directory: str | os.PathLike[str],
-        *args: Any,
-        save_original_format: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        """Save the model; weights under our names, or under the reference's with
-        ``save_original_format=True``."""
-        if save_original_format:
-            state_dict = dict(kwargs.pop("state_dict", None) or self.state_dict())
-            if not self.config.decoder.rope_embeddings:
-                state_dict[SINUSOID_TABLE_KEY] = self.sinusoid_table()
-            kwargs["state_dict"] = state_dict
-        super().save_pretrained(
-            save_directory, *args, save_original_format=save_original_format, **kwargs
-        )
-
-    def sinusoid_table(self) -> Tensor:
-        """The position table of reference checkpoints, [max_position_embeddings, H]."""
-        decoder = self.config.decoder
-        positions = torch.arange(decoder.max_position_embeddings)
-        return sinusoidal_positions(positions, decoder.hidden_size).to(self.dtype)
 
 
 def _pad(waveforms: list[Tensor]) -> tuple[Tensor, Tensor]:

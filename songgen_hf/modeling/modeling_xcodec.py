@@ -9,7 +9,6 @@ codebook are the caller's to strip.
 
 from __future__ import annotations
 
-import os
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +19,6 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel as PreTrainedModel  # diffusers looks for it beside a part
 from transformers import XcodecModel
 from transformers import initialization as init
-from transformers.core_model_loading import WeightConverter
 from transformers.models.xcodec.modeling_xcodec import (
     XcodecDecoderOutput,
     XcodecEncoderOutput,
@@ -29,14 +27,14 @@ from transformers.models.xcodec.modeling_xcodec import (
 )
 from transformers.utils import ModelOutput, can_return_tuple
 
-from .checkpoint_files import read_state_dict
-from .checkpoint_mapping import NUM_XCODEC_STAGES, register_xcodec_mapping
+from .checkpoint_mapping import register_xcodec_mapping
 from .configuration_xcodec import XCodecConfig
 from .spectral_codec import SpectralDecoder, SpectralEncoder
+from .xcodec_inputs import check_bandwidth, check_chunk_frames, check_codes, check_waveforms
+from .xcodec_layout import OriginalLayoutMixin
 from .xcodec_windows import (
     WindowedConvolutions,
     XCodecStreamDecoder,
-    check_chunk_frames,
     context_frames,
     windows,
 )
@@ -77,7 +75,7 @@ class XCodecFeatures(ModelOutput):
     embeddings: Any = None
 
 
-class XCodecModel(XcodecModel):
+class XCodecModel(OriginalLayoutMixin, XcodecModel):
     """The X-Codec of SongGen; differs from the library's ``XcodecModel`` in one letter and in this.
 
     - ``encode`` takes padded batches, stereo, ``chunk_frames`` and reports frames per clip;
@@ -230,9 +228,9 @@ class XCodecModel(XcodecModel):
             ValueError: for a wrong shape, NaN or infinity, a mask that is not right padding, a clip
                 shorter than one frame, or an unknown bandwidth.
         """
-        bandwidth = self._check_bandwidth(bandwidth)
+        bandwidth = check_bandwidth(bandwidth, self.config)
         check_chunk_frames(chunk_frames)
-        lengths = self._check_waveforms(input_values, padding_mask)
+        lengths = check_waveforms(input_values, padding_mask, hop_length=self.config.hop_length)
         waveforms = input_values.to(self.device, self.dtype).mean(dim=1, keepdim=True)
 
         frames = [self.get_num_frames(length) for length in lengths]
@@ -245,7 +243,7 @@ class XCodecModel(XcodecModel):
                 codes = part.new_zeros(len(lengths), part.shape[0], max(frames))
             codes[rows, :, : part.shape[-1]] = part.transpose(0, 1)
 
-        assert codes is not None  # _check_waveforms refuses an empty batch
+        assert codes is not None  # check_waveforms refuses an empty batch
         if not (self.config.return_dict if return_dict is None else return_dict):
             return codes
         return XCodecEncoderOutput(
@@ -312,45 +310,6 @@ class XCodecModel(XcodecModel):
             parts.append(window[..., start - left : stop - left])
         return torch.cat(parts, dim=-1)
 
-    def _check_bandwidth(self, bandwidth: float | None) -> float:
-        allowed = list(self.config.target_bandwidths)
-        if bandwidth is None:
-            return allowed[-1]
-        if bandwidth not in allowed:
-            raise ValueError(f"bandwidth is {bandwidth}, expected one of {allowed} kbps.")
-        return bandwidth
-
-    def _check_waveforms(self, input_values: Tensor, padding_mask: Tensor | None) -> list[int]:
-        """Check what ``encode`` was given; return the samples of each clip."""
-        if not isinstance(input_values, Tensor) or not input_values.is_floating_point():
-            kind = getattr(input_values, "dtype", type(input_values).__name__)
-            raise TypeError(
-                f"input_values is {kind}, expected a floating-point tensor in [-1, 1]; divide "
-                "integer samples by their full scale."
-            )
-        if input_values.ndim != 3 or input_values.shape[1] not in (1, 2) or not len(input_values):
-            raise ValueError(
-                f"input_values has shape {list(input_values.shape)}, expected [batch, 1 or 2 "
-                "channels, samples] with at least one clip; add the missing axes with [None]."
-            )
-        if not torch.isfinite(input_values).all():
-            raise ValueError(
-                "input_values holds NaN or infinity, expected finite samples; look at the file it "
-                "was read from or clean it with torch.nan_to_num."
-            )
-        batch, _, samples = input_values.shape
-        lengths = [samples] * batch
-        if padding_mask is not None:
-            lengths = _mask_lengths(padding_mask, batch, samples)
-        hop = self.config.hop_length
-        for row, length in enumerate(lengths):
-            if length < hop:
-                raise ValueError(
-                    f"Clip {row} has {length} samples, expected at least one frame of {hop}; drop "
-                    "the clip or pad it with zeros."
-                )
-        return lengths
-
     def decode(
         self,
         audio_codes: Tensor,
@@ -372,7 +331,7 @@ class XCodecModel(XcodecModel):
             TypeError: if the codes are not integers.
             ValueError: for a wrong shape or an id outside the codebooks.
         """
-        self._check_codes(audio_codes)
+        check_codes(audio_codes, self.config)
         check_chunk_frames(chunk_frames)
         audio_codes = audio_codes.to(self.device)
         num_frames = audio_codes.shape[-1]
@@ -399,24 +358,6 @@ class XCodecModel(XcodecModel):
         # rounds as the reference does (1e-5 instead of 1e-3 on waveforms that reach 40).
         latent = F.conv1d(quantized, self.fc2.weight[:, :, None], self.fc2.bias)
         return self.acoustic_decoder(latent)
-
-    def _check_codes(self, codes: Tensor) -> None:
-        if codes.is_floating_point() or codes.is_complex() or codes.dtype == torch.bool:
-            raise TypeError(f"audio_codes is {codes.dtype}, expected integers such as torch.int64.")
-        levels = self.config.num_quantizers
-        if codes.ndim != 3 or not 1 <= codes.shape[1] <= levels or 0 in codes.shape:
-            raise ValueError(
-                f"audio_codes has shape {list(codes.shape)}, expected [batch, 1 to {levels} "
-                "codebooks, frames] with at least one frame; decode each track on its own and skip "
-                "empty ones."
-            )
-        low, high = codes.min().item(), codes.max().item()
-        if low < 0 or high >= self.config.codebook_size:
-            raise ValueError(
-                f"audio_codes holds ids from {low} to {high}, expected 0 to "
-                f"{self.config.codebook_size - 1}; drop the frames with special ids (padding, end "
-                "of sequence) first."
-            )
 
     @can_return_tuple
     def forward(
@@ -446,109 +387,6 @@ class XCodecModel(XcodecModel):
         return XcodecOutput(
             audio_codes=audio_codes, audio_values=waveform[..., : input_values.shape[-1]]
         )
-
-    def save_pretrained(
-        self,
-        save_directory: str | os.PathLike[str],
-        *args: Any,
-        save_original_format: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        """Save as the library does, by default under this class's own key names.
-
-        Args:
-            save_directory: directory, created if missing.
-            *args: passed on.
-            save_original_format: write the key names of the original X-Codec instead, also if the
-                model was not loaded from them.
-            **kwargs: passed on.
-        Raises:
-            ValueError: if the original names are asked for a codec without four stages.
-        """
-        acoustic: Any = self.config.acoustic_model_config
-        stages = len(acoustic.downsampling_ratios)
-        if save_original_format and self.is_spectral:
-            raise ValueError(
-                "The original key names know no spectral network; save it with "
-                "save_original_format=False."
-            )
-        if save_original_format and stages != NUM_XCODEC_STAGES:
-            raise ValueError(
-                f"The codec has {stages} stages, expected {NUM_XCODEC_STAGES} for the original key "
-                "names; save it with save_original_format=False."
-            )
-        # The library reverses the rules that the load used; loaded from our names, none was.
-        used: Any = self.__dict__.get("_weight_conversions")
-        forget = used is not None and not any(isinstance(rule, WeightConverter) for rule in used)
-        if forget:
-            delattr(self, "_weight_conversions")
-        try:
-            kwargs["save_original_format"] = save_original_format
-            super().save_pretrained(save_directory, *args, **kwargs)
-        finally:
-            if forget:
-                self.__dict__["_weight_conversions"] = used
-
-    @classmethod
-    def from_original_checkpoint(
-        cls, path: str | os.PathLike[str], config: XCodecConfig | None = None, **kwargs: Any
-    ) -> XCodecModel:
-        """Load the original X-Codec weights from one file.
-
-        Args:
-            path: a ``.safetensors`` file, or a ``.pth``/``.bin`` written by ``torch.save`` holding
-                a state dict, plain or under ``codec_model``, ``generator`` or ``state_dict``.
-                Nothing is unpickled but tensors and plain containers.
-            config: sizes of the codec; None = full size.
-            **kwargs: passed to ``from_pretrained``, such as ``dtype``.
-        Returns:
-            The codec in evaluation mode.
-        Raises:
-            ValueError: if the file needs pickle, or its keys or shapes are not those of this codec.
-        """
-        state_dict = read_state_dict(path)
-        config = XCodecConfig() if config is None else config
-        try:
-            loaded: Any = cls.from_pretrained(
-                None, config=config, state_dict=state_dict, output_loading_info=True, **kwargs
-            )
-        except RuntimeError as error:
-            raise ValueError(
-                f"{path} does not fit the configuration: {error}; pass the config of that codec."
-            ) from error
-        model, info = loaded
-        wrong = {kind: sorted(info[kind]) for kind in ("missing_keys", "unexpected_keys")}
-        if any(wrong.values()):
-            raise ValueError(
-                f"{path} is not an original X-Codec checkpoint of these sizes: "
-                + ", ".join(f"{len(keys)} {kind} {keys[:3]}" for kind, keys in wrong.items())
-                + "; pass the matching config, or load our own layout with from_pretrained."
-            )
-        return model
-
-
-def _mask_lengths(padding_mask: Tensor, batch: int, samples: int) -> list[int]:
-    """Samples of each clip under a right-padding mask."""
-    if not isinstance(padding_mask, Tensor):
-        raise TypeError(
-            f"padding_mask is {type(padding_mask).__name__}, expected a tensor of 0 and 1 or None; "
-            "pass the bandwidth by name."
-        )
-    mask = padding_mask[:, 0] if padding_mask.ndim == 3 else padding_mask
-    if list(mask.shape) != [batch, samples]:
-        raise ValueError(
-            f"padding_mask has shape {list(padding_mask.shape)}, expected [{batch}, {samples}] "
-            "like the waveforms."
-        )
-    mask = mask.bool()
-    lengths = mask.sum(dim=-1)
-    positions = torch.arange(samples, device=mask.device)
-    if not torch.equal(mask, positions < lengths[:, None]):
-        raise ValueError(
-            "padding_mask has zeros before ones, expected padding on the right alone; cut or shift "
-            "the clips so that each starts at sample 0."
-        )
-    return lengths.tolist()
 
 
 __all__ = ["XCodecEncoderOutput", "XCodecFeatures", "XCodecModel", "XCodecStreamDecoder"]

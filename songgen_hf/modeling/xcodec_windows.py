@@ -12,6 +12,8 @@ from typing import Any
 
 from torch import Tensor, cat, nn, no_grad
 
+from .xcodec_inputs import check_chunk_frames, check_codes
+
 
 class XCodecStreamDecoder:
     """Decode codes as they come; the chunks joined equal the whole decode.
@@ -34,7 +36,7 @@ class XCodecStreamDecoder:
 
     def push(self, codes: Tensor) -> Iterator[Tensor]:
         """Add codes [B, K, n]; return the waveforms [B, 1, S] that became ready, if any."""
-        self.codec._check_codes(codes)
+        check_codes(codes, self.codec.config)
         self._codes = codes if self._codes is None else cat([self._codes, codes], dim=-1)
         return iter(self._ready(self._context))
 
@@ -121,12 +123,6 @@ def _per_channel(value: Tensor, repeats: int) -> Tensor:
     return value.repeat_interleave(repeats, dim=1)[..., None]  # [B, C, 1]
 
 
-def check_chunk_frames(chunk_frames: int | None) -> None:
-    """Raise ValueError unless it is None or a positive number of frames."""
-    if chunk_frames is not None and chunk_frames < 1:
-        raise ValueError(f"chunk_frames is {chunk_frames}, expected at least 1, or None for whole.")
-
-
 def windows(count: int, size: int, context: int) -> Iterator[tuple[int, int, int, int]]:
     """Yield (start, stop, left, right): frames [start, stop) and the window that holds context."""
     for start in range(0, count, size):
@@ -168,7 +164,6 @@ def context_frames(stack: nn.Module, steps_per_frame: float) -> int:
 __all__ = [
     "WindowedConvolutions",
     "XCodecStreamDecoder",
-    "check_chunk_frames",
     "context_frames",
     "valid_window",
     "windows",

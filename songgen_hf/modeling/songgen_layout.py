@@ -1,0 +1,104 @@
+"""The checkpoint layout of the SongGen reference: loading it beside ours, and saving in it."""
+
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import GenerationConfig
+
+from .checkpoint_files import cached_commit, load_fitting
+from .checkpoint_mapping import REFERENCE_ARCHITECTURES, SINUSOID_TABLE_KEY
+from .configuration_songgen import SongGenConfig
+from .decoder import sinusoidal_positions
+from .generation_songgen import default_generation_config
+
+
+class ReferenceLayoutMixin:
+    """Loads and saves both layouts of a SongGen checkpoint; precedes the model class."""
+
+    config: SongGenConfig
+    generation_config: GenerationConfig
+    dtype: torch.dtype
+    state_dict: Callable[[], dict[str, Tensor]]
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | os.PathLike[str] | None,
+        *model_args: Any,
+        strict: bool = True,
+        output_loading_info: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Load a checkpoint in our layout or in the reference's.
+
+        Args:
+            strict: refuse a checkpoint that lacks weights of the model or holds others. Set it to
+                False to start new parts (say, vocal heads) from scratch.
+
+        Raises:
+            ValueError: if a file is damaged, or keys or shapes do not fit.
+        """
+        name = pretrained_model_name_or_path
+        load = partial(
+            super().from_pretrained,  # type: ignore[misc]
+            name,
+            *model_args,
+            output_loading_info=True,
+            **kwargs,
+        )
+        model, info = load_fitting(load, name, strict=strict)
+        commit = cached_commit(name, kwargs.get("revision"), kwargs.get("cache_dir"))
+        if commit is not None:
+            model.config._commit_hash = commit
+        if set(model.config.architectures or ()) & set(REFERENCE_ARCHITECTURES):
+            model.complete_reference_generation_config()
+        return (model, info) if output_loading_info else model
+
+    def complete_reference_generation_config(self) -> None:
+        """Add the settings that the reference's generation uses and does not store.
+
+        See :func:`default_generation_config`.
+        """
+        loaded, ours = self.generation_config, default_generation_config(self.config)
+        for key in ("max_length", "do_sample", "top_k", "suppress_tokens"):
+            value = getattr(loaded, key, None)
+            if value is not None:
+                setattr(ours, key, value)
+        self.generation_config = ours
+
+    def save_pretrained(
+        self,
+        save_directory: str | os.PathLike[str],
+        *args: Any,
+        save_original_format: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """Save the model.
+
+        Args:
+            save_directory: directory, created if missing.
+            *args: passed on.
+            save_original_format: write the key names of the reference.
+            **kwargs: passed on.
+        """
+        if save_original_format:
+            state_dict = dict(kwargs.pop("state_dict", None) or self.state_dict())
+            if not self.config.decoder.rope_embeddings:
+                state_dict[SINUSOID_TABLE_KEY] = self.sinusoid_table()
+            kwargs["state_dict"] = state_dict
+        super().save_pretrained(  # type: ignore[misc]
+            save_directory, *args, save_original_format=save_original_format, **kwargs
+        )
+
+    def sinusoid_table(self) -> Tensor:
+        """The position table of reference checkpoints, [max_position_embeddings, H]."""
+        decoder = self.config.decoder
+        positions = torch.arange(decoder.max_position_embeddings)
+        return sinusoidal_positions(positions, decoder.hidden_size).to(self.dtype)
+
+
+__all__ = ["ReferenceLayoutMixin"]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from corpus_truth import RATE, mel_filters, spectrogram
+from corpus_labels import RATE, mel_filters, spectrogram
 from PIL import Image
 
 from songgen_hf.data.corpus.rows import read_sound

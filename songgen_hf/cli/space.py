@@ -125,7 +125,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _publish(arguments: argparse.Namespace) -> CommandResult:
-    from ..space.publishing import push_space, space_files
+    from ..space.hub_repository import push_space, space_files
 
     options = {
         "models": arguments.model,

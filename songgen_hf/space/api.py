@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..optional import require
 from .controls import session_of
+from .generation import Progress
 from .settings import FIELDS, Settings
-from .singing import Progress
+from .song_files import Song
 from .song_service import SongService, told
-from .songs import Song
 
 if TYPE_CHECKING:
     import gradio as gr

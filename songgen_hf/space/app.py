@@ -14,11 +14,11 @@ from .api import add_api
 from .controls import CONTROLS, PRIVATE, Control, Page, session_of
 from .description_chips import listed
 from .form import draw_form, restored, wire_form
+from .generation import Progress, Singer
 from .limits import Limits
 from .memory import use_few_arenas
 from .session_store import SessionStore
 from .settings import FEW_STEPS, FIELDS, VOICE_KEY, Settings, from_query
-from .singing import Progress, Singer
 from .song_service import SongService, told
 from .theme import CSS, head, theme
 

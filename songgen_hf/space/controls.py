@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from ..optional import require
 from . import markup
 from .form import Form, restored
+from .song_files import Song
 from .song_service import SongService, told
-from .songs import Song
 
 if TYPE_CHECKING:
     import gradio as gr

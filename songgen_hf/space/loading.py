@@ -15,7 +15,7 @@ from ..checkpoints.embedded import (
 from ..checkpoints.loading import load_pipeline
 from .gpu import is_lent
 from .settings import Settings
-from .singing import mode_of
+from .generation import mode_of
 
 MINI_GUIDANCE = 2.0
 """What songgen-mini was judged with; published checkpoints were trained without dropping words."""

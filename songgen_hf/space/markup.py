@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from html import escape
 from urllib.parse import quote
 
+from .generation import Progress
 from .pictures import HEIGHT, WIDTH
-from .singing import Progress
-from .songs import TITLES, Song, Track
+from .song_files import TITLES, Song, Track
 
 ICONS = {
     "play": '<path d="M8 5.5v13l11-6.5z"/>',

@@ -12,7 +12,7 @@ import weakref
 from pathlib import Path
 from threading import Event, Lock, Thread
 
-from .songs import Song
+from .song_files import Song
 
 
 class SessionStore:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from ..provenance import library_versions, provenance
 from .adapters import Adapters
+from .generation import Progress, Singer, SungSong
 from .limits import Limits
 from .session_store import SessionStore
 from .settings import VOICE_KEY, Settings
-from .singing import Progress, Singer, SungSong
-from .songs import Song, remix, write_song_files
+from .song_files import Song, remix, write_song_files
 from .voice import read_voice
 
 logger = logging.getLogger(__name__)

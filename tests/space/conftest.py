@@ -32,7 +32,7 @@ def pipelines(tiny_checkpoint):
 @pytest.fixture
 def singer(pipelines):
     """A fresh singer over the tiny pipelines; at the end nobody sings any more."""
-    from songgen_hf.space.singing import Singer
+    from songgen_hf.space.generation import Singer
 
     from ..tools.waiting import wait_until
 

@@ -8,6 +8,7 @@ import pytest
 from songgen_hf.space import Limits, Settings, build_demo
 from songgen_hf.space.controls import CONTROLS, Control, Page
 from songgen_hf.space.form import restored, shown_in
+from songgen_hf.space.generation import Progress
 from songgen_hf.space.markup import (
     done,
     empty_stage,
@@ -20,9 +21,8 @@ from songgen_hf.space.markup import (
     song_view,
 )
 from songgen_hf.space.settings import FIELDS
-from songgen_hf.space.singing import Progress
+from songgen_hf.space.song_files import Song, Track
 from songgen_hf.space.song_service import BROKEN, told
-from songgen_hf.space.songs import Song, Track
 
 from ..tools.serving import idle_loops_closed
 

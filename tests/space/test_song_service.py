@@ -6,8 +6,8 @@ from songgen_hf.space.adapters import Adapters
 from songgen_hf.space.limits import Limits
 from songgen_hf.space.session_store import SessionStore
 from songgen_hf.space.settings import Settings
+from songgen_hf.space.song_files import Song
 from songgen_hf.space.song_service import SongService
-from songgen_hf.space.songs import Song
 
 from ..tools.waiting import wait_until
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from songgen_hf.space.publishing import NAMES, push_space, requirements, space_files
+from songgen_hf.space.hub_repository import NAMES, push_space, requirements, space_files
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from songgen_hf.space.generation import Progress, Singer, SungSong, mode_of, ramp
 from songgen_hf.space.settings import Settings
-from songgen_hf.space.singing import Progress, Singer, SungSong, mode_of, ramp
 from songgen_hf.training.language_model.lora import LoraOptions, add_lora
 
 from ..tools.waiting import wait_until

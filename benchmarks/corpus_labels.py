@@ -1,6 +1,6 @@
 """Does a rendered song hold what its metadata says? Estimators that know nothing of the renderer.
 
-    python benchmarks/corpus_truth.py FOLDER [--songs 120]
+    python benchmarks/corpus_labels.py FOLDER [--songs 120]
 
 - tempo: autocorrelation of the mixture's spectral flux with a broad prior around 112 bpm; right
   within 8 %; counting half and double tempo as right is reported apart.

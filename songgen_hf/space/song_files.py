@@ -13,9 +13,9 @@ from typing import Any
 from ..files import encode_json, safe_gain, write_files
 from ..modeling.audio_io import read_audio
 from ..provenance import encode_song
+from .generation import SungSong, shortest
 from .pictures import mel_picture
 from .settings import TWO_TRACKS, Settings
-from .singing import SungSong, shortest
 
 MIX, VOCAL, BAND = "mix", "vocal", "band"
 TITLES = {MIX: "Mix", VOCAL: "Vocal", BAND: "Band"}

@@ -10,11 +10,11 @@ import soundfile
 from PIL import Image
 
 from songgen_hf.provenance import read_provenance
+from songgen_hf.space.generation import SungSong
 from songgen_hf.space.pictures import HEIGHT, WIDTH, mel_picture
 from songgen_hf.space.session_store import SessionStore
 from songgen_hf.space.settings import Settings, from_query
-from songgen_hf.space.singing import SungSong
-from songgen_hf.space.songs import gains, remix, write_song_files
+from songgen_hf.space.song_files import gains, remix, write_song_files
 
 RATE = 16000
 SETTINGS = Settings(lyrics="../../Öh <b>la</b>\nla", text="pop", mode="two tracks", seed=7)

@@ -1,7 +1,7 @@
-"""The Space: `songgen-hf space push` writes this file, `python app.py` starts it."""
+"""Start the Space with `python app.py`. `songgen-hf space push` writes this file."""
 
 try:
-    import spaces  # noqa: F401  (before torch: ZeroGPU patches it)
+    import spaces  # noqa: F401  (must be imported before torch, which it patches)
 except ImportError:
     pass
 
@@ -9,14 +9,15 @@ import os
 
 import torch
 
-from songgen_hf.space import Limits, build_demo, load_pipelines
-from songgen_hf.space.loading import default_settings
+from songgen_hf.space.app import build_demo
+from songgen_hf.space.limits import Limits
+from songgen_hf.space.loading import default_settings, load_pipelines
 
-MODELS = []  # Hub ids; none for the package's own
-ADAPTERS = []  # Hub ids of LoRA adapters to offer
+MODELS = []  # Hub ids; empty for the models of the package
+ADAPTERS = []  # Hub ids of the LoRA adapters that visitors can choose
 
-# Two songs at a time on a CPU, one thread each: threads that wait for each other cost more than
-# they give. One at a time on a GPU.
+# On a CPU, two songs are generated at the same time with one thread each, because more threads for
+# one song make small models slower. On a GPU, songs are generated one by one.
 places = 1 if torch.cuda.is_available() else min(2, os.cpu_count() or 1)
 torch.set_num_threads(1)
 

@@ -93,8 +93,9 @@ def _add_repository(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> None:
     import torch
 
-    from ..space import Limits, build_demo, load_pipelines
-    from ..space.loading import default_settings
+    from ..space.app import build_demo
+    from ..space.limits import Limits
+    from ..space.loading import default_settings, load_pipelines
     from ..space.memory import use_few_arenas
 
     for name in ("concurrency", "threads"):

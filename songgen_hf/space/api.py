@@ -1,10 +1,10 @@
-"""The endpoints that programs call: ``/sing`` and ``/remix``, in gradio's own API.
+"""The endpoints for programs, ``/sing`` and ``/remix``, in the API of gradio.
 
-Names, defaults and checks are those of ``Settings``.
+Their arguments have the names, the defaults and the checks of ``Settings``.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict
 from html import escape
@@ -15,7 +15,7 @@ from .controls import session_of
 from .generation import Progress
 from .settings import FIELDS, Settings
 from .song_files import Song
-from .song_service import SongService, told
+from .song_service import SongService, error_message
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -25,20 +25,40 @@ else:
 _REPORT_SECONDS = 1.0
 
 
-def add_api(desk: SongService, *, group: str) -> None:
-    """Add the endpoints to the page; they have no looks.
+def add_api(service: SongService, *, group: str) -> None:
+    """Add the endpoints to the page, with invisible components.
 
     Args:
-        desk: that does the work.
-        group: concurrency group of whatever sings.
+        service: handles the requests.
+        group: concurrency group of the events that generate songs.
     """
-    songs = gr.JSON(visible=False, label="songs")
-    song = gr.JSON(visible=False, label="song")
-    song_id = gr.Textbox(visible=False, label="song_id")
-    balance = gr.Number(0, visible=False, label="balance")
-    # Not the page's own sliders: those answer "greater than maximum" without saying what.
-    settings = [_argument(name, getattr(desk.defaults, name)) for name in FIELDS]
+    # The sliders of the page cannot be used here: they reject a value with "greater than maximum"
+    # and do not say which value it was.
+    settings = [_argument(name, getattr(service.defaults, name)) for name in FIELDS]
     voice = gr.Audio(type="filepath", visible=False, label="voice")
+    gr.Button(visible=False).click(
+        _sing_endpoint(service),
+        [*settings, voice],
+        gr.JSON(visible=False, label="songs"),
+        api_name="sing",
+        api_description="Sing lyrics. Returns a list of songs with their settings, their seeds and "
+        "their files: the mix, the vocal and the band of a song with two tracks, and a JSON file.",
+        concurrency_id=group,
+        concurrency_limit=service.limits.concurrency,
+    )
+    gr.Button(visible=False).click(
+        _remix_endpoint(service),
+        [gr.Textbox(visible=False, label="song_id"), _argument("balance", 0)],
+        gr.JSON(visible=False, label="song"),
+        api_name="remix",
+        api_description="Change the balance of vocal and band in the mix of a song, without "
+        "singing it again: -100 is the band alone, 100 the vocal alone.",
+        queue=False,
+    )
+
+
+def _sing_endpoint(service: SongService) -> Callable[..., Iterator[list[dict[str, Any]]]]:
+    """The function of ``/sing``; gradio takes the names of the arguments from its signature."""
 
     def sing(
         lyrics: Any = None,
@@ -59,59 +79,52 @@ def add_api(desk: SongService, *, group: str) -> None:
     ) -> Iterator[list[dict[str, Any]]]:
         values = (lyrics, text, voice_start, mode, seconds, seed, guidance, top_k, temperature,
                   steps, variations, adapter, adapter_weight)  # fmt: skip
-        asked = Settings(**dict(zip(FIELDS, values, strict=True)))
-        sung: list[dict[str, Any]] = []
-        told_at = 0.0
+        settings = Settings(**dict(zip(FIELDS, values, strict=True)))
+        songs: list[dict[str, Any]] = []
+        next_report = 0.0
         try:
-            with closing(desk.sing(session_of(request), asked, voice)) as items:
+            with closing(service.generate(session_of(request), settings, voice)) as items:
                 for item in items:
                     if isinstance(item, Song):
-                        sung.append(as_answer(item))
-                    elif isinstance(item, Progress) and time.monotonic() < told_at:
+                        songs.append(song_as_json(item))
+                    elif isinstance(item, Progress) and time.monotonic() < next_report:
                         continue
-                    told_at = time.monotonic() + _REPORT_SECONDS
-                    yield list(sung)
+                    next_report = time.monotonic() + _REPORT_SECONDS
+                    yield list(songs)
         except Exception as error:
-            raise gr.Error(escape(told(error)), print_exception=False) from error
-        yield list(sung)
+            raise _api_error(error) from error
+        yield list(songs)
+
+    return sing
+
+
+def _remix_endpoint(service: SongService) -> Callable[..., dict[str, Any]]:
+    """The function of ``/remix``."""
 
     def remix(song_id: Any, balance: Any, request: gr.Request) -> dict[str, Any]:
         try:
-            return as_answer(desk.remix(session_of(request), str(song_id), balance))
+            return song_as_json(service.remix(session_of(request), str(song_id), balance))
         except Exception as error:
-            raise gr.Error(escape(told(error)), print_exception=False) from error
+            raise _api_error(error) from error
 
-    gr.Button(visible=False).click(
-        sing,
-        [*settings, voice],
-        songs,
-        api_name="sing",
-        api_description="Sing lyrics. Returns a list of songs: their settings, their seed and "
-        "their files (mix, of two tracks vocal and band, and a JSON file).",
-        concurrency_id=group,
-        concurrency_limit=desk.limits.concurrency,
-    )
-    gr.Button(visible=False).click(
-        remix,
-        [song_id, balance],
-        song,
-        api_name="remix",
-        api_description="Mix vocal and band of a song anew, without singing: balance -100 is the "
-        "band alone, 100 the vocal alone.",
-        queue=False,
-    )
+    return remix
+
+
+def _api_error(error: Exception) -> Exception:
+    """The error that gradio sends to the client."""
+    return gr.Error(escape(error_message(error)), print_exception=False)
 
 
 def _argument(name: str, default: Any) -> Any:
-    """A component without looks: what an endpoint takes for a setting."""
+    """An invisible component that receives an argument of an endpoint."""
     if isinstance(default, str):
         return gr.Textbox(default, visible=False, label=name)
     return gr.Number(default, visible=False, label=name)
 
 
-def as_answer(song: Song) -> dict[str, Any]:
-    """A song as the API returns it; clients find local paths in place of the files."""
-    files = {track.name: gr.FileData(path=str(track.sound)).model_dump() for track in song.tracks}
+def song_as_json(song: Song) -> dict[str, Any]:
+    """A song as the API returns it; clients replace the file entries by local paths."""
+    files = {track.name: gr.FileData(path=str(track.audio)).model_dump() for track in song.tracks}
     return {
         "id": song.id,
         "title": song.title,
@@ -123,4 +136,4 @@ def as_answer(song: Song) -> dict[str, Any]:
     }
 
 
-__all__ = ["add_api", "as_answer"]
+__all__ = ["add_api", "song_as_json"]

@@ -1,4 +1,4 @@
-"""The Space: ``build_demo(pipeline)`` returns it, ready for ``launch()``."""
+"""Builds the page of the Space: ``build_demo(pipeline).launch()`` starts it."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -7,19 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..data.corpus.captions import join_names
 from ..optional import require
+from ..provenance import provenance
 from . import markup
 from .adapters import Adapters
 from .api import add_api
 from .controls import CONTROLS, PRIVATE, Control, Page, session_of
-from .description_chips import listed
 from .form import draw_form, restored, wire_form
-from .generation import Progress, Singer
+from .generation import Progress, SongGenerator
 from .limits import Limits
 from .memory import use_few_arenas
 from .session_store import SessionStore
 from .settings import FEW_STEPS, FIELDS, VOICE_KEY, Settings, from_query
-from .song_service import SongService, told
+from .song_service import SongService, error_message
 from .theme import CSS, head, theme
 
 if TYPE_CHECKING:
@@ -29,33 +30,33 @@ else:
 
 TITLE = "songgen: write four lines, hear them sung"
 SUBTITLE = "Write four lines. Hear them sung."
-SINGERS = "singers"
-"""Concurrency group of whatever sings."""
+GENERATION = "generation"
+"""Concurrency group of all events that generate songs."""
 
 
 class SongBlocks(gr.Blocks):
-    """The page, with its look and limits where gradio takes them: at ``launch()``."""
+    """The page, which passes its theme and its limits to gradio in ``launch()``."""
 
-    desk: SongService
+    service: SongService
 
     def launch(self, *args: Any, **kwargs: Any) -> Any:
-        """Start the server; every argument of gradio's may be given and wins."""
-        ours = {
+        """Start the server; takes all arguments of gradio's method, which override the page's."""
+        defaults = {
             "theme": theme(),
             "css_paths": [CSS],
             "head": head(),
-            "max_file_size": self.desk.limits.upload_bytes,
+            "max_file_size": self.service.limits.upload_bytes,
             "footer_links": ["api", "settings"],
             "ssr_mode": False,
         }
         use_few_arenas()
-        self.desk.shelf.start_sweeping()
-        return super().launch(*args, **{**ours, **kwargs})
+        self.service.store.start_cleanup()
+        return super().launch(*args, **{**defaults, **kwargs})
 
     def close(self, *args: Any, **kwargs: Any) -> None:
-        """Stop the server and delete what it made."""
+        """Stop the server and delete its files."""
         super().close(*args, **kwargs)
-        self.desk.shelf.close()
+        self.service.store.close()
 
 
 def build_demo(
@@ -66,36 +67,37 @@ def build_demo(
     defaults: Settings | None = None,
     controls: Sequence[type[Control]] = CONTROLS,
 ) -> SongBlocks:
-    """The Space around one pipeline, or around one for each mode.
+    """Build the Space for one pipeline, or for one pipeline of each mode.
 
     Args:
-        pipeline: a text-to-song pipeline, or some of ``{"mixed": ..., "two tracks": ...,
-            "few steps": ...}``, the last a :class:`MaskedSongPipeline`.
-        limits: what a visitor may ask for.
-        adapters: folders of LoRA adapters, folders that hold such folders, or Hub ids.
-        defaults: settings of an empty page.
-        controls: what can be done with a song, in the page's order.
+        pipeline: a text-to-song pipeline, or a mapping with some of the modes ``"mixed"``,
+            ``"two tracks"`` and ``"few steps"``, the last for a :class:`MaskedSongPipeline`.
+        limits: limits of a visitor's requests.
+        adapters: folders of LoRA adapters, folders that contain such folders, or Hub ids.
+        defaults: settings of an empty form.
+        controls: controls of a finished song, in their order on the page.
     Returns:
-        gradio Blocks with a queue; ``launch()`` starts it.
+        gradio Blocks with a queue; ``launch()`` starts the server.
     Raises:
         ValueError: if a pipeline does not fit its mode, or an adapter cannot be found.
-        ImportError: without gradio.
+        ImportError: if gradio is not installed.
     """
     limits = Limits() if limits is None else limits
-    singer = Singer(pipeline, places=limits.concurrency)
-    longest = [_longest_seconds(singer.model(mode)) for mode in singer.modes if mode != FEW_STEPS]
+    generator = SongGenerator(pipeline, places=limits.concurrency)
+    modes = generator.modes
+    longest = [_max_seconds(generator.model(mode)) for mode in modes if mode != FEW_STEPS]
     limits = replace(limits, seconds=min([limits.seconds, *longest]))
     defaults = Settings() if defaults is None else defaults
     defaults = replace(
         defaults,
-        mode=defaults.mode if defaults.mode in singer.modes else singer.modes[0],
+        mode=defaults.mode if defaults.mode in modes else modes[0],
         seconds=min(defaults.seconds, limits.seconds),
     )
     keep = 60 * limits.keep_minutes
     folder = require("gradio.utils", "space").get_upload_folder()
-    desk = SongService(
-        singer,
-        SessionStore(folder, songs_each=limits.songs, keep_seconds=keep),
+    service = SongService(
+        generator,
+        SessionStore(folder, songs_per_session=limits.songs, keep_seconds=keep),
         adapters=Adapters(adapters, limits),
         limits=limits,
         defaults=defaults,
@@ -106,51 +108,54 @@ def build_demo(
         fill_width=True,
         delete_cache=(max(1, round(keep / 4)), round(keep)),
     )
-    demo.desk = desk
+    demo.service = service
     with demo:
-        page = _draw(desk, controls)
+        page = _draw(service, controls)
         wire_form(page.form)
-        _wire_singing(page)
+        _wire_generation(page)
         for control in page.controls:
             control.wire(page)
         _wire_visits(demo, page)
-        add_api(desk, group=SINGERS)
+        add_api(service, group=GENERATION)
     return demo.queue(max_size=limits.waiting, default_concurrency_limit=limits.concurrency)
 
 
-def _draw(desk: SongService, controls: Sequence[type[Control]]) -> Page:
-    """All blocks of the page."""
+def _draw(service: SongService, controls: Sequence[type[Control]]) -> Page:
+    """Draw all blocks of the page."""
+    generator = service.generator
     gr.HTML(markup.header(SUBTITLE), js_on_load=None)
     with gr.Row(elem_id="columns"):
         with gr.Column(scale=5, min_width=320, elem_id="ask"):
-            form = draw_form(desk.limits, desk.defaults, desk.singer.modes, desk.adapters.names)
+            form = draw_form(
+                service.limits, service.defaults, generator.modes, service.adapters.names
+            )
         with gr.Column(scale=6, min_width=320, elem_id="hear"):
-            page = Page(desk, form, form.status, gr.State(None))
-            page.controls = [control(desk) for control in controls]
+            page = Page(service, form, form.status, gr.State(None))
+            page.controls = [control(service) for control in controls]
             for control in page.controls:
                 control.draw()
-    names = dict.fromkeys(_model_name(desk.singer.model(mode)) for mode in desk.singer.modes)
-    gr.HTML(markup.footer(listed(list(names))), js_on_load=None)
+    names = dict.fromkeys(_model_name(generator.model(mode)) for mode in generator.modes)
+    gr.HTML(markup.footer(join_names(list(names))), js_on_load=None)
     return page
 
 
-def _wire_singing(page: Page) -> None:
-    """Sing, stop, again, new."""
-    form, desk = page.form, page.desk
+def _wire_generation(page: Page) -> None:
+    """Connect the buttons Sing, Stop, Again and New."""
+    form, service = page.form, page.service
     outputs = [form.sing, form.stop, *page.outputs]
     idle = [gr.update(interactive=True), gr.update(interactive=False)]
     busy = [gr.update(interactive=False), gr.update(interactive=True)]
 
     def begin(request: gr.Request) -> list[Any]:
-        desk.expect(session_of(request))
+        service.begin_request(session_of(request))
         return [*busy, markup.waiting()]
 
-    def perform(request: gr.Request, voice: str | None, *values: Any) -> Iterator[list[Any]]:
+    def generate(request: gr.Request, voice: str | None, *values: Any) -> Iterator[list[Any]]:
         session = session_of(request)
         songs = []
         try:
             settings = Settings(**dict(zip(FIELDS, values, strict=True)))
-            with closing(desk.sing(session, settings, voice)) as items:
+            with closing(service.generate(session, settings, voice)) as items:
                 for item in items:
                     if isinstance(item, Progress):
                         yield [*busy, *page.unchanged(markup.progress(item))]
@@ -158,7 +163,7 @@ def _wire_singing(page: Page) -> None:
                         songs.append(item)
                         yield [*busy, *page.show(session, item, gr.skip())]
         except Exception as error:
-            yield [*idle, *page.unchanged(markup.problem(told(error)))]
+            yield [*idle, *page.unchanged(markup.problem(error_message(error)))]
             return
         if len(songs) < settings.variations:
             yield [*idle, *page.unchanged(markup.stopped())]
@@ -166,61 +171,61 @@ def _wire_singing(page: Page) -> None:
         yield [*idle, *page.show(session, songs[0], markup.done(songs))]
 
     def stop(request: gr.Request) -> list[Any]:
-        desk.stop(session_of(request))
+        service.stop(session_of(request))
         return [*idle, markup.stopped()]
 
     def last_seed(song_id: str | None, request: gr.Request) -> Any:
-        songs = desk.shelf.songs(session_of(request))
+        songs = service.store.songs(session_of(request))
         shown = [song for song in songs if song.id == song_id] or songs
         return str(shown[0].settings.seed) if shown else gr.skip()
 
     inputs = [form.voice, *form.settings]
-    started = {"concurrency_id": SINGERS, "concurrency_limit": desk.limits.concurrency}
+    group = {"concurrency_id": GENERATION, "concurrency_limit": service.limits.concurrency}
     quiet = {"queue": False, **PRIVATE}
     show = {"show_progress": "minimal", "show_progress_on": page.status}
-    singing = []
+    events = []
 
-    def on(trigger: Any) -> None:
+    def generate_on(trigger: Any) -> None:
         begun = trigger(begin, None, [form.sing, form.stop, page.status], **quiet)
         event = begun.then(
-            perform, inputs, outputs, trigger_mode="once", **started, **{**PRIVATE, **show}
+            generate, inputs, outputs, trigger_mode="once", **group, **{**PRIVATE, **show}
         )
-        singing.append(event)
+        events.append(event)
 
-    on(form.sing.click)
-    on(form.parts["lyrics"].submit)
-    on(form.parts["text"].submit)
-    on(form.again.click(last_seed, page.current, form.parts["seed"], **quiet).then)
-    on(form.new.click(lambda: "", None, form.parts["seed"], **quiet).then)
-    form.stop.click(stop, None, [form.sing, form.stop, page.status], cancels=singing, **quiet)
+    generate_on(form.sing.click)
+    generate_on(form.parts["lyrics"].submit)
+    generate_on(form.parts["text"].submit)
+    generate_on(form.again.click(last_seed, page.current, form.parts["seed"], **quiet).then)
+    generate_on(form.new.click(lambda: "", None, form.parts["seed"], **quiet).then)
+    form.stop.click(stop, None, [form.sing, form.stop, page.status], cancels=events, **quiet)
 
 
 def _wire_visits(demo: Any, page: Page) -> None:
-    """Coming with a link, and leaving."""
-    form, desk = page.form, page.desk
+    """Restore the settings of a link when the page opens; delete the songs when it closes."""
+    form, service = page.form, page.service
 
     def arrive(request: gr.Request) -> list[Any]:
         query = dict(request.query_params)
-        settings = from_query(query, desk.defaults)
+        settings = from_query(query, service.defaults)
         if settings is None:
             return [gr.skip() for _ in [page.status, *form.everything]]
-        said = "The settings of the link are in the form: press Sing."
+        message = "The settings of the link are in the form: press Sing."
         if query.get(VOICE_KEY):
-            said += " The song had a reference voice, which no link carries: add it again."
-        if settings.mode not in desk.singer.modes:
-            settings = replace(settings, mode=desk.defaults.mode)
-            said += " Its mode is not sung here."
-        return [markup.note(said), *restored(settings)]
+            message += " The song had a reference voice, which a link cannot contain: add it again."
+        if settings.mode not in service.generator.modes:
+            settings = replace(settings, mode=service.defaults.mode)
+            message += " This Space has no model for its mode."
+        return [markup.note(message), *restored(settings)]
 
     def leave(request: gr.Request) -> None:
-        desk.leave(session_of(request))
+        service.end_session(session_of(request))
 
     demo.load(arrive, None, [page.status, *form.everything], queue=False, **PRIVATE)
     demo.unload(leave)
 
 
-def _longest_seconds(model: Any) -> float:
-    """What a model can sing in one go, in half seconds."""
+def _max_seconds(model: Any) -> float:
+    """Duration of the longest song that a model can generate, rounded down to half seconds."""
     config = model.config
     steps = model.generation_config.max_length or config.decoder.max_position_embeddings
     steps = min(steps, config.decoder.max_position_embeddings)
@@ -230,8 +235,6 @@ def _longest_seconds(model: Any) -> float:
 
 def _model_name(model: Any) -> str:
     """Name of a model without a path."""
-    from ..provenance import provenance
-
     return str(provenance(model, seed=0, options={})["model"] or "a SongGen model")
 
 

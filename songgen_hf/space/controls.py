@@ -1,8 +1,8 @@
-"""The right side of the page: what is done with a song. Each control is one class: the block that
-it draws, what that block shows of a song, and the function it calls.
+"""The right side of the page: the controls of a finished song.
 
-A later control (continue, redo a part, hear it while it is sung) is one more class, given to
-``build_demo(controls=[*CONTROLS, Continue])``; nothing else has to know of it.
+Each control is a class that draws its blocks, updates them when a song is shown and handles their
+events. Further controls are passed to ``build_demo(controls=[*CONTROLS, MyControl])``; the rest of
+the page does not depend on them.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from ..optional import require
 from . import markup
 from .form import Form, restored
 from .song_files import Song
-from .song_service import SongService, told
+from .song_service import SongService, error_message
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -24,47 +24,47 @@ PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private
 
 
 class Control:
-    """What a control may do; by default nothing.
+    """Base class of the controls, which draws nothing.
 
     Args:
-        desk: where songs are sung, re-mixed and kept.
+        service: generates, remixes and stores the songs.
     """
 
     outputs: Sequence[Any] = ()
     """The components that ``view`` updates."""
 
-    def __init__(self, desk: SongService):
-        self.desk = desk
+    def __init__(self, service: SongService):
+        self.service = service
 
     def draw(self) -> None:
-        """Create the block; called within the page's right column."""
+        """Create the blocks of the control; called within the right column of the page."""
 
     def view(self, song: Song | None, songs: Sequence[Song]) -> list[Any]:
-        """Updates of ``outputs`` when a song is shown.
+        """Return one update for each of ``outputs`` when a song is shown.
 
         Args:
-            song: the one shown; None for none.
-            songs: the session's, the newest first.
+            song: the song that is shown; None for none.
+            songs: all songs of the session, the newest first.
         """
         return []
 
     def wire(self, page: "Page") -> None:
-        """Connect the block's events to functions."""
+        """Connect the events of the blocks to functions."""
 
 
 @dataclass
 class Page:
-    """What controls connect to.
+    """The parts of the page that controls connect to.
 
     Args:
-        desk: of the Space.
-        form: the left side.
-        status: HTML that says what is going on.
-        current: state with the id of the song shown.
-        controls: in the page's order.
+        service: generates, remixes and stores the songs.
+        form: the left side of the page.
+        status: HTML component with the progress or the last message.
+        current: state component with the id of the song that is shown.
+        controls: the controls, in their order on the page.
     """
 
-    desk: SongService
+    service: SongService
     form: Form
     status: Any
     current: Any
@@ -72,26 +72,23 @@ class Page:
 
     @property
     def outputs(self) -> list[Any]:
-        """Status, the song shown, and what every control shows of it."""
-        return [
-            self.status,
-            self.current,
-            *(o for control in self.controls for o in control.outputs),
-        ]
+        """The status, the state with the current song, and the outputs of every control."""
+        outputs = [output for control in self.controls for output in control.outputs]
+        return [self.status, self.current, *outputs]
 
     def show(self, session: str, song: Song | None, status: str) -> list[Any]:
-        """Updates of ``outputs``."""
-        songs = self.desk.shelf.songs(session)
+        """Return the updates of ``outputs`` that show a song and a status."""
+        songs = self.service.store.songs(session)
         views = [update for control in self.controls for update in control.view(song, songs)]
         return [status, song.id if song else None, *views]
 
     def unchanged(self, status: str) -> list[Any]:
-        """Updates of ``outputs`` that change the status only."""
+        """Return the updates of ``outputs`` that change the status only."""
         return [status, *(gr.skip() for _ in self.outputs[1:])]
 
 
 class Players(Control):
-    """The song: players, pictures, downloads, link."""
+    """Shows the song: players with pictures, downloads and the link to its settings."""
 
     def draw(self) -> None:
         self.html = gr.HTML(markup.empty_stage(), elem_id="song", js_on_load=None)
@@ -102,28 +99,28 @@ class Players(Control):
 
 
 class Balance(Control):
-    """Vocal against band: mixes the two tracks anew, without singing."""
+    """Changes the balance of vocal and band in the mix of a two-track song."""
 
     def draw(self) -> None:
         with gr.Column(visible=False, elem_id="balance-block") as self.group:
             self.slider = gr.Slider(
                 -100, 100, value=0, step=5, label="Balance",
-                info="Band alone at −100, vocal alone at 100. Mixed anew, not sung anew.",
+                info="−100 plays the band alone, 100 the vocal alone. The song is not sung again.",
                 elem_id="balance",
             )  # fmt: skip
         self.outputs = [self.group, self.slider]
 
     def view(self, song: Song | None, songs: Sequence[Song]) -> list[Any]:
-        balanced = song is not None and song.has_parts
+        balanced = song is not None and song.has_two_tracks
         return [gr.update(visible=balanced), song.balance if song and balanced else 0]
 
     def wire(self, page: Page) -> None:
         def rebalance(song_id: str | None, balance: float, request: gr.Request) -> list[Any]:
             session = session_of(request)
             try:
-                song = page.desk.remix(session, song_id or "", balance)
+                song = page.service.remix(session, song_id or "", balance)
             except (ValueError, TypeError) as error:
-                return page.unchanged(markup.problem(told(error)))
+                return page.unchanged(markup.problem(error_message(error)))
             return page.show(session, song, "")
 
         self.slider.release(
@@ -132,7 +129,7 @@ class Balance(Control):
 
 
 class History(Control):
-    """The songs of this session: show one, or restore its settings."""
+    """Lists the songs of the session, to show one again or to restore its settings."""
 
     def draw(self) -> None:
         self.html = gr.HTML(
@@ -156,15 +153,17 @@ class History(Control):
             chosen = event._data if isinstance(event._data, dict) else {}
             session = session_of(request)
             try:
-                song = page.desk.shelf.song(session, str(chosen.get("song")))
+                song = page.service.store.song(session, str(chosen.get("song")))
             except ValueError as error:
-                return [*page.unchanged(markup.problem(told(error))), *unchanged]
+                return [*page.unchanged(markup.problem(error_message(error))), *unchanged]
             if chosen.get("action") != "restore":
                 return [*page.show(session, song, ""), *unchanged]
-            said = "The settings of this song are back in the form."
-            if song.voiced:
-                said += " Its reference voice is not: add it again to sing the same song."
-            return [*page.show(session, song, markup.note(said)), *restored(song.settings)]
+            message = "The settings of this song are back in the form."
+            if song.with_voice:
+                message += (
+                    " The reference voice cannot be restored: add it again to sing the same song."
+                )
+            return [*page.show(session, song, markup.note(message)), *restored(song.settings)]
 
         self.html.choose(choose, None, [*page.outputs, *form.everything], queue=False, **PRIVATE)
 
@@ -173,7 +172,7 @@ CONTROLS: tuple[type[Control], ...] = (Players, Balance, History)
 
 
 def session_of(request: Any) -> str:
-    """The session of a request; requests without one share a name that nothing is shown for."""
+    """The session of a request; requests without a session share the name "none"."""
     return str(getattr(request, "session_hash", None) or "none")
 
 

@@ -1,8 +1,8 @@
-"""Words that songgen-mini was trained on: chips that write a description, and examples.
+"""Description chips: words that songgen-mini was trained on, which the visitor can switch on.
 
-A chip is on when its word stands in the description. Switching it changes the description where the
-word stands and leaves what the visitor wrote alone. The words and phrasings are the corpus' own
-(``data/corpus``), so that a description made of chips is one that the model has seen.
+A chip is on if its word occurs in the description. Switching a chip adds or removes its word and
+leaves the rest of the description unchanged. The words and phrases are those of the corpus
+(``data/corpus``), so that a description made of chips resembles the captions in training.
 """
 
 import re
@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ..data.corpus.captions import join_names
 from ..data.corpus.genres import GENRES
 from ..data.corpus.instruments import INSTRUMENTS
 
@@ -34,12 +35,12 @@ CHIPS = {
     LEAD: _ALL[LEAD][:_LEADS_SHOWN],
     VOICE: _ALL[VOICE],
 }
-"""Kind of word -> the words that are offered."""
+"""The words of the chips, by kind."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """Something to sing, one click away."""
+    """An example request: the name of its button, a description and lyrics."""
 
     name: str
     text: str
@@ -81,45 +82,46 @@ EXAMPLES = (
 )
 
 
-def words_in(text: str, kind: str) -> list[str]:
-    """The words of a kind that stand in a description, in their order there.
+def find_words(text: str, kind: str) -> list[str]:
+    """The words of a kind in a description, in their order.
 
-    "electric piano" is not also "piano", and "female" is not also "male".
+    "electric piano" does not count as "piano", nor "female" as "male".
     """
     return list(dict.fromkeys(word for _, _, word in _places(text, kind)))
 
 
 def _places(text: str, kind: str) -> list[tuple[int, int, str]]:
-    """Start, end and meaning of every word of a kind in a description."""
+    """Start, end and canonical form of every word of a kind in a description."""
     text = text.lower()
-    if kind != LEAD:  # "rock organ" is no rock
-        text = _matching(INSTRUMENTS).sub(lambda match: " " * len(match[0]), text)
-    found = [(m.start(), m.end(), m[0]) for m in _matching(_ALL[kind]).finditer(text)]
+    if kind != LEAD:  # "rock organ" does not name the genre rock
+        text = _any_of(INSTRUMENTS).sub(lambda match: " " * len(match[0]), text)
+    found = [(m.start(), m.end(), m[0]) for m in _any_of(_ALL[kind]).finditer(text)]
     if kind == VOICE:
         people = {"woman": "female", "man": "male"}
-        found += [(*m.span(), people[m[0]]) for m in _matching(people).finditer(text)]
+        found += [(*m.span(), people[m[0]]) for m in _any_of(people).finditer(text)]
     return sorted(found)
 
 
-def _matching(words: Iterable[str]) -> re.Pattern[str]:
-    """Any of the words, the longest that fits."""
+def _any_of(words: Iterable[str]) -> re.Pattern[str]:
+    """A pattern that matches any of the words, longer ones first."""
     alternatives = sorted(words, key=len, reverse=True)
     return re.compile(rf"\b({'|'.join(map(re.escape, alternatives))})\b")
 
 
 def chips_on(text: str, kind: str) -> list[str]:
-    """The chips of a kind that a description switches on."""
-    present = words_in(text, kind)
+    """The chips of a kind whose words occur in a description."""
+    present = find_words(text, kind)
     return [word for word in CHIPS[kind] if word in present]
 
 
 def with_chips(text: str, kind: str, chosen: Sequence[str]) -> str:
-    """A description after a chip was switched.
+    """Update a description after a chip was switched.
 
     Args:
-        text: the description before.
-        kind: of the chip.
-        chosen: chips of that kind that are on now. Of genre, mood and voice one stays: the new one.
+        text: the description before the change.
+        kind: kind of the chip.
+        chosen: the chips of that kind that are on now. If there are several genres, moods or
+            voices, only the new one is kept.
     """
     before = chips_on(text, kind)
     for word in before:
@@ -132,8 +134,8 @@ def with_chips(text: str, kind: str, chosen: Sequence[str]) -> str:
 
 
 def _with(text: str, kind: str, word: str) -> str:
-    """The description with one more word; of genre, mood and voice it replaces another."""
-    present = words_in(text, kind)
+    """Add a word to a description; a genre, mood or voice replaces the one before."""
+    present = find_words(text, kind)
     if kind == VOICE and present:
         text = re.sub(rf"\b{present[0]}\b", word, text, flags=re.IGNORECASE)
         person = "woman" if word == "female" else "man"
@@ -160,13 +162,13 @@ def _with(text: str, kind: str, word: str) -> str:
         names = [*re.split(r", | and ", given), word]
         own = [name for name in names if name in _ALL[LEAD]]
         rest = [name for name in names if name not in _ALL[LEAD]]
-        phrase = ", ".join([f"backed by {listed(own)}", *rest])
+        phrase = ", ".join([f"backed by {join_names(own)}", *rest])
         return text.replace(match[0], phrase)
     return f"{text}, backed by {word}"
 
 
 def _without(text: str, kind: str, word: str) -> str:
-    """The description without a word and the phrase that it leaves empty."""
+    """Remove a word from a description, with the phrase around it."""
     name = re.escape(word)
     if kind == VOICE:
         person = "woman" if word == "female" else "man"
@@ -191,13 +193,13 @@ def _without(text: str, kind: str, word: str) -> str:
     for pattern in patterns:
         shorter, count = re.subn(rf"\b{pattern}" if pattern[0] not in "(\\" else pattern, "", text,
                                  count=1, flags=re.IGNORECASE)  # fmt: skip
-        if count and word not in words_in(shorter, kind):
+        if count and word not in find_words(shorter, kind):
             return shorter
     return re.sub(rf"\b{name}\b", "", text, flags=re.IGNORECASE)
 
 
 def _tidy(text: str) -> str:
-    """The description with its articles, commas and spaces in order."""
+    """Correct the articles, commas and spaces of a description."""
     text = " ".join(text.split())
     text = re.sub(r"\s+,", ",", text)
     text = re.sub(r"(,\s*)+,", ",", text)
@@ -205,11 +207,6 @@ def _tidy(text: str) -> str:
     text = re.sub(r"\ban? (?=[aeiou])", "an ", text)
     text = re.sub(r"\ban? (?=[^aeiou\s])", "a ", text)
     return "" if text in ("a", "an", "a song", "song") else text
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names in a sentence: "a, b and c"."""
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 __all__ = [
@@ -221,7 +218,6 @@ __all__ = [
     "MOOD",
     "VOICE",
     "chips_on",
-    "listed",
+    "find_words",
     "with_chips",
-    "words_in",
 ]

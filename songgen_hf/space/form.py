@@ -1,4 +1,4 @@
-"""The left side of the page: what is asked for. One function a block; no songs here."""
+"""The left side of the page: the form with the settings of a request."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -9,9 +9,9 @@ from .limits import Limits
 from .settings import (
     FEW_STEPS,
     FIELDS,
+    MAX_STEPS,
+    MIN_SECONDS,
     MIXED,
-    MOST_STEPS,
-    SHORTEST_SECONDS,
     TWO_TRACKS,
     Settings,
 )
@@ -24,16 +24,16 @@ else:
 _CHIP_TITLES = {GENRE: "Genre", MOOD: "Mood", LEAD: "Instruments", VOICE: "Voice"}
 _MODE_NAMES = {MIXED: "Mixed", TWO_TRACKS: "Two tracks", FEW_STEPS: "Few steps"}
 _MODE_FACTS = {
-    TWO_TRACKS: "Two tracks: vocal and band apart.",
-    FEW_STEPS: "Few steps: sooner there, less clear.",
+    TWO_TRACKS: "Two tracks: the vocal and the band are separate.",
+    FEW_STEPS: "Few steps: faster, but less clear.",
 }
-_ONE_BY_ONE = ("top_k", "adapter", "adapter_weight")
-"""Fields that mean nothing to a masked model, which has steps instead."""
+_AUTOREGRESSIVE = ("top_k", "adapter", "adapter_weight")
+"""Fields that do not apply to a masked model, which has ``steps`` instead."""
 
 
 @dataclass
 class Form:
-    """Components of the form; ``parts`` has one for each field of ``Settings``."""
+    """The components of the form; ``parts`` has one for each field of ``Settings``."""
 
     parts: dict[str, Any] = field(default_factory=dict)
     voice: Any = None
@@ -46,21 +46,21 @@ class Form:
 
     @property
     def settings(self) -> list[Any]:
-        """The components of ``Settings``' fields, in their order."""
+        """The components of the fields of ``Settings``, in the order of the fields."""
         return [self.parts[name] for name in FIELDS]
 
     @property
     def everything(self) -> list[Any]:
-        """What a link or a song of the history restores: the fields, then the chips."""
+        """The components that a link or a song of the history restores: fields, then chips."""
         return [*self.settings, *self.chips.values()]
 
 
 def draw_form(
     limits: Limits, defaults: Settings, modes: tuple[str, ...], adapters: list[str]
 ) -> Form:
-    """All blocks of the form, in their order on the page."""
+    """Draw all blocks of the form, in their order on the page."""
     form = Form()
-    _words_block(form, defaults)
+    _lyrics_block(form, defaults)
     _description_block(form, defaults)
     _song_block(form, limits, defaults, modes)
     _voice_block(form, limits, defaults)
@@ -70,14 +70,14 @@ def draw_form(
 
 
 def restored(settings: Settings) -> list[Any]:
-    """Updates of ``Form.everything``."""
+    """Return the updates of ``Form.everything`` that show the given settings."""
     values = [getattr(settings, name) for name in FIELDS]
     values[FIELDS.index("seed")] = "" if settings.seed is None else str(settings.seed)
     return [*values, *(chips_on(settings.text, kind) for kind in CHIPS)]
 
 
-def _words_block(form: Form, defaults: Settings) -> None:
-    """Lyrics and, one click away, something to sing."""
+def _lyrics_block(form: Form, defaults: Settings) -> None:
+    """Draw the lyrics and the buttons that fill in an example."""
     form.parts["lyrics"] = gr.Textbox(
         value=defaults.lyrics,
         label="Lyrics",
@@ -95,7 +95,7 @@ def _words_block(form: Form, defaults: Settings) -> None:
 
 
 def _description_block(form: Form, defaults: Settings) -> None:
-    """The description, and the words that the model knows as chips that write it."""
+    """Draw the description and the chips with words that the model was trained on."""
     form.parts["text"] = gr.Textbox(
         value=defaults.text,
         label="Description",
@@ -115,7 +115,7 @@ def _description_block(form: Form, defaults: Settings) -> None:
 
 
 def _song_block(form: Form, limits: Limits, defaults: Settings, modes: tuple[str, ...]) -> None:
-    """What every song has: mode, length, seed."""
+    """Draw the mode, the length and the seed."""
     with gr.Row(elem_classes="sg-pair"):
         form.parts["mode"] = gr.Radio(
             choices=[(_MODE_NAMES[mode], mode) for mode in modes],
@@ -127,7 +127,7 @@ def _song_block(form: Form, limits: Limits, defaults: Settings, modes: tuple[str
             elem_id="mode",
         )
         form.parts["seconds"] = gr.Slider(
-            minimum=SHORTEST_SECONDS,
+            minimum=MIN_SECONDS,
             maximum=limits.seconds,
             value=defaults.seconds,
             step=0.5,
@@ -139,7 +139,7 @@ def _song_block(form: Form, limits: Limits, defaults: Settings, modes: tuple[str
         form.parts["seed"] = gr.Textbox(
             value="" if defaults.seed is None else str(defaults.seed),
             label="Seed",
-            placeholder="drawn for you",
+            placeholder="chosen at random",
             max_lines=1,
             scale=3,
             min_width=140,
@@ -151,11 +151,11 @@ def _song_block(form: Form, limits: Limits, defaults: Settings, modes: tuple[str
 
 
 def _voice_block(form: Form, limits: Limits, defaults: Settings) -> None:
-    """The reference voice."""
+    """Draw the reference voice."""
     with gr.Accordion("Reference voice", open=False, elem_id="voice-block"):
         gr.HTML(
-            '<p class="sg-hint">Three seconds of somebody singing or speaking. Only a voice whose '
-            "owner has agreed; recordings are deleted with the session.</p>"
+            '<p class="sg-hint">About three seconds of a person who sings or speaks. Use a voice '
+            "only if its owner has agreed. Recordings are deleted with the session.</p>"
         )
         form.voice = gr.Audio(
             sources=["upload", "microphone"],
@@ -176,32 +176,32 @@ def _voice_block(form: Form, limits: Limits, defaults: Settings) -> None:
 
 
 def _sampling_block(form: Form, limits: Limits, defaults: Settings, adapters: list[str]) -> None:
-    """How codes are drawn, how many songs, and with which adapter."""
+    """Draw the sampling options, the number of variations and the adapter."""
     few = defaults.mode == FEW_STEPS
     with gr.Accordion("More control", open=False, elem_id="more-block"):
         with gr.Row():
             form.parts["guidance"] = gr.Slider(
                 1, 10, value=defaults.guidance, step=0.1, label="Guidance",
-                info="How strictly words and description are followed; 1 is off.", min_width=180,
+                info="How closely the song follows the text; 1 is off.", min_width=180,
             )  # fmt: skip
             form.parts["temperature"] = gr.Slider(
                 0.05, 2, value=defaults.temperature, step=0.05, label="Temperature",
-                info="Below 1 safer, above 1 wilder.", min_width=180,
+                info="Below 1, songs vary less; above 1, they vary more.", min_width=180,
             )  # fmt: skip
         with gr.Row():
             form.parts["top_k"] = gr.Slider(
                 0, 256, value=defaults.top_k, step=1, label="Top-k",
-                info="Draw from the k likeliest codes; 0 draws from all.", min_width=180,
+                info="Sample from the k most likely codes; 0 uses all codes.", min_width=180,
                 visible=not few,
             )  # fmt: skip
             form.parts["steps"] = gr.Slider(
-                1, MOST_STEPS, value=defaults.steps, step=1, label="Steps",
-                info="In which the whole song is sung; eight are soon done.", min_width=180,
+                1, MAX_STEPS, value=defaults.steps, step=1, label="Steps",
+                info="Steps in which the whole song is sung; fewer are faster.", min_width=180,
                 visible=few,
             )  # fmt: skip
             form.parts["variations"] = gr.Slider(
                 1, limits.variations, value=defaults.variations, step=1, label="Variations",
-                info="Songs with the seeds seed, seed + 1, …", min_width=180,
+                info="Number of songs, with the seeds seed, seed + 1, …", min_width=180,
             )  # fmt: skip
         with gr.Row():
             form.parts["adapter"] = gr.Dropdown(
@@ -209,19 +209,19 @@ def _sampling_block(form: Form, limits: Limits, defaults: Settings, adapters: li
                 value=defaults.adapter,
                 allow_custom_value=True,
                 label="Adapter (LoRA)",
-                info="One of this Space"
-                + (", or a Hub id: owner/name." if limits.hub_adapters else "."),
+                info="An adapter of this Space"
+                + (", or a Hub id (owner/name)." if limits.hub_adapters else "."),
                 min_width=180,
                 visible=not few,
             )
             form.parts["adapter_weight"] = gr.Slider(
                 0, 2, value=defaults.adapter_weight, step=0.05, label="Adapter weight",
-                info="1 is the adapter as it was trained.", min_width=180, visible=not few,
+                info="1 applies the adapter as it was trained.", min_width=180, visible=not few,
             )  # fmt: skip
 
 
 def _action_block(form: Form) -> None:
-    """The buttons and how far it is, in sight wherever the page is scrolled."""
+    """Draw the buttons and the status, which stay visible when the page is scrolled."""
     with gr.Column(elem_id="actions"):
         with gr.Row(elem_classes="sg-actions"):
             form.sing = gr.Button("Sing", variant="primary", size="lg", scale=3, elem_id="sing")
@@ -233,7 +233,7 @@ def _action_block(form: Form) -> None:
 
 
 def wire_form(form: Form) -> None:
-    """Chips, examples and what the mode shows: what needs no singer."""
+    """Connect the chips, the examples and the mode to the fields that they change."""
     text, lyrics = form.parts["text"], form.parts["lyrics"]
     groups = list(form.chips.values())
     quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -255,15 +255,15 @@ def wire_form(form: Form) -> None:
         values = [example.lyrics, example.text, *all_on(example.text)]
         button.click(lambda values=values: values, None, [lyrics, text, *groups], **quiet)
 
-    shown = [form.parts[name] for name in ("steps", *_ONE_BY_ONE)]
+    shown = [form.parts[name] for name in ("steps", *_AUTOREGRESSIVE)]
     form.parts["mode"].change(shown_in, form.parts["mode"], shown, **quiet)
 
 
 def shown_in(mode: str) -> list[Any]:
-    """Updates of steps and ``_ONE_BY_ONE`` when a mode is chosen."""
+    """Return the updates of ``steps`` and of ``_AUTOREGRESSIVE`` when a mode is chosen."""
     few = mode == FEW_STEPS
-    updates = {name: gr.update(visible=not few) for name in _ONE_BY_ONE}
-    if few:  # an adapter that is out of sight would be refused
+    updates = {name: gr.update(visible=not few) for name in _AUTOREGRESSIVE}
+    if few:  # this mode takes no adapter, so a hidden one must not remain chosen
         updates["adapter"] = gr.update(visible=False, value="")
     return [gr.update(visible=few), *updates.values()]
 

@@ -1,8 +1,9 @@
-"""Sings a request step by step: progress while it goes, and an end as soon as nobody listens.
+"""Generates the songs of a request in a thread, with progress reports and an immediate stop.
 
-``Singer.sing`` is a generator. The song is sung in a thread of its own; closing the generator (the
-visitor pressed stop, or left) makes that thread end at its next decoder step. One song after the
-other is sung, never a batch: a song is then the same bit for bit whatever was asked for beside it.
+``SongGenerator.generate`` is a generator function. Closing its iterator (the visitor pressed Stop
+or left the page) ends the thread at the next step of the model. The songs of a request are
+generated one by one and never as a batch, so a song is the same, bit for bit, whatever else is
+requested with it or at the same time.
 """
 
 import logging
@@ -24,23 +25,29 @@ from .settings import FEW_STEPS, MIXED, MODES, TWO_TRACKS, Settings
 logger = logging.getLogger(__name__)
 
 REPORT_SECONDS = 0.25
-"""Between two reports; also the longest time until a closed generator is noticed."""
-SHORTEST_SONG = 5.0
-"""Seconds before which no song ends, or half its length if that is less: models that are young end
-some songs at once."""
+"""Time between two reports, which is also the longest time until a closed iterator is noticed."""
+MIN_SECONDS = 5.0
+"""Minimum length of a song, unless half of the requested length is less. Without a minimum, models
+that were trained briefly end some songs at once."""
+THREAD_NAME = "song-generator"
 _STEPS_BEFORE_ESTIMATE = 5
-_GPU_SECONDS_PER_STEP = 0.03  # before anything was measured
+_DEFAULT_SECONDS_PER_STEP = 0.03  # on a GPU, before any step was timed
+
+Recording = tuple[np.ndarray, int]
+"""Waveform [S] and its sampling rate in Hz."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a request is.
+    """Progress of a request.
 
     Args:
-        song, songs: the song that is sung, from 1, and how many were asked for.
-        done: share of all the work, 0 to 1.
-        seconds_left: for all songs, at most; None before anything is known.
-        waiting: whether another song has to end first.
+        song: number of the song that is being generated, from 1.
+        songs: number of requested songs.
+        done: fraction of the whole request that is done, from 0 to 1.
+        seconds_left: upper estimate of the time for the rest of the request; None before the first
+            steps were timed.
+        waiting: whether another request has to finish first.
     """
 
     song: int = 1
@@ -51,39 +58,40 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class SungSong:
-    """One song.
+class GeneratedSong:
+    """One generated song.
 
     Args:
-        seed: that sings it again.
-        sampling_rate: Hz.
-        mix: float32 [channels, samples].
-        vocal, band: likewise; None for the mode mixed.
-        seconds_taken: to sing it.
+        seed: the seed that generates the same song again.
+        sampling_rate: rate of the waveforms, in Hz.
+        mixture: float32 [channels, samples].
+        vocal: float32 [channels, samples]; None in the mode "mixed".
+        accompaniment: float32 [channels, samples]; None in the mode "mixed".
+        seconds_taken: time that the generation took.
     """
 
     seed: int
     sampling_rate: int
-    mix: np.ndarray
+    mixture: np.ndarray
     vocal: np.ndarray | None
-    band: np.ndarray | None
+    accompaniment: np.ndarray | None
     seconds_taken: float
 
 
 class _Stopped(Exception):
-    """Nobody waits for the song any more."""
+    """Raised in the generating thread when the request was stopped."""
 
 
-class Singer:
-    """The models of a Space, and the one way to sing with them.
+class SongGenerator:
+    """The models of a Space and the one method that generates songs with them.
 
     Args:
-        pipelines: one text-to-song pipeline, or a mapping of ``"mixed"``, ``"two tracks"`` and
-            ``"few steps"`` (a :class:`MaskedSongPipeline`) to one each; a single one is offered as
-            what it sings.
-        places: songs that are sung at the same time.
+        pipelines: one text-to-song pipeline, or a mapping with one pipeline for some of the modes
+            ``"mixed"``, ``"two tracks"`` and ``"few steps"`` (a :class:`MaskedSongPipeline`). A
+            single pipeline is offered under the mode that its model generates.
+        places: number of songs that one model generates at the same time.
     Raises:
-        ValueError: for another mode, or a pipeline that does not sing its mode.
+        ValueError: for an unknown mode, or a pipeline whose model does not fit its mode.
     """
 
     def __init__(self, pipelines: Any, *, places: int = 1):
@@ -94,94 +102,92 @@ class Singer:
         for mode, pipeline in pipelines.items():
             if mode not in MODES or mode_of(pipeline) != mode:
                 raise ValueError(
-                    f"the pipeline for {mode!r} sings {mode_of(pipeline)!r}: expected the modes "
-                    f"{MIXED!r}, {TWO_TRACKS!r} and {FEW_STEPS!r}, each with a model of that kind"
+                    f"the pipeline for {mode!r} generates {mode_of(pipeline)!r}: expected the "
+                    f"modes {MIXED!r}, {TWO_TRACKS!r} and {FEW_STEPS!r}, each with a model of that "
+                    "kind"
                 )
-        self._stages = {
-            mode: _Stage(pipelines[mode], places) for mode in MODES if mode in pipelines
+        self._pipelines = {
+            mode: _SharedPipeline(pipelines[mode], places) for mode in MODES if mode in pipelines
         }
         self._seconds_per_step: dict[str, float] = {}
-        self._on_gpu = on_gpu(self._sing, duration=self._gpu_seconds)
+        self._generate_on_gpu = on_gpu(self._generate, duration=self._gpu_seconds)
 
     @property
     def modes(self) -> tuple[str, ...]:
-        """The modes there is a model for."""
-        return tuple(self._stages)
+        """The modes that have a model."""
+        return tuple(self._pipelines)
 
     def model(self, mode: str) -> Any:
-        """The song model of a mode; a masked pipeline is its own."""
-        pipeline = self._stages[mode].pipeline
+        """The song model of a mode; for a masked model, its pipeline."""
+        pipeline = self._pipelines[mode].pipeline
         return pipeline if mode == FEW_STEPS else pipeline.model
 
     @property
-    def singing(self) -> int:
-        """Songs that are being sung now, those included that were stopped and not yet ended."""
-        return sum(stage.singing for stage in self._stages.values())
+    def running(self) -> int:
+        """Number of requests that occupy a model, including stopped ones that have not ended."""
+        return sum(pipeline.running for pipeline in self._pipelines.values())
 
-    def sing(
+    def generate(
         self,
         settings: Settings,
-        voice: tuple[np.ndarray, int] | None = None,
+        voice: Recording | None = None,
         adapters: Mapping[str, float] | None = None,
-    ) -> Generator[Progress | SungSong, None, None]:
-        """Sing what was asked for; close the iterator to stop.
+    ) -> Generator[Progress | GeneratedSong, None, None]:
+        """Generate the songs of a request; close the iterator to stop.
 
         Args:
-            settings: checked ones.
-            voice: reference voice, (array, rate in Hz).
-            adapters: folder -> weight.
+            settings: settings that ``Settings.checked`` returned.
+            voice: reference voice.
+            adapters: weight of each adapter, by its folder.
         Raises:
-            ValueError: if an adapter does not fit.
+            ValueError: if an adapter does not fit the model.
         """
-        yield from self._on_gpu(settings, voice, dict(adapters or {}))
+        yield from self._generate_on_gpu(settings, voice, dict(adapters or {}))
 
     def _gpu_seconds(self, settings: Settings, *_: Any) -> int:
-        """Seconds of a borrowed GPU that a request may take."""
+        """Number of seconds for which a request may need a ZeroGPU."""
         steps = settings.steps
         if settings.mode != FEW_STEPS:
             config = self.model(settings.mode).config
             steps = config.decoder.pattern.num_steps(round(settings.seconds * config.frame_rate))
-        each = self._seconds_per_step.get(settings.mode, _GPU_SECONDS_PER_STEP)
+        each = self._seconds_per_step.get(settings.mode, _DEFAULT_SECONDS_PER_STEP)
         return round(10 + 1.5 * settings.variations * steps * each)
 
-    def _sing(
-        self,
-        settings: Settings,
-        voice: tuple[np.ndarray, int] | None,
-        adapters: dict[str, float],
-    ) -> Generator[Progress | SungSong, None, None]:
+    def _generate(
+        self, settings: Settings, voice: Recording | None, adapters: dict[str, float]
+    ) -> Generator[Progress | GeneratedSong, None, None]:
         stop = Event()
-        clock = _Clock(settings.variations)
-        results: SimpleQueue[SungSong | BaseException | None] = SimpleQueue()
+        timer = _ProgressTimer(settings.variations)
+        results: SimpleQueue[GeneratedSong | BaseException | None] = SimpleQueue()
 
         def report(done: int, total: int | None) -> None:
             if stop.is_set():
                 raise _Stopped
-            clock.tick(done, total)
+            timer.record(done, total)
 
         def work() -> None:
             try:
-                with self._stages[settings.mode].place(adapters, stop) as pipeline:
+                with self._pipelines[settings.mode].acquire(adapters, stop) as pipeline:
                     for number in range(settings.variations):
-                        clock.begin(number)
-                        results.put(_song(pipeline, settings, voice, number, report))
-                if clock.seconds_per_step:
-                    self._seconds_per_step[settings.mode] = clock.seconds_per_step
+                        timer.start_song(number)
+                        results.put(_generate_song(pipeline, settings, voice, number, report))
+                if timer.seconds_per_step:
+                    self._seconds_per_step[settings.mode] = timer.seconds_per_step
             except _Stopped:
-                logger.info("stopped song %d of %d", clock.song + 1, settings.variations)
-            except BaseException as error:  # handed to the reader
+                logger.info("stopped song %d of %d", timer.song + 1, settings.variations)
+            except BaseException as error:  # raised again by the iterator
                 results.put(error)
             finally:
                 results.put(None)
 
-        Thread(target=copy_context().run, args=(work,), daemon=True, name="singer").start()
+        Thread(target=copy_context().run, args=(work,), daemon=True, name=THREAD_NAME).start()
         try:
-            yield clock.progress()
+            yield timer.progress()
             while True:
                 try:
                     item = results.get(timeout=REPORT_SECONDS)
                 except Empty:
-                    yield clock.progress()
+                    yield timer.progress()
                     continue
                 if item is None:
                     return
@@ -189,50 +195,51 @@ class Singer:
                     raise item
                 yield item
         finally:
-            # Not joined: gradio closes generators on its event loop, which must not wait.
+            # The thread is not joined: gradio closes iterators on its event loop, which must not
+            # wait.
             stop.set()
 
 
-class _Stage:
-    """One model; several may sing at once as long as they want the same adapters."""
+class _SharedPipeline:
+    """A pipeline that several requests may use at once if they want the same adapters."""
 
     def __init__(self, pipeline: Any, places: int):
         self.pipeline = pipeline
         self.places = places
-        self.singing = 0
+        self.running = 0
         self._adapters: dict[str, float] | None = {}
         self._changed = Condition()
 
     @contextmanager
-    def place(self, adapters: dict[str, float], stop: Event) -> Iterator[Any]:
-        """Wait for a place and hold it."""
+    def acquire(self, adapters: dict[str, float], stop: Event) -> Iterator[Any]:
+        """Wait for a free place, load the adapters and hold the place during the block."""
         if adapters and mode_of(self.pipeline) == FEW_STEPS:
             raise ValueError(
-                f"adapters are for the modes {MIXED!r} and {TWO_TRACKS!r}: take another mode, or "
+                f"adapters are for the modes {MIXED!r} and {TWO_TRACKS!r}: choose another mode, or "
                 "no adapter"
             )
         with self._changed:
-            while self.singing and (self.singing >= self.places or self._adapters != adapters):
+            while self.running and (self.running >= self.places or self._adapters != adapters):
                 if stop.is_set():
                     raise _Stopped
                 self._changed.wait(REPORT_SECONDS)
             if stop.is_set():
                 raise _Stopped
             if self._adapters != adapters:
-                self._adapters = None  # until they are all in
+                self._adapters = None  # unknown until all of them are loaded
                 load_adapters(self.pipeline.model, adapters)
                 self._adapters = adapters
-            self.singing += 1
+            self.running += 1
         try:
             yield self.pipeline
         finally:
             with self._changed:
-                self.singing -= 1
+                self.running -= 1
                 self._changed.notify_all()
 
 
-class _Clock:
-    """Turns decoder steps into progress and remaining time; written and read by two threads."""
+class _ProgressTimer:
+    """Turns the steps of the model into progress and remaining time; used by two threads."""
 
     def __init__(self, songs: int):
         self.songs = songs
@@ -242,11 +249,11 @@ class _Clock:
         self._done, self._total = 0, 0
         self._started = (0, 0.0)  # step and time of the first report
 
-    def begin(self, song: int) -> None:
+    def start_song(self, song: int) -> None:
         self.song, self._waiting = song, False
         self._done, self._started = 0, (0, 0.0)
 
-    def tick(self, done: int, total: int | None) -> None:
+    def record(self, done: int, total: int | None) -> None:
         now = time.monotonic()
         if not self._started[1]:
             self._started = (done, now)
@@ -256,23 +263,23 @@ class _Clock:
             self.seconds_per_step = (now - self._started[1]) / steps
 
     def progress(self) -> Progress:
-        share = self._done / self._total if self._total else 0.0
+        fraction = self._done / self._total if self._total else 0.0
         left = None
         if self.seconds_per_step is not None:
             steps = self._total - self._done + (self.songs - self.song - 1) * self._total
             left = steps * self.seconds_per_step
-        done = (self.song + share) / self.songs
+        done = (self.song + fraction) / self.songs
         return Progress(self.song + 1, self.songs, min(1.0, done), left, self._waiting)
 
 
-def _song(
+def _generate_song(
     pipeline: Any,
     settings: Settings,
-    voice: tuple[np.ndarray, int] | None,
+    voice: Recording | None,
     number: int,
     report: Callable[[int, int | None], None],
-) -> SungSong:
-    """One song of a request."""
+) -> GeneratedSong:
+    """Generate one song of a request."""
     started = time.monotonic()
     song = pipeline(
         settings.text,
@@ -280,44 +287,49 @@ def _song(
         reference_voice=voice,
         seed=int(settings.seed or 0) + number,
         max_seconds=settings.seconds,
-        min_seconds=shortest(settings),
+        min_seconds=min_seconds(settings),
         temperature=settings.temperature,
         progress=report,
-        **_sampling(settings),
+        **_sampling_options(settings),
     )
-    return SungSong(
+    return GeneratedSong(
         seed=song["seed"],
         sampling_rate=song["sampling_rate"],
-        mix=song["audio"],
+        mixture=song["audio"],
         vocal=song["vocal"],
-        band=song["accompaniment"],
+        accompaniment=song["accompaniment"],
         seconds_taken=time.monotonic() - started,
     )
 
 
-def _sampling(settings: Settings) -> dict[str, Any]:
-    """What the pipelines of the modes do not have in common."""
+def _sampling_options(settings: Settings) -> dict[str, Any]:
+    """The arguments that differ between masked and autoregressive pipelines."""
     if settings.mode == FEW_STEPS:
-        return {"num_inference_steps": settings.steps, "guidance_scale": ramp(settings.guidance)}
+        return {
+            "num_inference_steps": settings.steps,
+            "guidance_scale": guidance_range(settings.guidance),
+        }
     return {"guidance_scale": settings.guidance, "top_k": settings.top_k, "do_sample": True}
 
 
-def ramp(guidance: float) -> tuple[float, float]:
-    """Guidance of the first and the last step of a masked model whose mean is ``guidance``: 2.25 is
-    the (1.5, 3) that songgen-mini was judged with, 1 is off."""
+def guidance_range(guidance: float) -> tuple[float, float]:
+    """Guidance of a masked model at the first and at the last step, with ``guidance`` as the mean.
+
+    A mean of 2.25 gives (1.5, 3), with which songgen-mini was evaluated; 1 turns guidance off.
+    """
     return 1 + 0.4 * (guidance - 1), 1 + 1.6 * (guidance - 1)
 
 
-def shortest(settings: Settings) -> float:
-    """Seconds before which a song does not end."""
-    return min(SHORTEST_SONG, settings.seconds / 2)
+def min_seconds(settings: Settings) -> float:
+    """Minimum length of a song, in seconds."""
+    return min(MIN_SECONDS, settings.seconds / 2)
 
 
 def mode_of(pipeline: Any) -> str:
-    """The mode that a pipeline sings: its model is a masked one, or of a token pattern."""
+    """The mode that a pipeline's model generates: by masking, or by its track pattern."""
     if getattr(pipeline, "mode", None) == "masked":
         return FEW_STEPS
     return MIXED if pipeline.model.config.decoder.num_tracks == 1 else TWO_TRACKS
 
 
-__all__ = ["Progress", "Singer", "SungSong", "mode_of", "ramp", "shortest"]
+__all__ = ["GeneratedSong", "Progress", "SongGenerator", "guidance_range", "min_seconds", "mode_of"]

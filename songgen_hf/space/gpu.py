@@ -1,7 +1,7 @@
-"""Hugging Face's ZeroGPU: a GPU that is lent for the length of a call.
+"""Support for ZeroGPU Spaces, which get a GPU for the duration of a call.
 
-Off ZeroGPU, and without the package ``spaces``, nothing here changes anything. On ZeroGPU
-``import spaces`` must come before torch touches CUDA: ``space/app.py`` begins with it.
+Outside of ZeroGPU, and without the package ``spaces``, nothing here changes anything. On ZeroGPU
+``import spaces`` must run before torch touches CUDA, so ``space/app.py`` begins with it.
 """
 
 import os
@@ -10,16 +10,17 @@ from typing import Any, TypeVar
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-MOST_SECONDS = 120
+MAX_SECONDS = 120
 
 
 def on_gpu(function: Function, *, duration: Callable[..., int]) -> Function:
-    """The function, lent a GPU while it runs where the Space is one of ZeroGPU.
+    """Wrap a function so that it has a GPU while it runs in a ZeroGPU Space.
 
     Args:
-        function: its arguments and results must be picklable; it may be a generator function,
-            which is closed there when it is closed here.
-        duration: seconds that a call may take, from the call's own arguments.
+        function: a function with picklable arguments and results. It may be a generator function;
+            closing the generator also closes the one in the process that has the GPU.
+        duration: returns the number of seconds that a call may take, from the arguments of the
+            call.
     """
     try:
         import spaces
@@ -27,14 +28,14 @@ def on_gpu(function: Function, *, duration: Callable[..., int]) -> Function:
         return function
 
     def seconds(*args: Any, **kwargs: Any) -> int:
-        return max(1, min(MOST_SECONDS, duration(*args, **kwargs)))
+        return max(1, min(MAX_SECONDS, duration(*args, **kwargs)))
 
     return spaces.GPU(function, duration=seconds)
 
 
-def is_lent() -> bool:
-    """Whether this is a Space of ZeroGPU."""
+def is_zero_gpu() -> bool:
+    """Whether this process runs in a ZeroGPU Space."""
     return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
-__all__ = ["MOST_SECONDS", "is_lent", "on_gpu"]
+__all__ = ["MAX_SECONDS", "is_zero_gpu", "on_gpu"]

@@ -1,7 +1,7 @@
-"""The files of a Space repository on the Hub, and pushing them in one commit.
+"""Writes the files of a Space repository and pushes them to the Hub in one commit.
 
-The folder ``space/`` of the source tree holds the same small files (a test compares). With them
-goes the package itself, so that the Space runs this very version, on an index or not.
+The folder ``space/`` of the source tree contains the same small files, and a test compares them. A
+pushed Space also contains the package, so that it runs exactly this version, released or not.
 """
 
 import re
@@ -12,13 +12,13 @@ from pathlib import Path
 
 from ..checkpoints.embedded import EMBEDDED_NAME
 from ..files import write_files
+from .adapters import is_hub_id
 from .limits import Limits
 
 PACKAGE = Path(__file__).parents[1]
 TEMPLATES = Path(__file__).with_name("repository")
 NAMES = ("app.py", "README.md", "requirements.txt", "packages.txt")
 _LEFT_OUT = {"__pycache__", ".DS_Store"}
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _EXTRAS = ("space", "diffusers")
 
 
@@ -30,19 +30,20 @@ def space_files(
     hardware: str | None = None,
     whole: bool = False,
 ) -> dict[str, bytes]:
-    """Path in the repository -> content.
+    """The content of each file of a Space repository, by its path.
 
     Args:
-        models: Hub ids or short names, at most one a mode; none for the package's own.
-        adapters: Hub ids to offer.
-        requirement: pip line that installs this package; None if it lies in the repository.
-        hardware: suggested to those who copy the Space.
-        whole: with the package, where no ``requirement`` brings it.
+        models: Hub ids or short names, at most one for each mode; none for the package's own.
+        adapters: Hub ids of the adapters that the Space offers.
+        requirement: pip requirement that installs this package; None if the package is part of
+            the repository.
+        hardware: hardware that the Hub suggests to users who duplicate the Space.
+        whole: whether to include the package; ignored if there is a ``requirement``.
     Raises:
-        ValueError: for a model or adapter that is a folder here, which a Space cannot see.
+        ValueError: for a model or adapter in a local folder, which a Space cannot load.
     """
     for name in (*models, *adapters):
-        if name.split("/")[0] != EMBEDDED_NAME and not _HUB_ID.fullmatch(name):
+        if name.split("/")[0] != EMBEDDED_NAME and not is_hub_id(name):
             raise ValueError(
                 f"a Space loads models and adapters from the Hub: got {name!r}, expected "
                 "owner/name; push it first"
@@ -79,29 +80,29 @@ def push_space(
     message: str = "Publish the songgen Space",
     token: str | None = None,
 ) -> str:
-    """Create the Space if need be and upload its files in one commit.
+    """Create the Space if it does not exist and upload its files in one commit.
 
-    Files that an earlier push wrote and this one does not are deleted in the same commit.
+    The same commit deletes files of earlier pushes that are no longer needed.
 
     Args:
-        repository: owner/name.
-        models: see :func:`space_files`, like the next three.
-        adapters: Hub ids to offer.
-        requirement: pip line that installs this package.
-        hardware: of a new Space.
-        private: whether only its owner sees a new Space.
-        message: of the commit.
-        token: of the Hub; None for the one that is logged in.
+        repository: Hub id (owner/name) of the Space.
+        models: as for :func:`space_files`.
+        adapters: as for :func:`space_files`.
+        requirement: as for :func:`space_files`.
+        hardware: hardware of a new Space.
+        private: whether a new Space is visible to its owner only.
+        message: commit message.
+        token: access token of the Hub; None for that of the user who is logged in.
     Returns:
         Address of the Space.
     Raises:
-        ValueError: for a repository that is no Hub id, or a local model.
-        OSError: if the Hub refuses or cannot be reached.
+        ValueError: if the repository is not a Hub id, or for a local model.
+        OSError: if the Hub cannot be reached or rejects the upload.
     """
     from huggingface_hub import HfApi
 
-    if not _HUB_ID.fullmatch(repository):
-        raise ValueError(f"a Space is called owner/name: got {repository!r}")
+    if not is_hub_id(repository):
+        raise ValueError(f"the name of a Space has the form owner/name: got {repository!r}")
     files = space_files(
         models=models, adapters=adapters, requirement=requirement, hardware=hardware, whole=True
     )
@@ -127,19 +128,19 @@ def push_space(
 
 
 def requirements() -> list[str]:
-    """Pip lines of what the package needs in a Space, without itself, as its metadata says."""
+    """The requirements of the package in a Space, according to its metadata."""
     lines = set()
     for line in metadata.requires("songgen-hf") or []:
         needed, _, condition = line.partition(";")
         extra = re.search(r"extra\s*==\s*[\"'](\w+)[\"']", condition)
         if extra is None or extra[1] in _EXTRAS:
             lines.add(needed.strip())
-    # The Space's own gradio is set by sdk_version in its README.
+    # The version of gradio is set by sdk_version in the README of the Space.
     return sorted(line for line in lines if not line.startswith("gradio"))
 
 
 def _front_matter(models: Sequence[str], hardware: str | None) -> str:
-    """The YAML head of the Space's README."""
+    """The YAML front matter of the README of the Space."""
     version = metadata.version("gradio")
     ids = [name for name in models if name.split("/")[0] != EMBEDDED_NAME]
     lines = [
@@ -167,7 +168,7 @@ def _front_matter(models: Sequence[str], hardware: str | None) -> str:
 
 
 def _package_files(*, with_checkpoint: bool) -> dict[str, bytes]:
-    """The package's own files, as paths in the repository."""
+    """The files of the package, by their paths in the repository."""
     files = {}
     for path in sorted(_walk(PACKAGE)):
         name = path.relative_to(PACKAGE).as_posix()

@@ -1,24 +1,25 @@
-"""What one visitor may ask for, and when the Space forgets what it made."""
+"""The limits of a Space: how much one visitor may request, and how long songs are kept."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of a Space; every one is a keyword of ``build_demo(limits=Limits(...))``.
+    """Limits of a Space, as passed to ``build_demo(limits=Limits(...))``.
 
     Args:
-        seconds: longest song.
-        variations: songs of one request.
-        lyrics_characters, text_characters: of one request.
-        upload_bytes: of a reference voice.
-        voice_seconds: length of a reference voice; three seconds of it are used.
-        adapter_bytes: weights of an adapter that is fetched from the Hub.
-        hub_adapters: whether visitors may name adapters of the Hub.
-        waiting: requests in the queue, the singing ones included; later ones are turned away.
-        concurrency: requests that are sung at the same time.
-        songs: songs that the history of one visitor holds; older ones are deleted.
-        keep_minutes: songs and uploads live no longer; less if the visitor leaves.
+        seconds: length of the longest song.
+        variations: number of songs of one request.
+        lyrics_characters: length of the longest lyrics.
+        text_characters: length of the longest style description.
+        upload_bytes: size of the largest file with a reference voice.
+        voice_seconds: length of the longest reference voice, of which three seconds are used.
+        adapter_bytes: size of the largest adapter that is downloaded from the Hub.
+        hub_adapters: whether visitors may name adapters on the Hub.
+        waiting: requests in the queue, including the running ones; further requests are rejected.
+        concurrency: number of requests that are processed at the same time.
+        songs: number of songs in the history of one visitor; older ones are deleted.
+        keep_minutes: age at which songs and uploads are deleted, unless the visitor leaves earlier.
     """
 
     seconds: float = 30.0

@@ -1,4 +1,4 @@
-"""The pipelines that a Space sings with: those named, or the package's own."""
+"""Loads the pipelines of a Space: those of the named models, or of the package's own models."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -13,29 +13,32 @@ from ..checkpoints.embedded import (
     default_checkpoint,
 )
 from ..checkpoints.loading import load_pipeline
-from .gpu import is_lent
-from .settings import Settings
 from .generation import mode_of
+from .gpu import is_zero_gpu
+from .settings import Settings
 
 MINI_GUIDANCE = 2.0
-"""What songgen-mini was judged with; published checkpoints were trained without dropping words."""
+"""Guidance with which songgen-mini was evaluated. The published checkpoints were trained without
+dropping the text and are used without guidance."""
 
 
 def load_pipelines(
     models: Sequence[str] = (), *, device: str = "auto", dtype: str = "auto"
 ) -> dict[str, Any]:
-    """Mode -> pipeline.
+    """Load one pipeline for each mode.
 
     Args:
-        models: checkpoint folders, Hub ids or short names, at most one a mode; none for all of the
-            package's own.
-        device: as for ``songgen-hf generate``.
-        dtype: likewise.
+        models: checkpoint folders, Hub ids or short names, at most one for each mode; none for all
+            models of the package.
+        device: device of the models; "auto" for an accelerator, if there is one.
+        dtype: precision of the models; "auto" for that of the checkpoints.
+    Returns:
+        The pipelines by mode.
     Raises:
-        ValueError: if two models sing the same mode, or one cannot be found.
+        ValueError: if two models have the same mode, or a model cannot be found.
     """
-    if is_lent() and device == "auto":
-        device = "cuda"  # lent for the length of a call; the library cannot see it yet
+    if is_zero_gpu() and device == "auto":
+        device = "cuda"  # torch sees the GPU only while a function that uses it runs
     pipelines: dict[str, Any] = {}
     names: dict[str, str] = {}
     for name in models or own_models():
@@ -43,15 +46,18 @@ def load_pipelines(
         mode = mode_of(loaded)
         if mode in pipelines:
             raise ValueError(
-                f"{names[mode]} and {name} both sing {mode}: give one model of each mode"
+                f"{names[mode]} and {name} both have the mode {mode}: give one model for each mode"
             )
         pipelines[mode], names[mode] = loaded, name
     return pipelines
 
 
 def own_models() -> list[str]:
-    """Short names of the package's own trained models, of the masked one where diffusers is
-    installed; the default one if none is embedded."""
+    """Short names of the trained models in the package.
+
+    The masked model is included if diffusers is installed. If the package contains no trained
+    model, the list contains the default checkpoint.
+    """
     found = [
         f"{EMBEDDED_NAME}/{pattern}"
         for pattern in EMBEDDED_PATTERNS
@@ -64,7 +70,7 @@ def own_models() -> list[str]:
 
 
 def default_settings(models: Sequence[str] = ()) -> Settings:
-    """What the form holds when the page opens, for these models."""
+    """The settings of an empty form for these models."""
     own = all(name.split("/")[0] == EMBEDDED_NAME for name in models)
     return Settings(guidance=MINI_GUIDANCE) if own else Settings()
 

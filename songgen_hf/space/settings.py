@@ -1,6 +1,6 @@
-"""What a visitor asks for: one value a control, checked in one place, and as a link.
+"""The settings of a request: one value for each control, checked in one place, also as a link.
 
-Knows nothing of gradio: the page, the API and the links all come through ``Settings.checked``.
+Does not depend on gradio: the page, the API and links all use ``Settings.checked``.
 """
 
 import math
@@ -16,11 +16,11 @@ from .limits import Limits
 
 MIXED, TWO_TRACKS, FEW_STEPS = "mixed", "two tracks", "few steps"
 MODES = (MIXED, TWO_TRACKS, FEW_STEPS)
-MOST_STEPS = 64
-MAX_SEED = 2**53 - 1  # what a browser's numbers hold exactly
-SHORTEST_SECONDS = 1.0
+MAX_STEPS = 64
+MAX_SEED = 2**53 - 1  # the largest integer that a browser represents exactly
+MIN_SECONDS = 1.0
 VOICE_KEY = "voice"
-"""In a link: a reference voice was used, which no link can carry."""
+"""Key in a link that says that a reference voice was used, which a link cannot contain."""
 
 _SPACES = dict.fromkeys(map(ord, "\t\x0b\x0c\x1c\x1d\x1e\x1f\x85\u2028\u2029"), "\n") | {
     ord("\t"): " ",
@@ -31,22 +31,23 @@ _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\xad"))
 
 @dataclass(frozen=True)
 class Settings:
-    """Every control but the recording of the reference voice.
+    """The values of all controls except the recording of the reference voice.
 
     Args:
         lyrics: words to sing.
         text: style description.
         voice_start: second at which the used part of the reference voice begins.
         mode: ``"mixed"``, ``"two tracks"`` or ``"few steps"`` (a masked model).
-        seconds: longest song.
-        seed: where sampling starts, also as digits; None or nothing draws one.
-        guidance: weight of the conditions; 1 is off.
-        top_k: sample from the k likeliest codes; 0 from all. Of no effect in few steps.
-        temperature: below 1 safer, above 1 wilder.
-        steps: passes of a masked model; of no effect in the other modes.
-        variations: songs, with the seeds seed, seed + 1, ...
-        adapter: name of a LoRA adapter of the Space or its Hub id; empty for none.
-        adapter_weight: 1 is the adapter as it was trained.
+        seconds: maximum length of a song.
+        seed: seed of the first song, as a number or as digits; a random one for None or "".
+        guidance: scale of classifier-free guidance; 1 turns it off.
+        top_k: sample from the k most likely codes, or from all codes for 0; ignored in the mode
+            "few steps".
+        temperature: sampling temperature.
+        steps: number of inference steps of a masked model; ignored in the other modes.
+        variations: number of songs, with the seeds seed, seed + 1, and so on.
+        adapter: name of one of the Space's LoRA adapters, or a Hub id; "" for no adapter.
+        adapter_weight: weight of the adapter; 1 applies it as it was trained.
     """
 
     lyrics: str = ""
@@ -64,45 +65,42 @@ class Settings:
     adapter_weight: float = 1.0
 
     def checked(self, limits: Limits, *, modes: Iterable[str] = MODES) -> "Settings":
-        """These settings with clean text, whole numbers as int and a seed.
+        """Return these settings with cleaned text, whole numbers as int and a seed.
 
         Args:
-            limits: of the Space.
-            modes: those that the Space has a model for.
+            limits: limits of the Space.
+            modes: the modes that the Space has a model for.
         Raises:
             ValueError: if a value is out of range.
-            TypeError: if it is of the wrong type.
+            TypeError: if a value has the wrong type.
         """
         modes = tuple(modes)
-        lyrics = _clean("the lyrics", self.lyrics, limits.lyrics_characters)
-        text = _clean("the description", self.text, limits.text_characters).replace("\n", " ")
+        lyrics = _clean_text("the lyrics", self.lyrics, limits.lyrics_characters)
+        text = _clean_text("the description", self.text, limits.text_characters).replace("\n", " ")
         if not lyrics.strip() and not text.strip():
             raise ValueError(
-                "there is nothing to sing: write some lyrics or a description, or take an example"
+                "there is nothing to sing: write lyrics or a description, or choose an example"
             )
         if self.mode not in modes:
             raise ValueError(f"the mode is {self.mode!r}: this Space sings {' or '.join(modes)}")
-        seed = _seed(self.seed)
-        adapter = _clean("the adapter", self.adapter or "", 200).strip()
-        number = _number
         return replace(
             self,
             lyrics=lyrics.strip(),
             text=" ".join(text.split()),
-            voice_start=number("the voice's start", self.voice_start, 0, limits.voice_seconds),
-            seconds=number("the length", self.seconds, SHORTEST_SECONDS, limits.seconds),
-            seed=int(number("the seed", seed, 0, MAX_SEED, whole=True)),
-            guidance=number("guidance", self.guidance, 1, 10),
-            top_k=int(number("top-k", self.top_k, 0, 2048, whole=True)),
-            temperature=number("the temperature", self.temperature, 0.05, 2),
-            steps=int(number("the steps", self.steps, 1, MOST_STEPS, whole=True)),
-            variations=int(number("variations", self.variations, 1, limits.variations, whole=True)),
-            adapter=adapter,
-            adapter_weight=number("the adapter's weight", self.adapter_weight, 0, 2),
+            voice_start=_number("the voice's start", self.voice_start, 0, limits.voice_seconds),
+            seconds=_number("the length", self.seconds, MIN_SECONDS, limits.seconds),
+            seed=_integer("the seed", _seed(self.seed), 0, MAX_SEED),
+            guidance=_number("guidance", self.guidance, 1, 10),
+            top_k=_integer("top-k", self.top_k, 0, 2048),
+            temperature=_number("the temperature", self.temperature, 0.05, 2),
+            steps=_integer("the steps", self.steps, 1, MAX_STEPS),
+            variations=_integer("variations", self.variations, 1, limits.variations),
+            adapter=_clean_text("the adapter", self.adapter or "", 200).strip(),
+            adapter_weight=_number("the adapter's weight", self.adapter_weight, 0, 2),
         )
 
     def query(self, *, voice: bool = False) -> str:
-        """The query of a link that restores these settings, without its question mark.
+        """The query string of a link that restores these settings, without the question mark.
 
         Args:
             voice: whether a reference voice was used.
@@ -115,10 +113,10 @@ FIELDS = tuple(field.name for field in fields(Settings))
 
 
 def from_query(query: Mapping[str, str], defaults: Settings) -> Settings | None:
-    """Settings of a link; what it does not hold, or what makes no sense, is the default.
+    """The settings in the query of a link; missing or invalid values are the defaults.
 
     Returns:
-        None if the link holds no settings.
+        None if the query contains no settings.
     """
     found: dict[str, Any] = {}
     for name in FIELDS:
@@ -139,8 +137,8 @@ def from_query(query: Mapping[str, str], defaults: Settings) -> Settings | None:
     return replace(defaults, **found) if found else None
 
 
-def _clean(name: str, value: Any, longest: int) -> str:
-    """Text without what cannot be seen; ValueError for control characters and excess length."""
+def _clean_text(name: str, value: Any, longest: int) -> str:
+    """The text without invisible characters; ValueError if it is too long or has control codes."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be text: got {type(value).__name__}")
     if len(value) > longest:
@@ -152,44 +150,49 @@ def _clean(name: str, value: Any, longest: int) -> str:
     for place, character in enumerate(value):
         if character != "\n" and unicodedata.category(character) in ("Cc", "Cf", "Cs"):
             raise ValueError(
-                f"{name} hold the control character U+{ord(character):04X} at position "
-                f"{place + 1}: remove it, or type the text instead of pasting it"
+                f"the control character U+{ord(character):04X} at position {place + 1} is not "
+                f"allowed in {name}: remove it, or type the text instead of pasting it"
             )
     return value
 
 
 def _seed(value: Any) -> Any:
-    """The seed as it was typed, or a drawn one."""
+    """The seed that was entered, or a random one."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return secrets.randbelow(2**31)
     if isinstance(value, str):
         if not value.strip().isdecimal():
             raise ValueError(
-                f"the seed must be a whole number from 0 up: got {value[:40]!r}; leave it empty to "
-                "have one drawn"
+                f"the seed must be a whole number, 0 or more: got {value[:40]!r}; leave it empty "
+                "for a random seed"
             )
         return int(value)
     return value
 
 
+def _integer(name: str, value: Any, low: int, high: int) -> int:
+    """The value as an int; ValueError unless it is a whole number within [low, high]."""
+    return int(_number(name, value, low, high, whole=True))
+
+
 def _number(name: str, value: Any, low: float, high: float, *, whole: bool = False) -> float:
-    """The value as float; ValueError outside [low, high], TypeError for what is no number."""
+    """The value as a float; ValueError outside of [low, high], TypeError for other types."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be a number: got {value!r}")
     if not low <= value <= high or (whole and value != int(value)):
         kind = "a whole number" if whole else "a number"
         raise ValueError(f"{name} must be {kind} from {low:g} to {high:g}: got {value}")
-    return int(value) if whole else float(value)
+    return float(value)
 
 
 __all__ = [
     "FEW_STEPS",
     "FIELDS",
     "MAX_SEED",
+    "MAX_STEPS",
+    "MIN_SECONDS",
     "MIXED",
     "MODES",
-    "MOST_STEPS",
-    "SHORTEST_SECONDS",
     "TWO_TRACKS",
     "VOICE_KEY",
     "Settings",

@@ -1,5 +1,7 @@
-"""A sung song as files: its tracks, a picture of each, and a JSON file that says how to sing it
-again. Re-mixing reads the tracks back; nothing is sung for it.
+"""The files of a generated song: audio files, spectrogram pictures and a JSON file.
+
+The JSON file contains the settings that generate the song again. ``remix`` changes the balance of
+vocal and accompaniment from the audio files of the two tracks, without generating anything.
 """
 
 import json
@@ -13,20 +15,21 @@ from typing import Any
 from ..files import encode_json, safe_gain, write_files
 from ..modeling.audio_io import read_audio
 from ..provenance import encode_song
-from .generation import SungSong, shortest
+from .generation import GeneratedSong, min_seconds
 from .pictures import mel_picture
 from .settings import TWO_TRACKS, Settings
 
-MIX, VOCAL, BAND = "mix", "vocal", "band"
-TITLES = {MIX: "Mix", VOCAL: "Vocal", BAND: "Band"}
+MIXTURE, VOCAL, ACCOMPANIMENT = "mix", "vocal", "band"
+TITLES = {MIXTURE: "Mix", VOCAL: "Vocal", ACCOMPANIMENT: "Band"}
+"""Name of a track in files and in the API -> its title on the page."""
 
 
 @dataclass(frozen=True)
 class Track:
-    """One player: a sound file and its picture."""
+    """One player of the page: an audio file and a picture of its spectrogram."""
 
     name: str
-    sound: Path
+    audio: Path
     picture: Path
     seconds: float
 
@@ -36,18 +39,18 @@ class Song:
     """A song of the history.
 
     Args:
-        id: tells it from every other song of the Space.
-        settings: that sing it again: its own seed, one variation.
-        voiced: whether a reference voice was used.
-        tracks: the mix, and the vocal and the band of a model that sings them apart.
-        sidecar: JSON file.
-        balance: of the mix, -100 (band alone) to 100 (vocal alone).
-        seconds_taken: to sing it.
+        id: identifier, unique within the Space.
+        settings: settings that generate the song again, with its own seed and one variation.
+        with_voice: whether a reference voice was used.
+        tracks: the mixture, then the vocal and the accompaniment of a two-track model.
+        sidecar: path of the JSON file.
+        balance: balance of the mixture, from -100 (accompaniment only) to 100 (vocal only).
+        seconds_taken: time that the generation took.
     """
 
     id: str
     settings: Settings
-    voiced: bool
+    with_voice: bool
     tracks: tuple[Track, ...]
     sidecar: Path
     balance: int = 0
@@ -55,18 +58,18 @@ class Song:
 
     @property
     def title(self) -> str:
-        """The first line, or the description."""
+        """The first line of the lyrics, or the description, at most 60 characters."""
         line = self.settings.lyrics.split("\n")[0].strip() or self.settings.text
         return line if len(line) <= 60 else f"{line[:57].rstrip()}…"
 
     @property
     def seconds(self) -> float:
-        """Length of the mix."""
+        """Duration of the mixture."""
         return self.tracks[0].seconds
 
     @property
-    def has_parts(self) -> bool:
-        """Whether vocal and band are there apart."""
+    def has_two_tracks(self) -> bool:
+        """Whether vocal and accompaniment are separate tracks."""
         return len(self.tracks) > 1
 
     def track(self, name: str) -> Track:
@@ -76,129 +79,133 @@ class Song:
 
 def write_song_files(
     folder: Path,
-    sung: SungSong,
+    generated: GeneratedSong,
     settings: Settings,
     record: Mapping[str, Any],
     *,
-    voiced: bool,
+    with_voice: bool,
     versions: Mapping[str, str],
 ) -> Song:
-    """Write a song's files into a new folder.
+    """Write the files of a song into a new folder.
 
     Args:
-        folder: of this song alone; its name becomes the song's id.
-        sung: the song.
-        settings: of the request.
-        record: of ``songgen_hf.provenance.provenance``.
-        voiced: whether a reference voice was used.
-        versions: of the libraries, for the sidecar.
+        folder: folder for this song alone; its name becomes the id of the song.
+        generated: the song.
+        settings: settings of the request.
+        record: record that ``songgen_hf.provenance.provenance`` returned.
+        with_voice: whether a reference voice was used.
+        versions: versions of the libraries, for the JSON file.
     """
-    own = replace(settings, seed=sung.seed, variations=1)
-    sounds = {MIX: sung.mix}
-    if sung.vocal is not None and sung.band is not None:
-        sounds |= {VOCAL: sung.vocal, BAND: sung.band}
-    gain = safe_gain(*sounds.values())  # one for all, so that the tracks add up to the mix
-    stem = f"{_slug(own)}-{sung.seed}"
-    rate = sung.sampling_rate
+    own = replace(settings, seed=generated.seed, variations=1)
+    waveforms = {MIXTURE: generated.mixture}
+    if generated.vocal is not None and generated.accompaniment is not None:
+        waveforms |= {VOCAL: generated.vocal, ACCOMPANIMENT: generated.accompaniment}
+    # All tracks get the same gain, so that vocal and accompaniment add up to the mixture.
+    gain = safe_gain(*waveforms.values())
+    stem = f"{_slug(own)}-{generated.seed}"
+    rate = generated.sampling_rate
     files: dict[Path, bytes] = {}
     tracks = []
-    for name, sound in sounds.items():
-        ending = "" if name == MIX else f".{name}"
+    for name, waveform in waveforms.items():
+        ending = "" if name == MIXTURE else f".{name}"
         path = folder / f"{stem}{ending}.wav"
-        files[path] = encode_song(sound, rate, path, record, gain=gain, title=_title(own, name))
-        files[path.with_suffix(".png")] = mel_picture(sound, rate)
-        tracks.append(Track(name, path, path.with_suffix(".png"), sound.shape[-1] / rate))
+        files[path] = encode_song(waveform, rate, path, record, gain=gain, title=_title(own, name))
+        files[path.with_suffix(".png")] = mel_picture(waveform, rate)
+        tracks.append(Track(name, path, path.with_suffix(".png"), waveform.shape[-1] / rate))
     sidecar = folder / f"{stem}.json"
     files[sidecar] = encode_json(
         {
             **asdict(own),
-            "min_seconds": shortest(settings),
-            "voice": voiced,
+            "min_seconds": min_seconds(settings),
+            "voice": with_voice,
             "sampling_rate": rate,
             "duration": tracks[0].seconds,
-            "seconds_taken": round(sung.seconds_taken, 3),
+            "seconds_taken": round(generated.seconds_taken, 3),
             "gain": gain,
-            "files": {track.name: track.sound.name for track in tracks},
-            "link": f"?{own.query(voice=voiced)}",
+            "files": {track.name: track.audio.name for track in tracks},
+            "link": f"?{own.query(voice=with_voice)}",
             "versions": dict(versions),
             "provenance": dict(record),
         }
     )
     write_files(files)
-    return Song(folder.name, own, voiced, tuple(tracks), sidecar, 0, sung.seconds_taken)
+    return Song(folder.name, own, with_voice, tuple(tracks), sidecar, 0, generated.seconds_taken)
 
 
 def remix(song: Song, balance: float) -> Song:
-    """The song with another balance of vocal and band in its mix; nothing is sung.
+    """Change the balance of vocal and accompaniment in the mixture of a song.
 
     Args:
-        song: that has parts.
-        balance: -100 leaves the band alone, 0 is as it was sung, 100 leaves the vocal alone.
+        song: a song with two tracks.
+        balance: from -100 (accompaniment only) over 0 (as generated) to 100 (vocal only).
     Raises:
-        ValueError: for a song of one track, or a balance out of range.
-        TypeError: for a balance that is no number.
+        ValueError: for a song with one track, or a balance out of range.
+        TypeError: for a balance that is not a number.
     """
     if isinstance(balance, bool) or not isinstance(balance, int | float):
         raise TypeError(f"the balance must be a number: got {balance!r}")
     if not -100 <= balance <= 100:
         raise ValueError(f"the balance must be from -100 (band) to 100 (vocal): got {balance}")
-    if not song.has_parts:
+    if not song.has_two_tracks:
         raise ValueError(
             f'this song was sung as one mix: sing it in the mode "{TWO_TRACKS}" to balance it'
         )
     balance = round(balance)
-    mix = song.track(MIX)
+    mixture = song.track(MIXTURE)
     sidecar = json.loads(song.sidecar.read_text(encoding="utf-8"))
     original = song.sidecar.with_suffix(".wav")
     ending = f".balance{balance:+d}.wav" if balance else ".wav"
     path = song.sidecar.with_suffix(ending)
     if not path.is_file():
         rate = int(sidecar["sampling_rate"])
-        vocal, band = (read_audio(song.track(name).sound, rate) for name in (VOCAL, BAND))
-        length = min(len(vocal), len(band))
-        mixed = gains(balance)[0] * vocal[:length] + gains(balance)[1] * band[:length]
+        vocal, accompaniment = (
+            read_audio(song.track(name).audio, rate) for name in (VOCAL, ACCOMPANIMENT)
+        )
+        length = min(len(vocal), len(accompaniment))
+        vocal_gain, accompaniment_gain = balance_gains(balance)
+        mixed = vocal_gain * vocal[:length] + accompaniment_gain * accompaniment[:length]
         record = sidecar["provenance"]
         record = {**record, "options": {**record["options"], "balance": balance}}
-        title = _title(song.settings, MIX)
+        title = _title(song.settings, MIXTURE)
         write_files(
             {
                 path: encode_song(mixed, rate, path, record, title=title),
                 path.with_suffix(".png"): mel_picture(mixed, rate),
             }
         )
-    if mix.sound not in (original, path):  # of the balance before
-        mix.sound.unlink(missing_ok=True)
-        mix.picture.unlink(missing_ok=True)
-    mixed_track = replace(mix, sound=path, picture=path.with_suffix(".png"))
-    return replace(song, tracks=(mixed_track, *song.tracks[1:]), balance=balance)
+    if mixture.audio not in (original, path):  # the mixture of the previous balance
+        mixture.audio.unlink(missing_ok=True)
+        mixture.picture.unlink(missing_ok=True)
+    remixed = replace(mixture, audio=path, picture=path.with_suffix(".png"))
+    return replace(song, tracks=(remixed, *song.tracks[1:]), balance=balance)
 
 
-def gains(balance: float) -> tuple[float, float]:
-    """Factors of vocal and band: the one that the balance leans away from gets quieter."""
+def balance_gains(balance: float) -> tuple[float, float]:
+    """Gains of vocal and accompaniment: the balance attenuates the track it moves away from."""
     return min(1.0, 1 + balance / 100), min(1.0, 1 - balance / 100)
 
 
 def _slug(settings: Settings) -> str:
-    """A few words that are safe as a file name everywhere."""
+    """A few words of the lyrics or the description, safe in a file name on every system."""
     words = unicodedata.normalize("NFKD", settings.lyrics or settings.text)
     plain = words.encode("ascii", "ignore").decode().lower()
     return "-".join(re.findall(r"[a-z0-9]+", plain)[:5])[:40] or "song"
 
 
 def _title(settings: Settings, track: str) -> str:
-    """The title in a sound file's tags."""
+    """The title in the tags of an audio file."""
     line = (settings.lyrics or settings.text).split("\n")[0].strip()[:80]
     return f"{line or 'AI-generated song'} ({TITLES[track].lower()}, AI-generated)"
 
 
 __all__ = [
-    "BAND",
-    "MIX",
+    "ACCOMPANIMENT",
+    "MIXTURE",
     "TITLES",
     "VOCAL",
     "Song",
     "Track",
-    "gains",
+    "balance_gains",
     "remix",
     "write_song_files",
 ]

@@ -1,4 +1,4 @@
-"""What the page and the API do, without any of their looks: sing, re-mix, remember, forget."""
+"""The functions of the Space behind the page and the API: generate, remix and delete songs."""
 
 import logging
 from collections.abc import Generator
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..provenance import library_versions, provenance
 from .adapters import Adapters
-from .generation import Progress, Singer, SungSong
+from .generation import GeneratedSong, Progress, SongGenerator
 from .limits import Limits
 from .session_store import SessionStore
 from .settings import VOICE_KEY, Settings
@@ -17,129 +17,129 @@ from .voice import read_voice
 
 logger = logging.getLogger(__name__)
 
-BROKEN = (
-    "Something broke on our side, not on yours. Try once more; if it happens again, tell whoever "
-    "runs this Space: the log says what it was."
+INTERNAL_ERROR = (
+    "Something went wrong on the server, not with your request. Please try again; if it happens "
+    "again, tell the owner of this Space, who finds the details in the log."
 )
 
 
 class SongService:
-    """Takes requests of sessions and hands out songs.
+    """Handles the requests of all sessions.
 
     Args:
-        singer: the models.
-        shelf: where songs are kept.
-        adapters: that may be picked.
-        limits: of a request.
-        defaults: settings of an empty page.
+        generator: the models.
+        store: where songs are kept.
+        adapters: the adapters that visitors may choose.
+        limits: limits of a request.
+        defaults: settings of an empty form.
     """
 
     def __init__(
         self,
-        singer: Singer,
-        shelf: SessionStore,
+        generator: SongGenerator,
+        store: SessionStore,
         *,
         adapters: Adapters,
         limits: Limits,
         defaults: Settings,
     ):
-        self.singer = singer
-        self.shelf = shelf
+        self.generator = generator
+        self.store = store
         self.adapters = adapters
         self.limits = limits
         self.defaults = defaults
-        self._asked: dict[str, int] = {}
-        self._stopped: dict[str, int] = {}
+        self._requests: dict[str, int] = {}  # session -> number of its requests
+        self._stopped: dict[str, int] = {}  # session -> number of its last stopped request
 
-    def expect(self, session: str) -> None:
-        """A session is about to ask for songs: what it has stopped before is not meant."""
-        self._asked[session] = self._asked.get(session, 0) + 1
+    def begin_request(self, session: str) -> None:
+        """Announce a request for songs, which earlier calls of ``stop`` do not affect."""
+        self._requests[session] = self._requests.get(session, 0) + 1
 
     def stop(self, session: str) -> None:
-        """End what a session has asked for so far, sung or still waiting, at the next step.
+        """Stop all requests of a session, running or waiting, at the next step of the model.
 
-        The page has gradio cancel it too, but a browser that is slow enough does not know yet what
+        The page also makes gradio cancel the requests, but a slow browser may not know yet what
         there is to cancel.
         """
-        self._stopped[session] = self._asked.get(session, 0)
+        self._stopped[session] = self._requests.get(session, 0)
 
-    def leave(self, session: str) -> None:
-        """Forget a session and its songs."""
-        self._asked.pop(session, None)
+    def end_session(self, session: str) -> None:
+        """Delete a session and its songs."""
+        self._requests.pop(session, None)
         self._stopped.pop(session, None)
-        self.shelf.forget(session)
+        self.store.delete_session(session)
 
-    def sing(
+    def generate(
         self, session: str, settings: Settings, voice: str | Path | None = None
     ) -> Generator[Progress | Song, None, None]:
-        """Sing; close the iterator to stop. After :meth:`stop` it ends with fewer songs.
+        """Generate the songs of a request; close the iterator, or call :meth:`stop`, to stop.
 
         Args:
-            session: whose history the songs go to.
-            settings: as they were given.
-            voice: file of the reference voice.
+            session: session that gets the songs.
+            settings: settings as the visitor entered them.
+            voice: file with the reference voice.
         Raises:
-            ValueError, TypeError: for what the visitor can put right.
+            ValueError, TypeError: for an error that the visitor can correct.
         """
-        number = self._asked.get(session, 0)
-        self.shelf.welcome(session)
-        settings = settings.checked(self.limits, modes=self.singer.modes)
+        number = self._requests.get(session, 0)
+        self.store.open_session(session)
+        settings = settings.checked(self.limits, modes=self.generator.modes)
         recording = read_voice(voice, settings.voice_start, self.limits)
         adapters = self.adapters.resolve(settings.adapter, settings.adapter_weight)
-        with closing(self.singer.sing(settings, recording, adapters)) as items:
+        with closing(self.generator.generate(settings, recording, adapters)) as items:
             for item in items:
                 if number <= self._stopped.get(session, -1):
                     return
-                if isinstance(item, SungSong):
-                    yield self._keep(session, item, settings, recording is not None, adapters)
+                if isinstance(item, GeneratedSong):
+                    yield self._save(session, item, settings, recording is not None, adapters)
                 else:
                     yield item
 
     def remix(self, session: str, song_id: str, balance: float) -> Song:
-        """A song of a session with another balance of vocal and band.
+        """Change the balance of vocal and accompaniment in a song of a session.
 
         Raises:
-            ValueError, TypeError: for what the visitor can put right.
+            ValueError, TypeError: for an error that the visitor can correct.
         """
-        song = remix(self.shelf.song(session, song_id), balance)
-        self.shelf.replace(session, song)
+        song = remix(self.store.song(session, song_id), balance)
+        self.store.replace(session, song)
         return song
 
-    def _keep(
+    def _save(
         self,
         session: str,
-        sung: SungSong,
+        generated: GeneratedSong,
         settings: Settings,
-        voiced: bool,
+        with_voice: bool,
         adapters: dict[str, float],
     ) -> Song:
-        """Write a song and put it into the history."""
+        """Write the files of a song and add it to its session."""
         options = {key: value for key, value in asdict(settings).items() if key != "variations"}
         record = provenance(
-            self.singer.model(settings.mode),
-            seed=sung.seed,
-            options={**options, "seed": sung.seed, VOICE_KEY: voiced},
+            self.generator.model(settings.mode),
+            seed=generated.seed,
+            options={**options, "seed": generated.seed, VOICE_KEY: with_voice},
             adapters=adapters,
         )
         song = write_song_files(
-            self.shelf.new_folder(),
-            sung,
+            self.store.new_folder(),
+            generated,
             settings,
             record,
-            voiced=voiced,
+            with_voice=with_voice,
             versions=library_versions(),
         )
-        self.shelf.add(session, song)
+        self.store.add(session, song)
         return song
 
 
-def told(error: BaseException) -> str:
-    """What a visitor is told of an error: what they can put right, else that it is not theirs."""
+def error_message(error: BaseException) -> str:
+    """The message for a visitor: the error if the visitor can correct it, else INTERNAL_ERROR."""
     if isinstance(error, ValueError | TypeError):
         message = " ".join(str(error).split())
         return f"{message[:1].upper()}{message[1:]}."
     logger.error("a request failed", exc_info=error)
-    return BROKEN
+    return INTERNAL_ERROR
 
 
-__all__ = ["BROKEN", "SongService", "told"]
+__all__ = ["INTERNAL_ERROR", "SongService", "error_message"]

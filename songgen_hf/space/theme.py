@@ -1,4 +1,4 @@
-"""The look of the page: a theme for gradio's components, and the files with the page's own."""
+"""The theme of the page: the colors and fonts of gradio's components, the page's CSS and script."""
 
 from pathlib import Path
 from typing import Any
@@ -18,20 +18,65 @@ _STONE = (
 )  # fmt: skip
 
 
+_STYLE = {
+    "body_background_fill": ("*neutral_50", "*neutral_950"),
+    "body_text_color": ("*neutral_800", "*neutral_200"),
+    "body_text_color_subdued": ("*neutral_500", "*neutral_300"),
+    "background_fill_primary": ("white", "*neutral_900"),
+    "background_fill_secondary": ("*neutral_100", "*neutral_900"),
+    "border_color_primary": ("*neutral_200", "*neutral_700"),
+    "block_background_fill": ("transparent", "transparent"),
+    "block_border_width": ("0px", "0px"),
+    "block_shadow": ("none",),
+    "block_padding": ("0px",),
+    "block_label_background_fill": ("transparent", "transparent"),
+    "block_title_text_color": ("*neutral_700", "*neutral_200"),
+    "block_title_text_weight": ("600",),
+    "block_info_text_color": ("*neutral_500", "*neutral_300"),
+    "input_background_fill": ("white", "*neutral_900"),
+    "input_border_color": ("*neutral_300", "*neutral_700"),
+    "input_border_color_focus": ("*primary_600", "*primary_300"),
+    "input_border_width": ("1px",),
+    "input_placeholder_color": ("*neutral_500", "*neutral_400"),
+    "input_shadow": ("none",),
+    "input_shadow_focus": ("0 0 0 3px color-mix(in srgb, *primary_300 45%, transparent)",),
+    "slider_color": ("*primary_600", "*primary_300"),
+    "button_primary_background_fill": ("*primary_600", "*primary_300"),
+    "button_primary_background_fill_hover": ("*primary_700", "*primary_200"),
+    "button_primary_text_color": ("white", "*neutral_950"),
+    "button_secondary_background_fill": ("white", "*neutral_900"),
+    "button_secondary_background_fill_hover": ("*neutral_100", "*neutral_800"),
+    "button_secondary_border_color": ("*neutral_300", "*neutral_700"),
+    "button_border_width": ("1px",),
+    "button_cancel_background_fill": ("transparent", "transparent"),
+    "button_cancel_background_fill_hover": ("*neutral_100", "*neutral_800"),
+    "button_cancel_text_color": ("*neutral_800", "*neutral_200"),
+    "button_cancel_border_color": ("*neutral_400", "*neutral_500"),
+    "checkbox_label_background_fill": ("white", "*neutral_900"),
+    "checkbox_label_border_color": ("*neutral_300", "*neutral_700"),
+    "checkbox_label_border_width": ("1px",),
+    "checkbox_label_background_fill_selected": ("*primary_600", "*primary_300"),
+    "checkbox_label_text_color_selected": ("white", "*neutral_950"),
+    "checkbox_label_shadow": ("none",),
+    "shadow_drop": ("none",),
+}
+"""Values of gradio's theme variables: one for both themes, or one for light and one for dark."""
+
+
 def theme() -> Any:
-    """Paper and ink by day, deep water by night; fonts that come with gradio, none from afar."""
+    """The theme of gradio's components, with fonts that gradio itself serves."""
     themes = require("gradio.themes", "space")
     fonts = require("gradio.themes.utils.fonts", "space")
     names = ("c50", *(f"c{hundred}00" for hundred in range(1, 10)), "c950")
     teal = themes.Color(**dict(zip(names, _TEAL, strict=True)), name="songgen-teal")
     stone = themes.Color(**dict(zip(names, _STONE, strict=True)), name="songgen-stone")
-    look = themes.Base(
+    base = themes.Base(
         primary_hue=teal,
         secondary_hue=teal,
         neutral_hue=stone,
         radius_size=themes.sizes.radius_lg,
         font=(
-            # Montserrat is for headings, by the page's own CSS: here it is only declared.
+            # Montserrat is only declared here; the page's own CSS uses it for headings.
             fonts.LocalFont("Source Sans Pro", weights=(400, 700)),
             "system-ui",
             "sans-serif",
@@ -39,82 +84,16 @@ def theme() -> Any:
         ),
         font_mono=(fonts.LocalFont("IBM Plex Mono"), "ui-monospace", "monospace"),
     )
-    return look.set(
-        body_background_fill="*neutral_50",
-        body_background_fill_dark="*neutral_950",
-        body_text_color="*neutral_800",
-        body_text_color_dark="*neutral_200",
-        body_text_color_subdued="*neutral_500",
-        body_text_color_subdued_dark="*neutral_300",
-        background_fill_primary="white",
-        background_fill_primary_dark="*neutral_900",
-        background_fill_secondary="*neutral_100",
-        background_fill_secondary_dark="*neutral_900",
-        border_color_primary="*neutral_200",
-        border_color_primary_dark="*neutral_700",
-        block_background_fill="transparent",
-        block_background_fill_dark="transparent",
-        block_border_width="0px",
-        block_border_width_dark="0px",
-        block_shadow="none",
-        block_padding="0px",
-        block_label_background_fill="transparent",
-        block_label_background_fill_dark="transparent",
-        block_title_text_color="*neutral_700",
-        block_title_text_color_dark="*neutral_200",
-        block_title_text_weight="600",
-        block_info_text_color="*neutral_500",
-        block_info_text_color_dark="*neutral_300",
-        input_background_fill="white",
-        input_background_fill_dark="*neutral_900",
-        input_border_color="*neutral_300",
-        input_border_color_dark="*neutral_700",
-        input_border_color_focus="*primary_600",
-        input_border_color_focus_dark="*primary_300",
-        input_border_width="1px",
-        input_placeholder_color="*neutral_500",
-        input_placeholder_color_dark="*neutral_400",
-        input_shadow="none",
-        input_shadow_focus="0 0 0 3px color-mix(in srgb, *primary_300 45%, transparent)",
-        slider_color="*primary_600",
-        slider_color_dark="*primary_300",
-        button_primary_background_fill="*primary_600",
-        button_primary_background_fill_hover="*primary_700",
-        button_primary_background_fill_dark="*primary_300",
-        button_primary_background_fill_hover_dark="*primary_200",
-        button_primary_text_color="white",
-        button_primary_text_color_dark="*neutral_950",
-        button_secondary_background_fill="white",
-        button_secondary_background_fill_hover="*neutral_100",
-        button_secondary_background_fill_dark="*neutral_900",
-        button_secondary_background_fill_hover_dark="*neutral_800",
-        button_secondary_border_color="*neutral_300",
-        button_secondary_border_color_dark="*neutral_700",
-        button_border_width="1px",
-        button_cancel_background_fill="transparent",
-        button_cancel_background_fill_dark="transparent",
-        button_cancel_background_fill_hover="*neutral_100",
-        button_cancel_background_fill_hover_dark="*neutral_800",
-        button_cancel_text_color="*neutral_800",
-        button_cancel_text_color_dark="*neutral_200",
-        button_cancel_border_color="*neutral_400",
-        button_cancel_border_color_dark="*neutral_500",
-        checkbox_label_background_fill="white",
-        checkbox_label_background_fill_dark="*neutral_900",
-        checkbox_label_border_color="*neutral_300",
-        checkbox_label_border_color_dark="*neutral_700",
-        checkbox_label_border_width="1px",
-        checkbox_label_background_fill_selected="*primary_600",
-        checkbox_label_background_fill_selected_dark="*primary_300",
-        checkbox_label_text_color_selected="white",
-        checkbox_label_text_color_selected_dark="*neutral_950",
-        checkbox_label_shadow="none",
-        shadow_drop="none",
-    )
+    values = {
+        name + suffix: value
+        for name, pair in _STYLE.items()
+        for suffix, value in zip(("", "_dark"), pair, strict=False)
+    }
+    return base.set(**values)
 
 
 def head() -> str:
-    """What the page's head holds: the script, and how phones show it."""
+    """The HTML of the page's head: metadata and the script."""
     script = SCRIPT.read_text(encoding="utf-8")
     return (
         '<meta name="color-scheme" content="light dark">'

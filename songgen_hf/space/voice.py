@@ -1,8 +1,8 @@
-"""The reference voice that a visitor uploads or records: checked before anything is decoded.
+"""Reads the reference voice that a visitor uploads or records, and checks it before decoding.
 
-The library reads WAV, FLAC, OGG and MP3. What browsers record (WebM) and phones (M4A) goes through
-ffmpeg where that is installed: the container is told by its first bytes and forced, so that no file
-can make ffmpeg open another one.
+The package reads WAV, FLAC, OGG and MP3. Recordings of browsers (WebM) and phones (M4A) are decoded
+with ffmpeg where it is installed. The container is identified by the first bytes of the file and
+set explicitly, so that no file can make ffmpeg open another file.
 """
 
 import io
@@ -16,21 +16,23 @@ import numpy as np
 from ..modeling.audio_io import read_audio
 from .limits import Limits
 
-_RATE = 24000  # Hz; of what ffmpeg decodes
+_RATE = 24000  # sampling rate of the returned voice, in Hz
 _USED_SECONDS = 30.0
-_SILENCE = 1e-3  # peak
-_FFMPEG_SECONDS = 30  # before it is given up
+_SILENCE = 1e-3  # peak below which a voice counts as silent
+_FFMPEG_SECONDS = 30  # timeout
 
 
 def read_voice(path: str | Path | None, start: float, limits: Limits) -> tuple[Any, int] | None:
-    """The used part of a reference voice as (float32 [S], rate in Hz); None for None.
+    """Read the used part of a reference voice.
 
     Args:
-        path: the uploaded file.
+        path: the uploaded file; None for no voice.
         start: second at which the used part begins.
-        limits: of the Space.
+        limits: limits of the Space.
+    Returns:
+        The waveform (float32 [S]) and its sampling rate in Hz; None for no voice.
     Raises:
-        ValueError: if it is too large, too long, silent or no recording.
+        ValueError: if the file is too large, too long, silent or not a recording.
     """
     if path is None:
         return None
@@ -39,13 +41,13 @@ def read_voice(path: str | Path | None, start: float, limits: Limits) -> tuple[A
     if size > limits.upload_bytes:
         raise ValueError(
             f"the reference voice has {size / 2**20:.0f} MB: up to "
-            f"{limits.upload_bytes / 2**20:.0f} MB are taken; cut it, a few seconds are enough"
+            f"{limits.upload_bytes / 2**20:.0f} MB are accepted; cut it, a few seconds are enough"
         )
-    source, duration = _opened(path)
+    source, duration = _open(path)
     if duration is not None and duration > limits.voice_seconds:
         raise ValueError(
-            f"the reference voice lasts {_told(duration)}: up to {_told(limits.voice_seconds)} "
-            "are taken; cut it, a few seconds are enough"
+            f"the reference voice lasts {_duration(duration)}: up to "
+            f"{_duration(limits.voice_seconds)} are accepted; cut it, a few seconds are enough"
         )
     try:
         voice = read_audio(source, _RATE, start=start, duration=_USED_SECONDS)
@@ -60,8 +62,8 @@ def read_voice(path: str | Path | None, start: float, limits: Limits) -> tuple[A
     return voice, _RATE
 
 
-def _opened(path: Path) -> tuple[Any, float | None]:
-    """What ``read_audio`` takes, and the recording's seconds if they are known."""
+def _open(path: Path) -> tuple[Any, float | None]:
+    """The recording as ``read_audio`` takes it, and its duration in seconds if it is known."""
     import soundfile
 
     try:
@@ -69,13 +71,13 @@ def _opened(path: Path) -> tuple[Any, float | None]:
     except soundfile.SoundFileError:
         container = _container(path)
         if container is None:
-            return str(path), None  # read_audio says what is wrong
-        return _decoded(path, container), None
+            return str(path), None  # read_audio raises the error
+        return _decode(path, container), None
     return str(path), info.frames / info.samplerate
 
 
 def _container(path: Path) -> str | None:
-    """ffmpeg's name of the container, of the two that are let through to it."""
+    """ffmpeg's name of the container; None unless it is one of the two that ffmpeg may decode."""
     with path.open("rb") as file:
         head = file.read(12)
     if head.startswith(b"\x1aE\xdf\xa3"):
@@ -83,13 +85,13 @@ def _container(path: Path) -> str | None:
     return "mov" if head[4:8] == b"ftyp" else None
 
 
-def _decoded(path: Path, container: str) -> bytes:
-    """The first minutes of a WebM or M4A recording as the bytes of a WAV file."""
+def _decode(path: Path, container: str) -> bytes:
+    """Decode the first ten minutes of a WebM or M4A recording to the bytes of a WAV file."""
     program = shutil.which("ffmpeg")
     if program is None:
         raise ValueError(
-            "the reference voice is a WebM or M4A recording, which needs ffmpeg here: upload WAV, "
-            "FLAC, OGG or MP3"
+            "the reference voice is a WebM or M4A recording, which this server cannot read without "
+            "ffmpeg: upload WAV, FLAC, OGG or MP3"
         )
     command = [
         program, "-v", "error", "-nostdin", "-protocol_whitelist", "file", "-f", container,
@@ -111,7 +113,7 @@ def _decoded(path: Path, container: str) -> bytes:
 
 
 def _with_length(piped: bytes) -> bytes:
-    """A WAV file that came through a pipe, with its true length in the header."""
+    """Rewrite a WAV file that ffmpeg wrote to a pipe, whose header lacks the length."""
     start = piped.index(b"data") + 8
     samples = np.frombuffer(piped[start : len(piped) - (len(piped) - start) % 2], dtype="<i2")
     import soundfile
@@ -121,8 +123,8 @@ def _with_length(piped: bytes) -> bytes:
     return file.getvalue()
 
 
-def _told(seconds: float) -> str:
-    """Seconds as a person says them."""
+def _duration(seconds: float) -> str:
+    """A duration in seconds, minutes or hours."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""Tiny singers of both modes, and a Space around them that listens on the loopback."""
+"""Tiny pipelines of two modes, and a running Space that uses them."""
 
 import os
 
@@ -10,7 +10,7 @@ from ..tools.tiny_checkpoint import tiny_checkpoint, tiny_masked, tiny_processor
 
 @pytest.fixture(scope="session")
 def pipelines(tiny_checkpoint):
-    """Mode -> a tiny pipeline of its own: adapters may change it."""
+    """Mode -> a tiny pipeline for these tests alone, because adapters change the model."""
     from transformers import pipeline
 
     import songgen_hf
@@ -30,20 +30,36 @@ def pipelines(tiny_checkpoint):
 
 
 @pytest.fixture
-def singer(pipelines):
-    """A fresh singer over the tiny pipelines; at the end nobody sings any more."""
-    from songgen_hf.space.generation import Singer
+def generator(pipelines):
+    """A new generator with the tiny pipelines; waits until all requests have ended."""
+    from songgen_hf.space.generation import SongGenerator
 
     from ..tools.waiting import wait_until
 
-    singer = Singer(pipelines)
-    yield singer
-    wait_until(lambda: singer.singing == 0)
+    generator = SongGenerator(pipelines)
+    yield generator
+    wait_until(lambda: generator.running == 0)
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A store of three songs for each session."""
+    from songgen_hf.space.session_store import SessionStore
+
+    return SessionStore(tmp_path / "gradio", songs_per_session=3, keep_seconds=100)
+
+
+@pytest.fixture
+def song(store):
+    """A song of two tracks with a reference voice."""
+    from .song_cases import write_song
+
+    return write_song(store, with_voice=True)
 
 
 @pytest.fixture(scope="session")
 def space_folder(tmp_path_factory):
-    """Where gradio and the Space put files during the tests."""
+    """The folder of the files of gradio and the Space during the tests."""
     folder = tmp_path_factory.mktemp("gradio")
     before = os.environ.get("GRADIO_TEMP_DIR")
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
@@ -56,8 +72,10 @@ def space_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def space(pipelines, space_folder):
-    """A running Space of the tiny singers; ``space.local_url`` is its address."""
-    from songgen_hf.space import Limits, Settings, build_demo
+    """A running Space with the tiny pipelines; ``space.local_url`` is its address."""
+    from songgen_hf.space.app import build_demo
+    from songgen_hf.space.limits import Limits
+    from songgen_hf.space.settings import Settings
 
     from ..tools.serving import launched
 

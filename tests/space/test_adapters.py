@@ -1,4 +1,4 @@
-"""The adapter picker: names of the Space, Hub ids, and never a path."""
+"""Adapters are chosen by name or Hub id and never by path."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def folder(tmp_path):
     return tmp_path / "adapters"
 
 
-def test_a_folder_of_adapters_offers_each(folder):
+def test_every_adapter_of_a_folder_is_offered(folder):
     adapters = Adapters([folder])
 
     assert adapters.names == ["blues", "choir"]
@@ -27,7 +27,7 @@ def test_one_adapter_is_offered_by_its_folder_name(folder):
     assert Adapters([folder / "blues"]).names == ["blues"]
 
 
-def test_none_and_weight_zero_are_no_adapter(folder):
+def test_an_empty_name_or_a_weight_of_zero_gives_no_adapter(folder):
     adapters = Adapters([folder])
 
     assert adapters.resolve("", 1.0) == {} == adapters.resolve("blues", 0)
@@ -40,23 +40,23 @@ def test_none_and_weight_zero_are_no_adapter(folder):
 def test_a_visitor_cannot_name_a_path(folder, monkeypatch, name):
     monkeypatch.chdir(folder.parent)
 
-    with pytest.raises(ValueError, match="no adapter .* pick one of this Space"):
+    with pytest.raises(ValueError, match="no adapter .* choose one of this Space"):
         Adapters([folder]).resolve(name, 1.0)
 
 
-def test_a_folder_of_the_working_directory_is_no_hub_id(folder, monkeypatch):
+def test_a_name_is_not_looked_up_in_the_working_directory(folder, monkeypatch):
     monkeypatch.chdir(folder.parent)
 
     with pytest.raises(ValueError, match="cannot fetch the adapter adapters/blues from the Hub"):
         Adapters().resolve("adapters/blues", 1.0)
 
 
-def test_a_space_can_refuse_the_hub(folder):
+def test_a_space_can_refuse_adapters_of_the_hub(folder):
     with pytest.raises(ValueError, match="its own adapters only"):
         Adapters([folder], Limits(hub_adapters=False)).resolve("me/voice", 1.0)
 
 
-def test_two_adapters_of_one_name_are_refused(folder, tmp_path):
+def test_two_adapters_with_the_same_name_are_refused(folder, tmp_path):
     other = tmp_path / "other" / "blues"
     other.mkdir(parents=True)
     (other / FILES[0]).write_text("{}")
@@ -66,11 +66,11 @@ def test_two_adapters_of_one_name_are_refused(folder, tmp_path):
 
 
 @pytest.mark.parametrize("source", ["nowhere", "a/b/c"])
-def test_a_source_that_is_nothing_is_refused(source):
+def test_a_source_that_is_neither_a_folder_nor_a_hub_id_is_refused(source):
     with pytest.raises(ValueError, match="neither a folder here nor a Hub id"):
         Adapters([source])
 
 
-def test_an_empty_folder_is_no_adapter(tmp_path):
+def test_a_folder_without_adapters_is_refused(tmp_path):
     with pytest.raises(ValueError, match="holds no adapter"):
         Adapters([tmp_path])

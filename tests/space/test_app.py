@@ -1,14 +1,15 @@
-"""The page as Blocks: put together from controls; what visitors wrote is shown as text."""
+"""The page: its components, its controls, and the escaping of text from visitors."""
 
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from songgen_hf.space import Limits, Settings, build_demo
+from songgen_hf.space.app import build_demo
 from songgen_hf.space.controls import CONTROLS, Control, Page
 from songgen_hf.space.form import restored, shown_in
 from songgen_hf.space.generation import Progress
+from songgen_hf.space.limits import Limits
 from songgen_hf.space.markup import (
     done,
     empty_stage,
@@ -20,9 +21,9 @@ from songgen_hf.space.markup import (
     progress,
     song_view,
 )
-from songgen_hf.space.settings import FIELDS
+from songgen_hf.space.settings import FIELDS, Settings
 from songgen_hf.space.song_files import Song, Track
-from songgen_hf.space.song_service import BROKEN, told
+from songgen_hf.space.song_service import INTERNAL_ERROR, error_message
 
 from ..tools.serving import idle_loops_closed
 
@@ -31,7 +32,7 @@ EVIL = "\"><script>alert(1)</script><img src=x onerror='alert(2)'>"
 
 @pytest.fixture
 def built(pipelines, space_folder):
-    """Factory of demos that are not started; closed at the end."""
+    """Factory of demos that are not launched; their stores are closed after the test."""
     demos = []
 
     def build(*arguments, **options):
@@ -41,11 +42,11 @@ def built(pipelines, space_folder):
 
     yield build
     for demo in demos:
-        demo.desk.shelf.close()
+        demo.service.store.close()
 
 
 class Seen(HTMLParser):
-    """Tags and attributes of a piece of HTML; balanced, or it fails."""
+    """The tags and attributes of a piece of HTML, which must be balanced."""
 
     VOID = {"img", "input", "path", "rect", "br"}
 
@@ -72,14 +73,14 @@ class Seen(HTMLParser):
 
 
 def evil_song(tmp_path: Path) -> Song:
-    """A song of a visitor who tries to write HTML."""
+    """A song whose settings contain HTML."""
     settings = Settings(lyrics=EVIL, text=EVIL, adapter=EVIL, seed=7, mode="two tracks")
     path = tmp_path / 'a song\'s & "name".wav'
     tracks = tuple(Track(name, path, path, 1.5) for name in ("mix", "vocal", "band"))
     return Song("id", settings, True, tracks, path.with_suffix(".json"), 20)
 
 
-def test_what_a_visitor_wrote_is_never_a_tag(tmp_path):
+def test_text_of_a_visitor_never_becomes_a_tag(tmp_path):
     song = evil_song(tmp_path)
     pieces = [song_view(song), history_view([song, song], "id"), problem(EVIL), note(EVIL),
               footer(EVIL)]  # fmt: skip
@@ -100,7 +101,7 @@ def test_the_pages_own_html_is_balanced(piece):
     Seen(piece)
 
 
-def test_progress_is_said_in_words_and_as_a_number():
+def test_progress_is_shown_as_text_and_as_a_number():
     piece = progress(Progress(2, 3, 0.43, 12.4, waiting=False))
 
     assert "Singing song 2 of 3" in piece and "43 % · at most 12 s left" in piece
@@ -108,14 +109,14 @@ def test_progress_is_said_in_words_and_as_a_number():
     assert 'data-say="Singing song 2 of 3, 25 percent"' in piece
 
 
-def test_errors_are_told_only_where_the_visitor_can_help(caplog):
-    assert told(ValueError("the seed is odd")) == "The seed is odd."
-    assert told(RuntimeError("/secret/path")) == BROKEN
+def test_only_errors_that_the_visitor_can_correct_are_shown(caplog):
+    assert error_message(ValueError("the seed is odd")) == "The seed is odd."
+    assert error_message(RuntimeError("/secret/path")) == INTERNAL_ERROR
     assert "secret" in caplog.text or caplog.records
 
 
 @pytest.mark.slow
-def test_every_field_has_a_component_in_its_order(built):
+def test_every_setting_has_a_component(built):
     demo = built()
 
     assert len(restored(Settings())) == len(FIELDS) + 4
@@ -127,7 +128,7 @@ def test_every_field_has_a_component_in_its_order(built):
 
 
 @pytest.mark.slow
-def test_every_component_that_is_used_has_a_label(built):
+def test_every_visible_component_has_a_label(built):
     import gradio as gr
 
     for block in built().blocks.values():
@@ -135,16 +136,16 @@ def test_every_component_that_is_used_has_a_label(built):
             assert block.label, block
 
 
-def test_one_pipeline_offers_its_own_mode_only(built, pipelines):
+def test_a_single_pipeline_offers_only_its_own_mode(built, pipelines):
     demo = built(pipelines["two tracks"], defaults=Settings(seconds=100.0))
 
-    assert demo.desk.singer.modes == ("two tracks",)
-    assert demo.desk.defaults.mode == "two tracks"
-    assert demo.desk.defaults.seconds == demo.desk.limits.seconds < 30
+    assert demo.service.generator.modes == ("two tracks",)
+    assert demo.service.defaults.mode == "two tracks"
+    assert demo.service.defaults.seconds == demo.service.limits.seconds < 30
 
 
 @pytest.mark.slow
-def test_the_controls_of_few_steps_are_there_for_them_alone(built, pipelines, tiny_masked):
+def test_the_steps_control_is_visible_only_in_the_mode_few_steps(built, pipelines, tiny_masked):
     demo = built(tiny_masked())
     shown = {
         block.label: block.visible
@@ -152,15 +153,15 @@ def test_the_controls_of_few_steps_are_there_for_them_alone(built, pipelines, ti
         if getattr(block, "elem_id", None) is None and getattr(block, "label", None)
     }
 
-    assert demo.desk.singer.modes == ("few steps",)
+    assert demo.service.generator.modes == ("few steps",)
     assert shown["Steps"] and shown["Guidance"] and shown["Temperature"]
     assert not (shown["Top-k"] or shown["Adapter (LoRA)"] or shown["Adapter weight"])
     demo = built({**pipelines, "few steps": tiny_masked()})
     hidden = [block for block in demo.blocks.values() if getattr(block, "label", "") == "Steps"]
-    assert demo.desk.defaults.mode == "mixed" and hidden[0].visible is False
+    assert demo.service.defaults.mode == "mixed" and hidden[0].visible is False
 
 
-def test_an_adapter_does_not_follow_into_the_mode_that_refuses_it():
+def test_choosing_few_steps_clears_the_adapter():
     steps, top_k, adapter, weight = shown_in("few steps")
 
     assert steps["visible"] and not (top_k["visible"] or weight["visible"])
@@ -169,11 +170,11 @@ def test_an_adapter_does_not_follow_into_the_mode_that_refuses_it():
 
 
 @pytest.mark.slow
-def test_a_later_control_is_one_class(built):
+def test_a_control_can_be_added_as_a_class(built):
     import gradio as gr
 
     class Backwards(Control):
-        """Plays a song from its end."""
+        """A control with one button."""
 
         def draw(self):
             self.button = gr.Button("Backwards")
@@ -195,9 +196,9 @@ def test_a_later_control_is_one_class(built):
 
 
 @pytest.mark.slow
-def test_what_controls_show_fits_what_they_update(built, tmp_path):
+def test_every_control_returns_one_update_for_each_output(built, tmp_path):
     demo = built(limits=Limits(seconds=2.0))
-    controls = [kind(demo.desk) for kind in CONTROLS]
+    controls = [kind(demo.service) for kind in CONTROLS]
     with idle_loops_closed():
         import gradio as gr
 
@@ -210,7 +211,7 @@ def test_what_controls_show_fits_what_they_update(built, tmp_path):
             assert len(control.view(song, [song] if song else [])) == len(control.outputs)
 
 
-def test_the_queue_is_bounded(built):
+def test_the_queue_has_the_requested_limits(built):
     demo = built(limits=Limits(waiting=3, concurrency=2))
 
     assert demo._queue.max_size == 3
@@ -218,9 +219,9 @@ def test_the_queue_is_bounded(built):
 
 
 @pytest.mark.slow
-def test_closing_the_page_deletes_its_folder(built):
+def test_closing_the_demo_deletes_its_folder(built):
     demo = built()
-    folder = demo.desk.shelf.root
+    folder = demo.service.store.root
     assert folder.is_dir()
 
     demo.close(verbose=False)

@@ -1,6 +1,6 @@
-"""A real browser in front of the running Space and the package's own model.
+"""A browser on the page of a running Space with the package's own models.
 
-Debian's chromium, driven by playwright; axe-core judges what screen readers get.
+Playwright controls Debian's chromium; axe-core checks the accessibility of the page.
 """
 
 import json
@@ -16,7 +16,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="needs the extra 
 pytestmark = [
     pytest.mark.debian,
     pytest.mark.slow,
-    # gradio's own statistics, with pandas 3.
+    # gradio's usage statistics call deprecated functions of pandas 3.
     pytest.mark.filterwarnings("ignore:.*(no_silent_downcasting|The copy keyword)"),
 ]
 SONG_MILLISECONDS = 120_000
@@ -25,12 +25,13 @@ PHONE = {"width": 390, "height": 844}
 
 @pytest.fixture(scope="module")
 def own_space(space_folder, tiny_checkpoint):
-    """The Space of the package's own models, songs of two seconds.
+    """A running Space with the package's own models and short songs.
 
-    Where no two-track model is embedded a tiny one takes its place, so that both modes are there.
+    If the package contains no two-track model, a tiny one is used in its place.
     """
-    from songgen_hf.space import Limits, build_demo, load_pipelines
-    from songgen_hf.space.loading import default_settings
+    from songgen_hf.space.app import build_demo
+    from songgen_hf.space.limits import Limits
+    from songgen_hf.space.loading import default_settings, load_pipelines
 
     from ..tools.serving import launched
 
@@ -46,7 +47,7 @@ def own_space(space_folder, tiny_checkpoint):
 
 @pytest.fixture(scope="module")
 def browser():
-    """Chromium as Debian packages it."""
+    """The chromium of Debian."""
     program = shutil.which("chromium")
     if program is None:
         pytest.fail("chromium is not installed: apt-get install chromium")
@@ -59,41 +60,41 @@ def browser():
 
 
 class Visit:
-    """A page and what went wrong on it."""
+    """A page in the browser, with the errors that it reported."""
 
     def __init__(self, page, address):
         self.page = page
         self.address = address
-        self.complaints: list[str] = []
+        self.errors: list[str] = []
         page.set_default_timeout(60_000)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", self._console)
 
     def _console(self, message):
         if message.type == "error":
-            self.complaints.append(message.text)
+            self.errors.append(message.text)
 
     def open(self, query=""):
-        """Go to the Space and wait until it can be used."""
+        """Open the page of the Space and wait until it is ready."""
         self.page.goto(f"{self.address}{query}")
         self.page.wait_for_selector("#sing")
         self.page.wait_for_selector(".sg-empty, .sg-song")
         return self
 
     def write(self, lyrics="the river runs", text="a folk song", seconds=2):
-        """Fill in what a song needs."""
+        """Fill in the form."""
         self.page.fill("#lyrics textarea", lyrics)
         self.page.fill("#description textarea", text)
         self.number("Length (seconds)", seconds)
 
     def number(self, label, value):
-        """Type a number into a slider's field."""
+        """Type a number into the field of a slider."""
         field = self.page.get_by_label(f"number input for {label}")
         field.fill(str(value))
         field.press("Tab")
 
     def sing(self):
-        """Press Sing and wait for the song; returns its id."""
+        """Press Sing, wait for the song and return its id."""
         before = self.shown()
         self.page.click("#sing")
         self.page.wait_for_selector(".sg-done", timeout=SONG_MILLISECONDS)
@@ -103,11 +104,11 @@ class Visit:
         return self.shown()
 
     def shown(self):
-        """Id of the song that is shown."""
+        """The id of the song that is shown."""
         return self.page.evaluate("document.querySelector('.sg-song')?.dataset.song ?? null")
 
-    def sound(self, track="mix"):
-        """Samples of a track's player."""
+    def samples(self, track="mix"):
+        """The samples of a track, as its player gets them."""
         address = self.page.get_attribute(f"[data-key$=':{track}'] audio", "src")
         answer = self.page.request.get(f"{self.address}{address}")
         assert answer.ok
@@ -118,17 +119,17 @@ class Visit:
 
 @pytest.fixture
 def visit(browser, own_space, tmp_path):
-    """Somebody who opens the page; at the end nothing may have gone wrong on it."""
+    """A page in a context of its own, which must report no errors."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
     visit = Visit(context.new_page(), own_space.local_url)
     visit.folder = tmp_path
     yield visit
     context.close()
-    assert visit.complaints == []
+    assert visit.errors == []
 
 
 def serious(page) -> list[str]:
-    """What axe-core finds serious or critical."""
+    """The serious and critical accessibility violations that axe-core finds."""
     import axe_playwright_python
 
     script = Path(axe_playwright_python.__file__).with_name("axe.min.js")
@@ -142,7 +143,7 @@ def serious(page) -> list[str]:
     ]
 
 
-def test_a_song_is_sung_played_and_downloaded(visit):
+def test_a_song_can_be_generated_played_and_downloaded(visit):
     page = visit.open().page
     page.get_by_role("button", name="River").click()
     page.wait_for_function("document.querySelector('#lyrics textarea').value.includes('silver')")
@@ -151,7 +152,7 @@ def test_a_song_is_sung_played_and_downloaded(visit):
 
     visit.sing()
 
-    sound = visit.sound()
+    sound = visit.samples()
     assert len(sound) > 8000 and np.abs(sound).max() > 100
     page.get_by_role("button", name="Play the mix").click()
     page.wait_for_function("document.querySelector('.sg-track audio').currentTime > 0.2")
@@ -169,13 +170,13 @@ def test_a_song_is_sung_played_and_downloaded(visit):
     assert serious(page) == []
 
 
-def test_two_tracks_are_balanced_without_singing(visit):
+def test_the_balance_slider_remixes_a_song_of_two_tracks(visit):
     page = visit.open().page
     visit.write()
     page.get_by_label("Two tracks", exact=True).check()
     song = visit.sing()
     assert page.locator(".sg-track").count() == 3
-    before = visit.sound()
+    before = visit.samples()
 
     slider = page.locator("#balance input[type=range]")
     slider.focus()
@@ -187,13 +188,13 @@ def test_two_tracks_are_balanced_without_singing(visit):
     )
 
     assert visit.shown() == song
-    mixed, band = visit.sound(), visit.sound("band")
+    mixed, band = visit.samples(), visit.samples("band")
     assert not np.array_equal(mixed[:1000], before[:1000])
     np.testing.assert_allclose(mixed, band[: len(mixed)], atol=2)
     assert serious(page) == []
 
 
-def test_a_song_of_few_steps_has_its_own_controls(visit):
+def test_the_mode_few_steps_shows_its_own_controls(visit):
     page = visit.open().page
     visit.write()
     page.get_by_role("button", name="More control").click()
@@ -204,14 +205,14 @@ def test_a_song_of_few_steps_has_its_own_controls(visit):
     visit.sing()
 
     assert page.locator(".sg-track").count() == 3 and "steps=4" in page.url
-    assert len(visit.sound("vocal")) > 8000
+    assert len(visit.samples("vocal")) > 8000
     assert serious(page) == []
     page.get_by_label("Mixed", exact=True).check()
     page.get_by_label("number input for Top-k").wait_for()
     assert page.get_by_label("number input for Steps").count() == 0
 
 
-def test_a_link_restores_every_setting_and_the_song(visit, browser, own_space, tmp_path):
+def test_a_link_restores_the_settings_that_give_the_same_song(visit, browser, own_space, tmp_path):
     page = visit.open().page
     visit.write(lyrics="one & two\n<b>three</b>", text="a sad jazz song, sung by a male voice")
     page.fill("#seed textarea, #seed input", "4711")
@@ -220,7 +221,7 @@ def test_a_link_restores_every_setting_and_the_song(visit, browser, own_space, t
     visit.number("Temperature", 0.8)
     visit.number("Top-k", 40)
     visit.sing()
-    first = visit.sound()
+    first = visit.samples()
     address = page.url
     assert "seed=4711" in address
 
@@ -235,29 +236,29 @@ def test_a_link_restores_every_setting_and_the_song(visit, browser, own_space, t
     assert other.get_by_role("checkbox", name="male", exact=True).is_checked()
     visitor.sing()
 
-    np.testing.assert_array_equal(visitor.sound(), first)
+    np.testing.assert_array_equal(visitor.samples(), first)
     assert other.locator(".sg-song b").count() == page.locator(".sg-song b").count()
-    assert visitor.complaints == []
+    assert visitor.errors == []
     other.context.close()
 
 
-def test_again_is_the_same_song_and_new_another(visit):
+def test_again_gives_the_same_song_and_new_gives_another_one(visit):
     page = visit.open().page
     visit.write()
     visit.sing()
-    first = visit.sound()
+    first = visit.samples()
     song = visit.shown()
 
     page.click("#again")
     page.wait_for_function("s => document.querySelector('.sg-song').dataset.song !== s", arg=song,
                            timeout=SONG_MILLISECONDS)  # fmt: skip
     page.wait_for_selector(".sg-done", timeout=SONG_MILLISECONDS)
-    np.testing.assert_array_equal(visit.sound(), first)
+    np.testing.assert_array_equal(visit.samples(), first)
     song = visit.shown()
     page.click("#new")
     page.wait_for_function("s => document.querySelector('.sg-song').dataset.song !== s", arg=song,
                            timeout=SONG_MILLISECONDS)  # fmt: skip
-    assert not np.array_equal(visit.sound()[:4000], first[:4000])
+    assert not np.array_equal(visit.samples()[:4000], first[:4000])
     assert page.locator(".sg-history li").count() == 3
 
 
@@ -277,7 +278,7 @@ def test_the_history_shows_songs_and_restores_their_settings(visit):
     assert page.input_value("#seed textarea, #seed input").isdigit()
 
 
-def test_stop_really_stops(visit, own_space):
+def test_the_stop_button_ends_the_generation(visit, own_space):
     from ..tools.waiting import wait_until
 
     page = visit.open().page
@@ -286,35 +287,35 @@ def test_stop_really_stops(visit, own_space):
     visit.number("Variations", 4)
     page.click("#sing")
     page.wait_for_selector("[role=progressbar]")
-    wait_until(lambda: own_space.desk.singer.singing == 1)
+    wait_until(lambda: own_space.service.generator.running == 1)
 
     page.click("#stop")
 
-    wait_until(lambda: own_space.desk.singer.singing == 0, seconds=120)
+    wait_until(lambda: own_space.service.generator.running == 0, seconds=120)
     page.locator("#status").get_by_text("Stopped.").wait_for()
     page.wait_for_timeout(1500)
     assert page.locator("#status").get_by_text("Stopped.").is_visible()
     assert page.locator("#sing").is_enabled()
 
 
-def test_leaving_the_page_frees_the_singer_and_deletes_the_songs(browser, own_space):
+def test_leaving_the_page_ends_the_generation_and_deletes_the_songs(browser, own_space):
     from ..tools.waiting import wait_until
 
     context = browser.new_context()
     visit = Visit(context.new_page(), own_space.local_url).open()
     visit.write()
-    folder = own_space.desk.shelf.root / visit.sing()
+    folder = own_space.service.store.root / visit.sing()
     assert folder.is_dir()
     visit.page.click("#sing")
-    wait_until(lambda: own_space.desk.singer.singing == 1)
+    wait_until(lambda: own_space.service.generator.running == 1)
 
     context.close()
 
-    wait_until(lambda: own_space.desk.singer.singing == 0, seconds=120)
+    wait_until(lambda: own_space.service.generator.running == 0, seconds=120)
     wait_until(lambda: not folder.exists(), seconds=60)
 
 
-def test_nothing_to_sing_is_said_where_it_is_seen(visit):
+def test_an_empty_form_shows_a_visible_error(visit):
     page = visit.open().page
 
     page.click("#sing")
@@ -325,22 +326,21 @@ def test_nothing_to_sing_is_said_where_it_is_seen(visit):
     assert serious(page) == []
 
 
-@pytest.mark.parametrize(("name", "message"), [("voice.wav", "annot read the reference voice")])
-def test_a_wrong_recording_is_said_and_the_page_lives(visit, tmp_path, name, message):
-    (tmp_path / name).write_bytes(b"PK\x03\x04" + bytes(3000))
+def test_an_invalid_recording_shows_an_error_and_the_page_remains_usable(visit, tmp_path):
+    (tmp_path / "voice.wav").write_bytes(b"PK\x03\x04" + bytes(3000))
     page = visit.open().page
     visit.write()
     page.get_by_role("button", name="Reference voice").click()
-    page.locator("#voice input[type=file]").set_input_files(tmp_path / name)
+    page.locator("#voice input[type=file]").set_input_files(tmp_path / "voice.wav")
     page.locator("#voice audio, #voice [data-testid*=waveform], #voice button").first.wait_for()
     page.wait_for_timeout(1500)
-    visit.complaints.clear()  # the browser itself complains that this is no sound
+    visit.errors.clear()  # the browser itself reports that it cannot decode the file
 
     page.click("#sing")
 
-    page.get_by_role("alert").filter(has_text=message).wait_for()
+    page.get_by_role("alert").filter(has_text="annot read the reference voice").wait_for()
     assert page.locator("#sing").is_enabled()
-    visit.complaints.clear()
+    visit.errors.clear()
 
 
 def test_html_in_lyrics_is_shown_as_text(visit):
@@ -355,7 +355,7 @@ def test_html_in_lyrics_is_shown_as_text(visit):
     assert page.locator(".sg-song h2 *, .sg-history b, .sg-history img").count() == 0
 
 
-def test_the_page_fits_a_phone(visit):
+def test_the_page_fits_the_screen_of_a_phone(visit):
     page = visit.page
     page.set_viewport_size(PHONE)
     visit.open()
@@ -375,7 +375,7 @@ def test_the_page_fits_a_phone(visit):
     assert serious(page) == []
 
 
-def test_everything_can_be_reached_by_keyboard(visit):
+def test_all_controls_can_be_reached_with_the_keyboard(visit):
     page = visit.open().page
     visit.write()
     page.focus("#lyrics textarea")
@@ -395,7 +395,7 @@ def test_everything_can_be_reached_by_keyboard(visit):
     for name in ("Sing", "Again", "New", "Reference voice", "More control", "River", "folk",
                  "Download the mix of the river runs", "Copy link to these settings",
                  "Play the mix of the river runs"):  # fmt: skip
-        # An accordion's button holds its arrow too.
+        # The text of an accordion's button also contains its arrow.
         assert any(text.startswith(name) for text in reached), name
     page.get_by_role("button", name="Play the mix").focus()
     page.keyboard.press("Space")
@@ -405,7 +405,7 @@ def test_everything_can_be_reached_by_keyboard(visit):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_light_and_dark_are_readable(browser, own_space, scheme):
+def test_the_light_and_the_dark_theme_are_accessible(browser, own_space, scheme):
     context = browser.new_context(color_scheme=scheme)
     visit = Visit(context.new_page(), own_space.local_url).open()
     visit.page.get_by_role("button", name="More control").click()
@@ -413,5 +413,5 @@ def test_light_and_dark_are_readable(browser, own_space, scheme):
     visit.page.wait_for_timeout(700)
 
     assert serious(visit.page) == []
-    assert visit.complaints == []
+    assert visit.errors == []
     context.close()

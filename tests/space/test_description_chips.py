@@ -1,4 +1,4 @@
-"""Chips write the description and read it."""
+"""Description chips change the description and are switched on by its words."""
 
 import random
 
@@ -14,14 +14,14 @@ from songgen_hf.space.description_chips import (
     MOOD,
     VOICE,
     chips_on,
+    find_words,
     with_chips,
-    words_in,
 )
 from songgen_hf.space.limits import Limits
 from songgen_hf.space.settings import Settings
 
 
-def test_chips_write_a_description_in_the_corpus_phrasing():
+def test_chips_write_a_description_in_the_phrases_of_the_corpus():
     text = with_chips("", GENRE, ["folk"])
     text = with_chips(text, MOOD, ["energetic"])
     text = with_chips(text, LEAD, ["flute"])
@@ -38,7 +38,7 @@ def test_a_second_genre_mood_or_voice_replaces_the_first():
     assert with_chips(text, VOICE, ["male", "female"]).endswith("sung by a female voice")
 
 
-def test_instruments_add_up():
+def test_several_instruments_are_added_to_the_description():
     text = with_chips("a pop song", LEAD, ["piano"])
     text = with_chips(text, LEAD, ["piano", "violin"])
     text = with_chips(text, LEAD, ["piano", "violin", "flute"])
@@ -46,7 +46,7 @@ def test_instruments_add_up():
     assert text == "a pop song, led by piano, backed by violin and flute"
 
 
-def test_what_the_visitor_wrote_stays():
+def test_other_text_of_the_description_is_kept():
     text = "something like rain on a tin roof, with a male singer"
 
     text = with_chips(text, GENRE, ["blues"])
@@ -55,8 +55,8 @@ def test_what_the_visitor_wrote_stays():
     assert "rain on a tin roof" in text and "blues" in text and "male" not in text
 
 
-def test_part_of_another_word_is_no_chip():
-    assert words_in("electric piano, female", LEAD) == ["electric piano"]
+def test_a_part_of_another_word_switches_no_chip_on():
+    assert find_words("electric piano, female", LEAD) == ["electric piano"]
     assert chips_on("female vocals", VOICE) == ["female"]
     assert chips_on("popular folklore", GENRE) == []
 
@@ -69,7 +69,7 @@ def test_every_chip_can_be_switched_on_and_off_alone(kind):
         assert with_chips(text, kind, []) == "", text
 
 
-def test_switching_reaches_what_was_chosen_in_any_caption_of_the_corpus():
+def test_chips_can_be_switched_in_captions_of_the_corpus():
     rng = random.Random(0)
     for _ in range(300):
         genre = rng.choice(list(GENRES.values()))
@@ -94,11 +94,11 @@ def test_switching_reaches_what_was_chosen_in_any_caption_of_the_corpus():
             after = with_chips(caption, kind, [*before, word])
             assert word in chips_on(after, kind), (caption, after)
             if kind != LEAD:
-                assert len(words_in(after, kind)) == 1, (caption, after)
+                assert len(find_words(after, kind)) == 1, (caption, after)
         assert not after.startswith((",", " ")) and ", ," not in after and "  " not in after
 
 
-def test_examples_can_be_sung_and_switch_their_chips_on():
+def test_examples_are_valid_settings_and_switch_chips_on():
     for example in EXAMPLES:
         settings = Settings(lyrics=example.lyrics, text=example.text).checked(Limits())
         assert settings.text == example.text

@@ -1,4 +1,4 @@
-"""The files of a Space repository: those in ``space/``, complete, and right for the Hub."""
+"""The files of a Space repository: equal to the folder ``space/``, complete and valid."""
 
 import ast
 import re
@@ -13,22 +13,22 @@ ROOT = Path(__file__).parents[2]
 
 
 def front_matter(text: str) -> dict:
-    """The YAML head of a README."""
+    """The YAML front matter of a README."""
     return yaml.safe_load(text.split("---\n")[1])
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_source_trees_folder_is_what_push_writes(name):
+def test_the_folder_space_contains_the_files_that_push_writes(name):
     assert (ROOT / "space" / name).read_bytes() == space_files()[name], (
-        "write it anew with: songgen-hf space files space"
+        "update it with: songgen-hf space files space"
     )
 
 
-def test_the_source_trees_folder_holds_nothing_else():
+def test_the_folder_space_contains_no_other_files():
     assert {path.name for path in (ROOT / "space").iterdir()} - {"__pycache__"} == set(NAMES)
 
 
-def test_a_pushed_space_brings_the_package_and_its_checkpoint():
+def test_a_pushed_space_contains_the_package_and_its_checkpoints():
     files = space_files(whole=True)
 
     assert set(NAMES) < set(files)
@@ -38,7 +38,7 @@ def test_a_pushed_space_brings_the_package_and_its_checkpoint():
     assert not any("__pycache__" in name or name.endswith(".pyc") for name in files)
 
 
-def test_a_space_of_other_models_leaves_the_own_checkpoint_out():
+def test_a_space_with_other_models_contains_no_checkpoint_of_the_package():
     files = space_files(models=["me/my-model"], adapters=["me/my-voice"], whole=True)
 
     assert not any("checkpoints/songgen-mini/" in name for name in files)
@@ -52,7 +52,7 @@ def test_a_space_of_other_models_leaves_the_own_checkpoint_out():
     assert front_matter(files["README.md"].decode())["models"] == ["me/my-model"]
 
 
-def test_a_requirement_takes_the_place_of_the_package():
+def test_a_space_with_a_requirement_does_not_contain_the_package():
     files = space_files(requirement="songgen-hf[space]==0.1.0", whole=True)
 
     assert set(files) == set(NAMES)
@@ -60,12 +60,12 @@ def test_a_requirement_takes_the_place_of_the_package():
 
 
 @pytest.mark.parametrize("name", ["./my-model", "/models/x", "a/b/c", "model"])
-def test_a_folder_here_is_no_model_of_a_space(name):
+def test_a_model_in_a_local_folder_is_refused(name):
     with pytest.raises(ValueError, match="push it first"):
         space_files(models=[name])
 
 
-def test_the_hub_understands_the_front_matter():
+def test_the_front_matter_is_valid_for_the_hub():
     head = front_matter(space_files(hardware="zero-a10g")["README.md"].decode())
 
     assert (head["sdk"], head["app_file"], head["license"]) == ("gradio", "app.py", "apache-2.0")
@@ -78,7 +78,7 @@ def test_the_hub_understands_the_front_matter():
 HUB_COLORS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
 
 
-def test_a_space_needs_no_more_than_the_package_says():
+def test_the_requirements_are_those_of_the_package():
     lines = requirements()
 
     names = {re.match(r"[\w-]+", line)[0] for line in lines}
@@ -94,13 +94,13 @@ def test_the_app_imports_spaces_before_torch():
     compile(source, "app.py", "exec")
 
 
-def test_a_space_has_an_owner():
+def test_a_repository_without_an_owner_is_refused():
     with pytest.raises(ValueError, match="owner/name: got 'songgen'"):
         push_space("songgen")
 
 
 @pytest.mark.slow
-def test_a_push_is_one_commit_and_leaves_nothing_old_behind(hub):
+def test_a_push_is_one_commit_that_also_deletes_old_files(hub):
     url = push_space("me/songs", models=["me/my-model"], private=True)
     first = hub.files("me/songs", "space")
     commits = len(hub.repositories["space", "me/songs"].commits)

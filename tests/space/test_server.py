@@ -1,4 +1,4 @@
-"""A running Space and programs that call it: songs, isolation, canceling, hostile input."""
+"""A running Space and its clients: songs, isolation, cancellation and hostile input."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from ..tools.waiting import wait_until
 
 pytestmark = [
     pytest.mark.slow,
-    # gradio's own statistics, with pandas 3.
+    # gradio's usage statistics call deprecated functions of pandas 3.
     pytest.mark.filterwarnings("ignore:.*(no_silent_downcasting|The copy keyword)"),
 ]
 WORDS = {"lyrics": "the river runs", "text": "a folk song", "seconds": 1.0}
@@ -32,7 +32,7 @@ def connect(space, tmp_path, monkeypatch):
     """Factory of clients; closed at the end."""
     from gradio_client import Client
 
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # clients leave empty folders there
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # clients leave empty folders in it
 
     clients = []
 
@@ -62,7 +62,7 @@ def samples(path):
 
 
 def expected(pipelines, seed, **settings):
-    """The mix that the pipeline itself sings, as the samples of a file."""
+    """The mix that the pipeline itself generates, as the samples of a file."""
     arguments = {"guidance_scale": 1.0, "top_k": 50, "temperature": 1.0} | settings
     song = pipelines["mixed"](
         WORDS["text"], lyrics=WORDS["lyrics"], seed=seed, max_seconds=1.0, min_seconds=0.5,
@@ -71,7 +71,7 @@ def expected(pipelines, seed, **settings):
     return song / max(1.0, np.abs(song).max())
 
 
-def test_the_api_names_every_setting_and_gives_it_a_default(client):
+def test_every_setting_is_an_argument_of_the_api_with_a_default(client):
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
 
     assert set(endpoints) == {"/sing", "/remix"}
@@ -83,7 +83,7 @@ def test_the_api_names_every_setting_and_gives_it_a_default(client):
     assert all(parameter["parameter_has_default"] for parameter in parameters)
 
 
-def test_a_song_comes_with_its_files_and_its_seed(client, pipelines):
+def test_a_song_is_returned_with_its_files_and_its_seed(client, pipelines):
     (song,) = client.predict(**WORDS, seed=7, api_name="/sing")
 
     assert (song["seed"], song["settings"]["lyrics"]) == (7, WORDS["lyrics"])
@@ -94,7 +94,7 @@ def test_a_song_comes_with_its_files_and_its_seed(client, pipelines):
     assert sidecar["seed"] == 7 and sidecar["provenance"]["ai_generated"] is True
 
 
-def test_the_same_seed_and_settings_are_the_same_song(client):
+def test_the_same_seed_and_settings_give_the_same_song(client):
     first, again, other = (
         client.predict(**WORDS, seed=seed, api_name="/sing")[0] for seed in (7, 7, 8)
     )
@@ -103,14 +103,14 @@ def test_the_same_seed_and_settings_are_the_same_song(client):
     assert not np.array_equal(samples(first["files"]["mix"]), samples(other["files"]["mix"]))
 
 
-def test_a_song_without_a_seed_says_which_was_drawn(client):
+def test_a_request_without_a_seed_returns_the_random_seed(client):
     (song,) = client.predict(**WORDS, api_name="/sing")
     (again,) = client.predict(**WORDS, seed=song["seed"], api_name="/sing")
 
     np.testing.assert_array_equal(samples(song["files"]["mix"]), samples(again["files"]["mix"]))
 
 
-def test_many_clients_at_once_get_their_own_songs(connect, pipelines):
+def test_concurrent_clients_get_their_own_songs(connect, pipelines):
     seeds = list(range(100, 106))
 
     with ThreadPoolExecutor(len(seeds)) as pool:
@@ -124,7 +124,7 @@ def test_many_clients_at_once_get_their_own_songs(connect, pipelines):
         np.testing.assert_allclose(sound, expected(pipelines, seed), atol=2 / 32768)
 
 
-def test_two_tracks_are_mixed_anew_without_singing(client, pipelines, monkeypatch):
+def test_remix_changes_the_balance_without_running_the_model(client, pipelines, monkeypatch):
     (song,) = client.predict(**WORDS, mode="two tracks", seed=3, api_name="/sing")
     assert set(song["files"]) == {"mix", "vocal", "band", "settings"}
     monkeypatch.setattr(pipelines["two tracks"].model, "forward", None)
@@ -136,7 +136,7 @@ def test_two_tracks_are_mixed_anew_without_singing(client, pipelines, monkeypatc
     assert karaoke["balance"] == -100
 
 
-def test_songs_of_another_session_cannot_be_reached(connect):
+def test_songs_of_another_session_are_not_accessible(connect):
     from gradio_client.exceptions import AppError
 
     (song,) = connect().predict(**WORDS, mode="two tracks", seed=3, api_name="/sing")
@@ -145,24 +145,24 @@ def test_songs_of_another_session_cannot_be_reached(connect):
         connect().predict(song_id=song["id"], balance=0, api_name="/remix")
 
 
-def test_variations_are_songs_of_the_seeds_that_follow(client):
+def test_variations_are_the_songs_of_consecutive_seeds(client):
     songs = client.predict(**WORDS, seed=7, variations=3, api_name="/sing")
 
     assert [song["seed"] for song in songs] == [7, 8, 9]
     assert len({song["files"]["mix"] for song in songs}) == 3
 
 
-def test_a_canceled_job_frees_the_singer(client, space):
+def test_canceling_a_job_frees_the_model(client, space):
     job = client.submit(**(WORDS | {"seconds": 1.5}), variations=4, api_name="/sing")
-    wait_until(lambda: space.desk.singer.singing == 1)
+    wait_until(lambda: space.service.generator.running == 1)
 
     job.cancel()
 
-    wait_until(lambda: space.desk.singer.singing == 0, seconds=120)
+    wait_until(lambda: space.service.generator.running == 0, seconds=120)
     assert client.predict(**WORDS, seed=7, api_name="/sing")[0]["seed"] == 7
 
 
-def test_a_killed_client_frees_its_place(client, space, tmp_path):
+def test_killing_a_client_frees_the_model(client, space, tmp_path):
     program = tmp_path / "client.py"
     program.write_text(
         "import sys\nfrom gradio_client import Client\n"
@@ -173,11 +173,11 @@ def test_a_killed_client_frees_its_place(client, space, tmp_path):
     process = subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None and process.stdout.readline() == "sent\n"
-        wait_until(lambda: space.desk.singer.singing == 1)
+        wait_until(lambda: space.service.generator.running == 1)
 
         os.kill(process.pid, signal.SIGKILL)
 
-        wait_until(lambda: space.desk.singer.singing == 0, seconds=120)
+        wait_until(lambda: space.service.generator.running == 0, seconds=120)
     finally:
         process.kill()
         process.wait()
@@ -185,10 +185,10 @@ def test_a_killed_client_frees_its_place(client, space, tmp_path):
     assert client.predict(**WORDS, seed=7, api_name="/sing")[0]["seed"] == 7
 
 
-def test_who_leaves_takes_the_songs_along(connect, space):
+def test_songs_are_deleted_when_the_client_disconnects(connect, space):
     client = connect()
     (song,) = client.predict(**WORDS, seed=7, api_name="/sing")
-    folder = space.desk.shelf.root / song["id"]
+    folder = space.service.store.root / song["id"]
     assert folder.is_dir()
 
     client.close()
@@ -212,18 +212,18 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize(("change", "message"), HOSTILE, ids=range(len(HOSTILE)))
-def test_hostile_settings_get_a_clear_answer(client, space, change, message):
+def test_hostile_settings_raise_a_clear_error(client, space, change, message):
     from gradio_client.exceptions import AppError
 
     with pytest.raises(AppError, match=message) as caught:
         client.predict(**(WORDS | change), api_name="/sing")
 
     assert "<" not in str(caught.value) and "Traceback" not in str(caught.value)
-    wait_until(lambda: space.desk.singer.singing == 0)
+    wait_until(lambda: space.service.generator.running == 0)
 
 
 def voice_of(kind, folder):
-    """A hostile recording."""
+    """Write a hostile recording and return its path."""
     path = folder / "voice.wav"
     if kind == "archive":
         with zipfile.ZipFile(path, "w") as archive:
@@ -252,7 +252,7 @@ def voice_of(kind, folder):
         ("large", "exceeds the maximum file size"),
     ],
 )
-def test_hostile_recordings_get_a_clear_answer(client, tmp_path, kind, message):
+def test_hostile_recordings_raise_a_clear_error(client, tmp_path, kind, message):
     from gradio_client import handle_file
 
     with pytest.raises(Exception, match=message) as caught:
@@ -261,7 +261,7 @@ def test_hostile_recordings_get_a_clear_answer(client, tmp_path, kind, message):
     assert "Traceback" not in str(caught.value)
 
 
-def test_a_recording_is_heard(client, tmp_path):
+def test_a_reference_voice_changes_the_song(client, tmp_path):
     from gradio_client import handle_file
 
     tone = 0.3 * np.sin(np.arange(32000) * 0.06)
@@ -276,7 +276,7 @@ def test_a_recording_is_heard(client, tmp_path):
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../../etc/passwd", "~/.bashrc"])
-def test_a_path_of_the_server_is_no_recording(client, path):
+def test_a_path_on_the_server_is_not_accepted_as_a_recording(client, path):
     voice = {"path": path, "meta": {"_type": "gradio.FileData"}, "orig_name": "voice.wav"}
 
     with pytest.raises(Exception, match=r"\S") as caught:
@@ -285,15 +285,15 @@ def test_a_path_of_the_server_is_no_recording(client, path):
     assert "root:" not in str(caught.value)
 
 
-def test_files_outside_its_folder_are_not_served(space):
+def test_files_outside_of_the_spaces_folder_are_not_served(space):
     import httpx
 
-    for path in ("/etc/passwd", f"{space.desk.shelf.root}/../../../../../etc/passwd"):
+    for path in ("/etc/passwd", f"{space.service.store.root}/../../../../../etc/passwd"):
         answer = httpx.get(f"{space.local_url}gradio_api/file={path}", timeout=60)
         assert answer.status_code in (403, 404), path
 
 
-def test_an_upload_that_is_too_large_is_turned_away_by_the_server_too(space):
+def test_the_server_rejects_uploads_that_are_too_large(space):
     import httpx
 
     answer = httpx.post(
@@ -305,7 +305,7 @@ def test_an_upload_that_is_too_large_is_turned_away_by_the_server_too(space):
     assert answer.status_code == 413
 
 
-def test_an_upload_cannot_leave_its_folder(space, space_folder):
+def test_an_upload_cannot_be_written_outside_of_the_upload_folder(space, space_folder):
     import httpx
 
     sound = b"RIFF" + bytes(40)
@@ -323,7 +323,7 @@ def test_an_upload_cannot_leave_its_folder(space, space_folder):
     assert all(path.resolve().is_relative_to(space_folder.resolve()) for path in after)
 
 
-def test_html_in_lyrics_stays_text(client):
+def test_html_in_lyrics_is_returned_as_text(client):
     words = "<script>alert(1)</script> <img src=x onerror=alert(2)>"
 
     (song,) = client.predict(lyrics=words, seconds=1.0, seed=1, api_name="/sing")
@@ -332,7 +332,7 @@ def test_html_in_lyrics_stays_text(client):
     assert "<" not in Path(song["files"]["mix"]).name
 
 
-def test_the_page_is_served_with_its_look_and_its_script(space):
+def test_the_page_is_served_with_its_css_and_its_script(space):
     import httpx
 
     config = httpx.get(f"{space.local_url}config", timeout=60).json()
@@ -341,10 +341,11 @@ def test_the_page_is_served_with_its_look_and_its_script(space):
     assert config["title"].startswith("songgen")
 
 
-def test_a_full_queue_is_said(pipelines, space_folder):
+def test_a_full_queue_raises_an_error(pipelines, space_folder):
     from gradio_client import Client
 
-    from songgen_hf.space import Limits, build_demo
+    from songgen_hf.space.app import build_demo
+    from songgen_hf.space.limits import Limits
 
     from ..tools.serving import launched
 
@@ -359,20 +360,22 @@ def test_a_full_queue_is_said(pipelines, space_folder):
         errors = [job.exception() for job in jobs if job.done()]
         for job in jobs:
             job.cancel()
-        wait_until(lambda: demo.desk.singer.singing == 0)
+        wait_until(lambda: demo.service.generator.running == 0)
         for one in clients:
             one.close()
 
     assert any(error is not None and "full" in str(error).lower() for error in errors), errors
 
 
-def test_songs_that_were_sung_leave_no_threads_behind(client, space):
+def test_no_generation_thread_remains_after_a_request(client, space):
     import threading
+
+    from songgen_hf.space.generation import THREAD_NAME
 
     for seed in range(3):
         client.predict(**WORDS, seed=seed, api_name="/sing")
 
     end = time.monotonic() + 20
-    while any(thread.name == "singer" for thread in threading.enumerate()):
-        assert time.monotonic() < end, "a singer's thread is left"
+    while any(thread.name == THREAD_NAME for thread in threading.enumerate()):
+        assert time.monotonic() < end, "a generation thread is still running"
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""What a visitor may ask for, and links that ask for it again."""
+"""The settings of a request: their checks, and links that restore them."""
 
 from dataclasses import replace
 from urllib.parse import parse_qsl
@@ -43,28 +43,28 @@ def test_a_link_of_the_longest_lyrics_is_short_enough_for_servers():
     assert from_query(dict(parse_qsl(query)), Settings()).lyrics == lyrics
 
 
-def test_a_link_without_settings_is_none():
+def test_a_link_without_settings_gives_none():
     assert from_query({"__theme": "dark"}, Settings()) is None
 
 
-def test_nonsense_in_a_link_is_the_default():
+def test_invalid_values_in_a_link_become_the_defaults():
     query = {"seconds": "nan", "seed": "x", "mode": "opera", "top_k": "1e9", "text": "pop"}
 
     assert from_query(query, Settings()) == Settings(text="pop")
 
 
-def test_checked_settings_are_unchanged_where_nothing_is_wrong():
+def test_valid_settings_are_unchanged_by_the_check():
     assert SOME.checked(LIMITS) == SOME
 
 
-def test_a_seed_is_drawn_and_told():
+def test_an_empty_seed_becomes_a_random_seed():
     seeds = {Settings(text="pop", seed=empty).checked(LIMITS).seed for empty in (None, "", " ")}
 
     assert len(seeds) == 3
     assert all(isinstance(seed, int) and 0 <= seed <= MAX_SEED for seed in seeds)
 
 
-def test_a_seed_may_be_typed():
+def test_a_seed_may_be_text_with_digits():
     assert Settings(text="pop", seed=" 42 ").checked(LIMITS).seed == 42
 
 
@@ -96,7 +96,7 @@ def test_a_seed_may_be_typed():
         ({"adapter_weight": 3}, "adapter's weight must be"),
     ],
 )
-def test_what_is_out_of_range_is_said(change, message):
+def test_a_value_out_of_range_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
         replace(SOME, **change).checked(LIMITS)
 
@@ -105,12 +105,12 @@ def test_what_is_out_of_range_is_said(change, message):
     "change",
     [{"lyrics": None}, {"lyrics": ["la"]}, {"seconds": "long"}, {"top_k": True}, {"seed": [1]}],
 )
-def test_what_is_of_the_wrong_type_is_said(change):
+def test_a_value_of_the_wrong_type_is_refused(change):
     with pytest.raises(TypeError, match="must be"):
         replace(SOME, **change).checked(LIMITS)
 
 
-def test_what_cannot_be_seen_is_dropped():
+def test_invisible_characters_are_removed():
     pasted = "\ufeffone\u200b two\xadthree\r\nfour\u2028five\tsix"
 
     assert replace(SOME, lyrics=pasted).checked(LIMITS).lyrics == "one twothree\nfour\nfive six"

@@ -1,4 +1,4 @@
-"""The desk without its page: what a session stops, and what it asks for afterwards."""
+"""The song service without the page: stopping, later requests and the end of a session."""
 
 import pytest
 
@@ -17,11 +17,12 @@ SHORT = Settings(lyrics="la", seed=7, seconds=1.0, mode="mixed")
 
 
 @pytest.fixture
-def desk(singer, tmp_path):
+def service(generator, tmp_path):
     limits = Limits()
-    shelf = SessionStore(tmp_path, songs_each=9, keep_seconds=100)
-    yield SongService(singer, shelf, adapters=Adapters([], limits), limits=limits, defaults=SHORT)
-    shelf.close()
+    store = SessionStore(tmp_path, songs_per_session=9, keep_seconds=100)
+    adapters = Adapters([], limits)
+    yield SongService(generator, store, adapters=adapters, limits=limits, defaults=SHORT)
+    store.close()
 
 
 def songs_of(items) -> list[Song]:
@@ -29,50 +30,50 @@ def songs_of(items) -> list[Song]:
 
 
 @pytest.mark.slow
-def test_stop_ends_the_songs_of_its_session_alone(desk):
-    desk.expect(ME)
-    items = desk.sing(ME, LONG)
+def test_stop_ends_the_requests_of_its_own_session_only(service):
+    service.begin_request(ME)
+    items = service.generate(ME, LONG)
     next(items)
 
-    desk.stop(OTHER)
+    service.stop(OTHER)
     assert next(items) is not None
-    desk.stop(ME)
+    service.stop(ME)
 
     assert len(songs_of(items)) < LONG.variations
-    wait_until(lambda: desk.singer.singing == 0)
-    desk.expect(OTHER)
-    assert len(songs_of(desk.sing(OTHER, SHORT))) == 1
+    wait_until(lambda: service.generator.running == 0)
+    service.begin_request(OTHER)
+    assert len(songs_of(service.generate(OTHER, SHORT))) == 1
 
 
-def test_what_was_stopped_while_it_waited_is_not_sung(desk):
-    desk.expect(ME)
-    desk.stop(ME)
+def test_a_request_that_was_stopped_before_it_started_yields_no_song(service):
+    service.begin_request(ME)
+    service.stop(ME)
 
-    assert songs_of(desk.sing(ME, SHORT)) == []
+    assert songs_of(service.generate(ME, SHORT)) == []
 
 
 @pytest.mark.slow
-def test_asking_again_brings_back_nothing_that_was_stopped(desk):
-    desk.expect(ME)
-    stopped = desk.sing(ME, LONG)
+def test_a_new_request_does_not_resume_a_stopped_one(service):
+    service.begin_request(ME)
+    stopped = service.generate(ME, LONG)
     next(stopped)
-    desk.stop(ME)
-    desk.expect(ME)
+    service.stop(ME)
+    service.begin_request(ME)
 
-    assert len(songs_of(desk.sing(ME, SHORT))) == 1
+    assert len(songs_of(service.generate(ME, SHORT))) == 1
 
     assert len(songs_of(stopped)) < LONG.variations
 
 
-def test_a_session_that_never_pressed_anything_sings(desk):
-    assert len(songs_of(desk.sing(ME, SHORT))) == 1
+def test_a_request_that_was_not_announced_is_handled(service):
+    assert len(songs_of(service.generate(ME, SHORT))) == 1
 
 
-def test_who_leaves_is_forgotten(desk):
-    desk.expect(ME)
-    desk.stop(ME)
+def test_the_end_of_a_session_deletes_its_state_and_affects_no_other(service):
+    service.begin_request(ME)
+    service.stop(ME)
 
-    desk.leave(ME)
+    service.end_session(ME)
 
-    assert desk.shelf.songs(ME) == []
-    assert len(songs_of(desk.sing(OTHER, SHORT))) == 1
+    assert service.store.songs(ME) == []
+    assert len(songs_of(service.generate(OTHER, SHORT))) == 1

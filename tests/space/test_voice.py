@@ -1,4 +1,4 @@
-"""Reference voices: what is read, and what is refused before it is decoded."""
+"""Reference voices: which files are read and which are refused."""
 
 import shutil
 import subprocess
@@ -15,12 +15,12 @@ LIMITS = Limits()
 TONE = 0.3 * np.sin(np.arange(24000) * 0.06).astype(np.float32)
 
 
-def test_no_voice_is_none():
+def test_without_a_file_there_is_no_voice():
     assert read_voice(None, 0, LIMITS) is None
 
 
 @pytest.mark.parametrize("ending", ["wav", "flac", "ogg", "mp3"])
-def test_recordings_are_read_from_their_start_on(tmp_path, ending):
+def test_recordings_are_read_from_the_given_start(tmp_path, ending):
     path = tmp_path / f"voice.{ending}"
     soundfile.write(path, np.tile(TONE, 3), 24000)
 
@@ -30,7 +30,7 @@ def test_recordings_are_read_from_their_start_on(tmp_path, ending):
     assert np.abs(voice).max() > 0.2
 
 
-def test_an_archive_that_is_called_wav_is_refused(tmp_path):
+def test_an_archive_named_wav_is_refused(tmp_path):
     path = tmp_path / "voice.wav"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("../../evil.txt", "x" * 1000)
@@ -40,14 +40,14 @@ def test_an_archive_that_is_called_wav_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_hours_are_refused_without_reading_them(tmp_path):
+def test_a_recording_of_two_hours_is_refused_without_decoding_it(tmp_path):
     path = tmp_path / "long.flac"
     with soundfile.SoundFile(path, "w", 8000, 1, "PCM_16") as file:
         for _ in range(120):
             file.write(np.zeros(8000 * 60, np.int16))
     assert path.stat().st_size < LIMITS.upload_bytes
 
-    with pytest.raises(ValueError, match=r"lasts 2.0 h: up to 10 min are taken"):
+    with pytest.raises(ValueError, match=r"lasts 2.0 h: up to 10 min are accepted"):
         read_voice(path, 0, LIMITS)
 
 
@@ -55,12 +55,12 @@ def test_large_files_are_refused(tmp_path):
     path = tmp_path / "large.wav"
     path.write_bytes(b"RIFF" + bytes(3000))
 
-    with pytest.raises(ValueError, match="has 0 MB: up to 0 MB are taken"):
+    with pytest.raises(ValueError, match="has 0 MB: up to 0 MB are accepted"):
         read_voice(path, 0, Limits(upload_bytes=1000))
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"#EXTM3U\n#EXTINF:1,\n/etc/passwd\n"])
-def test_what_is_no_sound_is_refused(tmp_path, content):
+def test_a_file_without_audio_is_refused(tmp_path, content):
     path = tmp_path / "voice.wav"
     path.write_bytes(content)
 
@@ -68,7 +68,7 @@ def test_what_is_no_sound_is_refused(tmp_path, content):
         read_voice(path, 0, LIMITS)
 
 
-def test_silence_is_told_apart_from_a_voice(tmp_path):
+def test_a_silent_recording_is_refused(tmp_path):
     path = tmp_path / "muted.wav"
     soundfile.write(path, np.zeros(24000), 24000)
 
@@ -76,7 +76,7 @@ def test_silence_is_told_apart_from_a_voice(tmp_path):
         read_voice(path, 0, LIMITS)
 
 
-def test_a_start_behind_the_end_is_refused(tmp_path):
+def test_a_start_after_the_end_is_refused(tmp_path):
     path = tmp_path / "short.wav"
     soundfile.write(path, TONE, 24000)
 
@@ -86,7 +86,7 @@ def test_a_start_behind_the_end_is_refused(tmp_path):
 
 @pytest.mark.debian
 @pytest.mark.parametrize("ending", ["webm", "m4a"])
-def test_what_browsers_and_phones_record_is_read(tmp_path, ending):
+def test_recordings_of_browsers_and_phones_are_read(tmp_path, ending):
     if shutil.which("ffmpeg") is None:
         pytest.fail("ffmpeg is not installed")
     soundfile.write(tmp_path / "voice.wav", np.tile(TONE, 3), 24000)
@@ -101,7 +101,7 @@ def test_what_browsers_and_phones_record_is_read(tmp_path, ending):
 
 
 @pytest.mark.debian
-def test_a_movie_of_nothing_is_refused(tmp_path):
+def test_a_container_without_audio_is_refused(tmp_path):
     path = tmp_path / "voice.m4a"
     path.write_bytes(b"\0\0\0\x18ftypM4A " + bytes(2000))
 

@@ -5,7 +5,7 @@ row of the dataset.
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 CAPTIONS_PER_SONG = 4
@@ -94,7 +94,7 @@ def write_caption(rng: random.Random, facts: Mapping[str, Any], *, complete: boo
         "a_style": f"{_article(style)} {style}",
         "mood_tail": f", {facts['mood']}" if keep["mood"] else "",
         "lead": facts["lead_instrument"],
-        "others": _listed(others if complete else rng.sample(others, min(2, len(others)))),
+        "others": join_names(others if complete else rng.sample(others, min(2, len(others)))),
         "gender": facts["gender"],
         "person": "a woman" if facts["gender"] == "female" else "a man",
         "bpm": facts["tempo"],
@@ -124,7 +124,8 @@ def _article(words: str) -> str:
     return "an" if words[0] in "aeiou" else "a"
 
 
-def _listed(names: list[str]) -> str:
+def join_names(names: Sequence[str]) -> str:
+    """Names as a list in a sentence: "a, b and c"."""
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,10 +1,10 @@
-"""How fast the corpus is rendered: audio seconds per second, with its parts.
+"""Measure how fast the corpus is rendered, in seconds of audio per second, and its parts.
 
     python benchmarks/corpus.py [--songs 40] [--workers 2]
 
-Wall time depends on what else the machine does; CPU time hardly. Both leave out the start of the
-workers (importing, opening the soundfont), which a run of hours does not notice. The last line is
-JSON.
+The wall time depends on the load of the machine, the CPU time hardly does. Both exclude the start
+of the workers (imports, opening the soundfont), which does not matter in a run of hours. The last
+line of the output is JSON.
 """
 
 import argparse
@@ -18,41 +18,41 @@ from multiprocessing import get_context
 
 import numpy as np
 
-from songgen_hf.data.corpus.isolation import Studio
+from songgen_hf.data.corpus.isolation import IsolatedSynthesizers
 from songgen_hf.data.corpus.performance import perform
 from songgen_hf.data.corpus.rows import render_row
 from songgen_hf.data.corpus.song import plan_song
 
-_studio: Studio | None = None
+_synthesizers: IsolatedSynthesizers | None = None
 
 
-def open_studio() -> None:
-    """Initializer of a worker."""
-    global _studio
-    _studio = Studio()
+def open_synthesizers() -> None:
+    """Open the synthesizers of a worker."""
+    global _synthesizers
+    _synthesizers = IsolatedSynthesizers()
 
 
 def render(index: int) -> tuple[float, float]:
-    """Seconds of audio, and seconds of CPU that the song's process took."""
+    """Render a song; return its duration and the CPU time of its process, in seconds."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert _studio is not None
-    row = _studio.call(render_row, 11, "train", index)
+    assert _synthesizers is not None
+    row = _synthesizers.call(render_row, 11, "train", index)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return row["duration"], cpu
 
 
 def parts(songs: int) -> dict[str, float]:
-    """CPU seconds per song of planning (with speech), performing, and writing FLAC with it."""
-    studio = Studio()
+    """CPU seconds per song of planning (including speech), of rendering and of both with FLAC."""
+    synthesizers = IsolatedSynthesizers()
     spent = {"plan": 0.0, "perform": 0.0, "row": 0.0}
     for index in range(songs):
         start = time.process_time()
-        plan = plan_song(11, "train", index, studio.speaker)
+        plan = plan_song(11, "train", index, synthesizers.speaker)
         planned = time.process_time()
-        perform(plan, studio.synthesizer, index)
+        perform(plan, synthesizers.synthesizer, index)
         performed = time.process_time()
-        render_row(studio.speaker, studio.synthesizer, 11, "train", index)
+        render_row(synthesizers.speaker, synthesizers.synthesizer, 11, "train", index)
         spent["plan"] += planned - start
         spent["perform"] += performed - planned
         spent["row"] += time.process_time() - performed
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
 
-    with ProcessPoolExecutor(arguments.workers, get_context("spawn"), open_studio) as pool:
+    with ProcessPoolExecutor(arguments.workers, get_context("spawn"), open_synthesizers) as pool:
         list(pool.map(render, range(arguments.workers)))
         started = time.perf_counter()
         results = np.array(list(pool.map(render, range(arguments.songs))))

@@ -1,19 +1,20 @@
-"""Does a rendered song hold what its metadata says? Estimators that know nothing of the renderer.
+"""Check the labels of rendered songs with estimators that are independent of the renderer.
 
     python benchmarks/corpus_labels.py FOLDER [--songs 120]
 
-- tempo: autocorrelation of the mixture's spectral flux with a broad prior around 112 bpm; right
-  within 8 %; counting half and double tempo as right is reported apart.
-- key: the mixture's chroma against the profiles of Albrecht and Shanahan; right if tonic and mode
-  agree.
-- gender: Praat's pitch tracker on the vocal; male if the median is below 215 Hz.
-- words: each sung line is compared (MFCC, dynamic time warping) with its text spoken by an
-  espeak-ng voice that no singer uses, and with nine other lines of as many syllables; right if the
-  true text is nearest. The same for single words among nine others of the split.
-- notes: Praat's median pitch within each note; right within a quarter tone.
+- Tempo: autocorrelation of the spectral flux of the mixture, with a broad prior around 112 bpm. It
+  is correct within 8 %; a second row also counts half and double tempo as correct.
+- Key: the chroma of the mixture, compared with the profiles of Albrecht and Shanahan. It is correct
+  if tonic and mode are.
+- Gender: Praat's pitch tracker on the vocal; male if the median pitch is below 215 Hz.
+- Words: each sung line is compared (MFCC, dynamic time warping) with its text, spoken by a voice of
+  espeak-ng that no singer uses, and with nine other lines of as many words. It is correct if its
+  own text is nearest. Single words are compared with nine other words in the same way.
+- Notes: the median pitch of each note according to Praat; correct within a quarter tone.
 
-The word check shares espeak-ng's pronunciation with the corpus; it shows that the right sounds are
-where the metadata says, not that a listener would understand them. The last line is JSON.
+The check of the words uses the same pronunciation as the corpus (espeak-ng). It shows that the
+right sounds are at the labeled times, not that a listener would understand them. The last line of
+the output is JSON.
 """
 
 import argparse
@@ -26,48 +27,48 @@ import parselmouth
 import soxr
 from scipy.fft import dct
 
-from songgen_hf.data.corpus.isolation import Studio
+from songgen_hf.data.corpus.isolation import IsolatedSynthesizers
 from songgen_hf.data.corpus.rows import read_sound
 from songgen_hf.evaluation.metrics.key import estimate_key
 from songgen_hf.evaluation.metrics.spectrogram import mel_triangles, spectrogram
 from songgen_hf.evaluation.metrics.tempo import estimate_tempo
 
 RATE = 16000
-FOREIGN_VOICE = {"male": "en-us+m6", "female": "en-us+f3"}
-BORDER_OF_GENDERS = 215.0  # Hz
+OTHER_VOICE = {"male": "en-us+m6", "female": "en-us+f3"}
+GENDER_THRESHOLD = 215.0  # Hz
 
 
 def track_pitch(vocal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Times in seconds and pitch in Hz, 0 where unvoiced."""
+    """Times in seconds, and pitch in Hz (0 where unvoiced)."""
     track = parselmouth.Sound(vocal, RATE).to_pitch_ac(pitch_floor=65, pitch_ceiling=700)
     return track.xs(), track.selected_array["frequency"]
 
 
 def estimate_gender(pitch: np.ndarray) -> str:
-    """``male`` or ``female`` from the median pitch."""
-    return "male" if np.median(pitch[pitch > 0]) < BORDER_OF_GENDERS else "female"
+    """``male`` or ``female``, according to the median pitch."""
+    return "male" if np.median(pitch[pitch > 0]) < GENDER_THRESHOLD else "female"
 
 
-def notes_hit(times: np.ndarray, pitch: np.ndarray, notes: list[dict]) -> list[bool]:
-    """Of every note long enough to measure: whether its median pitch is right."""
-    hit = []
+def correct_notes(times: np.ndarray, pitch: np.ndarray, notes: list[dict]) -> list[bool]:
+    """Whether the median pitch is correct, for each note that is long enough to measure."""
+    correct = []
     for note in notes:
         inside = (times > note["start"] + 0.08) & (times < note["end"] - 0.08) & (pitch > 0)
         if inside.sum() > 3:
             found = 69 + 12 * np.log2(np.median(pitch[inside]) / 440)
-            hit.append(bool(abs(found - note["pitch"]) < 0.5))
-    return hit
+            correct.append(bool(abs(found - note["pitch"]) < 0.5))
+    return correct
 
 
 def cepstra(waveform: np.ndarray) -> np.ndarray:
-    """MFCC 1 to 12, [T, 12], their mean and spread over the piece removed."""
+    """MFCC 1 to 12, [T, 12], normalized over the piece."""
     bands = spectrogram(waveform, 512, 160) ** 2 @ mel_triangles(24, 512, 80, 6000, RATE).T
     values = dct(np.log(bands + 1e-6 * bands.max() + 1e-12), type=2, norm="ortho", axis=1)[:, 1:13]
     return (values - values.mean(axis=0)) / (values.std(axis=0) + 1e-6)
 
 
 def warped_distances(sung: np.ndarray, spoken: list[np.ndarray]) -> np.ndarray:
-    """Mean distance along the best path from ``sung`` [T, D] to each of ``spoken``."""
+    """Mean distance along the best alignment of ``sung`` [T, D] with each of ``spoken``."""
     lengths = np.array([len(one) for one in spoken])
     padded = np.stack([np.pad(one, ((0, lengths.max() - len(one)), (0, 0))) for one in spoken])
     cost = np.sqrt(((sung[:, None, None] - padded[None]) ** 2).sum(-1))  # [T, N, U]
@@ -84,29 +85,29 @@ def warped_distances(sung: np.ndarray, spoken: list[np.ndarray]) -> np.ndarray:
 
 
 class Reader:
-    """Says which of ten texts a piece of singing is nearest to."""
+    """Finds the text that is nearest to a piece of singing."""
 
     def __init__(self) -> None:
-        self.speaker = Studio().speaker
-        self.known: dict[tuple[str, str], np.ndarray] = {}
+        self.speaker = IsolatedSynthesizers().speaker
+        self.cache: dict[tuple[str, str], np.ndarray] = {}
 
     def spoken(self, text: str, gender: str) -> np.ndarray:
-        """MFCC [T, 12] of the text said by the foreign voice."""
-        if (text, gender) not in self.known:
-            line = self.speaker.speak(text, FOREIGN_VOICE[gender])
+        """MFCC [T, 12] of a text that the other voice speaks."""
+        if (text, gender) not in self.cache:
+            line = self.speaker.speak(text, OTHER_VOICE[gender])
             first, last = line.phonemes[0].start, line.phonemes[-1].end
             sound = line.waveform[int(first * line.sampling_rate) : int(last * line.sampling_rate)]
-            self.known[text, gender] = cepstra(soxr.resample(sound, line.sampling_rate, RATE))
-        return self.known[text, gender]
+            self.cache[text, gender] = cepstra(soxr.resample(sound, line.sampling_rate, RATE))
+        return self.cache[text, gender]
 
     def is_nearest(self, sung: np.ndarray, text: str, others: list[str], gender: str) -> bool:
-        """Whether ``text`` is nearer to the waveform than every other text."""
+        """Whether ``text`` is nearer to the waveform than all other texts."""
         candidates = [self.spoken(candidate, gender) for candidate in (text, *others)]
         return bool(np.argmin(warped_distances(cepstra(sung), candidates)) == 0)
 
 
 def check(rows: list[dict], seed: int = 0) -> dict[str, float]:
-    """Shares of right answers over songs (for words and lines: over words and lines)."""
+    """Accuracy of each label, over songs, notes, lines or words."""
     rng = random.Random(seed)
     reader = Reader()
     lines_by_length: dict[int, list[str]] = {}
@@ -127,8 +128,8 @@ def check(rows: list[dict], seed: int = 0) -> dict[str, float]:
         note("key", estimate_key(mixture) == row["key"])
         times, pitch = track_pitch(vocal)
         note("gender", estimate_gender(pitch) == row["gender"])
-        for hit in notes_hit(times, pitch, row["notes"]):
-            note("notes, within a quarter tone", hit)
+        for correct in correct_notes(times, pitch, row["notes"]):
+            note("notes, within a quarter tone", correct)
         for number, line in enumerate(row["lyrics"].split("\n")):
             timed = [word for word in row["words"] if word["line"] == number]
             piece = vocal[int(timed[0]["start"] * RATE) : int(timed[-1]["end"] * RATE)]
@@ -159,7 +160,7 @@ def main() -> None:
         rows += pyarrow.parquet.read_table(path).to_pylist()
     rows = rows[: arguments.songs]
     shares = check(rows)
-    print(f"| independent estimate ({len(rows)} songs) | right |\n|---|---|")
+    print(f"| label ({len(rows)} songs) | accuracy |\n|---|---|")
     for name, share in shares.items():
         print(f"| {name} | {100 * share:.1f} % |")
     print(json.dumps({"songs": len(rows), **shares}))

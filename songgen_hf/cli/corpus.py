@@ -32,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> CommandResult:
     """Render what is missing and say how much it was."""
-    from ..data.corpus.render import CorpusOptions, render_corpus
+    from ..data.corpus.options import CorpusOptions
+    from ..data.corpus.render import render_corpus
 
     report = render_corpus(
         CorpusOptions(

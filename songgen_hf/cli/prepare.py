@@ -38,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> CommandResult:
     """Encode what is missing."""
     from ..checkpoints.loading import resolve_checkpoint
-    from ..data.preparation.codes import CodesOptions, prepare_codes
+    from ..data.preparation.codes import prepare_codes
+    from ..data.preparation.options import CodesOptions
 
     options = CodesOptions(
         source=arguments.source,

@@ -1,1 +1,1 @@
-"""Training data: songs rendered here (``corpus``) and loudness."""
+"""Training data: a corpus of rendered songs, and the preparation of existing songs."""

@@ -1,4 +1,4 @@
-"""Loudness after ITU-R BS.1770 and peaks kept below full scale."""
+"""Loudness according to ITU-R BS.1770, and a limiter that keeps peaks below a ceiling."""
 
 import math
 
@@ -6,23 +6,23 @@ import numpy as np
 
 from ..optional import require
 
-SILENCE = -70.0  # LUFS: the absolute gate of BS.1770
+SILENCE = -70.0  # LUFS; the absolute gate of BS.1770
 
 
 def integrated_loudness(waveform: np.ndarray, sampling_rate: int) -> float:
-    """Gated loudness in LUFS.
+    """Measure the gated loudness of a waveform.
 
     Args:
         waveform: float [S], or [S, C] for C channels; at least 0.4 s.
-        sampling_rate: in Hz.
+        sampling_rate: sampling rate in Hz.
     Returns:
-        LUFS; ``SILENCE`` if nothing passes the gate.
+        Loudness in LUFS; ``SILENCE`` if no block passes the gate.
     Raises:
         ValueError: if the waveform is shorter than one block of 0.4 s.
     """
     if len(waveform) < 0.4 * sampling_rate:
         raise ValueError(
-            f"got {len(waveform) / sampling_rate:.2f} s, loudness needs at least 0.4 s of sound"
+            f"got {len(waveform) / sampling_rate:.2f} s, loudness needs at least 0.4 s of audio"
         )
     if not np.any(waveform):
         return SILENCE
@@ -32,18 +32,19 @@ def integrated_loudness(waveform: np.ndarray, sampling_rate: int) -> float:
 
 
 def at_loudness(waveform: np.ndarray, sampling_rate: int, target: float) -> np.ndarray:
-    """The waveform scaled to ``target`` LUFS; silence stays as it is."""
+    """Scale a waveform to a loudness of ``target`` LUFS; silence is returned unchanged."""
     loudness = integrated_loudness(waveform, sampling_rate)
     return waveform if loudness <= SILENCE else waveform * 10 ** ((target - loudness) / 20)
 
 
 def limiting_gain(level: np.ndarray, ceiling: float, window: int) -> np.ndarray:
-    """A smooth gain [S] that keeps ``level * gain <= ceiling``.
+    """A smooth gain [S] for which ``level * gain <= ceiling`` everywhere.
 
     Args:
-        level: absolute samples, float [S]; for several waveforms under one gain their maximum.
-        ceiling: highest level wanted.
-        window: odd number of samples over which the gain moves.
+        level: absolute value of the samples, float [S]; the maximum of several waveforms if they
+            share the gain.
+        ceiling: highest level after the gain.
+        window: odd number of samples over which the gain is smoothed.
     Raises:
         ValueError: if ``window`` is even.
     """
@@ -52,5 +53,5 @@ def limiting_gain(level: np.ndarray, ceiling: float, window: int) -> np.ndarray:
     filters = require("scipy.ndimage", "corpus")
     peaks = filters.maximum_filter1d(level, window, mode="nearest")
     gain = np.minimum(1.0, ceiling / np.maximum(peaks, ceiling))
-    # Averaging over the window in which the peak was held cannot rise above the needed gain.
+    # The average over the window in which a peak is held never exceeds the gain that it needs.
     return filters.uniform_filter1d(gain, window, mode="nearest")

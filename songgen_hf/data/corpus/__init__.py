@@ -1,1 +1,1 @@
-"""Songs with known truth: rendered from a seed, two stems, every word and phoneme timed."""
+"""Songs with exact labels, rendered from a seed: two stems, and the time of every phoneme."""

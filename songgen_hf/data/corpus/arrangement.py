@@ -1,6 +1,6 @@
-"""The accompaniment: a genre's groove, bass, comping and lead over chords, as notes.
+"""Writes the accompaniment of a song: drums, bass, comping, pad and lead, as notes.
 
-Notes are in beats; ``performance.py`` gives them their seconds. Knows nothing of audio.
+The times of the notes are in beats; ``performance.py`` converts them to seconds and renders them.
 """
 
 import random
@@ -16,8 +16,8 @@ _RIFFS = ((0, 2, 1, 2), (0, 1, 2, 1), (2, 1, 0, 1), (0, 1, 2, 3), (3, 2, 1, 0))
 
 
 @dataclass(frozen=True)
-class Band:
-    """Who plays: names of ``INSTRUMENTS``; ``pad`` may be None."""
+class Instrumentation:
+    """The instruments of the accompaniment; ``pad`` is optional."""
 
     lead: Instrument
     comp: Instrument
@@ -26,23 +26,29 @@ class Band:
 
     @property
     def names(self) -> list[str]:
-        """Names of the players, the lead first."""
-        players = [self.lead, self.comp, self.bass, *([self.pad] if self.pad else [])]
-        return [player.name for player in players]
+        """Names of the instruments, the lead first."""
+        instruments = [self.lead, self.comp, self.bass, *([self.pad] if self.pad else [])]
+        return [instrument.name for instrument in instruments]
 
 
 @dataclass(frozen=True)
 class Arrangement:
-    """Notes by part: ``drums`` (pitch = percussion key), ``bass``, ``comp``, ``pad``, ``lead``."""
+    """The notes of each part: drums (pitch = percussion key), bass, comp, pad and lead."""
 
     parts: dict[str, list[Note]]
 
 
 @dataclass(frozen=True)
 class Form:
-    """Beats of a song: the intro, then the sung lines, then the close; a chord for each span.
+    """The form of a song in beats: an intro, the sung lines and a close, with chords.
 
-    ``chords`` are (start, end, chord) without gaps; ``lines`` the (start, end) of sung lines.
+    Args:
+        beats_per_bar: beats of a bar.
+        intro: beat at which the intro ends.
+        total: beat at which the song ends.
+        close: beat at which the close begins.
+        chords: (start, end, chord), without gaps.
+        lines: (start, end) of each sung line.
     """
 
     beats_per_bar: int
@@ -53,46 +59,51 @@ class Form:
     lines: tuple[tuple[float, float], ...]
 
     def chord_at(self, beat: float) -> Chord:
-        """The chord that sounds at a beat; the last one after the end."""
+        """The chord at a beat; the last chord after the end of the song."""
         for start, end, chord in self.chords:
             if start <= beat < end:
                 return chord
         return self.chords[-1][2]
 
 
-def choose_band(rng: random.Random, genre: Genre) -> Band:
-    """A lead whose family nobody else in the band shares, so that it can be told."""
+def choose_instruments(rng: random.Random, genre: Genre) -> Instrumentation:
+    """Choose the instruments of a song.
+
+    No other instrument has the family of the lead, so that the lead can be recognized.
+    """
     lead = INSTRUMENTS[rng.choice(genre.leads)]
     others = [INSTRUMENTS[name] for name in genre.comps]
-    comp = rng.choice([player for player in others if player.family != lead.family] or others)
+    comp = rng.choice([one for one in others if one.family != lead.family] or others)
     pads = [INSTRUMENTS[name] for name in genre.pads]
     pads = [pad for pad in pads if pad.family not in (lead.family, comp.family)]
     pad = rng.choice(pads) if pads and rng.random() < 0.6 else None
-    return Band(lead, comp, INSTRUMENTS[rng.choice(genre.basses)], pad)
+    return Instrumentation(lead, comp, INSTRUMENTS[rng.choice(genre.basses)], pad)
 
 
-def arrange(rng: random.Random, genre: Genre, key: Key, form: Form, band: Band) -> Arrangement:
-    """Write every part.
+def arrange(
+    rng: random.Random, genre: Genre, key: Key, form: Form, instruments: Instrumentation
+) -> Arrangement:
+    """Write the notes of every part.
 
     Args:
-        rng: source of every choice.
-        genre: whose patterns are played.
-        key: of the song.
-        form: where chords and lines lie.
-        band: who plays.
+        rng: random number generator.
+        genre: genre, which defines the patterns.
+        key: key of the song.
+        form: times of the chords and of the sung lines.
+        instruments: instruments of the accompaniment.
     """
     parts = {
         "drums": _drums(genre, form),
         "bass": _bass(genre, form),
         "comp": _comping(genre, form),
-        "pad": _pad(form) if band.pad else [],
-        "lead": _lead(rng, key, form, band.lead),
+        "pad": _pad(form) if instruments.pad else [],
+        "lead": _lead(rng, key, form, instruments.lead),
     }
     return Arrangement(parts)
 
 
 def _hits(pattern: str, beats_per_bar: int, start: float, end: float) -> list[tuple[float, str]]:
-    """(beat, letter) of a pattern repeated between two beats."""
+    """(beat, letter) of each hit of a pattern that is repeated between two beats."""
     hits = []
     sixteenths = beats_per_bar * 4
     for step in range(round(start * 4), round(end * 4)):
@@ -160,7 +171,7 @@ def _pad(form: Form) -> list[Note]:
 
 
 def _lead(rng: random.Random, key: Key, form: Form, lead: Instrument) -> list[Note]:
-    """A riff in the open places, under the singer the same softer and calmer."""
+    """The lead: a riff that is softer and slower while the voice sings."""
     riff = rng.choice(_RIFFS)
     motion = rng.choice((0.5, 1.0))
     notes: list[Note] = []
@@ -181,6 +192,6 @@ def _lead(rng: random.Random, key: Key, form: Form, lead: Instrument) -> list[No
 
 
 def _ladder_pitch(chord: Chord, center: int, rung: int) -> int:
-    """The ``rung``-th chord tone upwards from about ``center``."""
+    """The chord tone number ``rung``, counted upwards from the pitches around ``center``."""
     ladder = [p for p in range(center - 5, center + 20) if p % 12 in chord.pitch_classes[:3]]
     return ladder[rung]

@@ -1,6 +1,6 @@
-"""Captions: many phrasings of what a song is, each leaving some of it out.
+"""Writes captions: descriptions of a song in many phrasings, most of them incomplete.
 
-Works on the plain facts of a song's metadata, so that a caption can also be written later from a
+Captions are written from the metadata of a song, so that more captions can be written later from a
 row of the dataset.
 """
 
@@ -66,24 +66,24 @@ def tempo_word(bpm: float) -> str:
 def write_captions(
     rng: random.Random, facts: Mapping[str, Any], count: int = CAPTIONS_PER_SONG
 ) -> list[str]:
-    """Several captions of one song; the first leaves nothing out.
+    """Write several captions of one song, of which the first is complete.
 
     Args:
-        rng: source of every choice.
-        facts: ``genre``, ``mood``, ``gender``, ``lead_instrument``, ``instruments``, ``tempo`` in
-            bpm and ``key`` of the song.
+        rng: random number generator.
+        facts: ``genre``, ``mood``, ``gender``, ``lead_instrument``, ``instruments``, ``tempo`` (in
+            bpm) and ``key`` of the song.
         count: number of captions.
     """
     return [write_caption(rng, facts, complete=index == 0) for index in range(count)]
 
 
 def write_caption(rng: random.Random, facts: Mapping[str, Any], *, complete: bool = False) -> str:
-    """One caption.
+    """Write one caption.
 
     Args:
-        rng: source of every choice.
-        facts: as for ``write_captions``.
-        complete: whether every fact must be said.
+        rng: random number generator.
+        facts: metadata as for :func:`write_captions`.
+        complete: whether the caption must contain every fact.
     """
     keep = {name: complete or rng.random() < chance for name, chance in _KEEP.items()}
     others = [name for name in facts["instruments"] if name != facts["lead_instrument"]]

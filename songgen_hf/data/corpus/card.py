@@ -1,4 +1,4 @@
-"""The dataset card of a rendered corpus."""
+"""Writes the dataset card of a rendered corpus."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,11 +24,12 @@ configs:
   data_files:
 {data_files}---
 
-# Rendered songs with known truth
+# Rendered songs with exact labels
 
-Short English songs made from a seed: every word, phoneme and note is known to the millisecond, and
-both stems are exact. Rendered by `songgen-hf corpus` {how}; the same command gives the
-same bytes.
+Short English songs, rendered from a seed: the time of every word, phoneme and note is known to the
+millisecond, and the mixture is the exact sum of the two stems.
+
+Rendered by `songgen-hf corpus` {how}; the same command gives the same files.
 
 | split | songs | lines and words |
 |---|---|---|
@@ -38,10 +39,10 @@ same bytes.
 - `mixture`, `vocal`, `accompaniment`: FLAC bytes, 16 kHz, mono, 16 bit. `mixture` is the sum of
   the two stems, sample for sample, at -14 LUFS. Load with `Audio(decode=False)` and read the bytes
   with soundfile (`songgen_hf.data.corpus.rows.read_sound`).
-- `lyrics` (lines divided by a line break), `words` (word, start, end, line), `phonemes` (symbol in
+- `lyrics` (with line breaks), `words` (word, start, end, line), `phonemes` (symbol in
   IPA, start, end, word), `notes` (MIDI pitch, from vowel onset to the next syllable or the end);
   times in seconds.
-- `captions`: four phrasings of the metadata, the first complete, the others with parts left out.
+- `captions`: four phrasings of the metadata, of which the first is complete.
 - `genre`, `mood`, `tempo` (bpm), `key`, `gender`, `voice_id`, `lead_instrument`, `lead_family`,
   `instruments` (lead first), `duration`, `sampling_rate`, `song_id`, `split`.
 - `unseen_words`: dictionary forms in a test song that no training song uses.
@@ -50,32 +51,32 @@ A reference voice for a song is the `vocal` of any other song with the same `voi
 
 ## How it is made
 
-Words: a grammar over a lexicon written for this project. A line belongs to one split by a hash of
-its text, so no line is shared between splits. Voices: espeak-ng speaks at a flat pitch, WORLD
-puts the sound on a melody in key and time ({singers} singers). Band: FluidSynth with the FluidR3
+Lyrics: a grammar and a lexicon written for this project. A hash of its text assigns every line to
+one split, so no line occurs in two splits. Voices: espeak-ng speaks at a flat pitch, WORLD
+moves the speech onto a melody ({singers} singers). Accompaniment: FluidSynth with the FluidR3
 soundfont (MIT license); {genres} genres, {instruments} General-MIDI instruments in
 {families} families. No recording of any person is part of it.
 
 ## Limits
 
-Speech synthesis set to notes, not singing: no dynamics of a trained voice, no ornaments, one
-language. Lyrics are grammatical and mean little. The arrangements are patterns; moods follow genre
-and mode and are hardly audible beyond them.
+The voices are synthesized speech on notes: they have no dynamics of a trained voice and no
+ornaments, and sing in one language. The lyrics are grammatical but mean little. The arrangements
+are repeated patterns. The mood follows from genre and mode and is hardly audible beyond them.
 """
 _SPLIT_NOTES = {
-    "train": "lines of their own; nine words in ten of the lexicon",
-    "validation": "lines of their own; the words of train",
-    "test": "lines of their own; also words that train never uses",
+    "train": "lines of this split only; nine in ten words of the lexicon",
+    "validation": "lines of this split only; the words of train",
+    "test": "lines of this split only; also words that train never uses",
 }
 
 
 def card_text(seed: int, songs: Mapping[str, int], voices: Sequence[str] = ()) -> str:
-    """The card of a corpus.
+    """The text of the dataset card of a corpus.
 
     Args:
-        seed: of the corpus.
-        songs: number of songs by split; empty splits are left out.
-        voices: the singers, if they were chosen by name.
+        seed: seed of the corpus.
+        songs: number of songs of each split; empty splits are left out.
+        voices: names of the singers, if they were chosen.
     """
     present = {split: count for split, count in songs.items() if count}
     return _CARD.format(
@@ -96,5 +97,5 @@ def card_text(seed: int, songs: Mapping[str, int], voices: Sequence[str] = ()) -
 def write_card(
     folder: Path, *, seed: int, songs: Mapping[str, int], voices: Sequence[str] = ()
 ) -> None:
-    """Write ``README.md`` into the folder of a corpus, whole or not at all."""
+    """Write the dataset card, ``README.md``, into the folder of a corpus."""
     write_files({folder / "README.md": card_text(seed, songs, voices).encode()})

@@ -1,27 +1,27 @@
-"""The genres of the corpus as data: tempo, groove, harmony and instruments of each.
+"""The genres of the corpus: their tempos, rhythm patterns, chord progressions and instruments.
 
-Patterns have one character per sixteenth note: ``x`` loud, ``o`` soft, ``.`` silent; a bar of 4/4
-has 16, of 3/4 has 12. Bass patterns name chord tones: ``R`` root, ``5`` fifth, ``3`` third, ``8``
-octave. Knows nothing of keys or seeds.
+Patterns have one character per sixteenth note: ``x`` loud, ``o`` soft, ``.`` silent. A bar of 4/4
+has 16 characters, a bar of 3/4 has 12. Bass patterns name chord tones: ``R`` root, ``5`` fifth,
+``3`` third, ``8`` octave.
 """
 
 from dataclasses import dataclass, field
 
-# General-MIDI percussion keys
+# General-MIDI percussion keys.
 KICK, RIM, SNARE, CLAP, CLOSED_HAT, OPEN_HAT, RIDE = 36, 37, 38, 39, 42, 46, 51
 TAMBOURINE, SHAKER, COWBELL, CONGA = 54, 70, 56, 63
 
 
 @dataclass(frozen=True)
 class Genre:
-    """How a genre is played; see the module for the pattern letters."""
+    """The properties of a genre; the module's docstring explains the letters of the patterns."""
 
     name: str
-    tempo: tuple[int, int]  # bpm, both included
+    tempo: tuple[int, int]  # lowest and highest tempo in bpm
     drums: dict[int, str]
     bass: str
     comping: str
-    broken_chords: bool  # comping plays chord tones one by one
+    broken_chords: bool  # whether comping plays chord tones one by one
     basses: tuple[str, ...]
     comps: tuple[str, ...]
     leads: tuple[str, ...]
@@ -31,7 +31,7 @@ class Genre:
     moods_minor: tuple[str, ...]
     minor_chance: float = 0.4
     beats_per_bar: int = 4
-    swing: float = 0.5  # where in a beat the second eighth falls
+    swing: float = 0.5  # position of the second eighth note within a beat
     pads: tuple[str, ...] = field(default=())
 
 

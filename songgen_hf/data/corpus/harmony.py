@@ -1,6 +1,6 @@
-"""Keys, scales and chords: roman numerals to pitch classes.
+"""Keys, scales and chords, which are parsed from roman numerals.
 
-Pitches are MIDI numbers (60 is middle C), pitch classes 0 to 11 with C = 0. Knows nothing of time.
+Pitches are MIDI numbers (60 is middle C). Pitch classes are numbers from 0 (C) to 11.
 """
 
 import random
@@ -34,7 +34,7 @@ class Key:
 
     @property
     def scale(self) -> tuple[int, ...]:
-        """The seven pitch classes, tonic first (minor is the natural one)."""
+        """The seven pitch classes, tonic first; minor is natural minor."""
         return tuple((self.tonic + step) % 12 for step in _SCALES[self.mode])
 
 
@@ -50,7 +50,7 @@ class Chord:
         return self.pitch_classes[0]
 
     def scale_in(self, key: Key) -> tuple[int, ...]:
-        """The key's scale with the notes that this chord raises or lowers."""
+        """The scale of a key, with the tones that this chord raises or lowers."""
         foreign = [tone for tone in self.pitch_classes if tone not in key.scale]
         beside = {(tone + step) % 12 for tone in foreign for step in (1, 11)}
         kept = [t for t in key.scale if t in self.pitch_classes or t not in beside]
@@ -58,22 +58,23 @@ class Chord:
 
 
 def parse_chord(numeral: str, key: Key) -> Chord:
-    """A roman numeral in a key.
+    """Parse a roman numeral in a key.
 
     Args:
-        numeral: degree in capitals (major third) or small letters (minor third), ``b`` before it
-            for a lowered degree, then nothing, ``o`` (diminished), ``7`` (minor seventh) or ``M7``.
-        key: where the degree is counted.
+        numeral: degree in capital letters (major third) or small letters (minor third), with the
+            prefix ``b`` for a lowered degree and the suffix ``o`` (diminished), ``7`` (minor
+            seventh), ``M7`` (major seventh) or none.
+        key: key in which the degree is counted.
     Returns:
-        The chord; ``V`` and ``V7`` of a minor key hold the leading tone.
+        The chord; ``V`` and ``V7`` of a minor key contain the leading tone.
     Raises:
-        ValueError: if the numeral cannot be read.
+        ValueError: if the numeral is invalid.
     """
     body = numeral[1:] if numeral.startswith("b") else numeral
     stem = body.rstrip("M7o")
     suffix = body[len(stem) :]
     if stem.upper() not in _NUMERALS or suffix not in ("", "7", "M7", "o"):
-        raise ValueError(f"got chord {numeral!r}, expected like I, vi, V7, IVM7, iio or bVII")
+        raise ValueError(f"got chord {numeral!r}, expected for example I, vi, V7, IVM7, iio, bVII")
     degree = _NUMERALS.index(stem.upper())
     root = _SCALES[key.mode][degree] - (1 if numeral.startswith("b") else 0)
     intervals = [0, 4 if stem.isupper() else 3, 6 if suffix == "o" else 7]
@@ -85,12 +86,12 @@ def parse_chord(numeral: str, key: Key) -> Chord:
 def chords_of_song(
     rng: random.Random, progressions: Sequence[str], key: Key, count: int
 ) -> list[Chord]:
-    """``count`` chords: a progression repeated, closed by dominant and tonic.
+    """The chords of a song: a repeated progression that ends with dominant and tonic.
 
     Args:
-        rng: chooses the progression.
-        progressions: numerals divided by spaces.
-        key: of the song.
+        rng: random number generator, which chooses the progression.
+        progressions: roman numerals, separated by spaces, of each progression.
+        key: key of the song.
         count: number of chords, at least 2.
     Raises:
         ValueError: if ``count`` is below 2.
@@ -105,7 +106,7 @@ def chords_of_song(
 
 
 def nearest_pitch(pitch_class: int, around: float) -> int:
-    """The MIDI pitch of a class closest to ``around``."""
+    """The MIDI pitch of a pitch class that is closest to ``around``."""
     base = round(around)
     return min(
         (pitch for pitch in range(base - 6, base + 7) if pitch % 12 == pitch_class % 12),

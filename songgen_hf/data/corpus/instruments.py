@@ -1,14 +1,18 @@
-"""The General-MIDI instruments of the corpus, their families and registers."""
+"""The General-MIDI instruments of the corpus, with their families and registers."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Instrument:
-    """A General-MIDI program.
+    """A General-MIDI instrument.
 
-    ``center`` is the MIDI pitch around which it plays a melody; ``sustained`` instruments hold
-    their notes, the others ring out.
+    Args:
+        program: number of the General-MIDI program, from 0.
+        name: name in captions and metadata.
+        family: family in the metadata.
+        center: MIDI pitch around which the instrument plays a melody.
+        sustained: whether notes keep their level until they end; otherwise they decay.
     """
 
     program: int

@@ -1,10 +1,10 @@
-"""Calls that leave no trace: each runs in a fork of a process in which nothing has been played.
+"""Renders every song from the same state of the synthesizers, by forking an unused process.
 
-espeak-ng and FluidSynth keep state from sound to sound (breath noise, filters, running phases) and
-offer no way to reset it. A worker therefore opens both once and never uses them; every song is
-rendered in a fork of it, which starts from that same untouched state. So a song's bytes depend on
-its seed alone, not on the songs before it, the number of workers or a restart. A fork costs about
-10 ms; opening both costs most of a second.
+espeak-ng and FluidSynth keep state between sounds (breath noise, filters, phases), which cannot be
+reset. A worker process therefore opens both and never uses them; every song is rendered in a fork
+of the worker. As a result, the samples of a song depend on its seed alone, and not on earlier
+songs, the number of workers or a restart. A fork takes about 10 ms; opening both synthesizers takes
+most of a second.
 """
 
 import ctypes
@@ -25,36 +25,37 @@ from .synthesizer import FLUIDSYNTH, Synthesizer, find_soundfont
 _PR_SET_PDEATHSIG = 1
 
 
-class Studio:
-    """Both synthesizers, opened and kept untouched.
+class IsolatedSynthesizers:
+    """Both synthesizers in their initial state, for use in forks of this process.
 
     Args:
-        soundfont: .sf2 file; by default Debian's.
+        soundfont: path of a .sf2 file; by default Debian's.
     Raises:
-        ImportError: if a Debian package or one of the extra ``corpus`` is missing.
+        ImportError: if a Debian package or a package of the extra ``corpus`` is missing.
     """
 
     def __init__(self, soundfont: str | None = None) -> None:
-        for module in ("pyloudnorm", "scipy.ndimage"):  # here once, not in every fork
+        for module in ("pyloudnorm", "scipy.ndimage"):  # imported once, not in every fork
             require(module, "corpus")
         world()
         self.speaker = Speaker()
         self.synthesizer = Synthesizer(soundfont)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """``function(speaker, synthesizer, *arguments)`` in a fork.
+        """Call ``function(speaker, synthesizer, *arguments)`` in a fork.
 
         Args:
-            function: its result must be picklable.
-            arguments: passed on.
+            function: function with a picklable result.
+            arguments: further arguments of the function.
         Returns:
-            The function's result.
+            The result of the function.
         Raises:
-            RuntimeError: if the function raised (with its traceback) or the fork died.
+            RuntimeError: with its traceback if the function raised an error, or if the forked
+                process ended without a result.
         """
         reading, writing = os.pipe()
         with warnings.catch_warnings():
-            # Python warns of forks beside threads; those of numpy's BLAS are idle here.
+            # Python warns about forks in processes with threads; those of numpy's BLAS are idle.
             warnings.simplefilter("ignore", DeprecationWarning)
             child = os.fork()
         if child == 0:
@@ -62,34 +63,34 @@ class Studio:
             self._work(writing, function, arguments)
         os.close(writing)
         with os.fdopen(reading, "rb") as pipe:
-            answer = pipe.read()
+            message = pipe.read()
         os.waitpid(child, 0)
-        if not answer:
-            raise RuntimeError("the process that rendered a song ended without an answer")
-        succeeded, result = pickle.loads(answer)
+        if not message:
+            raise RuntimeError("the process that rendered a song ended without a result")
+        succeeded, result = pickle.loads(message)
         if not succeeded:
             raise RuntimeError(f"rendering a song failed:\n{result}")
         return result
 
     def _work(self, writing: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-        """The fork's life: never returns."""
+        """Call the function in the fork, send its result and end the process."""
         try:
             end_with_parent()
             try:
-                answer = (True, function(self.speaker, self.synthesizer, *arguments))
+                result = (True, function(self.speaker, self.synthesizer, *arguments))
             except Exception:
-                answer = (False, traceback.format_exc())
+                result = (False, traceback.format_exc())
             with os.fdopen(writing, "wb") as pipe:
-                pipe.write(pickle.dumps(answer))
+                pipe.write(pickle.dumps(result))
         finally:
             os._exit(0)
 
 
 def check_system(soundfont: str | None = None) -> None:
-    """Look for the Debian packages without opening them.
+    """Check that the libraries and the soundfont are installed.
 
     Raises:
-        ImportError: naming what is missing and how to install it.
+        ImportError: if one is missing, with the Debian packages to install.
     """
     load_library(ESPEAK)
     load_library(FLUIDSYNTH)
@@ -97,7 +98,7 @@ def check_system(soundfont: str | None = None) -> None:
 
 
 def end_with_parent() -> None:
-    """Ask Linux to end this process when its parent dies, so that a killed run leaves none."""
+    """Make Linux end this process when its parent ends, so that a killed run leaves no process."""
     if sys.platform != "linux":
-        return  # no other system has such a request; Ctrl-C still ends all of them
+        return  # other systems have no such function; Ctrl-C still ends all processes
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,8 +1,7 @@
-"""The words of the corpus' lyrics: plain English words by class and number of syllables.
+"""The words of the lyrics: plain English words by word class and number of syllables.
 
-Words belong to nobody; the lists were written for this project. Every word keeps its class, its
-syllables as espeak-ng says them, and whether training may see it (``is_held_out``). Knows nothing
-of grammar or sound.
+The lists were written for this project. The number of syllables is that of espeak-ng's
+pronunciation. One word in ten is held out from training (``is_held_out``).
 """
 
 import hashlib
@@ -99,7 +98,7 @@ _INTRANSITIVE = {
 
 @dataclass(frozen=True)
 class Word:
-    """A dictionary form: its spelling, its class and the syllables espeak-ng gives it."""
+    """A dictionary form: its spelling, its word class and its number of syllables."""
 
     text: str
     kind: str
@@ -107,14 +106,14 @@ class Word:
 
 
 def is_held_out(word: str) -> bool:
-    """Whether the dictionary form ``word`` is kept for the test split alone."""
+    """Whether a dictionary form is used in the test split only."""
     digest = hashlib.sha256(f"word:{word}".encode()).digest()
     return int.from_bytes(digest[:4], "big") % HELD_OUT_ONE_IN == 0
 
 
 @cache
 def lexicon() -> dict[str, tuple[Word, ...]]:
-    """All words by class: ``noun``, ``adjective``, ``transitive``, ``intransitive``."""
+    """All words by word class: ``noun``, ``adjective``, ``transitive``, ``intransitive``."""
     classes = {
         "noun": _NOUNS,
         "adjective": _ADJECTIVES,

@@ -1,8 +1,8 @@
-"""Lyric lines from a grammar: templates filled with words until the syllables fit.
+"""Composes lyric lines with a grammar: templates are filled until the syllables fit.
 
-A line belongs to exactly one split, by a hash of its text, so that no line of one split can ever
-occur in another however many songs are rendered. Held-out words (one in ten) occur in test lines
-only. Knows nothing of espeak-ng: syllables come from the lexicon.
+A hash of its text assigns every line to one split, so that a line never occurs in two splits,
+however many songs are rendered. Held-out words (one in ten) occur in test lines only. Syllables are
+counted with the lexicon.
 """
 
 import hashlib
@@ -15,10 +15,10 @@ SPLITS = ("train", "validation", "test")
 MIN_SYLLABLES, MAX_SYLLABLES = 3, 14
 
 _LINE_BUCKETS = {"test": range(0, 10), "validation": range(10, 20), "train": range(20, 100)}
-_HELD_OUT_CHANCE = 0.3  # per word slot of a test line
+_HELD_OUT_CHANCE = 0.3  # for each word of a test line
 _MAX_TRIES = 20_000
 
-# Slots in capitals, words in small letters; the first letter's class says what may fill it.
+# Slots are in capitals, and literal words in small letters.
 _TEMPLATES = """
 D N VIS P D N
 D A N VIS P D N
@@ -106,24 +106,24 @@ _SIBILANT_ENDS = ("s", "x", "z", "ch", "sh", "ce", "ge", "se", "ze")
 
 
 def split_of(line: str) -> str:
-    """The one split that may sing ``line``."""
+    """The split of a line, which depends only on its text."""
     digest = hashlib.sha256(f"line:{line.lower()}".encode()).digest()
     bucket = int.from_bytes(digest[:4], "big") % 100
     return next(split for split, buckets in _LINE_BUCKETS.items() if bucket in buckets)
 
 
 def compose_line(rng: random.Random, syllables: int, split: str) -> tuple[str, tuple[str, ...]]:
-    """Write one line for a split.
+    """Compose one line of a split.
 
     Args:
-        rng: source of every choice.
-        syllables: wanted number, 3 to 14.
+        rng: random number generator.
+        syllables: number of syllables, 3 to 14.
         split: one of ``SPLITS``.
     Returns:
-        The line in words divided by single spaces, and those of its dictionary forms that
-        training never sees (always empty outside ``test``).
+        The line, as words separated by single spaces, and the dictionary forms in it that no
+        training line contains (none unless the split is ``test``).
     Raises:
-        ValueError: if the split or the number of syllables is unknown to the grammar.
+        ValueError: if the split is unknown, or the grammar has no line of so many syllables.
     """
     if split not in SPLITS:
         raise ValueError(f"got split {split!r}, expected one of {', '.join(SPLITS)}")
@@ -141,11 +141,13 @@ def compose_line(rng: random.Random, syllables: int, split: str) -> tuple[str, t
         line = " ".join(_with_articles(words))
         if split_of(line) == split:
             return line, tuple(unseen)
-    raise ValueError(f"the grammar found no {split} line of {syllables} syllables: ask for 4 to 10")
+    raise ValueError(
+        f"the grammar found no {split} line of {syllables} syllables: request 4 to 10 syllables"
+    )
 
 
 def _fill(rng: random.Random, template: list[str], split: str) -> tuple[list[str], int, list[str]]:
-    """Fill the slots -> words, syllables, dictionary forms held out from training."""
+    """Fill the slots of a template; return words, syllables and held-out dictionary forms."""
     words: list[str] = []
     count = 0
     unseen: list[str] = []
@@ -189,10 +191,10 @@ def _pool(kind: str, held_out: bool) -> tuple[Word, ...]:
 
 
 def inflect(word: Word, slot: str) -> tuple[str, int]:
-    """The form of a word that a slot needs, and its syllables.
+    """Inflect a word for a slot; return the form and its number of syllables.
 
-    ``NS`` plural and ``VTS``/``VIS`` third person end in -s, ``VING`` in -ing; other slots take
-    the dictionary form.
+    The slots ``NS`` (plural), ``VTS`` and ``VIS`` (third person) take forms in -s, ``VING`` takes
+    forms in -ing, and other slots take the dictionary form.
     """
     text, count = word.text, word.syllables
     if slot in ("NS", "VTS", "VIS"):
@@ -215,7 +217,7 @@ def inflect(word: Word, slot: str) -> tuple[str, int]:
 
 
 def _doubles(word: Word) -> bool:
-    """Whether the last consonant doubles before -ing: one syllable, one vowel, one consonant."""
+    """Whether the last consonant is doubled before -ing."""
     text = word.text
     if word.syllables > 1:
         return text == "begin"
@@ -228,7 +230,7 @@ def _doubles(word: Word) -> bool:
 
 
 def _with_articles(words: list[str]) -> list[str]:
-    """``a`` becomes ``an`` before a vowel letter."""
+    """Replace ``a`` by ``an`` before a vowel letter."""
     following = [*words[1:], ""]
     return [
         "an" if word == "a" and after[:1] in tuple("aeiou") else word

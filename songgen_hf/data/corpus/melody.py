@@ -1,6 +1,6 @@
-"""The tune of a sung line: rhythm and pitches for a number of syllables.
+"""Composes the melody of a sung line: rhythm and pitches for a number of syllables.
 
-Times are in beats from the start of the song, pitches MIDI numbers. Knows nothing of words.
+Times are in beats from the start of the song, and pitches are MIDI numbers.
 """
 
 import math
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 from .harmony import Chord, Key, nearest_pitch
 
-SHORTEST_NOTE = 0.24  # seconds: faster syllables blur
-BREATH = 0.35  # seconds of rest that a line keeps at its end
+SHORTEST_NOTE = 0.24  # seconds; shorter syllables are unintelligible
+BREATH = 0.35  # seconds of rest at the end of a line
 _STEPS = (-2, -1, -1, -1, 0, 1, 1, 1, 2)  # scale steps of the random walk
 
 
 @dataclass(frozen=True)
 class Note:
-    """A note: start and duration in beats, MIDI pitch, velocity 1 to 127."""
+    """A note: start and duration in beats, MIDI pitch, and velocity from 1 to 127."""
 
     start: float
     duration: float
@@ -28,17 +28,18 @@ class Note:
 def line_rhythm(
     rng: random.Random, syllables: int, beats: float, beat_seconds: float
 ) -> list[tuple[float, float]]:
-    """Starts and durations, in beats from the line's start, on a grid of eighth notes.
+    """Compose the rhythm of a line, on a grid of eighth notes.
 
     Args:
-        rng: places the longer notes.
+        rng: random number generator, which chooses the longer notes.
         syllables: number of notes.
-        beats: length of the line, the final rest included.
-        beat_seconds: seconds of one beat.
+        beats: length of the line, including the rest at its end.
+        beat_seconds: duration of a beat in seconds.
     Returns:
-        One (start, duration) per syllable, without gaps; a rest of at least ``BREATH`` follows.
+        Start and duration of each note, in beats from the start of the line, without gaps. A rest
+        of at least ``BREATH`` seconds follows.
     Raises:
-        ValueError: if so many syllables would be shorter than ``SHORTEST_NOTE``.
+        ValueError: if notes for all syllables would be shorter than ``SHORTEST_NOTE``.
     """
     shortest = shortest_note(beat_seconds)
     available = round(beats * 2) - max(1, math.ceil(BREATH / (beat_seconds / 2)))
@@ -56,7 +57,7 @@ def line_rhythm(
         open_notes = [index for index, length in enumerate(eighths) if length < longest]
         if not open_notes:
             break
-        # An eighth more where the next note would otherwise miss the beat.
+        # Prefer to lengthen notes after which the next note would not start on a beat.
         late = [index for index in open_notes if sum(eighths[: index + 1]) % 2]
         eighths[rng.choice(late or open_notes)] += 1
     starts = [sum(eighths[:index]) / 2 for index in range(syllables)]
@@ -64,12 +65,12 @@ def line_rhythm(
 
 
 def shortest_note(beat_seconds: float) -> int:
-    """Eighth notes of the shortest syllable."""
+    """Duration of the shortest note, in eighth notes."""
     return max(1, math.ceil(SHORTEST_NOTE / (beat_seconds / 2) - 1e-6))
 
 
 def syllables_that_fit(beats: float, beat_seconds: float) -> int:
-    """The most syllables that a line of ``beats`` can hold."""
+    """Largest number of syllables in a line of ``beats``."""
     available = round(beats * 2) - max(1, math.ceil(BREATH / (beat_seconds / 2)))
     return available // shortest_note(beat_seconds)
 
@@ -86,17 +87,19 @@ def line_melody(
     previous: int | None = None,
     closing: bool = False,
 ) -> list[Note]:
-    """Pitches for a rhythm: steps through the scale, chord tones where a note is long or strong.
+    """Compose the pitches of a line as a random walk on the scale.
+
+    Long notes and notes on strong beats are chord tones.
 
     Args:
-        rng: source of every choice.
-        rhythm: (start, duration) in beats from the line's start.
+        rng: random number generator.
+        rhythm: start and duration of each note, in beats from the start of the line.
         start: beat at which the line begins.
-        key: of the song.
-        chord_at: the chord that sounds at a beat.
+        key: key of the song.
+        chord_at: returns the chord at a beat.
         low: lowest pitch.
         high: highest pitch, at least an octave above ``low``.
-        previous: pitch of the note before, to lead on from.
+        previous: pitch of the last note of the previous line.
         closing: whether the last note must be the tonic.
     """
     pitch = previous if previous is not None else round(rng.uniform(low + 4, high - 4))

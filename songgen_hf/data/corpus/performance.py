@@ -1,4 +1,4 @@
-"""A plan made audible: two stems, exactly aligned, whose sum is the song at -14 LUFS."""
+"""Renders a song plan to two aligned stems whose sum is the mixture at -14 LUFS."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +16,9 @@ SAMPLING_RATE = 16000  # Hz
 LOUDNESS = -14.0  # LUFS of the mixture
 
 _CHANNELS = {"bass": 0, "comp": 1, "pad": 2, "lead": 3, "drums": DRUM_CHANNEL}
-# Parts that are balanced as one, and their loudness against each other in LU.
+# Parts that form a group, and the loudness of the group relative to the others in LU.
 _GROUPS = ((("drums",), -1.0), (("bass", "comp", "pad"), -1.0), (("lead",), 1.0))
-_VOCAL_OVER_BAND = (1.5, 4.0)  # LU
+_VOCAL_OVER_ACCOMPANIMENT = (1.5, 4.0)  # LU
 _CEILING = 0.95
 _LIMITER_WINDOW = 161  # samples: 10 ms
 _ROOM_SECONDS, _ROOM_LEVEL = 0.35, 0.12
@@ -26,9 +26,14 @@ _ROOM_SECONDS, _ROOM_LEVEL = 0.35, 0.12
 
 @dataclass(frozen=True)
 class Performance:
-    """int16 stems [S] at ``SAMPLING_RATE``; ``vocal + accompaniment`` is the mixture, exactly.
+    """A rendered song.
 
-    ``words``, ``phonemes`` and ``notes`` are rows of metadata with times in seconds.
+    Args:
+        vocal: int16 [S] at ``SAMPLING_RATE``.
+        accompaniment: int16 [S] at ``SAMPLING_RATE``.
+        words: labels of the words, with times in seconds.
+        phonemes: labels of the phonemes, with times in seconds.
+        notes: labels of the sung notes, with times in seconds.
     """
 
     vocal: np.ndarray
@@ -39,30 +44,30 @@ class Performance:
 
     @property
     def mixture(self) -> np.ndarray:
-        """The song, int16 [S]."""
+        """The sum of both stems, int16 [S]."""
         return self.vocal + self.accompaniment
 
 
 def perform(plan: SongPlan, synthesizer: Synthesizer, seed: int) -> Performance:
-    """Sing and play a plan.
+    """Render a song plan.
 
     Args:
-        plan: of the song.
-        synthesizer: plays the accompaniment.
-        seed: of the small irregularities (pitch drift, room).
+        plan: plan of the song.
+        synthesizer: renders the accompaniment.
+        seed: seed of small random variations (drift of the pitch, reverberation, levels).
     """
     rng = np.random.default_rng(seed)
     samples = round(plan.duration * SAMPLING_RATE)
-    vocal, phonemes, words, notes = _sing(plan, samples, rng)
-    accompaniment = _play(plan, synthesizer, samples, rng)
-    vocal, accompaniment = _mix(vocal, accompaniment, rng)
+    vocal, phonemes, words, notes = _render_vocal(plan, samples, rng)
+    accompaniment = _render_accompaniment(plan, synthesizer, samples, rng)
+    vocal, accompaniment = _set_levels(vocal, accompaniment, rng)
     return Performance(_to_int16(vocal), _to_int16(accompaniment), words, phonemes, notes)
 
 
-def _sing(
+def _render_vocal(
     plan: SongPlan, samples: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
-    """The vocal [S], float64, and rows of its phonemes, words and notes."""
+    """The vocal, float64 [S], and the labels of its phonemes, words and notes."""
     vocal = np.zeros(samples)
     phonemes: list[dict[str, Any]] = []
     words: list[dict[str, Any]] = []
@@ -104,14 +109,14 @@ def _sing(
     return vocal, phonemes, words, notes
 
 
-def _play(
+def _render_accompaniment(
     plan: SongPlan, synthesizer: Synthesizer, samples: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """The accompaniment [S], float64, its groups balanced."""
-    band = plan.band
-    programs = {0: band.bass.program, 1: band.comp.program, 3: band.lead.program}
-    if band.pad:
-        programs[2] = band.pad.program
+    """The accompaniment, float64 [S], with balanced groups of instruments."""
+    chosen = plan.instruments
+    programs = {0: chosen.bass.program, 1: chosen.comp.program, 3: chosen.lead.program}
+    if chosen.pad:
+        programs[2] = chosen.pad.program
     accompaniment = np.zeros(samples)
     for parts, level in _GROUPS:
         events = [
@@ -133,7 +138,7 @@ def _event(plan: SongPlan, note: Note, channel: int) -> Event:
 
 
 def _in_room(waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Add a small room: exponentially decaying noise, 60 dB down at its end."""
+    """Add the reverberation of a small room: noise that decays by 60 dB."""
     length = int(_ROOM_SECONDS * SAMPLING_RATE)
     response = rng.normal(size=length) * 10 ** (-3 * np.arange(length) / length)
     response *= _ROOM_LEVEL / np.sqrt(np.sum(response**2))
@@ -142,14 +147,14 @@ def _in_room(waveform: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return waveform + np.fft.irfft(spectrum, size)[: len(waveform)]
 
 
-def _mix(
+def _set_levels(
     vocal: np.ndarray, accompaniment: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Set the vocal over the band, then one gain for both: loudness, and peaks below full scale."""
-    band = integrated_loudness(accompaniment, SAMPLING_RATE)
-    vocal = at_loudness(vocal, SAMPLING_RATE, band + rng.uniform(*_VOCAL_OVER_BAND))
+    """Set the level of the vocal relative to the accompaniment, then limit both with one gain."""
+    loudness = integrated_loudness(accompaniment, SAMPLING_RATE)
+    vocal = at_loudness(vocal, SAMPLING_RATE, loudness + rng.uniform(*_VOCAL_OVER_ACCOMPANIMENT))
     gain: float | np.ndarray = 1.0
-    for _ in range(2):  # limiting takes a little loudness away, so once more
+    for _ in range(2):  # twice, because limiting reduces the loudness a little
         mixture = (vocal + accompaniment) * gain
         gain = gain * 10 ** ((LOUDNESS - integrated_loudness(mixture, SAMPLING_RATE)) / 20)
         tracks = np.stack([vocal, accompaniment, vocal + accompaniment]) * gain  # [3, S]

@@ -1,4 +1,4 @@
-"""Rows of the dataset: features, writing a performance as a row, reading a row's sound."""
+"""The rows of the dataset: rendering a song to a row, the columns, and reading waveforms."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -29,15 +29,16 @@ def render_row(
     index: int,
     voices: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """One song as a row: FLAC bytes of mixture and stems, and its metadata.
+    """Render one song to a row with its FLAC files and its metadata.
 
     Args:
-        speaker: espeak-ng, untouched if equal bytes matter (see ``isolation.py``).
-        synthesizer: FluidSynth, likewise.
-        seed: of the corpus.
-        split: of the song.
-        index: of the song in its split.
-        voices: the singers to draw from; by default those of every corpus.
+        speaker: espeak-ng, in its initial state if the result must be reproducible (see
+            ``isolation.py``).
+        synthesizer: FluidSynth, in its initial state if the result must be reproducible.
+        seed: seed of the corpus.
+        split: split of the song.
+        index: index of the song in its split.
+        voices: names of the singers to choose from; by default all but the held-out ones.
     """
     plan = plan_song(seed, split, index, speaker, voices)
     entropy = int.from_bytes(f"{seed}/{split}/{index}".encode(), "big")
@@ -56,7 +57,7 @@ def render_row(
 
 
 def to_dataset(rows: list[dict[str, Any]]) -> Any:
-    """Rows -> ``datasets.Dataset`` whose audio columns are ``Audio(decode=False)``."""
+    """Make a ``datasets.Dataset`` of rows, with undecoded audio columns."""
     datasets = require("datasets", "corpus")
     value = datasets.Value
     text, second, whole = value("string"), value("float64"), value("int32")
@@ -79,15 +80,15 @@ def to_dataset(rows: list[dict[str, Any]]) -> Any:
 
 
 def read_sound(row: Mapping[str, Any], column: str = "mixture") -> np.ndarray:
-    """The waveform of a row.
+    """Read a waveform of a row.
 
     Args:
-        row: of the dataset, audio not decoded.
+        row: row of the dataset with undecoded audio.
         column: one of ``AUDIO_COLUMNS``.
     Returns:
-        float32 [S] in [-1, 1] at the row's ``sampling_rate``.
+        float32 [S] in [-1, 1], at the ``sampling_rate`` of the row.
     Raises:
-        ValueError: if there is no such column.
+        ValueError: for another column.
     """
     if column not in AUDIO_COLUMNS:
         raise ValueError(f"got column {column!r}, expected one of {', '.join(AUDIO_COLUMNS)}")

@@ -1,8 +1,9 @@
-"""Speech to song with WORLD: spoken sounds moved onto notes.
+"""Turns speech into singing with the vocoder WORLD.
 
-A line's spectral envelope and aperiodicity are measured at espeak-ng's known flat pitch, read back
-along a warped time axis (consonants near their spoken length, vowels stretched to their notes, a
-vowel's onset on its note's start) and synthesized at the melody's pitch with glides and vibrato.
+The spectral envelope and the aperiodicity of a spoken line are analyzed at the known flat pitch of
+espeak-ng. They are read along a warped time axis, where consonants keep about their spoken
+duration, vowels last as long as their notes, and a vowel starts with its note. The result is
+synthesized with the pitch of the melody, with glides and vibrato.
 """
 
 import warnings
@@ -16,19 +17,26 @@ import soxr
 from ...optional import require
 from .speech import Phoneme, SpokenLine
 
-FRAME_PERIOD = 0.005  # seconds between WORLD's frames
+FRAME_PERIOD = 0.005  # seconds between two frames of WORLD
 _FFT_SIZE = 1024
 _LOWEST_POWER = 1e-12
-_FADE = 0.04  # seconds at both ends of a line
+_FADE = 0.04  # seconds of the fades at both ends of a line
 
 
 @dataclass(frozen=True)
 class Singer:
-    """A voice: which espeak-ng variant, how it is shifted and how it sings.
+    """A synthetic singing voice.
 
-    ``spoken_pitch`` is the flat pitch in Hz at which espeak-ng speaks the variant; ``formants``
-    multiplies all formant frequencies; ``low`` and ``high`` bound its notes (MIDI);
-    ``vibrato_rate`` is in Hz, ``vibrato_depth`` in semitones.
+    Args:
+        voice_id: name of the singer.
+        gender: ``female`` or ``male``.
+        variant: voice of espeak-ng.
+        spoken_pitch: flat pitch at which espeak-ng speaks the variant, in Hz.
+        formants: factor on all formant frequencies.
+        low: lowest note, as a MIDI pitch.
+        high: highest note, as a MIDI pitch.
+        vibrato_rate: frequency of the vibrato in Hz.
+        vibrato_depth: depth of the vibrato in semitones.
     """
 
     voice_id: str
@@ -67,15 +75,15 @@ HELD_OUT_SINGERS = {
         Singer("female_7", "female", "en-us+f5", 183.4, 1.20, 61, 74, 6.4, 0.25),
     )
 }
-"""Singers that no song has unless it asks for them by name: voices that a model trained on a corpus
-has never heard, one deeper and one brighter than all others."""
+"""Singers that are only used if they are requested by name, for tests with unknown voices: one is
+deeper and one is brighter than all others."""
 
 
 def singers_named(names: Sequence[str]) -> list[Singer]:
-    """The singers of these names; those of every corpus for no names.
+    """The singers with the given names; without names, all but the held-out singers.
 
     Raises:
-        ValueError: for a name that no singer has.
+        ValueError: for an unknown name.
     """
     if unknown := sorted(set(names) - SINGERS.keys() - HELD_OUT_SINGERS.keys()):
         raise ValueError(
@@ -88,7 +96,7 @@ def singers_named(names: Sequence[str]) -> list[Singer]:
 
 @dataclass(frozen=True)
 class SungNote:
-    """One syllable's note: start and end in seconds, pitch as a MIDI number."""
+    """The note of a syllable: start and end in seconds, pitch as a MIDI number."""
 
     start: float
     end: float
@@ -96,7 +104,7 @@ class SungNote:
 
 
 def world() -> ModuleType:
-    """pyworld, whose import of pkg_resources warns."""
+    """Import pyworld without the warning of its import of pkg_resources."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return require("pyworld", "corpus")
@@ -109,19 +117,19 @@ def sing_line(
     sampling_rate: int,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, float, list[Phoneme]]:
-    """Sing a spoken line on notes, one syllable each.
+    """Synthesize a line with one note for each syllable.
 
     Args:
-        spoken: the line as espeak-ng says it with the singer's variant.
-        notes: as many as ``spoken.syllables``, in order; times in seconds of the song.
-        singer: whose voice it is.
-        sampling_rate: of the result, in Hz.
-        rng: small drifts of the pitch.
+        spoken: the line, spoken by espeak-ng with the variant of the singer.
+        notes: one note for each syllable, in order, with times in seconds of the song.
+        singer: the singer.
+        sampling_rate: sampling rate of the result in Hz.
+        rng: random number generator for the drift of the pitch.
     Returns:
-        float64 waveform [S], the time of its first sample in the song in seconds, and the
-        phonemes with their times in the song.
+        The waveform (float64 [S]), the time of its first sample in seconds of the song, and the
+        phonemes with times in seconds of the song.
     Raises:
-        ValueError: if the number of notes is not the number of syllables.
+        ValueError: if the numbers of notes and syllables differ.
     """
     if len(notes) != spoken.syllables:
         raise ValueError(
@@ -144,14 +152,14 @@ def sing_line(
 
 
 def place_phonemes(phonemes: tuple[Phoneme, ...], notes: list[SungNote]) -> list[Phoneme]:
-    """Times in the song: a vowel begins with its note, consonants come before the next vowel.
+    """Place phonemes in the song: vowels start with their notes, consonants before the next vowel.
 
     Args:
-        phonemes: spoken, times in seconds of the speech.
-        notes: one per vowel.
+        phonemes: spoken phonemes, with times in seconds of the speech.
+        notes: one note for each vowel.
     Returns:
-        The same phonemes without gaps, times in seconds of the song; the line ends with its last
-        note, and begins before the first one if it opens with consonants.
+        The phonemes with times in seconds of the song, without gaps. The line ends with its last
+        note. It begins before its first note if it begins with consonants.
     """
     vowels = [index for index, phoneme in enumerate(phonemes) if phoneme.is_vowel]
     sung: list[Phoneme] = []
@@ -180,10 +188,10 @@ def place_phonemes(phonemes: tuple[Phoneme, ...], notes: list[SungNote]) -> list
 
 
 def _warp(spoken: tuple[Phoneme, ...], sung: list[Phoneme]) -> tuple[np.ndarray, np.ndarray]:
-    """Song times and speech times of the breakpoints, both rising.
+    """Increasing song times and speech times of the breakpoints of the time axis.
 
-    A vowel longer than spoken keeps its onset and its end near the spoken pace and is stretched
-    between; a diphthong is held early and glides late.
+    A vowel that is longer than spoken keeps about the spoken pace at its start and its end and is
+    stretched in between. A diphthong is held early and glides late.
     """
     song_times, speech_times = [sung[0].start], [spoken[0].start]
     for before, after in zip(spoken, sung, strict=True):
@@ -201,7 +209,7 @@ def _warp(spoken: tuple[Phoneme, ...], sung: list[Phoneme]) -> tuple[np.ndarray,
 def _analyze(
     spoken: SpokenLine, singer: Singer, sampling_rate: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Log power envelope and aperiodicity, both [T, F], at the frames of the speech."""
+    """The log power envelope and the aperiodicity of the speech, both [T, F]."""
     pyworld = world()
     speech = soxr.resample(spoken.waveform, spoken.sampling_rate, sampling_rate)
     times = np.arange(int(len(speech) / sampling_rate / FRAME_PERIOD) + 1) * FRAME_PERIOD
@@ -213,7 +221,7 @@ def _analyze(
 
 
 def _move_formants(spectra: np.ndarray, singer: Singer) -> np.ndarray:
-    """Stretch the frequency axis of [T, F] by the singer's formant factor."""
+    """Stretch the frequency axis of spectra [T, F] by the formant factor of the singer."""
     if singer.formants == 1.0:
         return spectra
     bins = np.minimum(np.arange(spectra.shape[1]) / singer.formants, spectra.shape[1] - 1)
@@ -223,7 +231,7 @@ def _move_formants(spectra: np.ndarray, singer: Singer) -> np.ndarray:
 
 
 def _read_frames(frames: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Frames [T, F] read at times in seconds, linearly between neighbors."""
+    """Interpolate frames [T, F] linearly at times in seconds."""
     positions = np.clip(times / FRAME_PERIOD, 0, len(frames) - 1)
     lower = np.minimum(positions.astype(int), len(frames) - 2)
     weight = (positions - lower)[:, None]
@@ -233,11 +241,11 @@ def _read_frames(frames: np.ndarray, times: np.ndarray) -> np.ndarray:
 def _pitch_curve(
     times: np.ndarray, notes: list[SungNote], singer: Singer, rng: np.random.Generator
 ) -> np.ndarray:
-    """Pitch [T] in MIDI numbers: notes joined by glides, late vibrato, a slow drift."""
+    """The pitch [T] in MIDI numbers: notes with glides, delayed vibrato and a slow drift."""
     starts = np.array([note.start for note in notes])
     current = np.clip(np.searchsorted(starts, times + 0.02, side="right") - 1, 0, None)
     pitch = np.array([note.pitch for note in notes])[current]
-    kernel = np.hanning(17)  # a glide of about 60 ms
+    kernel = np.hanning(17)  # glides of about 60 ms
     padded = np.pad(pitch, 8, mode="edge")
     pitch = np.convolve(padded, kernel / kernel.sum(), mode="valid")
 

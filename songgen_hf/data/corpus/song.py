@@ -1,7 +1,8 @@
-"""The plan of one song: everything that is decided before a sound is made.
+"""Plans a song: everything that is decided before audio is rendered.
 
-``plan_song(seed, split, index)`` draws genre, key, tempo, singer, band, words and tune from one
-seed; the same three values give the same plan in any process. ``performance.py`` plays it.
+``plan_song(seed, split, index)`` draws genre, key, tempo, singer, instruments, lyrics and melody
+from one seed. The same three values give the same plan in every process. ``performance.py`` renders
+the plan.
 """
 
 import random
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .arrangement import Arrangement, Band, Form, arrange, choose_band
+from .arrangement import Arrangement, Form, Instrumentation, arrange, choose_instruments
 from .captions import write_captions
 from .genres import GENRES, Genre
 from .harmony import Key, chords_of_song, parse_chord
@@ -29,7 +30,7 @@ _MIN_LINE_SYLLABLES, _MAX_LINE_SYLLABLES = 5, 10
 
 @dataclass(frozen=True)
 class SungLine:
-    """A line: its words, how espeak-ng says them and the note of every syllable (in beats)."""
+    """A line: its text, the speech of espeak-ng and one note for each syllable (in beats)."""
 
     text: str
     spoken: SpokenLine
@@ -39,7 +40,7 @@ class SungLine:
 
 @dataclass(frozen=True)
 class SongPlan:
-    """What will be played and sung."""
+    """Everything that determines a song except for small random variations."""
 
     song_id: str
     split: str
@@ -48,7 +49,7 @@ class SongPlan:
     tempo: int  # bpm
     mood: str
     singer: Singer
-    band: Band
+    instruments: Instrumentation
     form: Form
     arrangement: Arrangement
     lines: tuple[SungLine, ...]
@@ -56,11 +57,11 @@ class SongPlan:
 
     @property
     def duration(self) -> float:
-        """Seconds of the song."""
+        """Duration of the song in seconds."""
         return self.seconds_at(self.form.total) + TAIL
 
     def seconds_at(self, beat: float) -> float:
-        """The time of a beat; in swing the second eighth comes late."""
+        """The time of a beat in seconds; with swing, the second eighth note is late."""
         whole, part = divmod(beat, 1.0)
         swing = self.genre.swing
         bent = part * 2 * swing if part < 0.5 else swing + (part - 0.5) * 2 * (1 - swing)
@@ -68,7 +69,7 @@ class SongPlan:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The metadata that do not depend on the sound."""
+        """The metadata that do not depend on the rendered audio."""
         return {
             "song_id": self.song_id,
             "split": self.split,
@@ -78,9 +79,9 @@ class SongPlan:
             "key": str(self.key),
             "gender": self.singer.gender,
             "voice_id": self.singer.voice_id,
-            "lead_instrument": self.band.lead.name,
-            "lead_family": self.band.lead.family,
-            "instruments": self.band.names,
+            "lead_instrument": self.instruments.lead.name,
+            "lead_family": self.instruments.lead.family,
+            "instruments": self.instruments.names,
             "lyrics": "\n".join(line.text for line in self.lines),
             "unseen_words": [word for line in self.lines for word in line.unseen_words],
             "captions": self.captions,
@@ -90,16 +91,16 @@ class SongPlan:
 def plan_song(
     seed: int, split: str, index: int, speaker: Speaker, voices: Sequence[str] = ()
 ) -> SongPlan:
-    """Decide a song.
+    """Plan a song.
 
     Args:
-        seed: of the corpus.
+        seed: seed of the corpus.
         split: one of ``SPLITS``.
-        index: of the song in its split, from 0.
-        speaker: says the lines, to know their syllables.
-        voices: the singers to draw from; by default those of every corpus.
+        index: index of the song in its split, from 0.
+        speaker: speaks the lines, which determines their syllables.
+        voices: names of the singers to choose from; by default all but the held-out ones.
     Raises:
-        ValueError: if the split or a voice is unknown or the index negative.
+        ValueError: if the split or a voice is unknown, or the index is negative.
     """
     if split not in SPLITS or index < 0:
         raise ValueError(
@@ -114,26 +115,26 @@ def plan_song(
     gender = rng.choice(("female", "male"))
     singers = singers_named(voices)
     singer = rng.choice([voice for voice in singers if voice.gender == gender] or singers)
-    band = choose_band(rng, genre)
+    instruments = choose_instruments(rng, genre)
     form = make_form(rng, genre, key, tempo)
     lines = _sung_lines(rng, split, tempo, key, form, singer, speaker)
-    arrangement = arrange(rng, genre, key, form, band)
+    arrangement = arrange(rng, genre, key, form, instruments)
     plan = SongPlan(
-        f"{split}-{index:06d}", split, genre, key, tempo, mood, singer, band, form,
-        arrangement, lines, [],
+        f"{split}-{index:06d}", split, genre, key, tempo, mood, singer, instruments,
+        form, arrangement, lines, [],
     )  # fmt: skip
     plan.captions.extend(write_captions(rng, plan.facts))
     return plan
 
 
 def make_form(rng: random.Random, genre: Genre, key: Key, tempo: int) -> Form:
-    """Lay out intro, two or three lines and the close within 6 to 12 seconds.
+    """Choose a form of 6 to 12 seconds with an intro, two or three lines and a close.
 
     Args:
-        rng: chooses among the forms that fit.
-        genre: its bar and progressions.
-        key: of the chords.
-        tempo: in bpm.
+        rng: random number generator, which chooses among the forms that fit.
+        genre: genre, which defines the bar and the chord progressions.
+        key: key of the chords.
+        tempo: tempo in bpm.
     """
     beat = 60.0 / tempo
     bar = genre.beats_per_bar
@@ -149,7 +150,7 @@ def make_form(rng: random.Random, genre: Genre, key: Key, tempo: int) -> Form:
         and syllables_that_fit(length, beat) >= _MIN_LINE_SYLLABLES
         and SHORTEST_SONG <= (intro + length * count + close) * beat + TAIL <= LONGEST_SONG
     ]
-    # The better filled of two draws: little of a song should go unsung.
+    # The longer one of two random forms, so that most of a song has singing.
     length, count = max(rng.choice(forms), rng.choice(forms), key=lambda form: form[0] * form[1])
     end = intro + length * count
     spans = list(range(intro, end, unit))
@@ -200,7 +201,7 @@ def _sung_lines(
 def _spoken_line(
     rng: random.Random, wanted: int, most: int, split: str, singer: Singer, speaker: Speaker
 ) -> tuple[str, tuple[str, ...], SpokenLine]:
-    """Compose until espeak-ng says every word by itself (it runs some pairs together)."""
+    """Compose a line in which espeak-ng speaks every word separately; it joins some pairs."""
     while True:
         text, unseen = compose_line(rng, wanted, split)
         spoken = speaker.speak(text, singer.variant)

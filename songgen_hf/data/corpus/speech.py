@@ -1,9 +1,8 @@
-"""Spoken lines from espeak-ng, with the time of every phoneme.
+"""Speaks lines with espeak-ng and reports the time of every phoneme.
 
-Talks to ``libespeak-ng`` in the process through ctypes: the events of the library tell where each
-phoneme and word begins. Pitch is held flat, so that a singer need not track it. espeak-ng keeps
-state between utterances (breath noise, flutter), so equal bytes need equal histories:
-``isolation.py`` takes care of that. Knows nothing of notes.
+The library ``libespeak-ng`` is called in this process through ctypes; its events contain the start
+of each phoneme and word. The pitch is flat, so that it need not be estimated. espeak-ng keeps state
+between utterances (breath noise, flutter); see ``isolation.py`` for reproducible results.
 """
 
 import ctypes
@@ -27,9 +26,13 @@ _SYLLABIC = frozenset(("l̩", "n̩", "əl"))
 
 @dataclass(frozen=True)
 class Phoneme:
-    """One spoken sound; times in seconds from the start of the waveform.
+    """A phoneme.
 
-    ``symbol`` is espeak-ng's IPA without stress marks; ``word`` counts the words of the line.
+    Args:
+        symbol: IPA symbol of espeak-ng, without stress marks.
+        start: start in seconds.
+        end: end in seconds.
+        word: index of its word in the line.
     """
 
     symbol: str
@@ -39,13 +42,13 @@ class Phoneme:
 
     @property
     def is_vowel(self) -> bool:
-        """Whether the sound can carry a note."""
+        """Whether the phoneme is the nucleus of a syllable and can be sung on a note."""
         return self.symbol in _SYLLABIC or self.symbol[:1] in _VOWEL_LETTERS
 
 
 @dataclass(frozen=True)
 class SpokenLine:
-    """A line as speech: float64 waveform [S] at ``sampling_rate`` Hz and its phonemes."""
+    """A spoken line: float64 waveform [S], sampling rate in Hz, and phonemes."""
 
     waveform: np.ndarray
     sampling_rate: int
@@ -58,7 +61,7 @@ class SpokenLine:
 
 
 class Speaker:
-    """espeak-ng, opened once per process.
+    """The speech synthesizer espeak-ng, which can be opened once in a process.
 
     Raises:
         ImportError: if the Debian package is missing.
@@ -73,19 +76,20 @@ class Speaker:
         )
         if self.sampling_rate <= 0:
             raise ImportError(missing_packages("the voice data of espeak-ng"))
-        self._callback = _CALLBACK(self._receive)  # kept alive: the library holds a bare pointer
+        # The attribute keeps the callback alive, because the library stores only a pointer to it.
+        self._callback = _CALLBACK(self._receive)
         self._library.espeak_SetSynthCallback(self._callback)
 
     def speak(self, text: str, voice: str) -> SpokenLine:
-        """Say a line at an even pitch.
+        """Speak a line at a flat pitch.
 
         Args:
-            text: words divided by single spaces.
-            voice: espeak-ng voice and variant, for example ``"en-us+m3"``.
+            text: words, separated by single spaces.
+            voice: voice and variant of espeak-ng, for example ``"en-us+m3"``.
         Returns:
-            The speech; every word has at least one phoneme unless espeak-ng ran words together.
+            The speech. Every word has at least one phoneme unless espeak-ng joined two words.
         Raises:
-            ValueError: if espeak-ng has no such voice or the text is empty.
+            ValueError: if espeak-ng does not have the voice, or the text is empty.
         """
         if not text.strip():
             raise ValueError("cannot speak an empty line: give at least one word")
@@ -120,7 +124,10 @@ class Speaker:
 def _phonemes(
     text: str, events: list[tuple[int, int, str]], sampling_rate: int
 ) -> tuple[Phoneme, ...]:
-    """Events -> phonemes; a pause ends the line, one without length takes from the one before."""
+    """Convert events to phonemes.
+
+    A pause ends the line. A phoneme without duration gets part of the one before.
+    """
     starts = []
     position = 1  # espeak-ng counts characters from one
     for word in text.split(" "):
@@ -160,7 +167,7 @@ def load_library(name: str) -> ctypes.CDLL:
 
 
 def missing_packages(what: str) -> str:
-    """The one message for a system without the needed packages."""
+    """The error message for a system without the required packages."""
     return (
         f"{what} is missing. The corpus needs Debian packages: apt-get install -y {DEBIAN_PACKAGES}"
     )

@@ -1,8 +1,8 @@
-"""Notes to sound through FluidSynth and a General-MIDI soundfont.
+"""Renders notes with FluidSynth and a General-MIDI soundfont.
 
-One synthesizer stays open per process (loading the soundfont costs most of a second). It renders
-offline, mono, without its chorus and reverb. FluidSynth's voices keep state between songs, so
-equal bytes need equal histories: ``isolation.py`` takes care of that.
+Each process opens one synthesizer, because loading the soundfont takes most of a second. It renders
+offline and in mono, without chorus and reverb. The voices of FluidSynth keep state between songs;
+see ``isolation.py`` for reproducible results.
 """
 
 import ctypes
@@ -19,20 +19,20 @@ SOUNDFONTS = (
     "/usr/share/sounds/sf2/default-GM.sf2",
     "/usr/share/soundfonts/FluidR3_GM.sf2",
 )
-RENDER_RATE = 32000  # Hz: twice the corpus' rate, so that cymbals do not fold back
+RENDER_RATE = 32000  # Hz; twice the rate of the corpus, so that cymbals do not alias
 DRUM_CHANNEL = 9
 
-_BLOCK = 64  # samples: FluidSynth's own step; events fall on its multiples
+_BLOCK = 64  # samples; FluidSynth starts and ends notes at multiples of this number
 
-# (start in seconds, end in seconds, channel, key, velocity)
 Event = tuple[float, float, int, int, int]
+"""Start and end in seconds, channel, key and velocity of a note."""
 
 
 class Synthesizer:
-    """FluidSynth with a soundfont.
+    """The synthesizer FluidSynth with a soundfont.
 
     Args:
-        soundfont: .sf2 file; by default the one of Debian's fluid-soundfont-gm.
+        soundfont: path of a .sf2 file; by default that of Debian's package fluid-soundfont-gm.
     Raises:
         ImportError: if the library or the soundfont is missing.
     """
@@ -52,14 +52,14 @@ class Synthesizer:
     def render(
         self, events: Sequence[Event], programs: dict[int, int], duration: float
     ) -> np.ndarray:
-        """Play events.
+        """Render notes.
 
         Args:
             events: notes; channel 9 is percussion.
             programs: General-MIDI program (from 0) of each channel.
-            duration: seconds to render.
+            duration: duration of the result in seconds.
         Returns:
-            float64 waveform [S], left and right averaged, at ``RENDER_RATE`` Hz.
+            float64 waveform [S], the mean of both channels, at ``RENDER_RATE`` Hz.
         """
         library, synth = self._library, self._synth
         library.fluid_synth_system_reset(synth)
@@ -93,10 +93,10 @@ class Synthesizer:
 
 
 def find_soundfont(soundfont: str | None = None) -> str:
-    """Path of ``soundfont``, by default of the first of ``SOUNDFONTS`` that exists.
+    """The path of the soundfont; by default the first of ``SOUNDFONTS`` that exists.
 
     Raises:
-        ImportError: if there is none.
+        ImportError: if there is no such file.
     """
     paths = SOUNDFONTS if soundfont is None else (soundfont,)
     for path in paths:
@@ -110,7 +110,7 @@ def _block_of(seconds: float) -> int:
 
 
 def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
-    """Argument types of the functions used: pointers would otherwise be cut to 32 bits."""
+    """Declare the types of the functions, because ctypes truncates undeclared pointers."""
     pointer, integer = ctypes.c_void_p, ctypes.c_int
     signatures = {
         "new_fluid_settings": (pointer, []),

@@ -1,1 +1,1 @@
-"""Songs the user has, or rendered ones, made ready for training."""
+"""Preparation of songs for training: codes of the codec, and mixtures of two songs."""

@@ -1,17 +1,13 @@
-"""Songs -> codec codes, as parquet: what language models train on.
+"""Encodes songs with the codec and writes the codes to parquet files for training.
 
-The work is cut into shards. One shard is one stateless call: it reads its rows, encodes them and
-writes its file, whole or not at all. ``datasets.map`` runs the calls on one machine, Ray Data on
-many; both write the same files, and a run that was killed goes on where it stopped.
+Each shard is encoded by one stateless call, which reads the rows of the shard and writes its file
+whole or not at all. The calls run under ``datasets.map`` on one machine, or under Ray Data on many
+machines. Both write the same files, and an interrupted run can be resumed.
 """
 
 import dataclasses
 import json
-import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -21,129 +17,46 @@ import numpy as np
 from ...checkpoints.digests import codes_digest
 from ...checkpoints.loading import load_codec
 from ...files import encode_json, write_files
+from ...modeling.audio_io import read_audio
 from ...optional import require
+from ..shards import Shard, datasets_progress_bars, shards_of
 from .mixing import captions_of, join_captions, mix_waveforms
-
-logger = logging.getLogger(__name__)
+from .options import CodesOptions
 
 TRACKS = {"codes": "mixture", "vocal_codes": "vocal", "accompaniment_codes": "accompaniment"}
-"""Column of codes -> column of audio that it is made of."""
+"""Audio column from which each column of codes is made."""
 DESCRIPTION_FILE = "codes.json"
-RUNNERS = ("map", "ray")
-
-
-@dataclass(frozen=True)
-class CodesOptions:
-    """What is encoded, how and where to.
-
-    Args:
-        source: folder or file of parquet with audio columns, or a Hub id.
-        output: folder to write.
-        model: checkpoint of the codec, or of a song model that holds one.
-        splits: names of the splits; None for all.
-        keep_audio: audio columns that are copied, for the reference voice.
-        max_seconds: longer songs are cut; None for no limit.
-        mixtures: for every song of the training split, add this many songs made of two (AudioGen's
-            augmentation). It is for songs with descriptions only: nothing but the mixture's codes
-            and captions is written then.
-        seed: of the added songs.
-        songs_per_shard: rows of one file.
-        runner: "map" or "ray".
-        workers: processes.
-        device: of the codec; "auto" for an accelerator where there is one.
-    Raises:
-        ValueError: if a value is out of range.
-    """
-
-    source: str
-    output: Path
-    model: str
-    splits: tuple[str, ...] | None = None
-    keep_audio: tuple[str, ...] = ("vocal",)
-    max_seconds: float | None = None
-    mixtures: float = 0.0
-    seed: int = 0
-    songs_per_shard: int = 200
-    runner: str = "map"
-    workers: int = 1
-    device: str = "cpu"
-
-    def __post_init__(self) -> None:
-        if self.runner not in RUNNERS:
-            raise ValueError(f"unknown runner: got {self.runner!r}, expected map or ray")
-        for name in ("songs_per_shard", "workers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1: got {getattr(self, name)}")
-        if self.mixtures < 0:
-            raise ValueError(f"mixtures must be 0 or more: got {self.mixtures}")
-
-    def identity(self) -> dict[str, Any]:
-        """What decides the rows; where, how fast and by whom they are made does not."""
-        names = (
-            "source",
-            "model",
-            "keep_audio",
-            "max_seconds",
-            "mixtures",
-            "seed",
-            "songs_per_shard",
-        )
-        return {name: getattr(self, name) for name in names}
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One file to write: rows [first, last) of a split, added songs counted after its own."""
-
-    split: str
-    number: int
-    count: int
-    first: int
-    last: int
-
-    @property
-    def name(self) -> str:
-        """File name."""
-        return f"{self.split}-{self.number:05d}-of-{self.count:05d}.parquet"
 
 
 def prepare_codes(options: CodesOptions, *, progress: bool = True) -> dict[str, int]:
-    """Encode every split.
+    """Encode the songs of every split.
 
+    Args:
+        options: what to encode, and where to write it.
+        progress: whether to show progress bars.
     Returns:
         The number of rows of each split.
     Raises:
-        ValueError: if the output holds codes made with other options, or the source lacks a column.
-        OSError: if something cannot be read or written.
-        ImportError: if the runner's package is missing.
+        ValueError: if the output contains codes of other options, or the source lacks a column.
+        OSError: if a file cannot be read or written.
+        ImportError: if the package of the runner is missing.
     """
-    with progress_bars(progress):
-        splits = split_sizes(options)
-        describe(options)
-        shards = list(shards_of(options, splits))
+    with datasets_progress_bars(progress, extra="prepare"):
+        sizes = {
+            split: size + num_mixtures(options, split, size)
+            for split, size in split_sizes(options).items()
+        }
+        write_description(options)
+        shards = shards_of(sizes, options.songs_per_shard)
         missing = [shard for shard in shards if not (options.output / shard.name).is_file()]
         if missing:
             run = run_with_ray if options.runner == "ray" else run_with_map
-            run(partial(write_shard, options=options), missing, options, progress)
-    return {split: added(options, split, size) + size for split, size in splits.items()}
-
-
-@contextmanager
-def progress_bars(shown: bool) -> Iterator[None]:
-    """Show or hide the bars of the datasets library for a while."""
-    datasets = require("datasets", "prepare")
-    was_enabled = datasets.is_progress_bar_enabled()
-    if not shown:
-        datasets.disable_progress_bars()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            datasets.enable_progress_bars()
+            run(missing, options, progress)
+    return sizes
 
 
 def split_sizes(options: CodesOptions) -> dict[str, int]:
-    """Rows of the chosen splits of the source."""
+    """Number of songs in each of the requested splits of the source."""
     available = source_splits(options.source)
     chosen = options.splits or tuple(available)
     unknown = [split for split in chosen if split not in available]
@@ -154,26 +67,16 @@ def split_sizes(options: CodesOptions) -> dict[str, int]:
     return {split: len(read_source(options.source, split)) for split in chosen}
 
 
-def added(options: CodesOptions, split: str, size: int) -> int:
-    """Songs made of two that a split gets."""
+def num_mixtures(options: CodesOptions, split: str, size: int) -> int:
+    """Number of mixtures of two songs that are added to a split."""
     return round(options.mixtures * size) if split == "train" else 0
 
 
-def shards_of(options: CodesOptions, splits: dict[str, int]) -> Iterator[Shard]:
-    """All files to write."""
-    for split, size in splits.items():
-        total = size + added(options, split, size)
-        step = options.songs_per_shard
-        starts = range(0, total, step)
-        for number, first in enumerate(starts):
-            yield Shard(split, number, len(starts), first, min(total, first + step))
-
-
-def describe(options: CodesOptions) -> None:
-    """Write ``codes.json``: what the codes are. Refuse a folder that holds others.
+def write_description(options: CodesOptions) -> None:
+    """Write ``codes.json``, which describes the codes, or check the existing file.
 
     Raises:
-        ValueError: if it holds codes of other options.
+        ValueError: if the folder contains codes of other options.
     """
     codec = _codec(options.model, options.device)
     description = {
@@ -203,9 +106,10 @@ def write_shard(shard: Shard | dict[str, Any], options: CodesOptions) -> dict[st
     """Encode the rows of one shard and write its file.
 
     Args:
-        shard: as an object or as a mapping of its fields, as the runners hand it on.
+        shard: the shard, or a mapping of its fields, which is what the runners pass.
+        options: what to encode, and where to write it.
     Returns:
-        The mapping of its fields.
+        The mapping of the fields of the shard.
     """
     if not isinstance(shard, Shard):
         fields = [entry.name for entry in dataclasses.fields(Shard)]
@@ -222,7 +126,7 @@ def write_shard(shard: Shard | dict[str, Any], options: CodesOptions) -> dict[st
 
 
 def encode_row(rows: Any, index: int, codec: Any, options: CodesOptions) -> dict[str, Any]:
-    """One row of the output; ``index`` from the split's size on names a song made of two."""
+    """One row of the output; an index beyond the split's own rows is that of a mixture."""
     if index >= len(rows):
         return encode_mixture(rows, index, codec, options)
     row = rows[index]
@@ -237,7 +141,7 @@ def encode_row(rows: Any, index: int, codec: Any, options: CodesOptions) -> dict
         )
     waveforms = [read_track(row[column], codec, options) for column in tracks.values()]
     codes = encode(codec, waveforms)
-    result: dict[str, Any] = {"id": str(row.get("id") or row.get("song_id") or index)}
+    result: dict[str, Any] = {"id": song_id(row) or str(index)}
     result |= dict(zip(tracks, codes, strict=True))
     result["num_frames"] = codes[0].shape[-1]
     if options.mixtures:
@@ -249,34 +153,36 @@ def encode_row(rows: Any, index: int, codec: Any, options: CodesOptions) -> dict
 
 
 def encode_mixture(rows: Any, index: int, codec: Any, options: CodesOptions) -> dict[str, Any]:
-    """A song made of two, with both captions; its pair and its sound follow from its index."""
+    """The row of a mixture of two songs with both captions, drawn with the index as the seed."""
     random = np.random.default_rng([options.seed, index])
     first, second = (rows[int(one)] for one in random.choice(len(rows), 2, replace=len(rows) < 2))
     column = TRACKS["codes"]
-    mixed = mix_waveforms(
+    mixture = mix_waveforms(
         read_track(first[column], codec, options),
         read_track(second[column], codec, options),
         random,
     )
-    codes = encode(codec, [mixed])
-    names = [str(row.get("id") or row.get("song_id") or "") for row in (first, second)]
+    codes = encode(codec, [mixture])
     return {
-        "id": f"{names[0]}+{names[1]}-{index}",
+        "id": f"{song_id(first)}+{song_id(second)}-{index}",
         "codes": codes[0],
         "num_frames": codes[0].shape[-1],
         "captions": join_captions(first, second),
     }
 
 
-def read_track(audio: Any, codec: Any, options: CodesOptions) -> np.ndarray:
-    """The waveform [S] of an audio cell, at the codec's rate."""
-    from ...modeling.audio_io import read_audio
+def song_id(row: dict[str, Any]) -> str:
+    """The id of a song of the source; "" if it has none."""
+    return str(row.get("id") or row.get("song_id") or "")
 
+
+def read_track(audio: Any, codec: Any, options: CodesOptions) -> np.ndarray:
+    """The waveform [S] of an audio cell, at the sampling rate of the codec."""
     return read_audio(audio, codec.config.sample_rate, duration=options.max_seconds)
 
 
 def encode(codec: Any, waveforms: list[np.ndarray]) -> np.ndarray:
-    """Waveforms, cut to the shortest -> int16 [N, K, T]."""
+    """Encode waveforms, cut to the length of the shortest, to int16 codes [N, K, T]."""
     import torch
 
     shortest = min(len(waveform) for waveform in waveforms)
@@ -286,28 +192,24 @@ def encode(codec: Any, waveforms: list[np.ndarray]) -> np.ndarray:
 
 
 def write_rows(rows: list[dict[str, Any]], path: Path, schema: Any) -> None:
-    """A parquet file of rows, written whole or not at all.
+    """Write rows to a parquet file, whole or not at all.
 
     Args:
-        rows: of one shard.
-        path: of the file.
-        schema: arrow schema of the source: types of the columns that are copied, so that a column
-            that is empty in one shard has one type in all.
+        rows: the rows of one shard.
+        path: path of the file.
+        schema: arrow schema of the source, which gives copied columns the same type in all shards,
+            also in a shard where a column is empty.
     """
     pyarrow = require("pyarrow", "prepare")
     parquet = require("pyarrow.parquet", "prepare")
-    names = list(dict.fromkeys(name for row in rows for name in row))
     codes_type = pyarrow.list_(pyarrow.list_(pyarrow.int16()))
     types = {field.name: field.type for field in schema}
     types |= {name: codes_type for name in TRACKS}
-    types |= {
-        "id": pyarrow.string(),
-        "num_frames": pyarrow.int32(),
-    }
+    types |= {"id": pyarrow.string(), "num_frames": pyarrow.int32()}
     if not any(isinstance(row.get("captions"), str) for row in rows):
         types["captions"] = pyarrow.list_(pyarrow.string())
     columns = {}
-    for name in names:
+    for name in dict.fromkeys(name for row in rows for name in row):
         values = [row.get(name) for row in rows]
         if name in TRACKS:
             values = [None if value is None else value.tolist() for value in values]
@@ -317,30 +219,31 @@ def write_rows(rows: list[dict[str, Any]], path: Path, schema: Any) -> None:
     write_files({path: sink.getvalue().to_pybytes()})
 
 
-def run_with_map(task: Any, shards: list[Shard], options: CodesOptions, progress: bool) -> None:
-    """Run one task a shard through ``datasets.map``."""
+def run_with_map(shards: list[Shard], options: CodesOptions, progress: bool) -> None:
+    """Encode shards with ``datasets.map`` in processes of this machine."""
     datasets = require("datasets", "prepare")
     work = datasets.Dataset.from_list([dataclasses.asdict(shard) for shard in shards])
     work.map(
-        task,
+        partial(write_shard, options=options),
         num_proc=options.workers if options.workers > 1 else None,
         keep_in_memory=True,
         load_from_cache_file=False,
-        # The library would hash the task to find results of earlier runs: none are wanted.
+        # Without this argument, datasets would hash the function to look for cached results.
         new_fingerprint="songgen-hf-prepare-codes",
         desc="Encoding shards",
     )
 
 
-def run_with_ray(task: Any, shards: list[Shard], options: CodesOptions, progress: bool) -> None:
-    """Run one task a shard through Ray Data; the output folder must be seen by every machine."""
+def run_with_ray(shards: list[Shard], options: CodesOptions, progress: bool) -> None:
+    """Encode shards with Ray Data; all machines must have access to the output folder."""
     require("ray", "ray")
     data = require("ray.data", "ray")
     data.DataContext.get_current().enable_progress_bars = progress
     work = data.from_items([dataclasses.asdict(shard) for shard in shards])
     work = work.repartition(len(shards))
     absolute = dataclasses.replace(options, output=options.output.resolve())
-    work.map(partial(task.func, options=absolute), concurrency=options.workers).materialize()
+    task = partial(write_shard, options=absolute)
+    work.map(task, concurrency=options.workers).materialize()
 
 
 def source_splits(source: str) -> list[str]:
@@ -356,7 +259,7 @@ def source_splits(source: str) -> list[str]:
 
 @cache
 def read_source(source: str, split: str) -> Any:
-    """The rows of one split, audio as bytes."""
+    """The rows of a split, with undecoded audio."""
     datasets = require("datasets", "prepare")
     path = Path(source)
     if path.is_file():
@@ -370,11 +273,11 @@ def read_source(source: str, split: str) -> Any:
 
 
 @cache
-def _codec(model: str, device: str) -> Any:
-    """The codec of a checkpoint in float32; loaded once in each process."""
+def _codec(model: str | None, device: str) -> Any:
+    """The codec of a checkpoint in float32, loaded once in each process."""
     import torch
 
     return load_codec(model, device=device, dtype=torch.float32)
 
 
-__all__ = ["CodesOptions", "Shard", "prepare_codes", "write_shard"]
+__all__ = ["DESCRIPTION_FILE", "prepare_codes", "write_rows", "write_shard"]

@@ -1,4 +1,4 @@
-"""The dataset card of prepared codes, and their description without this machine's paths."""
+"""Writes the dataset card of prepared codes, and their description without local paths."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,8 @@ _TEXT = """---
 
 # {title}
 
-Songs as codec codes, written by `songgen-hf prepare codes`: what song models are trained on.
+Songs as codes of an audio codec, on which song models are trained. Written by `songgen-hf prepare
+codes`.
 
 ```python
 from datasets import load_dataset
@@ -19,14 +20,15 @@ from datasets import load_dataset
 songs = load_dataset("{name}", split="{split}")
 ```
 
-`songgen-hf train --dataset {name}` trains on them; the model needs the codec that made them.
+`songgen-hf train --dataset {name}` trains a model on them; the model needs the codec that encoded
+them.
 
 ## Columns
 
-- `codes`, `vocal_codes`, `accompaniment_codes`: int16 [codebooks][frames] of the mixture and of the
-  tracks, as far as the songs have them. `num_frames`: their length.
-- Audio columns hold the bytes of sound files: cast them with `Audio(decode=False)`.
-- All other columns are those of the songs.
+- `codes`, `vocal_codes`, `accompaniment_codes`: int16 [codebooks][frames] of the mixture and, if
+  the songs have them, of the tracks. `num_frames`: number of frames.
+- Audio columns contain the bytes of audio files; cast them with `Audio(decode=False)`.
+- All other columns are copied from the songs.
 
 ## Codec
 
@@ -34,12 +36,13 @@ songs = load_dataset("{name}", split="{split}")
 
 ## Terms
 
-Codes decode to the songs: whoever may not share the songs may not share the codes.
+Codes can be decoded to the songs. The terms of the songs therefore also apply to the codes: do not
+share the codes of songs that you may not share.
 """
 
 
 def portable_description(path: Path) -> dict[str, Any]:
-    """What ``codes.json`` says, with names in place of paths on this machine."""
+    """The content of ``codes.json``, with names in place of local paths."""
     description = dict(json.loads(path.read_text(encoding="utf-8")))
     for key in ("source", "model"):
         place = description.get(key)
@@ -51,13 +54,13 @@ def portable_description(path: Path) -> dict[str, Any]:
 def render_codes_card(
     description: Mapping[str, Any], files: Sequence[str], *, name: str, license: str | None = None
 ) -> str:
-    """The text of the card.
+    """The text of the dataset card.
 
     Args:
-        description: of :func:`portable_description`.
-        files: the parquet files, by their paths in the repository.
-        name: of the repository.
-        license: as the Hub names licenses; None leaves it open.
+        description: description that :func:`portable_description` returned.
+        files: paths of the parquet files in the repository.
+        name: Hub id of the repository.
+        license: identifier of the license on the Hub; None for no license.
     """
     from huggingface_hub import DatasetCardData
 
@@ -82,7 +85,7 @@ def render_codes_card(
         "weights that decide the codes": description.get("codec_weights"),
         "codebooks": description.get("num_codebooks"),
         "codes of a codebook": description.get("codebook_size"),
-        "frames a second": description.get("frame_rate"),
+        "frames per second": description.get("frame_rate"),
         "sampling rate in Hz": description.get("sampling_rate"),
     }
     lines = [f"- {title}: {value}" for title, value in facts.items() if value is not None]

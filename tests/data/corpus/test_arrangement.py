@@ -1,15 +1,17 @@
+"""The genres and the notes of the accompaniment."""
+
 import random
 
 import pytest
 
-from songgen_hf.data.corpus.arrangement import arrange, choose_band
+from songgen_hf.data.corpus.arrangement import arrange, choose_instruments
 from songgen_hf.data.corpus.genres import GENRES
 from songgen_hf.data.corpus.harmony import Key
 from songgen_hf.data.corpus.instruments import INSTRUMENTS
 from songgen_hf.data.corpus.song import make_form
 
 
-def test_the_corpus_is_as_wide_as_it_says():
+def test_the_corpus_has_the_documented_numbers_of_genres_and_instruments():
     played = {name for g in GENRES.values() for name in g.leads + g.comps + g.basses + g.pads}
 
     assert len(GENRES) >= 8
@@ -28,23 +30,23 @@ def test_patterns_fill_whole_bars(genre):
 
 
 @pytest.mark.parametrize("genre", sorted(GENRES))
-def test_nobody_shares_the_family_of_the_lead(genre):
+def test_no_other_instrument_has_the_family_of_the_lead(genre):
     for seed in range(60):
-        band = choose_band(random.Random(seed), GENRES[genre])
+        chosen = choose_instruments(random.Random(seed), GENRES[genre])
 
-        assert band.lead.family not in {band.comp.family, band.bass.family}
-        assert band.pad is None or band.pad.family != band.lead.family
-        assert band.names[0] == band.lead.name
+        assert chosen.lead.family not in {chosen.comp.family, chosen.bass.family}
+        assert chosen.pad is None or chosen.pad.family != chosen.lead.family
+        assert chosen.names[0] == chosen.lead.name
 
 
 @pytest.mark.parametrize("genre", sorted(GENRES))
-def test_pitched_parts_play_the_chord_that_sounds(genre):
+def test_pitched_parts_play_tones_of_the_current_chord(genre):
     genre = GENRES[genre]
     rng = random.Random(7)
     key = Key(8, "minor")
     form = make_form(rng, genre, key, genre.tempo[1])
 
-    parts = arrange(rng, genre, key, form, choose_band(rng, genre)).parts
+    parts = arrange(rng, genre, key, form, choose_instruments(rng, genre)).parts
 
     for part in ("bass", "comp", "pad", "lead"):
         for note in parts[part]:

@@ -1,3 +1,5 @@
+"""Captions: complete and incomplete descriptions of a song."""
+
 import random
 
 import pytest
@@ -15,7 +17,7 @@ FACTS = {
 }
 
 
-def test_a_complete_caption_says_everything():
+def test_a_complete_caption_contains_every_fact():
     for seed in range(100):
         caption = write_caption(random.Random(seed), FACTS, complete=True).lower()
 
@@ -25,7 +27,7 @@ def test_a_complete_caption_says_everything():
         assert any(word in caption for word in ("104", "medium", "moderate", "mid-", "walking"))
 
 
-def test_other_captions_leave_things_out_but_never_the_genre():
+def test_incomplete_captions_always_contain_the_genre():
     captions = [write_caption(random.Random(seed), FACTS) for seed in range(300)]
 
     assert all("jazz" in caption.lower() for caption in captions)
@@ -33,7 +35,7 @@ def test_other_captions_leave_things_out_but_never_the_genre():
     assert len(set(captions)) > 280
 
 
-def test_captions_of_a_song_repeat_for_a_seed_and_differ_from_each_other():
+def test_captions_are_reproducible_and_differ_from_each_other():
     captions = write_captions(random.Random(5), FACTS)
 
     assert captions == write_captions(random.Random(5), FACTS)
@@ -44,5 +46,5 @@ def test_captions_of_a_song_repeat_for_a_seed_and_differ_from_each_other():
     ("bpm", "word"),
     [(70, "slow"), (84, "slow"), (85, "medium"), (112, "fast"), (136, "very fast")],
 )
-def test_tempo_words_have_sharp_borders(bpm, word):
+def test_the_word_for_a_tempo_changes_at_the_documented_values(bpm, word):
     assert tempo_word(bpm) == word

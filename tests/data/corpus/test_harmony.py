@@ -1,3 +1,5 @@
+"""Keys, chords and progressions."""
+
 import random
 
 import pytest
@@ -19,11 +21,11 @@ from songgen_hf.data.corpus.harmony import Key, chords_of_song, nearest_pitch, p
         ("iio", Key(9, "minor"), (11, 2, 5)),
     ],
 )
-def test_numerals_become_pitch_classes(numeral, key, pitch_classes):
+def test_a_numeral_is_parsed_to_its_pitch_classes(numeral, key, pitch_classes):
     assert parse_chord(numeral, key).pitch_classes == pitch_classes
 
 
-def test_every_progression_of_every_genre_can_be_read():
+def test_every_progression_of_every_genre_can_be_parsed():
     for genre in GENRES.values():
         for progression in genre.major:
             assert all(parse_chord(numeral, Key(4, "major")) for numeral in progression.split())
@@ -31,13 +33,13 @@ def test_every_progression_of_every_genre_can_be_read():
             assert all(parse_chord(numeral, Key(4, "minor")) for numeral in progression.split())
 
 
-def test_a_song_closes_with_dominant_and_tonic():
+def test_the_chords_of_a_song_end_with_dominant_and_tonic():
     chords = chords_of_song(random.Random(0), ["i VI III VII"], Key(7, "minor"), 6)
 
     assert [chord.numeral for chord in chords] == ["i", "VI", "III", "VII", "V", "i"]
 
 
-def test_the_minor_dominant_puts_the_leading_tone_in_place_of_the_tones_beside_it():
+def test_the_leading_tone_of_a_minor_dominant_replaces_its_neighbors_in_the_scale():
     key = Key(9, "minor")
 
     assert parse_chord("V", key).scale_in(key) == (11, 0, 2, 4, 5, 8)
@@ -45,7 +47,7 @@ def test_the_minor_dominant_puts_the_leading_tone_in_place_of_the_tones_beside_i
 
 
 @pytest.mark.parametrize("around", [41.0, 60.4, 71.5])
-def test_the_nearest_pitch_has_its_class_and_lies_within_a_tritone(around):
+def test_the_nearest_pitch_has_its_pitch_class_and_is_within_a_tritone(around):
     for pitch_class in range(12):
         pitch = nearest_pitch(pitch_class, around)
 
@@ -53,7 +55,7 @@ def test_the_nearest_pitch_has_its_class_and_lies_within_a_tritone(around):
         assert abs(pitch - around) <= 6.5
 
 
-def test_unreadable_harmony_is_refused():
+def test_invalid_keys_and_chords_are_refused():
     with pytest.raises(ValueError, match="got chord 'VIII'"):
         parse_chord("VIII", Key(0, "major"))
     with pytest.raises(ValueError, match="pitch class 0 to 11"):

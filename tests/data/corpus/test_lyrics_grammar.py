@@ -1,3 +1,5 @@
+"""The lyrics: splits, held-out words, inflection and articles."""
+
 import random
 
 import pytest
@@ -12,19 +14,19 @@ def lines(split: str, count: int = 200) -> list[str]:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_every_line_belongs_to_the_split_it_was_asked_for(split):
+def test_every_line_belongs_to_the_requested_split(split):
     assert {split_of(line) for line in lines(split)} == {split}
 
 
 @pytest.mark.slow
-def test_splits_share_no_line_even_over_many_lines():
+def test_no_line_occurs_in_two_splits():
     train, test = set(lines("train", 2000)), set(lines("test", 500))
 
     assert len(train) > 1950
     assert not train & test
 
 
-def test_training_never_uses_a_held_out_word():
+def test_training_lines_contain_no_held_out_word():
     held_out = {word.text for words in lexicon().values() for word in words}
     held_out = {text for text in held_out if is_held_out(text)}
     rng = random.Random(1)
@@ -39,7 +41,7 @@ def test_training_never_uses_a_held_out_word():
     assert {word for _, unseen in test for word in unseen} <= held_out
 
 
-def test_the_same_seed_writes_the_same_lines():
+def test_the_same_seed_gives_the_same_lines():
     assert lines("validation") == lines("validation")
 
 
@@ -69,7 +71,7 @@ def test_an_comes_before_a_vowel_and_a_before_a_consonant():
         ("river", 2, "N", ("river", 2)),
     ],
 )
-def test_inflection_spells_and_counts(text, syllables, slot, expected):
+def test_inflected_forms_have_the_right_spelling_and_syllables(text, syllables, slot, expected):
     assert inflect(Word(text, "any", syllables), slot) == expected
 
 

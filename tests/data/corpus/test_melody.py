@@ -1,3 +1,5 @@
+"""The form, the rhythm and the melody of a song."""
+
 import random
 
 import pytest
@@ -15,7 +17,7 @@ from songgen_hf.data.corpus.song import LONGEST_SONG, SHORTEST_SONG, TAIL, make_
 
 
 @pytest.mark.parametrize("genre", sorted(GENRES))
-def test_every_tempo_of_a_genre_has_a_form_within_the_length_of_a_song(genre):
+def test_every_tempo_of_a_genre_has_a_form_of_valid_duration(genre):
     low, high = GENRES[genre].tempo
 
     for tempo in range(low, high + 1):
@@ -27,7 +29,7 @@ def test_every_tempo_of_a_genre_has_a_form_within_the_length_of_a_song(genre):
 
 
 @pytest.mark.parametrize("tempo", [70, 91, 118, 126, 160])
-def test_rhythm_is_gapless_slow_enough_and_leaves_a_breath(tempo):
+def test_a_rhythm_has_no_gaps_no_short_notes_and_a_final_rest(tempo):
     beat = 60 / tempo
     beats = 4 if tempo < 100 else 8
     most = syllables_that_fit(beats, beat)
@@ -42,13 +44,13 @@ def test_rhythm_is_gapless_slow_enough_and_leaves_a_breath(tempo):
         assert (beats - ends[-1]) * beat >= BREATH - 1e-9
 
 
-def test_too_many_syllables_are_refused_with_the_number_that_fits():
+def test_too_many_syllables_are_refused_with_the_possible_number():
     with pytest.raises(ValueError, match="at most 7 fit"):
         line_rhythm(random.Random(0), 9, 4, 60 / 80)
 
 
 @pytest.mark.parametrize("mode", ["major", "minor"])
-def test_tunes_stay_in_range_and_scale_and_close_on_the_tonic(mode):
+def test_a_melody_stays_in_range_and_scale_and_ends_on_the_tonic(mode):
     key = Key(5, mode)
     form = make_form(random.Random(1), GENRES["folk"], key, 96)
 

@@ -1,4 +1,4 @@
-"""Rendering with the real synthesizers: needs the Debian packages."""
+"""Rendering a corpus; most tests use the synthesizers of the Debian packages."""
 
 import hashlib
 import io
@@ -11,9 +11,10 @@ import pytest
 import soundfile
 
 from songgen_hf.data.corpus.card import card_text
-from songgen_hf.data.corpus.isolation import Studio, check_system
+from songgen_hf.data.corpus.isolation import IsolatedSynthesizers, check_system
 from songgen_hf.data.corpus.lexicon import lexicon
-from songgen_hf.data.corpus.render import MANIFEST, CorpusOptions, render_corpus, shards_of
+from songgen_hf.data.corpus.options import CorpusOptions
+from songgen_hf.data.corpus.render import MANIFEST, render_corpus
 from songgen_hf.data.corpus.rows import AUDIO_COLUMNS, read_sound, render_row
 from songgen_hf.data.corpus.singer import HELD_OUT_SINGERS, SINGERS
 from songgen_hf.data.corpus.song import plan_song
@@ -23,9 +24,9 @@ debian = pytest.mark.debian
 
 
 @pytest.fixture(scope="module")
-def studio() -> Studio:
+def synthesizers() -> IsolatedSynthesizers:
     try:
-        return Studio()
+        return IsolatedSynthesizers()
     except ImportError as error:
         pytest.skip(str(error))
 
@@ -44,18 +45,18 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 @debian
-def test_a_song_depends_on_its_seed_alone_not_on_the_songs_before(studio):
-    first = studio.call(render_row, 1, "train", 5)
-    studio.call(render_row, 1, "test", 2)
+def test_a_song_depends_on_its_seed_and_not_on_earlier_songs(synthesizers):
+    first = synthesizers.call(render_row, 1, "train", 5)
+    synthesizers.call(render_row, 1, "test", 2)
 
-    assert studio.call(render_row, 1, "train", 5) == first
-    assert studio.call(render_row, 2, "train", 5)["vocal"] != first["vocal"]
+    assert synthesizers.call(render_row, 1, "train", 5) == first
+    assert synthesizers.call(render_row, 2, "train", 5)["vocal"] != first["vocal"]
 
 
 @debian
 @pytest.mark.parametrize("index", range(3))
-def test_the_stems_add_up_to_the_mixture_at_the_wanted_loudness(studio, index):
-    row = studio.call(render_row, 3, "train", index)
+def test_the_stems_add_up_to_the_mixture_at_the_target_loudness(synthesizers, index):
+    row = synthesizers.call(render_row, 3, "train", index)
 
     vocal, accompaniment, mixture = (
         soundfile.read(io.BytesIO(row[name]["bytes"]), dtype="int16")[0].astype(int)
@@ -69,8 +70,8 @@ def test_the_stems_add_up_to_the_mixture_at_the_wanted_loudness(studio, index):
 
 
 @debian
-def test_words_phonemes_and_sound_agree_in_time(studio):
-    row = studio.call(render_row, 4, "test", 0)
+def test_words_and_phonemes_are_timed_as_in_the_waveform(synthesizers):
+    row = synthesizers.call(render_row, 4, "test", 0)
     vocal = read_sound(row, "vocal")
 
     assert [word["word"] for word in row["words"]] == row["lyrics"].split()
@@ -86,24 +87,27 @@ def test_words_phonemes_and_sound_agree_in_time(studio):
 
 
 @debian
-def test_espeak_gives_every_word_of_the_lexicon_its_syllables(studio):
+def test_words_of_the_lexicon_have_the_syllables_of_espeak(synthesizers):
     words = [word for kind in lexicon().values() for word in kind][::7]
 
     for word in words:
-        assert studio.speaker.speak(word.text, "en-us+m3").syllables == word.syllables, word
+        assert synthesizers.speaker.speak(word.text, "en-us+m3").syllables == word.syllables, word
 
 
 @debian
-def test_every_singer_speaks(studio):
+def test_espeak_has_the_voice_of_every_singer(synthesizers):
     for singer in (SINGERS | HELD_OUT_SINGERS).values():
-        assert studio.speaker.speak("a river of gold", singer.variant).syllables == 5
+        assert synthesizers.speaker.speak("a river of gold", singer.variant).syllables == 5
 
 
 @debian
-def test_songs_have_the_singers_asked_for_and_a_held_out_one_only_then(studio):
-    asked = [plan_song(0, "train", i, studio.speaker, ["female_7"]).singer for i in range(4)]
-    two = {plan_song(0, "train", i, studio.speaker, ["male_1", "male_7"]).singer for i in range(9)}
-    usual = {plan_song(0, "train", i, studio.speaker).singer.voice_id for i in range(9)}
+def test_songs_have_the_requested_singers_and_held_out_ones_only_on_request(synthesizers):
+    asked = [plan_song(0, "train", i, synthesizers.speaker, ["female_7"]).singer for i in range(4)]
+    two = {
+        plan_song(0, "train", i, synthesizers.speaker, ["male_1", "male_7"]).singer
+        for i in range(9)
+    }
+    usual = {plan_song(0, "train", i, synthesizers.speaker).singer.voice_id for i in range(9)}
 
     assert {singer.voice_id for singer in asked} == {"female_7"}
     assert {singer.voice_id for singer in two} == {"male_1", "male_7"}
@@ -111,22 +115,22 @@ def test_songs_have_the_singers_asked_for_and_a_held_out_one_only_then(studio):
 
 
 @debian
-def test_an_unknown_voice_split_or_index_is_refused(studio):
+def test_an_unknown_voice_or_split_is_refused(synthesizers):
     with pytest.raises(ValueError, match="espeak-ng has no voice 'xx-nobody'"):
-        studio.speaker.speak("hello", "xx-nobody")
+        synthesizers.speaker.speak("hello", "xx-nobody")
     with pytest.raises(ValueError, match="got split 'dev' and index 0"):
-        plan_song(0, "dev", 0, studio.speaker)
+        plan_song(0, "dev", 0, synthesizers.speaker)
 
 
 @debian
-def test_an_error_in_a_fork_arrives_with_its_traceback(studio):
+def test_an_error_in_a_fork_is_raised_with_its_traceback(synthesizers):
     with pytest.raises(RuntimeError, match="got split 'dev'"):
-        studio.call(render_row, 0, "dev", 0)
+        synthesizers.call(render_row, 0, "dev", 0)
 
 
 @debian
 @pytest.mark.slow
-def test_resumed_and_repeated_runs_give_identical_files_for_any_number_of_workers(studio, tmp_path):
+def test_a_resumed_run_writes_the_same_files_with_any_number_of_workers(synthesizers, tmp_path):
     datasets = pytest.importorskip("datasets")
     whole, resumed = tmp_path / "whole", tmp_path / "resumed"
     report = render_corpus(options(whole, workers=2))
@@ -150,23 +154,14 @@ def test_resumed_and_repeated_runs_give_identical_files_for_any_number_of_worker
     assert len(read_sound(dataset[2])) == round(dataset[2]["duration"] * 16000)
 
 
-def test_shards_cover_every_song_once(tmp_path):
-    shards = shards_of(options(tmp_path, train_songs=7, songs_per_shard=3))
-
-    train = [shard for shard in shards if shard.split == "train"]
-    assert [i for s in train for i in range(s.first, s.last)] == list(range(7))
-    assert str(train[2].path) == "data/train-00002-of-00003.parquet"
-    assert [shard.split for shard in shards] == ["train"] * 3 + ["test"]
-
-
-def test_impossible_options_are_refused(tmp_path):
+def test_invalid_options_are_refused(tmp_path):
     with pytest.raises(ValueError, match="got workers 0, expected 1 or more"):
         options(tmp_path, workers=0)
     with pytest.raises(ValueError, match="got no songs"):
         options(tmp_path, train_songs=0, test_songs=0)
 
 
-def test_the_manifest_names_voices_only_if_they_were_chosen(tmp_path):
+def test_the_manifest_contains_voices_only_if_they_were_chosen(tmp_path):
     assert "voices" not in options(tmp_path).manifest
     assert options(tmp_path, voices=("male_7",)).manifest["voices"] == ["male_7"]
     with pytest.raises(ValueError, match=r"no singer 'bob': expected male_1, .* held out, male_7"):
@@ -174,7 +169,7 @@ def test_the_manifest_names_voices_only_if_they_were_chosen(tmp_path):
 
 
 @debian
-def test_a_folder_of_other_options_or_other_files_is_left_alone(studio, tmp_path):
+def test_a_folder_with_another_corpus_or_other_files_is_not_changed(synthesizers, tmp_path):
     pytest.importorskip("datasets")
     other, foreign = tmp_path / "other", tmp_path / "foreign"
     other.mkdir()
@@ -194,7 +189,7 @@ def test_a_missing_soundfont_names_the_debian_packages(tmp_path):
         check_system(str(tmp_path / "none.sf2"))
 
 
-def test_the_card_lists_only_splits_that_exist():
+def test_the_card_lists_only_splits_with_songs():
     card = card_text(3, {"train": 5, "validation": 0, "test": 2})
 
     assert "path: data/train-*.parquet" in card and "path: data/test-*.parquet" in card

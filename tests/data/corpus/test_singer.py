@@ -1,3 +1,5 @@
+"""The synthetic singers: timing of phonemes, pitch of notes, and voices."""
+
 import numpy as np
 import pytest
 
@@ -29,7 +31,7 @@ def speech(phonemes: tuple[Phoneme, ...] = SPOKEN) -> SpokenLine:
     return SpokenLine(0.1 * np.asarray(buzz), 22050, phonemes)
 
 
-def test_vowels_begin_with_their_notes_and_consonants_come_before():
+def test_vowels_start_with_their_notes_and_consonants_before_them():
     sung = place_phonemes(SPOKEN, NOTES)
 
     assert [p.symbol for p in sung] == [p.symbol for p in SPOKEN]
@@ -39,7 +41,7 @@ def test_vowels_begin_with_their_notes_and_consonants_come_before():
     assert sung[-1].end == pytest.approx(2.4)
 
 
-def test_sung_phonemes_leave_no_gap_and_consonants_keep_their_length_where_there_is_room():
+def test_sung_phonemes_have_no_gaps_and_consonants_keep_their_duration():
     sung = place_phonemes(SPOKEN, NOTES)
 
     assert [p.end for p in sung[:-1]] == pytest.approx([p.start for p in sung[1:]])
@@ -47,7 +49,7 @@ def test_sung_phonemes_leave_no_gap_and_consonants_keep_their_length_where_there
     assert sung[6].end - sung[6].start == pytest.approx(0.06)
 
 
-def test_consonants_never_take_more_than_half_a_short_note():
+def test_consonants_take_at_most_half_of_a_short_note():
     sung = place_phonemes(SPOKEN, [SungNote(1.0, 1.2, 60), SungNote(1.2, 1.4, 62)])
 
     assert sung[1].end - sung[1].start == pytest.approx(0.1)
@@ -58,7 +60,7 @@ def test_the_number_of_notes_must_be_the_number_of_vowels():
         sing_line(speech(), NOTES[:1], SINGERS["male_2"], 16000, np.random.default_rng(0))
 
 
-def test_the_sung_line_has_the_pitch_of_its_notes_and_repeats_for_a_seed():
+def test_a_sung_line_has_the_pitch_of_its_notes_and_is_reproducible():
     pytest.importorskip("pyworld")
     runs = [
         sing_line(speech(), NOTES, SINGERS["male_2"], 16000, np.random.default_rng(4))
@@ -78,7 +80,7 @@ def test_the_sung_line_has_the_pitch_of_its_notes_and_repeats_for_a_seed():
         assert abs(12 * np.log2(found / expected)) < 0.6
 
 
-def test_both_genders_have_several_singers_in_registers_of_their_own():
+def test_both_genders_have_several_singers_in_separate_registers():
     registers = {
         gender: [s for s in SINGERS.values() if s.gender == gender] for gender in ("male", "female")
     }
@@ -88,7 +90,7 @@ def test_both_genders_have_several_singers_in_registers_of_their_own():
     assert highest_male + 8 < min((s.low + s.high) / 2 for s in registers["female"])
 
 
-def test_held_out_singers_are_nobody_else_and_come_only_by_name():
+def test_held_out_singers_are_distinct_and_only_used_by_name():
     assert not HELD_OUT_SINGERS.keys() & SINGERS.keys()
     known = {(s.variant, s.formants) for s in SINGERS.values()}
     assert not known & {(s.variant, s.formants) for s in HELD_OUT_SINGERS.values()}

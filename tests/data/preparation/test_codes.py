@@ -1,3 +1,5 @@
+"""Encoding songs to parquet files of codes, and mixtures of two songs."""
+
 import io
 import json
 
@@ -5,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from songgen_hf.data.preparation.codes import CodesOptions, prepare_codes
+from songgen_hf.data.preparation.codes import prepare_codes
 from songgen_hf.data.preparation.mixing import join_captions, mix_waveforms, rms
+from songgen_hf.data.preparation.options import CodesOptions
 from songgen_hf.modeling.modeling_xcodec import XCodecModel
 from tests.training.conftest import build_tiny
 
@@ -78,7 +81,7 @@ def rows_of(folder, split="train") -> list[dict]:
 
 
 @pytest.mark.slow
-def test_rows_hold_the_codec_s_codes_and_the_source_s_metadata(prepare, codec_folder):
+def test_rows_contain_the_codes_of_the_codec_and_the_metadata_of_the_source(prepare, codec_folder):
     folder = prepare()
 
     rows = rows_of(folder)
@@ -98,7 +101,7 @@ def test_rows_hold_the_codec_s_codes_and_the_source_s_metadata(prepare, codec_fo
 
 
 @pytest.mark.slow
-def test_the_folder_says_what_its_codes_are(prepare):
+def test_the_codes_are_described_in_a_json_file(prepare):
     description = json.loads((prepare() / "codes.json").read_text())
 
     assert description["frame_rate"] == 50
@@ -107,7 +110,7 @@ def test_the_folder_says_what_its_codes_are(prepare):
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_and_gives_the_same_files(prepare, tmp_path):
+def test_a_resumed_run_writes_the_same_files(prepare, tmp_path):
     whole = {path.name: path.read_bytes() for path in prepare("whole").iterdir()}
     folder = prepare("killed")
     kept = folder / "train-00000-of-00003.parquet"
@@ -120,20 +123,20 @@ def test_a_killed_run_goes_on_and_gives_the_same_files(prepare, tmp_path):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
 
 
-def test_codes_of_other_options_are_not_mixed(prepare):
+def test_a_folder_with_codes_of_other_options_is_refused(prepare):
     prepare()
 
     with pytest.raises(ValueError, match="holds codes of another max_seconds"):
         prepare(max_seconds=0.1)
 
 
-def test_long_songs_are_cut(prepare):
+def test_long_songs_are_cut_to_the_maximum_length(prepare):
     rows = rows_of(prepare(max_seconds=0.12))
 
     assert max(row["num_frames"] for row in rows) == 6
 
 
-def test_added_songs_are_made_of_two(prepare):
+def test_mixtures_of_two_songs_are_added_to_the_training_split(prepare):
     folder = prepare(mixtures=0.6)
 
     rows = rows_of(folder)
@@ -153,12 +156,12 @@ def test_added_songs_are_made_of_two(prepare):
         ({"mixtures": -1.0}, "mixtures must be 0 or more"),
     ],
 )
-def test_wrong_options_are_refused(prepare, changes, message):
+def test_invalid_options_are_refused(prepare, changes, message):
     with pytest.raises(ValueError, match=message):
         prepare(**changes)
 
 
-def test_a_source_without_audio_is_refused(prepare, tmp_path, codec_folder):
+def test_a_source_without_audio_columns_is_refused(prepare, tmp_path, codec_folder):
     import datasets
 
     path = tmp_path / "text.parquet"
@@ -172,7 +175,7 @@ def test_a_source_without_audio_is_refused(prepare, tmp_path, codec_folder):
 
 
 @pytest.mark.slow
-def test_two_processes_write_what_one_writes(prepare):
+def test_two_processes_write_the_same_rows_as_one(prepare):
     one = prepare("one")
     two = prepare("two", workers=2)
 
@@ -180,9 +183,11 @@ def test_two_processes_write_what_one_writes(prepare):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("default")  # Ray warns of its own deprecations
-def test_ray_writes_what_map_writes(prepare, monkeypatch):
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # else it leaves a token in the home folder
+@pytest.mark.filterwarnings("default")  # Ray uses deprecated functions itself
+def test_ray_writes_the_same_rows_as_map(prepare, monkeypatch):
+    monkeypatch.setenv(
+        "RAY_AUTH_MODE", "disabled"
+    )  # otherwise Ray writes a token to the home folder
     ray = pytest.importorskip("ray")
 
     mapped = prepare("mapped", mixtures=0.4)
@@ -196,7 +201,7 @@ def test_ray_writes_what_map_writes(prepare, monkeypatch):
     assert rows_of(spread, "validation") == rows_of(mapped, "validation")
 
 
-def test_a_mixture_has_the_drawn_level_and_starts_in_the_first_half():
+def test_a_mixture_has_a_level_in_range_and_starts_in_the_first_half():
     first = np.full(1000, 0.1, dtype=np.float32)
     second = np.full(1000, 0.3, dtype=np.float32)
 
@@ -218,7 +223,7 @@ def test_a_loud_mixture_stays_within_full_scale():
 
 
 @pytest.mark.parametrize("silent", ["first", "second", "both"])
-def test_silence_mixes_without_nan(silent):
+def test_a_mixture_with_silence_is_finite(silent):
     sound, silence = np.full(50, 0.1, np.float32), np.zeros(50, np.float32)
     first = silence if silent != "second" else sound
     second = silence if silent != "first" else sound

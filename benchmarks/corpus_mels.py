@@ -1,8 +1,8 @@
-"""Mel spectrograms of songs of a corpus, with their notes and phonemes: docs/img/corpus-*.png.
+"""Draw mel spectrograms of songs of a corpus, with notes and phonemes: docs/img/corpus-*.png.
 
     python benchmarks/corpus_mels.py FOLDER docs/img [--songs 10]
 
-Needs matplotlib. Above the vocal, below the accompaniment; both on one scale of 80 dB.
+Needs matplotlib. The vocal is drawn above the accompaniment, both on a scale of 80 dB.
 """
 
 import argparse
@@ -24,13 +24,13 @@ HOP, SIZE, BANDS = 160, 1024, 96
 
 
 def mel_of(hertz: float) -> float:
-    """Place of a frequency on the image's axis, in bands."""
+    """Position of a frequency on the axis of the image, in mel bands."""
     scale = [2595 * np.log10(1 + f / 700) for f in (40.0, 7800.0, hertz)]
     return (scale[2] - scale[0]) / (scale[1] - scale[0]) * (BANDS + 1) - 1
 
 
 def draw(row: dict, path: Path) -> None:
-    """Write one song's picture."""
+    """Write the picture of one song."""
     filters = mel_filters(BANDS, SIZE, 40, 7800)
     figure, axes = plt.subplots(2, 1, figsize=(8, 3.6), sharex=True, layout="constrained")
     for axis, stem in zip(axes, ("vocal", "accompaniment"), strict=True):

@@ -1,14 +1,15 @@
-"""Time of one generation step, next to the time of the bare matrix products it cannot do without.
+"""Measure the time of a generation step relative to its matrix products alone.
 
     python benchmarks/generate.py [--preset full] [--frames 32] [--rounds 5] [--attention eager]
 
-A step of the decoder reads every weight once, whatever it computes, so at batch 1 its floor is the
-time of the plain products: self-attention q, k, v, out, cross-attention q, out, fc1 and fc2 of
-every layer, and the heads. Prefill is what happens once a call: the text, lyrics and voice
-encoders, the cross-attention keys and the first step. Machines are noisy: the measurements take
-turns, and the table gives medians. Only ratios within one run are worth comparing.
+A step of the decoder reads every weight once, so for a batch of one its lower bound is the time of
+the plain matrix products: self-attention q, k, v, out, cross-attention q, out, fc1 and fc2 of every
+layer, and the heads. Prefill is what runs once in each call: the text, lyrics and voice encoders,
+the cross-attention keys and the first step. The measurements alternate, because the speed of a
+machine varies, and the table contains medians. Compare only ratios within one run.
 
-Weights are random (speed does not depend on them). The last line is JSON.
+The weights are random, because the speed does not depend on them. The last line of the output is
+JSON.
 """
 
 import argparse
@@ -29,7 +30,7 @@ TEXT_LENGTH, LYRICS_LENGTH, VOICE_SECONDS = 24, 120, 3
 
 
 class StepClock(BaseStreamer):
-    """Notes when each column of ids is there."""
+    """Records the time of each column of ids."""
 
     def __init__(self):
         self.times: list[float] = []
@@ -42,7 +43,7 @@ class StepClock(BaseStreamer):
 
 
 def build_model(preset: str, track_pattern: str, seed: int) -> SongGenForConditionalGeneration:
-    """A model of a preset's sizes with uniform random weights in float32."""
+    """Build a model with the sizes of a preset and uniform random weights in float32."""
     with torch.device("meta"):
         model = SongGenForConditionalGeneration(build_config(preset, track_pattern))
     model = model.to_empty(device="cpu").eval()
@@ -55,7 +56,7 @@ def build_model(preset: str, track_pattern: str, seed: int) -> SongGenForConditi
 
 
 def build_conditions(model: SongGenForConditionalGeneration, seed: int) -> dict[str, torch.Tensor]:
-    """One request: text, lyrics and a voice of typical lengths."""
+    """Build the inputs of one request: text, lyrics and a voice of typical lengths."""
     generator = torch.Generator().manual_seed(seed)
     samples = VOICE_SECONDS * model.config.voice_sampling_rate
     vocabularies = model.config.text_encoder.vocab_size, model.config.lyrics_encoder.vocab_size
@@ -76,7 +77,7 @@ def build_conditions(model: SongGenForConditionalGeneration, seed: int) -> dict[
 def time_generation(
     model: SongGenForConditionalGeneration, conditions: dict[str, torch.Tensor], num_frames: int
 ) -> tuple[float, list[float]]:
-    """Milliseconds until the first column, and of each further step."""
+    """Measure the milliseconds until the first column and of each further step."""
     clock = StepClock()
     start = time.perf_counter()
     special = range(model.config.decoder.codebook_size, model.config.decoder.vocab_size)
@@ -87,36 +88,37 @@ def time_generation(
         suppress_tokens=list(special),
         streamer=clock,
     )
-    _, *times = clock.times  # the first entry is the opening, before any computation
+    _, *times = clock.times  # the first entry is the prompt, before any computation
     steps = [1e3 * (after - before) for before, after in zip(times, times[1:], strict=False)]
     return 1e3 * (times[0] - start), steps
 
 
 def step_weights(model: SongGenForConditionalGeneration) -> list[torch.Tensor]:
-    """The weights that a step of the decoder multiplies with, in their order."""
+    """The weight matrices of a step of the decoder, in the order of their use."""
     weights = []
     for layer in model.decoder.model.layers:
-        own, cross = layer.self_attn, layer.encoder_attn
-        modules = [own.q_proj, own.k_proj, own.v_proj, own.out_proj, cross.q_proj, cross.out_proj]
+        self_attention, cross = layer.self_attn, layer.encoder_attn
+        projections = [getattr(self_attention, f"{name}_proj") for name in ("q", "k", "v", "out")]
+        modules = [*projections, cross.q_proj, cross.out_proj]
         weights += [module.weight for module in (*modules, layer.fc1, layer.fc2)]
     return [*weights, model.decoder.lm_heads.weight]
 
 
 @torch.inference_mode()
 def time_matmuls(weights: list[torch.Tensor], repeats: int) -> list[float]:
-    """Milliseconds of one pass of plain products over the weights, batch 1."""
+    """Measure the milliseconds of the plain matrix products of a step, for a batch of one."""
     inputs = {weight.shape[1]: torch.randn(1, weight.shape[1]) for weight in weights}
-    passes = []
+    times = []
     for _ in range(repeats):
         start = time.perf_counter()
         for weight in weights:
             F.linear(inputs[weight.shape[1]], weight)
-        passes.append(1e3 * (time.perf_counter() - start))
-    return passes
+        times.append(1e3 * (time.perf_counter() - start))
+    return times
 
 
 def time_codec(model: SongGenForConditionalGeneration, num_frames: int, seed: int) -> float:
-    """Seconds of computing per second of audio, decoding one track."""
+    """Measure the seconds of computation per second of audio for decoding one track."""
     decoder = model.config.decoder
     shape = (1, decoder.num_codebooks, num_frames)
     generator = torch.Generator().manual_seed(seed)
@@ -128,7 +130,7 @@ def time_codec(model: SongGenForConditionalGeneration, num_frames: int, seed: in
 
 
 def measure(args: argparse.Namespace) -> dict:
-    """Run the rounds and gather medians."""
+    """Run all rounds and return the medians."""
     model = build_model(args.preset, args.track_pattern, args.seed)
     model.decoder.set_attn_implementation(args.attention)
     voiced = build_conditions(model, args.seed)
@@ -137,7 +139,7 @@ def measure(args: argparse.Namespace) -> dict:
     times: dict[str, list[float]] = {
         name: [] for name in ("step", "step_voice", "matmul", "prefill", "prefill_voice", "codec")
     }
-    for conditions in (plain, voiced):  # warm up
+    for conditions in (plain, voiced):  # warm-up
         time_generation(model, conditions, 2)
     for _ in range(args.rounds):
         for suffix, conditions in (("", plain), ("_voice", voiced)):

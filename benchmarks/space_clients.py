@@ -1,12 +1,13 @@
-"""Many clients of one Space at the same time: whose song is whose, and what stays behind.
+"""Test a Space with many concurrent clients: isolation of their songs, memory and files.
 
     python benchmarks/space_clients.py [--clients 50] [--killed 5] [--seconds 2] [--model ...]
 
-Starts the Space as a process of its own (`songgen-hf space run`), lets every client ask for a song
-of its own seed and words at once, kills some clients in the middle of theirs, then asks a fresh
-client for every song again and compares the samples. The memory is what the system says the
-server's process holds, after a warm-up and at the end. The last line is JSON; the exit status is 1
-if anything was mixed up, lost or left behind.
+The Space runs in a process of its own (`songgen-hf space run`). All clients request a song at the
+same time, each with its own seed and lyrics, and some further clients are killed during generation.
+A new client then requests every song again, and the samples are compared. The memory is the
+resident memory of the server's process after a warm-up and at the end. The last line of the output
+is JSON. The exit status is 1 if songs were exchanged or lost, if files are left, or if the memory
+changed by more than 10 %.
 """
 
 import argparse
@@ -27,13 +28,13 @@ import soundfile
 WORDS = ("the river runs", "come and dance", "my heart is warm", "soft the rain", "we sing tonight")
 STYLES = ("a folk song", "a happy pop song", "a sad jazz song", "a bold rock song")
 MEMORY_TOLERANCE = 0.10
-PATIENCE = 3600  # seconds
+START_TIMEOUT = 3600  # seconds
 
 KILLED_CLIENT = """
 import sys, time
 from gradio_client import Client
 client = Client(sys.argv[1], verbose=False, httpx_kwargs={"timeout": 600})
-job = client.submit(lyrics="nobody will hear this", seconds=float(sys.argv[2]), api_name="/sing")
+job = client.submit(lyrics="an unfinished song", seconds=float(sys.argv[2]), api_name="/sing")
 while job.status().code.name in ("STARTING", "JOINING_QUEUE"):
     time.sleep(0.05)
 print("asked", flush=True)
@@ -42,7 +43,7 @@ job.result()
 
 
 def request_of(number: int, seconds: float) -> dict:
-    """What client ``number`` asks for; no two ask for the same."""
+    """The request of client ``number``, which differs from all other requests."""
     return {
         "lyrics": WORDS[number % len(WORDS)],
         "text": STYLES[number % len(STYLES)],
@@ -52,28 +53,30 @@ def request_of(number: int, seconds: float) -> dict:
 
 
 def connect(address: str, folder: Path):
-    """A client that waits as long as it takes."""
+    """Connect a client with a long timeout."""
     from gradio_client import Client
 
     return Client(address, verbose=False, download_files=str(folder), httpx_kwargs={"timeout": 600})
 
 
-def sung(client, request: dict) -> dict:
-    """The answer to a request: its seed, its settings, its samples."""
+def request_song(client, request: dict) -> dict:
+    """Request a song; return its seed, its settings and its samples."""
     (song,) = client.predict(**request, api_name="/sing")
     samples, _ = soundfile.read(song["files"]["mix"], dtype="int16")
     return {"seed": song["seed"], "settings": song["settings"], "samples": samples.tobytes()}
 
 
-def all_at_once(address: str, count: int, seconds: float, folder: Path) -> list[dict | str]:
-    """One client a request, all at the same time: each one's answer, or its error."""
+def request_concurrently(
+    address: str, count: int, seconds: float, folder: Path
+) -> list[dict | str]:
+    """Send all requests at the same time; return the answer or the error of each client."""
 
     def ask(number: int) -> dict | str:
         try:
             client = connect(address, folder)
             started = time.monotonic()
             try:
-                answer = sung(client, request_of(number, seconds))
+                answer = request_song(client, request_of(number, seconds))
             finally:
                 client.close()
             return {**answer, "waited": time.monotonic() - started}
@@ -84,8 +87,8 @@ def all_at_once(address: str, count: int, seconds: float, folder: Path) -> list[
         return list(pool.map(ask, range(count)))
 
 
-def killed_in_the_middle(address: str, count: int, seconds: float) -> int:
-    """Clients that ask and are killed; how many were."""
+def kill_clients(address: str, count: int, seconds: float) -> int:
+    """Start clients, kill each of them after its request and return their number."""
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", KILLED_CLIENT, address, str(seconds)],
@@ -105,8 +108,8 @@ def killed_in_the_middle(address: str, count: int, seconds: float) -> int:
     return killed
 
 
-def mixed_up(address: str, answers: list[dict | str], seconds: float, folder: Path) -> list[str]:
-    """What is wrong with the answers: errors, foreign songs, songs that are not sung again."""
+def find_errors(address: str, answers: list[dict | str], seconds: float, folder: Path) -> list[str]:
+    """Find answers that are errors, belong to another client or are not reproducible."""
     wrong = []
     client = connect(address, folder)
     try:
@@ -118,24 +121,24 @@ def mixed_up(address: str, answers: list[dict | str], seconds: float, folder: Pa
             for name in ("lyrics", "text", "seed"):
                 if answer["settings"][name] != request[name]:
                     wrong.append(f"client {number} got the {name} {answer['settings'][name]!r}")
-            if sung(client, request)["samples"] != answer["samples"]:
-                wrong.append(f"client {number}: seed {answer['seed']} sings another song")
+            if request_song(client, request)["samples"] != answer["samples"]:
+                wrong.append(f"client {number}: seed {answer['seed']} gives another song")
     finally:
         client.close()
     return wrong
 
 
 def resident_bytes(process: int) -> int:
-    """Memory of a process that is in use now (Linux)."""
+    """Resident memory of a process (Linux only)."""
     for line in Path(f"/proc/{process}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
-    raise RuntimeError(f"process {process} says nothing of its memory")
+    raise RuntimeError(f"the memory of process {process} is unknown")
 
 
 @contextmanager
 def running_space(models: list[str], concurrency: int, temporary: Path):
-    """A Space in a process of its own: (address, process id)."""
+    """Run a Space in a process of its own; yield its address and its process id."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -147,7 +150,7 @@ def running_space(models: list[str], concurrency: int, temporary: Path):
     with (temporary / "server.log").open("w") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
-            end = time.monotonic() + PATIENCE
+            end = time.monotonic() + START_TIMEOUT
             while True:
                 if process.poll() is not None:
                     raise RuntimeError((temporary / "server.log").read_text())
@@ -163,28 +166,28 @@ def running_space(models: list[str], concurrency: int, temporary: Path):
             process.wait()
 
 
-def files_of(temporary: Path) -> int:
-    """Songs that lie in the Space's folder."""
+def count_songs(temporary: Path) -> int:
+    """Number of songs in the folder of the Space."""
     return sum(1 for path in temporary.glob("songgen-space-*/*") if path.is_dir())
 
 
 def measure(address: str, process: int, arguments: argparse.Namespace, temporary: Path) -> dict:
-    """The whole run against a Space that listens."""
+    """Run the benchmark against a running Space."""
     folder = temporary / "downloads"
     client = connect(address, folder)
     for number in range(arguments.warm_up):
-        sung(client, request_of(number, arguments.seconds))
+        request_song(client, request_of(number, arguments.seconds))
     client.close()
     before = resident_bytes(process)
     started = time.monotonic()
-    answers = all_at_once(address, arguments.clients, arguments.seconds, folder)
+    answers = request_concurrently(address, arguments.clients, arguments.seconds, folder)
     together = time.monotonic() - started
-    killed = killed_in_the_middle(address, arguments.killed, 10 * arguments.seconds)
+    killed = kill_clients(address, arguments.killed, 10 * arguments.seconds)
     started = time.monotonic()
-    wrong = mixed_up(address, answers, arguments.seconds, folder)
+    wrong = find_errors(address, answers, arguments.seconds, folder)
     alone = time.monotonic() - started
     end = time.monotonic() + 120
-    while files_of(temporary) and time.monotonic() < end:
+    while count_songs(temporary) and time.monotonic() < end:
         time.sleep(0.5)
     after = resident_bytes(process)
     waited = [answer["waited"] for answer in answers if not isinstance(answer, str)]
@@ -201,18 +204,23 @@ def measure(address: str, process: int, arguments: argparse.Namespace, temporary
         "memory_before": before,
         "memory_after": after,
         "memory_change": round(after / before - 1, 4),
-        "songs_left": files_of(temporary),
+        "songs_left": count_songs(temporary),
     }
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--clients", type=int, default=50)
-    parser.add_argument("--killed", type=int, default=5, help="clients killed in the middle")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each song")
+    parser.add_argument("--killed", type=int, default=5, help="number of clients that are killed")
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of each song")
     parser.add_argument("--model", action="append", default=[])
     parser.add_argument("--concurrency", type=int, default=1)
-    parser.add_argument("--warm-up", type=int, default=3, help="songs before memory is measured")
+    parser.add_argument(
+        "--warm-up",
+        type=int,
+        default=3,
+        help="songs before memory is measured",
+    )
     arguments = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as name:

@@ -1,9 +1,9 @@
-"""A picture of the Space with songs in it, for README: docs/img/space.png.
+"""Take a screenshot of the Space with songs for the README: docs/img/space.png.
 
     python benchmarks/space_picture.py [--address http://127.0.0.1:7860] [--out docs/img/space.png]
 
-Without an address it starts the Space on the package's own models. It sings an example or two in
-Debian's chromium and photographs the page. Needs the extra dev and the package chromium.
+Without an address, the Space is started with the package's own models. The script generates two
+examples on the page, in Debian's chromium. It needs the extra dev and the Debian package chromium.
 """
 
 import argparse
@@ -18,12 +18,12 @@ from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).parents[1]
 SIZE = {"width": 1280, "height": 960}
-PATIENCE = 1_200_000  # ms for a song
+SONG_TIMEOUT = 1_200_000  # milliseconds
 COLORS = 96
 
 
-def sing(page: Page, example: str, seed: int, seconds: float, mode: str) -> None:
-    """Take an example and wait for its song."""
+def generate(page: Page, example: str, seed: int, seconds: float, mode: str) -> None:
+    """Choose an example and wait for its song."""
     before = page.evaluate("document.querySelector('.sg-song')?.dataset.song ?? null")
     page.get_by_role("button", name=example, exact=True).click()
     page.wait_for_timeout(1500)
@@ -39,12 +39,12 @@ def sing(page: Page, example: str, seed: int, seconds: float, mode: str) -> None
         "before => document.querySelector('.sg-done') && "
         "document.querySelector('.sg-song').dataset.song !== before",
         arg=before,
-        timeout=PATIENCE,
+        timeout=SONG_TIMEOUT,
     )
 
 
-def photograph(address: str, arguments: argparse.Namespace) -> bytes:
-    """PNG of the page."""
+def take_screenshot(address: str, arguments: argparse.Namespace) -> bytes:
+    """A PNG of the page."""
     with sync_playwright() as driver:
         browser = driver.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
@@ -54,9 +54,9 @@ def photograph(address: str, arguments: argparse.Namespace) -> bytes:
         page.goto(address)
         page.wait_for_selector("#sing")
         page.wait_for_timeout(2000)
-        sing(page, "Train", arguments.seed, arguments.seconds, "Mixed")
-        sing(page, "River", arguments.seed, arguments.seconds, "Two tracks")
-        # As if half of it had been heard.
+        generate(page, "Train", arguments.seed, arguments.seconds, "Mixed")
+        generate(page, "River", arguments.seed, arguments.seconds, "Two tracks")
+        # Show the players as if part of the song had been played.
         page.evaluate(
             "document.querySelectorAll('.sg-track').forEach(track => "
             "track.style.setProperty('--sg-at', '38%'))"
@@ -71,7 +71,7 @@ def photograph(address: str, arguments: argparse.Namespace) -> bytes:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--address", help="of a running Space")
+    parser.add_argument("--address", help="address of a running Space")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "img" / "space.png")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=12.0)
@@ -85,7 +85,7 @@ def main() -> None:
 
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             address, _ = stack.enter_context(running_space([], 1, folder))
-        picture = Image.open(io.BytesIO(photograph(address, arguments))).convert("RGB")
+        picture = Image.open(io.BytesIO(take_screenshot(address, arguments))).convert("RGB")
     picture.quantize(COLORS).save(arguments.out, format="PNG", optimize=True)
     print(arguments.out, f"{arguments.out.stat().st_size / 1000:.0f} kB")
 

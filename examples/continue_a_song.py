@@ -1,6 +1,6 @@
-"""Continue a recording: its codes open the song, the model goes on from there.
+"""Continue a recording: the model generates the song that follows its codes.
 
-python examples/continue_a_song.py RECORDING [CHECKPOINT]     (default: the package's own)
+python examples/continue_a_song.py RECORDING [CHECKPOINT]     (default: the model of the package)
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Draw the mel spectrogram of a song, with its words if `songgen-hf generate` wrote them beside it.
+"""Draw the mel spectrogram of a song, with its lyrics if `songgen-hf generate` wrote a JSON file.
 
 python examples/picture_of_a_song.py RECORDING [picture.png]     (needs matplotlib)
 """

@@ -1,6 +1,6 @@
-"""Sing with a two-track model and write the mixture, the vocal and the accompaniment.
+"""Generate a song with a two-track model; write the mixture, the vocal and the accompaniment.
 
-python examples/sing_two_tracks.py [CHECKPOINT]     (default: a new, untrained one)
+python examples/sing_two_tracks.py [CHECKPOINT]     (default: a new, untrained model)
 """
 
 import sys

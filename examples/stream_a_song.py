@@ -1,6 +1,6 @@
-"""Hear a song while it is generated: every chunk is written as soon as it is decoded.
+"""Stream a song: every chunk of audio is written as soon as it is decoded.
 
-python examples/stream_a_song.py [CHECKPOINT]     (default: the package's own)
+python examples/stream_a_song.py [CHECKPOINT]     (default: the model of the package)
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""A small run of the many-clients benchmark: nobody gets another one's song."""
+"""A small run of the benchmark of a Space with many clients."""
 
 import importlib.util
 from argparse import Namespace
@@ -21,16 +21,14 @@ def benchmark():
     return module
 
 
-def test_no_two_clients_ask_for_the_same(benchmark):
+def test_the_requests_of_all_clients_differ(benchmark):
     requests = [benchmark.request_of(number, 1.0) for number in range(100)]
 
     assert len({tuple(request.values()) for request in requests}) == 100
 
 
 @pytest.mark.slow
-def test_clients_of_a_space_get_their_own_songs_and_leave_nothing(
-    benchmark, tiny_checkpoint, tmp_path
-):
+def test_clients_get_their_own_songs_and_no_files_are_left(benchmark, tiny_checkpoint, tmp_path):
     arguments = Namespace(clients=6, killed=1, seconds=1.0, warm_up=2)
 
     with benchmark.running_space([tiny_checkpoint("mixed_pro")], 1, tmp_path) as (address, process):

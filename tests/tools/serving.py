@@ -1,4 +1,4 @@
-"""A Space that listens on the loopback while a test runs."""
+"""Runs a Space on the loopback interface during a test."""
 
 import asyncio
 import socket
@@ -9,7 +9,7 @@ from typing import Any
 
 @contextmanager
 def launched(build: Callable[[], Any]) -> Iterator[Any]:
-    """Build a demo, start it on a free port and close it at the end."""
+    """Build a demo, launch it on a free port and close it after the block."""
     with idle_loops_closed():
         demo = build()
         demo.launch(
@@ -22,7 +22,7 @@ def launched(build: Callable[[], Any]) -> Iterator[Any]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on; gradio's own search leaves sockets open."""
+    """Find a free port; the search of gradio itself leaves sockets open."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -30,23 +30,23 @@ def free_port() -> int:
 
 @contextmanager
 def idle_loops_closed() -> Iterator[None]:
-    """Close the event loops that gradio makes beside its server and leaves open.
+    """Close the event loops that gradio creates besides its server and leaves open.
 
-    ``gradio.utils.safe_get_lock`` makes one for every lock, although locks need none.
+    ``gradio.utils.safe_get_lock`` creates one for every lock, although locks do not need it.
     """
-    made = []
+    created = []
     new_event_loop = asyncio.new_event_loop
 
     def recorded() -> asyncio.AbstractEventLoop:
-        made.append(new_event_loop())
-        return made[-1]
+        created.append(new_event_loop())
+        return created[-1]
 
     asyncio.new_event_loop = recorded
     try:
         yield
     finally:
         asyncio.new_event_loop = new_event_loop
-        for loop in made:
+        for loop in created:
             if not loop.is_running():
                 loop.close()
         asyncio.set_event_loop(None)

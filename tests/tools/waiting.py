@@ -1,12 +1,12 @@
-"""Waiting for what happens in another thread."""
+"""Waiting for a condition that another thread fulfills."""
 
 import time
 from collections.abc import Callable
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Return once the condition holds; AssertionError if it does not in time."""
+    """Return as soon as the condition is true; AssertionError after the given time."""
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
+        assert time.monotonic() < end, f"the condition was not true after {seconds:g} s"
         time.sleep(0.02)

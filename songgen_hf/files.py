@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, names that every system takes, sound formats."""
+"""Writes files whole or not at all, makes portable file names, and encodes audio and JSON."""
 
 import io
 import json
@@ -15,27 +15,28 @@ if TYPE_CHECKING:
     import numpy as np
 
 LONGEST_NAME = 60
-"""Characters of a name that is made from words: with folder and ending, far below any limit."""
+"""Length of names that are made from text; with a folder and an ending far below any limit."""
 RESERVED_NAMES = frozenset(
     ["con", "prn", "aux", "nul", "conin$", "conout$"]
     + [f"{device}{digit}" for device in ("com", "lpt") for digit in "0123456789¹²³"]
 )
-"""Names that are devices on Windows, whatever ending follows."""
+"""Names that denote devices on Windows, with any ending."""
 FORBIDDEN_CHARACTERS = frozenset('<>:"|?*') | {chr(code) for code in range(32)}
-"""Characters that names cannot have on Windows, but for the separators."""
+"""Characters that names cannot contain on Windows, except the separators."""
 
 SOUND_FORMATS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
+"""Container and subtype of each file ending."""
 
 
 def write_files(contents: Mapping[Path, bytes]) -> None:
-    """Write several files; an error before the last byte of the last one leaves none of them.
+    """Write several files; if one of them cannot be written, none of them is changed.
 
     Args:
-        contents: the bytes of each path; missing folders are made.
+        contents: the content of each path; missing folders are created.
     Raises:
-        OSError: if a file cannot be written; no path is changed then.
-        ValueError: if two paths are one file where upper and lower case are alike (Windows and
-            macOS), or a name cannot be a file on this system.
+        OSError: if a file cannot be written.
+        ValueError: if two paths are the same file on systems that ignore case (Windows and macOS),
+            or a name is not valid on this system.
     """
     check_names(contents)
     written: list[tuple[Path, Path]] = []
@@ -59,12 +60,12 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
 
 @contextmanager
 def new_directory(directory: Path | str) -> Iterator[Path]:
-    """A temporary directory that becomes ``directory`` when the block ends without an error.
+    """Create a temporary directory that becomes ``directory`` if the block raises no error.
 
     Args:
-        directory: where the files end up, new or empty; made with its parents.
+        directory: final path, which must not exist or be empty; its parents are created.
     Raises:
-        FileExistsError: if ``directory`` is a file or holds files.
+        FileExistsError: if ``directory`` is a file or contains files.
     """
     directory = Path(directory)
     if directory.exists() and not directory.is_dir():
@@ -77,23 +78,23 @@ def new_directory(directory: Path | str) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
         with suppress(FileNotFoundError):
-            directory.rmdir()  # empty; Windows does not put a directory in place of another
+            directory.rmdir()  # Windows cannot replace even an empty directory
         os.replace(temporary, directory)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def safe_name(words: str, *, default: str = "song", longest: int = LONGEST_NAME) -> str:
-    """A file name from words, without an ending, that every system takes and keeps as it is.
+    """Make a file name, without an ending, that is valid and unchanged on every system.
 
-    Letters and digits of any script stay, in lower case and composed (Unicode NFC); everything
-    else becomes a hyphen. So no name hides, climbs out of its folder, is a device on Windows, or
-    differs from another by its case alone.
+    Letters and digits of any script are kept, in lower case and composed (Unicode NFC); all other
+    characters become hyphens. The result is therefore not hidden, stays in its folder, is no device
+    on Windows, and does not differ from another name by case alone.
 
     Args:
-        words: a title, a line of lyrics, an id.
-        default: the name if nothing is left; put before a name that is a device.
-        longest: characters; a name of a script with long codes is cut to 150 bytes.
+        words: a title, a line of lyrics or an id.
+        default: name for text without letters and digits; prefix of a name that is a device.
+        longest: maximum number of characters; the name also has at most 150 bytes.
     """
     plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", words).lower())
     kept = "".join(
@@ -108,13 +109,13 @@ def safe_name(words: str, *, default: str = "song", longest: int = LONGEST_NAME)
 
 
 def check_names(paths: Iterable[Path], *, windows: bool = os.name == "nt") -> None:
-    """Refuse paths that would not be the files they name.
+    """Check that paths are valid and different files.
 
     Args:
-        paths: of files to write together.
-        windows: whether the system is Windows, where some names are devices or streams.
+        paths: paths of files that are written together.
+        windows: whether to check for names that are devices or streams on Windows.
     Raises:
-        ValueError: naming the path.
+        ValueError: for the first invalid path.
     """
     seen: dict[str, Path] = {}
     for path in paths:
@@ -134,15 +135,21 @@ def check_names(paths: Iterable[Path], *, windows: bool = os.name == "nt") -> No
 
 
 def encode_sound(
-    waveform: "np.ndarray", sampling_rate: int, path: Path | str, *, gain: float = 1.0
+    waveform: "np.ndarray",
+    sampling_rate: int,
+    path: Path | str,
+    *,
+    gain: float = 1.0,
+    tags: Mapping[str, str] | None = None,
 ) -> bytes:
-    """Bytes of a sound file in the format that the path's ending names.
+    """Encode an audio file in the format of a path's ending.
 
     Args:
-        waveform: float [channels, samples]; what lies outside [-1, 1] after ``gain`` is clipped.
-        sampling_rate: Hz.
-        path: tells the format only; nothing is written.
-        gain: factor on every sample.
+        waveform: float [channels, samples]; values outside of [-1, 1] after ``gain`` are clipped.
+        sampling_rate: sampling rate in Hz.
+        path: path whose ending selects the format; no file is written.
+        gain: factor on all samples.
+        tags: text of each tag, such as ``title``, in the order of writing.
     Raises:
         ValueError: for an ending other than .wav, .flac or .ogg.
     """
@@ -151,13 +158,17 @@ def encode_sound(
 
     container, subtype = sound_format(path)
     buffer = io.BytesIO()
-    samples = np.clip(waveform.T * gain, -1.0, 1.0)
-    soundfile.write(buffer, samples, sampling_rate, format=container, subtype=subtype)
+    with soundfile.SoundFile(
+        buffer, "w", sampling_rate, len(waveform), subtype=subtype, format=container
+    ) as file:
+        for tag, text in (tags or {}).items():
+            setattr(file, tag, text)
+        file.write(np.clip(waveform.T * gain, -1.0, 1.0))
     return buffer.getvalue()
 
 
 def sound_format(path: Path | str) -> tuple[str, str]:
-    """Container and subtype that a path's ending names; ValueError for any other ending."""
+    """Container and subtype for the ending of a path; ValueError for an unknown ending."""
     ending = Path(path).suffix.lower()
     if ending not in SOUND_FORMATS:
         raise ValueError(
@@ -168,18 +179,18 @@ def sound_format(path: Path | str) -> tuple[str, str]:
 
 
 def safe_gain(*waveforms: "np.ndarray | None") -> float:
-    """The largest factor up to 1.0 that keeps every waveform within [-1, 1]."""
+    """The largest gain, at most 1.0, that keeps all waveforms within [-1, 1]."""
     peaks = [float(abs(wave).max()) for wave in waveforms if wave is not None and wave.size]
     return 1.0 / max([1.0, *peaks])
 
 
 def encode_json(value: Any) -> bytes:
-    """UTF-8 bytes of a JSON file, indented, with a last newline."""
+    """Encode a value as indented JSON in UTF-8, with a newline at the end."""
     return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def _umask() -> int:
-    """The process's file mode mask; reading it means setting it, so it is set back at once."""
+    """The file mode mask of this process, which can only be read by setting it twice."""
     mask = os.umask(0o022)
     os.umask(mask)
     return mask

@@ -1,20 +1,20 @@
-"""Import of the packages that only some features need."""
+"""Imports packages that only some features need."""
 
 import importlib
 from types import ModuleType
 
 
 def require(module: str, extra: str) -> ModuleType:
-    """Import an optional package or say how to install it.
+    """Import a module of an optional package.
 
     Args:
-        module: name to import, for example ``"diffusers"``.
-        extra: the extra of this package that brings it, for example ``"train"``.
+        module: name of the module, for example ``"diffusers"``.
+        extra: extra of this package that installs it, for example ``"train"``.
     Returns:
         The imported module.
     Raises:
-        ImportError: if ``module`` is not installed; an import that fails inside an installed
-            ``module`` is passed on unchanged.
+        ImportError: if the package is not installed, with the command that installs it. An error
+            that an installed module raises during its import is not changed.
     """
     try:
         return importlib.import_module(module)

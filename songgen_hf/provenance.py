@@ -1,13 +1,13 @@
-"""Where a song comes from, said in the sound file itself and in the JSON beside it.
+"""Provenance records of songs, in the audio files and in the JSON files next to them.
 
-A record says that the song is AI-generated, by which model (and which revision of it), from which
-seed and options, and under which license. WAV, FLAC and Ogg files carry it as JSON in their comment
-tag; title, artist, copyright and license tags say the same to people.
+A record says that the song is AI-generated, by which model and revision, with which seed and
+options, and under which license. WAV, FLAC and Ogg files contain it as JSON in the comment tag;
+the title, artist, copyright and license tags contain the main facts as text.
 
-What the libraries really do: libsndfile writes WAV tags as RIFF INFO, where a reader of its own
-skips every text above 2044 bytes and all that follows it, and which knows no license tag; FLAC and
-Ogg have neither limit. So the tag leaves out what does not fit (lyrics of many pages), and the time
-of making, which would make two files of the same song differ. The JSON beside it has everything.
+libsndfile writes the tags of WAV files as RIFF INFO, which has no license tag, and does not read
+texts above 2044 bytes or any tag after them; FLAC and Ogg have neither limit. The comment therefore
+omits what does not fit (long lyrics), and the time of creation, so that the same song gives the
+same file. The JSON file contains the complete record.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from .files import safe_gain, sound_format, write_files
+from .files import encode_sound, safe_gain, write_files
 from .version import __version__
 
 TAG_BYTES = 2000
@@ -31,12 +31,12 @@ CONSENT = (
     "Sing with the voice of a person only if that person has agreed; say that the song is "
     "AI-generated where it is published."
 )
-_LEFT_OUT_FIRST = ("options", "adapters", "consent")
+_OPTIONAL_KEYS = ("options", "adapters", "consent")
 _WEIGHTS = (
     "model.safetensors",
     "adapter_model.safetensors",
     "pytorch_model.bin",
-    "transformer/diffusion_pytorch_model.safetensors",  # of a masked song model
+    "transformer/diffusion_pytorch_model.safetensors",  # of a masked model
 )
 _INDEX = "model.safetensors.index.json"
 
@@ -48,19 +48,20 @@ def provenance(
     options: Mapping[str, Any],
     adapters: str | Mapping[str, float] | Iterable[str] = (),
 ) -> dict[str, Any]:
-    """The record of one song.
+    """Make the provenance record of a song.
 
     Args:
-        model: the song model that sang.
-        seed: of the song.
-        options: what was asked for: text, lyrics, settings; JSON values. None is left out.
-        adapters: folders or Hub ids of the adapters that sang along; a mapping has their weights.
+        model: song model that generated the song.
+        seed: seed of the song.
+        options: text, lyrics and settings of the request, as JSON values; None is omitted.
+        adapters: folders or Hub ids of the adapters of the model; a mapping has their weights.
     Returns:
-        JSON-able: ``ai_generated`` (True), ``generator`` (name and version of this package),
-        ``model`` (Hub id, short name or folder name; no path), ``revision`` (commit of the Hub
-        repository, else ``sha256:`` and the first digits of the weight file's hash; None for a
-        model that was never saved), ``licence`` (of the model), ``seed``, ``options``,
-        ``adapters`` (each with name, revision and weight), ``created`` (UTC) and ``consent``.
+        A JSON-serializable record with the keys ``ai_generated`` (True), ``generator`` (name and
+        version of this package), ``model`` (Hub id, short name or folder name, without a path),
+        ``revision`` (commit of the Hub repository, or else ``sha256:`` and the first digits of the
+        hash of the weight file; None for a model that was not saved), ``licence`` (license of the
+        model), ``seed``, ``options``, ``adapters`` (name, revision and weight of each), ``created``
+        (UTC) and ``consent``.
     """
     config = model.config
     source = str(getattr(config, "_name_or_path", "") or getattr(model, "name_or_path", "") or "")
@@ -107,21 +108,18 @@ def encode_song(
     gain: float | None = None,
     title: str = "AI-generated song",
 ) -> bytes:
-    """Bytes of a sound file that says where it comes from.
+    """Encode an audio file with a provenance record.
 
     Args:
         waveform: float [channels, samples] or [samples].
-        sampling_rate: Hz.
-        path: its ending tells the format; nothing is written.
-        record: of :func:`provenance`.
-        gain: factor on every sample; None for the largest up to 1 that keeps them in [-1, 1].
-        title: shown by players.
+        sampling_rate: sampling rate in Hz.
+        path: path whose ending selects the format; no file is written.
+        record: record that :func:`provenance` returned.
+        gain: factor on all samples; None for the largest one, at most 1, that avoids clipping.
+        title: title that players show.
     Raises:
         ValueError: for an ending other than .wav, .flac or .ogg, or another shape.
     """
-    import soundfile
-
-    container, subtype = sound_format(path)
     waveform = np.atleast_2d(waveform)
     if waveform.ndim != 2:
         raise ValueError(
@@ -129,31 +127,24 @@ def encode_song(
             "[samples]: write songs one by one"
         )
     gain = safe_gain(waveform) if gain is None else gain
-    buffer = io.BytesIO()
-    with soundfile.SoundFile(
-        buffer, "w", sampling_rate, len(waveform), subtype=subtype, format=container
-    ) as file:
-        for tag, text in _tags(record, title).items():
-            setattr(file, tag, text)
-        file.write(np.clip(waveform.T * gain, -1.0, 1.0))
-    return buffer.getvalue()
+    return encode_sound(waveform, sampling_rate, path, gain=gain, tags=_tags(record, title))
 
 
 def write_song(
     path: Path | str, waveform: np.ndarray, sampling_rate: int, record: Mapping[str, Any]
 ) -> Path:
-    """Write a sound file that says where it comes from, whole or not at all.
+    """Write an audio file with a provenance record, whole or not at all.
 
     Args:
-        path: .wav, .flac or .ogg; missing folders are made.
-        waveform: float [channels, samples] or [samples]; scaled down if it leaves [-1, 1].
-        sampling_rate: Hz.
-        record: of :func:`provenance`.
+        path: path that ends in .wav, .flac or .ogg; missing folders are created.
+        waveform: float [channels, samples] or [samples]; scaled down if it exceeds [-1, 1].
+        sampling_rate: sampling rate in Hz.
+        record: record that :func:`provenance` returned.
     Returns:
         ``path``.
     Raises:
         ValueError: for another ending or shape.
-        OSError: if it cannot be written.
+        OSError: if the file cannot be written.
     """
     path = Path(path)
     write_files({path: encode_song(waveform, sampling_rate, path, record)})
@@ -161,11 +152,11 @@ def write_song(
 
 
 def read_provenance(path: Path | str) -> dict[str, Any]:
-    """The record in a sound file's tags, or the whole one in the JSON file that lies beside it.
+    """Read the provenance record of an audio file or of the JSON file next to it.
 
     Raises:
-        ValueError: if the file carries none.
-        OSError: if it cannot be read.
+        ValueError: if the file contains no record.
+        OSError: if the file cannot be read.
     """
     import soundfile
 
@@ -182,18 +173,18 @@ def read_provenance(path: Path | str) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, soundfile.LibsndfileError):
         pass
     raise ValueError(
-        f"{path} does not say where it comes from: got no record of songgen-hf, expected one in "
-        "the comment of a sound file or in the JSON file that was written with a song"
+        f"{path} has no provenance record: expected one of songgen-hf in the comment tag of an "
+        "audio file or in the JSON file that was written with a song"
     )
 
 
 @lru_cache
 def license_of(source: str, revision: str | None = None) -> str:
-    """The license that the model card of a folder or Hub id names, or ``"unknown"``.
+    """The license in the model card of a folder or Hub id; ``"unknown"`` without one.
 
     Args:
         source: folder or Hub id.
-        revision: commit, for a Hub id.
+        revision: commit of a Hub id.
     """
     from huggingface_hub import ModelCard
     from transformers.utils import cached_file
@@ -213,20 +204,20 @@ def license_of(source: str, revision: str | None = None) -> str:
         if card is None:
             return UNKNOWN
         data = ModelCard(Path(card).read_text(encoding="utf-8")).data
-    except (OSError, ValueError):  # no card, or none that can be read
+    except (OSError, ValueError):  # there is no card, or it cannot be read
         return UNKNOWN
     named = data.get("license_name") if data.get("license") == "other" else data.get("license")
     return str(named or UNKNOWN)
 
 
 def _tags(record: Mapping[str, Any], title: str) -> dict[str, str]:
-    """Tag -> text, in the order of writing."""
+    """The text of each tag, in the order of writing."""
     generator = record["generator"]
-    told = {key: value for key, value in record.items() if key != "created"}
-    for key in ("", *_LEFT_OUT_FIRST):
-        told.pop(key, None)
-        # ASCII: some readers take RIFF INFO for Latin-1.
-        comment = json.dumps(told, separators=(",", ":"))
+    contents = {key: value for key, value in record.items() if key != "created"}
+    for key in ("", *_OPTIONAL_KEYS):
+        contents.pop(key, None)
+        # ASCII only, because some programs read RIFF INFO as Latin-1.
+        comment = json.dumps(contents, separators=(",", ":"))
         if len(comment) <= TAG_BYTES:
             break
     return {
@@ -241,11 +232,11 @@ def _tags(record: Mapping[str, Any], title: str) -> dict[str, str]:
 
 
 def identity(source: str, commit: str | None = None) -> tuple[str | None, str | None]:
-    """Name without a path, and revision, of a folder or Hub id.
+    """The name, without a path, and the revision of a folder or Hub id.
 
     Args:
         source: folder or Hub id; "" for none.
-        commit: of a Hub id, if it is known; else that of the copy in the cache.
+        commit: commit of a Hub id; by default that of the copy in the cache.
     """
     folder = Path(source)
     if not source:
@@ -253,7 +244,7 @@ def identity(source: str, commit: str | None = None) -> tuple[str | None, str | 
     if not folder.is_dir():
         return source, commit or _cached_commit(source)
     folder = folder.resolve()
-    if folder.parent.name == "snapshots":  # of the Hub's cache
+    if folder.parent.name == "snapshots":  # in the cache of the Hub
         return folder.parents[1].name.partition("--")[2].replace("--", "/"), folder.name
     if folder.is_relative_to(_EMBEDDED):
         name = folder.relative_to(_EMBEDDED).as_posix()
@@ -263,7 +254,7 @@ def identity(source: str, commit: str | None = None) -> tuple[str | None, str | 
 
 
 def _cached_commit(repository: str) -> str | None:
-    """Commit of the copy of a Hub repository that lies in the cache."""
+    """The commit of the copy of a Hub repository in the cache."""
     from huggingface_hub import try_to_load_from_cache
 
     for file in ("adapter_config.json", "config.json"):
@@ -274,8 +265,10 @@ def _cached_commit(repository: str) -> str | None:
 
 
 def _weights_hash(folder: Path) -> str | None:
-    """``sha256:`` and 16 digits for the weights of a folder; those of a single file are the first
-    digits that the Hub shows for it."""
+    """``sha256:`` and 16 digits for the weights in a folder.
+
+    For a single file these are the first digits of the hash that the Hub shows.
+    """
     files = [folder / name for name in _WEIGHTS if (folder / name).is_file()][:1]
     if not files and (folder / _INDEX).is_file():
         places = json.loads((folder / _INDEX).read_text(encoding="utf-8"))["weight_map"]
@@ -289,7 +282,7 @@ def _weights_hash(folder: Path) -> str | None:
 
 @lru_cache
 def _file_hash(path: Path, modified: int, size: int) -> str:
-    """SHA-256 of a file; read again only if it has changed."""
+    """The SHA-256 hash of a file, which is cached until the file changes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all."""
+"""Writing files whole or not at all, and encoding audio and JSON."""
 
 import io
 
@@ -9,7 +9,7 @@ import soundfile
 from songgen_hf.files import encode_json, encode_sound, new_directory, safe_gain, write_files
 
 
-def test_files_are_written_with_their_folders_and_the_usual_mode(tmp_path):
+def test_missing_folders_are_created_and_files_have_the_default_mode(tmp_path):
     plain = tmp_path / "plain"
     plain.write_bytes(b"")
 
@@ -20,7 +20,7 @@ def test_files_are_written_with_their_folders_and_the_usual_mode(tmp_path):
     assert (tmp_path / "c.txt").stat().st_mode == plain.stat().st_mode
 
 
-def test_an_error_leaves_no_file_and_no_temporary(tmp_path):
+def test_an_error_changes_no_file_and_leaves_no_temporary_file(tmp_path):
     (tmp_path / "old.txt").write_bytes(b"old")
     (tmp_path / "taken").mkdir()
 
@@ -31,7 +31,7 @@ def test_an_error_leaves_no_file_and_no_temporary(tmp_path):
     assert (tmp_path / "old.txt").read_bytes() == b"old"
 
 
-def test_a_new_directory_appears_only_if_its_block_ends_well(tmp_path):
+def test_a_new_directory_is_created_only_if_its_block_raises_no_error(tmp_path):
     with pytest.raises(RuntimeError, match="halfway"), new_directory(tmp_path / "bad") as folder:
         (folder / "half.txt").write_text("half")
         raise RuntimeError("halfway")
@@ -44,7 +44,7 @@ def test_a_new_directory_appears_only_if_its_block_ends_well(tmp_path):
     assert (tmp_path / "deep" / "good" / "whole.txt").read_text() == "whole"
 
 
-def test_a_new_directory_takes_the_place_of_an_empty_one_but_of_no_other(tmp_path):
+def test_a_new_directory_replaces_an_empty_directory_only(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("kept")
 
@@ -60,7 +60,7 @@ def test_a_new_directory_takes_the_place_of_an_empty_one_but_of_no_other(tmp_pat
 
 
 @pytest.mark.parametrize(("name", "tolerance"), [("a.wav", 1e-4), ("a.FLAC", 1e-4)])
-def test_sound_survives_its_file_format(name, tolerance):
+def test_audio_is_unchanged_after_encoding_and_decoding(name, tolerance):
     waveform = np.random.default_rng(0).uniform(-0.9, 0.9, (2, 1600)).astype(np.float32)
 
     read, rate = soundfile.read(io.BytesIO(encode_sound(waveform, 16000, name)), always_2d=True)
@@ -69,7 +69,7 @@ def test_sound_survives_its_file_format(name, tolerance):
     assert np.allclose(read.T, waveform, atol=tolerance)
 
 
-def test_the_gain_keeps_every_waveform_within_one():
+def test_the_safe_gain_keeps_all_waveforms_within_full_scale():
     loud, quiet = np.full((1, 9), 4.0), np.full((1, 9), -0.5)
 
     assert safe_gain(loud, quiet, None) == 0.25
@@ -82,5 +82,5 @@ def test_an_unknown_sound_format_is_refused():
         encode_sound(np.zeros((1, 4)), 16000, "a.mp4")
 
 
-def test_json_keeps_every_script_readable():
+def test_json_contains_non_latin_text_unescaped():
     assert encode_json({"lyrics": "雨"}) == '{\n  "lyrics": "雨"\n}\n'.encode()

@@ -1,1 +1,1 @@
-"""New models with random weights, in two sizes, and the tokenizers of the small one."""
+"""New models with random weights in two sizes, and the tokenizers of the small model."""

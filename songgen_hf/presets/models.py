@@ -1,9 +1,7 @@
-"""Fresh models to train: the mini preset, small enough for a laptop, and the full size of the
-paper.
+"""New models for training: the mini preset for a laptop, and the full size of the paper.
 
-Weights are random and come from a seed. The mini preset brings tokenizers of its own; the full one
-needs the T5 and lyrics vocabularies of the reference, from files or Hub repositories that the
-caller names.
+The weights are random and depend on a seed. The mini preset has its own tokenizers; the full preset
+needs the T5 and lyrics vocabularies of the reference, from a file, a folder or the Hub.
 """
 
 import copy
@@ -30,6 +28,16 @@ FLAN_T5_LARGE: dict[str, Any] = {
     "feed_forward_proj": "gated-gelu",
 }
 
+_SMALL_HUBERT: dict[str, Any] = {
+    "hidden_size": 96,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "intermediate_size": 256,
+    "conv_dim": [64] * 7,
+    "num_conv_pos_embeddings": 32,
+    "num_conv_pos_embedding_groups": 8,
+}
+
 PRESETS: dict[str, dict[str, Any]] = {
     "mini": {
         "text_encoder": {
@@ -42,28 +50,21 @@ PRESETS: dict[str, dict[str, Any]] = {
             "dropout_rate": 0.0,
         },
         "lyrics_encoder": {
-            # A short run sees each song a few times: dropout would only slow it (8 % of a step).
+            # In a short run that repeats each song a few times, dropout only costs time (8 % of a
+            # step).
             "dropout": 0.0,
             "output_size": 192,
             "num_attention_heads": 4,
             "intermediate_size": 576,
             "num_hidden_layers": 3,
         },
-        "voice_encoder": {
-            "hidden_size": 96,
-            "num_hidden_layers": 4,
-            "num_attention_heads": 4,
-            "intermediate_size": 256,
-            "conv_dim": [64] * 7,
-            "num_conv_pos_embeddings": 32,
-            "num_conv_pos_embedding_groups": 8,
-        },
+        "voice_encoder": {**_SMALL_HUBERT},
         "audio_encoder": {
-            # 256 codes learn four times faster than 1024 from little data, and cost a decoder of
-            # this size a third less; eight codebooks of them still make 3.2 kbps.
+            # With little data, 256 codes are learned four times faster than 1024, and a decoder of
+            # this size takes a third less time. Eight such codebooks still have 3.2 kbps.
             "codebook_size": 256,
             "target_bandwidths": [0.4, 0.8, 1.2, 1.6, 3.2],
-            # In half an hour of two cores the convolutional network does not learn to sing.
+            # The convolutional network needs more than half an hour of training on two cores.
             "acoustic_network": "spectral",
             "spectral_sizes": {
                 "encoder_channels": 128,
@@ -76,15 +77,7 @@ PRESETS: dict[str, dict[str, Any]] = {
                 "decoder_hidden_size": 32,
                 "hidden_size": 64,
             },
-            "semantic_model_config": {
-                "hidden_size": 96,
-                "num_hidden_layers": 4,
-                "num_attention_heads": 4,
-                "intermediate_size": 256,
-                "conv_dim": [64] * 7,
-                "num_conv_pos_embeddings": 32,
-                "num_conv_pos_embedding_groups": 8,
-            },
+            "semantic_model_config": {**_SMALL_HUBERT},
         },
         "decoder": {
             "num_codebooks": 8,
@@ -112,16 +105,15 @@ PRESETS: dict[str, dict[str, Any]] = {
         "decoder": {"num_codebooks": 8, "max_position_embeddings": 6547},
     },
 }
-"""Sections of :class:`SongGenConfig`; what is not named is the class default."""
+"""Sections of :class:`SongGenConfig` that differ from the defaults of the class."""
 
 
 def build_config(preset: str, track_pattern: str = DEFAULT_TRACK_PATTERN) -> SongGenConfig:
-    """The configuration of a new model.
+    """Build the configuration of a new model.
 
     Args:
         preset: ``"mini"`` or ``"full"``.
-        track_pattern: one of ``TRACK_PATTERNS``; mixed_pro gets its vocal heads.
-
+        track_pattern: one of ``TRACK_PATTERNS``; ``"mixed_pro"`` includes the vocal heads.
     Raises:
         ValueError: for an unknown preset or pattern.
     """
@@ -149,15 +141,17 @@ def build_processor(
     text_tokenizer: str | None = None,
     lyrics_vocab: str | None = None,
 ) -> SongGenProcessor:
-    """The processor of a new model.
+    """Build the processor of a new model.
 
     Args:
-        text_tokenizer, lyrics_vocab: for the full preset, where to take the vocabularies: a file,
-            folder or Hub repository; by default the reference's on the Hub.
-
+        preset: ``"mini"`` or ``"full"``.
+        text_tokenizer: text tokenizer of the full preset: a folder or Hub repository; by default
+            that of the reference on the Hub.
+        lyrics_vocab: lyrics vocabulary of the full preset: a file, folder or Hub repository; by
+            default that of the reference on the Hub.
     Raises:
-        ValueError: if they are given for the mini preset, which has its own.
-        OSError, ValueError: if a vocabulary cannot be had.
+        ValueError: if a vocabulary is given for the mini preset, or is invalid.
+        OSError: if a vocabulary cannot be loaded.
     """
     if preset == "mini":
         if text_tokenizer or lyrics_vocab:
@@ -172,7 +166,11 @@ def build_processor(
 
 
 def fit_to_processor(config: SongGenConfig, processor: SongGenProcessor) -> SongGenConfig:
-    """Set vocabulary sizes and null ids by the tokenizers, in place; sizes only ever grow."""
+    """Set the vocabulary sizes and null ids of a configuration according to the tokenizers.
+
+    The configuration is changed in place. Vocabulary sizes are increased if necessary, but never
+    decreased.
+    """
     text, lyrics = processor.tokenizer, processor.lyrics_tokenizer
     start, stop = lyrics.convert_tokens_to_ids([LYRICS_START, LYRICS_STOP])
     config.text_encoder.vocab_size = max(len(text), config.text_encoder.vocab_size)
@@ -192,7 +190,15 @@ def build(
     text_tokenizer: str | None = None,
     lyrics_vocab: str | None = None,
 ) -> tuple[SongGenForConditionalGeneration, SongGenProcessor]:
-    """A new model with seeded random weights and its processor; arguments as above."""
+    """Build a new model with random weights and its processor.
+
+    Args:
+        preset: as for :func:`build_config`.
+        track_pattern: as for :func:`build_config`.
+        seed: seed of the weights.
+        text_tokenizer: as for :func:`build_processor`.
+        lyrics_vocab: as for :func:`build_processor`.
+    """
     config = build_config(preset, track_pattern)
     processor = build_processor(preset, text_tokenizer=text_tokenizer, lyrics_vocab=lyrics_vocab)
     if preset == "mini":

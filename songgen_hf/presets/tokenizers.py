@@ -1,19 +1,19 @@
-"""The two small tokenizers of the mini preset, made in code from our own words, and its processor.
+"""The two small tokenizers of the mini preset, and its processor.
 
-No third-party vocabulary and no training run is involved: the tables below are the vocabulary, so
-every machine builds the same ids. ``CAPTION_WORDS`` are the words that captions are best written
-with.
+The vocabularies are the tables in this module. They contain no third-party data and need no
+training, so every machine builds the same ids. ``CAPTION_WORDS`` are the words that have ids of
+their own and are therefore best in descriptions.
 """
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import DacFeatureExtractor, PreTrainedTokenizerFast
 
-from songgen_hf.modeling.lyrics_languages import LANGUAGES
-from songgen_hf.modeling.processing_songgen import (
+from ..modeling.lyrics_languages import LANGUAGES
+from ..modeling.processing_songgen import (
     SongGenProcessor,
     build_voice_feature_extractor,
 )
-from songgen_hf.modeling.tokenization_songgen import (
+from ..modeling.tokenization_songgen import (
     LYRICS_SPACE,
     LYRICS_START,
     LYRICS_STOP,
@@ -66,20 +66,20 @@ _WORD_MARK = "▁"
 _PUNCTUATION = "'.,;:!?-&#%()/\"+"
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _DIGITS = "0123456789"
-# Enough for the Latin languages that the cleaner knows; others come out as unknown characters.
+# The letters of the Latin languages that the text cleaner supports; others become unknown ids.
 _ACCENTED = "àáâäãåæçèéêëìíîïñòóôöõøœùúûüýßčěřšžąćęłńśźżőűğış"
 
 
 def build_text_tokenizer() -> PreTrainedTokenizerFast:
-    """Tokenizer of the style text: caption words whole, others by letter, anything else by byte.
+    """Build the tokenizer of descriptions, with ids for caption words, letters and bytes.
 
-    Text is lower-cased; the end mark is appended, so that an empty text is one id. No text
-    comes out as the unknown token.
+    Text is converted to lower case. The end token is appended, so that an empty text has one id. No
+    text contains the unknown token, because other characters are encoded as bytes.
     """
     words = [word for group in CAPTION_WORDS.values() for word in group]
     vocabulary: list[tuple[str, float]] = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
     vocabulary += [(byte, 0.0) for byte in _BYTES]
-    # Scores are log-probabilities: one whole word (-1) beats any way to spell it (-10 a letter).
+    # Scores are log-probabilities: a word (-1) is more probable than its letters (-10 each).
     vocabulary += [(mark, -10.0) for mark in _WORD_MARK + _LETTERS + _DIGITS + _PUNCTUATION]
     vocabulary += [(_WORD_MARK + word, -1.0) for word in dict.fromkeys(words)]
 
@@ -108,7 +108,7 @@ def build_text_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def build_lyrics_tokenizer() -> PreTrainedTokenizerFast:
-    """Tokenizer of cleaned lyrics: one id a character, marks and language tags as upstream."""
+    """Build the tokenizer of cleaned lyrics, with ids for characters, marks and language tags."""
     tags = [f"[{language.tag}]" for language in LANGUAGES.values()]
     special = [LYRICS_STOP, LYRICS_UNKNOWN, LYRICS_SPACE, LYRICS_START, *tags]
     characters = dict.fromkeys(_LETTERS + _DIGITS + _PUNCTUATION + "’" + _ACCENTED)
@@ -122,12 +122,12 @@ def build_lyrics_tokenizer() -> PreTrainedTokenizerFast:
 def build_mini_processor(
     *, sampling_rate: int = 16000, hop_length: int = 320, voice_sampling_rate: int = 24000
 ) -> SongGenProcessor:
-    """Processor of the mini preset.
+    """Build the processor of the mini preset.
 
     Args:
-        sampling_rate: rate of the codec, in Hz.
-        hop_length: samples of one codec frame.
-        voice_sampling_rate: rate of the voice encoder, in Hz.
+        sampling_rate: sampling rate of the codec in Hz.
+        hop_length: number of samples of a codec frame.
+        voice_sampling_rate: sampling rate of the voice encoder in Hz.
     """
     return SongGenProcessor(
         tokenizer=build_text_tokenizer(),

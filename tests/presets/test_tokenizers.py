@@ -1,4 +1,4 @@
-"""The mini preset's tokenizers: whole caption words, letters of lyrics, the same everywhere."""
+"""The tokenizers of the mini preset: caption words, characters of lyrics, and constant ids."""
 
 import hashlib
 
@@ -24,7 +24,7 @@ def lyrics_tokenizer():
     return build_lyrics_tokenizer()
 
 
-def test_ids_never_change_as_trained_weights_depend_on_them(text_tokenizer, lyrics_tokenizer):
+def test_ids_are_those_of_the_trained_checkpoints(text_tokenizer, lyrics_tokenizer):
     digests = [
         hashlib.sha256(repr(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()[:16]
         for tokenizer in (text_tokenizer, lyrics_tokenizer)
@@ -36,11 +36,11 @@ def test_ids_never_change_as_trained_weights_depend_on_them(text_tokenizer, lyri
 def test_every_caption_word_is_one_id(text_tokenizer):
     for words in CAPTION_WORDS.values():
         for word in words:
-            assert len(text_tokenizer(word)["input_ids"]) == 2, word  # the word, the end mark
+            assert len(text_tokenizer(word)["input_ids"]) == 2, word  # the word and the end token
             assert len(text_tokenizer(word.title() + ",")["input_ids"]) == 3, word
 
 
-def test_padding_end_and_unknown_have_the_first_ids(text_tokenizer):
+def test_the_special_tokens_of_the_text_have_the_first_ids(text_tokenizer):
     marks = (
         text_tokenizer.pad_token_id,
         text_tokenizer.eos_token_id,
@@ -61,21 +61,21 @@ def test_padding_end_and_unknown_have_the_first_ids(text_tokenizer):
         "日本の歌 🎵 \x00\x1f",
     ],
 )
-def test_any_text_comes_back_without_an_unknown_token(text_tokenizer, text):
+def test_any_text_is_decoded_unchanged_without_unknown_tokens(text_tokenizer, text):
     ids = text_tokenizer(text)["input_ids"]
 
     assert text_tokenizer.unk_token_id not in ids
     assert text_tokenizer.decode(ids, skip_special_tokens=True) == text
 
 
-def test_case_and_spacing_make_no_difference(text_tokenizer):
+def test_case_and_whitespace_do_not_change_the_ids(text_tokenizer):
     assert (
         text_tokenizer("  A  Calm\nSong ")["input_ids"]
         == text_tokenizer("a calm song")["input_ids"]
     )
 
 
-def test_lyrics_ids_are_characters(lyrics_tokenizer):
+def test_each_character_of_lyrics_has_one_id(lyrics_tokenizer):
     ids = lyrics_tokenizer("[en]it's[SPACE]me")["input_ids"]
 
     assert lyrics_tokenizer.convert_ids_to_tokens(ids) == [
@@ -83,7 +83,7 @@ def test_lyrics_ids_are_characters(lyrics_tokenizer):
     ]
 
 
-def test_the_lyrics_vocabulary_is_small_and_has_every_language(lyrics_tokenizer):
+def test_the_lyrics_vocabulary_is_small_and_contains_all_languages(lyrics_tokenizer):
     assert len(lyrics_tokenizer) < 128
     for language in LANGUAGES.values():
         assert f"[{language.tag}]" in lyrics_tokenizer.get_vocab()
@@ -97,7 +97,7 @@ def test_lyrics_marks_have_the_ids_of_the_reference_scheme(lyrics_tokenizer):
 
 
 @pytest.mark.parametrize("build", [build_text_tokenizer, build_lyrics_tokenizer])
-def test_saved_and_loaded_it_is_a_plain_tokenizer_with_equal_ids(build, tmp_path):
+def test_a_saved_tokenizer_is_loaded_as_a_plain_tokenizer_with_the_same_ids(build, tmp_path):
     tokenizer = build()
     tokenizer.save_pretrained(tmp_path)
 
@@ -112,7 +112,7 @@ def test_saved_and_loaded_it_is_a_plain_tokenizer_with_equal_ids(build, tmp_path
     ]
 
 
-def test_the_mini_processor_takes_the_rates_it_is_given():
+def test_the_mini_processor_has_the_given_rates():
     processor = build_mini_processor(sampling_rate=8000, hop_length=160, voice_sampling_rate=16000)
 
     assert processor.sampling_rate == 8000

@@ -1,9 +1,7 @@
 """The measurement of exposure bias: what is predicted, and all of it on a tiny model."""
 
-import importlib.util
 import json
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,16 +10,6 @@ from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
 
 from ..tools.judge_cases import tiny_judges
 from ..tools.tiny_checkpoint import tiny_checkpoint, tiny_processor, tiny_singer  # noqa: F401
-
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "exposure_bias.py"
-
-
-@pytest.fixture(scope="module")
-def benchmark():
-    spec = importlib.util.spec_from_file_location("benchmark_exposure_bias", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

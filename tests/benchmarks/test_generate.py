@@ -1,12 +1,9 @@
 """The benchmark of generation runs and reports all documented numbers."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "generate.py"
 DOCUMENTED = {
     "ms_per_step",
     "ms_per_step_voice",
@@ -18,14 +15,6 @@ DOCUMENTED = {
     "threads",
     "versions",
 }
-
-
-@pytest.fixture(scope="module")
-def benchmark():
-    spec = importlib.util.spec_from_file_location("benchmark_generate", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """The measurement of a learned voice: which vocals are compared; all of it on tiny models."""
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -14,16 +13,7 @@ from songgen_hf.data.corpus.rows import read_sound
 from ..tools.judge_cases import invented_row, tiny_judges
 from ..tools.tiny_checkpoint import tiny_checkpoint, tiny_processor, tiny_singer  # noqa: F401
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "learn_a_voice.py"
 TURNS = ("true", "before", "before, with the voice given", "after", "after, with the voice given")
-
-
-@pytest.fixture(scope="module")
-def benchmark():
-    spec = importlib.util.spec_from_file_location("benchmark_learn_a_voice", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def row(index: int, **changes) -> dict:

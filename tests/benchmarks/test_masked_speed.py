@@ -1,22 +1,10 @@
 """The benchmark of masked and autoregressive songs runs and reports what it promises."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 
 pytest.importorskip("diffusers", reason="needs the extra diffusers")
-
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "masked_speed.py"
-
-
-@pytest.fixture(scope="module")
-def benchmark():
-    spec = importlib.util.spec_from_file_location("benchmark_masked_speed", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.slow

@@ -1,24 +1,13 @@
 """A small run of the benchmark of a Space with many clients."""
 
-import importlib.util
 from argparse import Namespace
-from pathlib import Path
 
 import pytest
 
 from ..tools.tiny_checkpoint import tiny_checkpoint, tiny_processor, tiny_singer
 
 pytest.importorskip("gradio", reason="needs the extra space")
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "space_clients.py"
 __all__ = ["tiny_checkpoint", "tiny_processor", "tiny_singer"]
-
-
-@pytest.fixture(scope="module")
-def benchmark():
-    spec = importlib.util.spec_from_file_location("benchmark_space_clients", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_the_requests_of_all_clients_differ(benchmark):

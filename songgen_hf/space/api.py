@@ -32,6 +32,8 @@ def add_api(service: SongService, *, group: str) -> None:
         service: handles the requests.
         group: concurrency group of the events that generate songs.
     """
+    song_id = gr.Textbox(visible=False, label="song_id")
+    balance = _argument("balance", 0)
     # The sliders of the page cannot be used here: they reject a value with "greater than maximum"
     # and do not say which value it was.
     settings = [_argument(name, getattr(service.defaults, name)) for name in FIELDS]
@@ -48,7 +50,7 @@ def add_api(service: SongService, *, group: str) -> None:
     )
     gr.Button(visible=False).click(
         _remix_endpoint(service),
-        [gr.Textbox(visible=False, label="song_id"), _argument("balance", 0)],
+        [song_id, balance],
         gr.JSON(visible=False, label="song"),
         api_name="remix",
         api_description="Change the balance of vocal and band in the mix of a song, without "

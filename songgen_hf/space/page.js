@@ -1,5 +1,5 @@
-// The page's own behavior: players, the link of a song, light and dark. Everything is delegated to
-// the document, because gradio replaces the HTML of a song whenever another one is shown.
+// The script of the page: players, links of songs, and the light and dark themes. All events are
+// handled on the document, because gradio replaces the HTML of a song when another one is shown.
 (() => {
   "use strict";
   const last = { key: "", time: 0, playing: false };
@@ -38,7 +38,7 @@
     if (started) started.catch(() => draw(track));
   }
 
-  // A song that was re-mixed goes on where the one before it was.
+  // After a remix, playback continues at the same position.
   function resume(track) {
     if (track.dataset.key !== last.key || (!last.playing && !last.time)) return;
     const { time, playing } = last;
@@ -52,7 +52,7 @@
     else audio.addEventListener("loadedmetadata", start, { once: true });
   }
 
-  // One region that stays: gradio replaces the others, and readers miss or repeat what is replaced.
+  // A live region that stays in the page: screen readers miss or repeat text in replaced elements.
   function say(message) {
     const live = document.querySelector("[data-sg=live]");
     if (live && live.textContent !== message) live.textContent = message;
@@ -113,14 +113,14 @@
     const song = document.querySelector(".sg-song");
     if (song && song.dataset.song !== shown) {
       shown = song.dataset.song;
-      // On a phone the song is below the form.
+      // On a phone, the song is below the form.
       const top = song.getBoundingClientRect().top;
       if (top > innerHeight - 120 || top < -200) {
         const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
         song.scrollIntoView({ behavior: calm ? "auto" : "smooth", block: "start" });
       }
       const link = song.dataset.link;
-      // Reloading the page restores what was asked for.
+      // Reloading the page restores the settings of the song.
       try { history.replaceState(null, "", link.slice(link.indexOf("?"))); } catch { /* framed */ }
     }
   }).observe(document.documentElement, { childList: true, subtree: true });

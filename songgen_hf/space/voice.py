@@ -5,7 +5,6 @@ with ffmpeg where it is installed. The container is identified by the first byte
 set explicitly, so that no file can make ffmpeg open another file.
 """
 
-import io
 import shutil
 import subprocess
 from pathlib import Path
@@ -52,7 +51,7 @@ def read_voice(path: str | Path | None, start: float, limits: Limits) -> tuple[A
     try:
         voice = read_audio(source, _RATE, start=start, duration=_USED_SECONDS)
     except ValueError as error:
-        message = str(error).replace("the audio bytes", "the reference voice")
+        message = str(error).replace("the audio array", "the reference voice")
         raise ValueError(message.replace(repr(path.name), "the reference voice")) from error
     if not voice.size or float(np.abs(voice).max()) < _SILENCE:
         raise ValueError(
@@ -85,8 +84,8 @@ def _container(path: Path) -> str | None:
     return "mov" if head[4:8] == b"ftyp" else None
 
 
-def _decode(path: Path, container: str) -> bytes:
-    """Decode the first ten minutes of a WebM or M4A recording to the bytes of a WAV file."""
+def _decode(path: Path, container: str) -> tuple[np.ndarray, int]:
+    """Decode the first ten minutes of a WebM or M4A recording: int16 [S] and its rate in Hz."""
     program = shutil.which("ffmpeg")
     if program is None:
         raise ValueError(
@@ -96,7 +95,7 @@ def _decode(path: Path, container: str) -> bytes:
     command = [
         program, "-v", "error", "-nostdin", "-protocol_whitelist", "file", "-f", container,
         "-t", "600", "-i", f"file:{path}", "-map", "0:a:0", "-ac", "1", "-ar", str(_RATE),
-        "-f", "wav", "-",
+        "-f", "s16le", "-",
     ]  # fmt: skip
     try:
         done = subprocess.run(command, capture_output=True, timeout=_FFMPEG_SECONDS)
@@ -104,23 +103,12 @@ def _decode(path: Path, container: str) -> bytes:
         raise ValueError(
             "the reference voice takes too long to read: upload a few seconds as WAV"
         ) from None
-    if done.returncode or len(done.stdout) < 100:
+    if done.returncode or len(done.stdout) < 2:
         raise ValueError(
             "cannot read the reference voice: it has no sound that ffmpeg understands; upload WAV, "
             "FLAC, OGG or MP3"
         )
-    return _with_length(done.stdout)
-
-
-def _with_length(piped: bytes) -> bytes:
-    """Rewrite a WAV file that ffmpeg wrote to a pipe, whose header lacks the length."""
-    start = piped.index(b"data") + 8
-    samples = np.frombuffer(piped[start : len(piped) - (len(piped) - start) % 2], dtype="<i2")
-    import soundfile
-
-    file = io.BytesIO()
-    soundfile.write(file, samples, _RATE, format="WAV", subtype="PCM_16")
-    return file.getvalue()
+    return np.frombuffer(done.stdout, dtype="<i2", count=len(done.stdout) // 2), _RATE
 
 
 def _duration(seconds: float) -> str:

@@ -1,41 +1,48 @@
-"""Write the card of checkpoints, README.md: what the model says of itself, what was measured of its
-weights and what you say of them. A card that somebody has edited is left as it is.
+"""Write the model card of checkpoints, README.md.
+
+A card holds what the model says about itself, results that were measured with its very weights, and
+what the options say. A card that somebody has edited is left as it is.
 """
 
-import argparse
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from .export import load
+from .flags import option
 from .output import CommandResult
 
-HELP = "write the card of a checkpoint, with measured numbers"
 
+@dataclass(frozen=True, kw_only=True)
+class CardOptions:
+    """Options of ``songgen-hf card``."""
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of ``songgen-hf card``."""
-    parser.add_argument(
-        "models",
-        nargs="+",
-        metavar="model",
+    models: list[str] = option(
         help="folders of song models, masked models or codecs, or songgen-mini",
+        positional=True,
+        metavar="model",
     )
-    parser.add_argument(
-        "--results",
-        type=Path,
-        help="report of songgen-hf evaluate mini, for a masked model of evaluate masked, that is "
-        "about these very weights (default: keep the numbers that the card has, while the weights "
-        "are the same)",
+    results: Path | None = option(
+        None,
+        "report of songgen-hf evaluate mini, or of evaluate masked for a masked model, about these "
+        "very weights (default: keep the results in the card while the weights are the same)",
     )
-    parser.add_argument("--name", help="of the model")
-    parser.add_argument(
-        "--license", "--licence", help="of the weights, as the Hub names it: apache-2.0, mit"
+    name: str | None = option(None, "name of the model")
+    license: str | None = option(
+        None,
+        "license of the weights, as the Hub names it: apache-2.0, mit",
+        flags=("--licence",),
     )
-    parser.add_argument("--language", help="of the lyrics it was trained on: en, es, ...")
-    parser.add_argument("--data", help="what it was trained on, a few sentences")
+    language: str | None = option(
+        None, "language of the lyrics that the model was trained on: en, es, ..."
+    )
+    data: str | None = option(None, "the training data in a few sentences")
 
 
-def run(arguments: argparse.Namespace) -> CommandResult:
+OPTIONS = CardOptions
+
+
+def run(options: CardOptions) -> CommandResult:
     """Write every card, or none if one of them cannot be."""
     from ..checkpoints.embedded import EMBEDDED
     from ..checkpoints.loading import resolve_checkpoint
@@ -50,10 +57,10 @@ def run(arguments: argparse.Namespace) -> CommandResult:
     )
 
     report = None
-    if arguments.results is not None:
-        report = json.loads(arguments.results.read_text(encoding="utf-8"))
+    if options.results is not None:
+        report = json.loads(options.results.read_text(encoding="utf-8"))
     contents: dict[Path, bytes] = {}
-    for name in arguments.models:
+    for name in options.models:
         folder = Path(resolve_checkpoint(name))
         if not folder.is_dir():
             raise ValueError(
@@ -64,8 +71,8 @@ def run(arguments: argparse.Namespace) -> CommandResult:
         if card.is_file() and not is_replaceable(card.read_text(encoding="utf-8")):
             raise ValueError(f"{card} was written by somebody: move it away to have a new one")
         model, processor = load(str(folder))
-        given = {key: getattr(arguments, key) for key in ("name", "language", "data")}
-        given["licence"] = arguments.license
+        given = {key: getattr(options, key) for key in ("name", "language", "data")}
+        given["licence"] = options.license
         own = folder.resolve().is_relative_to(EMBEDDED.resolve())
         if own:
             given = {key: given[key] or fact for key, fact in own_facts(model).items()}

@@ -1,6 +1,6 @@
-"""Print a script that completes commands, flags and values when Tab is pressed.
+"""Print a shell script that completes commands, flags and values.
 
-Load it in the running shell, or keep it where the shell looks for completions:
+Load it in the running shell, or save it where the shell looks for completions:
 
 bash: source <(songgen-hf completion bash)
 
@@ -12,39 +12,43 @@ fish: songgen-hf completion fish > ~/.config/fish/completions/songgen-hf.fish
 import argparse
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..optional import require
+from .flags import option
 from .output import CommandResult
 
-HELP = "print the completion script of a shell"
 SHELLS = ("bash", "zsh", "fish")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of ``songgen-hf completion``."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("shell", choices=SHELLS, help="bash, zsh or fish")
+@dataclass(frozen=True, kw_only=True)
+class CompletionOptions:
+    """Options of ``songgen-hf completion``."""
+
+    shell: str = option(help="bash, zsh or fish", positional=True, choices=SHELLS)
 
 
-def run(arguments: argparse.Namespace) -> CommandResult:
-    """Write the script: everything is known when it is made, so that Tab starts no Python."""
+OPTIONS = CompletionOptions
+
+
+def run(options: CompletionOptions) -> CommandResult:
+    """Write the script, which holds all words, so that the Tab key starts no Python."""
     shtab = require("shtab", "completion")
-    parser = described_parser()
-    script = shtab.complete(parser, shell=arguments.shell)
-    return CommandResult({"shell": arguments.shell, "script": script}, script)
+    script = shtab.complete(described_parser(), shell=options.shell)
+    return CommandResult({"shell": options.shell, "script": script}, script)
 
 
 def described_parser() -> argparse.ArgumentParser:
-    """The parser of the program, each value marked with what it can be."""
-    from . import build_parser
+    """The parser of the program, with the values that shells offer for each argument."""
+    from .parser import build_parser
 
     parser = build_parser(described=True)
     known = known_values()
     for action in actions_of(parser):
-        # Spelled twice by the library; one is enough to offer.
+        # transformers spells every flag twice; the spelling with hyphens is enough.
         dashed = [name for name in action.option_strings if "_" not in name]
         action.option_strings = dashed or action.option_strings
         if action.choices is not None or action.nargs == 0:
@@ -57,7 +61,7 @@ def described_parser() -> argparse.ArgumentParser:
 
 
 def known_values() -> dict[str, tuple[Sequence[str], bool]]:
-    """What arguments of a name can be: words, and whether paths."""
+    """The words that an argument of a name can be, and whether it can be a path."""
     from ..checkpoints.embedded import CODEC_FOLDER, EMBEDDED_NAME, EMBEDDED_PATTERNS
     from ..modeling.lyrics_languages import LANGUAGES
     from ..modeling.patterns import TRACK_PATTERNS
@@ -84,7 +88,7 @@ def known_values() -> dict[str, tuple[Sequence[str], bool]]:
 
 
 def set_completer(action: argparse.Action, words: Sequence[str], paths: bool) -> None:
-    """Tell shtab that a value is one of some words, or a path, or either."""
+    """Set what shtab offers for an argument: some words, paths or both."""
     name = "_songgen_hf_" + action.dest + ("_path" if paths else "")
     listed = shlex.join(words)
     in_bash = [f'compgen -W {shlex.quote(listed)} -- "$1"'] if words else []

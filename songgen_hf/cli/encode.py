@@ -1,41 +1,40 @@
 """Turn a sound file into codec codes: an .npz or .safetensors file with ``codes`` [K, T]."""
 
-import argparse
-import io
-import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..files import write_files
-from .loading import add_model_arguments, load_codec
+from .codes_files import CODES_ENDINGS, encode_codes
+from .flags import option
+from .loading import ModelOptions, load_codec
 from .output import CommandResult
 
-HELP = "turn sound into codes"
+
+@dataclass(frozen=True, kw_only=True)
+class EncodeOptions(ModelOptions):
+    """Options of ``songgen-hf encode``."""
+
+    sound: Path = option(help="sound file; its channels are averaged", positional=True)
+    codes: Path = option(help="file to write: .npz or .safetensors", positional=True)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of ``songgen-hf encode``."""
-    parser.add_argument("sound", type=Path, help="sound file; channels are averaged")
-    parser.add_argument("codes", type=Path, help="file to write: .npz or .safetensors")
-    add_model_arguments(parser)
+OPTIONS = EncodeOptions
 
 
-def run(arguments: argparse.Namespace) -> CommandResult:
+def run(options: EncodeOptions) -> CommandResult:
     """Encode and write the codes."""
-    ending = arguments.codes.suffix
-    if ending not in (".npz", ".safetensors"):
+    if options.codes.suffix not in CODES_ENDINGS:
         raise ValueError(
-            f"cannot tell the format of {str(arguments.codes)!r}: expected a name that ends in "
+            f"cannot tell the format of {str(options.codes)!r}: expected a name that ends in "
             ".npz or .safetensors"
         )
-    import numpy as np
     import torch
 
     from ..modeling.audio_io import read_audio
 
-    codec = load_codec(arguments)
+    codec = load_codec(options)
     rate = codec.config.sample_rate
-    waveform = torch.from_numpy(read_audio(arguments.sound, rate))  # [S]
+    waveform = torch.from_numpy(read_audio(options.sound, rate))  # [S]
     with torch.inference_mode():
         values = waveform[None, None].to(codec.device, codec.dtype)
         codes = codec.encode(values, return_dict=False)  # [1, K, T]
@@ -45,25 +44,16 @@ def run(arguments: argparse.Namespace) -> CommandResult:
         "hop_length": codec.config.hop_length,
         "num_samples": len(waveform),
     }
-    if ending == ".npz":
-        buffer = io.BytesIO()
-        arrays: dict[str, Any] = {"codes": array, **facts}
-        np.savez_compressed(buffer, **arrays)
-        content = buffer.getvalue()
-    else:
-        from safetensors.numpy import save
-
-        content = save({"codes": array}, metadata={"songgen_hf": json.dumps(facts)})
-    write_files({arguments.codes: content})
+    write_files({options.codes: encode_codes(options.codes, array, **facts)})
     codebooks, frames = array.shape
     duration = len(waveform) / rate
     return CommandResult(
         {
-            "codes": arguments.codes,
+            "codes": options.codes,
             "codebooks": codebooks,
             "frames": frames,
             "duration": duration,
             **facts,
         },
-        f"{arguments.codes}: {codebooks} codebooks, {frames} frames, {duration:.2f} s",
+        f"{options.codes}: {codebooks} codebooks, {frames} frames, {duration:.2f} s",
     )

@@ -20,12 +20,15 @@ The annotation decides how a value is read:
 
 ``T | None`` is read as ``T``.
 
-A class that belongs to a lower layer, which cannot import this module, gives the keywords of
-:func:`option` as ``field(metadata={...})``. Flags of a base class follow those of its subclasses.
+A class of a lower layer, which cannot import this module, gives the keywords of :func:`option` as
+``field(metadata={...})``. A field without help takes that of its entry under "Args:" in the
+docstring of its class. Flags of a base class follow those of its subclasses.
 """
 
 import argparse
 import dataclasses
+import inspect
+import re
 import types
 import typing
 from typing import Any, Literal, TypeVar
@@ -63,7 +66,7 @@ def option(default: Any = dataclasses.MISSING, help: str = "", **metadata: Any) 
 
 def add_flags(parser: argparse.ArgumentParser, options: type) -> None:
     """Add one argument to a parser for each field of a dataclass of options."""
-    hints = typing.get_type_hints(options)
+    hints, documented = typing.get_type_hints(options), _documented(options)
     containers: dict[Any, Any] = {}
     for field in _fields(options):
         container: Any = parser
@@ -76,7 +79,7 @@ def add_flags(parser: argparse.ArgumentParser, options: type) -> None:
             if ("exclusive", exclusive) not in containers:
                 containers["exclusive", exclusive] = container.add_mutually_exclusive_group()
             container = containers["exclusive", exclusive]
-        settings = _settings(field, hints[field.name])
+        settings = _settings(field, hints[field.name], documented.get(field.name, ""))
         if field.metadata.get("positional"):
             container.add_argument(field.name, **settings)
         else:
@@ -113,11 +116,21 @@ def _spellings(field: dataclasses.Field[Any], settings: dict[str, Any]) -> list[
     return [field.metadata.get("flag", usual), *field.metadata.get("flags", ())]
 
 
-def _settings(field: dataclasses.Field[Any], hint: Any) -> dict[str, Any]:
+def _documented(options: type) -> dict[str, str]:
+    """The texts under "Args:" in the docstrings of a class and its bases, by name."""
+    texts: dict[str, str] = {}
+    for owner in reversed(options.__mro__):
+        _, _, listed = inspect.cleandoc(owner.__doc__ or "").partition("\nArgs:\n")
+        for name, text in re.findall(r"^    (\w+): (.*(?:\n        .*)*)", listed, re.MULTILINE):
+            texts[name] = " ".join(text.replace("``", "").split()).removesuffix(".")
+    return texts
+
+
+def _settings(field: dataclasses.Field[Any], hint: Any, documented: str) -> dict[str, Any]:
     """Keyword arguments of ``add_argument`` for a field."""
     described = field.metadata
     positional = described.get("positional", False)
-    settings: dict[str, Any] = {"help": described.get("help", "")}
+    settings: dict[str, Any] = {"help": described.get("help") or documented}
     default = field.default
     if field.default_factory is not dataclasses.MISSING:
         default = field.default_factory()
@@ -141,6 +154,8 @@ def _settings(field: dataclasses.Field[Any], hint: Any) -> dict[str, Any]:
         settings.setdefault("nargs", "?")
     names = ("type", "choices", "nargs", "metavar")
     settings |= {name: described[name] for name in names if name in described}
+    if (flag := described.get("flag")) and "choices" not in settings:
+        settings.setdefault("metavar", flag.lstrip("-").replace("-", "_").upper())
     settings["help"] = _with_default(settings["help"], settings.get("default"))
     return settings
 
@@ -170,6 +185,3 @@ def _with_default(text: str, default: Any) -> str:
         return text
     shown = " ".join(map(str, default)) if isinstance(default, list | tuple) else default
     return f"{text} (default: {shown})".strip()
-
-
-__all__ = ["add_flags", "option", "read_flags"]

@@ -1,27 +1,34 @@
-"""Say what a checkpoint is: pattern, rates, sizes. Reads its configuration only, no weights."""
+"""Describe a checkpoint: pattern, rates and sizes. Only its configuration is read, no weights."""
 
-import argparse
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints.loading import resolve_checkpoint
+from .flags import option
 from .output import CommandResult
 
-HELP = "describe a checkpoint"
 
+@dataclass(frozen=True, kw_only=True)
+class InfoOptions:
+    """Options of ``songgen-hf info``."""
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of ``songgen-hf info``."""
-    parser.add_argument(
-        "model", nargs="?", help="directory or Hub id (default: the package's own checkpoint)"
+    model: str | None = option(
+        None,
+        "directory or Hub id (default: the checkpoint that comes with the package)",
+        positional=True,
     )
-    parser.add_argument("--revision", help="branch, tag or commit of a Hub checkpoint")
+    revision: str | None = option(None, "branch, tag or commit of a Hub checkpoint")
 
 
-def run(arguments: argparse.Namespace) -> CommandResult:
+OPTIONS = InfoOptions
+
+
+def run(options: InfoOptions) -> CommandResult:
     """Describe the checkpoint."""
-    facts = describe(resolve_checkpoint(arguments.model), arguments.revision)
+    from ..checkpoints.loading import resolve_checkpoint
+
+    facts = describe(resolve_checkpoint(options.model), options.revision)
     lines = []
     for name, value in facts.items():
         if isinstance(value, dict):
@@ -31,27 +38,26 @@ def run(arguments: argparse.Namespace) -> CommandResult:
 
 
 def describe(checkpoint: str, revision: str | None = None) -> dict[str, Any]:
-    """What a checkpoint's configuration says.
+    """The facts in the configuration of a checkpoint.
 
     Args:
         checkpoint: directory or Hub id of a SongGen checkpoint or a masked model.
         revision: branch, tag or commit of a Hub checkpoint.
     Returns:
-        Names to values; of a SongGen checkpoint ``parameters`` counts each part of the model.
+        Name -> value; for a SongGen checkpoint ``parameters`` counts each part of the model.
     Raises:
         ValueError: if the checkpoint is of another kind of model.
     """
     from transformers import AutoConfig
 
     from ..pipelines.masked_folders import MASKED_MODEL_TYPE
-    from .footprint import footprint
+    from .footprint import count_parameters, empty_model
 
     config = AutoConfig.from_pretrained(checkpoint, revision=revision)
     if config.model_type == MASKED_MODEL_TYPE:
         return describe_masked(checkpoint, revision)
     if config.model_type != "songgen":
         raise ValueError(f"{checkpoint} is of type {config.model_type!r}: expected 'songgen'")
-    sizes = footprint(config)
     return {
         "model": checkpoint,
         "trained": getattr(config, "trained", True),
@@ -65,12 +71,12 @@ def describe(checkpoint: str, revision: str | None = None) -> dict[str, Any]:
         "voice_sampling_rate": config.voice_sampling_rate,
         "hidden_size": config.decoder.hidden_size,
         "layers": config.decoder.num_hidden_layers,
-        "parameters": {"total": sizes.num_parameters, **sizes.parameters},
+        "parameters": count_parameters(empty_model(config)),
     }
 
 
 def describe_masked(checkpoint: str, revision: str | None = None) -> dict[str, Any]:
-    """What the configurations of a masked model's transformer and scheduler say."""
+    """The facts in the configurations of a masked model's transformer and scheduler."""
     from transformers.utils import cached_file
 
     files = ("transformer/config.json", "scheduler/scheduler_config.json")

@@ -1,52 +1,49 @@
 """Write a new checkpoint with seeded random weights, to train or to test with."""
 
-import argparse
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from .flags import option
 from .output import CommandResult
 
-HELP = "write an untrained checkpoint"
 
-OPTIONS = ("track_pattern", "text_tokenizer", "lyrics_vocab")
+@dataclass(frozen=True, kw_only=True)
+class InitOptions:
+    """Options of ``songgen-hf init``."""
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of ``songgen-hf init``."""
-    parser.add_argument("--preset", default="mini", help="mini or full (default: mini)")
-    parser.add_argument(
-        "--track-pattern",
-        help="mixed, mixed_pro, parallel_std, parallel_A_V, parallel_V_A, interleaving_A_V or "
-        "interleaving_V_A (default: the preset's own)",
+    preset: str = option("mini", "mini or full")
+    track_pattern: str | None = option(
+        None,
+        "mixed, mixed_pro, parallel_std, parallel_A_V, parallel_V_A, interleaving_A_V or "
+        "interleaving_V_A (default: that of the preset)",
     )
-    parser.add_argument(
-        "--text-tokenizer", help="full preset: T5 tokenizer, a folder or a Hub repository"
+    text_tokenizer: str | None = option(
+        None, "T5 tokenizer of the full preset, a folder or a Hub repository"
     )
-    parser.add_argument(
-        "--lyrics-vocab", help="full preset: lyrics vocabulary, a JSON file or a Hub repository"
+    lyrics_vocab: str | None = option(
+        None, "lyrics vocabulary of the full preset, a JSON file or a Hub repository"
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the weights (default: 0)")
-    parser.add_argument("--out", type=Path, required=True, help="directory to make")
+    seed: int = option(0, "seed of the weights")
+    out: Path = option(help="directory to write")
 
 
-def run(arguments: argparse.Namespace) -> CommandResult:
+OPTIONS = InitOptions
+
+
+def run(options: InitOptions) -> CommandResult:
     """Write the checkpoint."""
     from ..checkpoints.embedded import write_untrained
     from ..presets.models import DEFAULT_TRACK_PATTERN
 
-    options = {name: getattr(arguments, name) for name in OPTIONS}
-    write_untrained(
-        arguments.out,
-        preset=arguments.preset,
-        seed=arguments.seed,
-        **{name: value for name, value in options.items() if value is not None},
-    )
+    given = {name: value for name, value in asdict(options).items() if value is not None}
+    write_untrained(given.pop("out"), **given)
     return CommandResult(
         {
-            "model": arguments.out,
-            "preset": arguments.preset,
-            "track_pattern": arguments.track_pattern or DEFAULT_TRACK_PATTERN,
-            "seed": arguments.seed,
+            "model": options.out,
+            "preset": options.preset,
+            "track_pattern": options.track_pattern or DEFAULT_TRACK_PATTERN,
+            "seed": options.seed,
             "trained": False,
         },
-        f"{arguments.out}: {arguments.preset}, untrained, seed {arguments.seed}",
+        f"{options.out}: {options.preset}, untrained, seed {options.seed}",
     )

@@ -1,7 +1,12 @@
-"""The flags that name a model, and loading what they name."""
+"""The options that name a model, and loading it."""
 
-import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from .flags import option
 
 if TYPE_CHECKING:
     from ..modeling.modeling_xcodec import XCodecModel
@@ -9,46 +14,56 @@ if TYPE_CHECKING:
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments that name a model and where it runs."""
-    parser.add_argument(
-        "--model",
-        help="checkpoint: a directory, a Hub id, songgen-mini, songgen-mini/interleaving_A_V or "
-        "songgen-mini/masked (default: songgen-mini, the package's own)",
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """Options that name a model, its precision and the device that it runs on."""
+
+    model: str | None = option(
+        None,
+        "checkpoint: a directory, a Hub id, songgen-mini, songgen-mini/interleaving_A_V or "
+        "songgen-mini/masked (default: songgen-mini, which comes with the package)",
     )
-    parser.add_argument("--revision", help="branch, tag or commit of a Hub checkpoint")
-    parser.add_argument(
-        "--device", default="auto", help="cpu, cuda, cuda:1, mps (default: an accelerator, if any)"
-    )
-    parser.add_argument(
-        "--dtype", default="auto", choices=DTYPES, help="precision (default: the checkpoint's)"
-    )
+    revision: str | None = option(None, "branch, tag or commit of a Hub checkpoint")
+    device: str = option("auto", "cpu, cuda, cuda:1 or mps (default: an accelerator, if any)")
+    dtype: str = option("auto", "precision (default: that of the checkpoint)", choices=DTYPES)
 
 
-def load_pipeline(arguments: argparse.Namespace) -> Any:
-    """The pipeline of the model, and the adapter if any, that the arguments name."""
+@contextmanager
+def models_ready() -> Iterator[None]:
+    """Register the models; within the block, transformers shows progress bars in terminals only."""
+    from transformers.utils import logging
+
+    from .. import register
+
+    register()
+    before = logging.is_progress_bar_enabled()
+    if not sys.stderr.isatty():
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if before:
+            logging.enable_progress_bar()
+
+
+def load_pipeline(options: Any) -> Any:
+    """The pipeline of the model, with its adapter if there is one, that the options name."""
     from ..checkpoints import loading
 
     return loading.load_pipeline(
-        arguments.model,
-        mode=getattr(arguments, "mode", None),
-        revision=arguments.revision,
-        device=arguments.device,
-        dtype=arguments.dtype,
-        adapter=arguments.adapter,
+        options.model,
+        mode=options.mode,
+        revision=options.revision,
+        device=options.device,
+        dtype=options.dtype,
+        adapter=options.adapter,
     )
 
 
-def load_codec(arguments: argparse.Namespace) -> "XCodecModel":
-    """The codec that the arguments name: a codec checkpoint, or the codec of a song model."""
+def load_codec(options: Any) -> "XCodecModel":
+    """The codec that the options name, or the codec inside the song model that they name."""
     from ..checkpoints import loading
 
     return loading.load_codec(
-        arguments.model,
-        revision=arguments.revision,
-        device=arguments.device,
-        dtype=arguments.dtype,
+        options.model, revision=options.revision, device=options.device, dtype=options.dtype
     )
-
-
-__all__ = ["add_model_arguments", "load_codec", "load_pipeline"]

@@ -1,7 +1,7 @@
-"""What a command answers: words for people or one JSON object for programs, and an exit status.
+"""The result of a command: text for people or one JSON object for programs, and an exit status.
 
 Commands return a :class:`CommandResult` and print nothing themselves. With ``--json`` stdout holds
-the JSON object alone; words, progress and whatever a library prints go to stderr.
+the JSON object alone; the text, progress and whatever a library prints go to stderr.
 """
 
 import argparse
@@ -24,7 +24,7 @@ EXIT_PIPE_CLOSED = 141
 
 EXIT_STATUS = (
     "exit status: 0 done; 1 a check failed, or memory ran out; 2 wrong input; 130 interrupted; "
-    "141 nobody reads the output any more"
+    "141 the output was closed before everything was written"
 )
 
 
@@ -33,8 +33,9 @@ class CommandResult:
     """The outcome of a command.
 
     Args:
-        facts: for programs; paths, numpy numbers and numbers that JSON lacks are allowed.
-        text: the same for people, without a last newline; "" for nothing to say.
+        facts: the result for programs; paths, numpy numbers and numbers that JSON lacks are
+            allowed.
+        text: the result for people, without a last newline; "" for no text.
         status: exit status.
     """
 
@@ -44,49 +45,50 @@ class CommandResult:
 
 
 def add_output_arguments(parser: argparse.ArgumentParser, *, nested: bool = False) -> None:
-    """The arguments of every command.
+    """Add ``--json`` and ``--debug``, which every command takes.
 
     Args:
-        parser: of a command.
-        nested: the parser is that of a sub-command: what the command's own parser found is kept.
+        parser: parser of a command.
+        nested: whether it is the parser of a sub-command, which must not reset what the parser of
+            the command has read.
     """
     default: Any = argparse.SUPPRESS if nested else False
-    parser.add_argument(
-        "--json",
-        action="store_true",
-        default=default,
-        help="print one JSON object, words to stderr",
-    )
-    parser.add_argument(
-        "--debug", action="store_true", default=default, help="show errors with traceback"
-    )
+    for flag, text in (
+        ("--json", "print one JSON object; text goes to stderr"),
+        ("--debug", "show errors with their traceback"),
+    ):
+        parser.add_argument(flag, action="store_true", default=default, help=text)
 
 
 @contextmanager
-def kept_for_answer(apart: bool) -> Iterator[TextIO]:
-    """The stream of the answer; within the block all other output goes to stderr if ``apart``."""
+def result_stream(*, separate: bool) -> Iterator[TextIO]:
+    """Yield the stream for the result, which is stdout.
+
+    Args:
+        separate: send all other output within the block to stderr.
+    """
     stream = sys.stdout
-    if not apart:
+    if not separate:
         yield stream
         return
     with redirect_stdout(sys.stderr):
         yield stream
 
 
-def show(answer: CommandResult, stream: TextIO, *, as_json: bool) -> None:
-    """Print an answer: its words, or its JSON to ``stream`` and its words to stderr."""
+def show(result: CommandResult, stream: TextIO, *, as_json: bool) -> None:
+    """Print the text of a result to ``stream``, or its JSON there and its text to stderr."""
     if as_json:
-        print(answer_json(answer.facts), file=stream)
-    if answer.text:
-        print(answer.text, file=sys.stderr if as_json else stream)
+        print(result_json(result.facts), file=stream)
+    if result.text:
+        print(result.text, file=sys.stderr if as_json else stream)
 
 
-def answer_json(facts: Mapping[str, Any]) -> str:
-    """JSON that any console and any parser reads: ASCII, and null for what is no finite number."""
+def result_json(facts: Mapping[str, Any]) -> str:
+    """JSON that any console and any parser reads: ASCII, and null for numbers that JSON lacks."""
     return json.dumps(_plain(facts), indent=2, allow_nan=False)
 
 
-def write_what_cannot_be_encoded() -> None:
+def escape_unencodable_characters() -> None:
     """Let a console that lacks a character show its number instead of ending the command."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -96,14 +98,14 @@ def write_what_cannot_be_encoded() -> None:
 def output_is_closed() -> bool:
     """Whether stdout has lost its reader, as in ``songgen-hf info | head -1``.
 
-    If so, what is still to be written is dropped, so that the interpreter ends without a word.
+    If so, what is still to be written is dropped, so that the interpreter ends without a message.
     """
     if sys.stdout is None:
         return False
     try:
         sys.stdout.flush()
     except OSError as error:
-        if error.errno not in (errno.EPIPE, errno.EINVAL):  # Windows says the latter
+        if error.errno not in (errno.EPIPE, errno.EINVAL):  # EINVAL on Windows
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return True
@@ -111,7 +113,7 @@ def output_is_closed() -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it."""
+    """A value in the types of JSON."""
     if isinstance(value, Mapping):
         return {str(name): _plain(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple):
@@ -123,20 +125,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-__all__ = [
-    "EXIT_DONE",
-    "EXIT_FAILED",
-    "EXIT_INTERRUPTED",
-    "EXIT_MISUSE",
-    "EXIT_PIPE_CLOSED",
-    "EXIT_STATUS",
-    "CommandResult",
-    "add_output_arguments",
-    "answer_json",
-    "kept_for_answer",
-    "output_is_closed",
-    "show",
-    "write_what_cannot_be_encoded",
-]

@@ -1,96 +1,106 @@
-"""Run the Gradio Space here, or publish it on the Hub."""
+"""Run the Gradio Space on this machine, or publish it on the Hub."""
 
-import argparse
 import signal
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..files import write_files
+from .flags import option
 from .loading import DTYPES
-from .output import CommandResult, add_output_arguments
-
-HELP = "run or publish the Gradio Space"
+from .output import CommandResult
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of ``songgen-hf space run | push | files``."""
-    actions = parser.add_subparsers(dest="action", metavar="action", required=True)
+@dataclass(frozen=True, kw_only=True)
+class SpaceOptions:
+    """Options of every sub-command of ``songgen-hf space``."""
 
-    run_parser = actions.add_parser(
-        "run", help="start it here", description="Start the Space here."
+    models: list[str] = option(
+        [],
+        "checkpoint; twice for one of each mode (default: those that come with the package)",
+        flag="--model",
+        append=True,
     )
-    add_output_arguments(run_parser, nested=True)
-    _add_models(run_parser)
-    run_parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps")
-    run_parser.add_argument("--dtype", default="auto", choices=DTYPES, help="precision")
-    run_parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets others in")
-    run_parser.add_argument("--port", type=int, help="default: 7860, or the next free one")
-    run_parser.add_argument("--share", action="store_true", help="a public link for a few days")
-    run_parser.add_argument("--open", action="store_true", help="open it in the browser")
-    run_parser.add_argument(
-        "--concurrency", type=int, default=1, help="songs sung at the same time (default: 1)"
-    )
-    run_parser.add_argument(
-        "--threads", type=int, default=1, help="CPU threads a song; more slow small models down"
-    )
-    run_parser.add_argument("--max-seconds", type=float, help="longest song")
-    run_parser.add_argument(
-        "--no-hub-adapters", action="store_true", help="visitors cannot name adapters of the Hub"
-    )
-
-    push = actions.add_parser(
-        "push", help="publish it on the Hub", description="Publish the Space on the Hub."
-    )
-    add_output_arguments(push, nested=True)
-    push.add_argument("repository", help="owner/name of the Space")
-    _add_repository(push)
-    push.add_argument("--private", action="store_true", help="a new Space that only you see")
-    push.add_argument(
-        "--dry-run", action="store_true", help="list the files; nothing is sent, nobody is asked"
-    )
-    push.add_argument("--message", default="Publish the songgen Space", help="of the commit")
-
-    files = actions.add_parser(
-        "files", help="write its files", description="Write the files of a Space repository."
-    )
-    files.add_argument("folder", type=Path, help="where to")
-    files.add_argument("--whole", action="store_true", help="with the package, as push sends it")
-    add_output_arguments(files, nested=True)
-    _add_repository(files)
-
-
-def run(arguments: argparse.Namespace) -> CommandResult | None:
-    """Start or publish."""
-    if arguments.action != "run":
-        return _publish(arguments)
-    _run(arguments)
-    return None
-
-
-def _add_models(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--model",
-        action="append",
-        default=[],
-        help="checkpoint, twice for one of each mode (default: the package's own)",
-    )
-    parser.add_argument(
-        "--adapter", action="append", default=[], help="LoRA adapter to offer, any number of times"
+    adapters: list[str] = option(
+        [], "LoRA adapter to offer; may be repeated", flag="--adapter", append=True
     )
 
 
-def _add_repository(parser: argparse.ArgumentParser) -> None:
-    _add_models(parser)
-    parser.add_argument("--hardware", help="of a new Space, such as zero-a10g (default: free CPU)")
-    parser.add_argument(
-        "--requirement",
-        help="pip line that installs songgen-hf there, such as a git address (default: this very "
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(SpaceOptions):
+    """Options of ``songgen-hf space run``."""
+
+    device: str = option("auto", "cpu, cuda, cuda:1 or mps (default: an accelerator, if any)")
+    dtype: str = option("auto", "precision (default: that of the checkpoint)", choices=DTYPES)
+    host: str = option("127.0.0.1", "address to serve; 0.0.0.0 lets other machines in")
+    port: int | None = option(None, "port to serve (default: 7860, or the next free one)")
+    share: bool = option(False, "also make a public link that works for a few days")
+    open: bool = option(False, "open the page in the browser")
+    concurrency: int = option(1, "songs generated at the same time")
+    threads: int = option(1, "CPU threads per song; more slow small models down")
+    max_seconds: float | None = option(None, "longest song (default: 30)")
+    hub_adapters: bool = option(True, "do not let visitors name adapters of the Hub")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepositoryOptions(SpaceOptions):
+    """Options of the sub-commands that write the files of a Space repository."""
+
+    hardware: str | None = option(
+        None, "hardware of a new Space, such as zero-a10g (default: free CPU)"
+    )
+    requirement: str | None = option(
+        None,
+        "pip line that installs songgen-hf there, such as a git address (default: this very "
         "package is uploaded with the Space)",
     )
 
+    def shared(self) -> dict[str, Any]:
+        """The arguments that ``space_files`` and ``push_space`` share."""
+        names = ("models", "adapters", "requirement", "hardware")
+        return {name: getattr(self, name) for name in names}
 
-def _run(arguments: argparse.Namespace) -> None:
+
+@dataclass(frozen=True, kw_only=True)
+class PushOptions(RepositoryOptions):
+    """Options of ``songgen-hf space push``."""
+
+    repository: str = option(help="owner/name of the Space", positional=True)
+    private: bool = option(False, "make a new Space private")
+    dry_run: bool = option(False, "list the files and send nothing")
+    message: str = option("Publish the songgen Space", "message of the commit")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilesOptions(RepositoryOptions):
+    """Options of ``songgen-hf space files``."""
+
+    folder: Path = option(help="folder to write", positional=True)
+    whole: bool = option(False, "also write the package, as push uploads it")
+
+
+OPTIONS = {
+    "run": ("start the Space on this machine", RunOptions),
+    "push": ("publish the Space on the Hub", PushOptions),
+    "files": ("write the files of the Space repository", FilesOptions),
+}
+
+
+def run(options: RunOptions | PushOptions | FilesOptions) -> CommandResult | None:
+    """Start the Space, publish it or write its files."""
+    if isinstance(options, RunOptions):
+        start(options)
+        return None
+    return push(options) if isinstance(options, PushOptions) else write(options)
+
+
+def start(options: RunOptions) -> None:
+    """Serve the page until it is interrupted.
+
+    Raises:
+        ValueError: for a number below 1, or a model that cannot be loaded.
+    """
     import torch
 
     from ..space.app import build_demo
@@ -99,56 +109,52 @@ def _run(arguments: argparse.Namespace) -> None:
     from ..space.memory import use_few_arenas
 
     for name in ("concurrency", "threads"):
-        if getattr(arguments, name) < 1:
-            raise ValueError(f"--{name} must be at least 1: got {getattr(arguments, name)}")
+        if getattr(options, name) < 1:
+            raise ValueError(f"--{name} must be at least 1: got {getattr(options, name)}")
     use_few_arenas()
-    torch.set_num_threads(arguments.threads)
-    options: dict[str, Any] = {"concurrency": arguments.concurrency}
-    if arguments.max_seconds is not None:
-        options["seconds"] = arguments.max_seconds
+    torch.set_num_threads(options.threads)
+    limits = Limits(concurrency=options.concurrency, hub_adapters=options.hub_adapters)
+    if options.max_seconds is not None:
+        limits = replace(limits, seconds=options.max_seconds)
     demo = build_demo(
-        load_pipelines(arguments.model, device=arguments.device, dtype=arguments.dtype),
-        limits=Limits(**options, hub_adapters=not arguments.no_hub_adapters),
-        adapters=arguments.adapter,
-        defaults=default_settings(arguments.model),
+        load_pipelines(options.models, device=options.device, dtype=options.dtype),
+        limits=limits,
+        adapters=options.adapters,
+        defaults=default_settings(options.models),
     )
-    # Asked to end by a service manager, it deletes its files as after Ctrl-C.
+    # A service manager ends the process with SIGTERM: delete the files, as after Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         demo.launch(
-            server_name=arguments.host,
-            server_port=arguments.port,
-            share=arguments.share,
-            inbrowser=arguments.open,
+            server_name=options.host,
+            server_port=options.port,
+            share=options.share,
+            inbrowser=options.open,
         )
     finally:
         demo.close()
 
 
-def _publish(arguments: argparse.Namespace) -> CommandResult:
+def push(options: PushOptions) -> CommandResult:
+    """Publish the Space, or list its files."""
     from ..space.hub_repository import push_space, space_files
 
-    options = {
-        "models": arguments.model,
-        "adapters": arguments.adapter,
-        "requirement": arguments.requirement,
-        "hardware": arguments.hardware,
-    }
-    if arguments.action == "files":
-        files = space_files(**options, whole=arguments.whole)
-        write_files({arguments.folder / name: content for name, content in files.items()})
-        written = [str(arguments.folder / name) for name in sorted(files)]
-        return CommandResult({"files": written}, "\n".join(written))
-    if arguments.dry_run:
-        sizes = {
-            name: len(text) for name, text in sorted(space_files(**options, whole=True).items())
-        }
+    if options.dry_run:
+        contents = sorted(space_files(**options.shared(), whole=True).items())
+        sizes = {name: len(content) for name, content in contents}
         lines = [f"{size:>10,}  {name}" for name, size in sizes.items()]
         return CommandResult({"files": sizes}, "\n".join(lines))
     url = push_space(
-        arguments.repository, **options, private=arguments.private, message=arguments.message
+        options.repository, **options.shared(), private=options.private, message=options.message
     )
     return CommandResult({"space": str(url)}, str(url))
 
 
-__all__ = ["add_arguments", "run"]
+def write(options: FilesOptions) -> CommandResult:
+    """Write the files of the repository."""
+    from ..space.hub_repository import space_files
+
+    contents = space_files(**options.shared(), whole=options.whole)
+    write_files({options.folder / name: content for name, content in contents.items()})
+    written = [str(options.folder / name) for name in sorted(contents)]
+    return CommandResult({"files": written}, "\n".join(written))

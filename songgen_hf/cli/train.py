@@ -1,30 +1,36 @@
-"""Train a language model (lm, the default), a LoRA adapter (lora), its conditioner alone, a masked
-model (masked), a codec or a semantic teacher.
+"""Train a language model (lm, the default), a LoRA adapter (lora), a conditioner (conditioner), a
+masked model (masked), a codec (codec) or the semantic teacher of a codec (teacher).
 
 Options come from --stage (1, 1.5, 2a, 2b, 3), --config (YAML) and flags; later ones win.
-"songgen-hf train lora --help" lists the flags of one kind. For several processes:
-accelerate launch -m songgen_hf train ...
+`songgen-hf train lora --help` lists the flags of one kind, `songgen-hf train lm --help` those of
+the default.
+
+For several processes: accelerate launch -m songgen_hf train ...
 """
 
 import argparse
+import importlib
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from .output import CommandResult
 
-HELP = "train a song model of either kind, an adapter, a conditioner, a codec or a teacher"
-KINDS = ("lm", "lora", "conditioner", "masked", "codec", "teacher")
+KINDS = {
+    "lm": ("options:LANGUAGE_MODEL_OPTIONS", "language_model.run:train_language_model"),
+    "lora": ("language_model.lora:LORA_OPTIONS", "language_model.lora:train_lora"),
+    "conditioner": ("conditioner.options:CONDITIONER_OPTIONS", "conditioner.run:train_conditioner"),
+    "masked": ("masked.options:MASKED_OPTIONS", "masked.run:train_masked_model"),
+    "codec": ("codec.options:CodecTrainingOptions", "codec.trainer:train_codec"),
+    "teacher": ("codec.options:TeacherTrainingOptions", "codec.semantic_teacher:train_teacher"),
+}
+"""Kind of training -> its dataclasses of options and the function that trains, in ``training``."""
 
-# What a trainer gives back: the folder written and the last value of everything it logged.
-Trained = tuple[Path, dict[str, Any]]
 
-
-class Options(argparse.Action):
-    """Takes everything; ``--json`` and ``--debug`` are this command's own."""
+class RemainingArguments(argparse.Action):
+    """Stores all arguments; ``--json`` and ``--debug`` are taken out, ``--help`` comes first."""
 
     def __call__(
         self,
@@ -33,6 +39,9 @@ class Options(argparse.Action):
         values: Any,
         option_string: str | None = None,
     ) -> None:
+        if values[:1] in (["-h"], ["--help"]):
+            parser.print_help()
+            parser.exit()
         for name in ("json", "debug"):
             if f"--{name}" in values:
                 setattr(namespace, name, True)
@@ -40,152 +49,92 @@ class Options(argparse.Action):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Take everything after ``train`` as it is: its flags are fields of dataclasses."""
-    # Without prefix characters nothing looks like a flag here, not even --help.
+    """Take all arguments as they are: the flags are fields of the dataclasses of a kind."""
+    # Without prefix characters nothing is parsed as a flag, --help included.
     parser.prefix_chars = ""
     parser.add_argument(
         "options",
         nargs=argparse.REMAINDER,
-        action=Options,
+        action=RemainingArguments,
         metavar="[kind] [--flag value ...]",
+        help=f"kind of training ({', '.join(KINDS)}) and its flags",
     )
 
 
-def described_flags(kind: str = KINDS[0]) -> list[argparse.ArgumentParser]:
-    """The flags of one kind of training, for a shell to complete; none without the extra."""
-    try:
-        from transformers import HfArgumentParser
-
-        from ..training.codec.options import CodecTrainingOptions, TeacherTrainingOptions
-        from ..training.conditioner.options import CONDITIONER_OPTIONS
-        from ..training.language_model.lora import LORA_OPTIONS
-        from ..training.masked.options import MASKED_OPTIONS
-        from ..training.options import LANGUAGE_MODEL_OPTIONS, add_file_flags
-    except ImportError:
-        return []
-    types: dict[str, tuple[type, ...]] = {
-        "lm": LANGUAGE_MODEL_OPTIONS,
-        "lora": LORA_OPTIONS,
-        "conditioner": CONDITIONER_OPTIONS,
-        "masked": MASKED_OPTIONS,
-        "codec": (CodecTrainingOptions,),
-        "teacher": (TeacherTrainingOptions,),
-    }
-    flags = HfArgumentParser(types[kind], add_help=False, conflict_handler="resolve")
-    add_file_flags(flags)
-    return [flags]
-
-
 def add_described_arguments(parser: argparse.ArgumentParser) -> None:
-    """The kinds of training as commands with all their flags; without a kind it is the first."""
+    """Add the kinds of training as commands with all their flags."""
     kinds = parser.add_subparsers(dest="kind", metavar="kind")
     for kind in KINDS:
         flags = described_flags(kind)
         kinds.add_parser(kind, help=f"train {kind}", parents=flags, conflict_handler="resolve")
 
 
+def described_flags(kind: str = "lm") -> list[argparse.ArgumentParser]:
+    """A parser with the flags of a kind of training; none if the extra is not installed."""
+    try:
+        from transformers import HfArgumentParser
+
+        from ..training.options import add_file_flags
+
+        flags = HfArgumentParser(_options(kind), add_help=False, conflict_handler="resolve")
+    except ImportError:
+        return []
+    add_file_flags(flags)
+    return [flags]
+
+
 def run(arguments: argparse.Namespace) -> CommandResult | None:
-    """Train what the first word names."""
-    options = list(arguments.options)
-    kind = options.pop(0) if options and not options[0].startswith("-") else "lm"
+    """Train what the first argument names."""
+    remaining = list(arguments.options)
+    kind = remaining.pop(0) if remaining and not remaining[0].startswith("-") else "lm"
     if kind not in KINDS:
         raise ValueError(f"unknown kind of training: got {kind!r}, expected {', '.join(KINDS)}")
-    trainers: dict[str, Callable[[list[str]], Trained]] = {
-        "lm": train_lm,
-        "lora": train_adapter,
-        "conditioner": train_conditioner_alone,
-        "masked": train_masked,
-        "codec": train_codec_model,
-        "teacher": train_semantic_teacher,
-    }
-    written, metrics = trainers[kind](options)
+    from ..optional import require
+    from ..training.options import parse_options
+
+    program = "songgen-hf train" if kind == "lm" else f"songgen-hf train {kind}"
+    options = parse_options(_options(kind), remaining, program=program)
+    if kind == "masked":
+        require("diffusers", "diffusers")
+    if kind not in ("codec", "teacher"):
+        quiet_warnings()
+    written, metrics = _written(_named(KINDS[kind][1])(*options), options)
     if os.environ.get("RANK", "0") != "0":
-        return None  # one answer, not one from every process
+        return None  # one result, not one from every process
     return CommandResult(
         {"kind": kind, "written": written, "metrics": metrics}, f"{written}: trained"
     )
 
 
-def train_lm(options: list[str]) -> Trained:
-    """``songgen-hf train [lm]``."""
-    from ..training.language_model.run import train_language_model
-    from ..training.options import LANGUAGE_MODEL_OPTIONS, parse_options
-
-    parsed = parse_options(LANGUAGE_MODEL_OPTIONS, options)
-    quiet_warnings()
-    return trained_by(train_language_model(*parsed))
+def _options(kind: str) -> tuple[type, ...]:
+    """The dataclasses of options of a kind of training."""
+    options = _named(KINDS[kind][0])
+    return options if isinstance(options, tuple) else (options,)
 
 
-def train_adapter(options: list[str]) -> Trained:
-    """``songgen-hf train lora``."""
-    from ..training.language_model.lora import LORA_OPTIONS, train_lora
-    from ..training.options import parse_options
-
-    parsed = parse_options(LORA_OPTIONS, options, program="songgen-hf train lora")
-    quiet_warnings()
-    return trained_by(train_lora(*parsed))
+def _named(path: str) -> Any:
+    """The object of a path "module:name" below ``songgen_hf.training``."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(f"songgen_hf.training.{module}"), name)
 
 
-def train_conditioner_alone(options: list[str]) -> Trained:
-    """``songgen-hf train conditioner``."""
-    from ..training.conditioner.options import CONDITIONER_OPTIONS
-    from ..training.conditioner.run import train_conditioner
-    from ..training.options import parse_options
+def _written(result: Any, options: tuple[Any, ...]) -> tuple[Path, dict[str, Any]]:
+    """The folder that a training has written, and the last value of everything it logged.
 
-    parsed = parse_options(CONDITIONER_OPTIONS, options, program="songgen-hf train conditioner")
-    quiet_warnings()
-    metrics = train_conditioner(*parsed)
-    return Path(parsed[1].output_dir), metrics
-
-
-def train_masked(options: list[str]) -> Trained:
-    """``songgen-hf train masked``."""
-    from ..optional import require
-    from ..training.masked.options import MASKED_OPTIONS
-    from ..training.options import parse_options
-
-    parsed = parse_options(MASKED_OPTIONS, options, program="songgen-hf train masked")
-    require("diffusers", "diffusers")
-    from ..training.masked.run import train_masked_model
-
-    quiet_warnings()
-    return trained_by(train_masked_model(*parsed))
-
-
-def train_codec_model(options: list[str]) -> Trained:
-    """``songgen-hf train codec``."""
-    from ..training.codec.options import CodecTrainingOptions
-    from ..training.codec.trainer import train_codec
-    from ..training.options import parse_options
-
-    (parsed,) = parse_options((CodecTrainingOptions,), options, program="songgen-hf train codec")
-    return logged_in(train_codec(parsed))
-
-
-def train_semantic_teacher(options: list[str]) -> Trained:
-    """``songgen-hf train teacher``."""
-    from ..training.codec.options import TeacherTrainingOptions
-    from ..training.codec.semantic_teacher import train_teacher
-    from ..training.options import parse_options
-
-    (parsed,) = parse_options(
-        (TeacherTrainingOptions,), options, program="songgen-hf train teacher"
-    )
-    return logged_in(train_teacher(parsed))
-
-
-def trained_by(trainer: Any) -> Trained:
-    """What one of the library's trainers wrote and logged."""
-    return Path(trainer.args.output_dir), _last_values(trainer.state.log_history)
-
-
-def logged_in(written: Path) -> Trained:
-    """What a run on waveforms wrote and logged."""
+    Args:
+        result: what the training returned: a trainer of the library, the metrics, or the folder of
+            a model whose log lies beside it.
+        options: options of the training.
+    """
+    if isinstance(result, dict):
+        return Path(options[-1].output_dir), result
+    if hasattr(result, "state"):
+        return Path(result.args.output_dir), _last_values(result.state.log_history)
     from ..training.resumable_run import METRICS_FILE
 
-    log = Path(written).parent / METRICS_FILE
+    log = Path(result).parent / METRICS_FILE
     lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
-    return Path(written), _last_values([json.loads(line) for line in lines])
+    return Path(result), _last_values([json.loads(line) for line in lines])
 
 
 def _last_values(entries: list[dict[str, Any]]) -> dict[str, Any]:
@@ -194,7 +143,7 @@ def _last_values(entries: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def quiet_warnings() -> None:
-    """Keep the progress bar readable where nobody asked for Python's warnings."""
+    """Keep the progress bar readable: no warnings, unless Python was started with some."""
     if not sys.warnoptions:
         import warnings
 

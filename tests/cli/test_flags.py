@@ -136,6 +136,37 @@ def test_the_help_names_the_default_once(name, text):
     assert action_of(name).help == text
 
 
+def test_the_value_of_a_flag_of_another_name_is_called_like_the_flag():
+    assert action_of("adapters").metavar == "ADAPTER"
+
+
+def test_a_field_without_help_takes_that_of_the_docstring():
+    @dataclass
+    class Lower:
+        """Options of a lower layer.
+
+        Args:
+            songs: songs to render, which take
+                several lines to describe.
+            runner: ``map`` or ``ray``.
+            output: folder.
+        Raises:
+            ValueError: for a number out of range.
+        """
+
+        songs: int = 3
+        runner: str = "map"
+        output: str = option("out", "its own help")
+
+    texts = {name: action_of(name, Lower).help for name in ("songs", "runner", "output")}
+
+    assert texts == {
+        "songs": "songs to render, which take several lines to describe (default: 3)",
+        "runner": "map or ray (default: map)",
+        "output": "its own help (default: out)",
+    }
+
+
 def test_the_help_has_the_sections_and_shows_own_options_before_shared_ones():
     parser = argparse.ArgumentParser()
     add_flags(parser, Render)

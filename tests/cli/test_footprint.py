@@ -1,9 +1,15 @@
-"""What is said of a model's memory is what a built model takes, to the byte."""
+"""The memory that is computed for a model is what a built model takes, to the byte."""
 
 import pytest
 import torch
 
-from songgen_hf.cli.footprint import DTYPES, footprint
+from songgen_hf.cli.footprint import (
+    DTYPES,
+    cache_bytes,
+    count_parameters,
+    empty_model,
+    weight_bytes,
+)
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
 
 
@@ -15,13 +21,14 @@ def held_bytes(model) -> int:
 @pytest.mark.parametrize("pattern", ["mixed_pro", "parallel_A_V"])
 def test_weights_are_counted_to_the_byte(tiny_model, pattern):
     model = tiny_model(pattern)
-    sizes = footprint(model.config)
+    empty = empty_model(model.config)
+    counted = count_parameters(empty)
 
-    assert sizes.num_parameters == sum(weight.numel() for weight in model.parameters())
-    assert sizes.parameters.keys() == dict(model.named_children()).keys()
+    assert counted.pop("total") == sum(weight.numel() for weight in model.parameters())
+    assert counted.keys() == dict(model.named_children()).keys()
     for dtype in DTYPES:
         built = SongGenForConditionalGeneration(model.config).to(getattr(torch, dtype))
-        assert sizes.weight_bytes(dtype) == held_bytes(built)
+        assert weight_bytes(empty, dtype) == held_bytes(built)
 
 
 @pytest.mark.slow
@@ -30,7 +37,7 @@ def test_nothing_is_allocated_for_it(tiny_model):
     config = type(config).from_dict(config.to_dict())
     config.decoder.ffn_dim = 2**33  # half a terabyte a matrix
 
-    assert footprint(config).weight_bytes() > 2**40
+    assert weight_bytes(empty_model(config)) > 2**40
 
 
 @pytest.mark.slow
@@ -58,18 +65,24 @@ def test_keys_and_values_are_counted_to_the_byte(
     caches = output.past_key_values
     layers = [*caches.self_attention_cache.layers, *caches.cross_attention_cache.layers]
     conditions = inputs["input_ids"].shape[1] + inputs["lyrics_ids"].shape[1]
-    counted = footprint(model.config).cache_bytes(
-        10 / model.config.frame_rate, songs=songs, guidance=guidance > 1, conditions=conditions
+    seconds = 10 / model.config.frame_rate
+    counted = cache_bytes(
+        model.config, seconds, songs=songs, guidance=guidance > 1, conditions=conditions
     )
     assert counted == sum(layer.keys.nbytes + layer.values.nbytes for layer in layers)
 
 
 def test_half_the_precision_is_half_the_cache(tiny_model):
-    sizes = footprint(tiny_model("mixed").config)
+    config = tiny_model("mixed").config
 
-    assert sizes.cache_bytes(60) == 2 * sizes.cache_bytes(60, dtype="bfloat16")
+    assert cache_bytes(config, 60) == 2 * cache_bytes(config, 60, dtype="bfloat16")
 
 
 def test_an_unknown_precision_is_refused(tiny_model):
-    with pytest.raises(ValueError, match="unknown dtype: got 'int4', expected one of float32"):
-        footprint(tiny_model("mixed").config).weight_bytes("int4")
+    config = tiny_model("mixed").config
+    message = "unknown dtype: got 'int4', expected one of float32"
+
+    with pytest.raises(ValueError, match=message):
+        weight_bytes(empty_model(config), "int4")
+    with pytest.raises(ValueError, match=message):
+        cache_bytes(config, 60, dtype="int4")

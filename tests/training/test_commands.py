@@ -5,6 +5,7 @@ import json
 import pytest
 
 from songgen_hf.cli import main
+from songgen_hf.cli.train import KINDS
 from tests.data.preparation.test_codes import song
 
 TINY_RUN = (
@@ -101,12 +102,22 @@ def test_what_the_caller_got_wrong_is_one_line_and_status_2(arguments, message, 
     assert message in lines[-1]
 
 
-@pytest.mark.parametrize("kind", [[], ["lora"]])
+@pytest.mark.parametrize("kind", ["lm", "lora"])
 def test_help_lists_the_flags_of_a_kind(kind, capsys):
     with pytest.raises(SystemExit) as stop:
-        main(["train", *kind, "--help"])
+        main(["train", kind, "--help"])
 
     assert stop.value.code == 0
     text = capsys.readouterr().out
     assert "--joint-dropout" in text or "--joint_dropout" in text
-    assert ("--lora_rank" in text) == bool(kind)
+    assert ("--lora_rank" in text) == (kind == "lora")
+
+
+def test_help_without_a_kind_lists_the_kinds(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "--help"])
+
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert all(f"({kind}" in text for kind in KINDS if kind != "teacher")
+    assert "songgen-hf train lora --help" in " ".join(text.split())

@@ -1,20 +1,18 @@
-"""What is installed: Python, packages, the extras and the system's programs, for the doctor."""
+"""What is installed: Python, the required packages, the extras and programs of the system."""
 
 import ctypes
 import importlib
 import platform
 import shutil
 import sys
-from collections.abc import Callable
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 DISTRIBUTION = "songgen-hf"
 PYTHONS = ((3, 11), (3, 13))
-"""The oldest and the newest Python that the package says it runs on."""
+"""The oldest and the newest Python that the package supports."""
 
-# Import names where they differ from the distribution's.
+# Import names that differ from the name of the distribution.
 MODULES = {"huggingface-hub": "huggingface_hub"}
 
 GIVES = {
@@ -26,26 +24,32 @@ GIVES = {
     "prepare": "songgen-hf prepare: songs to codes",
     "ray": "songgen-hf prepare --runner ray: on many machines",
     "evaluate": "songgen-hf evaluate: judges, tables, pictures",
-    "completion": "songgen-hf completion: the Tab key",
+    "completion": "songgen-hf completion: shell completion",
     "docs": "building the documentation",
     "dev": "everything, and the tests",
 }
 """What each extra is for."""
 
+SYSTEM = {
+    "espeak-ng": ("songgen-hf corpus", "espeak-ng"),
+    "fluidsynth": ("songgen-hf corpus", "fluidsynth"),
+    "soundfont": ("songgen-hf corpus", "fluid-soundfont-gm"),
+    "ffmpeg": ("WebM and M4A voices in songgen-hf space", "ffmpeg"),
+}
+"""Programs and data that no Python package installs: what for, and the Debian package."""
+
 
 def describe_python() -> dict[str, Any]:
-    """The interpreter, and whether the package is meant for it."""
+    """The version of Python, and whether the package supports and tests it."""
     return {
         "version": platform.python_version(),
-        "implementation": platform.python_implementation(),
-        "platform": platform.platform(),
         "supported": PYTHONS[0] <= sys.version_info[:2],
         "tested": PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1],
     }
 
 
 def describe_packages() -> dict[str, dict[str, Any]]:
-    """Each package that is needed to sing: version, what is required, why it does not work."""
+    """Each required package: its version, the required one, and why it does not work."""
     found = {}
     for requirement in requirements():
         status = check_requirement(requirement)
@@ -56,7 +60,7 @@ def describe_packages() -> dict[str, dict[str, Any]]:
 
 
 def describe_extras() -> dict[str, dict[str, Any]]:
-    """Each extra: what it is for, what of it is missing, and how to get it."""
+    """Each extra: what it is for, which of its packages are missing, and how to install it."""
     found = {}
     for extra in extras():
         missing = {
@@ -74,30 +78,45 @@ def describe_extras() -> dict[str, dict[str, Any]]:
 
 
 def describe_system() -> dict[str, dict[str, Any]]:
-    """Programs and data that no Python package brings, and what they are needed for."""
-    needs: dict[str, tuple[Callable[[], str], str, str]] = {
-        "espeak-ng": (_espeak, "songgen-hf corpus", "apt-get install espeak-ng"),
-        "fluidsynth": (_fluidsynth, "songgen-hf corpus", "apt-get install fluidsynth"),
-        "soundfont": (_soundfont, "songgen-hf corpus", "apt-get install fluid-soundfont-gm"),
-        "ffmpeg": (_ffmpeg, "WebM and M4A voices in songgen-hf space", "apt-get install ffmpeg"),
-    }
+    """Programs and data that no Python package installs, and what they are needed for."""
     found = {}
-    for name, (find, needed_for, install) in needs.items():
+    for name, (needed_for, package) in SYSTEM.items():
+        place = problem = None
         try:
-            place, problem = find(), None
+            place = find_program(name)
         except (ImportError, OSError) as error:
-            place, problem = None, " ".join(str(error).split())
+            problem = " ".join(str(error).split())
         found[name] = {
             "found": place,
             "needed_for": needed_for,
-            "install": install,
+            "install": f"apt-get install {package}",
             "problem": problem,
         }
     return found
 
 
+def find_program(name: str) -> str:
+    """The place of an entry of ``SYSTEM``, or the name of the library that can be loaded.
+
+    Raises:
+        OSError, ImportError: if it is missing.
+    """
+    if name == "ffmpeg":
+        if (program := shutil.which(name)) is None:
+            raise FileNotFoundError("no program ffmpeg on the PATH")
+        return program
+    from ...data.corpus.speech import ESPEAK
+    from ...data.corpus.synthesizer import FLUIDSYNTH, find_soundfont
+
+    if name == "soundfont":
+        return find_soundfont()
+    library = ESPEAK if name == "espeak-ng" else FLUIDSYNTH
+    ctypes.CDLL(library)
+    return library
+
+
 def requirements(extra: str | None = None) -> list[Any]:
-    """The requirements that hold on this machine, of the package or of one of its extras.
+    """The requirements of the package, or of one of its extras, that apply to this machine.
 
     Raises:
         importlib.metadata.PackageNotFoundError: if the package was not installed with pip.
@@ -141,48 +160,3 @@ def import_problem(distribution: str) -> str | None:
     except Exception as error:  # a broken package can raise anything
         return f"cannot be imported: {' '.join(str(error).split()) or type(error).__name__}"
     return None
-
-
-def _espeak() -> str:
-    from ...data.corpus.speech import ESPEAK
-
-    return _library(ESPEAK)
-
-
-def _fluidsynth() -> str:
-    from ...data.corpus.synthesizer import FLUIDSYNTH
-
-    return _library(FLUIDSYNTH)
-
-
-def _library(name: str) -> str:
-    ctypes.CDLL(name)
-    return name
-
-
-def _soundfont() -> str:
-    from ...data.corpus.synthesizer import find_soundfont
-
-    return str(Path(find_soundfont()))
-
-
-def _ffmpeg() -> str:
-    program = shutil.which("ffmpeg")
-    if program is None:
-        raise FileNotFoundError("no program ffmpeg on the PATH")
-    return program
-
-
-__all__ = [
-    "DISTRIBUTION",
-    "GIVES",
-    "PYTHONS",
-    "check_requirement",
-    "describe_extras",
-    "describe_packages",
-    "describe_python",
-    "describe_system",
-    "extras",
-    "import_problem",
-    "requirements",
-]

@@ -6,8 +6,6 @@ from typing import Any
 
 from .lyrics_grammar import SPLITS
 
-NO_PROGRESS = {"flag": "--quiet", "help": "show no progress bar"}
-
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusOptions:

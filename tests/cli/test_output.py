@@ -1,4 +1,4 @@
-"""What commands answer: words or JSON, the exit status, and an output that nobody reads."""
+"""The results of commands: text or JSON, the exit status, and an output that is closed early."""
 
 import argparse
 import importlib
@@ -14,9 +14,9 @@ import soundfile
 import torch
 
 from songgen_hf.cli import COMMANDS, build_parser, main
-from songgen_hf.cli.output import CommandResult, answer_json
+from songgen_hf.cli.output import CommandResult, result_json
 
-# Of each command a call that every machine refuses; where it has parts, of each part.
+# Calls of each command, and of each of its sub-commands, that are refused on every machine.
 MISTAKES = {
     "generate": [["a", "--out", "song.txt"]],
     "encode": [["sound.wav", "codes.txt"]],
@@ -38,8 +38,12 @@ MISTAKES = {
     "card": [["nowhere"]],
     "space": [["run", "--threads", "0"]],
 }
-CALLS = {command: calls[0] for command, calls in MISTAKES.items()} | {"completion": ["bash"]}
-"""Of each command a call that can be parsed."""
+CALLS = {command: calls[0] for command, calls in MISTAKES.items()} | {
+    "completion": ["bash"],
+    "corpus": ["out"],
+    "prepare": ["codes", "songs", "out"],
+}
+"""A call of each command whose arguments are accepted."""
 
 
 @pytest.fixture
@@ -50,7 +54,7 @@ def sound(tmp_path):
     return str(path)
 
 
-def answered(capsys, *arguments) -> tuple[dict, str]:
+def result_of(capsys, *arguments) -> tuple[dict, str]:
     """The JSON of a command that succeeds and what it says on stderr."""
     capsys.readouterr()
     assert main([*map(str, arguments), "--json"]) == 0
@@ -88,7 +92,7 @@ def test_every_command_takes_json_and_debug():
 
 @pytest.mark.slow
 def test_generate_lists_songs_seeds_and_files(tmp_path, tiny_checkpoint, capsys):
-    facts, told = answered(
+    facts, told = result_of(
         capsys, "generate", "folk", "--model", tiny_checkpoint(), "--seed", 4, "--num-songs", 2,
         "--max-seconds", 0.2, "--device", "cpu", "--out", tmp_path / "song.flac",
     )  # fmt: skip
@@ -105,8 +109,8 @@ def test_encode_and_decode_say_what_they_wrote(tmp_path, tiny_checkpoint, sound,
     model = ["--model", tiny_checkpoint(), "--device", "cpu"]
     codes, back = tmp_path / "codes.npz", tmp_path / "back.wav"
 
-    encoded, _ = answered(capsys, "encode", sound, codes, *model)
-    decoded, _ = answered(capsys, "decode", codes, back, *model)
+    encoded, _ = result_of(capsys, "encode", sound, codes, *model)
+    decoded, _ = result_of(capsys, "decode", codes, back, *model)
 
     assert (encoded["codes"], encoded["codebooks"], encoded["frames"]) == (str(codes), 4, 10)
     assert decoded["sound"] == str(back)
@@ -117,9 +121,9 @@ def test_encode_and_decode_say_what_they_wrote(tmp_path, tiny_checkpoint, sound,
 def test_init_info_and_export_say_what_they_wrote(tmp_path, capsys):
     model, out = tmp_path / "mini", tmp_path / "out"
 
-    made, _ = answered(capsys, "init", "--track-pattern", "parallel_std", "--out", model)
-    described, words = answered(capsys, "info", model)
-    exported, _ = answered(capsys, "export", model, out, "--dtype", "bfloat16")
+    made, _ = result_of(capsys, "init", "--track-pattern", "parallel_std", "--out", model)
+    described, words = result_of(capsys, "info", model)
+    exported, _ = result_of(capsys, "export", model, out, "--dtype", "bfloat16")
 
     assert made["model"] == described["model"] == str(model)
     assert made["track_pattern"] == described["track_pattern"] == "parallel_std"
@@ -174,7 +178,7 @@ def test_what_stops_a_command_decides_its_status(
     def stopped(_):
         raise error
 
-    monkeypatch.setattr(importlib.import_module(COMMANDS[command]), "run", stopped)
+    monkeypatch.setattr(importlib.import_module(COMMANDS[command][0]), "run", stopped)
 
     assert main([command, *CALLS[command]]) == status
     captured = capsys.readouterr()
@@ -207,7 +211,7 @@ def test_what_a_library_prints_stays_out_of_the_json(monkeypatch, capsys):
 
     monkeypatch.setattr("songgen_hf.cli.info.run", noisy)
 
-    facts, told = answered(capsys, "info")
+    facts, told = result_of(capsys, "info")
     assert facts == {"done": 1}
     assert told.splitlines()[-2:] == ["{'loss': 3}", "done"]
 
@@ -221,7 +225,7 @@ def test_json_is_ascii_and_has_no_numbers_that_json_lacks():
         "nested": {"sizes": (1, float("inf"))},
     }
 
-    text = answer_json(facts)
+    text = result_json(facts)
 
     assert text.isascii() and "NaN" not in text
     assert json.loads(text) == {

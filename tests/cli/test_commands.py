@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from songgen_hf.cli import COMMANDS, main
-from songgen_hf.cli.decode import read_codes
+from songgen_hf.cli.codes_files import read_codes
 
 SHORT = ["--max-seconds", "0.2", "--device", "cpu", "--quiet"]
 

@@ -1,0 +1,107 @@
+"""The options of ``songgen-hf generate``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..flags import option
+from ..loading import ModelOptions
+
+MASKED = ("masked models", "generate in a few steps, or edit a song; see docs/masked.md")
+
+
+def guidance(word: str) -> float | tuple[float, ...]:
+    """Read a guidance scale; two with a comma are those of the first and the last step."""
+    numbers = tuple(float(number) for number in word.split(","))
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def region_end(word: str) -> float | None:
+    """Read a place of a song in seconds; None for the word "end"."""
+    return None if word == "end" else float(word)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateOptions(ModelOptions):
+    """Options of ``songgen-hf generate``."""
+
+    text: str = option(help="style: genre, mood, instruments, voice", positional=True)
+    lyrics: str | None = option(None, "words to sing", exclusive="lyrics")
+    lyrics_file: Path | None = option(
+        None, "UTF-8 text file of the words to sing", exclusive="lyrics"
+    )
+    language: str = option("en", "language of the lyrics")
+    voice: Path | None = option(None, "sound file of the voice to sing with")
+    voice_start: float = option(0.0, "second at which the used part of the voice begins")
+    prompt_audio: list[Path] | None = option(
+        None,
+        "sound file to continue; for a two-track model: accompaniment, then vocal; for a masked "
+        "model also a .codes.npz",
+    )
+    seed: int | None = option(
+        None, "seed, which gives the same song again (default: drawn, and reported)"
+    )
+    max_seconds: float | None = option(None, "longest song, without the prompt")
+    min_seconds: float | None = option(None, "shortest song, without the prompt")
+    mode: str | None = option(
+        None,
+        "masked: generate in a few steps with songgen-mini/masked (default: the mode of --model)",
+        choices=("autoregressive", "masked"),
+    )
+    guidance_scale: float | tuple[float, ...] | None = option(
+        None,
+        "weight of the conditions, 1 for no guidance; for a masked model also FIRST,LAST for those "
+        "of the first and the last step",
+        type=guidance,
+    )
+    temperature: float | None = option(None, "sampling temperature")
+    top_k: int | None = option(None, "sample from the k most probable codes")
+    top_p: float | None = option(None, "sample from the most probable codes of this total")
+    greedy: bool = option(False, "always take the most probable code")
+    num_songs: int = option(1, "number of songs; their files are numbered")
+    stems: bool = option(False, "also write vocal and accompaniment")
+    save_codes: bool = option(
+        False, "also write the codes (.codes.npz), to edit the song later (--song)"
+    )
+    out: Path = option(
+        Path("song.wav"),
+        ".wav, .flac or .ogg file, or a folder, where the song is named after its first line and "
+        "its seed",
+    )
+    progress: bool = option(True, "show no progress bar", flag="--quiet")
+    adapter: str | None = option(None, "LoRA adapter to use: a directory or a Hub id")
+
+    steps: int | None = option(None, "number of inference steps (default: 28)", group=MASKED)
+    seconds: float | None = option(
+        None, "length of the song (default: what the model expects of the lyrics)", group=MASKED
+    )
+    reveal: str | None = option(
+        None, "which codes are kept at each step", choices=("confidence", "random"), group=MASKED
+    )
+    schedule: str | None = option(
+        None,
+        "how many codes are kept at each step",
+        choices=("circle", "cosine", "linear", "exp"),
+        group=MASKED,
+    )
+    song: list[Path] | None = option(
+        None,
+        "song to edit: the .codes.npz that --save-codes wrote, whose kept codes do not change, or "
+        "sound files as for --prompt-audio",
+        group=MASKED,
+    )
+    region: list[list[float | None]] | None = option(
+        None,
+        "seconds of --song to generate anew; END can be the word end; may be repeated (default: "
+        "all)",
+        type=region_end,
+        nargs=2,
+        append=True,
+        metavar=("START", "END"),
+        group=MASKED,
+    )
+    keep_track: str | None = option(
+        None, "track of --song to keep", choices=("accompaniment", "vocal"), group=MASKED
+    )
+    keep_codebooks: int | None = option(
+        None, "number of coarse codebooks of --song to keep: 3 refines the rest", group=MASKED
+    )

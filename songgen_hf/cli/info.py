@@ -50,7 +50,7 @@ def describe(checkpoint: str, revision: str | None = None) -> dict[str, Any]:
     """
     from transformers import AutoConfig
 
-    from ..pipelines.masked_folders import MASKED_MODEL_TYPE
+    from ..modeling.configuration_songgen import MASKED_MODEL_TYPE
     from .footprint import count_parameters, empty_model
 
     config = AutoConfig.from_pretrained(checkpoint, revision=revision)

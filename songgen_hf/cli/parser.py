@@ -103,7 +103,7 @@ def add_arguments(command: argparse.ArgumentParser, module: Any, *, described: b
 
 
 def options_of(arguments: argparse.Namespace) -> Any:
-    """What ``run`` of the chosen command takes: its options, or the arguments if it has none.
+    """The options of the chosen command, or all arguments for a command that reads them itself.
 
     Raises:
         ValueError: for values that the options refuse.

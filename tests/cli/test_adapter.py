@@ -1,4 +1,4 @@
-"""songgen-hf generate --adapter: the same model with another voice."""
+"""songgen-hf generate --adapter: the same model with a LoRA adapter."""
 
 import json
 
@@ -40,7 +40,7 @@ def sing(out, checkpoint, *flags) -> bytes:
 
 
 @pytest.mark.slow
-def test_an_adapter_changes_the_song_and_is_named_beside_it(tmp_path, tiny_checkpoint, adapter):
+def test_an_adapter_changes_the_song_and_is_named_in_its_json(tmp_path, tiny_checkpoint, adapter):
     plain = sing(tmp_path / "plain.wav", tiny_checkpoint())
 
     adapted = sing(tmp_path / "adapted.wav", tiny_checkpoint(), "--adapter", adapter)
@@ -51,7 +51,7 @@ def test_an_adapter_changes_the_song_and_is_named_beside_it(tmp_path, tiny_check
 
 
 @pytest.mark.slow
-def test_a_folder_without_an_adapter_is_one_line(tmp_path, tiny_checkpoint, capsys):
+def test_a_folder_without_an_adapter_is_an_error_of_one_line(tmp_path, tiny_checkpoint, capsys):
     arguments = ["generate", "folk", "--model", tiny_checkpoint(), "--adapter", str(tmp_path)]
 
     assert main([*arguments, "--device", "cpu", "--quiet", "--out", str(tmp_path / "a.wav")]) == 2

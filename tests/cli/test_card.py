@@ -1,4 +1,4 @@
-"""songgen-hf card, and what save, export and loading make of cards."""
+"""songgen-hf card, and the cards that export writes."""
 
 import json
 import re
@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 from huggingface_hub import ModelCard
+from transformers import AutoProcessor
 
 from songgen_hf import SongGenForConditionalGeneration, default_checkpoint
+from songgen_hf.checkpoints.digests import pipeline_digest, weights_digest
 from songgen_hf.checkpoints.embedded import (
     EMBEDDED,
     EMBEDDED_PATTERNS,
@@ -21,12 +23,12 @@ from songgen_hf.evaluation.protocol.report import describe_checkpoint
 from songgen_hf.publishing.cards import (
     TEMPLATE,
     collect_facts,
-    digest,
     facts_of,
     is_replaceable,
     render_adapter_card,
     render_card,
 )
+from songgen_hf.publishing.export import export
 
 REPORT = Path(__file__).parents[2] / "docs" / "songgen-mini.json"
 MASKED_REPORT = REPORT.with_name("masked.json")
@@ -60,7 +62,7 @@ def report(tmp_path, folder):
         for offset, kind in enumerate(["sung", "untrained", "true", "codec"])
     ]
     model = SongGenForConditionalGeneration.from_pretrained(folder)
-    entry = describe_checkpoint(digest(model), rows, has_vocal_track=False)
+    entry = describe_checkpoint(weights_digest(model), rows, has_vocal_track=False)
     headline = {"guidance": 2.0, "voice": True}
     protocol = {"prompts": 100, "seeds": [0, 1], "headline": headline}
     path = tmp_path / "report.json"
@@ -77,7 +79,7 @@ def numbers(folder) -> dict[str, float]:
 
 
 @pytest.mark.slow
-def test_a_card_says_what_was_measured_and_what_its_makers_say(folder, report, capsys):
+def test_a_card_holds_measured_results_and_the_given_texts(folder, report, capsys):
     words = ["--results", str(report), "--license", "mit", "--name", "Ours", "--data", "Our songs."]
 
     assert main(["card", str(folder), *words]) == 0
@@ -93,20 +95,19 @@ def test_a_card_says_what_was_measured_and_what_its_makers_say(folder, report, c
 
 
 @pytest.mark.slow
-def test_numbers_travel_with_their_weights_and_stay_behind_when_these_change(
+def test_results_are_exported_with_their_weights_and_dropped_when_these_change(
     folder, report, tmp_path
 ):
     main(["card", str(folder), "--results", str(report), "--license", "mit"])
     model = SongGenForConditionalGeneration.from_pretrained(folder)
 
-    model.save_pretrained(tmp_path / "saved")
     assert main(["export", str(folder), str(tmp_path / "exported")]) == 0
     assert main(["export", str(folder), str(tmp_path / "small"), "--dtype", "bfloat16"]) == 0
     with torch.no_grad():
         model.decoder.lm_heads.weight.add_(1)
-    model.save_pretrained(tmp_path / "changed")
+    export(model, AutoProcessor.from_pretrained(folder), tmp_path / "changed")
 
-    assert numbers(tmp_path / "saved") == numbers(tmp_path / "exported") == numbers(folder)
+    assert numbers(tmp_path / "exported") == numbers(folder) != {}
     for name in ("small", "changed"):
         assert numbers(tmp_path / name) == {}, name
         assert not (tmp_path / name / "card.json").exists()
@@ -114,19 +115,28 @@ def test_numbers_travel_with_their_weights_and_stay_behind_when_these_change(
 
 
 @pytest.mark.slow
-def test_saving_over_a_checkpoint_takes_its_numbers_away(folder, report):
+def test_the_card_of_changed_weights_loses_the_results(folder, report):
     main(["card", str(folder), "--results", str(report)])
     model = SongGenForConditionalGeneration.from_pretrained(folder)
     with torch.no_grad():
         model.decoder.lm_heads.weight.add_(1)
-
     model.save_pretrained(folder)
 
-    assert numbers(folder) == {} and not (folder / "card.json").exists()
+    assert main(["card", str(folder)]) == 0
+
+    assert numbers(folder) == {}
+    assert "results" not in json.loads((folder / "card.json").read_text())
 
 
 @pytest.mark.slow
-def test_a_new_card_keeps_the_numbers_of_the_same_weights(folder, report):
+def test_saving_writes_no_card(folder, tmp_path):
+    SongGenForConditionalGeneration.from_pretrained(folder).save_pretrained(tmp_path / "saved")
+
+    assert not (tmp_path / "saved" / "README.md").exists()
+
+
+@pytest.mark.slow
+def test_a_new_card_keeps_the_results_of_the_same_weights(folder, report):
     main(["card", str(folder), "--results", str(report)])
     measured = numbers(folder)
 
@@ -153,7 +163,7 @@ def test_a_card_that_somebody_has_edited_is_left_as_it_is(folder, tmp_path, caps
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ["weights", "pattern", "codec"])
-def test_numbers_of_other_weights_are_refused(
+def test_results_of_other_weights_are_refused(
     what, folder, report, tmp_path, tiny_checkpoint, capsys
 ):
     checkpoint, message = folder, "the report is of other weights"
@@ -175,7 +185,7 @@ def test_numbers_of_other_weights_are_refused(
     assert not (folder / "README.md").exists()
 
 
-def test_an_untrained_model_says_so(folder):
+def test_the_card_of_an_untrained_model_says_so(folder):
     model = SongGenForConditionalGeneration.from_pretrained(folder)
     model.config.trained = False
 
@@ -220,9 +230,9 @@ def test_the_packages_own_card_is_current(pattern):
     if measured is None or measured["weights"] != facts["weights"]:
         assert "results" not in facts, f"its numbers are of other weights: {command}"
         return
-    told = {one["metric"]: one["value"] for one in facts["results"]["measures"]}
-    assert told == {name: measured[name] for name in told}, command
-    assert {"gender", "tempo", "fad", "per_mixture"} <= told.keys(), command
+    shown_values = {one["metric"]: one["value"] for one in facts["results"]["measures"]}
+    assert shown_values == {name: measured[name] for name in shown_values}, command
+    assert {"gender", "tempo", "fad", "per_mixture"} <= shown_values.keys(), command
 
 
 @pytest.mark.slow
@@ -230,7 +240,6 @@ def test_the_masked_models_own_card_is_current_and_names_its_page():
     pytest.importorskip("diffusers", reason="needs the extra diffusers")
     from songgen_hf import MaskedSongPipeline
     from songgen_hf.evaluation.protocol.masked_report import masked_results
-    from songgen_hf.evaluation.protocol.masked_singing import pipeline_digest
 
     folder = Path(find_checkpoint(MASKED_CHECKPOINT))
     model = MaskedSongPipeline.from_pretrained(folder)

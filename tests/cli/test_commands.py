@@ -1,4 +1,4 @@
-"""The command songgen-hf: its functions in this process, and once as a process of its own."""
+"""The commands of songgen-hf, called in this process, and once as a process of their own."""
 
 import json
 import subprocess
@@ -38,7 +38,7 @@ def names(directory: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_generate_writes_a_song_and_how_to_sing_it_again(tmp_path, tiny_checkpoint, capsys):
+def test_generate_writes_a_song_and_how_to_repeat_it(tmp_path, tiny_checkpoint, capsys):
     status = generate(tmp_path, tiny_checkpoint(), "--lyrics", "la la", "--seed", 5, "--top-k", 9)
 
     assert status == 0
@@ -55,7 +55,7 @@ def test_generate_writes_a_song_and_how_to_sing_it_again(tmp_path, tiny_checkpoi
 
 
 @pytest.mark.slow
-def test_the_seed_in_the_json_sings_the_song_again(tmp_path, tiny_checkpoint):
+def test_the_seed_in_the_json_gives_the_same_song(tmp_path, tiny_checkpoint):
     generate(tmp_path, tiny_checkpoint(), out="one.wav")
     seed = json.loads((tmp_path / "one.json").read_text())["seed"]
     generate(tmp_path, tiny_checkpoint(), "--seed", seed, out="two.wav")
@@ -99,7 +99,7 @@ def test_in_a_folder_a_song_is_named_after_its_first_line_and_seed(tmp_path, tin
     assert facts["lyrics"] == "La: la?\nlo lo\n"
 
 
-def test_words_in_another_encoding_are_the_callers_mistake(tmp_path, tiny_checkpoint, capsys):
+def test_lyrics_in_another_encoding_are_refused(tmp_path, tiny_checkpoint, capsys):
     words = tmp_path / "words.txt"
     words.write_text("la la", encoding="utf-16")  # as an old PowerShell writes it
 
@@ -127,7 +127,7 @@ def test_lyrics_voice_and_prompt_come_from_files(tmp_path, tiny_checkpoint, soun
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", ["npz", "safetensors"])
-def test_codes_survive_the_way_through_a_file(tmp_path, tiny_checkpoint, sound, ending):
+def test_codes_are_read_from_a_file_as_they_were_written(tmp_path, tiny_checkpoint, sound, ending):
     codes, back = tmp_path / f"codes.{ending}", tmp_path / "back.wav"
     model = ["--model", tiny_checkpoint(), "--device", "cpu"]
 
@@ -172,8 +172,8 @@ def test_info_reads_no_weights(tmp_path, tiny_checkpoint, capsys):
 
     assert main(["info", str(directory)]) == 0
 
-    told = capsys.readouterr().out
-    assert "interleaving_A_V" in told and "100.0" in told
+    printed = capsys.readouterr().out
+    assert "interleaving_A_V" in printed and "100.0" in printed
 
 
 @pytest.mark.slow
@@ -202,7 +202,7 @@ def test_info_reads_no_weights(tmp_path, tiny_checkpoint, capsys):
         (["init", "--out", "EMPTY/.."], "is not empty: give a new directory"),
     ],
 )
-def test_mistakes_are_one_line_and_leave_no_file(
+def test_wrong_input_is_an_error_of_one_line_and_leaves_no_file(
     tmp_path, tiny_checkpoint, monkeypatch, capsys, arguments, message
 ):
     monkeypatch.chdir(tmp_path)
@@ -216,10 +216,10 @@ def test_mistakes_are_one_line_and_leave_no_file(
 
     status = main([replaced.get(argument, argument) for argument in arguments])
 
-    told = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
+    errors = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
     assert status == 2
-    assert len(told) == 1 and message in told[0]
-    assert told[0].startswith(f"songgen-hf {arguments[0]}: error: ")
+    assert len(errors) == 1 and message in errors[0]
+    assert errors[0].startswith(f"songgen-hf {arguments[0]}: error: ")
     assert names(tmp_path) == before
 
 
@@ -241,7 +241,7 @@ def test_interruption_exits_with_130_and_leaves_no_file(tmp_path, tiny_checkpoin
 
 
 @pytest.mark.parametrize("command", [None, *COMMANDS])
-def test_every_command_explains_itself(command, capsys):
+def test_every_command_has_help(command, capsys):
     with pytest.raises(SystemExit) as stopped:
         main([command, "--help"] if command else ["--help"])
 
@@ -249,17 +249,36 @@ def test_every_command_explains_itself(command, capsys):
     assert "usage: songgen-hf" in capsys.readouterr().out
 
 
-def test_help_needs_and_waits_for_no_package():
+def test_help_imports_no_package_that_is_slow_or_may_be_missing():
     program = (
-        "import sys; sys.argv = ['songgen-hf', '--help']\n"
+        "import sys; sys.argv = ['songgen-hf']\n"
         "import songgen_hf.cli\n"
-        "try: songgen_hf.cli.main()\n"
-        "except SystemExit: pass\n"
-        "needed = {'torch', 'transformers', 'numpy', 'soundfile', 'huggingface_hub', 'yaml'}\n"
-        "assert not needed & sys.modules.keys(), needed & sys.modules.keys()"
+        f"for words in {[['--help'], *([name, '--help'] for name in COMMANDS)]}:\n"
+        "    try: songgen_hf.cli.main(words)\n"
+        "    except SystemExit: pass\n"
+        "slow = {'torch', 'transformers', 'numpy', 'soundfile', 'huggingface_hub', 'yaml'}\n"
+        "assert not slow & sys.modules.keys(), slow & sys.modules.keys()"
     )
 
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, timeout=60)
+
+
+def test_only_the_chosen_command_is_imported():
+    program = (
+        "import sys; sys.argv = ['songgen-hf']\n"
+        "import songgen_hf.cli\n"
+        "try: songgen_hf.cli.main(['encode', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print(*sorted(name for name in sys.modules if name.startswith('songgen_hf.cli.')))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60
+    )
+
+    imported = done.stdout.splitlines()[-1].split()
+    others = [module for name, (module, _) in COMMANDS.items() if name != "encode"]
+    assert "songgen_hf.cli.encode" in imported and not set(others) & set(imported)
 
 
 @pytest.mark.slow

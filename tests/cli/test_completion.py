@@ -1,4 +1,4 @@
-"""The Tab key, in the shells themselves."""
+"""The completion scripts, tried in the shells themselves."""
 
 import json
 import os
@@ -54,7 +54,7 @@ def scripts(tmp_path_factory) -> Path:
 
 
 def lines_of(command: list[str], folder: Path) -> list[str]:
-    """What a shell prints, sorted; nothing may go wrong."""
+    """The sorted lines that a shell prints; nothing may go to stderr."""
     done = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=60, encoding="utf-8"
     )
@@ -92,17 +92,17 @@ def test_zsh_completes(scripts):
         load = (
             "PS1='> '; fpath=($PWD $fpath); autoload -U compinit; compinit -u -D; print rea''dy\n"
         )
-        assert "ready\r" in answer_of(terminal, load, "ready\r")
+        assert "ready\r" in shown_after(terminal, load, "ready\r")
         for typed, expected in TYPED:
             if len(expected) == 1:  # zsh writes the one that fits into the line
                 whole = " ".join([*typed.split()[:-1], expected[0]])
-                assert whole in answer_of(terminal, f"\x15{typed}\t", whole), typed
+                assert whole in shown_after(terminal, f"\x15{typed}\t", whole), typed
     finally:
         os.close(terminal)
         os.waitpid(process, 0)
 
 
-def answer_of(terminal: int, typed: str, awaited: str, seconds: float = 30) -> str:
+def shown_after(terminal: int, typed: str, awaited: str, seconds: float = 30) -> str:
     """What a terminal shows after something was typed, until the awaited text is there."""
     os.write(terminal, typed.encode())
     shown, end = "", time.monotonic() + seconds
@@ -113,7 +113,7 @@ def answer_of(terminal: int, typed: str, awaited: str, seconds: float = 30) -> s
     return shown
 
 
-def test_every_command_and_flag_is_known_to_the_shells(scripts):
+def test_every_command_and_flag_is_in_the_scripts(scripts):
     script = (scripts / "script.bash").read_text()
 
     flags = {name for action in actions_of(described_parser()) for name in action.option_strings}
@@ -121,7 +121,7 @@ def test_every_command_and_flag_is_known_to_the_shells(scripts):
     assert [name for name in {*COMMANDS, *flags} if name not in script] == []
 
 
-def test_the_script_is_in_the_json_too(scripts, capsys):
+def test_the_json_of_completion_holds_the_script(scripts, capsys):
     assert main(["completion", "fish", "--json"]) == 0
 
     facts = json.loads(capsys.readouterr().out)
@@ -129,7 +129,7 @@ def test_the_script_is_in_the_json_too(scripts, capsys):
     assert facts["script"].strip() == (scripts / "script.fish").read_text().strip()
 
 
-def test_without_shtab_the_pip_line_is_told(monkeypatch, capsys):
+def test_without_shtab_the_error_names_the_pip_line(monkeypatch, capsys):
     monkeypatch.setitem(__import__("sys").modules, "shtab", None)
 
     assert main(["completion", "bash"]) == 2

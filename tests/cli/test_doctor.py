@@ -1,4 +1,4 @@
-"""songgen-hf doctor: what is there, what is missing, what fits."""
+"""songgen-hf doctor: what is installed, what is missing, which models fit."""
 
 import json
 import re
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def examined(capsys, *arguments, status: int = 0) -> tuple[dict, str]:
-    """What the doctor says in JSON and in words."""
+    """The findings of the command as JSON and as text."""
     capsys.readouterr()
     assert main(["doctor", *map(str, arguments), "--json"]) == status
     captured = capsys.readouterr()
@@ -79,7 +79,7 @@ def test_less_precision_is_advised_only_where_it_makes_a_model_fit(tiny_singer):
 
 
 @pytest.mark.slow
-def test_it_sings_a_second(tiny_checkpoint, capsys):
+def test_doctor_generates_a_second_of_song(tiny_checkpoint, capsys):
     facts, words = examined(capsys, tiny_checkpoint(), "--sing")
 
     sung = facts["sung"]
@@ -89,7 +89,7 @@ def test_it_sings_a_second(tiny_checkpoint, capsys):
 
 
 @pytest.mark.slow
-def test_a_model_that_cannot_sing_is_a_failed_check(tmp_path, tiny_checkpoint, capsys):
+def test_a_model_that_cannot_generate_is_a_failed_check(tmp_path, tiny_checkpoint, capsys):
     broken = tmp_path / "no-weights"
     broken.mkdir()
     for name in ("config.json", "processor_config.json"):
@@ -113,7 +113,7 @@ def test_a_needed_package_that_is_broken_is_a_failed_check(monkeypatch, capsys):
     assert "models" not in facts
 
 
-def test_an_old_or_missing_package_is_told_with_its_pip_line(monkeypatch, capsys):
+def test_an_old_or_missing_package_is_reported_with_its_pip_line(monkeypatch, capsys):
     real = metadata.version
 
     def version(name: str) -> str:
@@ -144,7 +144,7 @@ def test_an_incomplete_extra_is_no_failure(monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_without_metadata_the_rest_is_still_told(monkeypatch, capsys):
+def test_without_metadata_the_rest_is_still_reported(monkeypatch, capsys):
     monkeypatch.setattr(installation, "DISTRIBUTION", "songgen-hf-not-installed")
 
     facts, words = examined(capsys)
@@ -154,7 +154,7 @@ def test_without_metadata_the_rest_is_still_told(monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_what_is_no_song_model_is_the_callers_mistake(tmp_path, tiny_singer, capsys):
+def test_a_checkpoint_that_is_no_song_model_is_refused(tmp_path, tiny_singer, capsys):
     tiny_singer("mixed").audio_encoder.save_pretrained(tmp_path / "codec")
 
     assert main(["doctor", str(tmp_path / "codec")]) == 2
@@ -163,7 +163,7 @@ def test_what_is_no_song_model_is_the_callers_mistake(tmp_path, tiny_singer, cap
     assert "no checkpoint 'nowhere'" in capsys.readouterr().err
 
 
-def test_every_extra_says_what_it_gives():
+def test_every_extra_has_a_description():
     text = (ROOT / "setup.py").read_text(encoding="utf-8")
     declared = set(re.findall(r'^    "(\w+)": \[', text, re.M))
     declared |= set(re.findall(r'^EXTRAS\["(\w+)"\]', text, re.M))
@@ -171,7 +171,7 @@ def test_every_extra_says_what_it_gives():
     assert declared <= installation.GIVES.keys()
 
 
-def test_the_pythons_are_those_of_the_metadata():
+def test_the_supported_pythons_are_those_of_the_metadata():
     text = (ROOT / "setup.py").read_text(encoding="utf-8")
     named = [
         tuple(map(int, version.split(".")))
@@ -194,7 +194,7 @@ def test_memory_is_that_of_the_container(tmp_path, monkeypatch):
     assert machine.memory()[1] == total
 
 
-def test_unknown_memory_is_said_to_be_unknown(tmp_path, monkeypatch):
+def test_unknown_memory_is_reported_as_unknown(tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "MEMINFO", tmp_path / "none")
     monkeypatch.setattr(machine, "CGROUP", tmp_path)
     monkeypatch.setitem(sys.modules, "psutil", None)
@@ -209,7 +209,7 @@ def test_the_debian_packages_are_found():
     assert [name for name, part in found.items() if part["found"] is None] == []
 
 
-def test_a_missing_program_is_told_with_the_way_to_get_it(monkeypatch):
+def test_a_missing_program_is_reported_with_the_command_that_installs_it(monkeypatch):
     monkeypatch.setenv("PATH", "")
 
     ffmpeg = installation.describe_system()["ffmpeg"]

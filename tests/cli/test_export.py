@@ -61,7 +61,7 @@ def test_a_model_that_shares_its_codec_is_exported_whole(tmp_path, trained):
 
 
 @pytest.mark.slow
-def test_the_second_model_sings_by_its_short_name(tmp_path, trained, monkeypatch):
+def test_the_second_model_generates_under_its_short_name(tmp_path, trained, monkeypatch):
     main(["export", *trained, str(tmp_path / "both"), "--share-codec"])
     monkeypatch.setattr("songgen_hf.checkpoints.embedded.EMBEDDED", tmp_path / "both")
 
@@ -81,7 +81,7 @@ def test_the_second_model_sings_by_its_short_name(tmp_path, trained, monkeypatch
         (["--share-codec", "--remote-code"], "--remote-code is for one model"),
     ],
 )
-def test_what_does_not_fit_is_one_line(tmp_path, trained, capsys, flags, message):
+def test_contradicting_flags_are_an_error_of_one_line(tmp_path, trained, capsys, flags, message):
     assert main(["export", *trained, str(tmp_path / "out"), *flags]) == 2
 
     assert message in capsys.readouterr().err
@@ -111,7 +111,7 @@ def test_a_codec_is_exported_by_itself_and_rounding_it_twice_changes_nothing(tmp
 
 @pytest.mark.slow
 @pytest.mark.parametrize("flag", ["--remote-code", "--share-codec"])
-def test_what_is_for_song_models_is_refused_for_a_codec(tmp_path, trained, capsys, flag):
+def test_flags_for_song_models_are_refused_for_a_codec(tmp_path, trained, capsys, flag):
     main(["export", *trained, str(tmp_path / "both"), "--share-codec"])
 
     assert main(["export", str(tmp_path / "both" / "codec"), str(tmp_path / "out"), flag]) == 2

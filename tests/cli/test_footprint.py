@@ -32,7 +32,7 @@ def test_weights_are_counted_to_the_byte(tiny_model, pattern):
 
 
 @pytest.mark.slow
-def test_nothing_is_allocated_for_it(tiny_model):
+def test_no_memory_is_allocated_to_count_weights(tiny_model):
     config = tiny_model("mixed").config
     config = type(config).from_dict(config.to_dict())
     config.decoder.ffn_dim = 2**33  # half a terabyte a matrix

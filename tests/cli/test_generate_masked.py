@@ -1,4 +1,4 @@
-"""songgen-hf generate with masked models: steps, songs sung anew in part, and what is refused."""
+"""songgen-hf generate with masked models: steps, edits of songs, and the calls that are refused."""
 
 import json
 
@@ -36,7 +36,7 @@ def codes_of(path):
 
 
 @pytest.mark.slow
-def test_a_song_is_sung_saved_and_sung_anew_in_part(masked, tmp_path):
+def test_a_song_is_generated_saved_and_edited(masked, tmp_path):
     few = ["--steps", "2", "--save-codes"]
     assert generate(tmp_path / "a.wav", masked, *few, "--seconds", "0.3", "--stems") == 0
     before = codes_of(tmp_path / "a.codes.npz")
@@ -54,12 +54,12 @@ def test_a_song_is_sung_saved_and_sung_anew_in_part(masked, tmp_path):
     assert before.shape == (2, 4, 15) and before.dtype == np.int16
     assert np.array_equal(after[0], before[0]) and np.array_equal(after[1, :, :5], before[1, :, :5])
     assert (after[1, :, 5:] != before[1, :, 5:]).any()
-    told = json.loads((tmp_path / "b.json").read_text())
-    assert (told["mode"], told["trained"], told["track_pattern"]) == ("masked", True, None)
-    assert told["settings"]["song"] == ["a.codes.npz"]
-    assert told["settings"]["guidance_scale"] == [1.0, 2.5]
-    assert told["settings"]["regions"] == [[0.1, None]]
-    assert told["provenance"]["ai_generated"] and told["provenance"]["model"] == "tiny"
+    facts = json.loads((tmp_path / "b.json").read_text())
+    assert (facts["mode"], facts["trained"], facts["track_pattern"]) == ("masked", True, None)
+    assert facts["settings"]["song"] == ["a.codes.npz"]
+    assert facts["settings"]["guidance_scale"] == [1.0, 2.5]
+    assert facts["settings"]["regions"] == [[0.1, None]]
+    assert facts["provenance"]["ai_generated"] and facts["provenance"]["model"] == "tiny"
     assert {path.name for path in tmp_path.glob("a.*")} == {
         *("a.wav", "a.vocal.wav", "a.accompaniment.wav", "a.codes.npz", "a.json")
     }
@@ -82,7 +82,7 @@ def test_the_fine_codebooks_of_an_autoregressive_song_are_refined(
 
 
 @pytest.mark.slow
-def test_sound_files_are_continued(masked, tmp_path):
+def test_a_masked_model_continues_sound_files(masked, tmp_path):
     assert generate(tmp_path / "a.wav", masked, "--seconds", "0.3", "--steps", "1", "--stems") == 0
 
     beginning = [tmp_path / "a.accompaniment.wav", tmp_path / "a.vocal.wav"]
@@ -111,7 +111,7 @@ def test_flags_of_the_other_kind_of_model_are_refused(masked, tiny_checkpoint, t
     assert not list(tmp_path.iterdir())
 
 
-def test_masked_mode_without_a_masked_model_is_one_line(tmp_path, monkeypatch, capsys):
+def test_masked_mode_without_a_masked_model_is_an_error_of_one_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(songgen_hf.checkpoints.embedded, "EMBEDDED", tmp_path / "none")
 
     status = main(["generate", "folk", "--mode", "masked", "--out", str(tmp_path / "x.wav")])
@@ -135,7 +135,7 @@ def test_a_masked_model_is_exported_beside_its_song_model(masked, tiny_checkpoin
 
 @pytest.mark.slow
 @pytest.mark.parametrize("beside", [True, False])
-def test_an_export_does_not_say_where_its_model_lay(masked, tiny_checkpoint, tmp_path, beside):
+def test_an_export_does_not_name_the_folder_of_its_model(masked, tiny_checkpoint, tmp_path, beside):
     flags = ["--beside", tiny_checkpoint("parallel_std")] if beside else []
 
     assert main(["export", masked, str(tmp_path / "out"), *flags]) == 0

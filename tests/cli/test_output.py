@@ -17,7 +17,7 @@ from songgen_hf.cli import COMMANDS, build_parser, main
 from songgen_hf.cli.output import CommandResult, result_json
 
 # Calls of each command, and of each of its sub-commands, that are refused on every machine.
-MISTAKES = {
+REFUSED = {
     "generate": [["a", "--out", "song.txt"]],
     "encode": [["sound.wav", "codes.txt"]],
     "decode": [["codes.txt", "sound.wav"]],
@@ -38,7 +38,7 @@ MISTAKES = {
     "card": [["nowhere"]],
     "space": [["run", "--threads", "0"]],
 }
-CALLS = {command: calls[0] for command, calls in MISTAKES.items()} | {
+CALLS = {command: calls[0] for command, calls in REFUSED.items()} | {
     "completion": ["bash"],
     "corpus": ["out"],
     "prepare": ["codes", "songs", "out"],
@@ -55,7 +55,7 @@ def sound(tmp_path):
 
 
 def result_of(capsys, *arguments) -> tuple[dict, str]:
-    """The JSON of a command that succeeds and what it says on stderr."""
+    """The JSON of a command that succeeds, and its stderr."""
     capsys.readouterr()
     assert main([*map(str, arguments), "--json"]) == 0
     captured = capsys.readouterr()
@@ -92,7 +92,7 @@ def test_every_command_takes_json_and_debug():
 
 @pytest.mark.slow
 def test_generate_lists_songs_seeds_and_files(tmp_path, tiny_checkpoint, capsys):
-    facts, told = result_of(
+    facts, stderr = result_of(
         capsys, "generate", "folk", "--model", tiny_checkpoint(), "--seed", 4, "--num-songs", 2,
         "--max-seconds", 0.2, "--device", "cpu", "--out", tmp_path / "song.flac",
     )  # fmt: skip
@@ -101,11 +101,11 @@ def test_generate_lists_songs_seeds_and_files(tmp_path, tiny_checkpoint, capsys)
     files = [Path(name) for song in facts["songs"] for name in song["files"]]
     assert sorted(files) == sorted(tmp_path.iterdir())
     assert soundfile.info(files[0]).duration == facts["songs"][0]["duration"]
-    assert str(files[0]) in told
+    assert str(files[0]) in stderr
 
 
 @pytest.mark.slow
-def test_encode_and_decode_say_what_they_wrote(tmp_path, tiny_checkpoint, sound, capsys):
+def test_encode_and_decode_report_what_they_wrote(tmp_path, tiny_checkpoint, sound, capsys):
     model = ["--model", tiny_checkpoint(), "--device", "cpu"]
     codes, back = tmp_path / "codes.npz", tmp_path / "back.wav"
 
@@ -118,7 +118,7 @@ def test_encode_and_decode_say_what_they_wrote(tmp_path, tiny_checkpoint, sound,
 
 
 @pytest.mark.slow
-def test_init_info_and_export_say_what_they_wrote(tmp_path, capsys):
+def test_init_info_and_export_report_what_they_wrote(tmp_path, capsys):
     model, out = tmp_path / "mini", tmp_path / "out"
 
     made, _ = result_of(capsys, "init", "--track-pattern", "parallel_std", "--out", model)
@@ -134,15 +134,15 @@ def test_init_info_and_export_say_what_they_wrote(tmp_path, capsys):
     assert exported["bytes"] == sum(path.stat().st_size for path in files)
 
 
-def test_every_command_has_a_mistake_here():
-    assert MISTAKES.keys() == COMMANDS.keys()
+def test_every_command_has_a_refused_call_here():
+    assert REFUSED.keys() == COMMANDS.keys()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("command", "arguments"), [(name, call) for name in MISTAKES for call in MISTAKES[name]]
+    ("command", "arguments"), [(name, call) for name in REFUSED for call in REFUSED[name]]
 )
-def test_a_mistake_exits_with_2_and_leaves_stdout_empty(
+def test_a_refused_call_exits_with_2_and_leaves_stdout_empty(
     tmp_path, monkeypatch, capsys, command, arguments
 ):
     monkeypatch.chdir(tmp_path)
@@ -159,7 +159,7 @@ def test_a_mistake_exits_with_2_and_leaves_stdout_empty(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", MISTAKES)
+@pytest.mark.parametrize("command", REFUSED)
 @pytest.mark.parametrize(
     ("error", "status", "message"),
     [
@@ -172,7 +172,7 @@ def test_a_mistake_exits_with_2_and_leaves_stdout_empty(
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
-def test_what_stops_a_command_decides_its_status(
+def test_the_error_that_stops_a_command_decides_its_status(
     monkeypatch, capsys, command, error, status, message
 ):
     def stopped(_):
@@ -185,7 +185,7 @@ def test_what_stops_a_command_decides_its_status(
     assert captured.out == "" and message in captured.err and "Traceback" not in captured.err
 
 
-def test_an_error_of_ours_is_not_hidden(monkeypatch):
+def test_a_programming_error_is_not_hidden(monkeypatch):
     def wrong(_):
         raise RuntimeError("a bug")
 
@@ -211,9 +211,9 @@ def test_what_a_library_prints_stays_out_of_the_json(monkeypatch, capsys):
 
     monkeypatch.setattr("songgen_hf.cli.info.run", noisy)
 
-    facts, told = result_of(capsys, "info")
+    facts, stderr = result_of(capsys, "info")
     assert facts == {"done": 1}
-    assert told.splitlines()[-2:] == ["{'loss': 3}", "done"]
+    assert stderr.splitlines()[-2:] == ["{'loss': 3}", "done"]
 
 
 def test_json_is_ascii_and_has_no_numbers_that_json_lacks():
@@ -240,7 +240,7 @@ def test_json_is_ascii_and_has_no_numbers_that_json_lacks():
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["info", "--help"], ["info"], ["info", "--json"]], ids=" ".join
 )
-def test_an_output_that_nobody_reads_is_no_error(tiny_checkpoint, capsys, monkeypatch, arguments):
+def test_a_closed_output_is_no_error(tiny_checkpoint, capsys, monkeypatch, arguments):
     if "--help" not in arguments:
         arguments = [*arguments, tiny_checkpoint()]
     reading, writing = os.pipe()
@@ -252,8 +252,8 @@ def test_an_output_that_nobody_reads_is_no_error(tiny_checkpoint, capsys, monkey
         unread.flush()  # what is left goes nowhere
         monkeypatch.undo()
 
-    told = capsys.readouterr().err
-    assert "Broken pipe" not in told and "Traceback" not in told and "error:" not in told
+    stderr = capsys.readouterr().err
+    assert "Broken pipe" not in stderr and "Traceback" not in stderr and "error:" not in stderr
 
 
 def test_a_console_that_lacks_a_character_shows_its_number(monkeypatch):

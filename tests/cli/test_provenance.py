@@ -1,10 +1,10 @@
-"""What songgen-hf generate writes says where it comes from."""
+"""The files that songgen-hf generate writes hold their provenance."""
 
 from songgen_hf.cli import main
 from songgen_hf.provenance import read_provenance
 
 
-def test_every_file_of_generate_says_where_it_comes_from(tmp_path, tiny_checkpoint):
+def test_every_file_of_generate_has_its_provenance(tmp_path, tiny_checkpoint):
     status = main(
         ["generate", "folk", "--lyrics", "la la", "--model", tiny_checkpoint("parallel_std")]
         + ["--seed", "3", "--stems", "--max-seconds", "0.2", "--device", "cpu", "--quiet"]
@@ -17,6 +17,6 @@ def test_every_file_of_generate_says_where_it_comes_from(tmp_path, tiny_checkpoi
     sounds = sorted(tmp_path.glob("*.flac"))
     assert len(sounds) == 3
     for path in sounds:
-        told = read_provenance(path)
-        assert told == {key: whole[key] for key in whole if key != "created"}
-        assert told["seed"] == 3 and told["revision"].startswith("sha256:")
+        record = read_provenance(path)
+        assert record == {key: whole[key] for key in whole if key != "created"}
+        assert record["seed"] == 3 and record["revision"].startswith("sha256:")

@@ -34,7 +34,7 @@ def plain(value: Any) -> Any:
 
 
 def described(action: argparse.Action) -> dict[str, Any]:
-    """What a user can see of an argument, but for its help; what is usual is left out."""
+    """The visible facts about an argument without its help; usual values are left out."""
     facts = {"choices": plain(action.choices), "nargs": action.nargs}
     if action.nargs != 0:  # a flag without a value is off until it is given
         facts["default"] = plain(action.default)

@@ -62,7 +62,7 @@ def describe_packages() -> dict[str, dict[str, Any]]:
 def describe_extras() -> dict[str, dict[str, Any]]:
     """Each extra: what it is for, which of its packages are missing, and how to install it."""
     found = {}
-    for extra in extras():
+    for extra in metadata.metadata(DISTRIBUTION).get_all("Provides-Extra") or []:
         missing = {
             requirement.name: problem
             for requirement in requirements(extra)
@@ -134,11 +134,6 @@ def requirements(extra: str | None = None) -> list[Any]:
         for entry in found
         if entry not in plain and entry.marker and entry.marker.evaluate({"extra": extra})
     ]
-
-
-def extras() -> list[str]:
-    """Names of the package's extras."""
-    return list(metadata.metadata(DISTRIBUTION).get_all("Provides-Extra") or [])
 
 
 def check_requirement(requirement: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .flags import option
+from .loading import RevisionOptions
 from .output import CommandResult
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ STORED = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportOptions:
+class ExportOptions(RevisionOptions):
     """Options of ``songgen-hf export``."""
 
     models: list[str] = option(
@@ -64,7 +65,6 @@ class ExportOptions:
         "codec are not written again",
         metavar="SONG_MODEL",
     )
-    revision: str | None = option(None, "branch, tag or commit of a Hub checkpoint")
 
 
 OPTIONS = ExportOptions

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from .flags import option
+from .loading import RevisionOptions
 from .output import CommandResult
 
 
 @dataclass(frozen=True, kw_only=True)
-class InfoOptions:
+class InfoOptions(RevisionOptions):
     """Options of ``songgen-hf info``."""
 
     model: str | None = option(
@@ -18,7 +19,6 @@ class InfoOptions:
         "directory or Hub id (default: the checkpoint that comes with the package)",
         positional=True,
     )
-    revision: str | None = option(None, "branch, tag or commit of a Hub checkpoint")
 
 
 OPTIONS = InfoOptions

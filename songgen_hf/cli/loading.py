@@ -15,17 +15,29 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelOptions:
-    """Options that name a model, its precision and the device that it runs on."""
+class RevisionOptions:
+    """The revision of a checkpoint."""
+
+    revision: str | None = option(None, "branch, tag or commit of a Hub checkpoint")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceOptions:
+    """The device that a model runs on, and its precision."""
+
+    device: str = option("auto", "cpu, cuda, cuda:1 or mps (default: an accelerator, if any)")
+    dtype: str = option("auto", "precision (default: that of the checkpoint)", choices=DTYPES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(RevisionOptions, DeviceOptions):
+    """Options that name a model, the device that it runs on and its precision."""
 
     model: str | None = option(
         None,
         "checkpoint: a directory, a Hub id, songgen-mini, songgen-mini/interleaving_A_V or "
         "songgen-mini/masked (default: songgen-mini, which comes with the package)",
     )
-    revision: str | None = option(None, "branch, tag or commit of a Hub checkpoint")
-    device: str = option("auto", "cpu, cuda, cuda:1 or mps (default: an accelerator, if any)")
-    dtype: str = option("auto", "precision (default: that of the checkpoint)", choices=DTYPES)
 
 
 @contextmanager

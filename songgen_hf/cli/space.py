@@ -8,7 +8,7 @@ from typing import Any
 
 from ..files import write_files
 from .flags import option
-from .loading import DTYPES
+from .loading import DeviceOptions
 from .output import CommandResult
 
 
@@ -28,11 +28,9 @@ class SpaceOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions(SpaceOptions):
+class RunOptions(SpaceOptions, DeviceOptions):
     """Options of ``songgen-hf space run``."""
 
-    device: str = option("auto", "cpu, cuda, cuda:1 or mps (default: an accelerator, if any)")
-    dtype: str = option("auto", "precision (default: that of the checkpoint)", choices=DTYPES)
     host: str = option("127.0.0.1", "address to serve; 0.0.0.0 lets other machines in")
     port: int | None = option(None, "port to serve (default: 7860, or the next free one)")
     share: bool = option(False, "also make a public link that works for a few days")

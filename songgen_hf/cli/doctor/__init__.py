@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..flags import option
-from ..loading import models_ready
+from ..loading import RevisionOptions, models_ready
 from ..output import EXIT_DONE, EXIT_FAILED, CommandResult
 from .installation import (
     PYTHONS,
@@ -29,11 +29,10 @@ RESERVE_BYTES = 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
-class DoctorOptions:
+class DoctorOptions(RevisionOptions):
     """Options of ``songgen-hf doctor``."""
 
     model: str | None = option(None, "also report whether this model fits", positional=True)
-    revision: str | None = option(None, "branch, tag or commit of a Hub checkpoint")
     sing: bool = option(False, "generate one second of song and measure the time")
 
 

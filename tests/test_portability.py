@@ -39,7 +39,6 @@ UNIX_NAMES = {
 }
 # Where such a name stands behind a look whether the system has it.
 GUARDED = {
-    ("cli/machine.py", "os.sched_getaffinity"),
     ("data/corpus/isolation.py", "os.fork"),  # opens Debian's libraries before
     ("data/corpus/isolation.py", "signal.SIGKILL"),
 }

@@ -35,7 +35,7 @@ OPTIONS = CompletionOptions
 
 
 def run(options: CompletionOptions) -> CommandResult:
-    """Write the script, which holds all words, so that the Tab key starts no Python."""
+    """Print the script. It holds every completion, so that completing starts no Python."""
     shtab = require("shtab", "completion")
     script = shtab.complete(described_parser(), shell=options.shell)
     return CommandResult({"shell": options.shell, "script": script}, script)

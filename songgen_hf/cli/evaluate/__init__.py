@@ -17,7 +17,7 @@ from .masked import add_masked, run_masked
 from .settings import add_settings, add_singing, run_settings
 
 if TYPE_CHECKING:
-    from ...evaluation.protocol.mini_options import MiniOptions
+    from ...evaluation.protocol.options import MiniOptions
 
 HELP = "train the judges, and judge codecs and models with them"
 
@@ -196,7 +196,7 @@ def add_mini(parser: argparse.ArgumentParser) -> None:
 def run_mini(arguments: argparse.Namespace) -> CommandResult:
     """Sing, judge, and write report, tables and pictures."""
     from ...evaluation.judges.loading import Judges
-    from ...evaluation.protocol.mini import evaluate_checkpoints
+    from ...evaluation.protocol.evaluation import evaluate_checkpoints
     from ...evaluation.protocol.report import describe_evaluation, update_report, write_pictures
     from ...optional import require
     from ...provenance import library_versions
@@ -227,7 +227,7 @@ def mini_options(arguments: argparse.Namespace) -> "MiniOptions":
 
     from ...checkpoints.embedded import EMBEDDED_PATTERNS, default_checkpoint, find_checkpoint
     from ...checkpoints.loading import checked_device
-    from ...evaluation.protocol.mini_options import MiniOptions, parse_setting
+    from ...evaluation.protocol.options import MiniOptions, parse_setting
 
     named = arguments.checkpoints or [default_checkpoint(name) for name in EMBEDDED_PATTERNS]
     sizes: dict[str, Any] = {

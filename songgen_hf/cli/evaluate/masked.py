@@ -114,7 +114,7 @@ def masked_options(arguments: argparse.Namespace) -> "MaskedOptions":
     from ...checkpoints.embedded import default_checkpoint, find_checkpoint
     from ...checkpoints.loading import checked_device
     from ...evaluation.protocol.masked_options import MaskedOptions, parse_masked_setting
-    from ...evaluation.protocol.mini_options import parse_setting
+    from ...evaluation.protocol.options import parse_setting
 
     checkpoint = arguments.checkpoint or default_checkpoint("interleaving_A_V")
     return MaskedOptions(

@@ -43,7 +43,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 def add_singing(parser: argparse.ArgumentParser, *, batch_size: int = 50) -> None:
     """How an evaluation sings: cache, batch, length, device."""
-    from ...evaluation.protocol.mini_options import MAX_SECONDS
+    from ...evaluation.protocol.options import MAX_SECONDS
 
     parser.add_argument("--cache", type=Path, help="folder of what is sung (default: temporary)")
     parser.add_argument(
@@ -69,7 +69,7 @@ def run_settings(arguments: argparse.Namespace) -> CommandResult:
     from ...checkpoints.embedded import find_checkpoint
     from ...checkpoints.loading import checked_device
     from ...evaluation.protocol.mini import compare_settings
-    from ...evaluation.protocol.mini_options import MiniOptions, parse_setting
+    from ...evaluation.protocol.options import MiniOptions, parse_setting
     from ...files import encode_json, write_files
 
     checkpoint = find_checkpoint(arguments.checkpoint)

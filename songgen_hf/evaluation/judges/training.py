@@ -20,7 +20,7 @@ from transformers.utils.logging import tqdm
 
 from ...files import encode_json, write_files
 from ..protocol.judge_validation import validate_judges
-from ..protocol.singing import weights_digest
+from ..protocol.sampling import weights_digest
 from .dataset import JudgeSong, count_rows, read_judge_songs, read_rows
 from .loading import CLASSIFIER_FOLDER, RECOGNIZER_FOLDER, REPORT_FILE, Judges
 from .losses import Losses, classifier_losses, recognizer_losses

@@ -17,7 +17,7 @@ from ..metrics.phoneme_error_rate import lyrics_edits
 from ..metrics.phoneme_probe import collect_frames, probe_accuracies
 from ..metrics.reconstruction import code_and_decode, reconstruction_scores
 from .prompts import corpus_rows
-from .singing import weights_digest
+from .sampling import weights_digest
 
 _COLUMNS = ("song_id", "mixture", "vocal", "phonemes")
 

@@ -22,15 +22,15 @@ from ...files import encode_json, write_files
 from ..judges.loading import Judges
 from ..metrics.bootstrap import Interval, bootstrap
 from ..metrics.frechet_distance import Moments, frechet_distance
+from .evaluation import chosen_prompts
 from .growing_cache import growing_cache
 from .masked_options import MaskedOptions, MaskedSetting
 from .masked_singing import MaskedSinger
-from .mini import chosen_prompts
-from .mini_options import MiniOptions, Setting
+from .options import MiniOptions, Setting
 from .prompts import Prompt
-from .row_scores import RowScores, score_row
-from .singing import Singer, weights_digest
-from .true_songs import TrueSongs
+from .reference_songs import TrueSongs
+from .sampling import Singer, weights_digest
+from .scores import RowScores, score_row
 
 logger = logging.getLogger(__name__)
 

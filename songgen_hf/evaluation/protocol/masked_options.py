@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .mini_options import HEADLINE, MAX_SECONDS, YES_OR_NO, Setting, parse_changes
+from .options import HEADLINE, MAX_SECONDS, YES_OR_NO, Setting, parse_changes
 
 PASSES = (8, 16, 28, 64)
 HEADLINE_PASSES = 28

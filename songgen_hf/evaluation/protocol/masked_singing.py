@@ -15,7 +15,7 @@ from typing import Any
 
 from .masked_options import MaskedSetting
 from .prompts import Prompt
-from .singing import Singer, keep_song, other_precision, weights_digest
+from .sampling import Singer, keep_song, other_precision, weights_digest
 
 
 class MaskedSinger(Singer):

@@ -15,9 +15,9 @@ from typing import Any
 
 from ...files import encode_json, write_files
 from ..judges.phonemes import merge_phonemes
+from .evaluation import EvaluatedCheckpoint, EvaluatedRow
 from .mel_page import PicturedSong, draw_page
-from .mini import EvaluatedCheckpoint, EvaluatedRow
-from .mini_options import MiniOptions
+from .options import MiniOptions
 
 COMPARED = ("untrained", "true", "codec")
 START_MARK, END_MARK = "<!-- results -->", "<!-- end of results -->"

@@ -1,7 +1,7 @@
 """Folders of judges written by earlier versions still load.
 
-A folder held ``config.json`` with the sizes alone and ``model.safetensors`` with float16 weights and
-no metadata. The files are written here byte for byte, without the package's own code.
+A folder held ``config.json`` with the sizes alone and ``model.safetensors`` with float16 weights,
+without metadata. The files are written here byte for byte, without the code of the package.
 """
 
 import json

@@ -25,9 +25,9 @@ from songgen_hf.evaluation.protocol.masked_report import (
     write_report,
 )
 from songgen_hf.evaluation.protocol.masked_singing import MaskedSinger
-from songgen_hf.evaluation.protocol.mini_options import Setting
+from songgen_hf.evaluation.protocol.options import Setting
 from songgen_hf.evaluation.protocol.report import END_MARK, START_MARK
-from songgen_hf.evaluation.protocol.row_scores import RowScores
+from songgen_hf.evaluation.protocol.scores import RowScores
 
 from ...tools.evaluation_cases import some_prompts, write_corpus
 from ...tools.judge_cases import tiny_judges

@@ -10,7 +10,8 @@ from transformers import GenerationConfig
 from songgen_hf.cli import main
 from songgen_hf.evaluation.judges.loading import CLASSIFIER_FOLDER, RECOGNIZER_FOLDER
 from songgen_hf.evaluation.metrics.frechet_distance import Moments
-from songgen_hf.evaluation.protocol.mini_options import Setting
+from songgen_hf.evaluation.protocol.options import Setting
+from songgen_hf.evaluation.protocol.reference_songs import TrueSongs
 from songgen_hf.evaluation.protocol.report import (
     END_MARK,
     START_MARK,
@@ -18,8 +19,7 @@ from songgen_hf.evaluation.protocol.report import (
     results_markdown,
     update_report,
 )
-from songgen_hf.evaluation.protocol.row_scores import SingleHearing, score_row
-from songgen_hf.evaluation.protocol.true_songs import TrueSongs
+from songgen_hf.evaluation.protocol.scores import SingleHearing, score_row
 
 from ...tools.evaluation_cases import some_prompts, write_corpus
 from ...tools.judge_cases import tiny_judges

@@ -22,7 +22,7 @@ import numpy as np
 from ...files import safe_name, write_files
 from ...provenance import encode_song, provenance
 from .growing_cache import growing_cache
-from .mini_options import MAX_SECONDS, Setting
+from .options import MAX_SECONDS, Setting
 from .prompts import Prompt
 
 logger = logging.getLogger(__name__)

@@ -6,13 +6,13 @@ import torch
 from transformers import DynamicCache
 
 from songgen_hf.evaluation.protocol.growing_cache import GrowingLayer, growing_cache
-from songgen_hf.evaluation.protocol.mini_options import (
+from songgen_hf.evaluation.protocol.options import (
     HEADLINE,
     MiniOptions,
     Setting,
     parse_setting,
 )
-from songgen_hf.evaluation.protocol.singing import (
+from songgen_hf.evaluation.protocol.sampling import (
     Singer,
     song_seed,
     untrained_twin,

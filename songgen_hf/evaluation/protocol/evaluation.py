@@ -21,11 +21,11 @@ import numpy as np
 from ..judges.loading import Judges
 from ..metrics.frechet_distance import Moments
 from ..metrics.reconstruction import code_and_decode
-from .mini_options import MiniOptions, Setting
+from .options import MiniOptions, Setting
 from .prompts import Prompt, read_prompts
-from .row_scores import RowScores, score_row
-from .singing import Singer, SungSong, weights_digest
-from .true_songs import TrueSongs
+from .reference_songs import TrueSongs
+from .sampling import Singer, SungSong, weights_digest
+from .scores import RowScores, score_row
 
 logger = logging.getLogger(__name__)
 

@@ -26,11 +26,11 @@ import numpy as np
 import parselmouth
 import soxr
 from scipy.fft import dct
+from transformers.audio_utils import mel_filter_bank, spectrogram, window_function
 
 from songgen_hf.data.corpus.isolation import IsolatedSynthesizers
 from songgen_hf.data.corpus.rows import read_sound
 from songgen_hf.evaluation.metrics.key import estimate_key
-from songgen_hf.evaluation.metrics.spectrogram import mel_triangles, spectrogram
 from songgen_hf.evaluation.metrics.tempo import estimate_tempo
 
 RATE = 16000
@@ -62,7 +62,10 @@ def correct_notes(times: np.ndarray, pitch: np.ndarray, notes: list[dict]) -> li
 
 def cepstra(waveform: np.ndarray) -> np.ndarray:
     """MFCC 1 to 12, [T, 12], normalized over the piece."""
-    bands = spectrogram(waveform, 512, 160) ** 2 @ mel_triangles(24, 512, 80, 6000, RATE).T
+    bands = spectrogram(
+        waveform, window_function(512, "hann", periodic=False), 512, 160, power=2.0,
+        pad_mode="constant", mel_filters=mel_filter_bank(257, 24, 80.0, 6000.0, RATE),
+    ).T  # fmt: skip
     values = dct(np.log(bands + 1e-6 * bands.max() + 1e-12), type=2, norm="ortho", axis=1)[:, 1:13]
     return (values - values.mean(axis=0)) / (values.std(axis=0) + 1e-6)
 

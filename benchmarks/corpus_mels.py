@@ -12,15 +12,16 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from corpus_labels import RATE, mel_filters, spectrogram
+from corpus_labels import RATE
 from PIL import Image
 
 from songgen_hf.data.corpus.rows import read_sound
+from songgen_hf.evaluation.mel_picture import mel_decibels
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
-HOP, SIZE, BANDS = 160, 1024, 96
+HOP, BANDS = 160, 96
 
 
 def mel_of(hertz: float) -> float:
@@ -31,14 +32,15 @@ def mel_of(hertz: float) -> float:
 
 def draw(row: dict, path: Path) -> None:
     """Write the picture of one song."""
-    filters = mel_filters(BANDS, SIZE, 40, 7800)
     figure, axes = plt.subplots(2, 1, figsize=(8, 3.6), sharex=True, layout="constrained")
     for axis, stem in zip(axes, ("vocal", "accompaniment"), strict=True):
-        power = spectrogram(read_sound(row, stem).astype(float), SIZE, HOP) ** 2 @ filters.T
-        level = 10 * np.log10(power + 1e-9)
+        level = mel_decibels(
+            read_sound(row, stem), RATE, num_bands=BANDS, hop_length=HOP,
+            min_frequency=40.0, max_frequency=7800.0,
+        )  # fmt: skip
         axis.imshow(
-            level.T, origin="lower", aspect="auto", cmap="magma", vmin=-45, vmax=35,
-            extent=(0, len(level) * HOP / RATE, 0, BANDS), interpolation="nearest",
+            level, origin="lower", aspect="auto", cmap="magma", vmin=-45, vmax=35,
+            extent=(0, level.shape[1] * HOP / RATE, 0, BANDS), interpolation="nearest",
         )  # fmt: skip
         axis.set_yticks([mel_of(f) for f in (200, 1000, 4000)], ["200", "1k", "4k"])
         axis.set_ylabel(f"{stem}\nHz", fontsize=8)

@@ -20,7 +20,8 @@ from transformers import AutoProcessor
 
 from songgen_hf.checkpoints.embedded import find_checkpoint
 from songgen_hf.evaluation.judges.loading import Judges
-from songgen_hf.evaluation.judges.phonemes import merge_phonemes, phoneme_error_rate
+from songgen_hf.evaluation.judges.phonemes import merge_phonemes
+from songgen_hf.evaluation.metrics.phoneme_error_rate import phoneme_error_rate
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
 from songgen_hf.training.language_model.collator import SongCollator
 from songgen_hf.training.language_model.dataset import SongDataset, read_songs

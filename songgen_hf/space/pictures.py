@@ -5,11 +5,11 @@ from functools import cache
 
 import numpy as np
 
-from ..evaluation.metrics.spectrogram import mel_triangles, spectrogram
+from ..evaluation.mel_picture import mel_decibels
 from ..optional import require
 
 WIDTH, HEIGHT = 960, 160  # pixels
-_BANDS, _SIZE, _LOWEST = 80, 1024, 60.0
+_BANDS, _LOWEST = 80, 60.0  # bands, Hz
 _DECIBELS = 60.0  # from the loudest down
 _STOPS = ("#101a24", "#173a45", "#1f6b6d", "#6aa884", "#e6b15e", "#fff1d0")
 
@@ -25,14 +25,18 @@ def mel_picture(waveform: np.ndarray, sampling_rate: int) -> bytes:
     """
     image = require("PIL.Image", "space")
     samples = np.atleast_2d(waveform).mean(axis=0, dtype=np.float64)
-    hop = max(1, len(samples) // WIDTH)
-    triangles = mel_triangles(_BANDS, _SIZE, _LOWEST, 0.48 * sampling_rate, sampling_rate)
-    power = spectrogram(samples, _SIZE, hop) ** 2 @ triangles.T  # [T, bands]
-    level = 10 * np.log10(power + 1e-10)
+    level = mel_decibels(
+        samples,
+        sampling_rate,
+        num_bands=_BANDS,
+        hop_length=max(1, len(samples) // WIDTH),
+        min_frequency=_LOWEST,
+        max_frequency=0.48 * sampling_rate,
+    )
     # The brightest color from what one point in two hundred exceeds: a single peak dims the rest.
     top = max(float(np.percentile(level, 99.5)), -60.0)
     shade = np.clip(1 + (level - top) / _DECIBELS, 0, 1)
-    indices = np.ascontiguousarray((shade.T[::-1] * 63).astype(np.uint8))
+    indices = np.ascontiguousarray((shade[::-1] * 63).astype(np.uint8))
     picture = image.fromarray(indices, mode="L").resize((WIDTH, HEIGHT), image.Resampling.BILINEAR)
     colored = image.fromarray(np.asarray(picture))
     colored = colored.convert("P") if colored.mode != "P" else colored

@@ -18,7 +18,7 @@ from transformers.utils.logging import tqdm
 
 from ...data.corpus.rows import read_sound
 from ...optional import require
-from ..metrics.reconstruction import code_and_decode
+from ..codec_round_trip import codec_round_trip
 from .log_mels import FRAME_RATE, NUM_MELS, SAMPLING_RATE, mel_power
 from .phonemes import PHONEMES, merge_phonemes
 
@@ -141,7 +141,7 @@ def judge_song(row: Mapping[str, Any], codec: Any = None) -> JudgeSong:
     coded = {}
     if codec is not None:
         sounds_in = (vocal, accompaniment, read_sound(row, "mixture"))
-        decoded = code_and_decode(codec, sounds_in)
+        decoded = codec_round_trip(codec, sounds_in)
         names = ("vocal", "accompaniment", "mixture")
         # A codec drops what does not fill a frame; all mels of a song have one length.
         coded = {

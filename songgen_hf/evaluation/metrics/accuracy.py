@@ -1,4 +1,7 @@
-"""Scores of answers that are right or wrong."""
+"""Accuracy: share of songs for which a prediction equals its label.
+
+Units: a score per song, 1 for an equal pair and 0 otherwise; the accuracy is their mean, 0 to 1.
+"""
 
 from __future__ import annotations
 
@@ -7,29 +10,37 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def agreement(answers: Sequence[str], truths: Sequence[str], classes: Sequence[str]) -> np.ndarray:
-    """float64 [N]: 1 where answer and truth are equal, else 0.
-
-    Raises:
-        ValueError: if their numbers differ, or for a truth that is none of the classes.
-    """
-    require_equal_numbers(answers, truths)
-    unknown = sorted(set(truths) - set(classes))
-    if unknown:
-        raise ValueError(f"got {', '.join(unknown)}, expected one of {', '.join(classes)}")
-    return np.array([float(a == t) for a, t in zip(answers, truths, strict=True)])
-
-
-def require_equal_numbers(songs: Sequence[object], truths: Sequence[object]) -> None:
-    """Raises ValueError unless there is one truth for each song."""
-    if len(songs) != len(truths):
+def validate(songs: Sequence[object], labels: Sequence[object]) -> None:
+    """Raise ValueError unless there is one label for each song."""
+    if len(songs) != len(labels):
         raise ValueError(
-            f"got {len(songs)} songs and {len(truths)} truths, expected one truth for each song"
+            f"got {len(songs)} songs and {len(labels)} labels, expected one label for each song"
         )
 
 
+def accuracy_scores(
+    predictions: Sequence[str], labels: Sequence[str], classes: Sequence[str]
+) -> np.ndarray:
+    """Score each song: 1 where prediction and label are equal, else 0.
+
+    Args:
+        predictions: one per song.
+        labels: one per song.
+        classes: values that a label can have.
+    Returns:
+        float64 [N].
+    Raises:
+        ValueError: if the numbers differ, or for a label that is not one of the classes.
+    """
+    validate(predictions, labels)
+    unknown = sorted(set(labels) - set(classes))
+    if unknown:
+        raise ValueError(f"got {', '.join(unknown)}, expected one of {', '.join(classes)}")
+    return np.array([float(p == label) for p, label in zip(predictions, labels, strict=True)])
+
+
 def mean_score(scores: np.ndarray) -> float:
-    """The mean over songs.
+    """Average the scores of all songs.
 
     Raises:
         ValueError: if there is no song.
@@ -39,4 +50,4 @@ def mean_score(scores: np.ndarray) -> float:
     return float(np.mean(scores))
 
 
-__all__ = ["agreement", "mean_score", "require_equal_numbers"]
+__all__ = ["accuracy_scores", "mean_score", "validate"]

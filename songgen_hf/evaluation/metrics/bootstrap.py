@@ -1,7 +1,7 @@
-"""How far a score of so many songs can be trusted: bootstrap intervals over songs.
+"""Bootstrap intervals of scores: how much a score could differ for other songs.
 
-Songs are drawn with replacement; everything that belongs to one song (or to one prompt that was
-sung with several seeds) is drawn together. Knows nothing of what the numbers mean.
+Units: lower and upper end of a percentile interval, in the units of the score.
+Source: the bootstrap over songs drawn with replacement; songs of one prompt are drawn together.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -19,14 +19,15 @@ def bootstrap(
     draws: int = 1000,
     level: float = 0.95,
 ) -> Interval:
-    """Percentile interval of a statistic of songs.
+    """Return the percentile interval of a statistic of songs.
 
     Args:
-        statistic: from the indices [count] of the drawn songs, some more than once, to the score.
-        count: songs.
-        seed: of the draws.
+        statistic: takes the indices [count] of the drawn songs, of which some occur more than once,
+            and returns the score.
+        count: number of songs.
+        seed: seed of the draws.
         draws: number of draws.
-        level: part of the draws inside the interval.
+        level: share of the draws inside the interval.
     Returns:
         Lower and upper end.
     Raises:
@@ -34,8 +35,8 @@ def bootstrap(
     """
     if count < 1 or draws < 1 or not 0 < level < 1:
         raise ValueError(
-            f"got {count} songs, {draws} draws and level {level}, expected at least one song, one "
-            "draw and a level between 0 and 1"
+            f"got {count} songs, {draws} draws and level {level}, expected at least one song, at "
+            "least one draw and a level between 0 and 1"
         )
     random = np.random.default_rng(seed)
     scores = [statistic(random.integers(count, size=count)) for _ in range(draws)]
@@ -52,15 +53,16 @@ def ratio_interval(
     draws: int = 1000,
     level: float = 0.95,
 ) -> Interval:
-    """Interval of ``sum(numerators) / sum(denominators)``, such as edits over phonemes.
+    """Return the interval of ``sum(numerators) / sum(denominators)``, such as edits over phonemes.
 
     Args:
-        numerators: [N], one a song.
+        numerators: [N], one per song.
         denominators: [N]; None for ones, so that the ratio is the mean.
-        seed: of the draws.
-        groups: [N], what is drawn together: the prompt of each song; None = each song by itself.
+        seed: seed of the draws.
+        groups: [N], a group for each song, such as its prompt; the songs of a group are drawn
+            together. None draws each song by itself.
         draws: number of draws.
-        level: part of the draws inside the interval.
+        level: share of the draws inside the interval.
     Raises:
         ValueError: if lengths differ, there are no songs, or all denominators are zero.
     """
@@ -74,15 +76,15 @@ def ratio_interval(
         )
     if len(top) and bottom.sum() == 0:
         raise ValueError("all denominators are zero: the ratio is undefined; leave such songs out")
-    places = {name: place for place, name in enumerate(dict.fromkeys(names))}
-    of_song = np.array([places[name] for name in names], dtype=np.int64)
-    sums = np.stack([np.bincount(of_song, values, len(places)) for values in (top, bottom)])
+    positions = {name: position for position, name in enumerate(dict.fromkeys(names))}
+    group_ids = np.array([positions[name] for name in names], dtype=np.int64)
+    sums = np.stack([np.bincount(group_ids, values, len(positions)) for values in (top, bottom)])
 
     def ratio(drawn: np.ndarray) -> float:
         above, below = sums[:, drawn].sum(axis=1)
         return above / below if below else np.nan
 
-    return bootstrap(ratio, len(places), seed=seed, draws=draws, level=level)
+    return bootstrap(ratio, len(positions), seed=seed, draws=draws, level=level)
 
 
 __all__ = ["Interval", "bootstrap", "ratio_interval"]

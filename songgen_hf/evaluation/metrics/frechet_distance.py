@@ -1,12 +1,12 @@
-"""Frechet audio distance: how far the sound of some songs is from that of others, as a whole.
+"""Frechet audio distance: how far the features of some songs are from those of reference songs.
 
-Features are the frames of the codec's semantic model, all songs pooled; each side is described by
-mean and covariance, and the distance of the two Gaussians is measured:
+Measures the distance of two Gaussians, which are fitted to the frames of all songs of each side:
 
     |m1 - m2|^2 + tr(C1 + C2 - 2 (C1^(1/2) C2 C1^(1/2))^(1/2))
 
-0 for equal sides, without an upper end; the unit is that of the features, so only distances of one
-codec compare. It hears what a frame sounds like, not whether frames follow each other sensibly.
+Units: those of the features, so only distances within one codec compare; 0 for equal sides, without
+an upper end. The distance compares single frames; it does not see in which order they follow.
+Source: features of the codec's semantic model; Kilgour et al. (2019) for the distance.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums over frames that add up over songs.
+    """Sums over the frames of songs, from which mean and covariance follow.
 
     Args:
-        count: frames.
+        count: number of frames.
         total: [D] float64, sum of the features.
         products: [D, D] float64, sum of their outer products.
     """
@@ -34,22 +34,26 @@ class Moments:
 
     @classmethod
     def of(cls, features: np.ndarray) -> Moments:
-        """Of one song's features [T, D].
+        """Return the moments of one song's features [T, D].
 
         Raises:
-            ValueError: for another shape, or NaN or infinity in it.
+            ValueError: for another shape, or for NaN or infinity.
         """
         features = np.asarray(features, dtype=np.float64)
         if features.ndim != 2 or not np.isfinite(features).all():
             raise ValueError(
-                f"got features of shape {list(features.shape)}, expected [frames, features], "
-                "finite; look at the waveform they were made of"
+                f"got features of shape {list(features.shape)}, expected finite numbers of shape "
+                "[frames, features]; check the waveform"
             )
         return cls(len(features), features.sum(axis=0), features.T @ features)
 
     @classmethod
     def pooled(cls, songs: Iterable[Moments]) -> Moments:
-        """Of all frames of several songs; ValueError if there are none."""
+        """Return the moments of all frames of several songs.
+
+        Raises:
+            ValueError: if there is no song.
+        """
         songs = list(songs)
         if not songs:
             raise ValueError("got no songs, expected at least one")
@@ -61,29 +65,34 @@ class Moments:
 
     @property
     def mean(self) -> np.ndarray:
-        """[D]."""
+        """Mean of the features, [D]."""
         return self.total / self.count
 
     @property
     def covariance(self) -> np.ndarray:
-        """[D, D], divided by the number of frames."""
+        """Covariance of the features, [D, D], divided by the number of frames."""
         return self.products / self.count - np.outer(self.mean, self.mean)
 
 
-def frechet_distance(first: Moments, second: Moments) -> float:
-    """The distance of two Gaussians, 0 or more.
-
-    Args:
-        first, second: of the two sides.
-    Raises:
-        ValueError: if a side has fewer than two frames or they differ in their number of features.
-    """
+def validate(first: Moments, second: Moments) -> None:
+    """Raise ValueError unless both sides have at least two frames of equally many features."""
     for side in (first, second):
         if side.count < 2 or side.total.shape != first.total.shape:
             raise ValueError(
                 f"got {side.count} frames of {len(side.total)} features, expected at least two "
                 f"frames of {len(first.total)} features on both sides"
             )
+
+
+def frechet_distance(first: Moments, second: Moments) -> float:
+    """Return the distance of two Gaussians, 0 or more.
+
+    Args:
+        first, second: moments of the two sides.
+    Raises:
+        ValueError: if a side has fewer than two frames or they differ in their number of features.
+    """
+    validate(first, second)
     offset = first.mean - second.mean
     # The trace of the product's root is that of a symmetric matrix, whose eigenvalues are real.
     root = _symmetric_root(first.covariance)
@@ -94,12 +103,12 @@ def frechet_distance(first: Moments, second: Moments) -> float:
 
 
 def semantic_moments(codec: Any, waveforms: Sequence[np.ndarray]) -> list[Moments]:
-    """Moments of each song's semantic features.
+    """Return the moments of each song's semantic features.
 
     Args:
         codec: an :class:`~songgen_hf.modeling.modeling_xcodec.XCodecModel`.
-        waveforms: float32 [S] at the codec's rate; each is heard by itself, because the semantic
-            model attends to a song as a whole. One shorter than a frame is padded to a frame.
+        waveforms: float32 [S] at the codec's rate. Each is encoded by itself, because the semantic
+            model attends to a song as a whole; one shorter than two frames is padded to two.
     """
     import torch
     import torch.nn.functional as F
@@ -107,7 +116,7 @@ def semantic_moments(codec: Any, waveforms: Sequence[np.ndarray]) -> list[Moment
     moments = []
     for waveform in waveforms:
         values = torch.from_numpy(np.ascontiguousarray(waveform, dtype=np.float32))[None, None]
-        # Two frames, so that even a song that never began has a spread.
+        # Two frames, so that even an empty song has a covariance.
         values = F.pad(values, (0, max(0, 2 * codec.config.hop_length - values.shape[-1])))
         features = codec._extract_semantic_features(values.to(codec.device, codec.dtype))
         moments.append(Moments.of(features[0].float().cpu().numpy()))
@@ -117,7 +126,7 @@ def semantic_moments(codec: Any, waveforms: Sequence[np.ndarray]) -> list[Moment
 def frechet_audio_distance(
     codec: Any, waveforms: Sequence[np.ndarray], references: Sequence[np.ndarray]
 ) -> dict[str, float]:
-    """``fad``: distance of songs to true songs, both float32 [S] at the codec's rate."""
+    """Return ``fad``, the distance of songs to reference songs, float32 [S] at the codec's rate."""
     sides = (Moments.pooled(semantic_moments(codec, songs)) for songs in (waveforms, references))
     return {"fad": frechet_distance(*sides)}
 
@@ -127,4 +136,4 @@ def _symmetric_root(matrix: np.ndarray) -> np.ndarray:
     return (vectors * np.sqrt(np.clip(values, 0.0, None))) @ vectors.T
 
 
-__all__ = ["Moments", "frechet_audio_distance", "frechet_distance", "semantic_moments"]
+__all__ = ["Moments", "frechet_audio_distance", "frechet_distance", "semantic_moments", "validate"]

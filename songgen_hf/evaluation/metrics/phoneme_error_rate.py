@@ -1,7 +1,9 @@
-"""Are the words sung? The phoneme error rate of what the recognizer hears.
+"""Phoneme error rate: how far the phonemes of a song are from those of its lyrics.
 
-Conventions: a song's error rate is its edits over the phonemes asked for; that of many songs is the
-ratio of the sums, so long songs count more and silence scores 1. Above 1 is possible.
+Units: insertions, deletions and substitutions over the phonemes of the lyrics. The rate of several
+songs is the ratio of the sums, so long songs count more; 0 is perfect, silence scores 1, and values
+above 1 are possible. Both sides are merged to the classes of ``judges/phonemes.py`` first.
+Source: the phoneme recognizer of the judges (``judges/phoneme_recognizer.py``).
 """
 
 from __future__ import annotations
@@ -11,20 +13,80 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..judges.loading import Judges, Waveforms
-from ..judges.phonemes import phoneme_edits
+from ..judges.phonemes import merge_phonemes
+
+
+def validate(references: Sequence[object], hypotheses: Sequence[object]) -> None:
+    """Raise ValueError unless there is one hypothesis for each reference."""
+    if len(references) != len(hypotheses):
+        raise ValueError(
+            f"got {len(references)} references and {len(hypotheses)} hypotheses, expected one "
+            "hypothesis for each reference"
+        )
+
+
+def edit_distance(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
+    """Count the insertions, deletions and substitutions between two sequences, at the least."""
+    if len(reference) < len(hypothesis):
+        reference, hypothesis = hypothesis, reference
+    columns = np.arange(len(hypothesis) + 1)
+    row = columns.copy()
+    ids = {symbol: index for index, symbol in enumerate({*reference, *hypothesis})}
+    hypothesis_ids = np.array([ids[symbol] for symbol in hypothesis], dtype=np.int64)
+    for symbol in reference:
+        above_or_diagonal = np.minimum(row[1:] + 1, row[:-1] + (hypothesis_ids != ids[symbol]))
+        row = np.concatenate([row[:1] + 1, above_or_diagonal])
+        # From the left: the best of all cells to the left plus their distance.
+        row = np.minimum.accumulate(row - columns) + columns
+    return int(row[-1])
+
+
+def phoneme_edits(
+    references: Sequence[Sequence[str]], hypotheses: Sequence[Sequence[str]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Count the edits and the reference phonemes of each song.
+
+    Args:
+        references: phonemes of the lyrics of each song, merged or as espeak-ng names them.
+        hypotheses: recognized phonemes of each song.
+    Returns:
+        int64 [N] edits and int64 [N] lengths; the error rate is the ratio of their sums.
+    Raises:
+        ValueError: if the numbers of songs differ, or for unknown symbols.
+    """
+    validate(references, hypotheses)
+    pairs = [
+        (merge_phonemes(reference), merge_phonemes(hypothesis))
+        for reference, hypothesis in zip(references, hypotheses, strict=True)
+    ]
+    edits = [edit_distance(reference, hypothesis) for reference, hypothesis in pairs]
+    lengths = [len(reference) for reference, _ in pairs]
+    return np.array(edits, dtype=np.int64), np.array(lengths, dtype=np.int64)
+
+
+def phoneme_error_rate(
+    references: Sequence[Sequence[str]], hypotheses: Sequence[Sequence[str]]
+) -> float:
+    """Divide the edits of all songs by the phonemes of all references.
+
+    Raises:
+        ValueError: like :func:`phoneme_edits`, or if the references hold no phoneme.
+    """
+    edits, lengths = phoneme_edits(references, hypotheses)
+    if not lengths.sum():
+        raise ValueError("got references without phonemes, expected at least one phoneme in all")
+    return float(edits.sum() / lengths.sum())
 
 
 def lyrics_edits(
     judges: Judges, waveforms: Waveforms, phonemes: Sequence[Sequence[str]]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Edits and phonemes of each song, int64 [N] each; the error rate is the ratio of their sums.
+    """Apply :func:`phoneme_edits` to the phonemes that the recognizer finds in waveforms.
 
     Args:
         judges: with a phoneme recognizer.
         waveforms: vocals or mixtures.
-        phonemes: asked for, merged or as espeak-ng names them.
-    Raises:
-        ValueError: if the numbers differ, or for unknown phonemes.
+        phonemes: phonemes of the lyrics of each song.
     """
     return phoneme_edits(phonemes, judges.phonemes(waveforms))
 
@@ -32,15 +94,19 @@ def lyrics_edits(
 def evaluate_lyrics(
     judges: Judges, waveforms: Waveforms, phonemes: Sequence[Sequence[str]]
 ) -> dict[str, float]:
-    """``{"per": ...}``; arguments and errors as :func:`lyrics_edits`.
+    """Return ``per``, the phoneme error rate of all songs; arguments as :func:`lyrics_edits`.
 
     Raises:
-        ValueError: also if no song asks for any phoneme.
+        ValueError: if the numbers differ, for unknown phonemes, or if the lyrics hold no phoneme.
     """
-    edits, lengths = lyrics_edits(judges, waveforms, phonemes)
-    if not lengths.sum():
-        raise ValueError("got songs without phonemes, expected at least one phoneme in all")
-    return {"per": float(edits.sum() / lengths.sum())}
+    return {"per": phoneme_error_rate(phonemes, judges.phonemes(waveforms))}
 
 
-__all__ = ["evaluate_lyrics", "lyrics_edits"]
+__all__ = [
+    "edit_distance",
+    "evaluate_lyrics",
+    "lyrics_edits",
+    "phoneme_edits",
+    "phoneme_error_rate",
+    "validate",
+]

@@ -1,9 +1,12 @@
-"""How much of the words a codec's codes hold: a linear probe from codes to phonemes.
+"""Phoneme probe: how well a linear classifier predicts the phoneme of a frame from its codes.
 
-The probe sees one frame: its codes of the first n codebooks, each one-hot. It is a softmax over
-phonemes, fitted on some songs and asked on others; frames without a phoneme are left out. X-Codec's
-point is that codes made with a semantic model say more of the words than acoustic ones: compare the
-same n of two codecs.
+The input of the classifier is one frame: its codes of the first n codebooks, each one-hot. It is
+fitted to some songs and tested on others; frames without a phoneme are left out. X-Codec expects
+codes that a semantic model has shaped to say more about the phonemes than acoustic codes do, which
+can be seen from two codecs at the same n.
+
+Units: share of frames whose most likely phoneme is right, 0 to 1.
+Source: a softmax over phonemes, fitted with Adam; phonemes timed by the corpus.
 """
 
 from __future__ import annotations
@@ -17,12 +20,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class ProbeFrames:
-    """Frames of one or more songs.
+    """Frames with a phoneme, of one or more songs.
 
     Args:
         codes: [N, K] int64.
         phonemes: [N] symbols.
-        songs: [N], number of the song of each frame.
+        songs: [N], index of the song of each frame.
     """
 
     codes: np.ndarray
@@ -33,12 +36,14 @@ class ProbeFrames:
 def frame_phonemes(
     phonemes: Sequence[Mapping[str, Any]], num_frames: int, frame_rate: float
 ) -> np.ndarray:
-    """What is sung in the middle of each frame: [T] symbols, empty between words.
+    """Find the phoneme in the middle of each frame.
 
     Args:
-        phonemes: ``symbol``, ``start`` and ``end`` in seconds, in their order.
+        phonemes: ``symbol``, ``start`` and ``end`` in seconds, in order.
         num_frames: T.
-        frame_rate: frames a second.
+        frame_rate: frames per second.
+    Returns:
+        [T] symbols, empty strings between words.
     """
     labels = np.full(num_frames, "", dtype=object)
     middles = (np.arange(num_frames) + 0.5) / frame_rate
@@ -47,34 +52,41 @@ def frame_phonemes(
     return labels
 
 
+def validate(
+    waveforms: Sequence[np.ndarray], phonemes: Sequence[Sequence[Mapping[str, Any]]]
+) -> None:
+    """Raise ValueError unless there is one list of timed phonemes for each waveform."""
+    if len(waveforms) != len(phonemes):
+        raise ValueError(f"got {len(waveforms)} waveforms and {len(phonemes)} lists of phonemes")
+
+
 def collect_frames(
     codec: Any, waveforms: Sequence[np.ndarray], phonemes: Sequence[Sequence[Mapping[str, Any]]]
 ) -> ProbeFrames:
-    """Codes and phonemes of the sung frames.
+    """Encode vocals and collect the codes of all frames that have a phoneme.
 
     Args:
         codec: an :class:`~songgen_hf.modeling.modeling_xcodec.XCodecModel`.
         waveforms: vocals, float32 [S] at the codec's rate.
-        phonemes: of each song, as for ``frame_phonemes``.
+        phonemes: timed phonemes of each song, see :func:`frame_phonemes`.
     Raises:
-        ValueError: if lengths differ or nothing is sung.
+        ValueError: if the numbers differ, or if no frame has a phoneme.
     """
     import torch
 
-    if len(waveforms) != len(phonemes):
-        raise ValueError(f"got {len(waveforms)} waveforms and {len(phonemes)} lists of phonemes")
+    validate(waveforms, phonemes)
     rate = codec.config.sample_rate / codec.config.hop_length
     codes, labels, songs = [], [], []
     for number, (waveform, timed) in enumerate(zip(waveforms, phonemes, strict=True)):
         values = torch.from_numpy(np.ascontiguousarray(waveform, dtype=np.float32))[None, None]
         frames = codec.encode(values, return_dict=False)[0].T.cpu().numpy()  # [T, K]
         symbols = frame_phonemes(timed, len(frames), rate)
-        sung = symbols != ""
-        codes.append(frames[sung])
-        labels.append(symbols[sung])
-        songs.append(np.full(int(sung.sum()), number))
+        has_phoneme = symbols != ""
+        codes.append(frames[has_phoneme])
+        labels.append(symbols[has_phoneme])
+        songs.append(np.full(int(has_phoneme.sum()), number))
     if not sum(map(len, labels)):
-        raise ValueError("no frame has a phoneme: got songs without singing, expected vocals")
+        raise ValueError("no frame has a phoneme: got waveforms without words, expected vocals")
     return ProbeFrames(
         np.concatenate(codes), np.concatenate(labels).astype(str), np.concatenate(songs)
     )
@@ -91,19 +103,20 @@ def probe_phonemes(
     batch_size: int = 2048,
     learning_rate: float = 0.05,
 ) -> np.ndarray:
-    """Fit the probe on some songs, ask it on others.
+    """Fit the probe to some songs and test it on others.
 
     Args:
         train, test: frames of different songs.
-        num_codebooks: n, the codebooks that the probe sees, from the first.
-        codebook_size: ids of a codebook.
-        seed: of the batches.
-        steps, batch_size, learning_rate: of Adam, the rate falling to zero as a cosine.
+        num_codebooks: number of codebooks that the probe uses, counted from the first.
+        codebook_size: number of codes of a codebook.
+        seed: seed of the batches.
+        steps, batch_size, learning_rate: settings of Adam; the learning rate falls to zero as a
+            cosine.
     Returns:
-        [N] bool: whether the likeliest phoneme of each test frame is its own. A phoneme that the
+        [N] bool, whether the most likely phoneme of each test frame is right. A phoneme that the
         training songs lack is never right.
     Raises:
-        ValueError: if there are fewer codebooks than asked for.
+        ValueError: if there are fewer codebooks than ``num_codebooks``.
     """
     import torch
     import torch.nn.functional as F
@@ -118,7 +131,6 @@ def probe_phonemes(
     targets = torch.from_numpy(labels)
     generator = torch.Generator().manual_seed(seed)
     weight = torch.zeros(num_codebooks * codebook_size, len(classes), requires_grad=True)
-    # The bias, in which also the share of each phoneme is learned.
     bias = torch.zeros(len(classes), requires_grad=True)
     optimizer = torch.optim.Adam([weight, bias], lr=learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -130,17 +142,20 @@ def probe_phonemes(
         loss.backward()
         optimizer.step()
         schedule.step()
-    asked = torch.from_numpy(test.codes[:, :num_codebooks] + offsets)
+    test_ids = torch.from_numpy(test.codes[:, :num_codebooks] + offsets)
     with torch.no_grad():
-        answers = (F.embedding_bag(asked, weight, mode="sum") + bias).argmax(dim=-1)
-    return classes[answers.numpy()] == test.phonemes
+        predictions = (F.embedding_bag(test_ids, weight, mode="sum") + bias).argmax(dim=-1)
+    return classes[predictions.numpy()] == test.phonemes
 
 
 def probe_accuracies(
     train: ProbeFrames, test: ProbeFrames, *, codebook_size: int, seed: int = 0, **options: Any
 ) -> dict[str, float]:
-    """Frame accuracies on ``test``: ``codebooks_<n>`` for n = 1, 2, 4, ... and all, and
-    ``commonest``, of always saying the phoneme that the training songs hold most.
+    """Return the accuracies of probes of 1, 2, 4, ... and all codebooks.
+
+    Returns:
+        ``codebooks_<n>`` for each number n of codebooks, and ``commonest``, the accuracy of always
+        predicting the most frequent phoneme of the training songs.
     """
     total = train.codes.shape[1]
     counts = sorted(
@@ -163,4 +178,11 @@ def probe_accuracies(
     return scores | {"commonest": float((test.phonemes == symbols[occurrences.argmax()]).mean())}
 
 
-__all__ = ["ProbeFrames", "collect_frames", "frame_phonemes", "probe_accuracies", "probe_phonemes"]
+__all__ = [
+    "ProbeFrames",
+    "collect_frames",
+    "frame_phonemes",
+    "probe_accuracies",
+    "probe_phonemes",
+    "validate",
+]

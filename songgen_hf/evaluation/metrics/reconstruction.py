@@ -1,35 +1,43 @@
-"""How much of a waveform survives the codec: mel distance and SI-SDR of what is decoded.
+"""Reconstruction: how close the output of a codec is to its input.
 
-- ``mel_distance``: L1 distance of log10 mel magnitudes (80 bands, windows of 1024 samples), the
-  measure of codec training. 0 for equal sound, lower is better.
-- ``si_sdr``: scale-invariant signal-to-distortion ratio in dB, of the samples themselves. A decoder
-  that draws the right spectrum with other phases sounds right and scores low.
+Units: ``mel_distance`` is the mean absolute difference of log10 mel magnitudes (80 bands, windows
+of 1024 samples), which codec training minimizes; 0 for equal waveforms, lower is better. ``si_sdr``
+is the scale-invariant signal-to-distortion ratio of the samples in dB, higher is better; a decoder
+that produces the right spectrum with other phases sounds right and scores low.
+Source: Le Roux et al. (2019) for ``si_sdr``; ``training/codec/stft_losses.py`` for the distance.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-CEILING = 100.0  # dB, of an estimate that is the reference
+MAX_DECIBELS = 100.0  # of an estimate that equals the reference
+
+
+def validate(references: Sequence[object], estimates: Sequence[object]) -> None:
+    """Raise ValueError unless there is one estimate for each reference."""
+    if len(references) != len(estimates):
+        raise ValueError(
+            f"got {len(references)} references and {len(estimates)} estimates, expected pairs"
+        )
 
 
 def si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
-    """Scale-invariant signal-to-distortion ratio in dB (Le Roux et al., 2019), means removed.
+    """Return the scale-invariant signal-to-distortion ratio in dB, with both means removed.
 
     Args:
         reference, estimate: float [S].
     Returns:
-        ``10 log10(|a r|^2 / |a r - e|^2)`` with ``a = <e, r> / |r|^2``, between -100 and 100.
+        ``10 log10(|a r|^2 / |a r - e|^2)`` with ``a = <e, r> / |r|^2``, limited to -100 to 100.
     Raises:
         ValueError: if lengths differ, or the reference is silent, for which it is undefined.
     """
     if reference.shape != estimate.shape or reference.ndim != 1:
         raise ValueError(
             f"got waveforms of shapes {list(reference.shape)} and {list(estimate.shape)}, expected "
-            "two of one length [S]; cut them to the shorter"
+            "two of one length [S]; cut the longer one"
         )
     r, e = (np.asarray(wave, np.float64) - np.mean(wave) for wave in (reference, estimate))
     energy = float(r @ r)
@@ -38,46 +46,29 @@ def si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
     target = (float(e @ r) / energy) * r
     distortion = target - e
     ratio = (float(target @ target) + 1e-20) / (float(distortion @ distortion) + 1e-20)
-    return float(np.clip(10 * np.log10(ratio), -CEILING, CEILING))
-
-
-def code_and_decode(codec: Any, waveforms: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Waveforms [S] at the codec's rate through all its codebooks and back: float32 [S'] each.
-
-    S' is S, or the codec's frames times its hop if that is less.
-    """
-    import torch
-
-    decoded = []
-    for waveform in waveforms:
-        values = torch.from_numpy(np.ascontiguousarray(waveform, dtype=np.float32))[None, None]
-        with torch.no_grad():
-            codes = codec.encode(values, return_dict=False)
-            sound = codec.decode(codes, return_dict=False)[0, 0, : len(waveform)]
-        decoded.append(sound.float().cpu().numpy())
-    return decoded
+    return float(np.clip(10 * np.log10(ratio), -MAX_DECIBELS, MAX_DECIBELS))
 
 
 def reconstruction_scores(
     references: Sequence[np.ndarray], estimates: Sequence[np.ndarray], sampling_rate: int
 ) -> dict[str, np.ndarray]:
-    """Scores of each song, ``mel_distance`` and ``si_sdr`` [N].
+    """Score each song.
 
     Args:
         references: float32 [S], not silent.
-        estimates: float32 [S'], as ``code_and_decode`` gives them; compared over the shorter.
-        sampling_rate: Hz.
+        estimates: float32 [S'], such as ``codec_round_trip`` returns; the longer of two waveforms
+            is cut to the shorter one.
+        sampling_rate: in Hz.
+    Returns:
+        ``mel_distance`` and ``si_sdr``, float64 [N] each.
     Raises:
-        ValueError: if there are not as many estimates as references.
+        ValueError: if the numbers differ.
     """
     import torch
 
     from ...training.codec.stft_losses import MelDistance
 
-    if len(references) != len(estimates):
-        raise ValueError(
-            f"got {len(references)} references and {len(estimates)} estimates, expected pairs"
-        )
+    validate(references, estimates)
     mel = MelDistance(sampling_rate)
     scores: dict[str, list[float]] = {"mel_distance": [], "si_sdr": []}
     for reference, estimate in zip(references, estimates, strict=True):
@@ -90,4 +81,4 @@ def reconstruction_scores(
     return {name: np.array(values) for name, values in scores.items()}
 
 
-__all__ = ["code_and_decode", "reconstruction_scores", "si_sdr"]
+__all__ = ["reconstruction_scores", "si_sdr", "validate"]

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from ...data.corpus.rows import read_sound
+from ..codec_round_trip import codec_round_trip
 from ..judges.loading import Judges
 from ..judges.phonemes import row_phonemes
 from ..metrics.bootstrap import ratio_interval
 from ..metrics.phoneme_error_rate import lyrics_edits
 from ..metrics.phoneme_probe import collect_frames, probe_accuracies
-from ..metrics.reconstruction import code_and_decode, reconstruction_scores
+from ..metrics.reconstruction import reconstruction_scores
 from .prompts import corpus_rows
 from .sampling import weights_digest
 
@@ -78,9 +79,9 @@ def evaluate_codecs(
     report: dict[str, Any] = {"songs": len(test), "probe_songs": len(train), "seed": options.seed}
     for name, codec in codecs.items():
         parts: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        vocals = code_and_decode(codec, true_vocals)
+        vocals = codec_round_trip(codec, true_vocals)
         mixtures = [read_sound(row, "mixture") for row in test]
-        pairs = (("", mixtures, code_and_decode(codec, mixtures)), ("_vocal", true_vocals, vocals))
+        pairs = (("", mixtures, codec_round_trip(codec, mixtures)), ("_vocal", true_vocals, vocals))
         for ending, true, decoded in pairs:
             found = reconstruction_scores(true, decoded, codec.config.sample_rate)
             for measure, values in found.items():

@@ -18,9 +18,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..codec_round_trip import codec_round_trip
 from ..judges.loading import Judges
 from ..metrics.frechet_distance import Moments
-from ..metrics.reconstruction import code_and_decode
 from .options import MiniOptions, Setting
 from .prompts import Prompt, read_prompts
 from .reference_songs import TrueSongs
@@ -204,7 +204,7 @@ class _Evaluation:
         codec = self.singer.model.audio_encoder
 
         def decoded(column: str) -> list[np.ndarray]:
-            return code_and_decode(codec, [self.truth.sound(one.id, column) for one in prompts])
+            return codec_round_trip(codec, [self.truth.sound(one.id, column) for one in prompts])
 
         vocals = decoded("vocal")
         if self.singer.has_vocal_track:

@@ -10,7 +10,7 @@ import numpy as np
 from ...data.corpus.rows import read_sound
 from ..judges.loading import Judges
 from ..judges.phonemes import row_phonemes
-from ..metrics.accuracy import agreement, mean_score
+from ..metrics.accuracy import accuracy_scores, mean_score
 from ..metrics.gender import evaluate_gender
 from ..metrics.key import evaluate_key
 from ..metrics.lead_instrument import evaluate_lead_instrument
@@ -52,7 +52,7 @@ def validate_judges(
     same, other = voice_pairs(truth["voice_id"], seed=seed)
     voices = judges.classifier.config.voices
     for ending, waveforms in (("", vocals), ("_mixture", mixtures)):
-        right = agreement(judges.voice(waveforms), truth["voice_id"], voices)
+        right = accuracy_scores(judges.voice(waveforms), truth["voice_id"], voices)
         similar = evaluate_voice_similarity(
             judges,
             waveforms,

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from transformers.audio_utils import hertz_to_mel
 
 from ...optional import require
 from ..judges.log_mels import SAMPLING_RATE
-from ..metrics.spectrogram import mel_triangles, spectrogram
+from ..mel_picture import mel_decibels
 
-HOP, SIZE, BANDS = 160, 1024, 96
-LOWEST, HIGHEST = 40.0, 7800.0  # Hz
-DECIBELS = 80.0  # from the loudest down
+HOP_LENGTH, NUM_BANDS = 160, 96
+MIN_FREQUENCY, MAX_FREQUENCY = 40.0, 7800.0  # Hz
+DECIBEL_RANGE = 80.0  # below the loudest point of a song
 _TICKS = {200: "200", 1000: "1k", 4000: "4k"}  # Hz
 
 
@@ -32,18 +33,6 @@ class PicturedSong:
     title: str
     sounds: tuple[tuple[str, np.ndarray], ...]
     captions: tuple[str, ...]
-
-
-def mel_level(waveform: np.ndarray) -> np.ndarray:
-    """Level in mel bands in dB below the song's loudest point: float [T, bands], 0 to -80.
-
-    Args:
-        waveform: float [S] at 16 kHz.
-    """
-    triangles = mel_triangles(BANDS, SIZE, LOWEST, HIGHEST, SAMPLING_RATE)
-    power = spectrogram(waveform.astype(np.float64), SIZE, HOP) ** 2 @ triangles.T
-    level = 10 * np.log10(power + 1e-12)
-    return np.maximum(level - level.max(), -DECIBELS)
 
 
 def draw_page(songs: Sequence[PicturedSong], *, colors: int = 32) -> bytes:
@@ -78,20 +67,29 @@ def draw_page(songs: Sequence[PicturedSong], *, colors: int = 32) -> bytes:
 
 
 def _draw(axis: Any, name: str, waveform: np.ndarray) -> None:
-    level = mel_level(waveform)
+    decibels = mel_decibels(
+        waveform,
+        SAMPLING_RATE,
+        num_bands=NUM_BANDS,
+        hop_length=HOP_LENGTH,
+        min_frequency=MIN_FREQUENCY,
+        max_frequency=MAX_FREQUENCY,
+        decibel_range=DECIBEL_RANGE,
+    )
+    loudest, seconds = float(decibels.max()), decibels.shape[1] * HOP_LENGTH / SAMPLING_RATE
     axis.imshow(
-        level.T, origin="lower", aspect="auto", cmap="magma", vmin=-DECIBELS, vmax=0,
-        extent=(0, len(level) * HOP / SAMPLING_RATE, 0, BANDS), interpolation="nearest",
+        decibels, origin="lower", aspect="auto", cmap="magma", interpolation="nearest",
+        vmin=loudest - DECIBEL_RANGE, vmax=loudest, extent=(0, seconds, 0, NUM_BANDS),
     )  # fmt: skip
-    axis.set_yticks([_band(hertz) for hertz in _TICKS], list(_TICKS.values()))
+    axis.set_yticks([_band(frequency) for frequency in _TICKS], list(_TICKS.values()))
     axis.set_ylabel(f"{name}\nHz", fontsize=8)
     axis.tick_params(labelsize=7)
 
 
-def _band(hertz: float) -> float:
-    """Place of a frequency on a picture's axis."""
-    low, high, here = (2595 * np.log10(1 + f / 700) for f in (LOWEST, HIGHEST, hertz))
-    return (here - low) / (high - low) * (BANDS + 1) - 1
+def _band(frequency: float) -> float:
+    """Position of a frequency, in Hz, on the vertical axis of a picture."""
+    low, high, here = (hertz_to_mel(one) for one in (MIN_FREQUENCY, MAX_FREQUENCY, frequency))
+    return float((here - low) / (high - low) * (NUM_BANDS + 1) - 1)
 
 
-__all__ = ["PicturedSong", "draw_page", "mel_level"]
+__all__ = ["PicturedSong", "draw_page"]

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from ..judges.loading import Judges
-from ..judges.phonemes import merge_phonemes, phoneme_edits
+from ..judges.phonemes import merge_phonemes
 from ..metrics.bootstrap import Interval, bootstrap, ratio_interval
 from ..metrics.frechet_distance import Moments, frechet_distance, semantic_moments
 from ..metrics.gender import gender_scores
-from ..metrics.lead_instrument import lead_scores
+from ..metrics.lead_instrument import lead_instrument_scores
+from ..metrics.phoneme_error_rate import phoneme_edits
 from ..metrics.tempo import tempo_scores
 from .prompts import Prompt
 
@@ -126,7 +127,10 @@ def score_row(
         "per": _floats(*phoneme_edits(asked, heard)),
         "per_mixture": _floats(*phoneme_edits(asked, heard_in_mixtures)),
         "gender": (gender_scores(hearing, mixtures, [one.gender for one in prompts]), ones),
-        "instrument": (lead_scores(hearing, mixtures, [one.lead_family for one in prompts]), ones),
+        "instrument": (
+            lead_instrument_scores(hearing, mixtures, [one.lead_family for one in prompts]),
+            ones,
+        ),
     }
     tempi = [one.tempo for one in prompts]
     parts["tempo"] = (tempo_scores(mixtures, tempi), ones)

@@ -1,8 +1,5 @@
-"""Merged phonemes and the error rate."""
+"""Merging of phoneme symbols."""
 
-import itertools
-
-import numpy as np
 import pytest
 
 from songgen_hf.evaluation.judges.phonemes import (
@@ -10,39 +7,9 @@ from songgen_hf.evaluation.judges.phonemes import (
     MERGED,
     PHONEMES,
     VOWELS,
-    edit_distance,
     merge_phonemes,
-    phoneme_edits,
-    phoneme_error_rate,
     row_phonemes,
 )
-
-
-def slow_edit_distance(reference, hypothesis):
-    """The textbook's recursion."""
-    if not reference or not hypothesis:
-        return len(reference) + len(hypothesis)
-    return min(
-        slow_edit_distance(reference[1:], hypothesis) + 1,
-        slow_edit_distance(reference, hypothesis[1:]) + 1,
-        slow_edit_distance(reference[1:], hypothesis[1:]) + (reference[0] != hypothesis[0]),
-    )
-
-
-def test_the_edit_distance_is_the_textbooks():
-    words = ["".join(word) for size in range(4) for word in itertools.product("ab", repeat=size)]
-
-    for reference, hypothesis in itertools.product(words, words):
-        expected = slow_edit_distance(reference, hypothesis)
-        assert edit_distance(reference, hypothesis) == expected, (reference, hypothesis)
-
-
-def test_the_edit_distance_is_symmetric_and_zero_for_equal_ones_only():
-    rng = np.random.default_rng(0)
-    for _ in range(50):
-        one, two = ([*rng.choice(list("xyz"), rng.integers(12))] for _ in range(2))
-        assert edit_distance(one, two) == edit_distance(two, one)
-        assert (edit_distance(one, two) == 0) == (one == two)
 
 
 def test_merging_twice_changes_nothing_more():
@@ -78,32 +45,3 @@ def test_a_row_gives_its_phonemes_in_order():
 def test_an_unknown_phoneme_is_an_error():
     with pytest.raises(ValueError, match="got the phoneme 'ø'"):
         merge_phonemes(["s", "ø"])
-
-
-def test_the_error_rate_is_of_the_whole_set_not_a_mean_of_songs():
-    references = [["s"], ["t"] * 9]
-    hypotheses = [["z"], ["t"] * 9]
-
-    assert phoneme_error_rate(references, hypotheses) == pytest.approx(0.1)
-
-
-def test_silence_scores_one_and_merged_sounds_are_right():
-    assert phoneme_error_rate([["s", "iː"]], [[]]) == 1.0
-    assert phoneme_error_rate([["s", "iː"]], [["s", "i"]]) == 0.0
-
-
-def test_edits_and_lengths_are_per_song():
-    edits, lengths = phoneme_edits([["s", "ɑːɹ"], ["t"]], [["s"], ["t", "t"]])
-
-    assert edits.tolist() == [2, 1]
-    assert lengths.tolist() == [3, 1]
-
-
-def test_different_numbers_of_songs_are_an_error():
-    with pytest.raises(ValueError, match="got 1 references and 0 hypotheses"):
-        phoneme_edits([["s"]], [])
-
-
-def test_references_without_phonemes_are_an_error():
-    with pytest.raises(ValueError, match="without phonemes"):
-        phoneme_error_rate([[]], [["s"]])

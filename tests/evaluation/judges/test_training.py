@@ -24,7 +24,7 @@ from songgen_hf.evaluation.judges.log_mels import log_mels
 from songgen_hf.evaluation.judges.losses import classifier_losses, recognizer_losses
 from songgen_hf.evaluation.judges.options import JudgeTrainingOptions
 from songgen_hf.evaluation.judges.phoneme_recognizer import PhonemeRecognizer
-from songgen_hf.evaluation.judges.phonemes import PHONEMES, phoneme_error_rate, row_phonemes
+from songgen_hf.evaluation.judges.phonemes import PHONEMES, row_phonemes
 from songgen_hf.evaluation.judges.song_classifier import SongClassifier
 from songgen_hf.evaluation.judges.training import (
     seeded_network,
@@ -32,6 +32,7 @@ from songgen_hf.evaluation.judges.training import (
     train_judges,
     train_recognizer,
 )
+from songgen_hf.evaluation.metrics.phoneme_error_rate import phoneme_error_rate
 from songgen_hf.evaluation.protocol.judge_validation import voice_pairs
 
 from ...tools.judge_cases import TINY_CLASSIFIER, TINY_RECOGNIZER, invented_row

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from songgen_hf.evaluation.metrics.gender import evaluate_gender, gender_scores
-from songgen_hf.evaluation.metrics.lead_instrument import evaluate_lead_instrument, lead_scores
+from songgen_hf.evaluation.metrics.lead_instrument import (
+    evaluate_lead_instrument,
+    lead_instrument_scores,
+)
 from songgen_hf.evaluation.metrics.phoneme_error_rate import evaluate_lyrics, lyrics_edits
 from songgen_hf.evaluation.metrics.voice_similarity import (
     evaluate_voice_similarity,
@@ -74,7 +77,7 @@ def test_unknown_truths_and_no_songs_are_errors(waveforms):
     judges = tiny_judges()
 
     with pytest.raises(ValueError, match="got bass, expected one of piano"):
-        lead_scores(judges, waveforms, ["bass"] * 3)
+        lead_instrument_scores(judges, waveforms, ["bass"] * 3)
     with pytest.raises(ValueError, match="no songs"):
         evaluate_gender(judges, [], [])
     with pytest.raises(ValueError, match="without phonemes"):

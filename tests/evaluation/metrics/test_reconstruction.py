@@ -4,11 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from songgen_hf.evaluation.metrics.reconstruction import (
-    code_and_decode,
-    reconstruction_scores,
-    si_sdr,
-)
+from songgen_hf.evaluation.codec_round_trip import codec_round_trip
+from songgen_hf.evaluation.metrics.reconstruction import reconstruction_scores, si_sdr
 
 
 def noise(seed, samples=4000):
@@ -55,7 +52,7 @@ def test_a_song_alone_is_coded_as_the_codec_codes_it(tiny_model):
     codec = tiny_model("mixed").audio_encoder
     songs = [noise(0), noise(1, 6401)]
 
-    decoded = code_and_decode(codec, songs)
+    decoded = codec_round_trip(codec, songs)
 
     for song, found in zip(songs, decoded, strict=True):
         expected = codec(torch.from_numpy(song)[None, None]).audio_values[0, 0]

@@ -44,7 +44,7 @@ def test_silent_and_short_sounds_have_a_tempo_in_range(samples):
 
 
 def test_other_numbers_or_no_songs_are_errors():
-    with pytest.raises(ValueError, match="1 songs and 2 truths"):
+    with pytest.raises(ValueError, match="1 songs and 2 labels"):
         tempo_scores([clicks(90)], [90, 90])
     with pytest.raises(ValueError, match="tempo of 0 bpm"):
         tempo_scores([clicks(90)], [0])

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import soundfile
+import torch
 
 from songgen_hf.evaluation.judges.loading import Judges
 from songgen_hf.evaluation.judges.phoneme_recognizer import (
@@ -11,7 +12,6 @@ from songgen_hf.evaluation.judges.phoneme_recognizer import (
     PhonemeRecognizerConfig,
 )
 from songgen_hf.evaluation.judges.song_classifier import SongClassifier, SongClassifierConfig
-from songgen_hf.evaluation.judges.training import seeded_network
 
 RATE = 16000
 VOICES = ("female_1", "male_1")
@@ -22,11 +22,16 @@ TINY_CLASSIFIER = SongClassifierConfig(
 
 
 def tiny_judges(seed: int = 0) -> Judges:
-    """Untrained judges."""
-    return Judges(
-        seeded_network(lambda: PhonemeRecognizer(TINY_RECOGNIZER), seed),
-        seeded_network(lambda: SongClassifier(TINY_CLASSIFIER), seed),
-    )
+    """Untrained judges; the global random generator stays as it was."""
+    networks = []
+    for network, config in (
+        (PhonemeRecognizer, TINY_RECOGNIZER),
+        (SongClassifier, TINY_CLASSIFIER),
+    ):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            networks.append(network(config))
+    return Judges(*networks)
 
 
 def flac(waveform: np.ndarray) -> dict[str, bytes]:

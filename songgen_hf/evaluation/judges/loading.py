@@ -1,11 +1,9 @@
-"""The trained judges of one folder, and how well they judge true songs.
+"""The judges: networks that recognize phonemes and classify songs, loaded from one folder.
 
-    judges/
-      phoneme_recognizer/   config.json, model.safetensors
-      song_classifier/      config.json, model.safetensors
-      judges.json           how they were trained; their scores on songs they never saw
-
-A judge gives one answer for each waveform, whatever else it is asked with.
+judges/
+  phoneme_recognizer/   config.json, model.safetensors
+  song_classifier/      config.json, model.safetensors
+  judges.json           how they were trained, and their scores on songs of the corpus
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ import numpy as np
 
 from .log_mels import log_mels
 from .phoneme_recognizer import PhonemeRecognizer
-from .song_classifier import SongClassifier
+from .song_classifier import SongClassification, SongClassifier
 
 RECOGNIZER_FOLDER, CLASSIFIER_FOLDER = "phoneme_recognizer", "song_classifier"
 REPORT_FILE = "judges.json"
@@ -27,12 +25,12 @@ Waveforms = Sequence[np.ndarray]
 
 
 class Judges:
-    """Answers about waveforms, each float [S] at 16 kHz.
+    """Predictions about waveforms, each float [S] at 16 kHz and processed by itself.
 
     Args:
-        recognizer: hears phonemes.
-        classifier: hears gender, lead family and voice.
-        report: what ``judges.json`` says of the two.
+        recognizer: recognizes phonemes.
+        classifier: predicts gender, lead instrument family and voice.
+        report: content of ``judges.json``.
     """
 
     def __init__(
@@ -46,46 +44,56 @@ class Judges:
 
     @classmethod
     def load(cls, directory: Path | str) -> Judges:
-        """Read the folder that ``songgen-hf evaluate judges`` wrote.
+        """Read a folder that ``songgen-hf evaluate judges`` wrote.
 
         Raises:
-            FileNotFoundError, ValueError: if it holds no judges.
+            FileNotFoundError: if the folder lacks a network.
+            ValueError: if a network does not fit its folder.
         """
         directory = Path(directory)
         report = directory / REPORT_FILE
         return cls(
-            PhonemeRecognizer.load(directory / RECOGNIZER_FOLDER),
-            SongClassifier.load(directory / CLASSIFIER_FOLDER),
+            PhonemeRecognizer.from_pretrained(directory / RECOGNIZER_FOLDER),
+            SongClassifier.from_pretrained(directory / CLASSIFIER_FOLDER),
             json.loads(report.read_text(encoding="utf-8")) if report.is_file() else None,
         )
 
+    def save(self, directory: Path | str) -> None:
+        """Write both networks to the folder that :meth:`load` reads, without ``judges.json``."""
+        self.recognizer.save_pretrained(Path(directory) / RECOGNIZER_FOLDER)
+        self.classifier.save_pretrained(Path(directory) / CLASSIFIER_FOLDER)
+
     def phonemes(self, waveforms: Waveforms) -> list[list[str]]:
-        """The phonemes of ``phonemes.PHONEMES`` that each waveform sings; vocals or mixtures."""
+        """Recognize the phonemes of each vocal or mixture, members of ``phonemes.PHONEMES``."""
         return [self.recognizer.recognize(log_mels(waveform)) for waveform in waveforms]
 
     def gender(self, waveforms: Waveforms) -> list[str]:
-        """``male`` or ``female``; vocals or mixtures."""
+        """Predict the gender of each vocal or mixture, ``male`` or ``female``."""
         genders = self.classifier.config.genders
-        return [genders[self._answer(waveform).gender.argmax()] for waveform in waveforms]
+        return [genders[self._classify(waveform).gender.argmax()] for waveform in waveforms]
 
     def lead_family(self, waveforms: Waveforms) -> list[str]:
-        """The instrument family of ``song_classifier.LEAD_FAMILIES`` that leads; mixtures."""
+        """Predict the family of each mixture's lead instrument, one of ``LEAD_FAMILIES``."""
         families = self.classifier.config.lead_families
-        return [families[self._answer(waveform).lead_family.argmax()] for waveform in waveforms]
+        return [families[self._classify(waveform).lead_family.argmax()] for waveform in waveforms]
 
     def voice(self, waveforms: Waveforms) -> list[str]:
-        """The most alike of the singers trained on; vocals or mixtures."""
+        """Predict the most similar training voice of each vocal or mixture."""
         voices = self.classifier.config.voices
-        return [voices[self._answer(waveform).voice.argmax()] for waveform in waveforms]
+        return [voices[self._classify(waveform).voice.argmax()] for waveform in waveforms]
 
     def voice_embedding(self, waveforms: Waveforms) -> np.ndarray:
-        """float32 [N, E], rows of length 1, whose products tell how alike two voices are."""
-        rows = [self._answer(waveform).voice_embedding.numpy() for waveform in waveforms]
+        """Embed the voice of each vocal or mixture.
+
+        Returns:
+            float32 [N, E], rows of length 1; the product of two rows is their similarity.
+        """
+        rows = [self._classify(waveform).voice_embedding.numpy() for waveform in waveforms]
         size = self.classifier.config.embedding_size
         return np.stack(rows) if rows else np.zeros((0, size), dtype=np.float32)
 
-    def _answer(self, waveform: np.ndarray) -> Any:
-        return self.classifier.judge(log_mels(waveform))
+    def _classify(self, waveform: np.ndarray) -> SongClassification:
+        return self.classifier.classify(log_mels(waveform))
 
 
 __all__ = ["CLASSIFIER_FOLDER", "RECOGNIZER_FOLDER", "REPORT_FILE", "Judges", "Waveforms"]

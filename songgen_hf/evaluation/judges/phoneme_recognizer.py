@@ -1,71 +1,56 @@
-"""A network that hears which phonemes are sung: convolutions over log mels, trained with CTC.
+"""Phoneme recognition: dilated convolutions over log mels, trained with CTC.
 
-It sees 0.6 s to either side of a frame: enough for a sound and its neighbors, too little to learn
-the words of the corpus by heart and to hear them where they are not. A second output names the
-phoneme of each frame; it is used in training alone, where it shows the first output where to look.
+The receptive field is 0.6 s to either side of a frame: enough for a phoneme and its neighbors, too
+little to learn whole words of the corpus and to recognize them where they are not. A second output
+predicts the phoneme of each frame; only training uses it, where it aligns the first output.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers import PreTrainedConfig
 
 from .log_mels import NUM_MELS
-from .network_files import load_weights, read_config, save_network
+from .network import JudgeNetwork, ResidualConvolution
 from .phonemes import PHONEMES
 
-BLANK = 0  # of CTC, and silence in the frames' own output; phoneme i of the list is class i + 1
+BLANK = 0  # of CTC, and silence for the frame output; phoneme i of the config is class i + 1
 
 
-@dataclass(frozen=True)
-class PhonemeRecognizerConfig:
-    """Sizes.
+class PhonemeRecognizerConfig(PreTrainedConfig):
+    """Configuration of :class:`PhonemeRecognizer`.
 
     Args:
         hidden_size: channels of every layer.
-        dilations: of the residual convolutions, one each; kernel 5.
-        phonemes: the classes, without the blank.
+        dilations: dilation of each residual convolution.
+        phonemes: classes without the blank.
     """
+
+    model_type = "songgen_phoneme_recognizer"
 
     hidden_size: int = 160
-    dilations: tuple[int, ...] = (1, 1, 2, 1, 2, 4, 1, 2)
-    phonemes: tuple[str, ...] = PHONEMES
+    dilations: list[int] | tuple[int, ...] = (1, 1, 2, 1, 2, 4, 1, 2)
+    phonemes: list[str] | tuple[str, ...] = PHONEMES
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        self.dilations, self.phonemes = tuple(self.dilations), tuple(self.phonemes)
 
 
-class ResidualConvolution(nn.Module):
-    """``x + relu(norm(conv(x)))`` over [B, D, T]; kernel 5, any length kept.
-
-    Args:
-        size: D.
-        dilation: of the kernel.
-    """
-
-    def __init__(self, size: int, dilation: int) -> None:
-        super().__init__()
-        self.convolution = nn.Conv1d(
-            size, size, 5, padding=2 * dilation, dilation=dilation, bias=False
-        )
-        self.norm = nn.BatchNorm1d(size)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """[B, D, T] -> [B, D, T]."""
-        return hidden + F.relu(self.norm(self.convolution(hidden)))
-
-
-class PhonemeRecognizer(nn.Module):
-    """Log mels at 100 frames a second -> phoneme classes at 50.
+class PhonemeRecognizer(JudgeNetwork):
+    """Predicts phoneme classes 50 times a second from log mels with 100 frames a second.
 
     Args:
-        config: sizes.
+        config: sizes and classes.
     """
+
+    config_class = PhonemeRecognizerConfig
 
     def __init__(self, config: PhonemeRecognizerConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         size, classes = config.hidden_size, len(config.phonemes) + 1
         self.entry = nn.Sequential(
             nn.BatchNorm1d(NUM_MELS),
@@ -78,14 +63,15 @@ class PhonemeRecognizer(nn.Module):
         )
         self.sequence_head = nn.Conv1d(size, classes, 1)
         self.frame_head = nn.Conv1d(size, classes, 1)
+        self.post_init()
 
     def forward(self, mels: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of the sequence (CTC) and of the single frames.
+        """Compute the logits of the sequence (CTC) and of the single frames.
 
         Args:
             mels: [B, mels, M], see ``log_mels.py``.
         Returns:
-            Twice [B, ceil(M / 2), 1 + phonemes].
+            Two tensors [B, ceil(M / 2), 1 + phonemes].
         """
         hidden = self.body(self.entry(mels))
         return (
@@ -95,7 +81,7 @@ class PhonemeRecognizer(nn.Module):
 
     @torch.no_grad()
     def recognize(self, mels: Tensor) -> list[str]:
-        """The phonemes of one song, greedily decoded.
+        """Decode the phonemes of one song greedily.
 
         Args:
             mels: [mels, M].
@@ -103,32 +89,11 @@ class PhonemeRecognizer(nn.Module):
         best = self(mels[None])[0][0].argmax(dim=-1).tolist()
         return [self.config.phonemes[index - 1] for index in collapse(best)]
 
-    def save(self, directory: Path | str) -> None:
-        """Write sizes and weights."""
-        save_network(self, self.config, directory)
-
-    @classmethod
-    def load(cls, directory: Path | str) -> PhonemeRecognizer:
-        """Read what :meth:`save` wrote; in evaluation mode.
-
-        Raises:
-            FileNotFoundError, ValueError: if the folder holds no such network.
-        """
-        network = cls(read_config(directory, PhonemeRecognizerConfig))
-        load_weights(network, directory)
-        return network
-
 
 def collapse(classes: list[int]) -> list[int]:
-    """CTC's reading of the classes of frames: repeats are one, then blanks are none."""
+    """Merge repeated classes of neighboring frames, then remove the blanks (CTC decoding)."""
     firsts = [now for now, before in zip(classes, [BLANK, *classes], strict=False) if now != before]
     return [index for index in firsts if index != BLANK]
 
 
-__all__ = [
-    "BLANK",
-    "PhonemeRecognizer",
-    "PhonemeRecognizerConfig",
-    "ResidualConvolution",
-    "collapse",
-]
+__all__ = ["BLANK", "PhonemeRecognizer", "PhonemeRecognizerConfig", "collapse"]

@@ -1,53 +1,57 @@
-"""A network that hears who sings and what leads: gender, instrument family, voice.
+"""Classification of songs by gender, lead instrument family and voice.
 
-One trunk of convolutions over log mels at 25 frames a second; each question has its own weighting
-of the frames, since the lead is heard where nobody sings and the singer where somebody does.
+Convolutions over log mels with 25 frames a second are shared. Each task pools the frames with
+weights of its own, since the lead instrument is audible where nobody sings, and the voice where
+somebody does.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers import PreTrainedConfig
 
 from ...data.corpus.instruments import FAMILIES
 from .log_mels import NUM_MELS
-from .network_files import load_weights, read_config, save_network
-from .phoneme_recognizer import ResidualConvolution
+from .network import JudgeNetwork, ResidualConvolution
 
 GENDERS = ("female", "male")
 LEAD_FAMILIES = tuple(family for family in FAMILIES if family != "bass")  # a bass never leads
+_VOICE_LOGIT_SCALE = 16.0  # of a cosine: sharp enough for a dozen voices, and bounded
 
 
-@dataclass(frozen=True)
-class SongClassifierConfig:
-    """Sizes and classes.
+class SongClassifierConfig(PreTrainedConfig):
+    """Configuration of :class:`SongClassifier`.
 
     Args:
+        voices: ids of the voices in the training songs.
         hidden_size: channels of every layer.
-        dilations: of the residual convolutions, one each; kernel 5.
-        embedding_size: of a voice.
-        genders: classes.
-        lead_families: classes.
-        voices: the singers trained on.
+        dilations: dilation of each residual convolution.
+        embedding_size: size of a voice embedding.
+        genders: classes of the gender.
+        lead_families: classes of the lead instrument.
     """
 
-    voices: tuple[str, ...]
+    model_type = "songgen_song_classifier"
+
+    voices: list[str] | tuple[str, ...] = ()
     hidden_size: int = 160
-    dilations: tuple[int, ...] = (1, 1, 2, 1, 2, 4)
+    dilations: list[int] | tuple[int, ...] = (1, 1, 2, 1, 2, 4)
     embedding_size: int = 64
-    genders: tuple[str, ...] = GENDERS
-    lead_families: tuple[str, ...] = LEAD_FAMILIES
+    genders: list[str] | tuple[str, ...] = GENDERS
+    lead_families: list[str] | tuple[str, ...] = LEAD_FAMILIES
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        for name in ("voices", "dilations", "genders", "lead_families"):
+            setattr(self, name, tuple(getattr(self, name)))
 
 
-class SongJudgment(NamedTuple):
-    """Logits [B, classes] of gender, lead family and voice, and the voice embedding [B, E] of
-    length 1.
-    """
+class SongClassification(NamedTuple):
+    """Logits [B, classes] of each task, and voice embeddings [B, E] of length 1."""
 
     gender: Tensor
     lead_family: Tensor
@@ -56,7 +60,7 @@ class SongJudgment(NamedTuple):
 
 
 class WeightedStatistics(nn.Module):
-    """Mean and deviation over time under weights that the network sets itself.
+    """Mean and standard deviation over time, with weights that the network computes.
 
     Args:
         size: channels.
@@ -75,16 +79,17 @@ class WeightedStatistics(nn.Module):
         return torch.cat([mean, variance.clamp(min=1e-5).sqrt()], dim=-1)
 
 
-class SongClassifier(nn.Module):
-    """Log mels -> answers to three questions.
+class SongClassifier(JudgeNetwork):
+    """Predicts gender, lead instrument family and voice from log mels.
 
     Args:
         config: sizes and classes.
     """
 
+    config_class = SongClassifierConfig
+
     def __init__(self, config: SongClassifierConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         size = config.hidden_size
         self.entry = nn.Sequential(
             nn.BatchNorm1d(NUM_MELS),
@@ -105,46 +110,31 @@ class SongClassifier(nn.Module):
         self.lead_head = nn.Linear(2 * size, len(config.lead_families))
         self.voice_head = nn.Linear(2 * size, config.embedding_size)
         self.voice_directions = nn.Parameter(torch.randn(len(config.voices), config.embedding_size))
+        self.post_init()
 
-    def forward(self, mels: Tensor) -> SongJudgment:
-        """Judge songs of one length: [B, mels, M]."""
+    def forward(self, mels: Tensor) -> SongClassification:
+        """Classify songs of one length, [B, mels, M]."""
         hidden = self.body(self.entry(mels))  # [B, D, T]
         embedding = F.normalize(self.voice_head(self.voice_pool(hidden)).float(), dim=-1)
-        # A cosine of 1 is 16 in logits: sharp enough for a dozen voices, and bounded.
-        voice = 16.0 * embedding @ F.normalize(self.voice_directions, dim=-1).T
-        return SongJudgment(
+        directions = F.normalize(self.voice_directions, dim=-1)
+        return SongClassification(
             self.gender_head(self.gender_pool(hidden)),
             self.lead_head(self.lead_pool(hidden)),
-            voice,
+            _VOICE_LOGIT_SCALE * embedding @ directions.T,
             embedding,
         )
 
     @torch.no_grad()
-    def judge(self, mels: Tensor) -> SongJudgment:
-        """Judge one song [mels, M]; the answers without a batch dimension."""
-        return SongJudgment(*(answer[0] for answer in self(mels[None])))
-
-    def save(self, directory: Path | str) -> None:
-        """Write sizes and weights."""
-        save_network(self, self.config, directory)
-
-    @classmethod
-    def load(cls, directory: Path | str) -> SongClassifier:
-        """Read what :meth:`save` wrote; in evaluation mode.
-
-        Raises:
-            FileNotFoundError, ValueError: if the folder holds no such network.
-        """
-        network = cls(read_config(directory, SongClassifierConfig))
-        load_weights(network, directory)
-        return network
+    def classify(self, mels: Tensor) -> SongClassification:
+        """Classify one song [mels, M]; the tensors have no batch dimension."""
+        return SongClassification(*(output[0] for output in self(mels[None])))
 
 
 __all__ = [
     "GENDERS",
     "LEAD_FAMILIES",
+    "SongClassification",
     "SongClassifier",
     "SongClassifierConfig",
-    "SongJudgment",
     "WeightedStatistics",
 ]

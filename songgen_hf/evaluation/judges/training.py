@@ -68,9 +68,9 @@ def train_judges(
     songs = read_judge_songs(data, codec=codec, coded_songs=options.coded_songs, progress=progress)
     checkpoints = out / CHECKPOINTS
     recognizer = train_recognizer(songs, options, checkpoints, progress=progress)
-    recognizer.save(out / RECOGNIZER_FOLDER)
+    recognizer.save_pretrained(out / RECOGNIZER_FOLDER)
     classifier = train_classifier(songs, options, checkpoints, progress=progress)
-    classifier.save(out / CLASSIFIER_FOLDER)
+    classifier.save_pretrained(out / CLASSIFIER_FOLDER)
     scores: dict[str, float] = {}
     if validation_data is not None:
         scores = validate_judges(Judges.load(out), read_rows(validation_data), seed=options.seed)
@@ -123,7 +123,7 @@ def train_classifier(
     """Train a song classifier; arguments and errors as :func:`train_recognizer`."""
     voices = tuple(sorted({song.voice_id for song in songs}))
     network = seeded_network(
-        lambda: SongClassifier(config or SongClassifierConfig(voices)), options.seed
+        lambda: SongClassifier(config or SongClassifierConfig(voices=voices)), options.seed
     )
 
     def losses(step: int) -> Losses:

@@ -38,9 +38,9 @@ class SingleHearing(Judges):
         # The waveform is kept beside its answer: only then is its id its own.
         self._heard: dict[int, tuple[np.ndarray, Any]] = {}
 
-    def _answer(self, waveform: np.ndarray) -> Any:
+    def _classify(self, waveform: np.ndarray) -> Any:
         if id(waveform) not in self._heard:
-            self._heard[id(waveform)] = (waveform, super()._answer(waveform))
+            self._heard[id(waveform)] = (waveform, super()._classify(waveform))
         return self._heard[id(waveform)][1]
 
 

@@ -110,7 +110,9 @@ def test_judges_of_the_earlier_layout_give_the_same_answers(saved):
     for network in (judges.recognizer, judges.classifier):
         assert {weight.dtype for weight in network.parameters()} == {torch.float32}
     assert judges.recognizer.recognize(mels) == recognizer.recognize(mels) != []
-    for found, expected in zip(judges.classifier.judge(mels), classifier.judge(mels), strict=True):
+    for found, expected in zip(
+        judges.classifier.classify(mels), classifier.classify(mels), strict=True
+    ):
         assert torch.equal(found, expected)
 
 

@@ -9,7 +9,6 @@ import pytest
 pytest.importorskip("diffusers", reason="needs the extra diffusers")
 
 from songgen_hf.cli import main
-from songgen_hf.evaluation.judges.loading import CLASSIFIER_FOLDER, RECOGNIZER_FOLDER
 from songgen_hf.evaluation.metrics.frechet_distance import Moments, frechet_distance
 from songgen_hf.evaluation.protocol.masked import ComparedRow, paired_difference, time_songs
 from songgen_hf.evaluation.protocol.masked_options import (
@@ -51,9 +50,7 @@ def material(tmp_path_factory):
     """Folders of a corpus, judges and prompts."""
     folder = tmp_path_factory.mktemp("material")
     write_corpus(folder / "songs", train=3, validation=2, test=8)
-    judges = tiny_judges()
-    judges.recognizer.save(folder / "judges" / RECOGNIZER_FOLDER)
-    judges.classifier.save(folder / "judges" / CLASSIFIER_FOLDER)
+    tiny_judges().save(folder / "judges")
     (folder / "judges" / "judges.json").write_text('{"scores": {"per": 0.5}}')
     out = str(folder / "prompts.json")
     assert main(["evaluate", "prompts", str(folder / "songs"), "--out", out, "--count", "4"]) == 0

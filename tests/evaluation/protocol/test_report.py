@@ -8,7 +8,6 @@ import pytest
 from transformers import GenerationConfig
 
 from songgen_hf.cli import main
-from songgen_hf.evaluation.judges.loading import CLASSIFIER_FOLDER, RECOGNIZER_FOLDER
 from songgen_hf.evaluation.metrics.frechet_distance import Moments
 from songgen_hf.evaluation.protocol.options import Setting
 from songgen_hf.evaluation.protocol.reference_songs import TrueSongs
@@ -35,9 +34,7 @@ def material(tmp_path_factory):
     """Folders of a corpus, judges and prompts."""
     folder = tmp_path_factory.mktemp("material")
     write_corpus(folder / "songs", train=3, validation=2, test=8)
-    judges = tiny_judges()
-    judges.recognizer.save(folder / "judges" / RECOGNIZER_FOLDER)
-    judges.classifier.save(folder / "judges" / CLASSIFIER_FOLDER)
+    tiny_judges().save(folder / "judges")
     (folder / "judges" / "judges.json").write_text('{"scores": {"per": 0.5}}')
     out = str(folder / "prompts.json")
     assert main(["evaluate", "prompts", str(folder / "songs"), "--out", out, "--count", "4"]) == 0

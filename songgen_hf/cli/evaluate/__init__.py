@@ -71,6 +71,7 @@ def run_judges(arguments: argparse.Namespace) -> CommandResult:
     """Train both networks and say how well they judge true songs."""
     from ...evaluation.judges.options import JudgeTrainingOptions
     from ...evaluation.judges.training import train_judges
+    from ...evaluation.protocol.judge_validation import validate_judges
     from ..loading import load_codec
 
     codec = None
@@ -89,6 +90,7 @@ def run_judges(arguments: argparse.Namespace) -> CommandResult:
             bf16=not arguments.fp32,
         ),
         validation_data=arguments.validation_data,
+        validate=validate_judges,
         codec=codec,
         progress=not arguments.quiet,
     )

@@ -18,9 +18,8 @@ import torch
 from torch import nn
 from transformers.utils.logging import tqdm
 
+from ...checkpoints.digests import weights_digest
 from ...files import encode_json, write_files
-from ..protocol.judge_validation import validate_judges
-from ..protocol.sampling import weights_digest
 from .dataset import JudgeSong, count_rows, read_judge_songs, read_rows
 from .loading import CLASSIFIER_FOLDER, RECOGNIZER_FOLDER, REPORT_FILE, Judges
 from .losses import Losses, classifier_losses, recognizer_losses
@@ -37,6 +36,7 @@ def train_judges(
     options: JudgeTrainingOptions,
     *,
     validation_data: str | Path | None = None,
+    validate: Callable[..., dict[str, float]] | None = None,
     codec: Any = None,
     progress: bool = True,
 ) -> dict[str, float]:
@@ -46,12 +46,13 @@ def train_judges(
         data: parquet files of the corpus to learn from, a pattern.
         out: folder; a run that was stopped goes on.
         options: of the run.
-        validation_data: parquet files that are not learned from; without, nothing is validated.
+        validation_data: parquet files of other songs, which the judges are validated with.
+        validate: ``validate_judges`` of the evaluation's protocol, needed for ``validation_data``.
         codec: ``XCodecModel`` through which some songs are heard as well, so that what a codec
             does to a sound is not held against a singer; None for none.
         progress: whether bars are shown.
     Returns:
-        The scores of ``validate_judges``, empty without ``validation_data``.
+        The scores of ``validate``, empty without ``validation_data``.
     Raises:
         FileNotFoundError: if no file matches a pattern.
         ValueError: if ``out`` holds a run with other options, or for songs that are none of the
@@ -72,8 +73,8 @@ def train_judges(
     classifier = train_classifier(songs, options, checkpoints, progress=progress)
     classifier.save_pretrained(out / CLASSIFIER_FOLDER)
     scores: dict[str, float] = {}
-    if validation_data is not None:
-        scores = validate_judges(Judges.load(out), read_rows(validation_data), seed=options.seed)
+    if validation_data is not None and validate is not None:
+        scores = validate(Judges.load(out), read_rows(validation_data), seed=options.seed)
     report = {"training_songs": len(songs), "options": asdict(options), "true_songs": scores}
     write_files({out / REPORT_FILE: encode_json(report)})
     shutil.rmtree(checkpoints)

@@ -33,7 +33,7 @@ from songgen_hf.evaluation.judges.training import (
     train_recognizer,
 )
 from songgen_hf.evaluation.metrics.phoneme_error_rate import phoneme_error_rate
-from songgen_hf.evaluation.protocol.judge_validation import voice_pairs
+from songgen_hf.evaluation.protocol.judge_validation import validate_judges, voice_pairs
 
 from ...tools.judge_cases import TINY_CLASSIFIER, TINY_RECOGNIZER, invented_row
 
@@ -213,7 +213,14 @@ def test_the_command_writes_judges_and_their_scores(tmp_path, monkeypatch):
     monkeypatch.setattr(judge_training, "SongClassifierConfig", lambda voices: TINY_CLASSIFIER)
     data = write_rows(tmp_path / "songs" / "train-0.parquet", 4)
 
-    scores = train_judges(data, tmp_path / "judges", OPTIONS, validation_data=data, progress=False)
+    scores = train_judges(
+        data,
+        tmp_path / "judges",
+        OPTIONS,
+        validation_data=data,
+        validate=validate_judges,
+        progress=False,
+    )
 
     judges = Judges.load(tmp_path / "judges")
     assert judges.report["true_songs"] == scores and judges.report["training_songs"] == 4

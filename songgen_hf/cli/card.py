@@ -46,6 +46,7 @@ def run(options: CardOptions) -> CommandResult:
     """Write every card, or none if one of them cannot be."""
     from ..checkpoints.embedded import EMBEDDED
     from ..checkpoints.loading import resolve_checkpoint
+    from ..evaluation.protocol.report import card_results
     from ..files import encode_json, write_files
     from ..publishing.cards import (
         CARD,
@@ -77,7 +78,8 @@ def run(options: CardOptions) -> CommandResult:
         if own:
             given = {key: given[key] or fact for key, fact in own_facts(model).items()}
         is_codec = processor is None and getattr(model, "mode", None) != "masked"
-        facts = collect_facts(model, None if is_codec else report, **given)
+        results = None if report is None or is_codec else card_results(report, model)
+        facts = collect_facts(model, results, **given)
         shown = folder.relative_to(EMBEDDED.parents[2]).as_posix() if own else folder.name
         contents[card] = render_card(model, facts, repository=shown).encode()
         contents[folder / FACTS] = encode_json(facts)

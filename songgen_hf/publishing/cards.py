@@ -199,76 +199,19 @@ def facts_of(model: Any, state_dict: Mapping[str, Any] | None = None) -> dict[st
 
 
 def collect_facts(
-    model: Any, report: Mapping[str, Any] | None = None, **given: str | None
+    model: Any, results: Mapping[str, Any] | None = None, **given: str | None
 ) -> dict[str, Any]:
-    """The content of a new ``card.json``: what was known, what is given, what was measured.
+    """Return the content of a new ``card.json``: known facts, given facts and results.
 
     Args:
         model: the checkpoint.
-        report: of ``songgen-hf evaluate mini``, of a masked model ``evaluate masked``; None keeps
-            what is known.
-        given: other ``FACT_NAMES``; None keeps what is known.
-    Raises:
-        ValueError: if the report is of other weights or has no such checkpoint.
+        results: results of an evaluation of this model, see
+            ``songgen_hf.evaluation.protocol.report.card_results``; None keeps the known ones.
+        given: other ``FACT_NAMES``; None keeps the known ones.
     """
-    weights = weights_digest(model)
-    facts: dict[str, Any] = {"weights": weights, **facts_of(model)}
+    facts: dict[str, Any] = {"weights": weights_digest(model), **facts_of(model)}
     facts |= {name: value for name, value in given.items() if value is not None}
-    if report is None:
-        return facts
-    if _kind(model) == "codec":
-        raise ValueError("the report is of song models: got a codec; leave --results out")
-    if _kind(model) == "masked":
-        from ..evaluation.protocol.masked_report import masked_results
-        from ..evaluation.protocol.masked_singing import pipeline_digest
-
-        return facts | {"results": masked_results(report, pipeline_digest(model))}
-    pattern = model.config.decoder.track_pattern
-    entry = report.get("checkpoints", {}).get(pattern)
-    if entry is None:
-        raise ValueError(
-            f"the report has no checkpoint of track pattern {pattern}: got "
-            f"{', '.join(report.get('checkpoints', {})) or 'none'}; evaluate this model first"
-        )
-    if entry["weights"] != weights:
-        raise ValueError(
-            f"the report is of other weights ({entry['weights']}) than this model's ({weights}): "
-            "run songgen-hf evaluate mini with this checkpoint"
-        )
-    return facts | {"results": _results(report, pattern)}
-
-
-def _results(report: Mapping[str, Any], pattern: str) -> dict[str, Any]:
-    """One checkpoint's tables and headline, which need no knowledge of reports to be shown."""
-    from ..evaluation.protocol.report import GOALS, results_markdown
-
-    entry, protocol = report["checkpoints"][pattern], report["protocol"]
-    rows = [row for row in report.get("rows", []) if row["checkpoint"] == pattern]
-    shown = {"protocol": protocol, "checkpoints": {pattern: entry}, "rows": rows}
-    headline = next(row for row in rows if row["headline"])
-    return {
-        "text": results_markdown(shown).partition("\n")[2].strip(),
-        "setting": {
-            "track_pattern": pattern,
-            "songs": headline["songs"],
-            "prompts": protocol["prompts"],
-            "seeds": headline["seeds"],
-            "guidance_scale": headline["guidance"],
-            "reference_voice": headline["voice"],
-        },
-        "measures": [
-            {
-                "metric": metric,
-                "title": title,
-                "value": headline["scores"][metric],
-                "interval_95": headline["intervals"].get(metric),
-            }
-            for metric, title, _ in GOALS
-            if metric in headline["scores"]
-            # Without a vocal track it is that of the mixture, which has a name of its own.
-            and not (metric == "per" and entry.get("has_vocal_track") is False)
-        ],
-    }
+    return facts if results is None else {**facts, "results": dict(results)}
 
 
 def eval_results(results: Mapping[str, Any]) -> list[Any]:

@@ -11,7 +11,7 @@ from huggingface_hub import ModelCard
 from transformers import AutoProcessor
 
 from songgen_hf import SongGenForConditionalGeneration, default_checkpoint
-from songgen_hf.checkpoints.digests import pipeline_digest, weights_digest
+from songgen_hf.checkpoints.digests import weights_digest
 from songgen_hf.checkpoints.embedded import (
     EMBEDDED,
     EMBEDDED_PATTERNS,
@@ -19,10 +19,9 @@ from songgen_hf.checkpoints.embedded import (
     find_checkpoint,
 )
 from songgen_hf.cli import main
-from songgen_hf.evaluation.protocol.report import describe_checkpoint
+from songgen_hf.evaluation.protocol.report import card_results, describe_checkpoint
 from songgen_hf.publishing.cards import (
     TEMPLATE,
-    collect_facts,
     facts_of,
     is_replaceable,
     render_adapter_card,
@@ -176,7 +175,7 @@ def test_results_of_other_weights_are_refused(
     if what == "codec":
         model = SongGenForConditionalGeneration.from_pretrained(folder)
         with pytest.raises(ValueError, match="the report is of song models: got a codec"):
-            collect_facts(model.audio_encoder, json.loads(report.read_text()))
+            card_results(json.loads(report.read_text()), model.audio_encoder)
         return
 
     assert main(["card", str(checkpoint), "--results", str(report)]) == 2
@@ -239,7 +238,6 @@ def test_the_packages_own_card_is_current(pattern):
 def test_the_masked_models_own_card_is_current_and_names_its_page():
     pytest.importorskip("diffusers", reason="needs the extra diffusers")
     from songgen_hf import MaskedSongPipeline
-    from songgen_hf.evaluation.protocol.masked_report import masked_results
 
     folder = Path(find_checkpoint(MASKED_CHECKPOINT))
     model = MaskedSongPipeline.from_pretrained(folder)
@@ -249,6 +247,6 @@ def test_the_masked_models_own_card_is_current_and_names_its_page():
     shown = folder.relative_to(EMBEDDED.parents[2]).as_posix()
     card = (folder / "README.md").read_text(encoding="utf-8")
 
-    assert facts["results"] == masked_results(report, pipeline_digest(model)), command
+    assert facts["results"] == card_results(report, model), command
     assert card == render_card(model, facts, repository=shown), command
     assert "How it was trained and judged: `docs/masked.md`" in card

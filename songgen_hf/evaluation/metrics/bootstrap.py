@@ -56,15 +56,33 @@ def ratio_interval(
     """Return the interval of ``sum(numerators) / sum(denominators)``, such as edits over phonemes.
 
     Args:
-        numerators: [N], one per song.
-        denominators: [N]; None for ones, so that the ratio is the mean.
+        numerators, denominators, groups: as in :func:`grouped_ratio`.
         seed: seed of the draws.
-        groups: [N], a group for each song, such as its prompt; the songs of a group are drawn
-            together. None draws each song by itself.
         draws: number of draws.
         level: share of the draws inside the interval.
     Raises:
         ValueError: if lengths differ, there are no songs, or all denominators are zero.
+    """
+    ratio, count = grouped_ratio(numerators, denominators, groups)
+    return bootstrap(ratio, count, seed=seed, draws=draws, level=level)
+
+
+def grouped_ratio(
+    numerators: Sequence[float] | np.ndarray,
+    denominators: Sequence[float] | np.ndarray | None = None,
+    groups: Sequence[Hashable] | None = None,
+) -> tuple[Callable[[np.ndarray], float], int]:
+    """Return a ratio of sums as a statistic of groups of songs.
+
+    Args:
+        numerators: [N], one per song.
+        denominators: [N]; None for ones, so that the ratio is the mean.
+        groups: [N], a group for each song, such as its prompt; the songs of a group are drawn
+            together. None draws each song by itself.
+    Returns:
+        The function from the indices of drawn groups to the ratio, and the number of groups.
+    Raises:
+        ValueError: if lengths differ, or all denominators are zero.
     """
     top = np.asarray(numerators, dtype=np.float64)
     bottom = np.ones_like(top) if denominators is None else np.asarray(denominators, np.float64)
@@ -84,7 +102,7 @@ def ratio_interval(
         above, below = sums[:, drawn].sum(axis=1)
         return above / below if below else np.nan
 
-    return bootstrap(ratio, len(positions), seed=seed, draws=draws, level=level)
+    return ratio, len(positions)
 
 
-__all__ = ["Interval", "bootstrap", "ratio_interval"]
+__all__ = ["Interval", "bootstrap", "grouped_ratio", "ratio_interval"]

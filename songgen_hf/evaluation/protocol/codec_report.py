@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...checkpoints.digests import weights_digest
 from ...data.corpus.rows import read_sound
 from ..codec_round_trip import codec_round_trip
 from ..judges.loading import Judges
@@ -18,7 +19,6 @@ from ..metrics.phoneme_error_rate import lyrics_edits
 from ..metrics.phoneme_probe import collect_frames, probe_accuracies
 from ..metrics.reconstruction import reconstruction_scores
 from .prompts import corpus_rows
-from .sampling import weights_digest
 
 _COLUMNS = ("song_id", "mixture", "vocal", "phonemes")
 
@@ -53,7 +53,7 @@ def evaluate_codecs(
     judges: Judges,
     options: CodecEvaluationOptions,
     *,
-    tell: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Judge codecs on the same songs.
 
@@ -62,7 +62,7 @@ def evaluate_codecs(
         songs: folder of the corpus.
         judges: of the words.
         options: how much is judged.
-        tell: is told each codec's scores, a line at a time.
+        log: called with each codec's scores.
     Returns:
         For each codec ``weights`` (a digest), ``scores`` and ``intervals``; the scores are
         ``mel_distance`` and ``si_sdr`` of mixtures, the same ``_vocal``, ``per`` (of the vocals
@@ -105,8 +105,8 @@ def evaluate_codecs(
             "scores": {measure: round(value, 4) for measure, value in scores.items()},
             "intervals": intervals,
         }
-        told = ", ".join(f"{measure} {value:.3f}" for measure, value in scores.items())
-        tell(f"{name}: {told}")
+        line = ", ".join(f"{measure} {value:.3f}" for measure, value in scores.items())
+        log(f"{name}: {line}")
     return report
 
 

@@ -1,35 +1,78 @@
-"""The evaluation of a song model, as one protocol: sing, judge, compare.
+"""The evaluation of song models: generate songs of fixed prompts, score them, compare.
 
-For every checkpoint these rows are scored by the same judges:
+All rows of an evaluation have the same judges. For every autoregressive model these are:
 
-- ``true``: the corpus' own songs of the prompts; what the judges make of perfect songs.
-- ``codec``: the same songs through the codec and back; what a perfect model could reach.
-- ``untrained``: the same model with random weights, under the headline's setting.
-- ``sung``: the headline, with several seeds, and the other settings.
+- ``true``: the corpus songs of the prompts, the scores of the judges for perfect songs.
+- ``codec``: the same songs encoded and decoded, the best that a model of the codes can reach.
+- ``untrained``: the same model with random weights, with the setting of the headline.
+- ``sung``: the headline with several seeds, and other settings.
 
-FAD compares mixtures with the mixtures of all held-out songs that no prompt was made of.
+Masked models are compared with one autoregressive model on the same prompts, seeds and reference
+voices. Wall-clock time is measured separately, with songs generated one by one.
+
+FAD compares mixtures with the mixtures of all held-out songs that belong to no prompt.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
+from ...checkpoints.loading import resolve_checkpoint
+from ...files import encode_json, write_files
 from ..codec_round_trip import codec_round_trip
 from ..judges.loading import Judges
 from ..metrics.frechet_distance import Moments
-from .options import MiniOptions, Setting
+from .options import (
+    EvaluationOptions,
+    MaskedOptions,
+    MaskedSetting,
+    SamplingSetting,
+    SettingsOptions,
+    SongModelOptions,
+)
 from .prompts import Prompt, read_prompts
-from .reference_songs import TrueSongs
-from .sampling import Singer, SungSong, weights_digest
-from .scores import RowScores, score_row
+from .reference_songs import ReferenceSongs
+from .sampling import AutoregressiveSampler, GeneratedSong, MaskedSampler, SongSampler
+from .scores import RowScores, score_songs
+from .timing import Timing, time_songs
 
 logger = logging.getLogger(__name__)
 
-SONGS_KEPT = 6  # of a row, for the page of spectrograms
+KEPT_SONGS = 6  # of a headline, for the page of spectrograms
+Log = Callable[[str], None]
+Sampler = TypeVar("Sampler", bound=SongSampler)
+
+
+@dataclass(frozen=True)
+class EvaluatedModel:
+    """A model of the evaluation.
+
+    Args:
+        checkpoint: folder or Hub id.
+        mode: "autoregressive" or "masked".
+        name: track pattern of an autoregressive model, head of a masked one.
+        weights: digest of the weights.
+        has_vocal_track: whether vocal and accompaniment are separate tracks.
+    """
+
+    checkpoint: str
+    mode: str
+    name: str
+    weights: str
+    has_vocal_track: bool = True
+
+    @classmethod
+    def of(cls, sampler: SongSampler) -> EvaluatedModel:
+        """Describe the model of a sampler."""
+        names = ("checkpoint", "mode", "name", "has_vocal_track")
+        return cls(weights=sampler.weights(), **{name: getattr(sampler, name) for name in names})
 
 
 @dataclass(frozen=True)
@@ -37,246 +80,314 @@ class EvaluatedRow:
     """One row of the evaluation.
 
     Args:
+        model: model that generated the songs, or that true songs are compared with.
         kind: ``true``, ``codec``, ``untrained`` or ``sung``.
-        setting: of what was sung; None for true songs.
-        seeds: likewise.
-        is_headline: whether it is the row that is quoted.
-        songs: the first of what was sung, in the order of the scores; none but the headline's and
-            the untrained model's.
-        scores: of its songs.
+        scores: scores of its songs.
+        setting: setting that the songs were generated with; None for true songs.
+        seeds: seeds that the songs were generated with.
+        is_headline: whether the row belongs to the headline of the model.
+        songs: first songs of a headline, in the order of the scores.
+        timing: time of single songs, if it was measured.
     """
 
+    model: EvaluatedModel
     kind: str
-    setting: Setting | None
-    seeds: tuple[int, ...]
-    is_headline: bool
-    songs: tuple[SungSong, ...]
     scores: RowScores
+    setting: SamplingSetting | None = None
+    seeds: tuple[int, ...] = ()
+    is_headline: bool = False
+    songs: tuple[GeneratedSong, ...] = ()
+    timing: Timing | None = None
 
-
-@dataclass(frozen=True)
-class EvaluatedCheckpoint:
-    """A model and its rows; ``name`` is its track pattern, ``weights`` a digest."""
-
-    name: str
-    weights: str
-    has_vocal_track: bool
-    rows: tuple[EvaluatedRow, ...]
-
-    def row(self, kind: str) -> EvaluatedRow:
-        """The row of that kind; of the sung ones the headline."""
-        return next(row for row in self.rows if row.kind == kind and row.is_headline)
+    def __str__(self) -> str:
+        name = f"masked {self.model.name}" if self.model.mode == "masked" else self.model.name
+        return f"{name}: {self.kind}" + ("" if self.setting is None else f", {self.setting}")
 
 
 def evaluate_checkpoints(
-    options: MiniOptions, *, tell: Callable[[str], None] = logger.info
-) -> list[EvaluatedCheckpoint]:
-    """Sing and judge.
-
-    Args:
-        options: of the evaluation.
-        tell: is told what has been done, a line at a time.
-    Raises:
-        ValueError: if there are fewer prompts than asked for, two checkpoints of one track pattern,
-            or a checkpoint, the judges or the corpus does not fit.
-        OSError: if something cannot be read or written.
-    """
-    prompts = chosen_prompts(options)
-    judges = Judges.load(options.judges)
-    truth = TrueSongs(options.songs, judges)
-    references: dict[str, Moments] = {}
-    evaluated: list[EvaluatedCheckpoint] = []
-    for checkpoint in options.checkpoints:
-        singer = _singer(options, checkpoint, truth)
-        name = singer.model.config.decoder.track_pattern
-        if name in [one.name for one in evaluated]:
-            raise ValueError(
-                f"{checkpoint} is the second checkpoint of {name}, expected one of each track "
-                "pattern; evaluate them one after the other"
-            )
-        codec = singer.model.audio_encoder
-        codec_digest = weights_digest(codec)
-        if codec_digest not in references:
-            references[codec_digest] = truth.moments_besides(codec, prompts)
-        headline = options.headline.with_own_guidance(singer.model.generation_config)
-        own = replace(options, headline=headline)
-        evaluation = _Evaluation(own, judges, truth, singer, references[codec_digest], tell)
-        evaluated.append(evaluation.run(prompts))
-    return evaluated
-
-
-def compare_settings(
-    options: MiniOptions, settings: Sequence[Setting], *, tell: Callable[[str], None] = logger.info
+    options: SongModelOptions, *, log: Log = logger.info
 ) -> list[EvaluatedRow]:
-    """One checkpoint under several settings: what to sing with.
-
-    Compare on prompts that are not those of the evaluation, or its figures flatter.
+    """Evaluate autoregressive models.
 
     Args:
-        options: of the evaluation; one checkpoint, its ``prompts`` and ``row_seeds``.
-        settings: each gives a row.
-        tell: is told what has been done, a line at a time.
+        options: options of the evaluation.
+        log: called with each progress line.
     Raises:
-        ValueError: unless there is one checkpoint, and as :func:`evaluate_checkpoints`.
-        OSError: if something cannot be read or written.
+        ValueError: if there are fewer prompts than requested, two checkpoints of one track pattern,
+            or a checkpoint, the judges or the corpus does not fit.
+        OSError: if a file cannot be read or written.
     """
-    if len(options.checkpoints) != 1:
-        raise ValueError(
-            f"got {len(options.checkpoints)} checkpoints, expected one: compare the settings of "
-            "each by itself"
-        )
-    prompts = chosen_prompts(options)
-    judges = Judges.load(options.judges)
-    truth = TrueSongs(options.songs, judges)
-    singer = _singer(options, options.checkpoints[0], truth)
-    references = truth.moments_besides(singer.model.audio_encoder, prompts)
-    evaluation = _Evaluation(options, judges, truth, singer, references, tell)
-    own = singer.model.generation_config
+    evaluation = Evaluation(options, log)
+    prompts, seeds = evaluation.prompts, options.row_seeds
+    rows: list[EvaluatedRow] = []
+    for checkpoint in options.checkpoints:
+        sampler = evaluation.sampler(AutoregressiveSampler, checkpoint)
+        if sampler.name in {row.model.name for row in rows}:
+            raise ValueError(
+                f"{checkpoint} is the second checkpoint of {sampler.name}, expected one of each "
+                "track pattern; evaluate them one after the other"
+            )
+        headline = sampler.resolve(options.headline)
+        untrained = replace(headline, trained=False)
+        rows += [
+            evaluation.corpus_row(sampler, "true"),
+            evaluation.corpus_row(sampler, "codec"),
+            evaluation.row(sampler, untrained, prompts, seeds, kind="untrained", is_headline=True),
+            evaluation.row(sampler, headline, prompts, options.seeds, is_headline=True),
+        ]
+        rows += [
+            evaluation.row(sampler, setting, prompts[: options.row_prompts], seeds)
+            for setting in replace(options, headline=headline).other_settings
+        ]
+    return rows
+
+
+def compare_settings(options: SettingsOptions, *, log: Log = logger.info) -> list[EvaluatedRow]:
+    """Evaluate one autoregressive model with several settings, each of which gives a row.
+
+    The prompts should not be those of the final evaluation, whose scores would become too good.
+    Arguments and errors are those of :func:`evaluate_checkpoints`.
+    """
+    evaluation = Evaluation(options, log)
+    sampler = evaluation.sampler(AutoregressiveSampler, options.checkpoint)
     return [
-        evaluation.sung_row("sung", prompts, options.row_seeds, setting.with_own_guidance(own))
-        for setting in settings
+        evaluation.row(sampler, setting, evaluation.prompts, options.seeds)
+        for setting in options.settings
     ]
 
 
-def _singer(options: MiniOptions, checkpoint: str, truth: TrueSongs) -> Singer:
-    return Singer(
-        checkpoint,
-        options.cache,
-        truth.voice,
-        device=options.device,
-        dtype=options.dtype,
-        max_seconds=options.max_seconds,
-        batch_size=options.batch_size,
-    )
+def evaluate_masked(options: MaskedOptions, *, log: Log = logger.info) -> list[EvaluatedRow]:
+    """Evaluate masked models; the first row is that of the autoregressive model.
+
+    Args:
+        options: options of the evaluation.
+        log: called with each progress line.
+    Raises:
+        ValueError: if there are fewer prompts than requested, two masked models of one head, or
+            models, judges and corpus do not fit together.
+        OSError: if a file cannot be read or written.
+    """
+    evaluation = Evaluation(options, log)
+    first = evaluation.sampler(AutoregressiveSampler, options.checkpoint)
+    masked: dict[str, MaskedSampler] = {}
+    for checkpoint in options.masked:
+        sampler = evaluation.sampler(MaskedSampler, checkpoint)
+        if sampler.name in masked:
+            raise ValueError(
+                f"{checkpoint} is the second masked model with a {sampler.name} head, expected one "
+                "of each; evaluate them one after the other"
+            )
+        if sampler.codec_weights != first.codec_weights:
+            raise ValueError(
+                f"{checkpoint} has another codec than {options.checkpoint}: distances of songs "
+                "compare within one codec; train the masked model from that song model"
+            )
+        masked[sampler.name] = sampler
+    settings: list[tuple[SongSampler, SamplingSetting]] = [(first, options.headline)]
+    for sampler in masked.values():
+        settings += [(sampler, setting) for setting in options.rows(sampler.scheduler.config)]
+    prompts, seeds = evaluation.prompts, options.seeds
+    rows = [evaluation.row(*one, prompts, seeds) for one in settings]
+    if not options.timed_songs:
+        return rows
+    timed = []
+    for (model, setting), row in zip(settings, rows, strict=True):
+        setting = model.resolve(setting)
+        timing = time_songs(model, prompts[: options.timed_songs], seeds[0], setting)
+        timed.append(replace(row, timing=timing))
+        log(f"{row}: {timing.forward_passes:g} passes, {timing.seconds:.2f} s per song")
+    return timed
 
 
-def chosen_prompts(options: MiniOptions) -> list[Prompt]:
-    """The first prompts of the file; ValueError if it has fewer."""
-    prompts = read_prompts(options.prompts_file)
-    if len(prompts) < options.prompts:
-        raise ValueError(
-            f"got {options.prompts} prompts to sing, expected at most the {len(prompts)} that "
-            "there are; make more with songgen-hf evaluate prompts"
-        )
-    return prompts[: options.prompts]
+class Evaluation:
+    """The prompts, judges and reference songs of an evaluation, and the scoring of rows.
 
+    Args:
+        options: options of the evaluation.
+        log: called with the scores of each row.
+    Raises:
+        ValueError: if there are fewer prompts than requested, or the judges or the corpus does not
+            fit.
+        OSError: if a file cannot be read.
+    """
 
-@dataclass(frozen=True)
-class _Evaluation:
-    """Of one checkpoint."""
+    def __init__(self, options: EvaluationOptions, log: Log) -> None:
+        self.options, self.log = options, log
+        self.prompts = first_prompts(options)
+        self.judges = Judges.load(options.judges)
+        self.references = ReferenceSongs(options.songs, self.judges)
+        self._moments: dict[str, Moments] = {}
 
-    options: MiniOptions
-    judges: Judges
-    truth: TrueSongs
-    singer: Singer
-    references: Moments
-    tell: Callable[[str], None]
-
-    def run(self, prompts: Sequence[Prompt]) -> EvaluatedCheckpoint:
+    def sampler(self, kind: type[Sampler], checkpoint: str) -> Sampler:
+        """Load a model as a sampler of this evaluation."""
         options = self.options
-        some = prompts[: options.row_prompts]
-        untrained = replace(options.headline, trained=False)
-        rows = [
-            self.true_row(prompts),
-            self.codec_row(prompts),
-            self.sung_row("untrained", prompts, options.row_seeds, untrained, is_headline=True),
-            self.sung_row("sung", prompts, options.seeds, options.headline, is_headline=True),
-        ]
-        rows += [
-            self.sung_row("sung", some, options.row_seeds, setting)
-            for setting in options.other_settings
-        ]
-        config = self.singer.model.config
-        return EvaluatedCheckpoint(
-            config.decoder.track_pattern,
-            weights_digest(self.singer.model),
-            self.singer.has_vocal_track,
-            tuple(rows),
-        )
-
-    def true_row(self, prompts: Sequence[Prompt]) -> EvaluatedRow:
-        mixtures = [self.truth.sound(prompt.id) for prompt in prompts]
-        vocals = [self.truth.sound(prompt.id, "vocal") for prompt in prompts]
-        return self.row("true", prompts, mixtures, vocals)
-
-    def codec_row(self, prompts: Sequence[Prompt]) -> EvaluatedRow:
-        """Vocals by themselves; mixtures as the model's tracks make them."""
-        codec = self.singer.model.audio_encoder
-
-        def decoded(column: str) -> list[np.ndarray]:
-            return codec_round_trip(codec, [self.truth.sound(one.id, column) for one in prompts])
-
-        vocals = decoded("vocal")
-        if self.singer.has_vocal_track:
-            pairs = zip(vocals, decoded("accompaniment"), strict=True)
-            mixtures = [vocal + accompaniment for vocal, accompaniment in pairs]
-        else:
-            mixtures = decoded("mixture")
-        return self.row("codec", prompts, mixtures, vocals)
-
-    def sung_row(
-        self,
-        kind: str,
-        prompts: Sequence[Prompt],
-        seeds: tuple[int, ...],
-        setting: Setting,
-        *,
-        is_headline: bool = False,
-    ) -> EvaluatedRow:
-        songs = tuple(self.singer.sing(prompts, seeds, setting))
-        vocals = [song.vocal for song in songs if song.vocal is not None]
-        return self.row(
-            kind,
-            [song.prompt for song in songs],
-            [song.mixture for song in songs],
-            vocals if self.singer.has_vocal_track else None,
-            setting=setting,
-            seeds=seeds,
-            songs=songs[:SONGS_KEPT] if is_headline else (),
-            is_headline=is_headline,
+        return kind(
+            checkpoint,
+            options.cache,
+            self.references.reference_voice,
+            device=options.device,
+            dtype=options.dtype,
+            max_seconds=options.max_seconds,
+            batch_size=options.batch_size,
         )
 
     def row(
         self,
-        kind: str,
+        sampler: SongSampler,
+        setting: SamplingSetting,
+        prompts: Sequence[Prompt],
+        seeds: tuple[int, ...],
+        *,
+        kind: str = "sung",
+        is_headline: bool = False,
+    ) -> EvaluatedRow:
+        """Generate songs and score them.
+
+        Args:
+            sampler: model that generates the songs.
+            setting: setting of all songs.
+            prompts: prompts of the songs.
+            seeds: seeds that each prompt is sampled with.
+            kind: kind of the row.
+            is_headline: whether the row belongs to the headline of the model.
+        """
+        setting = sampler.resolve(setting)
+        songs = tuple(sampler.sample(prompts, seeds, setting))
+        vocals = [song.vocal for song in songs if song.vocal is not None]
+        scores = self.scores(
+            sampler,
+            [song.prompt for song in songs],
+            [song.mixture for song in songs],
+            vocals if sampler.has_vocal_track else None,
+            voice=setting.voice,
+        )
+        kept = songs[:KEPT_SONGS] if is_headline else ()
+        model = EvaluatedModel.of(sampler)
+        return self._logged(EvaluatedRow(model, kind, scores, setting, seeds, is_headline, kept))
+
+    def corpus_row(self, sampler: SongSampler, kind: str) -> EvaluatedRow:
+        """Score the corpus songs of the prompts.
+
+        Args:
+            sampler: model whose rows this row belongs to.
+            kind: ``true`` for the songs themselves, ``codec`` for the songs encoded and decoded by
+                the model's codec, the mixtures as the sum of tracks if the model generates tracks.
+        """
+
+        def waveforms(column: str) -> list[np.ndarray]:
+            originals = [self.references.waveform(prompt.id, column) for prompt in self.prompts]
+            return originals if kind == "true" else codec_round_trip(sampler.codec, originals)
+
+        vocals = waveforms("vocal")
+        if kind == "codec" and sampler.has_vocal_track:
+            pairs = zip(vocals, waveforms("accompaniment"), strict=True)
+            mixtures = [vocal + accompaniment for vocal, accompaniment in pairs]
+        else:
+            mixtures = waveforms("mixture")
+        scores = self.scores(sampler, self.prompts, mixtures, vocals, voice=True)
+        return self._logged(
+            EvaluatedRow(EvaluatedModel.of(sampler), kind, scores, is_headline=True)
+        )
+
+    def scores(
+        self,
+        sampler: SongSampler,
         prompts: Sequence[Prompt],
         mixtures: Sequence[np.ndarray],
         vocals: Sequence[np.ndarray] | None,
         *,
-        setting: Setting | None = None,
-        seeds: tuple[int, ...] = (),
-        songs: tuple[SungSong, ...] = (),
-        is_headline: bool = True,
-    ) -> EvaluatedRow:
-        scores = score_row(
+        voice: bool,
+    ) -> RowScores:
+        """Score songs, see :func:`~songgen_hf.evaluation.protocol.scores.score_songs`."""
+        codec = sampler.codec_weights
+        if codec not in self._moments:
+            self._moments[codec] = self.references.moments_excluding(sampler.codec, self.prompts)
+        return score_songs(
             self.judges,
-            self.singer.model.audio_encoder,
+            sampler.codec,
             prompts,
             mixtures,
             vocals,
-            voice_of=self.truth.voice_embedding,
-            references=self.references,
-            voice=setting is None or setting.voice,
+            voice_embedding=self.references.voice_embedding,
+            references=self._moments[codec],
+            voice=voice,
         )
-        row = EvaluatedRow(kind, setting, seeds, is_headline, songs, scores)
-        self.tell(f"{self.singer.model.config.decoder.track_pattern}: {describe_row(row)}")
+
+    def _logged(self, row: EvaluatedRow) -> EvaluatedRow:
+        scores = ", ".join(f"{name} {value:.3f}" for name, value in row.scores.scores().items())
+        self.log(f"{row} ({len(row.scores.prompts)} songs): {scores}")
         return row
 
 
-def describe_row(row: EvaluatedRow) -> str:
-    """One line: what the row is, and its scores."""
-    name = row.kind
-    if row.setting is not None:
-        name += f", {row.setting}"
-    scores = ", ".join(f"{key} {value:.3f}" for key, value in row.scores.scores().items())
-    return f"{name} ({len(row.scores.prompts)} songs): {scores}"
+def first_prompts(options: EvaluationOptions) -> list[Prompt]:
+    """Return the requested number of prompts of the file.
+
+    Raises:
+        ValueError: if it has fewer.
+    """
+    prompts = read_prompts(options.prompts_file)
+    if len(prompts) < options.prompts:
+        raise ValueError(
+            f"got {options.prompts} prompts to evaluate, expected at most the {len(prompts)} of "
+            "the file; make more with songgen-hf evaluate prompts"
+        )
+    return prompts[: options.prompts]
+
+
+def settings_file(checkpoint: str, mode: str) -> Path:
+    """Return the file of a checkpoint that holds its sampling settings.
+
+    Raises:
+        ValueError: if the checkpoint is not a directory with that file.
+    """
+    name = "scheduler/scheduler_config.json" if mode == "masked" else "generation_config.json"
+    path = Path(resolve_checkpoint(checkpoint)) / name
+    if not path.is_file():
+        raise ValueError(
+            f"got --keep-best for {checkpoint}, expected a directory with {name}; leave the flag "
+            "out and pass the setting when you generate"
+        )
+    return path
+
+
+def keep_setting(checkpoint: str, setting: SamplingSetting) -> Path:
+    """Write a setting into a checkpoint, as the default of its sampling.
+
+    The number of inference steps of a masked model is not part of its scheduler and not written.
+
+    Returns:
+        The file written.
+    Raises:
+        ValueError: if the checkpoint is not a directory.
+    """
+    if isinstance(setting, MaskedSetting):
+        path = settings_file(checkpoint, "masked")
+        config = json.loads(path.read_text(encoding="utf-8"))
+        write_files({path: encode_json(config | setting.scheduler)})
+        return path
+    from transformers import GenerationConfig
+
+    path = settings_file(checkpoint, "autoregressive")
+    defaults: Any = GenerationConfig.from_pretrained(path.parent)
+    defaults.update(**setting.generation)
+    defaults.save_pretrained(path.parent)
+    return path
+
+
+def best_row(rows: Sequence[EvaluatedRow]) -> EvaluatedRow:
+    """Return the row with the lowest phoneme error rate."""
+    return min(rows, key=lambda row: row.scores.scores()["per"])
 
 
 __all__ = [
-    "EvaluatedCheckpoint",
+    "EvaluatedModel",
     "EvaluatedRow",
-    "chosen_prompts",
+    "Evaluation",
+    "best_row",
     "compare_settings",
-    "describe_row",
     "evaluate_checkpoints",
+    "evaluate_masked",
+    "first_prompts",
+    "keep_setting",
+    "settings_file",
 ]

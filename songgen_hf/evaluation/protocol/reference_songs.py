@@ -1,8 +1,8 @@
-"""The corpus' true songs that sung ones are compared with."""
+"""Songs of the corpus that generated songs are compared with."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,23 +15,25 @@ from ..judges.log_mels import SAMPLING_RATE
 from ..metrics.frechet_distance import Moments, semantic_moments
 from .prompts import Prompt, corpus_rows
 
-HELD_OUT = ("validation", "test")
+HELD_OUT_SPLITS = ("validation", "test")
 _COLUMNS = ("song_id", "mixture", "vocal", "accompaniment", "sampling_rate")
 
 
-class TrueSongs:
-    """Held-out songs by their ids, their sound decoded when asked for.
+class ReferenceSongs:
+    """Songs of held-out splits by their ids, decoded when they are needed.
 
     Args:
-        folder: of the corpus.
-        judges: whose voice embeddings are compared.
-        splits: to read.
+        folder: folder of the corpus.
+        judges: judges whose voice embeddings are compared.
+        splits: splits to read.
     Raises:
         FileNotFoundError: if a split is missing.
-        ValueError: for songs of another rate than the judges'.
+        ValueError: for songs of another rate than that of the judges.
     """
 
-    def __init__(self, folder: Path | str, judges: Judges, splits: Sequence[str] = HELD_OUT):
+    def __init__(
+        self, folder: Path | str, judges: Judges, splits: Sequence[str] = HELD_OUT_SPLITS
+    ) -> None:
         rows = [row for split in splits for row in corpus_rows(folder, split, columns=_COLUMNS)]
         rates = {row.pop("sampling_rate") for row in rows}
         if rates != {SAMPLING_RATE}:
@@ -43,41 +45,37 @@ class TrueSongs:
         self._judges = judges
         self.voice_embedding = lru_cache(maxsize=None)(self._voice_embedding)
 
-    def sound(self, song_id: str, column: str = "mixture") -> np.ndarray:
-        """float32 [S] at 16 kHz.
+    def waveform(self, song_id: str, column: str = "mixture") -> np.ndarray:
+        """Return the mixture, vocal or accompaniment of a song, float32 [S] at 16 kHz.
 
         Raises:
-            ValueError: for a song that these splits do not hold.
+            ValueError: for a song that the splits do not contain.
         """
         if song_id not in self._rows:
             raise ValueError(
-                f"no song {song_id!r} among {len(self._rows)}: the prompts were made of another "
-                "corpus; render the one of seed 0 or make prompts of yours with songgen-hf "
+                f"no song {song_id!r} among {len(self._rows)}: the prompts belong to another "
+                "corpus; render the corpus of seed 0, or make prompts of yours with songgen-hf "
                 "evaluate prompts"
             )
         return read_sound(self._rows[song_id], column)
 
-    def voice(self, song_id: str) -> tuple[np.ndarray, int]:
-        """The vocal of a song with its rate in Hz, as a reference voice."""
-        return self.sound(song_id, "vocal"), SAMPLING_RATE
+    def reference_voice(self, song_id: str) -> tuple[np.ndarray, int]:
+        """Return the vocal of a song and its rate in Hz."""
+        return self.waveform(song_id, "vocal"), SAMPLING_RATE
 
-    def moments_besides(self, codec: Any, prompts: Sequence[Prompt]) -> Moments:
-        """Of the semantic features of all mixtures but those of the prompts' own songs.
+    def moments_excluding(self, codec: Any, prompts: Sequence[Prompt]) -> Moments:
+        """Return the moments of all mixtures but those of the prompts' own songs.
 
         Raises:
             ValueError: if no song is left.
         """
         own = {prompt.id for prompt in prompts}
-        others = (self.sound(song_id) for song_id in self._rows if song_id not in own)
-        return Moments.pooled(_each(codec, others))
+        others = (song_id for song_id in self._rows if song_id not in own)
+        # One by one, since the waveforms of a corpus fill gigabytes.
+        return Moments.pooled(semantic_moments(codec, [self.waveform(one)])[0] for one in others)
 
     def _voice_embedding(self, song_id: str) -> np.ndarray:
-        return self._judges.voice_embedding([self.sound(song_id, "vocal")])[0]
+        return self._judges.voice_embedding([self.waveform(song_id, "vocal")])[0]
 
 
-def _each(codec: Any, waveforms: Iterator[np.ndarray]) -> Iterator[Moments]:
-    for waveform in waveforms:
-        yield from semantic_moments(codec, [waveform])
-
-
-__all__ = ["HELD_OUT", "TrueSongs"]
+__all__ = ["HELD_OUT_SPLITS", "ReferenceSongs"]

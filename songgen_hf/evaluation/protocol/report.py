@@ -1,7 +1,14 @@
-"""What was evaluated: JSON for machines, tables and pictures for people. Fractions are 0 to 1.
+"""Reports: the results of an evaluation as JSON, as tables in pages, as pictures and for cards.
 
-``checkpoints`` has one entry a track pattern: the headline's metrics by their names, and those of
-the rows it is compared with under names that end in ``_untrained``, ``_true`` and ``_codec``.
+All shares are fractions from 0 to 1. A report of autoregressive models has ``checkpoints``, one
+entry per track pattern: the metrics of its headline by their names, and those of the rows it is
+compared with under names that end in ``_untrained``, ``_true`` and ``_codec``.
+
+In a report of masked models each of the ``rows`` has ``mode`` ("ar" or "masked"), ``head``,
+``passes`` (forward passes, counted where songs were timed), ``guidance`` (scale at the last step;
+``guidance_start`` at the first), ``reveal``, the scores, ``duration`` of the songs in seconds, and
+``seconds``, the wall-clock time of one song by itself. ``comparisons`` holds the paper's claims,
+each as a paired difference with its interval.
 """
 
 from __future__ import annotations
@@ -9,125 +16,89 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ...checkpoints.digests import pipeline_digest, weights_digest
 from ...files import encode_json, write_files
 from ..judges.phonemes import merge_phonemes
-from .evaluation import EvaluatedCheckpoint, EvaluatedRow
+from .claims import BOOTSTRAP_SEED, describe_comparisons, describe_goal
+from .evaluation import EvaluatedRow
 from .mel_page import PicturedSong, draw_page
-from .options import MiniOptions
+from .options import EvaluationOptions, MaskedOptions, MaskedSetting, SongModelOptions
+from .tables import BASELINES, METRICS, results_markdown
 
-COMPARED = ("untrained", "true", "codec")
 START_MARK, END_MARK = "<!-- results -->", "<!-- end of results -->"
-BOOTSTRAP_SEED = 0
-# Metric, its title, and the goal as text.
-GOALS = (
-    ("per", "phoneme error rate of the vocal track", "<= 45 %"),
-    ("per_mixture", "phoneme error rate of the mixture", ""),
-    ("gender", "gender as asked for", ">= 80 %"),
-    ("instrument", "lead instrument family as asked for", ">= 80 %"),
-    ("tempo", "tempo within 8 %", ">= 80 %"),
-    ("tempo_any_octave", "tempo, its half or its double", ""),
-    ("fad", "Frechet audio distance", "<= 1/5 of untrained"),
-    ("voice_match", "nearer to its voice than to another", ">= 80 %"),
-    ("voice_match_same_gender", "the same, another of its gender", ""),
-    ("seconds", "duration in seconds", ""),
-)
-NOT_SHARES = ("fad", "seconds", "voice_similarity")
-# Measure of a codec, its title, and whether it is a share.
-CODEC_MEASURES = (
-    ("mel_distance", "log-mel distance of mixtures", False),
-    ("mel_distance_vocal", "log-mel distance of vocals", False),
-    ("si_sdr", "SI-SDR of mixtures, dB", False),
-    ("si_sdr_vocal", "SI-SDR of vocals, dB", False),
-    ("per", "phoneme error rate of decoded vocals", True),
-    ("per_true", "phoneme error rate of the vocals themselves", True),
-    ("probe_codebooks_1", "phoneme of a frame, told linearly from 1 codebook", True),
-    ("probe_codebooks_2", "... from 2 codebooks", True),
-    ("probe_codebooks_4", "... from 4 codebooks", True),
-    ("probe_codebooks_8", "... from 8 codebooks", True),
-    ("probe_commonest", "... by naming the commonest", True),
-)
 
 
 def describe_evaluation(
-    options: MiniOptions,
-    evaluated: Sequence[EvaluatedCheckpoint],
+    options: SongModelOptions,
+    rows: Sequence[EvaluatedRow],
     *,
     judges: Mapping[str, Any],
     versions: Mapping[str, str],
     command: str,
 ) -> dict[str, Any]:
-    """The whole report but for the codec's part.
+    """Return the report of autoregressive models.
 
     Args:
-        options: that it was made with.
-        evaluated: all checkpoints.
-        judges: what ``judges.json`` says: the judges on true songs.
-        versions: of the libraries.
-        command: that makes it again.
+        options: options of the evaluation.
+        rows: rows of all models.
+        judges: content of ``judges.json``.
+        versions: versions of the libraries.
+        command: command that repeats the evaluation.
     """
-    rows = [describe_row(one, row, options) for one in evaluated for row in one.rows]
+    described = [describe_row(row, options) for row in rows]
+    protocol = {
+        "row_prompts": min(options.row_prompts, options.prompts),
+        "row_seeds": list(options.row_seeds),
+        "headline": options.headline.facts(),
+    }
     return {
-        "protocol": {
-            "command": command,
-            "prompts": options.prompts,
-            "row_prompts": min(options.row_prompts, options.prompts),
-            "seeds": list(options.seeds),
-            "row_seeds": list(options.row_seeds),
-            "headline": asdict(options.headline),
-            "max_seconds": options.max_seconds,
-            "dtype": options.dtype,
-            "intervals": {"level": 0.95, "draws": options.draws, "seed": BOOTSTRAP_SEED},
-            "versions": dict(versions),
-        },
+        "protocol": _protocol(options, versions, command) | protocol,
         "judges": dict(judges),
         "checkpoints": {
-            one.name: describe_checkpoint(
-                one.weights,
-                [row for row in rows if row["checkpoint"] == one.name],
-                has_vocal_track=one.has_vocal_track,
+            model.name: describe_checkpoint(
+                model.weights,
+                [row for row in described if row["checkpoint"] == model.name],
+                has_vocal_track=model.has_vocal_track,
             )
-            for one in evaluated
+            for model in dict.fromkeys(row.model for row in rows)
         },
-        "rows": rows,
+        "rows": described,
     }
 
 
-def describe_row(
-    checkpoint: EvaluatedCheckpoint, row: EvaluatedRow, options: MiniOptions
-) -> dict[str, Any]:
-    """One row with its intervals."""
-    setting = row.setting
-    intervals = row.scores.intervals(seed=BOOTSTRAP_SEED, draws=options.draws)
+def describe_row(row: EvaluatedRow, options: EvaluationOptions) -> dict[str, Any]:
+    """Return a row of an autoregressive model with its intervals."""
+    setting: Any = row.setting
+    scores, intervals = _scores(row, options)
     return {
-        "checkpoint": checkpoint.name,
+        "checkpoint": row.model.name,
         "kind": row.kind,
         "headline": row.kind == "sung" and row.is_headline,
         "guidance": None if setting is None else setting.guidance,
         "voice": None if setting is None else setting.voice,
         "seeds": list(row.seeds),
         "songs": len(row.scores.prompts),
-        "scores": {name: round(value, 4) for name, value in row.scores.scores().items()},
-        "intervals": {name: [round(end, 4) for end in ends] for name, ends in intervals.items()},
+        "scores": scores,
+        "intervals": intervals,
     }
 
 
 def describe_checkpoint(
     weights: str, rows: Sequence[Mapping[str, Any]], *, has_vocal_track: bool
 ) -> dict[str, Any]:
-    """The headline with what it is compared with.
+    """Return the headline of a model with the rows that it is compared with.
 
     Args:
         weights: digest of the model.
-        rows: described, of one checkpoint.
-        has_vocal_track: whether ``per`` is of vocals alone; otherwise it is of the mixture, while
-            ``per_true`` and ``per_codec`` always are of vocals.
+        rows: described rows of the model.
+        has_vocal_track: whether ``per`` belongs to vocals. Otherwise it belongs to mixtures, while
+            ``per_true`` and ``per_codec`` always belong to vocals.
     """
     headline = next(row for row in rows if row["headline"])
-    found: dict[str, Any] = {
+    entry: dict[str, Any] = {
         "weights": weights,
         "songs": headline["songs"],
         "has_vocal_track": has_vocal_track,
@@ -137,39 +108,111 @@ def describe_checkpoint(
     }
     intervals = dict(headline["intervals"])
     for row in rows:
-        if row["kind"] in COMPARED:
-            found |= {f"{name}_{row['kind']}": value for name, value in row["scores"].items()}
+        if row["kind"] in BASELINES:
+            entry |= {f"{name}_{row['kind']}": value for name, value in row["scores"].items()}
             ends = row["intervals"].items()
             intervals |= {f"{name}_{row['kind']}": interval for name, interval in ends}
         elif row["voice"] and row["guidance"] == headline["guidance"]:
-            # Of a headline without a voice: its own row, if it has one, was read first.
+            # A headline without a voice takes the scores of voices from its row with one.
             voices = [name for name in row["scores"] if name.startswith("voice")]
-            found = {name: row["scores"][name] for name in voices} | found
+            entry = {name: row["scores"][name] for name in voices} | entry
             intervals = {name: row["intervals"][name] for name in voices} | intervals
-    return found | {"intervals": intervals}
+    return entry | {"intervals": intervals}
 
 
-def results_markdown(report: Mapping[str, Any]) -> str:
-    """Two tables for each checkpoint: against the goals, and every row."""
-    parts = []
-    for name, entry in report.get("checkpoints", {}).items():
-        rows = [row for row in report["rows"] if row["checkpoint"] == name]
-        parts += [
-            f"### {name}",
-            _caption(report["protocol"], entry),
-            _goals_table(entry),
-            _rows_table(rows),
-        ]
-    if report.get("codec"):
-        parts += ["### codec", _codec_table(report["codec"])]
-    return "\n\n".join(parts) + "\n"
+def describe_masked(
+    options: MaskedOptions,
+    rows: Sequence[EvaluatedRow],
+    *,
+    judges: Mapping[str, Any],
+    machine: Mapping[str, Any],
+    versions: Mapping[str, str],
+    command: str,
+) -> dict[str, Any]:
+    """Return the report of masked models.
+
+    Args:
+        options: options of the evaluation.
+        rows: all rows, that of the autoregressive model first.
+        judges: content of ``judges.json``.
+        machine: machine on which the time was measured.
+        versions: versions of the libraries.
+        command: command that repeats the evaluation.
+    """
+    described = [describe_masked_row(row, options) for row in rows]
+    timing = {"timed_songs": options.timed_songs, "machine": dict(machine)}
+    return {
+        "protocol": _protocol(options, versions, command) | timing,
+        "judges": dict(judges),
+        "goal": describe_goal(described),
+        "comparisons": describe_comparisons(rows, draws=options.draws),
+        "rows": described,
+    }
+
+
+def describe_masked_row(row: EvaluatedRow, options: EvaluationOptions) -> dict[str, Any]:
+    """Return a row of a report of masked models with its intervals."""
+    setting, timing = row.setting, row.timing
+    assert setting is not None
+    scores, intervals = _scores(row, options)
+    for values in (scores, intervals):
+        values["duration"] = values.pop("seconds")
+    specific: dict[str, Any]
+    if isinstance(setting, MaskedSetting):
+        start, end = setting.guidance or (None, None)
+        specific = {
+            "mode": "masked",
+            "head": row.model.name,
+            "passes": setting.num_inference_steps,
+            "guidance": end,
+            "guidance_start": start,
+            "reveal": setting.reveal,
+        }
+    else:
+        ends = {"guidance": setting.guidance, "guidance_start": setting.guidance}
+        specific = {"mode": "ar", "head": None, "passes": None, **ends, "reveal": None}
+    if timing is not None:
+        specific["passes"] = round(timing.forward_passes, 1)
+    return {
+        **specific,
+        "voice": setting.voice,
+        "songs": len(row.scores.prompts),
+        **scores,
+        "seconds": None if timing is None else round(timing.seconds, 3),
+        "weights": row.model.weights,
+        "setting": setting.facts(),
+        "intervals": intervals,
+    }
+
+
+def _protocol(
+    options: EvaluationOptions, versions: Mapping[str, str], command: str
+) -> dict[str, Any]:
+    return {
+        "command": command,
+        "prompts": options.prompts,
+        "seeds": list(options.seeds),
+        "max_seconds": options.max_seconds,
+        "dtype": options.dtype,
+        "intervals": {"level": 0.95, "draws": options.draws, "seed": BOOTSTRAP_SEED},
+        "versions": dict(versions),
+    }
+
+
+def _scores(row: EvaluatedRow, options: EvaluationOptions) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The scores of a row and their intervals, rounded."""
+    intervals = row.scores.intervals(seed=BOOTSTRAP_SEED, draws=options.draws)
+    return (
+        {name: round(value, 4) for name, value in row.scores.scores().items()},
+        {name: [round(end, 4) for end in ends] for name, ends in intervals.items()},
+    )
 
 
 def insert_results(page: Path, text: str) -> bytes | None:
-    """The page with ``text`` between its marks.
+    """Return the content of a page with ``text`` between its marks.
 
     Returns:
-        The new content, or None if there is no such page or it has no marks.
+        None if there is no such page or it has no marks.
     """
     if not page.is_file():
         return None
@@ -181,19 +224,20 @@ def insert_results(page: Path, text: str) -> bytes | None:
     return re.sub(pattern, lambda _: block, content, count=1, flags=re.S).encode()
 
 
-def update_report(
-    path: Path, parts: Mapping[str, Any], *, pages: Sequence[Path] = ()
+def write_report(
+    path: Path, parts: Mapping[str, Any], *, pages: Sequence[Path] = (), keep: bool = False
 ) -> list[Path]:
-    """Write some parts of a report, keep its others, and put its tables into the page beside it.
+    """Write a report and put its tables into pages.
 
     Args:
-        path: of the JSON file; the page has the same name and the ending ``.md``.
-        parts: to replace.
-        pages: more pages with the marks.
+        path: JSON file; the page beside it has the same name with the ending ``.md``.
+        parts: content of the report.
+        pages: further pages with the marks.
+        keep: keep other parts of a report that is already there.
     Returns:
         The files written.
     Raises:
-        ValueError: if the file that is there is no report.
+        ValueError: if the file that is there is not a report, or a page of ``pages`` has no marks.
     """
     report: dict[str, Any] = {}
     if path.is_file():
@@ -203,134 +247,157 @@ def update_report(
             raise ValueError(
                 f"{path} is not JSON ({error}): name another file or remove this one"
             ) from error
-    report |= parts
+    report = {**report, **parts} if keep else dict(parts)
     contents = {path: encode_json(report)}
+    tables = results_markdown(report)
     for page in (path.with_suffix(".md"), *pages):
-        if (text := insert_results(page, results_markdown(report))) is not None:
-            contents[page] = text
+        if (content := insert_results(page, tables)) is not None:
+            contents[page] = content
         elif page in pages:
             raise ValueError(
                 f"{page} is no page with the marks {START_MARK} and {END_MARK}: write them where "
-                "the tables are to be"
+                "the tables should be"
             )
     write_files(contents)
     return list(contents)
 
 
-def write_pictures(path: Path, evaluated: Sequence[EvaluatedCheckpoint]) -> list[Path]:
-    """The first songs of each checkpoint's headline, as ``img/<report>-<checkpoint>.png``.
+def write_pictures(path: Path, rows: Sequence[EvaluatedRow]) -> list[Path]:
+    """Draw the first songs of each headline, as ``img/<report>-<model>.png``.
 
     Args:
-        path: of the report.
-        evaluated: all checkpoints.
+        path: JSON file of the report.
+        rows: rows of all models.
     Returns:
         The files written.
     Raises:
         ImportError: without matplotlib or Pillow.
     """
     pages = {
-        path.parent / "img" / f"{path.stem}-{one.name}.png": draw_page(pictured(one.row("sung")))
-        for one in evaluated
+        path.parent / "img" / f"{path.stem}-{row.model.name}.png": draw_page(pictured_songs(row))
+        for row in rows
+        if row.kind == "sung" and row.is_headline
     }
     write_files(pages)
     return list(pages)
 
 
-def pictured(row: EvaluatedRow) -> list[PicturedSong]:
-    """The songs kept of a row, with what was asked for and what the recognizer heard."""
+def pictured_songs(row: EvaluatedRow) -> list[PicturedSong]:
+    """Return the songs kept of a row with their requested and their recognized phonemes."""
     songs = []
-    for song, heard in zip(row.songs, row.scores.heard, strict=False):
-        sounds = [("mixture", song.mixture)]
+    for song, phonemes in zip(row.songs, row.scores.phonemes, strict=False):
+        tracks = [("mixture", song.mixture)]
         if song.vocal is not None:
-            sounds.insert(0, ("vocal", song.vocal))
-        asked = " ".join(merge_phonemes(song.prompt.phonemes))
+            tracks.insert(0, ("vocal", song.vocal))
         captions = (
             song.prompt.lyrics.replace("\n", " / "),
-            f"asked  {asked}",
-            f"heard  {' '.join(heard)}",
+            f"requested  {' '.join(merge_phonemes(song.prompt.phonemes))}",
+            f"recognized  {' '.join(phonemes)}",
         )
-        songs.append(PicturedSong(song.prompt.text, tuple(sounds), captions))
+        songs.append(PicturedSong(song.prompt.text, tuple(tracks), captions))
     return songs
 
 
-def _caption(protocol: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
-    return (
-        f"{entry['songs']} songs ({protocol['prompts']} prompts, seeds "
-        f"{', '.join(map(str, protocol['seeds']))}), guidance {entry['guidance']:g}, "
-        f"{'with' if entry['voice'] else 'without'} a reference voice; in brackets 95 % "
-        "bootstrap intervals over prompts."
-    )
+def card_results(report: Mapping[str, Any], model: Any) -> dict[str, Any]:
+    """Return what a report says about one model, for its card: tables and the headline's metrics.
+
+    Args:
+        report: report of ``songgen-hf evaluate mini``, or of ``evaluate masked``.
+        model: a song model, or a masked pipeline.
+    Raises:
+        ValueError: if the report is about other weights or has no such model, or for a codec.
+    """
+    if getattr(model, "mode", None) == "masked":
+        return _masked_card_results(report, pipeline_digest(model))
+    if model.config.model_type != "songgen":
+        raise ValueError("the report is of song models: got a codec; leave --results out")
+    weights, track_pattern = weights_digest(model), model.config.decoder.track_pattern
+    checkpoints = report.get("checkpoints", {})
+    if (entry := checkpoints.get(track_pattern)) is None:
+        raise ValueError(
+            f"the report has no checkpoint of track pattern {track_pattern}: got "
+            f"{', '.join(checkpoints) or 'none'}; evaluate this model first"
+        )
+    if entry["weights"] != weights:
+        raise ValueError(
+            f"the report is of other weights ({entry['weights']}) than this model's ({weights}): "
+            "run songgen-hf evaluate mini with this checkpoint"
+        )
+    protocol = report["protocol"]
+    rows = [row for row in report.get("rows", []) if row["checkpoint"] == track_pattern]
+    own = {"protocol": protocol, "checkpoints": {track_pattern: entry}, "rows": rows}
+    headline = next(row for row in rows if row["headline"])
+    scores = headline["scores"]
+    if entry.get("has_vocal_track") is False:
+        # The phoneme error rate is that of the mixture, which has a name of its own.
+        scores = {name: value for name, value in scores.items() if name != "per"}
+    return {
+        "text": results_markdown(own).partition("\n")[2].strip(),
+        "setting": {
+            "track_pattern": track_pattern,
+            "songs": headline["songs"],
+            "prompts": protocol["prompts"],
+            "seeds": headline["seeds"],
+            "guidance_scale": headline["guidance"],
+            "reference_voice": headline["voice"],
+        },
+        "measures": _measures(scores, headline["intervals"]),
+    }
 
 
-def _goals_table(entry: Mapping[str, Any]) -> str:
-    lines = [
-        "| measure | goal | model | untrained | true songs | true songs through the codec |",
-        "|---|---|---|---|---|---|",
+def _masked_card_results(report: Mapping[str, Any], weights: str) -> dict[str, Any]:
+    own = [row for row in report.get("rows", []) if row.get("weights") == weights]
+    if not own:
+        known = sorted({row["weights"] for row in report.get("rows", []) if "weights" in row})
+        raise ValueError(
+            f"the report is of other weights ({', '.join(known) or 'none'}) than this model's "
+            f"({weights}): run songgen-hf evaluate masked with this model"
+        )
+    protocol, headline = report["protocol"], own[0]
+    rows = [row for row in report["rows"] if row["mode"] == "ar"] + own
+    shown = {**report, "rows": rows, "comparisons": [], "goal": describe_goal(rows)}
+    # The seconds of these rows are wall-clock time, which depends on the machine.
+    scores = {name: value for name, value in headline.items() if name != "seconds"}
+    return {
+        "text": results_markdown(shown).strip(),
+        "setting": {
+            "passes": headline["passes"],
+            "songs": headline["songs"],
+            "prompts": protocol["prompts"],
+            "seeds": protocol["seeds"],
+            "guidance_scale": [headline["guidance_start"], headline["guidance"]],
+            "reveal": headline["reveal"],
+            "reference_voice": headline["voice"],
+        },
+        "measures": _measures(scores, headline["intervals"]),
+    }
+
+
+def _measures(scores: Mapping[str, Any], intervals: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "metric": metric,
+            "title": title,
+            "value": scores[metric],
+            "interval_95": intervals.get(metric),
+        }
+        for metric, title, _ in METRICS
+        if metric in scores
     ]
-    for metric, title, goal in GOALS:
-        if metric not in entry:
-            continue
-        value = f"**{_shown(metric, entry[metric])}"
-        if metric in entry["intervals"]:
-            ends = [_shown(metric, end) for end in entry["intervals"][metric]]
-            value += f" ({ends[0]} to {ends[1]})"
-        value += "**"
-        others = [_shown(metric, entry.get(f"{metric}_{kind}")) for kind in COMPARED]
-        if metric == "per" and not entry["has_vocal_track"]:
-            value, others[0] = "sung in the mixture only", ""  # like with like: the row below
-        lines.append(f"| {title} | {goal} | {value} | {' | '.join(others)} |")
-    return "\n".join(lines)
-
-
-def _rows_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    metrics = ("per", "per_mixture", "gender", "instrument", "tempo", "fad", "voice_match")
-    lines = [
-        "| songs | guidance | voice | PER | PER of the mixture | gender | instrument | tempo | FAD "
-        "| voice match |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        guidance = "" if row["guidance"] is None else f"{row['guidance']:g}"
-        voice = {None: "", True: "yes", False: "no"}[row["voice"]]
-        values = " | ".join(_shown(metric, row["scores"].get(metric)) for metric in metrics)
-        lines.append(f"| {row['songs']} {row['kind']} | {guidance} | {voice} | {values} |")
-    return "\n".join(lines)
-
-
-def _codec_table(codec: Mapping[str, Any]) -> str:
-    names = [name for name in ("codec", "baseline") if name in codec]
-    lines = [f"| measure | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
-    known = codec[names[0]]["scores"]
-    measures = [measure for measure in CODEC_MEASURES if measure[0] in known]
-    titled = {measure for measure, _, _ in measures}
-    measures += [(measure, measure, False) for measure in known if measure not in titled]
-    for measure, title, is_share in measures:
-        values = []
-        for name in names:
-            ends = codec[name].get("intervals", {}).get(measure, ())
-            numbers = [codec[name]["scores"].get(measure, float("nan")), *ends]
-            shown = [f"{100 * n:.1f} %" if is_share else f"{n:.2f}" for n in numbers]
-            values.append(shown[0] + (f" ({shown[1]} to {shown[2]})" if ends else ""))
-        lines.append(f"| {title} | {' | '.join(values)} |")
-    return "\n".join(lines)
-
-
-def _shown(metric: str, value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:.2f}" if metric in NOT_SHARES else f"{100 * value:.1f} %"
 
 
 __all__ = [
-    "BOOTSTRAP_SEED",
     "END_MARK",
     "START_MARK",
+    "card_results",
     "describe_checkpoint",
     "describe_evaluation",
+    "describe_masked",
+    "describe_masked_row",
     "describe_row",
     "insert_results",
-    "pictured",
+    "pictured_songs",
     "results_markdown",
-    "update_report",
     "write_pictures",
+    "write_report",
 ]

@@ -1,8 +1,9 @@
-"""Sings the prompts with a checkpoint under several settings; what is sung is kept in a folder.
+"""Song samplers: models that generate the songs of prompts into a folder, each song once.
 
-A row of the evaluation is one ``Setting``. A song draws from its own seed and is written as soon as
-its batch is done, so a run that was killed goes on, and more seeds or prompts cost only what is
-new. The folder's names hold a digest of everything that decides a song: weights, settings, prompt.
+There is one sampler with two adapters, for autoregressive and for masked models. A song depends on
+its own seed alone and is written as soon as its batch is done, so an interrupted run continues, and
+more seeds or prompts cost only what is new. The names of folders and files contain a digest of
+everything that decides a song: weights, setting and prompt.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import copy
 import hashlib
 import io
 import json
-import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,24 +20,25 @@ from typing import Any
 
 import numpy as np
 
+from ...checkpoints.digests import pipeline_digest, weights_digest
+from ...checkpoints.loading import load_pipeline
 from ...files import safe_name, write_files
 from ...provenance import encode_song, provenance
 from .growing_cache import growing_cache
-from .options import MAX_SECONDS, Setting
+from .options import MAX_SECONDS, AutoregressiveSetting, MaskedSetting
 from .prompts import Prompt
 
-logger = logging.getLogger(__name__)
-
 UNTRAINED_SEED = 0
+ReferenceVoices = Callable[[str], tuple[np.ndarray, int]]
 
 
 @dataclass(frozen=True)
-class SungSong:
-    """One song that was sung.
+class GeneratedSong:
+    """A song that a sampler has generated.
 
     Args:
-        prompt: what was asked for.
-        seed: of its sampling.
+        prompt: what was requested.
+        seed: seed of the evaluation, see :func:`song_seed`.
         mixture: float32 [S].
         vocal: float32 [S'] of a model with two tracks, else None.
         path: file of the mixture.
@@ -49,146 +51,258 @@ class SungSong:
     path: Path
 
 
-class Singer:
-    """A checkpoint that sings prompts into a folder.
+class SongSampler(ABC):
+    """A song model and the folder of the songs that it generates.
 
     Args:
-        checkpoint: folder or Hub id.
-        cache: folder of what is sung; several checkpoints may share it.
-        voices: waveform [S] and rate in Hz of the vocal of a song id; read for reference voices.
-        device, dtype: of the model.
+        checkpoint: folder, Hub id or embedded model.
+        cache: folder of generated songs, which several models can share.
+        voices: returns the vocal of a song id, waveform [S] and rate in Hz; called for the
+            reference voices of prompts.
+        device, dtype: device and precision of the model.
         max_seconds: longest song.
-        batch_size: songs sung at a time.
+        batch_size: songs generated at a time.
     """
+
+    mode: str
+    model: Any
+    """The trained network."""
+    codec: Any
+    name: str
+    """What distinguishes the model from others of its mode: its track pattern, or its head."""
+    has_vocal_track: bool
+    """Whether vocal and accompaniment are separate tracks."""
 
     def __init__(
         self,
         checkpoint: str,
         cache: Path | str,
-        voices: Callable[[str], tuple[np.ndarray, int]],
+        voices: ReferenceVoices,
         *,
-        device: Any = "cpu",
-        dtype: Any = "auto",
+        device: str = "cpu",
+        dtype: str = "auto",
         max_seconds: float = MAX_SECONDS,
         batch_size: int = 50,
-    ):
+    ) -> None:
+        self.checkpoint = checkpoint
         self.cache = Path(cache)
         self.voices = voices
         self.max_seconds = max_seconds
         self.batch_size = batch_size
-        self._load(checkpoint, device, dtype)
+        self.load(checkpoint, device, dtype)
+        self.codec_weights = weights_digest(self.codec)
 
-    def _load(self, checkpoint: str, device: Any, dtype: Any) -> None:
-        from transformers import pipeline
+    @abstractmethod
+    def load(self, checkpoint: str, device: str, dtype: str) -> None:
+        """Load the model and set the attributes above."""
 
-        from ...pipelines.text_to_song import TextToSongPipeline
+    @abstractmethod
+    def resolve(self, setting: Any) -> Any:
+        """Return a setting with the checkpoint's own values where it has none."""
 
-        self.trained = pipeline(
-            "text-to-song",
-            model=checkpoint,
-            device=device,
-            dtype=dtype,
-            pipeline_class=TextToSongPipeline,
-        )
-        self.digests: dict[bool, str] = {}
-        self._untrained: Any = None
+    @abstractmethod
+    def weights(self, setting: Any = None) -> str:
+        """Return the digest of the weights that a setting uses; None for the trained ones."""
 
-    @property
-    def model(self) -> Any:
-        """The trained model."""
-        return self.trained.model
+    @abstractmethod
+    def generate(self, requests: Sequence[Mapping[str, Any]], setting: Any) -> list[dict[str, Any]]:
+        """Generate one song for each request in one batch."""
 
-    @property
-    def has_vocal_track(self) -> bool:
-        """Whether it writes vocal and accompaniment apart."""
-        return self.model.config.decoder.num_tracks > 1
+    @abstractmethod
+    def folder_name(self, setting: Any) -> tuple[str, list[Any]]:
+        """Return the readable part of a folder's name, and what decides its digest."""
 
-    def pipeline(self, trained: bool) -> Any:
-        """The pipeline of the trained model, or of the same with random weights."""
-        if trained:
-            return self.trained
-        if self._untrained is None:
-            from ...pipelines.text_to_song import TextToSongPipeline
+    @abstractmethod
+    def record(self, setting: Any) -> tuple[Any, dict[str, Any]]:
+        """Return the model and the arguments that the provenance of a song names."""
 
-            self._untrained = TextToSongPipeline(
-                model=untrained_twin(self.model, seed=UNTRAINED_SEED),
-                processor=self.trained.processor,
-                device=self.trained.device,
-            )
-        return self._untrained
+    def folder(self, setting: Any) -> Path:
+        """Return the folder of the songs of a setting."""
+        name, facts = self.folder_name(self.resolve(setting))
+        facts.append(self.max_seconds)
+        dtype = str(self.model.dtype).removeprefix("torch.")
+        facts += [] if dtype == "float32" else [dtype]
+        text = json.dumps(facts, sort_keys=True, default=str)
+        return self.cache / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
-    def folder(self, setting: Setting) -> Path:
-        """Where the songs of a setting are kept."""
-        if setting.trained not in self.digests:
-            self.digests[setting.trained] = weights_digest(self.pipeline(setting.trained).model)
-        facts = [self.digests[setting.trained], setting.generation, setting.voice, self.max_seconds]
-        facts += other_precision(self.model)
-        digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
-        name = self.model.config.decoder.track_pattern
-        name += f"-guidance-{setting.guidance:g}" + ("-voice" if setting.voice else "")
-        return self.cache / f"{name}{'' if setting.trained else '-untrained'}-{digest}"
-
-    def sing(
-        self, prompts: Sequence[Prompt], seeds: Sequence[int], setting: Setting
-    ) -> Iterator[SungSong]:
-        """Every prompt with every seed, in that order: what is missing is sung first.
-
-        Args:
-            prompts: to sing.
-            seeds: of the evaluation; a song's own seed follows from it and the prompt's id.
-            setting: of all.
-        """
-        folder = self.folder(setting)
-        wanted = [(prompt, seed) for seed in seeds for prompt in prompts]
-        paths = [folder / song_name(prompt, setting, seed) for prompt, seed in wanted]
-        missing = [
-            (*one, path) for one, path in zip(wanted, paths, strict=True) if not path.is_file()
-        ]
-        # Songs of about one length together: a batch lasts as long as its longest.
-        missing.sort(key=lambda one: one[0].duration)
-        for start in range(0, len(missing), self.batch_size):
-            self._sing_batch(missing[start : start + self.batch_size], setting)
-        for (prompt, seed), path in zip(wanted, paths, strict=True):
-            vocal = vocal_path(path) if self.has_vocal_track else None
-            yield SungSong(prompt, seed, _read(path), None if vocal is None else _read(vocal), path)
-
-    def _sing_batch(self, batch: Sequence[tuple[Prompt, int, Path]], setting: Setting) -> None:
-        pipe = self.pipeline(setting.trained)
-        requests = [self.request(prompt, seed, setting) for prompt, seed, _ in batch]
-        songs = pipe(
-            requests,
-            batch_size=len(requests),
-            max_seconds=self.max_seconds,
-            past_key_values=growing_cache(),
-            **setting.generation,
-        )
-        for (prompt, _, path), request, song in zip(batch, requests, songs, strict=True):
-            keep_song(path, song, prompt, pipe.model, request["seed"], setting.generation)
-
-    def request(self, prompt: Prompt, seed: int, setting: Setting) -> dict[str, Any]:
-        """What the pipeline is asked for."""
+    def request(self, prompt: Prompt, seed: int, setting: Any) -> dict[str, Any]:
+        """Return the arguments of the pipeline for one song."""
         request = {"text": prompt.text, "lyrics": prompt.lyrics, "seed": song_seed(prompt, seed)}
         if setting.voice:
             request["reference_voice"] = self.voices(prompt.reference_song_id)
             request["voice_start"] = prompt.reference_start
         return request
 
+    def sample(
+        self, prompts: Sequence[Prompt], seeds: Sequence[int], setting: Any
+    ) -> Iterator[GeneratedSong]:
+        """Yield every prompt with every seed, seed by seed, after generating what is missing.
+
+        Args:
+            prompts: what is requested.
+            seeds: seeds of the evaluation.
+            setting: setting of all songs.
+        """
+        setting = self.resolve(setting)
+        folder = self.folder(setting)
+        wanted = [
+            (prompt, seed, folder / song_name(prompt, setting.voice, seed))
+            for seed in seeds
+            for prompt in prompts
+        ]
+        missing = [song for song in wanted if not song[-1].is_file()]
+        # Songs of about one length together: a batch lasts as long as its longest.
+        missing.sort(key=lambda song: song[0].duration)
+        for start in range(0, len(missing), self.batch_size):
+            self._write_batch(missing[start : start + self.batch_size], setting)
+        for prompt, seed, path in wanted:
+            vocal = _read(vocal_path(path)) if self.has_vocal_track else None
+            yield GeneratedSong(prompt, seed, _read(path), vocal, path)
+
+    def _write_batch(self, batch: Sequence[tuple[Prompt, int, Path]], setting: Any) -> None:
+        requests = [self.request(prompt, seed, setting) for prompt, seed, _ in batch]
+        songs = self.generate(requests, setting)
+        model, arguments = self.record(setting)
+        for (prompt, _, path), request, song in zip(batch, requests, songs, strict=True):
+            options = {"text": prompt.text, "lyrics": prompt.lyrics, **arguments}
+            record = provenance(model, seed=request["seed"], options=options)
+            tracks = {path: song["audio"]}
+            if song["vocal"] is not None:
+                tracks = {vocal_path(path): song["vocal"], **tracks}  # the mixture comes last
+            rate = song["sampling_rate"]
+            write_files({file: encode_song(t, rate, file, record) for file, t in tracks.items()})
+
+
+class AutoregressiveSampler(SongSampler):
+    """An autoregressive song model, and the same model with random weights as its baseline."""
+
+    mode = "autoregressive"
+
+    def load(self, checkpoint: str, device: str, dtype: str) -> None:
+        """Load the trained model."""
+        pipe = load_pipeline(checkpoint, mode=self.mode, device=device, dtype=dtype)
+        self.pipes = {True: pipe}  # trained or not -> pipeline
+        self.model, self.codec = pipe.model, pipe.model.audio_encoder
+        self.name = self.model.config.decoder.track_pattern
+        self.has_vocal_track = self.model.config.decoder.num_tracks > 1
+        self._weights: dict[bool, str] = {}
+
+    def pipe(self, trained: bool) -> Any:
+        """Return the pipeline of the trained model, or of the untrained one."""
+        if trained not in self.pipes:
+            own = self.pipes[True]
+            model = untrained_copy(self.model, seed=UNTRAINED_SEED)
+            self.pipes[trained] = type(own)(model=model, processor=own.processor, device=own.device)
+        return self.pipes[trained]
+
+    def resolve(self, setting: AutoregressiveSetting) -> AutoregressiveSetting:
+        """Return a setting with the checkpoint's own guidance where it has none."""
+        return setting.resolved(self.model.generation_config)
+
+    def weights(self, setting: AutoregressiveSetting | None = None) -> str:
+        """Return the digest of the trained or the random weights, with the sampling defaults."""
+        trained = setting is None or setting.trained
+        if trained not in self._weights:
+            self._weights[trained] = weights_digest(self.pipe(trained).model)
+        return self._weights[trained]
+
+    def generate(
+        self, requests: Sequence[Mapping[str, Any]], setting: AutoregressiveSetting
+    ) -> list[dict[str, Any]]:
+        """Generate one song for each request in one batch."""
+        return self.pipe(setting.trained)(
+            requests,
+            batch_size=len(requests),
+            max_seconds=self.max_seconds,
+            past_key_values=growing_cache(),
+            **setting.generation,
+        )
+
+    def folder_name(self, setting: AutoregressiveSetting) -> tuple[str, list[Any]]:
+        """Return the readable part of a folder's name, and what decides its digest."""
+        name = f"{self.name}-guidance-{setting.guidance:g}" + ("-voice" if setting.voice else "")
+        name += "" if setting.trained else "-untrained"
+        return name, [self.weights(setting), setting.generation, setting.voice]
+
+    def record(self, setting: AutoregressiveSetting) -> tuple[Any, dict[str, Any]]:
+        """Return the model and the arguments that the provenance of a song names."""
+        return self.pipe(setting.trained).model, setting.generation
+
+
+class MaskedSampler(SongSampler):
+    """A masked song model."""
+
+    mode = "masked"
+
+    def load(self, checkpoint: str, device: str, dtype: str) -> None:
+        """Load the model; the precision "auto" is float32."""
+        dtype = "float32" if dtype == "auto" else dtype
+        self.pipe = load_pipeline(checkpoint, mode=self.mode, device=device, dtype=dtype)
+        self.pipe.set_progress_bar_config(disable=True)
+        self.scheduler = self.pipe.scheduler
+        self.model, self.codec = self.pipe.transformer, self.pipe.codec
+        self.name = self.model.config.head
+        self.has_vocal_track = self.model.config.num_tracks > 1
+        self._weights = pipeline_digest(self.pipe)
+
+    def resolve(self, setting: MaskedSetting) -> MaskedSetting:
+        """Return a setting with the values of the checkpoint's scheduler where it has none."""
+        return setting.resolved(self.scheduler.config)
+
+    def weights(self, setting: MaskedSetting | None = None) -> str:
+        """Return the digest of all weights that decide a song."""
+        return self._weights
+
+    def generate(
+        self, requests: Sequence[Mapping[str, Any]], setting: MaskedSetting
+    ) -> list[dict[str, Any]]:
+        """Generate one song for each request in one batch."""
+        self.pipe.scheduler = self._scheduler(setting)
+        try:
+            return self.pipe(
+                requests,
+                num_inference_steps=setting.num_inference_steps,
+                max_seconds=self.max_seconds,
+                progress=False,
+            )
+        finally:
+            self.pipe.scheduler = self.scheduler
+
+    def folder_name(self, setting: MaskedSetting) -> tuple[str, list[Any]]:
+        """Return the readable part of a folder's name, and what decides its digest."""
+        name = f"masked-{self.name}-{setting.num_inference_steps}-{setting.reveal}"
+        config = dict(self._scheduler(setting).config)
+        return name + ("-voice" if setting.voice else ""), [self._weights, setting.facts(), config]
+
+    def record(self, setting: MaskedSetting) -> tuple[Any, dict[str, Any]]:
+        """Return the pipeline and the arguments that the provenance of a song names."""
+        steps = {"num_inference_steps": setting.num_inference_steps}
+        return self.pipe, steps | setting.scheduler
+
+    def _scheduler(self, setting: MaskedSetting) -> Any:
+        return type(self.scheduler).from_config(self.scheduler.config, **setting.scheduler)
+
 
 def song_seed(prompt: Prompt, seed: int) -> int:
-    """The seed that a prompt is sung with, for a seed of the evaluation: no two songs share it."""
+    """Return the seed of a song, which differs for every prompt and seed of the evaluation."""
     digest = hashlib.sha256(f"{seed}/{prompt.id}".encode()).digest()
     return int.from_bytes(digest[:6], "big")
 
 
-def song_name(prompt: Prompt, setting: Setting, seed: int) -> str:
-    """File name of a song; it changes with whatever of the prompt the model is told.
+def song_name(prompt: Prompt, voice: bool, seed: int) -> str:
+    """Return the file name of a song, which changes with every input of the model.
 
-    An id that is no file name on every system is replaced by one that is.
+    A prompt's id that is not a valid file name on every system is replaced by a valid one.
+
+    Args:
+        prompt: what is requested.
+        voice: whether the prompt's reference voice is given.
+        seed: seed of the evaluation.
     """
-    told = [prompt.text, prompt.lyrics]
-    if setting.voice:
-        told += [prompt.reference_song_id, str(prompt.reference_start)]
-    digest = hashlib.sha256("\n".join(told).encode()).hexdigest()[:8]
+    inputs = [prompt.text, prompt.lyrics]
+    if voice:
+        inputs += [prompt.reference_song_id, str(prompt.reference_start)]
+    digest = hashlib.sha256("\n".join(inputs).encode()).hexdigest()[:8]
     name = safe_name(prompt.id, default="prompt")
     if name != prompt.id:  # two ids must not share a name
         name += "-" + hashlib.sha256(prompt.id.encode()).hexdigest()[:8]
@@ -196,66 +310,30 @@ def song_name(prompt: Prompt, setting: Setting, seed: int) -> str:
 
 
 def vocal_path(mixture: Path) -> Path:
-    """File of the vocal beside that of the mixture."""
+    """Return the file of the vocal beside that of the mixture."""
     return mixture.with_suffix(".vocal.flac")
 
 
-def untrained_twin(model: Any, *, seed: int) -> Any:
-    """A model of the same sizes with random weights in all but the codec, which is shared.
+def untrained_copy(model: Any, *, seed: int) -> Any:
+    """Build a model of the same sizes with random weights in all parts but the codec.
 
     Args:
-        model: a :class:`~songgen_hf.modeling.modeling_songgen.SongGenForConditionalGeneration`.
-        seed: of the weights.
+        model: a :class:`~songgen_hf.modeling.modeling_songgen.SongGenForConditionalGeneration`;
+            its codec is shared.
+        seed: seed of the weights.
     """
     import torch
 
     config = copy.deepcopy(model.config)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        twin = type(model)(config)
-    twin = twin.to(model.device, model.dtype).eval()
-    twin.audio_encoder = model.audio_encoder
-    twin.generation_config = copy.deepcopy(model.generation_config)
-    # The baseline of a measurement, of which no warning is needed.
-    twin.config.trained = True
-    return twin
-
-
-def weights_digest(model: Any) -> str:
-    """A short hash of all weights and of the settings that sampling falls back to."""
-    sampling = getattr(model, "generation_config", None)
-    # Without the library's version, which changes no song.
-    facts = "" if sampling is None else sampling.to_json_string(ignore_metadata=True)
-    digest = hashlib.sha256(facts.encode())
-    weights: Mapping[str, Any] = model.state_dict()
-    for name, weight in sorted(weights.items()):
-        digest.update(name.encode())
-        digest.update(weight.detach().float().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
-def other_precision(model: Any) -> list[str]:
-    """What the name of a folder needs to hold of a model that is not in float32, as most are."""
-    name = str(model.dtype).removeprefix("torch.")
-    return [] if name == "float32" else [name]
-
-
-def keep_song(
-    path: Path,
-    song: Mapping[str, Any],
-    prompt: Prompt,
-    model: Any,
-    seed: int,
-    options: Mapping[str, Any],
-) -> None:
-    """Write a song, and its vocal beside it, with what it was made from."""
-    told = {"text": prompt.text, "lyrics": prompt.lyrics, **options}
-    record = provenance(model, seed=seed, options=told)
-    tracks = {path: song["audio"]}
-    if song["vocal"] is not None:
-        tracks = {vocal_path(path): song["vocal"], **tracks}  # the mixture comes last
-    rate = song["sampling_rate"]
-    write_files({file: encode_song(track, rate, file, record) for file, track in tracks.items()})
+        untrained = type(model)(config)
+    untrained = untrained.to(model.device, model.dtype).eval()
+    untrained.audio_encoder = model.audio_encoder
+    untrained.generation_config = copy.deepcopy(model.generation_config)
+    # A baseline needs no warning that it is untrained.
+    untrained.config.trained = True
+    return untrained
 
 
 def _read(path: Path) -> np.ndarray:
@@ -267,13 +345,12 @@ def _read(path: Path) -> np.ndarray:
 
 __all__ = [
     "UNTRAINED_SEED",
-    "Singer",
-    "SungSong",
-    "other_precision",
+    "AutoregressiveSampler",
+    "GeneratedSong",
+    "MaskedSampler",
+    "SongSampler",
     "song_name",
     "song_seed",
-    "untrained_twin",
+    "untrained_copy",
     "vocal_path",
-    "weights_digest",
-    "keep_song",
 ]

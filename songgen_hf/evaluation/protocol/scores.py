@@ -1,7 +1,7 @@
-"""Scores of one row of the evaluation: songs that were all sung under one setting.
+"""Scores of the songs of one row, with bootstrap intervals and paired differences of rows.
 
-Every metric is kept song by song, as a numerator and a denominator, so that the row's score and its
-bootstrap interval come from the same numbers.
+Every metric is stored per song, as a numerator and a denominator, so that the score of the row and
+its interval come from the same numbers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import numpy as np
 
 from ..judges.loading import Judges
 from ..judges.phonemes import merge_phonemes
-from ..metrics.bootstrap import Interval, bootstrap, ratio_interval
+from ..judges.song_classifier import SongClassification
+from ..metrics.bootstrap import Interval, bootstrap, grouped_ratio
 from ..metrics.frechet_distance import Moments, frechet_distance, semantic_moments
 from ..metrics.gender import gender_scores
 from ..metrics.lead_instrument import lead_instrument_scores
@@ -22,95 +23,139 @@ from ..metrics.phoneme_error_rate import phoneme_edits
 from ..metrics.tempo import tempo_scores
 from .prompts import Prompt
 
-FAD_DRAWS = 200
-VoiceOf = Callable[[str], np.ndarray]
+MAX_FAD_DRAWS = 200
+Statistic = Callable[[np.ndarray], float]
+VoiceEmbeddings = Callable[[str], np.ndarray]
 
 
-class SingleHearing(Judges):
-    """Judges that hear each waveform once, whatever else they are asked about it.
+class CachingJudges(Judges):
+    """Judges that classify each waveform once, however many questions are asked about it.
 
     Args:
-        judges: whose networks answer.
+        judges: judges whose networks are used.
     """
 
-    def __init__(self, judges: Judges):
+    def __init__(self, judges: Judges) -> None:
         super().__init__(judges.recognizer, judges.classifier, judges.report)
-        # The waveform is kept beside its answer: only then is its id its own.
-        self._heard: dict[int, tuple[np.ndarray, Any]] = {}
+        # The waveform is kept with its result, since only then is its id unique.
+        self._results: dict[int, tuple[np.ndarray, SongClassification]] = {}
 
-    def _classify(self, waveform: np.ndarray) -> Any:
-        if id(waveform) not in self._heard:
-            self._heard[id(waveform)] = (waveform, super()._classify(waveform))
-        return self._heard[id(waveform)][1]
+    def _classify(self, waveform: np.ndarray) -> SongClassification:
+        if id(waveform) not in self._results:
+            self._results[id(waveform)] = (waveform, super()._classify(waveform))
+        return self._results[id(waveform)][1]
 
 
 @dataclass(frozen=True)
 class RowScores:
-    """What was measured of N songs.
+    """Measurements of N songs.
 
     Args:
-        prompts: [N], prompt of each song; songs of one prompt are drawn together.
-        parts: numerators and denominators, [N] each, of every metric that is a ratio of sums.
-        moments: of the semantic features of each mixture.
-        references: moments of the true songs that ``fad`` compares with.
-        heard: phonemes that the recognizer heard in each song.
+        prompts: [N], id of each song's prompt; the bootstrap draws the songs of a prompt together.
+        parts: numerators and denominators, float64 [N] each, of every metric that is a ratio of
+            sums.
+        moments: moments of the semantic features of each mixture.
+        references: moments of the reference songs that ``fad`` compares with.
+        phonemes: phonemes that the recognizer found in each song.
     """
 
     prompts: tuple[str, ...]
     parts: dict[str, tuple[np.ndarray, np.ndarray]]
     moments: tuple[Moments, ...]
     references: Moments
-    heard: tuple[tuple[str, ...], ...]
+    phonemes: tuple[tuple[str, ...], ...]
 
     def scores(self) -> dict[str, float]:
-        """Every metric of the row, pooled over its songs."""
+        """Compute every metric over all songs."""
         pooled = {
             name: float(above.sum() / below.sum()) for name, (above, below) in self.parts.items()
         }
         return pooled | {"fad": frechet_distance(Moments.pooled(self.moments), self.references)}
 
     def intervals(self, *, seed: int, draws: int = 1000) -> dict[str, Interval]:
-        """95 % intervals of the same metrics; ``fad`` with at most ``FAD_DRAWS`` draws."""
-        found = {
-            name: ratio_interval(above, below, seed=seed, groups=self.prompts, draws=draws)
-            for name, (above, below) in self.parts.items()
+        """Compute the 95 % interval of every metric, of ``fad`` with at most 200 draws."""
+        count = len(set(self.prompts))
+        return {
+            metric: bootstrap(
+                self.statistic(metric), count, seed=seed, draws=limited_draws(metric, draws)
+            )
+            for metric in (*self.parts, "fad")
         }
-        names = list(dict.fromkeys(self.prompts))
+
+    def statistic(self, metric: str) -> Statistic:
+        """Return the function from indices of drawn prompts to the metric of their songs."""
+        if metric != "fad":
+            above, below = self.parts[metric]
+            return grouped_ratio(above, below, self.prompts)[0]
         grouped = [
             Moments.pooled(
-                one for one, own in zip(self.moments, self.prompts, strict=True) if own == name
+                moments
+                for moments, own in zip(self.moments, self.prompts, strict=True)
+                if own == prompt
             )
-            for name in names
+            for prompt in dict.fromkeys(self.prompts)
         ]
-
-        def fad(drawn: np.ndarray) -> float:
-            return frechet_distance(Moments.pooled(grouped[i] for i in drawn), self.references)
-
-        found["fad"] = bootstrap(fad, len(names), seed=seed, draws=min(draws, FAD_DRAWS))
-        return found
+        return lambda drawn: frechet_distance(
+            Moments.pooled(grouped[index] for index in drawn), self.references
+        )
 
 
-def score_row(
+def limited_draws(metric: str, draws: int) -> int:
+    """Return the number of bootstrap draws of a metric; ``fad`` is slow and has at most 200."""
+    return min(draws, MAX_FAD_DRAWS) if metric == "fad" else draws
+
+
+def paired_difference(
+    first: RowScores, second: RowScores, metric: str, *, seed: int, draws: int = 1000
+) -> tuple[float, Interval]:
+    """Return the difference of a metric between two rows, with its 95 % interval.
+
+    Both rows have the same prompts, which are drawn together, so that prompts that are difficult
+    for both do not widen the interval.
+
+    Args:
+        first, second: rows with the same prompts and seeds in the same order.
+        metric: a ratio of the rows, or "fad".
+        seed: seed of the draws.
+        draws: number of draws; at most 200 for "fad".
+    Returns:
+        ``first`` minus ``second``, and the interval.
+    Raises:
+        ValueError: if the rows have different prompts.
+    """
+    if first.prompts != second.prompts:
+        raise ValueError("the rows have different prompts: compare rows of one evaluation")
+    ours, theirs = (row.statistic(metric) for row in (first, second))
+
+    def difference(drawn: np.ndarray) -> float:
+        return ours(drawn) - theirs(drawn)
+
+    count = len(set(first.prompts))
+    draws = limited_draws(metric, draws)
+    return difference(np.arange(count)), bootstrap(difference, count, seed=seed, draws=draws)
+
+
+def score_songs(
     judges: Judges,
     codec: Any,
     prompts: Sequence[Prompt],
     mixtures: Sequence[np.ndarray],
     vocals: Sequence[np.ndarray] | None,
     *,
-    voice_of: VoiceOf,
+    voice_embedding: VoiceEmbeddings,
     references: Moments,
     voice: bool,
 ) -> RowScores:
-    """Judge the songs of one row.
+    """Score the songs of one row.
 
     Args:
-        judges: of the songs.
-        codec: whose semantic features ``fad`` compares.
-        prompts: what was asked for, one a song.
+        judges: judges of the songs.
+        codec: codec whose semantic features ``fad`` compares.
+        prompts: what was requested, one per song.
         mixtures: float32 [S] at 16 kHz.
-        vocals: the vocal tracks, where there are any.
-        voice_of: the voice embedding [E] of the true vocal of a song id.
-        references: moments of the true songs.
+        vocals: vocal tracks; None for a model that generates mixtures only.
+        voice_embedding: returns the voice embedding [E] of a corpus song's vocal by its id.
+        references: moments of the reference songs.
         voice: whether the songs are compared with their reference voices.
     Returns:
         Ratios ``per`` (of the vocals, or of the mixtures where there are none), ``per_mixture``,
@@ -118,45 +163,43 @@ def score_row(
         ``voice``, ``voice_match`` (against any other voice), ``voice_match_same_gender`` and
         ``voice_similarity``.
     """
-    hearing = SingleHearing(judges)
-    asked = [merge_phonemes(prompt.phonemes) for prompt in prompts]
-    heard_in_mixtures = hearing.phonemes(mixtures)
-    heard = heard_in_mixtures if vocals is None else hearing.phonemes(vocals)
-    ones = np.ones(len(prompts))
-    parts: dict[str, tuple[np.ndarray, np.ndarray]] = {
-        "per": _floats(*phoneme_edits(asked, heard)),
-        "per_mixture": _floats(*phoneme_edits(asked, heard_in_mixtures)),
-        "gender": (gender_scores(hearing, mixtures, [one.gender for one in prompts]), ones),
-        "instrument": (
-            lead_instrument_scores(hearing, mixtures, [one.lead_family for one in prompts]),
-            ones,
+    judges = CachingJudges(judges)
+    lyrics = [merge_phonemes(prompt.phonemes) for prompt in prompts]
+    mixture_phonemes = judges.phonemes(mixtures)
+    phonemes = mixture_phonemes if vocals is None else judges.phonemes(vocals)
+    tempi = [prompt.tempo for prompt in prompts]
+    means = {
+        "gender": gender_scores(judges, mixtures, [prompt.gender for prompt in prompts]),
+        "instrument": lead_instrument_scores(
+            judges, mixtures, [prompt.lead_family for prompt in prompts]
         ),
+        "tempo": tempo_scores(mixtures, tempi),
+        "tempo_any_octave": tempo_scores(mixtures, tempi, any_octave=True),
+        "seconds": np.array([len(mixture) / codec.config.sample_rate for mixture in mixtures]),
     }
-    tempi = [one.tempo for one in prompts]
-    parts["tempo"] = (tempo_scores(mixtures, tempi), ones)
-    parts["tempo_any_octave"] = (tempo_scores(mixtures, tempi, any_octave=True), ones)
-    parts["seconds"] = (np.array([len(one) / codec.config.sample_rate for one in mixtures]), ones)
     if voice:
-        sung = mixtures if vocals is None else vocals
-        embeddings = hearing.voice_embedding(sung)
-        own, other, rival = (
-            (embeddings * np.stack([voice_of(getattr(one, name)) for one in prompts])).sum(axis=1)
-            for name in ("reference_song_id", "other_song_id", "rival_song_id")
+        embeddings = judges.voice_embedding(mixtures if vocals is None else vocals)
+        own, other, same_gender = (
+            (embeddings * np.stack([voice_embedding(getattr(p, song)) for p in prompts])).sum(1)
+            for song in ("reference_song_id", "other_song_id", "rival_song_id")
         )
-        parts["voice_match"] = ((own > other).astype(float), ones)
-        parts["voice_match_same_gender"] = ((own > rival).astype(float), ones)
-        parts["voice_similarity"] = (own, ones)
+        means["voice_match"] = (own > other).astype(float)
+        means["voice_match_same_gender"] = (own > same_gender).astype(float)
+        means["voice_similarity"] = own
+    edits = {"per": phonemes, "per_mixture": mixture_phonemes}
+    parts = {name: _as_floats(*phoneme_edits(lyrics, found)) for name, found in edits.items()}
+    parts |= {name: (values, np.ones(len(values))) for name, values in means.items()}
     return RowScores(
         tuple(prompt.id for prompt in prompts),
         parts,
         tuple(semantic_moments(codec, mixtures)),
         references,
-        tuple(tuple(one) for one in heard),
+        tuple(tuple(song) for song in phonemes),
     )
 
 
-def _floats(above: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _as_floats(above: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return above.astype(np.float64), below.astype(np.float64)
 
 
-__all__ = ["RowScores", "SingleHearing", "VoiceOf", "score_row"]
+__all__ = ["CachingJudges", "RowScores", "paired_difference", "score_songs"]

@@ -1,4 +1,4 @@
-"""The whole evaluation of tiny models on invented songs: rows, report, tables, pictures."""
+"""The evaluation of tiny autoregressive models: rows, report, tables and pictures."""
 
 import json
 import shutil
@@ -9,16 +9,16 @@ from transformers import GenerationConfig
 
 from songgen_hf.cli import main
 from songgen_hf.evaluation.metrics.frechet_distance import Moments
-from songgen_hf.evaluation.protocol.options import Setting
-from songgen_hf.evaluation.protocol.reference_songs import TrueSongs
+from songgen_hf.evaluation.protocol.options import AutoregressiveSetting
+from songgen_hf.evaluation.protocol.reference_songs import ReferenceSongs
 from songgen_hf.evaluation.protocol.report import (
     END_MARK,
     START_MARK,
     insert_results,
-    results_markdown,
-    update_report,
+    write_report,
 )
-from songgen_hf.evaluation.protocol.scores import SingleHearing, score_row
+from songgen_hf.evaluation.protocol.scores import CachingJudges, score_songs
+from songgen_hf.evaluation.protocol.tables import results_markdown
 
 from ...tools.evaluation_cases import some_prompts, write_corpus
 from ...tools.judge_cases import tiny_judges
@@ -87,7 +87,7 @@ def test_the_report_has_every_number_that_is_promised(evaluate, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_second_run_judges_the_songs_of_the_first(evaluate, tmp_path):
+def test_a_second_run_scores_the_songs_of_the_first(evaluate, tmp_path):
     few = ("--prompts", "2", "--seeds", "3", "--guidances", "--no-pictures")
     written = []
     for _ in range(2):
@@ -146,12 +146,14 @@ def test_settings_are_compared_and_the_best_is_kept(material, tmp_path, tiny_che
     kept = json.loads((checkpoint / "generation_config.json").read_text())
     assert kept["guidance_scale"] == found["best"]["guidance"]
     assert kept.get("temperature") == found["best"]["temperature"]
-    own = Setting(guidance=None).with_own_guidance(GenerationConfig.from_pretrained(checkpoint))
+    own = AutoregressiveSetting(guidance=None).resolved(
+        GenerationConfig.from_pretrained(checkpoint)
+    )
     assert own.guidance == found["best"]["guidance"]
 
 
 @pytest.mark.slow
-def test_the_codecs_part_stands_beside_the_models(material, tmp_path, tiny_checkpoint):
+def test_the_part_of_the_codec_is_added_to_a_report(material, tmp_path, tiny_checkpoint):
     out = tmp_path / "mini.json"
     out.write_text('{"rows": []}')
 
@@ -175,11 +177,11 @@ def test_the_codecs_part_stands_beside_the_models(material, tmp_path, tiny_check
 
 def test_perfect_songs_score_perfectly(material, tiny_model):
     judges, codec = tiny_judges(), tiny_model("mixed").audio_encoder
-    truth = TrueSongs(material / "songs", judges)
+    references = ReferenceSongs(material / "songs", judges)
     prompts = some_prompts(2)
-    mixtures = [truth.sound(prompt.id) for prompt in prompts]
-    heard = [tuple(song) for song in judges.phonemes(mixtures)]
-    asked = [
+    mixtures = [references.waveform(prompt.id) for prompt in prompts]
+    recognized = [tuple(song) for song in judges.phonemes(mixtures)]
+    requested = [
         type(prompt)(
             **{
                 **prompt.__dict__,
@@ -188,17 +190,17 @@ def test_perfect_songs_score_perfectly(material, tiny_model):
                 "lead_family": judges.lead_family([mixture])[0],
             }
         )
-        for prompt, song, mixture in zip(prompts, heard, mixtures, strict=True)
+        for prompt, song, mixture in zip(prompts, recognized, mixtures, strict=True)
     ]
 
-    scores = score_row(
+    scores = score_songs(
         judges,
         codec,
-        asked,
+        requested,
         mixtures,
         None,
-        voice_of=truth.voice_embedding,
-        references=Moments.pooled([truth.moments_besides(codec, asked)]),
+        voice_embedding=references.voice_embedding,
+        references=Moments.pooled([references.moments_excluding(codec, requested)]),
         voice=False,
     ).scores()
 
@@ -206,22 +208,24 @@ def test_perfect_songs_score_perfectly(material, tiny_model):
     assert scores["seconds"] == pytest.approx(3.2)
 
 
-def test_one_hearing_gives_the_answers_of_many():
+def test_caching_judges_give_the_predictions_of_the_judges():
     judges = tiny_judges()
     random = np.random.default_rng(0)
     songs = [random.normal(0, 0.1, 8000).astype(np.float32) for _ in range(3)]
-    hearing = SingleHearing(judges)
+    caching = CachingJudges(judges)
 
     for _ in range(2):
-        assert hearing.gender(songs) == judges.gender(songs)
-        np.testing.assert_array_equal(hearing.voice_embedding(songs), judges.voice_embedding(songs))
+        assert caching.gender(songs) == judges.gender(songs)
+        np.testing.assert_array_equal(caching.voice_embedding(songs), judges.voice_embedding(songs))
 
 
 def test_references_leave_the_prompts_own_songs_out(material, tiny_model):
     codec = tiny_model("mixed").audio_encoder
-    truth = TrueSongs(material / "songs", tiny_judges())
+    references = ReferenceSongs(material / "songs", tiny_judges())
 
-    every, fewer = (truth.moments_besides(codec, some_prompts(count)).count for count in (0, 2))
+    every, fewer = (
+        references.moments_excluding(codec, some_prompts(count)).count for count in (0, 2)
+    )
 
     assert every == fewer * 10 / 8
 
@@ -237,24 +241,24 @@ def test_a_page_without_marks_is_left_alone(tmp_path):
 def test_a_report_keeps_its_other_parts(tmp_path):
     path = tmp_path / "report.json"
 
-    update_report(path, {"codec": {}})
-    update_report(path, {"rows": []})
+    write_report(path, {"codec": {}}, keep=True)
+    write_report(path, {"rows": []}, keep=True)
 
     assert json.loads(path.read_text()) == {"codec": {}, "rows": []}
 
 
-def test_other_pages_get_the_tables_too_or_nothing_is_written(tmp_path):
+def test_other_pages_get_the_tables_or_nothing_is_written(tmp_path):
     path, page = tmp_path / "report.json", tmp_path / "card.md"
     scores = {"si_sdr": 1.25, "per": 0.5, "new": 3.0}
     ours = {"scores": scores, "intervals": {"per": [0.25, 0.75]}}
     parts = {"codec": {"codec": ours, "baseline": {"scores": scores}}}
 
     with pytest.raises(ValueError, match=r"card\.md is no page with the marks"):
-        update_report(path, parts, pages=[page])
+        write_report(path, parts, pages=[page])
     assert not path.exists()
 
     page.write_text(f"before\n{START_MARK}\n{END_MARK}\nafter\n")
-    assert update_report(path, parts, pages=[page]) == [path, page]
+    assert write_report(path, parts, pages=[page]) == [path, page]
     table = page.read_text()
     assert "| SI-SDR of mixtures, dB | 1.25 | 1.25 |" in table
     assert "decoded vocals | 50.0 % (25.0 % to 75.0 %) | 50.0 % |" in table
@@ -266,19 +270,19 @@ def test_a_file_that_is_no_report_is_not_overwritten(tmp_path):
     path.write_text("precious")
 
     with pytest.raises(ValueError, match="is not JSON"):
-        update_report(path, {})
+        write_report(path, {})
     assert path.read_text() == "precious"
 
 
 @pytest.mark.slow
-def test_more_prompts_than_there_are_is_misuse(evaluate, capsys):
+def test_more_prompts_than_the_file_has_are_an_error(evaluate, capsys):
     assert evaluate("--prompts", "5", "--no-pictures") == 2
 
-    assert "got 5 prompts to sing, expected at most the 4" in capsys.readouterr().err
+    assert "got 5 prompts to evaluate, expected at most the 4" in capsys.readouterr().err
 
 
-def test_prompts_of_another_corpus_are_misuse(material, tmp_path):
-    truth = TrueSongs(material / "songs", tiny_judges())
+def test_prompts_of_another_corpus_are_an_error(material, tmp_path):
+    references = ReferenceSongs(material / "songs", tiny_judges())
 
     with pytest.raises(ValueError, match="no song 'test-000099' among 10"):
-        truth.sound("test-000099")
+        references.waveform("test-000099")

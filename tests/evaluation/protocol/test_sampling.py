@@ -1,39 +1,42 @@
-"""Singing prompts into a folder."""
+"""Generating the songs of prompts into a folder."""
 
 import numpy as np
 import pytest
 import torch
 from transformers import DynamicCache
 
+from songgen_hf.checkpoints.digests import weights_digest
 from songgen_hf.evaluation.protocol.growing_cache import GrowingLayer, growing_cache
 from songgen_hf.evaluation.protocol.options import (
     HEADLINE,
-    MiniOptions,
-    Setting,
-    parse_setting,
+    AutoregressiveSetting,
+    SongModelOptions,
+    parse_autoregressive_setting,
 )
 from songgen_hf.evaluation.protocol.sampling import (
-    Singer,
+    AutoregressiveSampler,
     song_seed,
-    untrained_twin,
+    untrained_copy,
     vocal_path,
-    weights_digest,
 )
 from songgen_hf.provenance import read_provenance
 
 from ...tools.evaluation_cases import some_prompts
 
-PLAIN = Setting(guidance=1.0, voice=False)
+PLAIN = AutoregressiveSetting(guidance=1.0, voice=False)
 
 
 @pytest.fixture
-def make_singer(tmp_path, tiny_checkpoint):
-    """Factory of singers of two tenths of a second."""
+def make_sampler(tmp_path, tiny_checkpoint):
+    """Factory of samplers of songs of two tenths of a second."""
 
     def make(pattern="mixed", **options):
         voice = (0.1 * np.sin(np.arange(16000) / 9)).astype(np.float32)
         options = {"max_seconds": 0.2, "batch_size": 2} | options
-        return Singer(tiny_checkpoint(pattern), tmp_path, lambda song_id: (voice, 16000), **options)
+        checkpoint = tiny_checkpoint(pattern)
+        return AutoregressiveSampler(
+            checkpoint, tmp_path, lambda song_id: (voice, 16000), **options
+        )
 
     return make
 
@@ -44,10 +47,10 @@ def files(folder):
 
 
 @pytest.mark.slow
-def test_every_prompt_is_sung_with_every_seed_in_order(make_singer):
+def test_every_prompt_is_sampled_with_every_seed_in_order(make_sampler):
     prompts = some_prompts(3)
 
-    songs = list(make_singer().sing(prompts, [0, 1], PLAIN))
+    songs = list(make_sampler().sample(prompts, [0, 1], PLAIN))
 
     assert [(song.seed, song.prompt) for song in songs] == [
         (seed, prompt) for seed in (0, 1) for prompt in prompts
@@ -57,12 +60,12 @@ def test_every_prompt_is_sung_with_every_seed_in_order(make_singer):
 
 
 @pytest.mark.slow
-def test_a_model_with_two_tracks_keeps_the_vocal_too(make_singer):
-    singer = make_singer("interleaving_A_V")
+def test_a_model_with_two_tracks_keeps_the_vocal_too(make_sampler):
+    sampler = make_sampler("interleaving_A_V")
 
-    (song,) = singer.sing(some_prompts(1), [0], PLAIN)
+    (song,) = sampler.sample(some_prompts(1), [0], PLAIN)
 
-    assert singer.has_vocal_track
+    assert sampler.has_vocal_track
     assert song.vocal is not None and vocal_path(song.path).is_file()
     for path in (song.path, vocal_path(song.path)):
         record = read_provenance(path)
@@ -70,8 +73,8 @@ def test_a_model_with_two_tracks_keeps_the_vocal_too(make_singer):
 
 
 @pytest.mark.slow
-def test_another_version_of_the_library_changes_no_digest(make_singer):
-    model = make_singer().model
+def test_another_version_of_the_library_changes_no_digest(make_sampler):
+    model = make_sampler().model
     before = weights_digest(model)
 
     model.generation_config.transformers_version = "0.0.1"
@@ -81,61 +84,68 @@ def test_another_version_of_the_library_changes_no_digest(make_singer):
 
 
 @pytest.mark.slow
-def test_a_song_does_not_depend_on_its_batch(make_singer, tmp_path):
+def test_a_song_does_not_depend_on_its_batch(make_sampler, tmp_path):
     prompts = some_prompts(3)
 
-    together = [song.mixture for song in make_singer(batch_size=3).sing(prompts, [0], PLAIN)]
+    together = [song.mixture for song in make_sampler(batch_size=3).sample(prompts, [0], PLAIN)]
     for path in tmp_path.rglob("*.flac"):
         path.unlink()
-    alone = [song.mixture for song in make_singer(batch_size=1).sing(prompts, [0], PLAIN)]
+    alone = [song.mixture for song in make_sampler(batch_size=1).sample(prompts, [0], PLAIN)]
 
     for one, other in zip(together, alone, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-3)
 
 
 @pytest.mark.slow
-def test_what_was_sung_is_not_sung_again(make_singer):
+def test_songs_in_the_folder_are_not_generated_again(make_sampler):
     prompts = some_prompts(2)
-    singer = make_singer()
-    first = [song.mixture for song in singer.sing(prompts[:1], [0], PLAIN)]
-    before = files(singer.folder(PLAIN))
+    sampler = make_sampler()
+    first = [song.mixture for song in sampler.sample(prompts[:1], [0], PLAIN)]
+    before = files(sampler.folder(PLAIN))
 
-    again = [song.mixture for song in make_singer().sing(prompts, [0], PLAIN)]
+    again = [song.mixture for song in make_sampler().sample(prompts, [0], PLAIN)]
 
-    after = files(singer.folder(PLAIN))
+    after = files(sampler.folder(PLAIN))
     assert before.items() <= after.items() and len(after) == 2
     np.testing.assert_array_equal(first[0], again[0])
 
 
 @pytest.mark.slow
-def test_other_settings_and_weights_have_other_folders(make_singer):
-    singer = make_singer()
+def test_other_settings_and_weights_have_other_folders(make_sampler):
+    sampler = make_sampler()
     settings = [
         PLAIN,
-        Setting(guidance=2.0, voice=False),
-        Setting(guidance=1.0, voice=True),
-        Setting(guidance=1.0, voice=False, trained=False),
-        Setting(guidance=1.0, voice=False, temperature=0.5),
+        AutoregressiveSetting(guidance=2.0, voice=False),
+        AutoregressiveSetting(guidance=1.0, voice=True),
+        AutoregressiveSetting(guidance=1.0, voice=False, trained=False),
+        AutoregressiveSetting(guidance=1.0, voice=False, temperature=0.5),
     ]
 
-    folders = {singer.folder(setting) for setting in settings}
-    folders |= {make_singer(max_seconds=0.3).folder(PLAIN), make_singer("mixed_pro").folder(PLAIN)}
-    folders.add(make_singer(dtype="bfloat16").folder(PLAIN))
+    folders = {sampler.folder(setting) for setting in settings}
+    folders |= {
+        make_sampler(max_seconds=0.3).folder(PLAIN),
+        make_sampler("mixed_pro").folder(PLAIN),
+    }
+    folders.add(make_sampler(dtype="bfloat16").folder(PLAIN))
 
     assert len(folders) == len(settings) + 3
 
 
 @pytest.mark.slow
-def test_guidance_and_a_voice_change_the_song(make_singer):
+def test_guidance_and_a_voice_change_the_song(make_sampler):
     prompts = some_prompts(1)
-    singer = make_singer()
+    sampler = make_sampler()
 
-    sung = [
-        next(singer.sing(prompts, [0], setting)).mixture
-        for setting in (PLAIN, Setting(guidance=3.0, voice=False), Setting(guidance=1.0))
+    songs = [
+        next(sampler.sample(prompts, [0], setting)).mixture
+        for setting in (
+            PLAIN,
+            AutoregressiveSetting(guidance=3.0, voice=False),
+            AutoregressiveSetting(guidance=1.0),
+        )
     ]
 
-    assert not np.array_equal(sung[0], sung[1]) and not np.array_equal(sung[0], sung[2])
+    assert not np.array_equal(songs[0], songs[1]) and not np.array_equal(songs[0], songs[2])
 
 
 def test_seeds_of_songs_differ():
@@ -145,11 +155,11 @@ def test_seeds_of_songs_differ():
 
 
 @pytest.mark.slow
-def test_the_untrained_twin_shares_nothing_but_the_codec(tiny_singer):
+def test_the_untrained_copy_shares_nothing_but_the_codec(tiny_singer):
     model = tiny_singer()
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
 
-    one, same, other = (untrained_twin(model, seed=seed) for seed in (0, 0, 1))
+    one, same, other = (untrained_copy(model, seed=seed) for seed in (0, 0, 1))
 
     assert one.audio_encoder is model.audio_encoder
     assert all(torch.equal(before[name], weight) for name, weight in model.state_dict().items())
@@ -189,33 +199,37 @@ def test_a_growing_cache_generates_the_same_codes(tiny_model, tiny_inputs):
     ("text", "expected"),
     [
         ("", HEADLINE),
-        ("guidance=1.5,voice=no", Setting(guidance=1.5, voice=False)),
-        ("temperature=0.9,top_k=20", Setting(HEADLINE.guidance, HEADLINE.voice, True, 0.9, 20)),
+        ("guidance=1.5,voice=no", AutoregressiveSetting(guidance=1.5, voice=False)),
+        (
+            "temperature=0.9,top_k=20",
+            AutoregressiveSetting(HEADLINE.guidance, HEADLINE.voice, True, 0.9, 20),
+        ),
     ],
 )
-def test_settings_are_read_from_words(text, expected):
-    assert parse_setting(text) == expected
+def test_autoregressive_settings_are_read_from_text(text, expected):
+    assert parse_autoregressive_setting(text) == expected
 
 
 @pytest.mark.parametrize("text", ["guidance", "guidance=two", "voice=maybe", "speed=2"])
-def test_other_words_are_no_setting(text):
+def test_other_texts_are_no_autoregressive_setting(text):
     with pytest.raises(ValueError, match="expected guidance=NUMBER"):
-        parse_setting(text)
+        parse_autoregressive_setting(text)
 
 
-def test_options_out_of_range_are_errors(tmp_path):
+def test_song_model_options_out_of_range_are_errors(tmp_path):
     given = {"songs": tmp_path, "judges": tmp_path, "cache": tmp_path}
 
     with pytest.raises(ValueError, match="got prompts 0, expected a positive number"):
-        MiniOptions(checkpoints=("a",), prompts=0, **given)
+        SongModelOptions(prompts=0, **given)
     with pytest.raises(ValueError, match=r"got seeds \(1, 1\), expected at least one, each once"):
-        MiniOptions(checkpoints=("a",), seeds=(1, 1), **given)
+        SongModelOptions(seeds=(1, 1), **given)
     with pytest.raises(ValueError, match="got checkpoints"):
-        MiniOptions(checkpoints=(), **given)
+        SongModelOptions(checkpoints=(), **given)
 
 
 def test_rows_are_every_guidance_with_and_without_a_voice(tmp_path):
-    options = MiniOptions(("a",), tmp_path, tmp_path, tmp_path, headline=Setting(2.0, True))
+    headline = AutoregressiveSetting(2.0, True)
+    options = SongModelOptions(songs=tmp_path, judges=tmp_path, headline=headline)
 
     assert [(one.guidance, one.voice) for one in options.other_settings] == [
         (1.0, True), (1.0, False), (2.0, False), (3.0, True), (3.0, False),

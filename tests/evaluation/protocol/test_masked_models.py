@@ -10,23 +10,23 @@ pytest.importorskip("diffusers", reason="needs the extra diffusers")
 
 from songgen_hf.cli import main
 from songgen_hf.evaluation.metrics.frechet_distance import Moments, frechet_distance
-from songgen_hf.evaluation.protocol.masked import ComparedRow, paired_difference, time_songs
-from songgen_hf.evaluation.protocol.masked_options import (
+from songgen_hf.evaluation.protocol.claims import (
+    claimed_pairs,
+    describe_comparisons,
+    describe_goal,
+)
+from songgen_hf.evaluation.protocol.evaluation import EvaluatedModel, EvaluatedRow
+from songgen_hf.evaluation.protocol.options import (
+    AutoregressiveSetting,
     MaskedOptions,
     MaskedSetting,
     parse_masked_setting,
 )
-from songgen_hf.evaluation.protocol.masked_report import (
-    claimed_pairs,
-    describe_comparisons,
-    describe_goal,
-    masked_markdown,
-    write_report,
-)
-from songgen_hf.evaluation.protocol.masked_singing import MaskedSinger
-from songgen_hf.evaluation.protocol.options import Setting
-from songgen_hf.evaluation.protocol.report import END_MARK, START_MARK
-from songgen_hf.evaluation.protocol.scores import RowScores
+from songgen_hf.evaluation.protocol.report import END_MARK, START_MARK, write_report
+from songgen_hf.evaluation.protocol.sampling import MaskedSampler
+from songgen_hf.evaluation.protocol.scores import RowScores, paired_difference
+from songgen_hf.evaluation.protocol.tables import results_markdown
+from songgen_hf.evaluation.protocol.timing import time_songs
 
 from ...tools.evaluation_cases import some_prompts, write_corpus
 from ...tools.judge_cases import tiny_judges
@@ -88,6 +88,11 @@ def evaluate(material, tmp_path, tiny_checkpoint, masked_folder):
     return run
 
 
+def masked_options(**changes) -> MaskedOptions:
+    """Options of an evaluation that is not run."""
+    return MaskedOptions(**{"masked": ("b",), "songs": ".", "judges": "."} | changes)
+
+
 def scores(seed: int, prompts=("a", "b", "c", "d"), songs: int = 2) -> RowScores:
     """Invented scores of some songs a prompt."""
     random = np.random.default_rng(seed)
@@ -130,7 +135,7 @@ def test_the_report_has_a_row_for_every_setting_and_every_promised_number(evalua
 
 
 @pytest.mark.slow
-def test_a_second_run_judges_the_songs_of_the_first(evaluate, tmp_path):
+def test_a_second_run_scores_the_masked_songs_of_the_first(evaluate, tmp_path):
     few = ["--prompts", "2", "--settings", "passes=2", "--timed-songs", "0"]
     written = []
     for _ in range(2):
@@ -181,12 +186,15 @@ def test_the_best_settings_are_kept_in_the_scheduler(evaluate, masked_folder, tm
 
 
 @pytest.mark.slow
-def test_a_song_does_not_depend_on_its_batch_and_passes_are_counted(masked_folder, tmp_path):
+def test_a_song_does_not_depend_on_its_batch_and_forward_passes_are_counted(
+    masked_folder, tmp_path
+):
     voice = (0.1 * np.sin(np.arange(16000) / 9)).astype(np.float32)
-    prompts, setting = some_prompts(3), MaskedSetting(passes=3, guidance=(1.0, 2.0))
+    prompts = some_prompts(3)
+    setting = MaskedSetting(num_inference_steps=3, guidance=(1.0, 2.0))
 
-    def singer(batch_size):
-        return MaskedSinger(
+    def sampler(batch_size):
+        return MaskedSampler(
             masked_folder("softmax"),
             tmp_path / str(batch_size),
             lambda song_id: (voice, 16000),
@@ -194,20 +202,20 @@ def test_a_song_does_not_depend_on_its_batch_and_passes_are_counted(masked_folde
             batch_size=batch_size,
         )
 
-    together = [song.mixture for song in singer(3).sing(prompts, [0], setting)]
-    alone = [song.mixture for song in singer(1).sing(prompts, [0], setting)]
+    together = [song.mixture for song in sampler(3).sample(prompts, [0], setting)]
+    alone = [song.mixture for song in sampler(1).sample(prompts, [0], setting)]
 
     for one, other in zip(together, alone, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-3)
-    timing = time_songs(singer(1), prompts[:1], 0, setting)
-    assert timing.passes == 3 and timing.seconds > 0 and timing.songs == 1
+    timing = time_songs(sampler(1), prompts[:1], 0, setting)
+    assert timing.forward_passes == 3 and timing.seconds > 0 and timing.songs == 1
 
 
 @pytest.mark.slow
 def test_songs_of_another_precision_have_a_folder_of_their_own(masked_folder, tmp_path):
     folders = {
-        MaskedSinger(masked_folder("softmax"), tmp_path, lambda song_id: None, dtype=dtype).folder(
-            MaskedSetting(passes=2)
+        MaskedSampler(masked_folder("softmax"), tmp_path, lambda song_id: None, dtype=dtype).folder(
+            MaskedSetting(num_inference_steps=2)
         )
         for dtype in ("float32", "bfloat16")
     }
@@ -216,13 +224,13 @@ def test_songs_of_another_precision_have_a_folder_of_their_own(masked_folder, tm
 
 
 def test_rows_differ_from_the_headline_in_one_thing():
-    options = MaskedOptions("ar", ("masked",), *["."] * 3, passes=(8, 28))
+    options = masked_options(num_inference_steps=(8, 28))
 
     rows = options.rows(OWN)
 
     headline = MaskedSetting(28).resolved(OWN)
     assert rows[0] == headline and headline.guidance == (1.0, 3.0)
-    assert [(row.passes, row.guidance, row.reveal) for row in rows[1:]] == [
+    assert [(row.num_inference_steps, row.guidance, row.reveal) for row in rows[1:]] == [
         (8, (1.0, 3.0), "confidence"),
         (28, (1.0, 1.0), "confidence"),
         (28, (1.0, 3.0), "random"),
@@ -231,11 +239,11 @@ def test_rows_differ_from_the_headline_in_one_thing():
     unguided = options.rows(OWN | {"guidance_scale": 1.0})
     ends = [row.guidance for row in unguided]
     assert ends == [(1.0, 1.0)] * 2 + [(1.0, 3.0), (1.0, 1.0), (1.0, 3.0)]
-    every = MaskedOptions("ar", ("masked",), *["."] * 3, passes=(8, 16), every_combination=True)
+    every = masked_options(num_inference_steps=(8, 16), every_combination=True)
     assert len(every.rows(OWN)) == 3 * 2 * 2
 
 
-def test_a_setting_is_read_from_text():
+def test_a_masked_setting_is_read_from_text():
     setting = parse_masked_setting("passes=16,guidance=1:3,reveal=random,top_p=0.9,voice=no")
 
     assert setting == MaskedSetting(16, (1.0, 3.0), "random", top_p=0.9, voice=False)
@@ -278,20 +286,26 @@ def test_a_row_does_not_differ_from_itself():
         paired_difference(scores(0), scores(0, prompts=("a", "b", "c", "e")), "per", seed=0)
 
 
-def compared() -> list[ComparedRow]:
-    """Rows of both heads whose songs are ever better: each claim has its pair."""
+def evaluated_row(mode: str, name: str, setting, scores: RowScores) -> EvaluatedRow:
+    """A row with invented scores."""
+    return EvaluatedRow(EvaluatedModel("", mode, name, ""), "sung", scores, setting)
+
+
+def compared() -> list[EvaluatedRow]:
+    """An autoregressive row and four rows of each head, with a pair for each claim."""
     settings = [
         MaskedSetting(28).resolved(OWN),
         MaskedSetting(8).resolved(OWN),
         MaskedSetting(28, (1.0, 1.0)).resolved(OWN),
         MaskedSetting(28, reveal="random").resolved(OWN),
     ]
-    masked = [
-        ComparedRow("masked", head, setting, "", scores(place + 10 * len(head)))
+    rows = [
+        evaluated_row("masked", head, setting, scores(place + 10 * len(head)))
         for head in ("softmax", "mixture")
         for place, setting in enumerate(settings)
     ]
-    return [ComparedRow("ar", None, Setting(), "", scores(50)), *masked]
+    first = evaluated_row("autoregressive", "mixed_pro", AutoregressiveSetting(), scores(50))
+    return [first, *rows]
 
 
 def test_claims_are_about_rows_that_differ_in_one_thing():
@@ -316,7 +330,7 @@ def test_a_claim_holds_only_if_the_whole_interval_says_so():
     assert len({one["verdict"] for one in found}) > 1
 
 
-def test_the_goal_counts_rows_of_few_passes_alone():
+def test_the_goal_counts_rows_of_few_steps_alone():
     def row(mode, passes, per):
         return {"mode": mode, "passes": passes, "per": per}
 
@@ -343,29 +357,28 @@ def test_a_page_that_was_named_needs_marks_and_a_report_is_not_written_over_anyt
     path.write_text("precious")
     with pytest.raises(ValueError, match="is not JSON"):
         write_report(path, report)
-    assert path.read_text() == "precious" and "| mode | head |" in masked_markdown(report)
+    assert path.read_text() == "precious" and "| mode | head |" in results_markdown(report)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"passes": (8, 8)}, r"got passes \(8, 8\), expected at least one, each once"),
-        ({"passes": (0,)}, "expected numbers of at least 1"),
+        (
+            {"num_inference_steps": (8, 8)},
+            r"got num_inference_steps \(8, 8\), expected at least one, each once",
+        ),
+        ({"num_inference_steps": (0,)}, "expected numbers of at least 1"),
         ({"timed_songs": 101}, "got timed_songs 101, expected 0 to the 100"),
         ({"masked": ()}, r"got masked \(\)"),
     ],
 )
-def test_numbers_out_of_range_are_misuse(changes, message):
+def test_masked_options_out_of_range_are_errors(changes, message):
     with pytest.raises(ValueError, match=message):
-        MaskedOptions(
-            **{"checkpoint": "a", "masked": ("b",)}
-            | dict.fromkeys(("songs", "judges", "cache"), ".")
-            | changes
-        )
+        masked_options(**changes)
 
 
 @pytest.mark.slow
-def test_two_models_of_one_head_are_misuse(evaluate, masked_folder, capsys):
+def test_two_masked_models_of_one_head_are_an_error(evaluate, masked_folder, capsys):
     twice = [masked_folder("softmax"), masked_folder("softmax") + "/"]
 
     assert evaluate("--prompts", "2", "--timed-songs", "0", masked=twice) == 2

@@ -1,0 +1,129 @@
+"""``songgen-hf evaluate judges``, ``prompts`` and ``codec``: parts that need no song model."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...evaluation.judges.options import JudgeTrainingOptions
+from ..flags import option
+from ..output import CommandResult
+from .report_flags import ReportFlags, log_to
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgesFlags:
+    """Flags of ``songgen-hf evaluate judges``."""
+
+    data: str = option(help="parquet files of the songs to train on, a pattern")
+    validation_data: str | None = option(None, "parquet files of other songs to validate with")
+    out: Path = option(help="folder to write; a run in it is continued")
+    seed: int = option(JudgeTrainingOptions.seed, "seed of weights, crops and augmentations")
+    recognizer_steps: int = option(
+        JudgeTrainingOptions.recognizer_steps, "steps of the phoneme recognizer"
+    )
+    classifier_steps: int = option(
+        JudgeTrainingOptions.classifier_steps, "steps of the song classifier"
+    )
+    codec: str | None = option(
+        None, "codec, or song model with a codec, that encodes and decodes some of the songs"
+    )
+    coded_songs: int = option(JudgeTrainingOptions.coded_songs, "number of those songs")
+    bf16: bool = option(True, "no bfloat16 matrix products", flag="--fp32")
+    progress: bool = option(True, "show no progress bars", flag="--quiet")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptsFlags:
+    """Flags of ``songgen-hf evaluate prompts``."""
+
+    songs: Path = option(help="folder of a rendered corpus", positional=True)
+    out: Path = option(help="JSON file to write")
+    split: str = option("test", "split of the corpus")
+    count: int = option(120, "number of prompts")
+    seed: int = option(0, "seed of the captions")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodecFlags(ReportFlags):
+    """Flags of ``songgen-hf evaluate codec``."""
+
+    model: str | None = option(
+        None, "codec, or song model with a codec (default: that of songgen-mini)"
+    )
+    baseline: str | None = option(None, "another codec to compare with")
+    revision: str | None = option(None, "branch, tag or commit of a Hub checkpoint")
+    songs: Path = option(help="folder of a rendered corpus")
+    judges: Path = option(help="folder of trained judges")
+    max_songs: int = option(100, "test songs")
+    probe_songs: int = option(300, "training songs of the phoneme probe")
+    seed: int = option(0, "seed of the probe and of the intervals")
+    device: str = option("cpu", "device of the codecs")
+
+
+def run_judges(flags: JudgesFlags, command: str) -> CommandResult:
+    """Train both networks and report their scores on the validation songs."""
+    from ...checkpoints.loading import load_codec
+    from ...evaluation.judges.training import train_judges
+    from ...evaluation.protocol.judge_validation import validate_judges
+
+    codec = None
+    if flags.codec is not None:
+        codec = load_codec(flags.codec, device="cpu", dtype="float32")
+    scores = train_judges(
+        flags.data,
+        flags.out,
+        JudgeTrainingOptions(
+            seed=flags.seed,
+            recognizer_steps=flags.recognizer_steps,
+            classifier_steps=flags.classifier_steps,
+            coded_songs=flags.coded_songs,
+            bf16=flags.bf16,
+        ),
+        validation_data=flags.validation_data,
+        validate=validate_judges,
+        codec=codec,
+        progress=flags.progress,
+    )
+    lines = [f"  {name:<28} {value:.4g}" for name, value in scores.items()]
+    return CommandResult(
+        {"judges": flags.out, "scores": scores},
+        "\n".join([f"{flags.out}: judges trained", *lines]),
+    )
+
+
+def run_prompts(flags: PromptsFlags, command: str) -> CommandResult:
+    """Write prompts made from the songs of a corpus."""
+    from ...evaluation.protocol.prompts import corpus_rows, describe_prompts, make_prompts
+    from ...files import encode_json, write_files
+
+    prompts = make_prompts(corpus_rows(flags.songs, flags.split), flags.count, seed=flags.seed)
+    described = describe_prompts(prompts, split=flags.split, seed=flags.seed)
+    write_files({flags.out: encode_json(described)})
+    return CommandResult(
+        {"prompts": flags.out, "count": len(prompts)}, f"{flags.out}: {len(prompts)} prompts"
+    )
+
+
+def run_codec(flags: CodecFlags, command: str) -> CommandResult:
+    """Evaluate a codec and write its part of the report."""
+    from ...checkpoints.loading import load_codec
+    from ...evaluation.judges.loading import Judges
+    from ...evaluation.protocol.codec_report import CodecEvaluationOptions, evaluate_codecs
+    from ...evaluation.protocol.report import write_report
+
+    named = {"codec": flags.model}
+    if flags.baseline is not None:
+        named["baseline"] = flags.baseline
+    codecs = {
+        name: load_codec(model, revision=flags.revision, device=flags.device, dtype="float32")
+        for name, model in named.items()
+    }
+    options = CodecEvaluationOptions(
+        songs=flags.max_songs, probe_songs=flags.probe_songs, seed=flags.seed
+    )
+    judges = Judges.load(flags.judges)
+    found = evaluate_codecs(codecs, flags.songs, judges, options, log=log_to(quiet=False))
+    write_report(flags.out, {"codec": {"command": command, **found}}, pages=flags.page, keep=True)
+    return CommandResult(
+        {"report": flags.out, "codec": found},
+        f"{flags.out}: codec evaluated on {found['songs']} songs",
+    )

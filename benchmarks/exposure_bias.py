@@ -1,13 +1,13 @@
-"""How much of a model's phoneme error rate comes from hearing its own mistakes.
+"""How much of a model's phoneme error rate comes from conditioning on its own mistakes.
 
     python benchmarks/exposure_bias.py [MODEL] --dataset CODES --judges JUDGES
                                        [--split validation] [--songs 16] [--seed 0]
 
-Each code is predicted after the true past of its song (teacher forcing), so no mistake leads to
-another, and what is predicted is decoded and heard by the judges' phoneme recognizer: once the most
-likely codes (`best`), once codes drawn from the model (`drawn`), and codes drawn in the first
-codebook alone or in all others alone, the rest true. `true` are the true codes: what the codec
-leaves. What `songgen-hf evaluate mini` finds beyond `drawn` is exposure bias; see
+Each code is predicted from the true past of its song (teacher forcing), so that no mistake leads to
+another. The predicted codes are decoded, and the judges' phoneme recognizer measures their error
+rate: of the most likely codes (`best`), of sampled codes (`drawn`), and of codes sampled in the
+first codebook only or in all other codebooks only. `true` is the error rate of the true codes, the
+codec's own. The error rate of `songgen-hf evaluate mini` beyond `drawn` is exposure bias; see
 `songgen-hf train --history-corruption`. The last line is JSON.
 """
 
@@ -20,7 +20,7 @@ from transformers import AutoProcessor
 
 from songgen_hf.checkpoints.embedded import find_checkpoint
 from songgen_hf.evaluation.judges.loading import Judges
-from songgen_hf.evaluation.judges.phonemes import merge_phonemes
+from songgen_hf.evaluation.judges.phonemes import row_phonemes
 from songgen_hf.evaluation.metrics.phoneme_error_rate import phoneme_error_rate
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
 from songgen_hf.training.language_model.collator import SongCollator
@@ -29,29 +29,32 @@ from songgen_hf.training.options import DataOptions
 
 
 def predicted(model, batch: dict, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """True labels, most likely ones and drawn ones, [B, rows, L] each; special cells stay true."""
+    """Return the labels, the most likely codes and sampled codes, [B, rows, L] each.
+
+    Special tokens of the labels stay as they are.
+    """
     with torch.no_grad():
         outputs = model(**batch)
     true = batch["labels"].transpose(1, 2)
     logits = outputs.logits.unflatten(0, true.shape[:2])[:, :, -true.shape[-1] :]
     codebook_size = model.config.decoder.codebook_size
-    chances = logits[..., :codebook_size].float().softmax(-1)
-    drawn = torch.multinomial(chances.flatten(0, 2), 1, generator=generator).view(true.shape)
+    probabilities = logits[..., :codebook_size].float().softmax(-1)
+    drawn = torch.multinomial(probabilities.flatten(0, 2), 1, generator=generator).view(true.shape)
     is_code = (true >= 0) & (true < codebook_size)
-    return true, chances.argmax(-1).where(is_code, true), drawn.where(is_code, true)
+    return true, probabilities.argmax(-1).where(is_code, true), drawn.where(is_code, true)
 
 
-def sung(model, labels: Tensor, lengths: list[int]) -> list:
-    """float32 [S] of each song: the vocal track, or the mixture of mixed models."""
+def decode_vocals(model, labels: Tensor, lengths: list[int]) -> list:
+    """Decode the vocal track of each song, or the mixture of mixed models, float32 [S]."""
     pattern = model.config.decoder.pattern
-    sounds = []
+    waveforms = []
     for rows, length in zip(labels, lengths, strict=True):
         first = rows.new_full((1, len(rows), 1), model.config.decoder.bos_token_id)
         codes = pattern.revert(torch.cat([first, rows[None]], dim=-1), length)
         with torch.no_grad():
             song = model.decode_codes(codes)
-        sounds.append((song.waveform if song.vocal is None else song.vocal)[0, 0].numpy())
-    return sounds
+        waveforms.append((song.waveform if song.vocal is None else song.vocal)[0, 0].numpy())
+    return waveforms
 
 
 def main() -> None:
@@ -59,11 +62,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", nargs="?", default="songgen-mini", help="default songgen-mini")
-    parser.add_argument("--dataset", required=True, help="codes of true songs, with phonemes")
+    parser.add_argument("--dataset", required=True, help="codes of corpus songs, with phonemes")
     parser.add_argument("--judges", required=True, help="folder of trained judges")
     parser.add_argument("--split", default="validation", help="default validation")
-    parser.add_argument("--songs", type=int, default=16, help="the first ones (default 16)")
-    parser.add_argument("--seed", type=int, default=0, help="of what is drawn (default 0)")
+    parser.add_argument("--songs", type=int, default=16, help="number of songs (default 16)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the sampling (default 0)")
     arguments = parser.parse_args()
 
     checkpoint = find_checkpoint(arguments.model)
@@ -72,10 +75,7 @@ def main() -> None:
     rows = read_songs(arguments.dataset, arguments.split)
     dataset = SongDataset(rows, model.config, DataOptions(), training=False)
     songs = [dataset[place] for place in range(min(arguments.songs, len(dataset)))]
-    asked = [
-        merge_phonemes([sound["symbol"] for sound in rows[place]["phonemes"]])
-        for place in range(len(songs))
-    ]
+    lyrics = [row_phonemes(rows[place]) for place in range(len(songs))]
     judges = Judges.load(arguments.judges)
     generator = torch.Generator().manual_seed(arguments.seed)
     true, best, drawn = predicted(model, SongCollator(model.config, processor)(songs), generator)
@@ -90,8 +90,8 @@ def main() -> None:
     lengths = [song["codes"].shape[-1] for song in songs]
     found = {}
     for name, labels in versions.items():
-        heard = judges.phonemes(sung(model, labels, lengths))
-        found[name] = round(float(phoneme_error_rate(asked, heard)), 4)
+        recognized = judges.phonemes(decode_vocals(model, labels, lengths))
+        found[name] = round(phoneme_error_rate(lyrics, recognized), 4)
         print(f"{name:<24} phoneme error rate {100 * found[name]:.1f} %", flush=True)
     pattern = model.config.decoder.track_pattern
     print(json.dumps({"track_pattern": pattern, "songs": len(songs), "per": found}))

@@ -1,15 +1,15 @@
-"""How much of a new voice an adapter has learned: songs before and after, judged.
+"""How well an adapter has learned a new voice, measured on songs before and after its training.
 
     python benchmarks/learn_a_voice.py ADAPTER --songs NEW_VOICE --others CORPUS --judges JUDGES
                                        [--model songgen-mini] [--split validation] [--seeds 2]
 
-NEW_VOICE is a rendered corpus of one singer, CORPUS one of the singers that the model was trained
-on. The captions and lyrics of a split that the adapter was not trained on are sung by the model
-alone, by the model with three seconds of the voice, and with the adapter. A song counts as
-right (`voice_match`) if the judge finds its voice nearer to another true song of the new singer
-than to a true song of another singer of the same gender. `true` judges true songs likewise: the
-most that can be had. The losses are the held-out ones of the adapter's own run. The last line is
-JSON. See docs/lora.md.
+NEW_VOICE is a rendered corpus of one voice, CORPUS one of the voices that the model was trained on.
+Songs are generated from the captions and lyrics of a split that the adapter was not trained on: by
+the model alone, by the model with three seconds of the voice, and by both with the adapter. A song
+matches (`voice_match`) if its voice is nearer to another corpus song of the new voice than to a
+corpus song of another voice of the same gender. `true` is the result of the corpus songs
+themselves, which is an upper bound. The losses are the held-out ones of the adapter's training. The
+last line is JSON. See docs/lora.md.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from songgen_hf.evaluation.judges.log_mels import SAMPLING_RATE
 from songgen_hf.evaluation.metrics.bootstrap import ratio_interval
 from songgen_hf.evaluation.metrics.voice_similarity import voice_similarities
 from songgen_hf.evaluation.protocol.growing_cache import growing_cache
-from songgen_hf.evaluation.protocol.prompts import corpus_rows, singing_start
+from songgen_hf.evaluation.protocol.prompts import corpus_rows, vocal_start
 from songgen_hf.pipelines.adapters import load_adapters
 from songgen_hf.pipelines.text_to_song import TextToSongPipeline
 
@@ -35,9 +35,9 @@ COLUMNS = ("vocal", "captions", "lyrics", "gender", "voice_id", "words", "durati
 
 
 def references(rows: list[dict], others: list[dict], *, seed: int) -> tuple[list, list]:
-    """For each row a vocal of another song of its singer, and one of another singer.
+    """Return a vocal of another song of the same voice, and one of another voice, for each row.
 
-    The other singer has the same gender, where the corpus has such songs.
+    The other voice has the same gender if the corpus contains such songs.
     """
     random = np.random.default_rng(seed)
     own = [read_sound(rows[(index + 1) % len(rows)], "vocal") for index in range(len(rows))]
@@ -50,16 +50,18 @@ def references(rows: list[dict], others: list[dict], *, seed: int) -> tuple[list
     return own, foreign
 
 
-def sing_all(sing, rows: list[dict], *, seeds: int, max_seconds: float, with_voice: bool) -> list:
-    """float32 [S] of every row with every seed: the vocal track, or the mixture of mixed models."""
+def generate_all(
+    pipe, rows: list[dict], *, seeds: int, max_seconds: float, with_voice: bool
+) -> list:
+    """Generate every row with every seed; return vocals, or the mixtures of mixed models, [S]."""
     voice = {}
     if with_voice:
         given = [rows[index - 1] for index in range(len(rows))]
         voice["reference_voice"] = [(read_sound(row, "vocal"), SAMPLING_RATE) for row in given]
-        voice["voice_start"] = [singing_start(row) for row in given]
+        voice["voice_start"] = [vocal_start(row) for row in given]
     songs = []
     for seed in range(seeds):
-        songs += sing(
+        songs += pipe(
             [row["captions"][0] for row in rows],
             [row["lyrics"] for row in rows],
             seed=1000 * seed,
@@ -72,13 +74,13 @@ def sing_all(sing, rows: list[dict], *, seeds: int, max_seconds: float, with_voi
 
 
 def score(judges: Judges, waveforms: list, own: list, foreign: list) -> dict:
-    """Share of songs nearer to the new voice, mean cosines, 95 % interval of the share.
+    """Return the share of songs nearer to the new voice with its 95 % interval, and mean cosines.
 
     Args:
         judges: with a song classifier.
-        waveforms: songs, as many rounds of them as there are seeds.
-        own: true vocals of the new singer, one for each song of a round.
-        foreign: true vocals of other singers, likewise.
+        waveforms: songs, in as many rounds as there are seeds.
+        own: corpus vocals of the new voice, one for each song of a round.
+        foreign: corpus vocals of other voices, one for each song of a round.
     """
     rounds = len(waveforms) // len(own)
     right = voice_similarities(judges, waveforms, own * rounds)
@@ -95,7 +97,7 @@ def score(judges: Judges, waveforms: list, own: list, foreign: list) -> dict:
 
 
 def losses(adapter: Path) -> dict[str, float]:
-    """Held-out loss before the first step and after the last, from the adapter's run."""
+    """Return the held-out losses before the first step and after the last step of the training."""
     path = adapter / "trainer_state.json"
     if not path.is_file():
         return {}
@@ -105,12 +107,12 @@ def losses(adapter: Path) -> dict[str, float]:
 
 
 def measure(arguments: argparse.Namespace) -> dict:
-    """Everything that is printed."""
+    """Generate and compare the songs; return what is printed."""
     rows = corpus_rows(arguments.songs, arguments.split, columns=COLUMNS)
     others = corpus_rows(arguments.others, arguments.split, columns=COLUMNS)
     judges = Judges.load(arguments.judges)
     own, foreign = references(rows, others, seed=arguments.seed)
-    sing = pipeline(
+    pipe = pipeline(
         "text-to-song",
         model=find_checkpoint(arguments.model),
         device=arguments.device,
@@ -120,11 +122,11 @@ def measure(arguments: argparse.Namespace) -> dict:
     started = time.perf_counter()
     found = {"true": score(judges, [read_sound(row, "vocal") for row in rows], own, foreign)}
     for name, with_voice in (("before", False), ("before, with the voice given", True)):
-        songs = sing_all(sing, rows, with_voice=with_voice, **settings)
+        songs = generate_all(pipe, rows, with_voice=with_voice, **settings)
         found[name] = score(judges, songs, own, foreign)
-    load_adapters(sing.model, arguments.adapter)
+    load_adapters(pipe.model, arguments.adapter)
     for name, with_voice in (("after", False), ("after, with the voice given", True)):
-        songs = sing_all(sing, rows, with_voice=with_voice, **settings)
+        songs = generate_all(pipe, rows, with_voice=with_voice, **settings)
         found[name] = score(judges, songs, own, foreign)
     return {
         "model": arguments.model,
@@ -145,7 +147,7 @@ def main() -> None:
     parser.add_argument("--judges", required=True)
     parser.add_argument("--split", default="validation")
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=0, help="of the other singers")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the other voices")
     parser.add_argument("--max-seconds", type=float, default=12.0)
     parser.add_argument("--device", default="cpu")
     report = measure(parser.parse_args())

@@ -1,17 +1,18 @@
-"""Seconds and passes of one song: a masked model beside the autoregressive one, in one run.
+"""Time and forward passes of one song, by a masked and by an autoregressive model in one run.
 
     python benchmarks/masked_speed.py [--preset full] [--seconds 30] [--passes 28] [--rounds 3]
                                       [--device cuda --dtype bfloat16]
 
-Both make a whole song of that length from text, lyrics and a reference voice with the pipelines
-that people call: conditions, passes, sound. The autoregressive model writes both tracks one after
-the other (interleaving_A_V), the masked one all codes in a few passes, with either head, with and
-without guidance (which doubles its batch). Passes are counted while they run. On a slow machine
---ar-seconds makes a shorter autoregressive song and scales its time by the steps: the row says so.
+Both pipelines generate a whole song of that length from text, lyrics and a reference voice,
+conditions and decoding included. The autoregressive model generates both tracks in turn
+(interleaving_A_V), the masked model all codes in a few steps, with either head, with and without
+guidance (which doubles its batch). Forward passes are counted while they run. On a slow machine
+--ar-seconds shortens the autoregressive song and scales its time by the number of steps; the table
+marks such a row.
 
-Weights are random (speed does not depend on them). The models take turns; the table gives medians.
-Each time is written as it is taken, and a run that is stopped (Ctrl-C) sums up what it has. The
-last line is JSON.
+Weights are random, since speed does not depend on them. The models alternate, and the table shows
+medians. Each time is printed when it is measured; after Ctrl-C the table shows the times so far.
+The last line is JSON.
 """
 
 import argparse
@@ -29,6 +30,7 @@ import torch
 import transformers
 from tqdm.auto import tqdm
 
+from songgen_hf.evaluation.protocol.timing import forward_passes
 from songgen_hf.modeling.masked.model import MaskedSongModel
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
 from songgen_hf.pipelines.masked_song import MaskedSongPipeline
@@ -44,7 +46,7 @@ Row = tuple[str, str | None, int | None, Any]  # mode, head, passes, guidance
 
 
 def row_name(row: Row) -> str:
-    """A row in words."""
+    """Describe a row."""
     mode, head, passes, guidance = row
     if mode == "ar":
         return "autoregressive"
@@ -52,12 +54,12 @@ def row_name(row: Row) -> str:
 
 
 def shown_guidance(guidance: Any) -> str:
-    """One weight, or the first and the last."""
+    """Return one guidance scale, or the first and the last one, as text."""
     return f"{guidance:g}" if isinstance(guidance, float) else "{:g} to {:g}".format(*guidance)
 
 
 def build_model(preset: str, device: torch.device, dtype: torch.dtype, seed: int) -> Any:
-    """A song model of a preset's sizes with uniform random weights."""
+    """Build a song model with the sizes of a preset and uniform random weights."""
     with torch.device("meta"):
         model = SongGenForConditionalGeneration(build_config(preset, TRACK_PATTERN))
     model = model.to(dtype).to_empty(device=device).eval()
@@ -66,16 +68,16 @@ def build_model(preset: str, device: torch.device, dtype: torch.dtype, seed: int
         for tensor in model.state_dict().values():
             if tensor.is_floating_point():
                 tensor.uniform_(-0.02, 0.02, generator=generator)
-    model.config.trained = True  # no warning: nobody takes this song for one
+    model.config.trained = True  # no warning about an untrained model
     return model
 
 
 def build_masked(model: Any, head: str, seed: int) -> MaskedSongPipeline:
-    """A masked model of the same sizes around the conditioner and the codec of a song model."""
+    """Build a masked model of the same sizes with the conditioner and codec of a song model."""
     torch.manual_seed(seed)
     with torch.device(model.device):
         transformer = MaskedSongModel.from_song_model(model, head=head)
-    for weight in transformer.parameters():  # its table of code vectors stays in float32
+    for weight in transformer.parameters():  # the table of code vectors stays in float32
         weight.data = weight.data.to(model.dtype)
     transformer.eval()
     pipe = MaskedSongPipeline.from_song_model(model, build_processor("mini"), transformer)
@@ -84,10 +86,10 @@ def build_masked(model: Any, head: str, seed: int) -> MaskedSongPipeline:
 
 
 class Clock:
-    """Times calls on a device and counts the passes of a network.
+    """Measures the time of calls and counts the forward passes of a network.
 
     Args:
-        device: whose work is waited for.
+        device: device whose work is waited for.
     """
 
     def __init__(self, device: torch.device):
@@ -98,29 +100,22 @@ class Clock:
             torch.cuda.synchronize(self.device)
 
     def time(self, call: Callable[[], Any], network: Any) -> tuple[float, int]:
-        """Seconds of a call and passes of the network in it."""
-        passes = 0
-
-        def count(*_: Any) -> None:
-            nonlocal passes
-            passes += 1
-
-        hook = network.register_forward_hook(count)
-        try:
+        """Return the seconds of a call and the forward passes of the network in it."""
+        with forward_passes(network) as passes:
             self.wait()
             start = time.perf_counter()
             call()
             self.wait()
-            return time.perf_counter() - start, passes
-        finally:
-            hook.remove()
+            return time.perf_counter() - start, len(passes)
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
-    """Run the rounds and gather medians."""
+    """Run the rounds and return the medians."""
     device, dtype = torch.device(args.device), getattr(torch, args.dtype)
     model = build_model(args.preset, device, dtype, args.seed)
-    singer = TextToSongPipeline(model=model, processor=build_processor("mini"), device=device)
+    autoregressive = TextToSongPipeline(
+        model=model, processor=build_processor("mini"), device=device
+    )
     rate = model.config.voice_sampling_rate
     voice = np.random.default_rng(args.seed).normal(0, 0.1, 3 * rate).astype(np.float32)
     request = {"lyrics": LYRICS, "reference_voice": (voice, rate), "seed": args.seed}
@@ -128,13 +123,14 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     special = list(range(decoder.codebook_size, decoder.vocab_size))
     ar_seconds = args.ar_seconds or args.seconds
 
-    def sing(seconds: float) -> Any:
-        return singer(TEXT, **request, max_seconds=seconds, do_sample=True, suppress_tokens=special)
+    def generate(seconds: float) -> Any:
+        options = {"max_seconds": seconds, "do_sample": True, "suppress_tokens": special}
+        return autoregressive(TEXT, **request, **options)
 
-    makers = {head: build_masked(model, head, args.seed) for head in args.heads}
+    masked = {head: build_masked(model, head, args.seed) for head in args.heads}
 
-    def make(head: str, guidance: Any, seconds: float, passes: int) -> Any:
-        return makers[head](
+    def generate_masked(head: str, guidance: Any, seconds: float, passes: int) -> Any:
+        return masked[head](
             TEXT,
             **request,
             seconds=seconds,
@@ -164,13 +160,13 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
                 bar.set_description("warms up" if warm else row_name(row))
                 if mode == "ar":
                     length = min(1.0, ar_seconds) if warm else ar_seconds
-                    taken = clock.time(lambda n=length: sing(n), model.decoder.model)
+                    taken = clock.time(lambda n=length: generate(n), model.decoder.model)
                 else:
                     short = warm and device.type == "cpu"
                     length = min(1.0, args.seconds) if short else args.seconds
                     taken = clock.time(
-                        lambda h=head, g=guidance, n=length, p=passes: make(h, g, n, p),
-                        makers[head or ""].transformer,
+                        lambda h=head, g=guidance, n=length, p=passes: generate_masked(h, g, n, p),
+                        masked[head or ""].transformer,
                     )
                 if not warm:
                     found.append(taken)
@@ -187,14 +183,14 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
                 codec_seconds.append(taken[0])
             bar.update()
     except KeyboardInterrupt:
-        interrupted = True  # what has been measured is kept
+        interrupted = True  # the times so far are kept
     bar.close()
     pattern, scaled = decoder.pattern, ar_seconds != args.seconds
     table = []
     for (mode, head, _, guidance), found in rows.items():
         if not found:
             continue
-        # By steps, not by seconds: a short song has as many steps of lag as a long one.
+        # By steps, not by seconds: short and long songs have the same lag.
         factor = 1.0
         if mode == "ar" and scaled:
             factor = pattern.num_steps(frames) / statistics.median(count for _, count in found)
@@ -221,8 +217,8 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "weights": {
             "decoder": sum(weight.numel() for weight in model.decoder.parameters()),
             **{
-                head: sum(weight.numel() for weight in maker.transformer.parameters())
-                for head, maker in makers.items()
+                head: sum(weight.numel() for weight in pipe.transformer.parameters())
+                for head, pipe in masked.items()
             },
         },
         "machine": torch.cuda.get_device_name(device) if device.type == "cuda" else name,
@@ -243,8 +239,10 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", choices=sorted(PRESETS), default="full")
-    parser.add_argument("--seconds", type=float, default=30.0, help="of the song")
-    parser.add_argument("--ar-seconds", type=float, help="of the autoregressive song, if shorter")
+    parser.add_argument("--seconds", type=float, default=30.0, help="duration of the song")
+    parser.add_argument(
+        "--ar-seconds", type=float, help="duration of the autoregressive song, if shorter"
+    )
     parser.add_argument("--heads", nargs="+", default=["softmax", "mixture"])
     parser.add_argument("--passes", type=int, nargs="+", default=[28])
     parser.add_argument("--rounds", type=int, default=3)
@@ -269,7 +267,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
             f"{row['times_real_time']:>10.2f}x"
         )
     if result["codec_seconds"] is not None:
-        print(f"of which the codec's sound: {result['codec_seconds']:.2f} s")
+        print(f"of which decoding takes: {result['codec_seconds']:.2f} s")
     if any(row["scaled"] for row in result["rows"]):
         print("* scaled from a shorter song")
     print(json.dumps(result))

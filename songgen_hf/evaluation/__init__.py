@@ -1,4 +1,1 @@
-"""How a song is judged: networks that are trained on the corpus' truth, and estimators.
-
-One metric a module. Imports modeling, pipelines and data; knows nothing of training a song model.
-"""
+"""Evaluation of generated songs and of codecs with judges trained on a rendered corpus."""

@@ -58,8 +58,7 @@ def test_true_codes_sound_as_the_codec_decodes_them(
     pytest.importorskip("datasets")
     parquet, arrow = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
     judges = tiny_judges()
-    judges.recognizer.save(tmp_path / "judges" / "phoneme_recognizer")
-    judges.classifier.save(tmp_path / "judges" / "song_classifier")
+    judges.save(tmp_path / "judges")
     codes = some_codes(model, 2, 2, model.config.decoder.num_codebooks, 30)
     sounds = [{"symbol": "ʌ", "start": 0.1, "end": 0.3, "word": 0}]
     rows = [

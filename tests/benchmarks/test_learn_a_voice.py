@@ -74,8 +74,7 @@ def test_the_measurement_reports_songs_before_and_after(
     capsys,
 ):
     judges = tiny_judges()
-    judges.recognizer.save(tmp_path / "judges" / "phoneme_recognizer")
-    judges.classifier.save(tmp_path / "judges" / "song_classifier")
+    judges.save(tmp_path / "judges")
     new = write_corpus(tmp_path / "new", [row(1, voice_id="female_7"), row(3, voice_id="female_7")])
     old = write_corpus(tmp_path / "old", [row(0), row(5)])
     arguments = ["--model", tiny_checkpoint("interleaving_A_V"), "--songs", new, "--others", old]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...evaluation.judges.options import JudgeTrainingOptions
+from ...evaluation.protocol.options import CodecOptions
 from ..flags import option
 from ..output import CommandResult
 from .report_flags import ReportFlags, log_to
@@ -43,7 +44,7 @@ class PromptsFlags:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CodecFlags(ReportFlags):
+class CodecFlags(CodecOptions, ReportFlags):
     """Flags of ``songgen-hf evaluate codec``."""
 
     model: str | None = option(
@@ -51,11 +52,6 @@ class CodecFlags(ReportFlags):
     )
     baseline: str | None = option(None, "another codec to compare with")
     revision: str | None = option(None, "branch, tag or commit of a Hub checkpoint")
-    songs: Path = option(help="folder of a rendered corpus")
-    judges: Path = option(help="folder of trained judges")
-    max_songs: int = option(100, "test songs")
-    probe_songs: int = option(300, "training songs of the phoneme probe")
-    seed: int = option(0, "seed of the probe and of the intervals")
     device: str = option("cpu", "device of the codecs")
 
 
@@ -106,8 +102,7 @@ def run_prompts(flags: PromptsFlags, command: str) -> CommandResult:
 def run_codec(flags: CodecFlags, command: str) -> CommandResult:
     """Evaluate a codec and write its part of the report."""
     from ...checkpoints.loading import load_codec
-    from ...evaluation.judges.loading import Judges
-    from ...evaluation.protocol.codec_report import CodecEvaluationOptions, evaluate_codecs
+    from ...evaluation.protocol.codec_report import evaluate_codecs
     from ...evaluation.protocol.report import write_report
 
     named = {"codec": flags.model}
@@ -117,11 +112,7 @@ def run_codec(flags: CodecFlags, command: str) -> CommandResult:
         name: load_codec(model, revision=flags.revision, device=flags.device, dtype="float32")
         for name, model in named.items()
     }
-    options = CodecEvaluationOptions(
-        songs=flags.max_songs, probe_songs=flags.probe_songs, seed=flags.seed
-    )
-    judges = Judges.load(flags.judges)
-    found = evaluate_codecs(codecs, flags.songs, judges, options, log=log_to(quiet=False))
+    found = evaluate_codecs(codecs, flags, log=log_to(quiet=False))
     write_report(flags.out, {"codec": {"command": command, **found}}, pages=flags.page, keep=True)
     return CommandResult(
         {"report": flags.out, "codec": found},

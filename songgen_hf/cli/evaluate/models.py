@@ -1,6 +1,5 @@
 """``songgen-hf evaluate mini``, ``settings`` and ``masked``: evaluations of song models."""
 
-import platform
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -50,24 +49,16 @@ class MaskedFlags(MaskedOptions, ReportFlags):
 
 def run_mini(flags: MiniFlags, command: str) -> CommandResult:
     """Evaluate autoregressive models and write report, tables and pictures."""
-    from ...evaluation.judges.loading import Judges
     from ...evaluation.protocol.evaluation import evaluate_checkpoints
     from ...evaluation.protocol.report import describe_evaluation, write_pictures, write_report
     from ...optional import require
-    from ...provenance import library_versions
 
     if flags.pictures:
         require("matplotlib", "evaluate")  # before the songs, not after them
     if flags.quick:
         flags = replace(flags, prompts=6, row_prompts=6, seeds=(0,), guidances=())
     rows = evaluate_checkpoints(flags, log=log_to(flags.quiet))
-    described = describe_evaluation(
-        flags,
-        rows,
-        judges=Judges.load(flags.judges).report,
-        versions=library_versions(),
-        command=command,
-    )
+    described = describe_evaluation(flags, rows, command=command)
     written = write_report(flags.out, described, pages=flags.page, keep=True)
     if flags.pictures:
         written += write_pictures(flags.out, rows)
@@ -109,7 +100,6 @@ def run_settings(flags: SettingsFlags, command: str) -> CommandResult:
 
 def run_masked(flags: MaskedFlags, command: str) -> CommandResult:
     """Evaluate masked models and write the report."""
-    from ...evaluation.judges.loading import Judges
     from ...evaluation.protocol.evaluation import (
         best_row,
         evaluate_masked,
@@ -118,34 +108,16 @@ def run_masked(flags: MaskedFlags, command: str) -> CommandResult:
     )
     from ...evaluation.protocol.report import describe_masked, results_markdown, write_report
     from ...optional import require
-    from ...provenance import library_versions
 
-    diffusers = require("diffusers", "diffusers")
+    require("diffusers", "diffusers")
     if flags.keep_best:
         for checkpoint in flags.masked:
             settings_file(checkpoint, "masked")  # an error before the songs
     rows = evaluate_masked(flags, log=log_to(flags.quiet))
-    report = describe_masked(
-        flags,
-        rows,
-        judges=Judges.load(flags.judges).report,
-        machine=machine(flags.device),
-        versions=library_versions() | {"diffusers": diffusers.__version__},
-        command=command,
-    )
+    report = describe_masked(flags, rows, command=command)
     written = write_report(flags.out, report, pages=flags.page)
     for checkpoint in flags.masked if flags.keep_best else ():
         best = best_row([row for row in rows if row.model.checkpoint == checkpoint])
         assert best.setting is not None
         written.append(keep_setting(checkpoint, best.setting))
     return CommandResult({"written": written, **report}, results_markdown(report))
-
-
-def machine(device: str) -> dict[str, str | int]:
-    """Describe the machine that the time is measured on."""
-    import torch
-
-    name = platform.processor() or platform.machine()
-    if device.startswith("cuda"):
-        name = torch.cuda.get_device_name(device)
-    return {"name": name, "device": device, "threads": torch.get_num_threads()}

@@ -1,1 +1,1 @@
-"""Networks trained on the rendered corpus that score songs."""
+"""Networks trained on the rendered corpus that recognize phonemes and classify songs."""

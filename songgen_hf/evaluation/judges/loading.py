@@ -51,11 +51,10 @@ class Judges:
             ValueError: if a network does not fit its folder.
         """
         directory = Path(directory)
-        report = directory / REPORT_FILE
         return cls(
             PhonemeRecognizer.from_pretrained(directory / RECOGNIZER_FOLDER),
             SongClassifier.from_pretrained(directory / CLASSIFIER_FOLDER),
-            json.loads(report.read_text(encoding="utf-8")) if report.is_file() else None,
+            read_report(directory),
         )
 
     def save(self, directory: Path | str) -> None:
@@ -96,4 +95,17 @@ class Judges:
         return self.classifier.classify(log_mels(waveform))
 
 
-__all__ = ["CLASSIFIER_FOLDER", "RECOGNIZER_FOLDER", "REPORT_FILE", "Judges", "Waveforms"]
+def read_report(directory: Path | str) -> dict[str, Any]:
+    """Return the content of ``judges.json`` in a folder of judges, empty without that file."""
+    path = Path(directory) / REPORT_FILE
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+__all__ = [
+    "CLASSIFIER_FOLDER",
+    "RECOGNIZER_FOLDER",
+    "REPORT_FILE",
+    "Judges",
+    "Waveforms",
+    "read_report",
+]

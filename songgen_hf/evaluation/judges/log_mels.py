@@ -1,6 +1,7 @@
-"""What the trained judges see of a waveform: log mel power, relative to the song's mean power.
+"""The input of the judges: log mel power relative to the mean power of the song.
 
-The judges' own copy, so that a codec or a model that changes its mels does not change its judge.
+It is separate from the mels of codecs and models, so that a change of those leaves the judges
+unchanged.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ import torch
 from torch import Tensor
 from transformers.audio_utils import mel_filter_bank
 
-SAMPLING_RATE = 16000  # Hz; of the corpus and of X-Codec
-HOP_LENGTH = 160  # samples: 100 frames a second
+SAMPLING_RATE = 16000  # Hz, the rate of the corpus and of X-Codec
+HOP_LENGTH = 160  # samples; 100 frames per second
 FRAME_RATE = SAMPLING_RATE / HOP_LENGTH
 NUM_MELS = 80
-FLOOR = 1e-5  # of power, relative to the mean
+FLOOR = 1e-5  # smallest power, relative to the mean
 _FFT_SIZE, _WINDOW_LENGTH = 512, 400
 _SILENCE = 1e-8  # mean power of mels that counts as silence
 
@@ -36,7 +37,7 @@ def _filters() -> Tensor:
 
 
 def mel_power(waveform: np.ndarray | Tensor) -> Tensor:
-    """Power in mel bands.
+    """Compute the power in mel bands.
 
     Args:
         waveform: float [S] at ``SAMPLING_RATE``.
@@ -62,17 +63,17 @@ def mel_power(waveform: np.ndarray | Tensor) -> Tensor:
 
 
 def relative_log(power: Tensor) -> Tensor:
-    """log10 of power over its mean, floored at ``FLOOR``; about -5 to 2. Gain changes nothing.
+    """Return log10 of power over its mean, about -5 to 2, which does not depend on the gain.
 
     Args:
-        power: [mels, T] of one song; silence gives the floor everywhere.
+        power: [mels, T] of one song; silence gives log10 of ``FLOOR`` everywhere.
     """
     mean = power.mean() if power.numel() else power.new_zeros(())
     return (power / mean.clamp(min=_SILENCE) + FLOOR).log10()
 
 
 def log_mels(waveform: np.ndarray | Tensor) -> Tensor:
-    """:func:`relative_log` of :func:`mel_power`: waveform [S] -> float32 [mels, T]."""
+    """Apply :func:`mel_power` and :func:`relative_log`: waveform [S] -> float32 [mels, T]."""
     return relative_log(mel_power(waveform))
 
 

@@ -1,1 +1,1 @@
-"""Prompts, sampling of songs, and reports: how models are compared."""
+"""Prompts, sampling, scoring and reports, which compare models under the same conditions."""

@@ -30,6 +30,7 @@ from ..codec_round_trip import codec_round_trip
 from ..judges.loading import Judges
 from ..metrics.frechet_distance import Moments
 from .options import (
+    AutoregressiveSetting,
     EvaluationOptions,
     MaskedOptions,
     MaskedSetting,
@@ -367,6 +368,7 @@ def keep_setting(checkpoint: str, setting: SamplingSetting) -> Path:
         return path
     from transformers import GenerationConfig
 
+    assert isinstance(setting, AutoregressiveSetting)
     path = settings_file(checkpoint, "autoregressive")
     defaults: Any = GenerationConfig.from_pretrained(path.parent)
     defaults.update(**setting.generation)

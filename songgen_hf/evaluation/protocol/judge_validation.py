@@ -1,4 +1,4 @@
-"""The judges judged: their scores on true songs, by the functions that score generated ones."""
+"""Validation of the judges on songs of the corpus, with the metrics of generated songs."""
 
 from __future__ import annotations
 
@@ -18,61 +18,60 @@ from ..metrics.phoneme_error_rate import evaluate_lyrics
 from ..metrics.tempo import evaluate_tempo
 from ..metrics.voice_similarity import evaluate_voice_similarity
 
-_FACTS = ("gender", "lead_family", "voice_id", "tempo", "key")
+_LABELS = ("gender", "lead_family", "voice_id", "tempo", "key")
 
 
 def validate_judges(
     judges: Judges, rows: Iterable[Mapping[str, Any]], *, seed: int = 0
 ) -> dict[str, float]:
-    """Scores on songs of the corpus that no judge was trained on.
+    """Score songs of the corpus that the judges were not trained on.
 
     Args:
-        judges: of the songs.
-        rows: of the corpus; at least two voices, one of them twice.
-        seed: of the pairs of songs whose voices are compared.
+        judges: judges to validate.
+        rows: rows of the corpus with at least two voices.
+        seed: seed of the pairs of songs whose voices are compared.
     Returns:
-        ``songs``; the metrics' own names for mixtures (``gender``, ``instrument``, ``tempo``,
-        ``tempo_any_octave``, ``key``); ``per``, ``voice`` (the right one of the singers) and
-        ``voice_match`` for true vocals and, ending in ``_mixture``, for mixtures.
+        ``songs`` (their number); ``gender``, ``instrument``, ``tempo``, ``tempo_any_octave`` and
+        ``key`` of mixtures; ``per``, ``voice`` (accuracy among the training voices),
+        ``voice_match`` and voice similarities of vocals and, ending in ``_mixture``, of mixtures.
     Raises:
         ValueError: if there are too few songs.
     """
-    vocals, mixtures, facts, phonemes = [], [], [], []
+    vocals, mixtures, phonemes = [], [], []
+    labels: dict[str, list[Any]] = {name: [] for name in _LABELS}
     for row in rows:
         vocals.append(read_sound(row, "vocal"))
         mixtures.append(read_sound(row, "mixture"))
-        facts.append({name: row[name] for name in _FACTS})
         phonemes.append(row_phonemes(row))
-    truth = {name: [fact[name] for fact in facts] for name in _FACTS}
+        for name, values in labels.items():
+            values.append(row[name])
     scores = {"songs": float(len(vocals))}
-    scores |= evaluate_gender(judges, mixtures, truth["gender"])
-    scores |= evaluate_lead_instrument(judges, mixtures, truth["lead_family"])
-    scores |= evaluate_tempo(mixtures, truth["tempo"])
-    scores |= evaluate_key(mixtures, truth["key"])
-    same, other = voice_pairs(truth["voice_id"], seed=seed)
+    scores |= evaluate_gender(judges, mixtures, labels["gender"])
+    scores |= evaluate_lead_instrument(judges, mixtures, labels["lead_family"])
+    scores |= evaluate_tempo(mixtures, labels["tempo"])
+    scores |= evaluate_key(mixtures, labels["key"])
+    same, other = voice_pairs(labels["voice_id"], seed=seed)
     voices = judges.classifier.config.voices
     for ending, waveforms in (("", vocals), ("_mixture", mixtures)):
-        right = accuracy_scores(judges.voice(waveforms), truth["voice_id"], voices)
-        similar = evaluate_voice_similarity(
-            judges,
-            waveforms,
-            [vocals[index] for index in same],
-            [vocals[index] for index in other],
-        )
-        found = evaluate_lyrics(judges, waveforms, phonemes) | similar
-        found["voice"] = mean_score(right)
+        references, others = ([vocals[index] for index in group] for group in (same, other))
+        found = evaluate_lyrics(judges, waveforms, phonemes)
+        found |= evaluate_voice_similarity(judges, waveforms, references, others)
+        correct = accuracy_scores(judges.voice(waveforms), labels["voice_id"], voices)
+        found["voice"] = mean_score(correct)
         scores |= {name + ending: value for name, value in found.items()}
     return scores
 
 
 def voice_pairs(voices: list[str], *, seed: int) -> tuple[list[int], list[int]]:
-    """For each song another song of its voice, and a song of another voice.
+    """Draw another song of the same voice, and a song of another voice, for each song.
 
-    A voice with a single song is paired with itself.
+    The only song of a voice is paired with itself.
 
     Args:
-        voices: one a song.
-        seed: of the draws.
+        voices: voice of each song.
+        seed: seed of the draws.
+    Returns:
+        Indices of the songs of the same voice, and of those of other voices.
     Raises:
         ValueError: if all voices are the same.
     """

@@ -1,4 +1,4 @@
-"""A picture of what was sung: mel spectrograms, each with the words asked for and those heard."""
+"""A page of mel spectrograms of songs, with their requested and their recognized phonemes."""
 
 from __future__ import annotations
 
@@ -25,22 +25,24 @@ class PicturedSong:
     """One song of the page.
 
     Args:
-        title: what was asked for.
-        sounds: name and waveform [S] of each row of pictures, the first one above.
-        captions: lines below.
+        title: line above the song.
+        tracks: name and waveform [S] of each picture, from above to below.
+        captions: lines below the song.
     """
 
     title: str
-    sounds: tuple[tuple[str, np.ndarray], ...]
+    tracks: tuple[tuple[str, np.ndarray], ...]
     captions: tuple[str, ...]
 
 
 def draw_page(songs: Sequence[PicturedSong], *, colors: int = 32) -> bytes:
-    """A PNG of all songs, one below the other.
+    """Draw all songs below each other.
 
     Args:
-        songs: at least one.
-        colors: of the picture's palette.
+        songs: at least one song.
+        colors: number of colors of the palette.
+    Returns:
+        The bytes of a PNG file.
     Raises:
         ValueError: without songs.
         ImportError: without matplotlib or Pillow.
@@ -49,13 +51,13 @@ def draw_page(songs: Sequence[PicturedSong], *, colors: int = 32) -> bytes:
         raise ValueError("got no songs to draw, expected at least one")
     matplotlib = require("matplotlib.figure", "evaluate")
     image = require("PIL.Image", "evaluate")
-    count = sum(len(song.sounds) for song in songs)
+    count = sum(len(song.tracks) for song in songs)
     figure = matplotlib.Figure(figsize=(10, 1.5 * count + 0.5 * len(songs)), layout="constrained")
     axes = figure.subplots(count, 1, squeeze=False)[:, 0]
     place = 0
     for song in songs:
         axes[place].set_title(song.title, fontsize=8, loc="left")
-        for name, waveform in song.sounds:
+        for name, waveform in song.tracks:
             _draw(axes[place], name, waveform)
             place += 1
         axes[place - 1].set_xlabel("\n".join(song.captions), fontsize=8, loc="left")

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 MAX_SECONDS = 13.0  # the longest song of the corpus lasts 12 s
 NUM_INFERENCE_STEPS = (8, 16, 28, 64)
@@ -23,21 +23,71 @@ GUIDED = (1.0, 3.0)  # for a checkpoint whose own setting has no guidance
 
 
 class SettingError(ValueError, argparse.ArgumentTypeError):
-    """A setting that cannot be read; also raised inside ``argparse``, which then shows the text."""
+    """A setting that cannot be read; ``argparse`` shows its text if a flag has raised it."""
+
+
+class SamplingSetting:
+    """How songs are sampled; None stands for the checkpoint's own value."""
+
+    readers: ClassVar[Mapping[str, tuple[str, Callable[[str], Any]]]]
+    """Name in a text -> the field and the function that reads its value."""
+    expected: ClassVar[str]
+    """What the error about a text says that each of its parts should be."""
+    voice: bool
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a setting such as ``guidance=2,voice=no``; what it does not name is None.
+
+        Raises:
+            ValueError: for an unknown name or value.
+        """
+        values = {}
+        for part in filter(None, text.split(",")):
+            name, _, value = part.partition("=")
+            try:
+                field, read = cls.readers[name]
+                values[field] = read(value)
+            except (KeyError, ValueError) as error:
+                message = f"got {part!r}, expected {cls.expected}, with commas between them"
+                raise SettingError(message) from error
+        return cls(**values)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the setting as reports and the names of folders write it."""
+        return asdict(self)  # type: ignore[call-overload]
+
+    def parts(self) -> list[str]:
+        """Describe the values that are set, without the voice."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return ", ".join([*self.parts(), "a voice" if self.voice else "no voice"])
+
+
+_read_voice = ("voice", {"yes": True, "no": False}.__getitem__)
 
 
 @dataclass(frozen=True)
-class AutoregressiveSetting:
+class AutoregressiveSetting(SamplingSetting):
     """How songs are sampled from an autoregressive model.
 
     Args:
-        guidance: scale of classifier-free guidance, 1 for none; None for the checkpoint's own.
+        guidance: scale of classifier-free guidance, 1 for none.
         voice: whether a reference voice is given.
         trained: False for the same model with random weights.
-        temperature, top_k: as in ``generate()``; None for the checkpoint's own.
+        temperature, top_k: arguments of ``generate()``.
     """
 
-    guidance: float | None = 1.0
+    readers: ClassVar = {
+        "guidance": ("guidance", float),
+        "temperature": ("temperature", float),
+        "top_k": ("top_k", int),
+        "voice": _read_voice,
+    }
+    expected: ClassVar = "guidance=NUMBER, voice=yes, voice=no, temperature=NUMBER or top_k=NUMBER"
+
+    guidance: float | None = None
     voice: bool = True
     trained: bool = True
     temperature: float | None = None
@@ -46,12 +96,8 @@ class AutoregressiveSetting:
     @property
     def generation(self) -> dict[str, Any]:
         """Arguments of ``generate()``."""
-        values = {
-            "guidance_scale": self.guidance,
-            "temperature": self.temperature,
-            "top_k": self.top_k,
-        }
-        return {"do_sample": True} | {k: value for k, value in values.items() if value is not None}
+        values = {"guidance_scale": self.guidance, "temperature": self.temperature}
+        return {"do_sample": True, **_without_none(values | {"top_k": self.top_k})}
 
     def resolved(self, generation_config: Any) -> AutoregressiveSetting:
         """Return the setting with the guidance of a ``generation_config`` where it has none."""
@@ -59,20 +105,21 @@ class AutoregressiveSetting:
             return self
         return replace(self, guidance=float(generation_config.guidance_scale or 1.0))
 
-    def facts(self) -> dict[str, Any]:
-        """Return the setting as reports write it."""
-        return asdict(self)
+    def parts(self) -> list[str]:
+        """Describe the values that are set, without the voice."""
+        parts = ["own guidance" if self.guidance is None else f"guidance {self.guidance:g}"]
+        parts += [] if self.temperature is None else [f"temperature {self.temperature:g}"]
+        return parts + ([] if self.top_k is None else [f"top {self.top_k}"])
 
-    def __str__(self) -> str:
-        parts = [f"guidance {self.guidance:g}" if self.guidance is not None else "own guidance"]
-        parts += [f"temperature {self.temperature:g}"] if self.temperature is not None else []
-        parts += [f"top {self.top_k}"] if self.top_k is not None else []
-        return ", ".join([*parts, "a voice" if self.voice else "no voice"])
+
+def _read_ends(value: str) -> tuple[float, float]:
+    first, _, last = value.partition(":")
+    return float(first), float(last or first)
 
 
 @dataclass(frozen=True)
-class MaskedSetting:
-    """How songs are sampled from a masked model; None stands for the checkpoint's own value.
+class MaskedSetting(SamplingSetting):
+    """How songs are sampled from a masked model.
 
     Args:
         num_inference_steps: number of inference steps.
@@ -81,6 +128,21 @@ class MaskedSetting:
         schedule, top_p, temperature, choice_temperature: see ``MaskedRVQScheduler``.
         voice: whether a reference voice is given.
     """
+
+    readers: ClassVar = {
+        "passes": ("num_inference_steps", int),
+        "guidance": ("guidance", _read_ends),
+        "reveal": ("reveal", {reveal: reveal for reveal in REVEALS}.__getitem__),
+        "schedule": ("schedule", str),
+        "top_p": ("top_p", float),
+        "temperature": ("temperature", float),
+        "choice_temperature": ("choice_temperature", float),
+        "voice": _read_voice,
+    }
+    expected: ClassVar = (
+        "passes=NUMBER, guidance=NUMBER or guidance=FIRST:LAST, reveal=confidence, reveal=random, "
+        "schedule=NAME, top_p=, temperature= or choice_temperature=NUMBER, voice=yes or voice=no"
+    )
 
     num_inference_steps: int = HEADLINE_STEPS
     guidance: tuple[float, float] | None = None
@@ -94,15 +156,11 @@ class MaskedSetting:
     @property
     def scheduler(self) -> dict[str, Any]:
         """Values that replace those of a scheduler's configuration."""
-        values = {
-            "guidance_scale": None if self.guidance is None else list(self.guidance),
-            "reveal": self.reveal,
-            "schedule": self.schedule,
-            "top_p": self.top_p,
-            "temperature": self.temperature,
-            "choice_temperature": self.choice_temperature,
-        }
-        return {name: value for name, value in values.items() if value is not None}
+        scale = None if self.guidance is None else list(self.guidance)
+        names = ("reveal", "schedule", "top_p", "temperature", "choice_temperature")
+        return _without_none(
+            {"guidance_scale": scale, **{name: getattr(self, name) for name in names}}
+        )
 
     def resolved(self, config: Mapping[str, Any]) -> MaskedSetting:
         """Return the setting with the values of a scheduler's configuration where it has none."""
@@ -116,104 +174,60 @@ class MaskedSetting:
 
     def facts(self) -> dict[str, Any]:
         """Return the setting as reports and the names of folders write it."""
-        facts = asdict(self)
+        facts = super().facts()
         return {"passes": facts.pop("num_inference_steps"), **facts}
 
-    def __str__(self) -> str:
+    def parts(self) -> list[str]:
+        """Describe the values that are set, without the voice."""
         parts = [f"{self.num_inference_steps} passes"]
         if self.guidance is not None:
             first, last = self.guidance
-            start = "" if first == last else f"{first:g} to "
-            parts.append(f"guidance {start}{last:g}")
-        parts += [self.reveal] if self.reveal is not None else []
-        parts += [self.schedule] if self.schedule is not None else []
-        for name in ("top_p", "temperature", "choice_temperature"):
-            value = getattr(self, name)
-            parts += [f"{name} {value:g}"] if value is not None else []
-        return ", ".join([*parts, "a voice" if self.voice else "no voice"])
+            parts.append(f"guidance {'' if first == last else f'{first:g} to '}{last:g}")
+        parts += [name for name in (self.reveal, self.schedule) if name is not None]
+        names = ("top_p", "temperature", "choice_temperature")
+        values = _without_none({name: getattr(self, name) for name in names})
+        return parts + [f"{name} {value:g}" for name, value in values.items()]
 
 
-SamplingSetting = AutoregressiveSetting | MaskedSetting
-HEADLINE = AutoregressiveSetting(guidance=None, voice=True)
+HEADLINE = AutoregressiveSetting()
 """The setting of the headline row: the checkpoint's own sampling, with a reference voice."""
 
 
-def parse_autoregressive_setting(text: str) -> AutoregressiveSetting:
-    """Read a setting such as ``guidance=2,voice=no``; an empty text is :data:`HEADLINE`.
-
-    Raises:
-        ValueError: for an unknown name or value.
-    """
-    readers: dict[str, Callable[[str], Any]] = {
-        "guidance": float,
-        "temperature": float,
-        "top_k": int,
-        "voice": _read_bool,
-    }
-    expected = "guidance=NUMBER, voice=yes, voice=no, temperature=NUMBER or top_k=NUMBER"
-    return replace(HEADLINE, **_read_assignments(text, readers, expected=expected))
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
-def parse_masked_setting(text: str) -> MaskedSetting:
-    """Read a setting such as ``passes=16,guidance=1:3,reveal=random``.
-
-    Raises:
-        ValueError: for an unknown name or value.
-    """
-
-    def read_ends(value: str) -> tuple[float, float]:
-        first, _, last = value.partition(":")
-        return float(first), float(last or first)
-
-    readers: dict[str, Callable[[str], Any]] = {
-        "passes": int,
-        "guidance": read_ends,
-        "reveal": {reveal: reveal for reveal in REVEALS}.__getitem__,
-        "schedule": str,
-        "top_p": float,
-        "temperature": float,
-        "choice_temperature": float,
-        "voice": _read_bool,
-    }
-    expected = (
-        "passes=NUMBER, guidance=NUMBER or guidance=FIRST:LAST, reveal=confidence, reveal=random, "
-        "schedule=NAME, top_p=, temperature= or choice_temperature=NUMBER, voice=yes or voice=no"
-    )
-    values = _read_assignments(text, readers, expected=expected)
-    if "passes" in values:
-        values["num_inference_steps"] = values.pop("passes")
-    return MaskedSetting(**values)
-
-
-_read_bool = {"yes": True, "no": False}.__getitem__
-
-
-def _read_assignments(
-    text: str, readers: Mapping[str, Callable[[str], Any]], *, expected: str
-) -> dict[str, Any]:
-    """Read ``name=value,name=value``.
-
-    Args:
-        text: assignments with commas between them.
-        readers: function that reads the value of each name.
-        expected: what the error says that each assignment should be.
-    Raises:
-        SettingError: for an unknown name or value.
-    """
-    values = {}
-    for part in filter(None, text.split(",")):
-        name, _, value = part.partition("=")
-        try:
-            values[name] = readers[name](value)
-        except (KeyError, ValueError) as error:
-            message = f"got {part!r}, expected {expected}, with commas between them"
-            raise SettingError(message) from error
-    return values
-
-
-def _option(default: Any = dataclasses.MISSING, help: str = "", **metadata: Any) -> Any:
+def option(default: Any = dataclasses.MISSING, help: str = "", **metadata: Any) -> Any:
     """Declare an option with its help text and what else its flag needs."""
     return dataclasses.field(default=default, metadata={"help": help, **metadata})
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusOptions:
+    """Options of every evaluation."""
+
+    songs: Path = option(help="folder of a rendered corpus")
+    judges: Path = option(help="folder of trained judges")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodecOptions(CorpusOptions):
+    """Options of the evaluation of codecs (``songgen-hf evaluate codec``).
+
+    Raises:
+        ValueError: for a number of songs below 1.
+    """
+
+    max_songs: int = option(100, "test songs")
+    probe_songs: int = option(300, "training songs of the phoneme probe")
+    seed: int = option(0, "seed of the probe and of the intervals")
+
+    def __post_init__(self) -> None:
+        if self.max_songs < 1 or self.probe_songs < 1:
+            raise ValueError(
+                f"got {self.max_songs} songs and {self.probe_songs} songs for the probe, expected "
+                "at least one of each"
+            )
 
 
 def _temporary_cache() -> Path:
@@ -221,29 +235,27 @@ def _temporary_cache() -> Path:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluationOptions:
+class EvaluationOptions(CorpusOptions):
     """Options that all evaluations of song models share.
 
     Raises:
         ValueError: for a number out of range, or a list that is empty or repeats a value.
     """
 
-    songs: Path = _option(help="folder of a rendered corpus")
-    judges: Path = _option(help="folder of trained judges")
-    prompts_file: Path | None = _option(None, "file of prompts (default: the fixed prompts)")
-    prompts: int = _option(100, "number of prompts")
-    seeds: tuple[int, ...] = _option((0,), "seeds; each prompt is sampled once with each of them")
+    prompts_file: Path | None = option(None, "file of prompts (default: the fixed prompts)")
+    prompts: int = option(100, "number of prompts")
+    seeds: tuple[int, ...] = option((0,), "seeds; each prompt is sampled once with each of them")
     cache: Path = dataclasses.field(
         default_factory=_temporary_cache,
         metadata={"help": "folder of generated songs (default: a temporary folder)"},
     )
-    batch_size: int = _option(50, "songs generated at a time")
-    max_seconds: float = _option(MAX_SECONDS, "longest song in seconds")
-    device: str = _option("cpu", "device of the models")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = _option(
+    batch_size: int = option(50, "songs generated at a time")
+    max_seconds: float = option(MAX_SECONDS, "longest song in seconds")
+    device: str = option("cpu", "device of the models")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = option(
         "float32", "precision of the models"
     )
-    draws: int = _option(1000, "draws of the bootstrap", flag=None)
+    draws: int = option(1000, "draws of the bootstrap", flag=None)
 
     def __post_init__(self) -> None:
         sizes = ("prompts", "row_prompts", "batch_size", "max_seconds", "draws", "headline_steps")
@@ -260,24 +272,22 @@ class EvaluationOptions:
 class SongModelOptions(EvaluationOptions):
     """Options of the evaluation of autoregressive models (``songgen-hf evaluate mini``)."""
 
-    checkpoints: tuple[str, ...] = _option(
+    checkpoints: tuple[str, ...] = option(
         ("songgen-mini/mixed_pro", "songgen-mini/interleaving_A_V"),
         "song models: directories, Hub ids or embedded models",
     )
-    prompts: int = _option(100, "prompts of the headline and of the untrained model")
-    row_prompts: int = _option(30, "prompts of the other rows")
-    seeds: tuple[int, ...] = _option((0, 1), "seeds of the headline")
-    row_seeds: tuple[int, ...] = _option((0,), "seeds of the other rows")
-    headline: AutoregressiveSetting = _option(
+    prompts: int = option(100, "prompts of the headline and of the untrained model")
+    row_prompts: int = option(30, "prompts of the other rows")
+    seeds: tuple[int, ...] = option((0, 1), "seeds of the headline")
+    row_seeds: tuple[int, ...] = option((0,), "seeds of the other rows")
+    headline: AutoregressiveSetting = option(
         HEADLINE,
         "setting of the headline, such as guidance=2,voice=no,temperature=0.9,top_k=50 "
         "(default: the checkpoint's own sampling, with a voice)",
-        type=parse_autoregressive_setting,
+        type=AutoregressiveSetting.parse,
     )
     # Integers, since the names of cache folders depend on how a scale is written.
-    guidances: tuple[float, ...] = _option(
-        (1, 2, 3), "guidance scales of the other rows", nargs="*"
-    )
+    guidances: tuple[float, ...] = option((1, 2, 3), "guidance scales of the other rows", nargs="*")
 
     @property
     def other_settings(self) -> list[AutoregressiveSetting]:
@@ -294,60 +304,57 @@ class SongModelOptions(EvaluationOptions):
 class SettingsOptions(EvaluationOptions):
     """Options of the comparison of settings on one model (``songgen-hf evaluate settings``)."""
 
-    checkpoint: str = _option(
+    checkpoint: str = option(
         help="song model: a directory, a Hub id or an embedded model", positional=True
     )
-    prompts_file: Path = _option(
+    prompts_file: Path = option(
         help="file of prompts other than those of the final evaluation, written by `songgen-hf "
         "evaluate prompts SONGS --split validation`"
     )
-    settings: tuple[AutoregressiveSetting, ...] = _option(
+    settings: tuple[AutoregressiveSetting, ...] = option(
         help="settings such as guidance=2,voice=no,temperature=0.9,top_k=50; the checkpoint's own "
         "values are the default",
-        type=parse_autoregressive_setting,
+        type=AutoregressiveSetting.parse,
         metavar="SETTING",
     )
-    prompts: int = _option(24, "prompts of each setting")
-    seeds: tuple[int, ...] = _option((0,), "seeds of each setting")
+    prompts: int = option(24, "prompts of each setting")
 
 
 @dataclass(frozen=True, kw_only=True)
 class MaskedOptions(EvaluationOptions):
     """Options of the evaluation of masked models (``songgen-hf evaluate masked``)."""
 
-    masked: tuple[str, ...] = _option(help="masked models, at most one of each head")
-    checkpoint: str = _option(
+    masked: tuple[str, ...] = option(help="masked models, at most one of each head")
+    checkpoint: str = option(
         "songgen-mini/interleaving_A_V", "autoregressive song model with two tracks"
     )
-    prompts: int = _option(100, "prompts of every row")
-    seeds: tuple[int, ...] = _option((0,), "seeds of every row")
-    num_inference_steps: tuple[int, ...] = _option(
+    num_inference_steps: tuple[int, ...] = option(
         NUM_INFERENCE_STEPS,
         "numbers of inference steps, each a row with the checkpoint's own settings",
         flags=("--passes",),
     )
-    headline_steps: int = _option(
+    headline_steps: int = option(
         HEADLINE_STEPS,
         "inference steps of the rows that vary guidance and reveal",
         flags=("--headline-passes",),
     )
-    settings: tuple[MaskedSetting, ...] = _option(
+    settings: tuple[MaskedSetting, ...] = option(
         (),
         "rows of each masked model instead, such as passes=16,guidance=1:3,reveal=random,"
         "top_p=0.9,voice=no; the checkpoint's own values are the default",
-        type=parse_masked_setting,
+        type=MaskedSetting.parse,
         metavar="SETTING",
     )
-    every_combination: bool = _option(
+    every_combination: bool = option(
         False, "evaluate all numbers of steps with and without guidance and with both reveals"
     )
-    headline: AutoregressiveSetting = _option(
+    headline: AutoregressiveSetting = option(
         HEADLINE,
         "setting of the autoregressive model (default: its own sampling)",
-        type=parse_autoregressive_setting,
+        type=AutoregressiveSetting.parse,
     )
-    timed_songs: int = _option(2, "songs generated one by one to measure the time; 0 for none")
-    batch_size: int = _option(20, "songs generated at a time")
+    timed_songs: int = option(2, "songs generated one by one to measure the time; 0 for none")
+    batch_size: int = option(20, "songs generated at a time")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -397,12 +404,11 @@ __all__ = [
     "NUM_INFERENCE_STEPS",
     "UNGUIDED",
     "AutoregressiveSetting",
+    "CodecOptions",
     "EvaluationOptions",
     "MaskedOptions",
     "MaskedSetting",
     "SamplingSetting",
     "SettingsOptions",
     "SongModelOptions",
-    "parse_autoregressive_setting",
-    "parse_masked_setting",
 ]

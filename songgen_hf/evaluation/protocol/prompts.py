@@ -1,13 +1,13 @@
-"""The fixed prompts that a song model is asked to sing, and how they are made from the corpus.
+"""The fixed prompts of the evaluation, and how prompts are made from songs of the corpus.
 
-``prompts.json`` beside this file comes from the test split of the corpus of seed 0, whose lines no
-model may have been trained on:
+``prompts.json`` beside this file comes from the test split of the corpus of seed 0, whose lyrics
+occur in no training song:
 
     songgen-hf evaluate prompts songs --out prompts.json
 
-A prompt's text is a caption that names gender, lead instrument and tempo in bpm, in the corpus'
-own phrasings. Its reference voice is another song of the same singer; two more songs, of another
-singer and of another singer of the same gender, are what the sung voice is compared with.
+The text of a prompt is a caption of the corpus that states gender, lead instrument and tempo in
+beats per minute. Its reference voice is another song of the same voice. Generated voices are also
+compared with a song of another voice and with a song of another voice of the same gender.
 """
 
 from __future__ import annotations
@@ -35,21 +35,20 @@ _ATTEMPTS = 1000
 
 @dataclass(frozen=True)
 class Prompt:
-    """What is asked for, and what the song is compared with.
+    """What is requested of a model, and what the generated song is compared with.
 
     Args:
-        id: of the corpus song whose facts these are.
+        id: id of the corpus song that the labels are taken from.
         text: style description.
-        lyrics: lines to sing.
-        phonemes: symbols of the true song in order, as the corpus writes them.
-        gender, lead_instrument, lead_family: of the true song.
-        tempo: bpm.
-        voice_id: singer.
-        reference_song_id: another song of that singer; its vocal is the reference voice.
-        reference_start: second of that vocal at which three seconds of singing begin.
-        other_song_id: a song of any other singer.
-        rival_song_id: a song of another singer of the same gender.
-        duration: seconds of the true song.
+        lyrics: lines of the lyrics.
+        phonemes: symbols of the corpus song in order, as the corpus writes them.
+        gender, lead_instrument, lead_family, voice_id: labels of the corpus song.
+        tempo: tempo of the corpus song in beats per minute.
+        reference_song_id: another song of the same voice; its vocal is the reference voice.
+        reference_start: second at which three seconds of that vocal begin.
+        other_song_id: a song of any other voice.
+        rival_song_id: a song of another voice of the same gender.
+        duration: duration of the corpus song in seconds.
     """
 
     id: str
@@ -69,10 +68,10 @@ class Prompt:
 
 
 def read_prompts(path: Path | str | None = None) -> list[Prompt]:
-    """The prompts of a file; None for the fixed ones.
+    """Read the prompts of a file; None stands for the fixed prompts.
 
     Raises:
-        ValueError: if the file is none of prompts.
+        ValueError: if the file holds no prompts.
         OSError: if it cannot be read.
     """
     path = PROMPTS_FILE if path is None else Path(path)
@@ -86,18 +85,18 @@ def read_prompts(path: Path | str | None = None) -> list[Prompt]:
 
 
 def describe_prompts(prompts: Sequence[Prompt], *, split: str, seed: int) -> dict[str, Any]:
-    """What a file of prompts holds, for ``encode_json``."""
+    """Return the content of a file of prompts."""
     entries = [{**asdict(prompt), "phonemes": " ".join(prompt.phonemes)} for prompt in prompts]
     return {"split": split, "seed": seed, "prompts": entries}
 
 
 def make_prompts(rows: Sequence[Mapping[str, Any]], count: int, *, seed: int = 0) -> list[Prompt]:
-    """Prompts of the first ``count`` songs whose singer has another song among the rows.
+    """Make prompts of the first ``count`` songs whose voice has another song among the rows.
 
     Args:
         rows: metadata of one split of the corpus.
         count: number of prompts.
-        seed: of captions and comparisons; those of a song depend on its id and the rows alone.
+        seed: seed of captions and comparisons, which also depend on the song's id and the rows.
     Raises:
         ValueError: if the rows give fewer prompts.
     """
@@ -116,7 +115,7 @@ def make_prompts(rows: Sequence[Mapping[str, Any]], count: int, *, seed: int = 0
         prompts.append(
             Prompt(
                 id=row["song_id"],
-                text=telling_caption(rng, row),
+                text=complete_caption(rng, row),
                 lyrics=row["lyrics"],
                 phonemes=tuple(phoneme["symbol"] for phoneme in row["phonemes"]),
                 gender=row["gender"],
@@ -125,7 +124,7 @@ def make_prompts(rows: Sequence[Mapping[str, Any]], count: int, *, seed: int = 0
                 tempo=int(row["tempo"]),
                 voice_id=row["voice_id"],
                 reference_song_id=reference["song_id"],
-                reference_start=singing_start(reference),
+                reference_start=vocal_start(reference),
                 other_song_id=rng.choice(others)["song_id"],
                 rival_song_id=rng.choice(rivals)["song_id"],
                 duration=round(float(row["duration"]), 3),
@@ -134,33 +133,35 @@ def make_prompts(rows: Sequence[Mapping[str, Any]], count: int, *, seed: int = 0
     if len(prompts) < count:
         raise ValueError(
             f"got {len(prompts)} prompts from {len(rows)} songs, expected {count}: a prompt needs "
-            "another song of its singer and one of another singer of the same gender; render more"
+            "another song of its voice and one of another voice of the same gender; render more"
         )
     return prompts
 
 
-def telling_caption(rng: random.Random, facts: Mapping[str, Any]) -> str:
-    """A caption of the corpus' kind that names gender, lead instrument and tempo in bpm."""
+def complete_caption(rng: random.Random, labels: Mapping[str, Any]) -> str:
+    """Write a caption of the corpus that states gender, lead instrument and tempo."""
     for _ in range(_ATTEMPTS):
-        caption = write_caption(rng, facts)
-        if tells_all(caption, facts):
+        caption = write_caption(rng, labels)
+        if is_complete(caption, labels):
             return caption
-    raise AssertionError(f"no caption of {_ATTEMPTS} told everything of {facts['song_id']}")
+    raise AssertionError(f"no complete caption of {labels['song_id']} in {_ATTEMPTS} attempts")
 
 
-def tells_all(caption: str, facts: Mapping[str, Any]) -> bool:
-    """Whether gender, lead instrument as lead, and tempo in bpm can be read off a caption.
+def is_complete(caption: str, labels: Mapping[str, Any]) -> bool:
+    """Whether a caption states gender, lead instrument, and tempo in beats per minute.
 
-    The band is listed in captions too, but never with its lead: a name that occurs is the lead's.
+    Captions also list the accompanying instruments, but never together with the lead instrument;
+    so an instrument of that name in the caption is the lead.
     """
     words = re.findall(r"[a-z]+|\d+", caption.lower())
-    person = "woman" if facts["gender"] == "female" else "man"
-    is_lead = facts["lead_instrument"] in caption.lower()
-    return is_lead and str(facts["tempo"]) in words and bool({facts["gender"], person} & {*words})
+    person = "woman" if labels["gender"] == "female" else "man"
+    has_lead = labels["lead_instrument"] in caption.lower()
+    has_gender = bool({labels["gender"], person} & {*words})
+    return has_lead and has_gender and str(labels["tempo"]) in words
 
 
-def singing_start(row: Mapping[str, Any]) -> float:
-    """Second at which a row's singing begins, or the last from which three seconds remain."""
+def vocal_start(row: Mapping[str, Any]) -> float:
+    """Return the second at which the vocal of a row begins, with three seconds left after it."""
     latest = float(row["duration"]) - VOICE_SECONDS
     first = row["words"][0]["start"] if row["words"] else 0.0
     return round(max(0.0, min(float(first), latest)), 3)
@@ -169,14 +170,14 @@ def singing_start(row: Mapping[str, Any]) -> float:
 def corpus_rows(
     folder: Path | str, split: str, *, columns: Sequence[str] | None = METADATA
 ) -> list[dict[str, Any]]:
-    """Rows of one split of a rendered corpus.
+    """Read the rows of one split of a rendered corpus.
 
     Args:
-        folder: as ``songgen-hf corpus`` wrote it.
+        folder: folder that ``songgen-hf corpus`` has written.
         split: train, validation or test.
-        columns: to read; None for all, sound included.
+        columns: columns to read; None for all, with the waveforms.
     Raises:
-        FileNotFoundError: if it has no such split.
+        FileNotFoundError: if the corpus has no such split.
     """
     pattern = Path(folder) / "data" / f"{split}-*.parquet"
     return list(read_rows(pattern, columns=None if columns is None else tuple(columns)))
@@ -186,11 +187,11 @@ __all__ = [
     "PROMPTS_FILE",
     "PROMPTS_IN_FILE",
     "Prompt",
+    "complete_caption",
     "corpus_rows",
     "describe_prompts",
+    "is_complete",
     "make_prompts",
     "read_prompts",
-    "singing_start",
-    "telling_caption",
-    "tells_all",
+    "vocal_start",
 ]

@@ -21,31 +21,34 @@ from typing import Any
 
 from ...checkpoints.digests import pipeline_digest, weights_digest
 from ...files import encode_json, write_files
+from ...optional import require
+from ...provenance import library_versions
+from ..judges.loading import read_report
 from ..judges.phonemes import merge_phonemes
 from .claims import BOOTSTRAP_SEED, describe_comparisons, describe_goal
 from .evaluation import EvaluatedRow
 from .mel_page import PicturedSong, draw_page
-from .options import EvaluationOptions, MaskedOptions, MaskedSetting, SongModelOptions
+from .options import (
+    AutoregressiveSetting,
+    EvaluationOptions,
+    MaskedOptions,
+    MaskedSetting,
+    SongModelOptions,
+)
 from .tables import BASELINES, METRICS, results_markdown
+from .timing import describe_machine
 
 START_MARK, END_MARK = "<!-- results -->", "<!-- end of results -->"
 
 
 def describe_evaluation(
-    options: SongModelOptions,
-    rows: Sequence[EvaluatedRow],
-    *,
-    judges: Mapping[str, Any],
-    versions: Mapping[str, str],
-    command: str,
+    options: SongModelOptions, rows: Sequence[EvaluatedRow], *, command: str
 ) -> dict[str, Any]:
     """Return the report of autoregressive models.
 
     Args:
         options: options of the evaluation.
         rows: rows of all models.
-        judges: content of ``judges.json``.
-        versions: versions of the libraries.
         command: command that repeats the evaluation.
     """
     described = [describe_row(row, options) for row in rows]
@@ -55,8 +58,8 @@ def describe_evaluation(
         "headline": options.headline.facts(),
     }
     return {
-        "protocol": _protocol(options, versions, command) | protocol,
-        "judges": dict(judges),
+        "protocol": _protocol(options, command) | protocol,
+        "judges": read_report(options.judges),
         "checkpoints": {
             model.name: describe_checkpoint(
                 model.weights,
@@ -121,29 +124,22 @@ def describe_checkpoint(
 
 
 def describe_masked(
-    options: MaskedOptions,
-    rows: Sequence[EvaluatedRow],
-    *,
-    judges: Mapping[str, Any],
-    machine: Mapping[str, Any],
-    versions: Mapping[str, str],
-    command: str,
+    options: MaskedOptions, rows: Sequence[EvaluatedRow], *, command: str
 ) -> dict[str, Any]:
-    """Return the report of masked models.
+    """Return the report of masked models, with the machine that their time was measured on.
 
     Args:
         options: options of the evaluation.
         rows: all rows, that of the autoregressive model first.
-        judges: content of ``judges.json``.
-        machine: machine on which the time was measured.
-        versions: versions of the libraries.
         command: command that repeats the evaluation.
     """
     described = [describe_masked_row(row, options) for row in rows]
-    timing = {"timed_songs": options.timed_songs, "machine": dict(machine)}
+    protocol = _protocol(options, command)
+    protocol["versions"]["diffusers"] = require("diffusers", "diffusers").__version__
+    timing = {"timed_songs": options.timed_songs, "machine": describe_machine(options.device)}
     return {
-        "protocol": _protocol(options, versions, command) | timing,
-        "judges": dict(judges),
+        "protocol": protocol | timing,
+        "judges": read_report(options.judges),
         "goal": describe_goal(described),
         "comparisons": describe_comparisons(rows, draws=options.draws),
         "rows": described,
@@ -169,6 +165,7 @@ def describe_masked_row(row: EvaluatedRow, options: EvaluationOptions) -> dict[s
             "reveal": setting.reveal,
         }
     else:
+        assert isinstance(setting, AutoregressiveSetting)
         ends = {"guidance": setting.guidance, "guidance_start": setting.guidance}
         specific = {"mode": "ar", "head": None, "passes": None, **ends, "reveal": None}
     if timing is not None:
@@ -185,9 +182,7 @@ def describe_masked_row(row: EvaluatedRow, options: EvaluationOptions) -> dict[s
     }
 
 
-def _protocol(
-    options: EvaluationOptions, versions: Mapping[str, str], command: str
-) -> dict[str, Any]:
+def _protocol(options: EvaluationOptions, command: str) -> dict[str, Any]:
     return {
         "command": command,
         "prompts": options.prompts,
@@ -195,7 +190,7 @@ def _protocol(
         "max_seconds": options.max_seconds,
         "dtype": options.dtype,
         "intervals": {"level": 0.95, "draws": options.draws, "seed": BOOTSTRAP_SEED},
-        "versions": dict(versions),
+        "versions": library_versions(),
     }
 
 

@@ -179,7 +179,6 @@ class AutoregressiveSampler(SongSampler):
     mode = "autoregressive"
 
     def load(self, checkpoint: str, device: str, dtype: str) -> None:
-        """Load the trained model."""
         pipe = load_pipeline(checkpoint, mode=self.mode, device=device, dtype=dtype)
         self.pipes = {True: pipe}  # trained or not -> pipeline
         self.model, self.codec = pipe.model, pipe.model.audio_encoder
@@ -196,11 +195,9 @@ class AutoregressiveSampler(SongSampler):
         return self.pipes[trained]
 
     def resolve(self, setting: AutoregressiveSetting) -> AutoregressiveSetting:
-        """Return a setting with the checkpoint's own guidance where it has none."""
         return setting.resolved(self.model.generation_config)
 
     def weights(self, setting: AutoregressiveSetting | None = None) -> str:
-        """Return the digest of the trained or the random weights, with the sampling defaults."""
         trained = setting is None or setting.trained
         if trained not in self._weights:
             self._weights[trained] = weights_digest(self.pipe(trained).model)
@@ -209,7 +206,6 @@ class AutoregressiveSampler(SongSampler):
     def generate(
         self, requests: Sequence[Mapping[str, Any]], setting: AutoregressiveSetting
     ) -> list[dict[str, Any]]:
-        """Generate one song for each request in one batch."""
         return self.pipe(setting.trained)(
             requests,
             batch_size=len(requests),
@@ -219,13 +215,11 @@ class AutoregressiveSampler(SongSampler):
         )
 
     def folder_name(self, setting: AutoregressiveSetting) -> tuple[str, list[Any]]:
-        """Return the readable part of a folder's name, and what decides its digest."""
         name = f"{self.name}-guidance-{setting.guidance:g}" + ("-voice" if setting.voice else "")
         name += "" if setting.trained else "-untrained"
         return name, [self.weights(setting), setting.generation, setting.voice]
 
     def record(self, setting: AutoregressiveSetting) -> tuple[Any, dict[str, Any]]:
-        """Return the model and the arguments that the provenance of a song names."""
         return self.pipe(setting.trained).model, setting.generation
 
 
@@ -235,7 +229,6 @@ class MaskedSampler(SongSampler):
     mode = "masked"
 
     def load(self, checkpoint: str, device: str, dtype: str) -> None:
-        """Load the model; the precision "auto" is float32."""
         dtype = "float32" if dtype == "auto" else dtype
         self.pipe = load_pipeline(checkpoint, mode=self.mode, device=device, dtype=dtype)
         self.pipe.set_progress_bar_config(disable=True)
@@ -246,17 +239,14 @@ class MaskedSampler(SongSampler):
         self._weights = pipeline_digest(self.pipe)
 
     def resolve(self, setting: MaskedSetting) -> MaskedSetting:
-        """Return a setting with the values of the checkpoint's scheduler where it has none."""
         return setting.resolved(self.scheduler.config)
 
     def weights(self, setting: MaskedSetting | None = None) -> str:
-        """Return the digest of all weights that decide a song."""
         return self._weights
 
     def generate(
         self, requests: Sequence[Mapping[str, Any]], setting: MaskedSetting
     ) -> list[dict[str, Any]]:
-        """Generate one song for each request in one batch."""
         self.pipe.scheduler = self._scheduler(setting)
         try:
             return self.pipe(
@@ -269,13 +259,11 @@ class MaskedSampler(SongSampler):
             self.pipe.scheduler = self.scheduler
 
     def folder_name(self, setting: MaskedSetting) -> tuple[str, list[Any]]:
-        """Return the readable part of a folder's name, and what decides its digest."""
         name = f"masked-{self.name}-{setting.num_inference_steps}-{setting.reveal}"
         config = dict(self._scheduler(setting).config)
         return name + ("-voice" if setting.voice else ""), [self._weights, setting.facts(), config]
 
     def record(self, setting: MaskedSetting) -> tuple[Any, dict[str, Any]]:
-        """Return the pipeline and the arguments that the provenance of a song names."""
         steps = {"num_inference_steps": setting.num_inference_steps}
         return self.pipe, steps | setting.scheduler
 

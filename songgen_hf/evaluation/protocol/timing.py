@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -74,4 +75,14 @@ def forward_passes(network: Any) -> Iterator[list[None]]:
         hook.remove()
 
 
-__all__ = ["Timing", "forward_passes", "time_songs"]
+def describe_machine(device: str) -> dict[str, str | int]:
+    """Return the name of the processor or of the GPU, the device, and the number of threads."""
+    import torch
+
+    is_gpu = device.startswith("cuda")
+    name = torch.cuda.get_device_name(device) if is_gpu else platform.processor()
+    threads = torch.get_num_threads()
+    return {"name": name or platform.machine(), "device": device, "threads": threads}
+
+
+__all__ = ["Timing", "describe_machine", "forward_passes", "time_songs"]

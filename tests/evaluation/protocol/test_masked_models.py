@@ -20,7 +20,6 @@ from songgen_hf.evaluation.protocol.options import (
     AutoregressiveSetting,
     MaskedOptions,
     MaskedSetting,
-    parse_masked_setting,
 )
 from songgen_hf.evaluation.protocol.report import END_MARK, START_MARK, write_report
 from songgen_hf.evaluation.protocol.sampling import MaskedSampler
@@ -244,14 +243,14 @@ def test_rows_differ_from_the_headline_in_one_thing():
 
 
 def test_a_masked_setting_is_read_from_text():
-    setting = parse_masked_setting("passes=16,guidance=1:3,reveal=random,top_p=0.9,voice=no")
+    setting = MaskedSetting.parse("passes=16,guidance=1:3,reveal=random,top_p=0.9,voice=no")
 
     assert setting == MaskedSetting(16, (1.0, 3.0), "random", top_p=0.9, voice=False)
-    assert parse_masked_setting("guidance=2").guidance == (2.0, 2.0)
+    assert MaskedSetting.parse("guidance=2").guidance == (2.0, 2.0)
     assert setting.scheduler == {"guidance_scale": [1.0, 3.0], "reveal": "random", "top_p": 0.9}
     for wrong in ("reveal=first", "steps=3", "passes=many"):
         with pytest.raises(ValueError, match=f"got '{wrong}', expected passes=NUMBER"):
-            parse_masked_setting(wrong)
+            MaskedSetting.parse(wrong)
 
 
 @pytest.mark.parametrize("metric", ["per", "fad"])

@@ -11,7 +11,6 @@ from songgen_hf.evaluation.protocol.options import (
     HEADLINE,
     AutoregressiveSetting,
     SongModelOptions,
-    parse_autoregressive_setting,
 )
 from songgen_hf.evaluation.protocol.sampling import (
     AutoregressiveSampler,
@@ -207,13 +206,13 @@ def test_a_growing_cache_generates_the_same_codes(tiny_model, tiny_inputs):
     ],
 )
 def test_autoregressive_settings_are_read_from_text(text, expected):
-    assert parse_autoregressive_setting(text) == expected
+    assert AutoregressiveSetting.parse(text) == expected
 
 
 @pytest.mark.parametrize("text", ["guidance", "guidance=two", "voice=maybe", "speed=2"])
 def test_other_texts_are_no_autoregressive_setting(text):
     with pytest.raises(ValueError, match="expected guidance=NUMBER"):
-        parse_autoregressive_setting(text)
+        AutoregressiveSetting.parse(text)
 
 
 def test_song_model_options_out_of_range_are_errors(tmp_path):

@@ -109,131 +109,143 @@ class Clock:
             return time.perf_counter() - start, len(passes)
 
 
-def measure(args: argparse.Namespace) -> dict[str, Any]:
-    """Run the rounds and return the medians."""
-    device, dtype = torch.device(args.device), getattr(torch, args.dtype)
-    model = build_model(args.preset, device, dtype, args.seed)
-    autoregressive = TextToSongPipeline(
-        model=model, processor=build_processor("mini"), device=device
-    )
-    rate = model.config.voice_sampling_rate
-    voice = np.random.default_rng(args.seed).normal(0, 0.1, 3 * rate).astype(np.float32)
-    request = {"lyrics": LYRICS, "reference_voice": (voice, rate), "seed": args.seed}
-    decoder = model.config.decoder
-    special = list(range(decoder.codebook_size, decoder.vocab_size))
-    ar_seconds = args.ar_seconds or args.seconds
+class Benchmark:
+    """The models of a benchmark, and the times that are measured of them.
 
-    def generate(seconds: float) -> Any:
-        options = {"max_seconds": seconds, "do_sample": True, "suppress_tokens": special}
-        return autoregressive(TEXT, **request, **options)
+    Args:
+        args: command-line arguments.
+    """
 
-    masked = {head: build_masked(model, head, args.seed) for head in args.heads}
-
-    def generate_masked(head: str, guidance: Any, seconds: float, passes: int) -> Any:
-        return masked[head](
-            TEXT,
-            **request,
-            seconds=seconds,
-            num_inference_steps=passes,
-            guidance_scale=guidance,
-            progress=False,
+    def __init__(self, args: argparse.Namespace):
+        self.args = args
+        self.device, dtype = torch.device(args.device), getattr(torch, args.dtype)
+        self.model = build_model(args.preset, self.device, dtype, args.seed)
+        self.autoregressive = TextToSongPipeline(
+            model=self.model, processor=build_processor("mini"), device=self.device
         )
+        self.masked = {head: build_masked(self.model, head, args.seed) for head in args.heads}
+        rate = self.model.config.voice_sampling_rate
+        voice = np.random.default_rng(args.seed).normal(0, 0.1, 3 * rate).astype(np.float32)
+        self.request = {"lyrics": LYRICS, "reference_voice": (voice, rate), "seed": args.seed}
+        self.ar_seconds = args.ar_seconds or args.seconds
+        self.frames = round(args.seconds * self.model.config.frame_rate)
+        self.times: dict[Row, list[tuple[float, int]]] = {("ar", None, None, 1.0): []}
+        for head in args.heads:
+            for steps in args.passes:
+                for guidance in (1.0, GUIDANCE):
+                    self.times["masked", head, steps, guidance] = []
+        self.codec_seconds: list[float] = []
+        self.interrupted = False
 
-    rows: dict[Row, list[tuple[float, int]]] = {("ar", None, None, 1.0): []}
-    for head in args.heads:
-        for passes in args.passes:
-            for guidance in (1.0, GUIDANCE):
-                rows["masked", head, passes, guidance] = []
-    clock = Clock(device)
-    frames = round(args.seconds * model.config.frame_rate)
-    codes = torch.randint(
-        decoder.codebook_size, (decoder.num_tracks, decoder.num_codebooks, frames), device=device
-    )
-    codec_seconds: list[float] = []
-    interrupted = False
-    bar = tqdm(total=(args.rounds + 1) * (len(rows) + 1), unit="run", file=sys.stderr)
-    try:
-        for number in range(args.rounds + 1):  # the first round warms up, with short songs
-            warm = number == 0
-            for row, found in rows.items():
-                mode, head, passes, guidance = row
-                bar.set_description("warms up" if warm else row_name(row))
-                if mode == "ar":
-                    length = min(1.0, ar_seconds) if warm else ar_seconds
-                    taken = clock.time(lambda n=length: generate(n), model.decoder.model)
-                else:
-                    short = warm and device.type == "cpu"
-                    length = min(1.0, args.seconds) if short else args.seconds
-                    taken = clock.time(
-                        lambda h=head, g=guidance, n=length, p=passes: generate_masked(h, g, n, p),
-                        masked[head or ""].transformer,
-                    )
-                if not warm:
-                    found.append(taken)
-                    bar.write(
-                        f"{row_name(row)}: {length:g} s of song in {taken[0]:.2f} s, "
-                        f"{taken[1]} passes",
-                        file=sys.stderr,
-                    )
-                bar.update()
-            bar.set_description("warms up" if warm else "codec")
-            with torch.inference_mode():
-                taken = clock.time(lambda: model.audio_encoder.decode(codes), model)
-            if not warm:
-                codec_seconds.append(taken[0])
+    def generate(self, row: Row, *, warm_up: bool) -> tuple[float, Callable[[], Any], Any]:
+        """Return the duration of a row's song, the call that generates it, and its network."""
+        mode, head, steps, guidance = row
+        if mode == "ar":
+            seconds = min(1.0, self.ar_seconds) if warm_up else self.ar_seconds
+            decoder = self.model.config.decoder
+            special = list(range(decoder.codebook_size, decoder.vocab_size))
+            options = {"max_seconds": seconds, "do_sample": True, "suppress_tokens": special}
+            pipe, network = self.autoregressive, self.model.decoder.model
+        else:
+            is_short = warm_up and self.device.type == "cpu"
+            seconds = min(1.0, self.args.seconds) if is_short else self.args.seconds
+            options = {"seconds": seconds, "num_inference_steps": steps}
+            options |= {"guidance_scale": guidance, "progress": False}
+            pipe = self.masked[head or ""]
+            network = pipe.transformer
+        return seconds, lambda: pipe(TEXT, **self.request, **options), network
+
+    def run(self) -> None:
+        """Measure every row in every round; the first round warms up with short songs."""
+        clock = Clock(self.device)
+        decoder = self.model.config.decoder
+        shape = (decoder.num_tracks, decoder.num_codebooks, self.frames)
+        codes = torch.randint(decoder.codebook_size, shape, device=self.device)
+        total = (self.args.rounds + 1) * (len(self.times) + 1)
+        with tqdm(total=total, unit="run", file=sys.stderr) as bar:
+            try:
+                for number in range(self.args.rounds + 1):
+                    self._run_round(clock, codes, bar, warm_up=number == 0)
+            except KeyboardInterrupt:
+                self.interrupted = True  # the times so far are kept
+
+    def _run_round(self, clock: Clock, codes: torch.Tensor, bar: Any, *, warm_up: bool) -> None:
+        for row, times in self.times.items():
+            bar.set_description("warms up" if warm_up else row_name(row))
+            length, call, network = self.generate(row, warm_up=warm_up)
+            taken = clock.time(call, network)
+            if not warm_up:
+                times.append(taken)
+                bar.write(
+                    f"{row_name(row)}: {length:g} s of song in {taken[0]:.2f} s, {taken[1]} passes",
+                    file=sys.stderr,
+                )
             bar.update()
-    except KeyboardInterrupt:
-        interrupted = True  # the times so far are kept
-    bar.close()
-    pattern, scaled = decoder.pattern, ar_seconds != args.seconds
-    table = []
-    for (mode, head, _, guidance), found in rows.items():
-        if not found:
-            continue
-        # By steps, not by seconds: short and long songs have the same lag.
-        factor = 1.0
-        if mode == "ar" and scaled:
-            factor = pattern.num_steps(frames) / statistics.median(count for _, count in found)
-        seconds = factor * statistics.median(taken for taken, _ in found)
-        table.append(
-            {
-                "mode": mode,
-                "head": head,
-                "passes": round(factor * statistics.median(count for _, count in found)),
-                "guidance": guidance if isinstance(guidance, float) else list(guidance),
-                "seconds": round(seconds, 3),
-                "seconds_per_pass": round(seconds / (factor * found[0][1]), 4),
-                "times_real_time": round(args.seconds / seconds, 2),
-                "scaled": factor != 1.0,
-            }
-        )
-    name = platform.processor() or platform.machine()
-    return {
-        "preset": args.preset,
-        "song_seconds": args.seconds,
-        "rows": table,
-        "codec_seconds": round(statistics.median(codec_seconds), 3) if codec_seconds else None,
-        "interrupted": interrupted,
-        "weights": {
-            "decoder": sum(weight.numel() for weight in model.decoder.parameters()),
-            **{
-                head: sum(weight.numel() for weight in pipe.transformer.parameters())
-                for head, pipe in masked.items()
+        bar.set_description("warms up" if warm_up else "codec")
+        with torch.inference_mode():
+            taken = clock.time(lambda: self.model.audio_encoder.decode(codes), self.model)
+        if not warm_up:
+            self.codec_seconds.append(taken[0])
+        bar.update()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the medians of each row."""
+        table = []
+        for (mode, head, _, guidance), times in self.times.items():
+            if not times:
+                continue
+            passes = statistics.median(count for _, count in times)
+            factor = 1.0
+            if mode == "ar" and self.ar_seconds != self.args.seconds:
+                # By steps, not by seconds: short and long songs have the same lag.
+                factor = self.model.config.decoder.pattern.num_steps(self.frames) / passes
+            seconds = factor * statistics.median(taken for taken, _ in times)
+            table.append(
+                {
+                    "mode": mode,
+                    "head": head,
+                    "passes": round(factor * passes),
+                    "guidance": guidance if isinstance(guidance, float) else list(guidance),
+                    "seconds": round(seconds, 3),
+                    "seconds_per_pass": round(seconds / (factor * times[0][1]), 4),
+                    "times_real_time": round(self.args.seconds / seconds, 2),
+                    "scaled": factor != 1.0,
+                }
+            )
+        return table
+
+    def report(self) -> dict[str, Any]:
+        """Return everything that was measured, and on what."""
+        args, codec = self.args, self.codec_seconds
+        is_gpu = self.device.type == "cuda"
+        models = {"decoder": self.model.decoder} | {
+            head: pipe.transformer for head, pipe in self.masked.items()
+        }
+        return {
+            "preset": args.preset,
+            "song_seconds": args.seconds,
+            "rows": self.rows(),
+            "codec_seconds": round(statistics.median(codec), 3) if codec else None,
+            "interrupted": self.interrupted,
+            "weights": {
+                name: sum(weight.numel() for weight in network.parameters())
+                for name, network in models.items()
             },
-        },
-        "machine": torch.cuda.get_device_name(device) if device.type == "cuda" else name,
-        "device": str(device),
-        "dtype": args.dtype,
-        "threads": torch.get_num_threads(),
-        "batch": 1,
-        "rounds": args.rounds,
-        "seed": args.seed,
-        "versions": {
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-            "diffusers": diffusers.__version__,
-        },
-    }
+            "machine": torch.cuda.get_device_name(self.device)
+            if is_gpu
+            else platform.processor() or platform.machine(),
+            "device": str(self.device),
+            "dtype": args.dtype,
+            "threads": torch.get_num_threads(),
+            "batch": 1,
+            "rounds": args.rounds,
+            "seed": args.seed,
+            "versions": {
+                "torch": torch.__version__,
+                "transformers": transformers.__version__,
+                "diffusers": diffusers.__version__,
+            },
+        }
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -257,7 +269,9 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     args = parse_arguments(arguments)
     if args.threads:
         torch.set_num_threads(args.threads)
-    result = measure(args)
+    benchmark = Benchmark(args)
+    benchmark.run()
+    result = benchmark.report()
     print(f"{'mode':<8}{'head':<9}{'guidance':>12}{'passes':>8}{'seconds':>10}{'real time':>11}")
     for row in result["rows"]:
         shown = shown_guidance(row["guidance"])

@@ -8,7 +8,7 @@ pytest.importorskip("diffusers", reason="needs the extra diffusers")
 
 
 @pytest.mark.slow
-def test_both_models_make_the_song_and_passes_are_counted(benchmark, capsys):
+def test_both_models_generate_the_song_and_forward_passes_are_counted(benchmark, capsys):
     benchmark.main(
         ["--preset", "mini", "--seconds", "0.4", "--ar-seconds", "0.2", "--passes", "2", "3"]
         + ["--rounds", "1", "--device", "cpu"]
@@ -30,7 +30,7 @@ def test_both_models_make_the_song_and_passes_are_counted(benchmark, capsys):
 
 
 @pytest.mark.slow
-def test_a_stopped_run_sums_up_what_it_has(benchmark, capsys, monkeypatch):
+def test_an_interrupted_run_reports_the_times_so_far(benchmark, capsys, monkeypatch):
     counted = benchmark.Clock.time
 
     def stop_at_the_third(clock, call, network):

@@ -13,7 +13,7 @@ VOICES = ("female_1", "male_1", "female_2", "male_2")
 
 
 def corpus_row(index: int, split: str = "test", *, seconds: float = 3.2) -> dict:
-    """A row with all that prompts are made of; its voice is the index modulo 4."""
+    """A row with every column that prompts use; its voice is the index modulo 4."""
     row = invented_row(index, seconds=seconds)
     voice = VOICES[index % 4]
     return row | {
@@ -32,7 +32,7 @@ def corpus_row(index: int, split: str = "test", *, seconds: float = 3.2) -> dict
 
 
 def write_corpus(folder: Path, **counts: int) -> Path:
-    """A corpus of so many songs a split."""
+    """Write a corpus with the given number of songs in each split."""
     for split, count in counts.items():
         rows = [corpus_row(index, split) for index in range(count)]
         path = folder / "data" / f"{split}-00000-of-00001.parquet"

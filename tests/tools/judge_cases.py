@@ -42,7 +42,7 @@ def flac(waveform: np.ndarray) -> dict[str, bytes]:
 
 
 def invented_row(index: int, *, seconds: float = 3.0) -> dict:
-    """A row of the corpus: two lines of two phonemes, hissed or hummed, over a tone."""
+    """A row of the corpus: two lines of a hummed and a hissed phoneme over a tone."""
     rng = np.random.default_rng(index)
     gender, voice = ("female", VOICES[0]) if index % 2 else ("male", VOICES[1])
     times = np.arange(int(seconds * RATE)) / RATE

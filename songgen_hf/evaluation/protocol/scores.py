@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from ..judges.loading import Judges
-from ..judges.phonemes import merge_phonemes
 from ..judges.song_classifier import SongClassification
 from ..metrics.bootstrap import Interval, bootstrap, grouped_ratio
 from ..metrics.frechet_distance import Moments, frechet_distance, semantic_moments
@@ -164,10 +163,9 @@ def score_songs(
         ``voice_similarity``.
     """
     judges = CachingJudges(judges)
-    lyrics = [merge_phonemes(prompt.phonemes) for prompt in prompts]
     mixture_phonemes = judges.phonemes(mixtures)
     phonemes = mixture_phonemes if vocals is None else judges.phonemes(vocals)
-    tempi = [prompt.tempo for prompt in prompts]
+    lyrics, tempi = [prompt.phonemes for prompt in prompts], [prompt.tempo for prompt in prompts]
     means = {
         "gender": gender_scores(judges, mixtures, [prompt.gender for prompt in prompts]),
         "instrument": lead_instrument_scores(
@@ -179,16 +177,12 @@ def score_songs(
     }
     if voice:
         embeddings = judges.voice_embedding(mixtures if vocals is None else vocals)
-        own, other, same_gender = (
-            (embeddings * np.stack([voice_embedding(getattr(p, song)) for p in prompts])).sum(1)
-            for song in ("reference_song_id", "other_song_id", "rival_song_id")
-        )
-        means["voice_match"] = (own > other).astype(float)
-        means["voice_match_same_gender"] = (own > same_gender).astype(float)
-        means["voice_similarity"] = own
-    edits = {"per": phonemes, "per_mixture": mixture_phonemes}
-    parts = {name: _as_floats(*phoneme_edits(lyrics, found)) for name, found in edits.items()}
-    parts |= {name: (values, np.ones(len(values))) for name, values in means.items()}
+        means |= _voice_scores(embeddings, prompts, voice_embedding)
+    parts = {
+        "per": _as_floats(*phoneme_edits(lyrics, phonemes)),
+        "per_mixture": _as_floats(*phoneme_edits(lyrics, mixture_phonemes)),
+        **{name: (values, np.ones(len(values))) for name, values in means.items()},
+    }
     return RowScores(
         tuple(prompt.id for prompt in prompts),
         parts,
@@ -196,6 +190,21 @@ def score_songs(
         references,
         tuple(tuple(song) for song in phonemes),
     )
+
+
+def _voice_scores(
+    embeddings: np.ndarray, prompts: Sequence[Prompt], voice_embedding: VoiceEmbeddings
+) -> dict[str, np.ndarray]:
+    """Compare the voice of each song with its reference voice and with two other voices."""
+    own, other, same_gender = (
+        (embeddings * np.stack([voice_embedding(getattr(p, song)) for p in prompts])).sum(axis=1)
+        for song in ("reference_song_id", "other_song_id", "rival_song_id")
+    )
+    return {
+        "voice_match": (own > other).astype(float),
+        "voice_match_same_gender": (own > same_gender).astype(float),
+        "voice_similarity": own,
+    }
 
 
 def _as_floats(above: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

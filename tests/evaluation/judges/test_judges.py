@@ -1,4 +1,4 @@
-"""The networks and the object that asks them."""
+"""The networks of the judges, and their predictions."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def waveforms():
         ([0, 1, 1, 2, 0, 2, 2], [1, 2, 2]),
     ],
 )
-def test_repeats_are_one_and_blanks_none(classes, expected):
+def test_ctc_decoding_merges_repeats_and_drops_blanks(classes, expected):
     assert collapse(classes) == expected
 
 
@@ -51,8 +51,8 @@ def test_the_recognizer_halves_the_frames(frames):
     assert sequence.shape == single.shape == (2, (frames + 1) // 2, 1 + len(PHONEMES))
 
 
-def test_a_recognizer_hears_no_further_than_half_a_second():
-    """Words cannot be guessed from the line."""
+def test_the_receptive_field_of_the_recognizer_is_short():
+    """The recognizer cannot guess a word from the rest of the line."""
     network = PhonemeRecognizer(PhonemeRecognizerConfig(hidden_size=8)).eval()
     mels = torch.randn(1, 80, 400, requires_grad=True)
 
@@ -62,7 +62,7 @@ def test_a_recognizer_hears_no_further_than_half_a_second():
     assert 200 - 60 <= int(touched.min()) and int(touched.max()) <= 200 + 60
 
 
-def test_answers_are_among_the_classes_and_one_a_song(waveforms):
+def test_predictions_are_classes_and_one_per_song(waveforms):
     judges = tiny_judges()
 
     assert all(symbol in PHONEMES for song in judges.phonemes(waveforms) for symbol in song)
@@ -80,7 +80,7 @@ def test_voice_embeddings_have_length_one(waveforms):
     assert tiny_judges().voice_embedding([]).shape == (0, TINY_CLASSIFIER.embedding_size)
 
 
-def test_other_songs_and_gain_change_no_answer(waveforms):
+def test_other_songs_and_gain_change_no_voice_embedding(waveforms):
     judges = tiny_judges()
 
     together = judges.voice_embedding(waveforms[:2])
@@ -90,7 +90,7 @@ def test_other_songs_and_gain_change_no_answer(waveforms):
         np.testing.assert_allclose(judges.voice_embedding([0.2 * waveform])[0], row, atol=1e-3)
 
 
-def test_what_is_saved_is_loaded(tmp_path, waveforms):
+def test_saved_judges_are_loaded(tmp_path, waveforms):
     judges = tiny_judges()
     judges.save(tmp_path)
 
@@ -109,7 +109,7 @@ def test_what_is_saved_is_loaded(tmp_path, waveforms):
     )
 
 
-def test_the_default_networks_are_small(tmp_path):
+def test_the_default_networks_of_the_judges_are_small(tmp_path):
     PhonemeRecognizer(PhonemeRecognizerConfig()).save_pretrained(tmp_path / "a")
     SongClassifier(SongClassifierConfig(voices=VOICES)).save_pretrained(tmp_path / "b")
 
@@ -129,7 +129,7 @@ def test_another_network_in_the_folder_is_an_error(tmp_path):
         PhonemeRecognizer.from_pretrained(tmp_path)
 
 
-def test_weights_of_another_size_are_an_error(tmp_path):
+def test_judge_weights_of_another_size_are_an_error(tmp_path):
     tiny_judges().recognizer.save_pretrained(tmp_path)
     config = (tmp_path / "config.json").read_text()
     (tmp_path / "config.json").write_text(config.replace('"hidden_size": 16', '"hidden_size": 8'))

@@ -12,7 +12,7 @@ from songgen_hf.evaluation.judges.phonemes import (
 )
 
 
-def test_merging_twice_changes_nothing_more():
+def test_merging_phonemes_twice_changes_nothing_more():
     merged = merge_phonemes([*MERGED, *PHONEMES])
 
     assert merge_phonemes(merged) == merged
@@ -32,11 +32,11 @@ def test_no_phoneme_is_listed_twice():
         ([], []),
     ],
 )
-def test_sounds_that_listeners_cannot_tell_are_one(symbols, expected):
+def test_phonemes_that_listeners_do_not_distinguish_are_merged(symbols, expected):
     assert merge_phonemes(symbols) == expected
 
 
-def test_a_row_gives_its_phonemes_in_order():
+def test_the_phonemes_of_a_row_are_in_order():
     row = {"phonemes": [{"symbol": "j"}, {"symbol": "ʊɹ"}]}
 
     assert row_phonemes(row) == ["j", "ʊ", "ɹ"]

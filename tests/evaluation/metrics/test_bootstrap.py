@@ -16,7 +16,7 @@ def test_the_interval_of_a_mean_is_that_of_the_normal_distribution():
     assert upper == pytest.approx(values.mean() + 1.96 * error, abs=0.2 * error)
 
 
-def test_equal_songs_have_an_interval_of_no_width():
+def test_the_interval_of_equal_songs_has_no_width():
     assert ratio_interval([2, 4, 6], [4, 8, 12], seed=1) == (0.5, 0.5)
 
 
@@ -35,21 +35,21 @@ def test_songs_of_one_prompt_are_drawn_together():
     assert alone[1] - alone[0] < 1
 
 
-def test_the_seed_alone_decides():
+def test_the_seed_alone_decides_an_interval():
     values = np.arange(20)
 
     assert ratio_interval(values, seed=3) == ratio_interval(values, seed=3)
     assert ratio_interval(values, seed=3) != ratio_interval(values, seed=4)
 
 
-def test_a_higher_level_is_wider():
+def test_the_interval_of_a_higher_level_is_wider():
     values = np.arange(50)
     narrow, wide = (ratio_interval(values, seed=0, level=level) for level in (0.5, 0.99))
 
     assert wide[0] < narrow[0] < narrow[1] < wide[1]
 
 
-def test_what_cannot_be_drawn_is_an_error():
+def test_bootstrap_arguments_that_do_not_fit_are_errors():
     with pytest.raises(ValueError, match="got 0 songs"):
         bootstrap(lambda drawn: 0.0, 0, seed=0)
     with pytest.raises(ValueError, match="level 1"):

@@ -40,7 +40,7 @@ def test_the_moments_of_songs_add_up():
     np.testing.assert_allclose(pooled.covariance, np.cov(features(0).T, bias=True), atol=1e-12)
 
 
-def test_the_distance_is_the_formulas():
+def test_the_frechet_distance_follows_its_formula():
     one, two = Moments.of(features(1)), Moments.of(features(2))
 
     root = sqrtm(one.covariance @ two.covariance)
@@ -50,44 +50,44 @@ def test_the_distance_is_the_formulas():
     assert frechet_distance(one, two) == pytest.approx(expected)
 
 
-def test_equal_sides_are_at_no_distance_and_the_order_does_not_matter():
+def test_the_frechet_distance_is_zero_for_equal_sides_and_symmetric():
     one, two = Moments.of(features(1)), Moments.of(features(2))
 
     assert frechet_distance(one, one) == pytest.approx(0, abs=1e-9)
     assert frechet_distance(one, two) == pytest.approx(frechet_distance(two, one))
 
 
-def test_a_shift_is_measured_by_its_square():
+def test_the_frechet_distance_of_a_shift_is_its_square():
     one = features(3)
 
     assert frechet_distance(Moments.of(one), Moments.of(one + 2)) == pytest.approx(5 * 2**2)
 
 
-def test_features_without_spread_do_not_disturb():
+def test_the_frechet_distance_allows_features_without_variance():
     one = np.zeros((10, 3))
 
     assert frechet_distance(Moments.of(one), Moments.of(one + 1)) == pytest.approx(3)
 
 
-def test_there_is_a_frame_for_each_of_the_codecs(codec, songs):
+def test_semantic_features_have_one_frame_per_codec_frame(codec, songs):
     counts = [moments.count for moments in semantic_moments(codec, songs)]
 
     assert counts == [codec.get_num_frames(len(song)) for song in songs]
 
 
-def test_songs_are_at_no_distance_of_themselves(codec, songs):
+def test_the_frechet_audio_distance_of_equal_songs_is_zero(codec, songs):
     assert frechet_audio_distance(codec, songs, songs)["fad"] == pytest.approx(0, abs=1e-6)
     assert frechet_audio_distance(codec, songs, [9 * song for song in songs])["fad"] > 0
 
 
 @pytest.mark.parametrize("samples", [0, 1, 100])
-def test_a_song_that_never_began_has_features_too(codec, samples):
+def test_an_empty_song_has_semantic_features(codec, samples):
     (moments,) = semantic_moments(codec, [np.zeros(samples, dtype=np.float32)])
 
     assert moments.count >= 1
 
 
-def test_what_has_no_distance_is_an_error():
+def test_moments_that_do_not_fit_are_errors():
     with pytest.raises(ValueError, match="expected at least two frames of 3 features"):
         frechet_distance(Moments.of(np.ones((4, 3))), Moments.of(np.ones((4, 2))))
     with pytest.raises(ValueError, match="got 1 frames"):

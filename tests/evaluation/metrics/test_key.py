@@ -36,7 +36,7 @@ def test_chroma_peaks_at_the_pitch_class_of_a_tone():
     assert int(np.argmax(chroma(tone))) == 9
 
 
-def test_there_are_twenty_four_keys_in_the_corpus_names():
+def test_there_are_twenty_four_keys_with_the_names_of_the_corpus():
     assert len(set(KEYS)) == 24
     assert {"C major", "Bb minor", "F# major"} <= set(KEYS)
 
@@ -46,7 +46,7 @@ def test_silence_has_some_key(samples):
     assert estimate_key(np.zeros(samples, dtype=np.float32)) in KEYS
 
 
-def test_the_score_is_the_share_of_right_keys():
+def test_the_key_accuracy_is_the_share_of_right_keys():
     songs = [scale(0, MAJOR_STEPS)] * 2
 
     assert evaluate_key(songs, ["C major", "A minor"]) == {"key": 0.5}

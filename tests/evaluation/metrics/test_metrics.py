@@ -1,4 +1,4 @@
-"""The metrics that ask the judges: lyrics, gender, lead and voice."""
+"""The metrics that use the judges: lyrics, gender, lead instrument and voice."""
 
 import numpy as np
 import pytest
@@ -24,18 +24,18 @@ def waveforms():
     return [(0.1 * rng.standard_normal(8000)).astype(np.float32) for _ in range(3)]
 
 
-def test_what_the_judges_hear_scores_best(waveforms):
+def test_the_predictions_of_the_judges_score_best(waveforms):
     judges = tiny_judges()
-    heard = judges.phonemes(waveforms)
+    recognized = judges.phonemes(waveforms)
 
-    assert evaluate_lyrics(judges, waveforms, heard) == {"per": 0.0}
+    assert evaluate_lyrics(judges, waveforms, recognized) == {"per": 0.0}
     assert evaluate_gender(judges, waveforms, judges.gender(waveforms)) == {"gender": 1.0}
     assert evaluate_lead_instrument(judges, waveforms, judges.lead_family(waveforms)) == {
         "instrument": 1.0
     }
 
 
-def test_the_other_answer_scores_nothing(waveforms):
+def test_the_other_gender_scores_zero(waveforms):
     judges = tiny_judges()
     other = {"male": "female", "female": "male"}
 
@@ -44,14 +44,14 @@ def test_the_other_answer_scores_nothing(waveforms):
     assert gender_scores(judges, waveforms, wrong).tolist() == [0, 0, 0]
 
 
-def test_edits_are_counted_for_each_song(waveforms):
+def test_lyrics_edits_are_counted_for_each_song(waveforms):
     judges = tiny_judges()
-    heard = judges.phonemes(waveforms)
+    recognized = judges.phonemes(waveforms)
 
-    edits, lengths = lyrics_edits(judges, waveforms, [[*song, "s"] for song in heard])
+    edits, lengths = lyrics_edits(judges, waveforms, [[*song, "s"] for song in recognized])
 
     assert edits.tolist() == [1, 1, 1]
-    assert lengths.tolist() == [len(song) + 1 for song in heard]
+    assert lengths.tolist() == [len(song) + 1 for song in recognized]
 
 
 def test_a_voice_is_most_like_itself(waveforms):
@@ -68,12 +68,12 @@ def test_a_voice_is_most_like_itself(waveforms):
 @pytest.mark.parametrize(
     "metric", [evaluate_lyrics, evaluate_gender, evaluate_lead_instrument, voice_similarities]
 )
-def test_every_song_needs_its_truth(waveforms, metric):
+def test_every_song_needs_a_label(waveforms, metric):
     with pytest.raises(ValueError, match="expected one"):
         metric(tiny_judges(), waveforms, [])
 
 
-def test_unknown_truths_and_no_songs_are_errors(waveforms):
+def test_unknown_labels_and_no_songs_are_errors(waveforms):
     judges = tiny_judges()
 
     with pytest.raises(ValueError, match="got bass, expected one of piano"):

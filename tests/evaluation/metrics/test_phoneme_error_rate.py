@@ -39,26 +39,26 @@ def test_the_edit_distance_is_symmetric_and_zero_for_equal_ones_only():
         assert (edit_distance(one, two) == 0) == (one == two)
 
 
-def test_the_error_rate_is_of_the_whole_set_not_a_mean_of_songs():
+def test_the_phoneme_error_rate_is_a_ratio_of_sums_not_a_mean_of_songs():
     references = [["s"], ["t"] * 9]
     hypotheses = [["z"], ["t"] * 9]
 
     assert phoneme_error_rate(references, hypotheses) == pytest.approx(0.1)
 
 
-def test_silence_scores_one_and_merged_sounds_are_right():
+def test_silence_scores_one_and_merged_phonemes_are_right():
     assert phoneme_error_rate([["s", "iː"]], [[]]) == 1.0
     assert phoneme_error_rate([["s", "iː"]], [["s", "i"]]) == 0.0
 
 
-def test_edits_and_lengths_are_per_song():
+def test_phoneme_edits_and_lengths_are_per_song():
     edits, lengths = phoneme_edits([["s", "ɑːɹ"], ["t"]], [["s"], ["t", "t"]])
 
     assert edits.tolist() == [2, 1]
     assert lengths.tolist() == [3, 1]
 
 
-def test_different_numbers_of_songs_are_an_error():
+def test_different_numbers_of_references_and_hypotheses_are_an_error():
     with pytest.raises(ValueError, match="got 1 references and 0 hypotheses"):
         phoneme_edits([["s"]], [])
 

@@ -20,7 +20,7 @@ def frames(seed, *, count=600, level=0, size=16):
     return ProbeFrames(codes, SYMBOLS[codes[:, level] % 4], np.zeros(count, dtype=np.int64))
 
 
-def test_a_frame_has_the_phoneme_of_its_middle():
+def test_the_label_of_a_frame_is_the_phoneme_in_its_middle():
     timed = [
         {"symbol": "a", "start": 0.02, "end": 0.05},
         {"symbol": "b", "start": 0.05, "end": 0.075},
@@ -30,7 +30,7 @@ def test_a_frame_has_the_phoneme_of_its_middle():
 
 
 @pytest.mark.parametrize("level", [0, 1, 2])
-def test_the_probe_finds_the_codebook_that_tells(level):
+def test_the_probe_uses_the_codebook_with_the_phoneme(level):
     train, test = frames(0, level=level), frames(1, level=level)
 
     for count in (1, 2, 3):
@@ -38,7 +38,7 @@ def test_the_probe_finds_the_codebook_that_tells(level):
         assert right > 0.95 if count > level else right < 0.5
 
 
-def test_codes_that_tell_nothing_score_like_the_commonest_phoneme():
+def test_codes_without_information_score_like_the_commonest_phoneme():
     random = np.random.default_rng(2)
     train, test = frames(0), frames(1)
     shuffled = [
@@ -56,7 +56,7 @@ def test_powers_of_two_and_all_codebooks_are_probed():
     assert list(scores) == ["codebooks_1", "codebooks_2", "codebooks_3", "commonest"]
 
 
-def test_the_seed_alone_decides():
+def test_the_seed_alone_decides_a_probe():
     one, two = (
         probe_phonemes(frames(0), frames(1), num_codebooks=2, codebook_size=16, seed=5, steps=20)
         for _ in range(2)
@@ -66,13 +66,13 @@ def test_the_seed_alone_decides():
 
 
 @pytest.mark.slow
-def test_a_phoneme_that_was_never_seen_is_wrong():
+def test_a_phoneme_without_training_frames_is_never_right():
     test = ProbeFrames(np.zeros((2, 3), dtype=np.int64), np.array(["x", "x"]), np.zeros(2))
 
     assert not probe_phonemes(frames(0), test, num_codebooks=1, codebook_size=16).any()
 
 
-def test_only_sung_frames_are_collected(tiny_model):
+def test_only_frames_with_a_phoneme_are_collected(tiny_model):
     codec = tiny_model("mixed").audio_encoder
     songs = [np.random.default_rng(i).normal(0, 0.1, 6400).astype(np.float32) for i in range(2)]
     timed = [[{"symbol": "s", "start": 0.1, "end": 0.2}], [{"symbol": "t", "start": 0, "end": 0.1}]]
@@ -84,7 +84,7 @@ def test_only_sung_frames_are_collected(tiny_model):
     assert found.codes.shape == (10, codec.config.num_quantizers)
 
 
-def test_what_cannot_be_probed_is_an_error(tiny_model):
+def test_probe_arguments_that_do_not_fit_are_errors(tiny_model):
     codec = tiny_model("mixed").audio_encoder
     song = np.zeros(6400, dtype=np.float32)
 

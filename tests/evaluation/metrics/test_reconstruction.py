@@ -1,4 +1,4 @@
-"""What survives a codec."""
+"""Reconstruction by a codec."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def test_gain_and_offset_do_not_change_si_sdr():
 
 
 @pytest.mark.parametrize("decibels", [-10, 0, 20])
-def test_added_noise_is_measured_in_decibels(decibels):
+def test_si_sdr_measures_added_noise_in_decibels(decibels):
     reference, other = noise(0, 200000), noise(1, 200000)
 
     assert si_sdr(reference, reference + other * 10 ** (-decibels / 20)) == pytest.approx(
@@ -28,12 +28,12 @@ def test_added_noise_is_measured_in_decibels(decibels):
     )
 
 
-def test_equal_waveforms_and_silence_are_at_the_ends():
+def test_si_sdr_is_limited_for_equal_waveforms_and_low_for_silence():
     assert si_sdr(noise(0), noise(0)) == 100
     assert si_sdr(noise(0), np.zeros(4000, dtype=np.float32)) <= 0
 
 
-def test_scores_are_one_a_song_and_best_for_equal_ones():
+def test_reconstruction_scores_are_per_song_and_best_for_equal_songs():
     songs = [noise(0), noise(1, 6000)]
 
     scores = reconstruction_scores(songs, songs, 16000)
@@ -48,7 +48,7 @@ def test_a_shorter_estimate_is_compared_as_far_as_it_goes():
     assert scores["mel_distance"][0] == 0
 
 
-def test_a_song_alone_is_coded_as_the_codec_codes_it(tiny_model):
+def test_a_codec_round_trip_equals_the_forward_of_the_codec(tiny_model):
     codec = tiny_model("mixed").audio_encoder
     songs = [noise(0), noise(1, 6401)]
 
@@ -59,7 +59,7 @@ def test_a_song_alone_is_coded_as_the_codec_codes_it(tiny_model):
         np.testing.assert_allclose(found, expected.detach().numpy(), atol=1e-5)
 
 
-def test_what_cannot_be_compared_is_an_error():
+def test_waveforms_that_do_not_fit_are_errors():
     with pytest.raises(ValueError, match="one length"):
         si_sdr(noise(0), noise(1, 10))
     with pytest.raises(ValueError, match="silent"):

@@ -30,7 +30,7 @@ def test_loudness_does_not_change_the_tempo():
     assert estimate_tempo(waveform) == pytest.approx(estimate_tempo(2 * waveform), rel=0.02)
 
 
-def test_half_and_double_tempo_are_right_in_any_octave_only():
+def test_half_and_double_tempo_count_in_any_octave_only():
     songs, tempi = [clicks(100)] * 4, [100, 50, 200, 130]
 
     assert tempo_scores(songs, tempi).tolist() == [1, 0, 0, 0]
@@ -39,11 +39,11 @@ def test_half_and_double_tempo_are_right_in_any_octave_only():
 
 
 @pytest.mark.parametrize("samples", [0, 1, 159, 4000])
-def test_silent_and_short_sounds_have_a_tempo_in_range(samples):
+def test_the_tempo_of_silent_and_short_waveforms_is_in_range(samples):
     assert 60 <= estimate_tempo(np.zeros(samples, dtype=np.float32)) <= 180
 
 
-def test_other_numbers_or_no_songs_are_errors():
+def test_tempi_that_do_not_fit_the_songs_are_errors():
     with pytest.raises(ValueError, match="1 songs and 2 labels"):
         tempo_scores([clicks(90)], [90, 90])
     with pytest.raises(ValueError, match="tempo of 0 bpm"):

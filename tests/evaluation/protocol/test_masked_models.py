@@ -1,4 +1,4 @@
-"""The evaluation of tiny masked models beside a tiny autoregressive one, and its arithmetic."""
+"""The evaluation of tiny masked models with a tiny autoregressive one, and its statistics."""
 
 import json
 import shutil
@@ -38,7 +38,7 @@ OWN = {
     "temperature": 1.0,
     "choice_temperature": 4.0,
 }
-PROMISED = {
+COLUMNS = {
     "mode", "head", "passes", "guidance", "reveal", "per", "gender", "instrument", "tempo", "fad",
     "seconds",
 }  # fmt: skip
@@ -93,7 +93,7 @@ def masked_options(**changes) -> MaskedOptions:
 
 
 def scores(seed: int, prompts=("a", "b", "c", "d"), songs: int = 2) -> RowScores:
-    """Invented scores of some songs a prompt."""
+    """Invented scores with some songs per prompt."""
     random = np.random.default_rng(seed)
     names = tuple(name for _ in range(songs) for name in prompts)
     number = len(names)
@@ -107,7 +107,7 @@ def scores(seed: int, prompts=("a", "b", "c", "d"), songs: int = 2) -> RowScores
 
 
 @pytest.mark.slow
-def test_the_report_has_a_row_for_every_setting_and_every_promised_number(evaluate, tmp_path):
+def test_the_masked_report_has_a_row_for_every_setting_with_every_number(evaluate, tmp_path):
     page = tmp_path / "masked.md"
     page.write_text(f"# Before\n{START_MARK}\nstale\n{END_MARK}\nafter\n")
 
@@ -117,7 +117,7 @@ def test_the_report_has_a_row_for_every_setting_and_every_promised_number(evalua
     report = json.loads((tmp_path / "masked.json").read_text())
     rows = report["rows"]
     assert [row["mode"] for row in rows] == ["ar"] + ["masked"] * 10
-    assert all(row.keys() >= PROMISED and row["songs"] == 2 for row in rows)
+    assert all(row.keys() >= COLUMNS and row["songs"] == 2 for row in rows)
     assert all(np.isfinite(row[name]) for row in rows for name in ("per", "fad", "seconds"))
     assert [(row["head"], row["passes"], row["guidance"], row["reveal"]) for row in rows[1:6]] == [
         ("softmax", 2, 1, "confidence"),
@@ -185,7 +185,7 @@ def test_the_best_settings_are_kept_in_the_scheduler(evaluate, masked_folder, tm
 
 
 @pytest.mark.slow
-def test_a_song_does_not_depend_on_its_batch_and_forward_passes_are_counted(
+def test_a_masked_song_does_not_depend_on_its_batch_and_forward_passes_are_counted(
     masked_folder, tmp_path
 ):
     voice = (0.1 * np.sin(np.arange(16000) / 9)).astype(np.float32)
@@ -211,7 +211,7 @@ def test_a_song_does_not_depend_on_its_batch_and_forward_passes_are_counted(
 
 
 @pytest.mark.slow
-def test_songs_of_another_precision_have_a_folder_of_their_own(masked_folder, tmp_path):
+def test_masked_songs_of_another_precision_have_a_folder_of_their_own(masked_folder, tmp_path):
     folders = {
         MaskedSampler(masked_folder("softmax"), tmp_path, lambda song_id: None, dtype=dtype).folder(
             MaskedSetting(num_inference_steps=2)
@@ -222,7 +222,7 @@ def test_songs_of_another_precision_have_a_folder_of_their_own(masked_folder, tm
     assert len(folders) == 2
 
 
-def test_rows_differ_from_the_headline_in_one_thing():
+def test_masked_rows_differ_from_the_headline_in_one_value():
     options = masked_options(num_inference_steps=(8, 28))
 
     rows = options.rows(OWN)
@@ -254,7 +254,7 @@ def test_a_masked_setting_is_read_from_text():
 
 
 @pytest.mark.parametrize("metric", ["per", "fad"])
-def test_a_paired_difference_is_that_of_the_rows_on_the_prompts_that_were_drawn(metric):
+def test_a_paired_difference_is_that_of_the_drawn_prompts(metric):
     first, second = scores(0), scores(1)
 
     value, (lower, upper) = paired_difference(first, second, metric, seed=0, draws=20)
@@ -279,7 +279,7 @@ def test_a_paired_difference_is_that_of_the_rows_on_the_prompts_that_were_drawn(
     assert (lower, upper) == pytest.approx(tuple(np.quantile(draws, [0.025, 0.975])))
 
 
-def test_a_row_does_not_differ_from_itself():
+def test_the_paired_difference_of_equal_rows_is_zero():
     assert paired_difference(scores(0), scores(0), "per", seed=0, draws=5) == (0.0, (0.0, 0.0))
     with pytest.raises(ValueError, match="different prompts"):
         paired_difference(scores(0), scores(0, prompts=("a", "b", "c", "e")), "per", seed=0)
@@ -307,7 +307,7 @@ def compared() -> list[EvaluatedRow]:
     return [first, *rows]
 
 
-def test_claims_are_about_rows_that_differ_in_one_thing():
+def test_claims_are_about_rows_that_differ_in_one_value():
     pairs = claimed_pairs(compared())
 
     assert sorted(pairs) == sorted(

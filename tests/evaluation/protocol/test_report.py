@@ -62,7 +62,7 @@ def evaluate(material, tmp_path, tiny_checkpoint):
 
 
 @pytest.mark.slow
-def test_the_report_has_every_number_that_is_promised(evaluate, tmp_path):
+def test_the_report_has_every_metric_with_its_interval(evaluate, tmp_path):
     assert evaluate("--prompts", "3", "--row-prompts", "2", "--no-pictures") == 0
 
     report = json.loads((tmp_path / "mini.json").read_text())
@@ -99,7 +99,7 @@ def test_a_second_run_scores_the_songs_of_the_first(evaluate, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_headline_without_a_voice_is_matched_by_its_row_with_one(evaluate, tmp_path):
+def test_a_headline_without_a_voice_takes_voice_scores_from_its_row_with_one(evaluate, tmp_path):
     headline = ("--headline", "guidance=1,voice=no", "--guidances", "1", "--no-pictures")
     assert evaluate("--prompts", "2", *headline, patterns=["mixed"]) == 0
 
@@ -175,7 +175,7 @@ def test_the_part_of_the_codec_is_added_to_a_report(material, tmp_path, tiny_che
     )
 
 
-def test_perfect_songs_score_perfectly(material, tiny_model):
+def test_songs_that_fit_their_prompts_score_best(material, tiny_model):
     judges, codec = tiny_judges(), tiny_model("mixed").audio_encoder
     references = ReferenceSongs(material / "songs", judges)
     prompts = some_prompts(2)
@@ -219,7 +219,7 @@ def test_caching_judges_give_the_predictions_of_the_judges():
         np.testing.assert_array_equal(caching.voice_embedding(songs), judges.voice_embedding(songs))
 
 
-def test_references_leave_the_prompts_own_songs_out(material, tiny_model):
+def test_reference_moments_exclude_the_songs_of_the_prompts(material, tiny_model):
     codec = tiny_model("mixed").audio_encoder
     references = ReferenceSongs(material / "songs", tiny_judges())
 

@@ -59,7 +59,7 @@ def test_every_prompt_is_sampled_with_every_seed_in_order(make_sampler):
 
 
 @pytest.mark.slow
-def test_a_model_with_two_tracks_keeps_the_vocal_too(make_sampler):
+def test_the_sampler_of_a_model_with_two_tracks_writes_vocals(make_sampler):
     sampler = make_sampler("interleaving_A_V")
 
     (song,) = sampler.sample(some_prompts(1), [0], PLAIN)
@@ -72,7 +72,7 @@ def test_a_model_with_two_tracks_keeps_the_vocal_too(make_sampler):
 
 
 @pytest.mark.slow
-def test_another_version_of_the_library_changes_no_digest(make_sampler):
+def test_another_version_of_transformers_changes_no_digest(make_sampler):
     model = make_sampler().model
     before = weights_digest(model)
 
@@ -83,7 +83,7 @@ def test_another_version_of_the_library_changes_no_digest(make_sampler):
 
 
 @pytest.mark.slow
-def test_a_song_does_not_depend_on_its_batch(make_sampler, tmp_path):
+def test_an_autoregressive_song_does_not_depend_on_its_batch(make_sampler, tmp_path):
     prompts = some_prompts(3)
 
     together = [song.mixture for song in make_sampler(batch_size=3).sample(prompts, [0], PLAIN)]
@@ -110,7 +110,7 @@ def test_songs_in_the_folder_are_not_generated_again(make_sampler):
 
 
 @pytest.mark.slow
-def test_other_settings_and_weights_have_other_folders(make_sampler):
+def test_each_setting_and_model_has_a_folder_of_its_own(make_sampler):
     sampler = make_sampler()
     settings = [
         PLAIN,
@@ -131,7 +131,7 @@ def test_other_settings_and_weights_have_other_folders(make_sampler):
 
 
 @pytest.mark.slow
-def test_guidance_and_a_voice_change_the_song(make_sampler):
+def test_guidance_and_a_reference_voice_change_the_song(make_sampler):
     prompts = some_prompts(1)
     sampler = make_sampler()
 
@@ -147,7 +147,7 @@ def test_guidance_and_a_voice_change_the_song(make_sampler):
     assert not np.array_equal(songs[0], songs[1]) and not np.array_equal(songs[0], songs[2])
 
 
-def test_seeds_of_songs_differ():
+def test_every_song_has_a_seed_of_its_own():
     seeds = {song_seed(prompt, seed) for prompt in some_prompts(8) for seed in range(5)}
 
     assert len(seeds) == 40
@@ -169,7 +169,7 @@ def test_the_untrained_copy_shares_nothing_but_the_codec(tiny_singer):
             assert not torch.equal(weight, other.decoder.state_dict()[name])
 
 
-def test_a_growing_layer_holds_what_the_librarys_holds():
+def test_a_growing_layer_holds_what_a_dynamic_layer_holds():
     generator = torch.Generator().manual_seed(0)
     ours, theirs = growing_cache().self_attention_cache, DynamicCache()
 
@@ -226,7 +226,7 @@ def test_song_model_options_out_of_range_are_errors(tmp_path):
         SongModelOptions(checkpoints=(), **given)
 
 
-def test_rows_are_every_guidance_with_and_without_a_voice(tmp_path):
+def test_other_settings_are_every_guidance_with_and_without_a_voice(tmp_path):
     headline = AutoregressiveSetting(2.0, True)
     options = SongModelOptions(songs=tmp_path, judges=tmp_path, headline=headline)
 

@@ -16,7 +16,6 @@ from ..flags import add_flags, read_flags
 from ..output import CommandResult, add_output_arguments
 from . import judges, models
 
-HELP = "train the judges, and evaluate codecs and models with them"
 Run = Callable[[Any, str], CommandResult]
 PARTS: dict[str, tuple[str, type, Run]] = {
     "judges": ("train the judges on a corpus", judges.JudgesFlags, judges.run_judges),

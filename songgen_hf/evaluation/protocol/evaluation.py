@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import logging
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -224,7 +225,7 @@ class Evaluation:
         options = self.options
         return kind(
             checkpoint,
-            options.cache,
+            options.cache or Path(tempfile.gettempdir()) / "songgen-hf-evaluation",
             self.references.reference_voice,
             device=options.device,
             dtype=options.dtype,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -230,10 +229,6 @@ class CodecOptions(CorpusOptions):
             )
 
 
-def _temporary_cache() -> Path:
-    return Path(tempfile.gettempdir()) / "songgen-hf-evaluation"
-
-
 @dataclass(frozen=True, kw_only=True)
 class EvaluationOptions(CorpusOptions):
     """Options that all evaluations of song models share.
@@ -245,9 +240,8 @@ class EvaluationOptions(CorpusOptions):
     prompts_file: Path | None = option(None, "file of prompts (default: the fixed prompts)")
     prompts: int = option(100, "number of prompts")
     seeds: tuple[int, ...] = option((0,), "seeds; each prompt is sampled once with each of them")
-    cache: Path = dataclasses.field(
-        default_factory=_temporary_cache,
-        metadata={"help": "folder of generated songs (default: a temporary folder)"},
+    cache: Path | None = option(
+        None, "folder of generated songs (default: songgen-hf-evaluation in the temporary folder)"
     )
     batch_size: int = option(50, "songs generated at a time")
     max_seconds: float = option(MAX_SECONDS, "longest song in seconds")

@@ -23,7 +23,7 @@ MIN_SECONDS ?= 5
 SEED ?= 7
 export TEXT LYRICS
 
-.PHONY: song test fast quality style docs figures clean
+.PHONY: song test fast quality style docs figures tree clean
 
 # The environment is kept until what it is made from changes.
 $(VENV)/installed: setup.py constraints.txt
@@ -68,6 +68,10 @@ docs: $(VENV)/installed-dev
 # The pictures of the documentation, drawn again from the package's own classes.
 figures: $(VENV)/installed-dev
 	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python docs/figures
+
+# The page that describes every file, written from the first sentences of the modules.
+tree:
+	$(PYTHON) docs/tree.py
 
 clean:
 	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache

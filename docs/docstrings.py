@@ -1,7 +1,7 @@
-"""How the house's docstrings become what the reference's reader of docstrings expects.
+"""An extension of Griffe that adapts the docstrings of the package for the reference.
 
-The sections of ours follow each other without an empty line, and names stand in roles such as
-``:class:``; Griffe wants the one and prints the other as they are.
+In the package, sections follow each other without an empty line, and names are in roles such as
+``:class:``. Griffe expects empty lines before sections and prints roles literally.
 """
 
 import re
@@ -14,14 +14,14 @@ ROLE = re.compile(r":(?:class|func|meth|mod|attr|data):`~?([^`]+)`")
 
 
 class HouseDocstrings(griffe.Extension):
-    """Opens the sections of every docstring and takes roles out."""
+    """Inserts empty lines before sections and removes roles."""
 
     def on_instance(self, *, obj: griffe.Object, **kwargs: Any) -> None:
-        """Change the docstring of an object that was just read."""
+        """Change the docstring of an object."""
         if obj.docstring is not None:
             obj.docstring.value = readable(obj.docstring.value)
 
 
 def readable(docstring: str) -> str:
-    """An empty line before each section; the bare name in place of a role."""
+    """Insert an empty line before each section and replace roles by the name."""
     return ROLE.sub(r"``\1``", SECTION.sub("\n\n", docstring))

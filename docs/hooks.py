@@ -1,4 +1,4 @@
-"""What the documentation asks of the package while it is built: the help of every command."""
+"""A hook of mkdocs that writes the help of every command into the page that asks for it."""
 
 import argparse
 import html
@@ -10,7 +10,7 @@ COMMANDS = "<!-- every command -->"
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put what the program says of itself where a page asks for it."""
+    """Replace the marks of a page by the exit statuses and the help of every command."""
     if COMMANDS not in markdown:
         return markdown
     from songgen_hf.cli import build_parser
@@ -21,13 +21,13 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def sentence(text: str) -> str:
-    """Words with a capital in front and a full stop behind."""
+    """The text with a capital at its beginning and a full stop at its end."""
     text = " ".join(text.split())
     return text[:1].upper() + text[1:] + ("" if text.endswith(".") or not text else ".")
 
 
 def sections(parser: argparse.ArgumentParser, level: int) -> list[str]:
-    """One section a command, sub-commands below it."""
+    """One section per command, with its sub-commands below it."""
     lines: list[str] = []
     for command, help_text in commands_of(parser):
         lines += [f"{'#' * level} {command.prog}", "", sentence(help_text), ""]
@@ -42,7 +42,7 @@ def sections(parser: argparse.ArgumentParser, level: int) -> list[str]:
 def commands_of(
     parser: argparse.ArgumentParser,
 ) -> list[tuple[argparse.ArgumentParser, str]]:
-    """Parsers and one-line descriptions of a parser's commands."""
+    """The parsers of a parser's commands, each with its description."""
     found = []
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
@@ -54,15 +54,19 @@ def commands_of(
 
 
 def usage(command: argparse.ArgumentParser) -> str:
-    """The usage line, however long, without the word."""
+    """The usage line without the word "usage"."""
     return re.sub(r"^usage: ", "", command.format_usage()).strip()
 
 
 def table(command: argparse.ArgumentParser) -> list[str]:
-    """Arguments and what they mean."""
+    """The table of the arguments of a command."""
     rows = []
     for action in command._actions:
-        everywhere = action.dest in ("help", "json", "debug")  # told once, at the head of the page
+        everywhere = action.dest in (
+            "help",
+            "json",
+            "debug",
+        )  # described once, at the top
         if everywhere or action.help == argparse.SUPPRESS:
             continue
         names = ", ".join(action.option_strings) or str(action.metavar or action.dest)

@@ -1,4 +1,4 @@
-"""README's promises: its tree is the real one, its example runs."""
+"""README is short, its example runs, and its numbers are those of the report."""
 
 import json
 import re
@@ -10,50 +10,32 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+MODELS = ("interleaving_A_V", "mixed_pro")
+MEASURES = {
+    "gender as requested": "gender",
+    "lead instrument family as requested": "instrument",
+    "tempo within 8 % of the requested one": "tempo",
+    "closer to its reference voice than to another": "voice_match",
+}
 
 
-def readme_tree() -> dict[str, str]:
-    """Paths in README's tree with their descriptions; folders end in a slash."""
-    block = re.search(r"## Tree\n.*?```\n(.*?)```", README, re.S)
-    assert block is not None
-    entries, folders = {}, []
-    for line in block[1].splitlines():
-        depth = (len(line) - len(line.lstrip())) // 2
-        name, _, description = line.strip().partition(" ")
-        folders = folders[:depth]
-        entries["".join(folders) + name] = description.strip()
-        if name.endswith("/"):
-            folders.append(name)
-    return entries
+def read_json(path: str) -> dict:
+    """A JSON file of the repository."""
+    return json.loads((ROOT / path).read_text(encoding="utf-8"))
 
 
-def real_files() -> set[str]:
-    """Python files of the package; in a clone, those that git knows."""
-    listed = subprocess.run(
-        ["git", "ls-files", "songgen_hf"], cwd=ROOT, capture_output=True, text=True
-    )
-    if (ROOT / ".git").exists() and listed.returncode == 0:
-        paths = [ROOT / line for line in listed.stdout.splitlines() if line.endswith(".py")]
-    else:
-        paths = list((ROOT / "songgen_hf").rglob("*.py"))
-    # A folder's own __init__.py is what its folder's line describes.
-    return {
-        str(path.relative_to(ROOT))
-        for path in paths
-        if path.name != "__init__.py" or path.parent == ROOT / "songgen_hf"
-    }
+def percent(share: float) -> str:
+    """A share from 0 to 1 as the page writes it."""
+    return f"{100 * share:.1f} %"
 
 
-def test_the_tree_names_every_file_of_the_package():
-    listed = {path for path in readme_tree() if path.endswith(".py") and "/" in path}
+def distance(value: float) -> str:
+    """A Frechet distance as the page writes it."""
+    return f"{value:.2f}"
 
-    assert sorted(real_files() - listed) == [], "files without a line in README's tree"
 
-
-def test_everything_in_the_tree_exists_and_is_described():
-    for path, description in readme_tree().items():
-        assert (ROOT / path).exists(), path
-        assert description, f"{path} has no description"
+def test_readme_is_short():
+    assert len(README.encode()) <= 9000
 
 
 def test_the_commands_in_the_readme_are_make_targets():
@@ -81,14 +63,24 @@ def test_the_python_example_runs(tmp_path):
     assert (tmp_path / "song.wav").stat().st_size > 44
 
 
-@pytest.mark.parametrize("page", ["model_card.md", "docs/songgen-mini.md"])
-def test_pages_quote_the_report_that_was_measured(page):
-    from songgen_hf.evaluation.protocol.report import insert_results, results_markdown
+def test_the_numbers_of_readme_are_those_of_the_report():
+    report = read_json("docs/songgen-mini.json")
+    measured = [report["checkpoints"][name] for name in MODELS]
+    rows = {(row["checkpoint"], row["kind"]): row["scores"] for row in report["rows"][::-1]}
+    coded, untrained = ([rows[name, kind] for name in MODELS] for kind in ("codec", "untrained"))
 
-    report = json.loads((ROOT / "docs" / "songgen-mini.json").read_text(encoding="utf-8"))
-    path = ROOT / page
+    def row(label, values, through_codec, form):
+        cells = [*map(form, values), ", ".join(map(form, through_codec))]
+        return f"| {label} | {' | '.join(cells)} |"
 
-    expected = insert_results(path, results_markdown(report))
-    assert expected is not None and path.read_bytes() == expected, (
-        f"evaluate again with --out docs/songgen-mini.json --page {page}"
-    )
+    per = [coded[0]["per"], coded[1]["per_mixture"]]
+    expected = [row("phoneme error rate", [one["per"] for one in measured], per, percent)]
+    for label, key in MEASURES.items():
+        values = [[scores[key] for scores in column] for column in (measured, coded)]
+        expected.append(row(label, *values, percent))
+    start = ", ".join(distance(scores["fad"]) for scores in untrained)
+    values = [[scores["fad"] for scores in column] for column in (measured, coded)]
+    expected.append(row(f"Frechet audio distance (untrained: {start})", *values, distance))
+
+    assert [line for line in expected if line not in README] == []
+    assert report["protocol"]["command"] in README

@@ -1,9 +1,9 @@
-"""Draw the pictures of the documentation: python docs/figures [name ...]
+"""Draw the figures of the documentation: python docs/figures [name ...]
 
-Every picture is a module here with ``data()``, which asks the package's own classes, and
-``draw(data, palette)``. Written are the data as JSON and a picture for light and for dark pages,
-and what ``sounds()`` gives, where a module has it.
-tests/docs/test_figures.py compares data and drawing code with what the pictures say of themselves.
+Every figure is a module in this folder with ``data()``, which calls the classes of the package, and
+``draw(data, palette)``. The command writes the data as JSON, a figure for light and one for dark
+pages, and the clips of ``sounds()`` if the module has it. tests/docs/test_figures.py compares data
+and drawing code with the digest in each figure.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ FIGURES = ("overview", "delay", "patterns", "end_gate", "guidance", "codec")
 
 
 def content_digest(name: str, found: dict[str, Any]) -> str:
-    """What a picture is made of: its data, its drawing code and the colors."""
+    """The digest of the data, the drawing code and the colors of a figure."""
     digest = hashlib.sha256(json.dumps(found, sort_keys=True).encode())
     for module in (name, "patterns", "palette"):
         digest.update((HERE / f"{module}.py").read_bytes())
@@ -30,7 +30,7 @@ def content_digest(name: str, found: dict[str, Any]) -> str:
 
 
 def write_figure(name: str) -> list[Path]:
-    """Ask, draw and write one picture."""
+    """Compute the data of one figure, draw it and write its files."""
     import matplotlib
     import soundfile
     from palette import PALETTES, settings
@@ -58,7 +58,7 @@ def write_figure(name: str) -> list[Path]:
 
 
 def main(names: list[str]) -> None:
-    """Write the pictures of these names, or all."""
+    """Write the figures of these names, or all."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     unknown = [name for name in names if name not in FIGURES]
     if unknown:

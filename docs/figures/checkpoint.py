@@ -1,4 +1,4 @@
-"""Which embedded checkpoint a picture was drawn from."""
+"""The fingerprint of the embedded checkpoint from which a figure was drawn."""
 
 import hashlib
 from pathlib import Path

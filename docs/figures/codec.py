@@ -1,4 +1,4 @@
-"""What the embedded codec keeps of a song: codes, and the sound of its first codebooks."""
+"""The figure of the codec: codes of a song, and the song decoded from its first codebooks."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ BANDS, FLOOR = 48, -60
 
 
 def data() -> dict[str, Any]:
-    """Codes, mel spectrograms in whole dB, and what each codebook leaves over."""
+    """Codes, mel spectrograms in whole dB, and the residual after each codebook."""
     codes, waveforms, codec = coded()
     residual = [round(float(value), 4) for value in codec.config.residual_rms]
     return {
@@ -49,7 +49,7 @@ def coded() -> tuple[torch.Tensor, dict[str, np.ndarray], Any]:
 
 
 def sounds() -> dict[str, tuple[np.ndarray, int]]:
-    """What the page plays: file name -> samples [S] and rate."""
+    """The clips of the page: file name -> samples [S] and rate."""
     _, waveforms, codec = coded()
     rate = codec.config.sample_rate
     loudest = max(float(np.abs(waveform).max()) for waveform in waveforms.values())
@@ -59,8 +59,7 @@ def sounds() -> dict[str, tuple[np.ndarray, int]]:
 
 
 def mels(waveforms: dict[str, np.ndarray]) -> dict[str, list[list[int]]]:
-    """Mel spectrograms [bands, frames], 40 frames a second, in whole dB below the original's
-    loudest cell."""
+    """Mel spectrograms [bands, frames] in whole dB below the maximum of the original."""
     from transformers.audio_utils import mel_filter_bank, spectrogram, window_function
 
     def level(waveform: np.ndarray) -> np.ndarray:
@@ -83,7 +82,7 @@ def mels(waveforms: dict[str, np.ndarray]) -> dict[str, list[list[int]]]:
 
 
 def draw(found: dict[str, Any], palette: Palette) -> Figure:
-    """The song above its codes; below, what its first codebooks sound like."""
+    """Draw the song, its codes, and below the song decoded from the first codebooks."""
     figure = Figure(figsize=(7.2, 6.4), layout="constrained")
     grid = figure.add_gridspec(3, 4, height_ratios=(1.05, 0.85, 1.0))
     seconds = len(found["codes"][0]) / found["frame_rate"]
@@ -96,20 +95,20 @@ def draw(found: dict[str, Any], palette: Palette) -> Figure:
         axes.set_yticks([])
 
     top = figure.add_subplot(grid[0, :])
-    show(top, "original", "a song, 16 000 samples a second (mel spectrogram)")
+    show(top, "original", "a song, 16 000 samples per second (mel spectrogram)")
     top.set_xlabel("seconds")
     middle = figure.add_subplot(grid[1, :3])
     codes = np.array(found["codes"])
     middle.imshow(codes, aspect="auto", cmap="twilight", vmin=0, vmax=found["codebook_size"] - 1,
                   extent=(0, seconds, len(codes) - 0.5, -0.5), interpolation="nearest")  # fmt: skip
-    middle.set_title(f"its codes, {found['frame_rate']:g} frames a second")
+    middle.set_title(f"its codes, {found['frame_rate']:g} frames per second")
     middle.set_ylabel("codebook")
     middle.set_yticks(range(len(codes)))
     right = figure.add_subplot(grid[1, 3])
     residual = found["residual"]
     right.bar(range(len(residual)), residual, color=palette.accompaniment, width=0.78)
-    right.set_title("what is left over")
-    right.set_xlabel("after so many codebooks")
+    right.set_title("residual")
+    right.set_xlabel("after this many codebooks")
     right.set_xticks(range(0, len(residual), 2))
     right.set_yticks([0, 0.5, 1])
     for column, kept in enumerate(KEPT):

@@ -1,4 +1,4 @@
-"""How a song ends: what the pattern's logits processor lets each row do at each step."""
+"""The figure of the end of a song: what the logits processor allows in each row and step."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from songgen_hf.modeling.patterns import CodebookPattern
 
 CODEBOOKS, FRAMES, CODES = 4, 7, 8
 END, BOS = CODES, CODES + 1
-WISH_TO_END = 5
-"""The step from which every row of the example would like to end."""
+END_PREFERRED_FROM = 5
+"""The step from which the end has the highest logit in every row of the example."""
 KINDS = {
     "B": "B  begin of sequence, forced",
     "f": "free: any code, no end",
@@ -24,7 +24,7 @@ KINDS = {
 
 
 def data() -> dict[str, Any]:
-    """A walk through the steps with the real processor."""
+    """What the processor allows in each row, step by step."""
     pattern = CodebookPattern("mixed", CODEBOOKS)
     steps = pattern.num_steps(FRAMES)
     gate = CodebookPatternLogitsProcessor(
@@ -39,10 +39,10 @@ def data() -> dict[str, Any]:
     kinds = [["B"] for _ in range(CODEBOOKS)]
     ended = [False] * CODEBOOKS
     for step in range(1, steps):
-        wishes = torch.zeros(CODEBOOKS, CODES + 2)
-        if step >= WISH_TO_END:
-            wishes[:, END] = 10.0
-        allowed = gate(ids, wishes)
+        logits = torch.zeros(CODEBOOKS, CODES + 2)
+        if step >= END_PREFERRED_FROM:
+            logits[:, END] = 10.0
+        allowed = gate(ids, logits)
         finite = torch.isfinite(allowed)
         chosen = allowed.argmax(dim=-1)
         for row in range(CODEBOOKS):
@@ -57,16 +57,16 @@ def data() -> dict[str, Any]:
                 kind = "e" if END in choices else "f"
             kinds[row].append(kind)
         ids = torch.cat([ids, chosen[:, None]], dim=1)
-    return {"wish_to_end": WISH_TO_END, "kinds": kinds}
+    return {"end_preferred_from": END_PREFERRED_FROM, "kinds": kinds}
 
 
 def draw(found: dict[str, Any], palette: Palette) -> Figure:
-    """Rows and steps by what is allowed."""
+    """Draw rows and steps in the color of what is allowed."""
     figure = Figure(figsize=(7.2, 2.9))
     axes = figure.add_axes((0.075, 0.36, 0.9, 0.54))
     rows = found["kinds"]
     axes.set(xlim=(-0.05, len(rows[0])), ylim=(len(rows), 0))
-    look = {
+    styles = {
         "B": (palette.faint, palette.muted, "B"),
         "f": (palette.mixture, palette.on_track, ""),
         "e": (palette.accompaniment, palette.on_track, "may end"),
@@ -75,7 +75,7 @@ def draw(found: dict[str, Any], palette: Palette) -> Figure:
     }
     for row, kinds in enumerate(rows):
         for column, kind in enumerate(kinds):
-            color, text, words = look[kind]
+            color, text, words = styles[kind]
             axes.add_patch(
                 Rectangle(
                     (column + 0.04, row + 0.05),
@@ -88,10 +88,10 @@ def draw(found: dict[str, Any], palette: Palette) -> Figure:
             )
             axes.text(column + 0.5, row + 0.52, words, ha="center", va="center", fontsize=7,
                       color=text)  # fmt: skip
-    wish = found["wish_to_end"]
-    axes.axvline(wish, color=palette.mark, linewidth=1.2, linestyle=(0, (3, 2)))
-    axes.text(wish + 0.1, -0.16, "from here on every row would like to end", fontsize=8,
-              color=palette.ink)  # fmt: skip
+    start = found["end_preferred_from"]
+    axes.axvline(start, color=palette.mark, linewidth=1.2, linestyle=(0, (3, 2)))
+    axes.text(start + 0.1, -0.16, "from here on the end is the most likely id in every row",
+              fontsize=8, color=palette.ink)  # fmt: skip
     axes.set_xticks([column + 0.5 for column in range(len(rows[0]))], range(len(rows[0])))
     axes.set_yticks([row + 0.5 for row in range(len(rows))], range(len(rows)))
     axes.tick_params(length=0)
@@ -100,7 +100,7 @@ def draw(found: dict[str, Any], palette: Palette) -> Figure:
     axes.set_xlabel("step")
     axes.set_ylabel("codebook")
     handles = [
-        Rectangle((0, 0), 1, 1, facecolor=look[kind][0], alpha=0.62 if kind == "f" else 1.0)
+        Rectangle((0, 0), 1, 1, facecolor=styles[kind][0], alpha=0.62 if kind == "f" else 1.0)
         for kind in KINDS
     ]
     figure.legend(handles, KINDS.values(), loc="lower center", ncols=3, handlelength=1.1,

@@ -1,4 +1,4 @@
-"""What guidance does to a choice: one step of the embedded model, with and without its words."""
+"""The figure of guidance: one step of the embedded model, with and without conditions."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ SCALES = (1.0, 2.0, 3.0)
 
 
 def data() -> dict[str, Any]:
-    """Probabilities of the first codebook's likeliest codes under three guidance scales."""
+    """Probabilities of the most likely codes of the first codebook at three guidance scales."""
     from songgen_hf import SongGenForConditionalGeneration, SongGenProcessor, default_checkpoint
 
     directory = default_checkpoint()
@@ -56,12 +56,12 @@ def data() -> dict[str, Any]:
 
 
 def draw(found: dict[str, Any], palette: Palette) -> Figure:
-    """The same codes in four rows, from no conditions to scale 3."""
+    """Draw the same codes in four rows, from no conditions to scale 3."""
     titles = {
-        "without": "no description, no lyrics: what the model sings of itself",
+        "without": "without description and lyrics",
         "1": "guidance 1 (off): with description and lyrics",
-        "2": "guidance 2: what the words add, added once more",
-        "3": "guidance 3",
+        "2": "guidance 2: their effect doubled",
+        "3": "guidance 3: their effect tripled",
     }
     colors = {
         "without": palette.muted,
@@ -85,7 +85,7 @@ def draw(found: dict[str, Any], palette: Palette) -> Figure:
         axes.spines["left"].set_visible(False)
         axes.tick_params(length=0)
     panels[-1].set_xticks(places, found["codes"])
-    panels[-1].set_xlabel(f"codes of the first codebook at step {found['step']}, likeliest first")
+    panels[-1].set_xlabel(f"codes of the first codebook at step {found['step']}, most likely first")
     return figure
 
 

@@ -1,4 +1,4 @@
-"""The way of a song through the model, with the sizes of the embedded checkpoint."""
+"""The figure of the path of a song through the model, with the sizes of songgen-mini."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def data() -> dict[str, Any]:
 
 
 def draw(found: dict[str, Any], palette: Palette) -> Figure:
-    """Boxes from left to right; what flows between them is written on the arrows."""
+    """Draw boxes from left to right; the arrows name the data between them."""
     figure = Figure(figsize=(8.3, 3.0))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, 92), ylim=(33, 0))
@@ -75,17 +75,17 @@ def draw(found: dict[str, Any], palette: Palette) -> Figure:
         palette.accompaniment)  # fmt: skip
     arrow((37.6, 15.4), (46, 15.4), "cross-\nattention")
     box(46, 9.4, 16, 12, "decoder",
-        f"{found['layers']} layers, generate()\n{found['steps_per_second']:g} steps a second\n"
+        f"{found['layers']} layers, generate()\n{found['steps_per_second']:g} steps/s\n"
         f"{parameters['decoder']} weights", palette.mixture)  # fmt: skip
     arrow((62, 15.4), (71.2, 15.4), "codes\n[tracks, K, T]")
     box(71.2, 9.4, 14, 12, "codec",
-        f"{found['codebooks']} codebooks,\n{found['frame_rate']:g} frames a second\n"
+        f"{found['codebooks']} codebooks,\n{found['frame_rate']:g} frames/s\n"
         f"{parameters['audio_encoder']} weights", palette.vocal)  # fmt: skip
     arrow((85.2, 15.4), (91.6, 15.4))
     axes.text(88.3, 14.2, f"{found['sampling_rate'] / 1000:g} kHz", ha="center", fontsize=7.6)
     axes.text(88.4, 18.4, "waveform", ha="center", fontsize=7.6)
     arrow((54, 27.4), (54, 21.4))
-    axes.text(54, 30.0, "its own codes so far, one step after another,\nin the order of the "
+    axes.text(54, 30.0, "its own previous codes, step by step,\nin the order of the "
               "token pattern", ha="center", va="center", fontsize=8, color=palette.muted,
               linespacing=1.35)  # fmt: skip
     return figure

@@ -1,11 +1,11 @@
-"""Colors and sizes of the pictures: one set for light pages, one for dark ones."""
+"""Colors and sizes of the figures: one set for light pages, one for dark ones."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Palette:
-    """Colors by what they mean; tracks also differ in letters, so color is never alone."""
+    """Colors by their meaning; tracks also differ in letters, so that color is not needed."""
 
     name: str
     ink: str
@@ -54,7 +54,7 @@ PALETTES = (LIGHT, DARK)
 
 
 def settings(palette: Palette) -> dict[str, object]:
-    """Settings of matplotlib under which a picture is the same file each time it is drawn."""
+    """Settings of matplotlib with which a figure is the same file each time it is drawn."""
     return {
         "svg.hashsalt": "songgen-hf",
         "svg.fonttype": "path",

@@ -1,4 +1,4 @@
-"""The delay and the seven token patterns, asked from ``CodebookPattern``."""
+"""The figure of the seven token patterns, from ``CodebookPattern``, and the drawing of cells."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ BOS, PAD = -2, -3
 
 
 def cells_of(name: str) -> list[list[str]]:
-    """What stands in each row and step: "B", "P", or track, frame and codebook such as "v2.0"."""
+    """The content of each row and step: "B", "P", or track, frame and codebook such as "v2.0"."""
     pattern = CodebookPattern(name, CODEBOOKS)
     tracks = "m" if pattern.num_tracks == 1 else "av"
     codes = torch.arange(pattern.num_tracks * CODEBOOKS * FRAMES).view(1, -1, CODEBOOKS, FRAMES)
@@ -34,7 +34,7 @@ def cells_of(name: str) -> list[list[str]]:
 
 
 def data() -> dict[str, Any]:
-    """The cells of every pattern, and the steps that ten seconds at full size take."""
+    """The cells of every pattern, and its number of steps for ten seconds at full size."""
     return {
         "codebooks": CODEBOOKS,
         "frames": FRAMES,
@@ -46,7 +46,7 @@ def data() -> dict[str, Any]:
 
 
 def draw(found: dict[str, Any], palette: Palette) -> Figure:
-    """All seven, the cells of one size."""
+    """Draw all seven patterns with cells of the same size."""
     figure = Figure(figsize=(9.2, 6.25))
     size = 0.255  # inches of a cell
     places = {
@@ -61,12 +61,12 @@ def draw(found: dict[str, Any], palette: Palette) -> Figure:
     for name, (x, y) in places.items():
         place(figure, found["cells"][name], x, y, size, palette, name)
     note(figure, 5.02, 0.47, palette,
-         "the cells of mixed; while\ntraining, K more heads\nlearn the vocal's codes")  # fmt: skip
+         "the cells of mixed; in\ntraining K more heads\npredict the vocal's codes")  # fmt: skip
     note(figure, 0.42, 5.9, palette,
-         "two steps a frame; each track sees what the other just wrote")  # fmt: skip
-    note(figure, 3.3, 4.2, palette, "the vocal one step later")
-    note(figure, 6.43, 4.2, palette, "the accompaniment one step later")
-    note(figure, 4.9, 5.9, palette, "the vocal goes first")
+         "two steps per frame; each track depends on the other's last codes")  # fmt: skip
+    note(figure, 3.3, 4.2, palette, "the vocal is one step later")
+    note(figure, 6.43, 4.2, palette, "the accompaniment is one step later")
+    note(figure, 4.9, 5.9, palette, "the vocal is first")
     legend(figure, palette, 7.05, 0.42)
     return figure
 
@@ -80,7 +80,7 @@ def place(
     palette: Palette,
     title: str,
 ) -> Axes:
-    """One pattern with its upper left corner at (x, y) inches from the figure's."""
+    """Draw one pattern with its upper left corner (x, y) inches from that of the figure."""
     width, height = figure.get_size_inches()
     columns = len(rows[0])
     axes = figure.add_axes(
@@ -105,7 +105,7 @@ def place(
 
 
 def draw_cell(axes: Axes, column: int, row: int, cell: str, palette: Palette) -> None:
-    """One id: a code in its track's color, or B or P in gray."""
+    """Draw one id: a code in the color of its track, or B or P in gray."""
     special = cell in "BP"
     track, frame = cell[0], cell[1:].partition(".")[0]
     color = palette.faint if special else palette.track(track)
@@ -134,14 +134,14 @@ def draw_cell(axes: Axes, column: int, row: int, cell: str, palette: Palette) ->
 
 
 def note(figure: Figure, x: float, y: float, palette: Palette, words: str) -> None:
-    """Small print with its upper left corner at (x, y) inches from the figure's."""
+    """Write a note with its upper left corner (x, y) inches from that of the figure."""
     width, height = figure.get_size_inches()
     figure.text(x / width, 1 - y / height, words, fontsize=8, va="top", color=palette.muted,
                 linespacing=1.35)  # fmt: skip
 
 
 def legend(figure: Figure, palette: Palette, x: float, y: float) -> None:
-    """What letters and colors mean."""
+    """Draw the meaning of letters and colors."""
     width, height = figure.get_size_inches()
     entries = (
         ("m", "mixture"),

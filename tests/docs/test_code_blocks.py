@@ -1,8 +1,7 @@
-"""Every code block of README and the documentation does what the page says.
+"""Every code block of README and of the documentation runs, and prints what the page says.
 
-A page is one session, as for a reader who follows it: its blocks run one after another in one
-folder and one namespace. Songs are cut to a fifth of a second and training to one step; everything
-else is as printed.
+The blocks of a page run one after another in one folder and one namespace, as for a reader who
+follows the page. Songs are cut to a fifth of a second and training to one step.
 """
 
 import ast
@@ -44,23 +43,23 @@ PARSED_AT_MOST = 0.35  # of the code blocks
 
 
 def needs_debian(name: str) -> bool:
-    """Whether some block of a page runs where Debian packages are, and only there."""
+    """Whether some block of a page needs Debian packages."""
     return any(block.debian is not None for block in PAGES[name].blocks)
 
 
 @pytest.fixture
 def short_songs(monkeypatch):
-    """Cut every song; a page's own number of frames or seconds is used if it is smaller."""
+    """Cut every song to ten frames, or to the number of frames on the page if that is smaller."""
     from songgen_hf import SongGenForConditionalGeneration
 
-    sing = SongGenForConditionalGeneration.generate
+    library_generate = SongGenForConditionalGeneration.generate
 
     def generate(self: Any, *args: Any, **kwargs: Any) -> Any:
         given = kwargs.get("max_new_frames") or LONGEST_SONG
         kwargs["max_new_frames"] = min(given, LONGEST_SONG)
         if kwargs.get("min_new_frames"):
             kwargs["min_new_frames"] = min(kwargs["min_new_frames"], LONGEST_SONG)
-        return sing(self, *args, **kwargs)
+        return library_generate(self, *args, **kwargs)
 
     monkeypatch.setattr(SongGenForConditionalGeneration, "generate", generate)
 
@@ -81,14 +80,14 @@ def short_runs(monkeypatch):
 
     monkeypatch.setattr(SongGenTrainer, "train", train_one_step)
     yield
-    # A process has one precision for all its trainings; the next test may want another.
+    # Accelerate keeps the precision of the first training; the next test may use another one.
     AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 @pytest.mark.parametrize("name", PAGES)
-def test_the_blocks_of_a_page_do_what_it_says(name, tmp_path, monkeypatch, short_songs, short_runs):
+def test_the_blocks_of_a_page_run(name, tmp_path, monkeypatch, short_songs, short_runs):
     page = PAGES[name]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("songgen_hf.cli.train.quiet_warnings", lambda: None)
@@ -102,7 +101,7 @@ def test_the_blocks_of_a_page_do_what_it_says(name, tmp_path, monkeypatch, short
 @pytest.mark.debian
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 @pytest.mark.parametrize("name", [name for name in PAGES if needs_debian(name)])
-def test_the_blocks_that_need_debian_packages_do_what_their_page_says(
+def test_the_blocks_of_a_page_that_need_debian_packages_run(
     name, tmp_path, monkeypatch, short_songs, short_runs
 ):
     monkeypatch.chdir(tmp_path)
@@ -114,11 +113,11 @@ def test_the_blocks_that_need_debian_packages_do_what_their_page_says(
 
 
 class Session:
-    """A reader who follows one page.
+    """Runs the blocks of one page.
 
     Args:
-        page: what is read.
-        debian: run the blocks that need Debian packages; else parse them.
+        page: the page.
+        debian: whether to run the blocks that need Debian packages; otherwise they are parsed.
     """
 
     def __init__(self, page: Page, *, debian: bool = False):
@@ -133,13 +132,13 @@ class Session:
             if block.is_output:
                 compare(block, self.printed)
                 continue
-            heard = io.StringIO()
-            with contextlib.redirect_stdout(heard):
-                self.do(block)
-            self.printed = heard.getvalue()
+            output = io.StringIO()
+            with contextlib.redirect_stdout(output):
+                self.run_block(block)
+            self.printed = output.getvalue()
 
-    def do(self, block: Block) -> None:
-        """One block that is not an output."""
+    def run_block(self, block: Block) -> None:
+        """Run, parse or read one block that is not an output."""
         if block.language in PYTHON:
             self.python(block)
         elif block.language in SHELL:
@@ -172,7 +171,7 @@ class Session:
         additions = (block.debian or []) if here else block.additions
         for command in commands_in(block.code):
             if not command.startswith("songgen-hf "):
-                self.elsewhere(command, block)
+                self.other_program(command, block)
                 continue
             words = arguments_of(command)
             try:
@@ -183,8 +182,8 @@ class Session:
             except AssertionError as error:
                 raise AssertionError(f"{block.place}: {error}") from error
 
-    def elsewhere(self, command: str, block: Block) -> None:
-        """A command of another program; ``mkdir`` and ``cd`` are followed."""
+    def other_program(self, command: str, block: Block) -> None:
+        """Check a command of another program; ``mkdir`` is executed."""
         try:
             check_other(command)
         except AssertionError as error:
@@ -195,7 +194,7 @@ class Session:
 
 
 def compare(block: Block, printed: str) -> None:
-    """A text block against what was printed; a line of three dots stands for any lines."""
+    """Compare a text block with the output; a line of three dots stands for any lines."""
     parts = [part.strip("\n") for part in ("\n" + block.code).split("\n...\n")]
     position = 0
     for part in parts:
@@ -206,7 +205,7 @@ def compare(block: Block, printed: str) -> None:
         assert printed.strip() == block.code.strip(), f"{block.place}: printed was\n{printed}"
 
 
-def test_no_block_is_left_out():
+def test_every_fence_of_a_page_is_read_as_a_block():
     for page in PAGES.values():
         assert len(page.blocks) == count_fences(page.path), page.name
 
@@ -215,7 +214,7 @@ def test_no_block_is_left_out():
             assert block.language in PYTHON + SHELL + DATA + PROSE, block.place
 
 
-def test_a_block_that_is_not_run_says_why_and_they_stay_few():
+def test_blocks_that_are_not_run_have_a_reason_and_are_few():
     blocks = [block for page in PAGES.values() for block in page.blocks]
     code = [block for block in blocks if block.language in PYTHON + SHELL]
     parsed = [block for block in code if block.kind == "parsed only"]
@@ -226,12 +225,12 @@ def test_a_block_that_is_not_run_says_why_and_they_stay_few():
     assert len(parsed) <= PARSED_AT_MOST * len(code), [block.place for block in parsed]
 
 
-def test_the_files_that_a_page_assumes_are_known():
+def test_the_files_that_a_page_assumes_can_be_made():
     for page in PAGES.values():
         assert set(page.given) <= MAKERS.keys(), page.name
 
 
-def test_a_wrong_block_is_found(tmp_path, monkeypatch):
+def test_a_wrong_block_is_reported(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     wrong = {
         "```python\nundefined_name\n```": "NameError",

@@ -1,7 +1,7 @@
-"""The pictures of the documentation say what the package's classes say today.
+"""The figures of the documentation show what the classes of the package compute.
 
-A picture is current if its data are, and if it was drawn from these data by the drawing code that
-is there: both are noted in the picture itself. ``make figures`` draws them again.
+A figure is current if its data are current and if it was drawn from them by the present drawing
+code; a digest of both is in the figure itself. ``make figures`` draws the figures again.
 """
 
 import importlib
@@ -25,7 +25,7 @@ REMEDY = "draw it again: make figures"
 
 @pytest.fixture(scope="module")
 def drawing():
-    """The drawing command's own functions, its modules importable by name."""
+    """The functions of the drawing command, with its modules importable by name."""
     sys.path.insert(0, str(FOLDER))
     try:
         yield runpy.run_path(str(FOLDER / "__main__.py"), run_name="drawing")
@@ -36,7 +36,7 @@ def drawing():
 
 
 def stored(name: str) -> dict:
-    """The data that a picture was drawn from."""
+    """The data from which a figure was drawn."""
     return json.loads((IMAGES / f"{name}.json").read_text(encoding="utf-8"))
 
 
@@ -47,14 +47,14 @@ def test_every_figure_is_listed_here(drawing):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["delay", "patterns", "end_gate", "overview"])
-def test_what_a_picture_shows_is_what_the_classes_say(name, drawing):
+def test_the_data_of_a_figure_are_those_of_the_classes(name, drawing):
     now = json.loads(json.dumps(importlib.import_module(name).data()))
 
     assert now == stored(name), REMEDY
 
 
 @pytest.mark.slow
-def test_the_guidance_picture_shows_the_embedded_model(drawing):
+def test_the_data_of_the_guidance_figure_are_those_of_the_embedded_model(drawing):
     now, then = importlib.import_module("guidance").data(), stored("guidance")
 
     same = ("checkpoint", "text", "lyrics", "seed", "step")
@@ -70,7 +70,7 @@ def test_the_guidance_picture_shows_the_embedded_model(drawing):
 
 
 @pytest.mark.slow
-def test_the_codec_picture_shows_the_embedded_codec(drawing):
+def test_the_data_of_the_codec_figure_are_those_of_the_embedded_codec(drawing):
     now, then = importlib.import_module("codec").data(), stored("codec")
 
     same = ("checkpoint", "codebook_size", "frame_rate", "residual")
@@ -84,14 +84,14 @@ def test_the_codec_picture_shows_the_embedded_codec(drawing):
 
 @pytest.mark.parametrize("name", FIGURES)
 @pytest.mark.parametrize("palette", ["light", "dark"])
-def test_a_picture_was_drawn_from_its_data_by_this_code(name, palette, drawing):
+def test_a_figure_was_drawn_from_its_data_by_this_code(name, palette, drawing):
     picture = (IMAGES / f"{name}-{palette}.svg").read_text(encoding="utf-8")
 
     noted = re.search(r"content ([0-9a-f]{16})", picture)
     assert noted is not None and noted[1] == drawing["content_digest"](name, stored(name)), REMEDY
 
 
-def test_a_changed_picture_is_noticed(drawing):
+def test_changed_data_change_the_digest(drawing):
     data = stored("delay")
     changed = {**data, "codes": data["codes"][::-1]}
 
@@ -99,7 +99,7 @@ def test_a_changed_picture_is_noticed(drawing):
     assert digest("delay", changed) != digest("delay", data)
 
 
-def test_every_figure_stands_on_a_page_with_words_for_those_who_do_not_see_it():
+def test_every_figure_is_on_a_page_with_an_alternative_text():
     pages = [path.read_text(encoding="utf-8") for path in (ROOT / "docs").rglob("*.md")]
     for name in FIGURES:
         for palette in ("light", "dark"):

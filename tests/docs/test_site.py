@@ -1,4 +1,4 @@
-"""The documentation builds strictly into a site that stands by itself; its links lead somewhere."""
+"""The documentation builds strictly, its links resolve, and its pages load only their own files."""
 
 import logging
 import re
@@ -18,14 +18,14 @@ OUTSIDE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "NOTICE")
 
 
 class References(HTMLParser):
-    """What a page loads, links to and can be linked at; pictures without words."""
+    """Files that a page loads, its links and anchors, and its images without alternative text."""
 
     def __init__(self) -> None:
         super().__init__()
         self.loads: list[str] = []
         self.links: list[str] = []
         self.anchors: set[str] = set()
-        self.silent: list[str] = []
+        self.without_text: list[str] = []
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         found = dict(attributes)
@@ -38,33 +38,33 @@ class References(HTMLParser):
         if tag == "a" and found.get("href"):
             self.links.append(found["href"])
         if tag == "img" and not found.get("alt"):
-            self.silent.append(found.get("src") or "")
+            self.without_text.append(found.get("src") or "")
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> tuple[Path, dict[Path, References]]:
-    """The built site and what each of its pages refers to."""
+    """The built site and the references of each of its pages."""
     from mkdocs.commands.build import build
     from mkdocs.config import load_config
 
     folder = tmp_path_factory.mktemp("site")
-    heard: list[str] = []
+    warnings: list[str] = []
 
-    class Ear(logging.Handler):
+    class Recorder(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            heard.append(record.getMessage())
+            warnings.append(record.getMessage())
 
-    ear = Ear(level=logging.WARNING)
-    logging.getLogger("mkdocs").addHandler(ear)
+    recorder = Recorder(level=logging.WARNING)
+    logging.getLogger("mkdocs").addHandler(recorder)
     try:
         config = load_config(str(ROOT / "mkdocs.yml"), site_dir=str(folder), strict=True)
         config.plugins.on_startup(command="build", dirty=False)
         build(config)
     except Exception as error:
-        raise AssertionError("\n".join([str(error), *heard])) from error
+        raise AssertionError("\n".join([str(error), *warnings])) from error
     finally:
-        logging.getLogger("mkdocs").removeHandler(ear)
-    assert heard == []
+        logging.getLogger("mkdocs").removeHandler(recorder)
+    assert warnings == []
 
     pages = {}
     for path in folder.rglob("*.html"):
@@ -73,7 +73,7 @@ def site(tmp_path_factory) -> tuple[Path, dict[Path, References]]:
     return folder, pages
 
 
-# Warnings of the site builder's own code, which no page can change.
+# Warnings in the code of the site builder do not depend on the pages.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
 
@@ -87,7 +87,7 @@ def test_the_site_builds_without_a_warning(site):
 
 
 def test_every_public_name_is_in_the_reference(site):
-    import mkdocs_autorefs  # noqa: F401  the inventory is written by mkdocstrings
+    import mkdocs_autorefs  # noqa: F401  mkdocstrings writes the inventory
     from mkdocstrings import Inventory
 
     folder, _ = site
@@ -101,7 +101,7 @@ def test_every_public_name_is_in_the_reference(site):
         assert f"{value.__module__}.{value.__qualname__}" in documented, name
 
 
-def test_the_reference_shows_sections_and_no_marks_of_another_tool(site):
+def test_the_reference_has_sections_and_no_roles_of_another_tool(site):
     folder, _ = site
     texts = {path: path.read_text(encoding="utf-8") for path in folder.glob("reference/*.html")}
 
@@ -110,7 +110,7 @@ def test_the_reference_shows_sections_and_no_marks_of_another_tool(site):
         assert not re.search(r"<p>(Args|Raises|Returns|Attributes): ?", text), path.name
 
 
-def test_the_commands_of_the_program_are_all_described(site):
+def test_every_command_is_described(site):
     from songgen_hf.cli import COMMANDS
 
     folder, _ = site
@@ -120,7 +120,7 @@ def test_the_commands_of_the_program_are_all_described(site):
         assert re.search(rf'<h2 id="songgen-hf-{name}', page), name
 
 
-def test_links_within_the_site_lead_to_pages_and_places(site):
+def test_links_within_the_site_resolve_with_their_anchors(site):
     folder, pages = site
     for path, references in pages.items():
         if path.name == "404.html":  # written for the root of a server
@@ -145,14 +145,14 @@ def test_pages_load_nothing_from_elsewhere(site):
             assert not urlsplit(address).netloc, f"{path.relative_to(folder)} loads {address}"
 
 
-def test_every_picture_has_words(site):
+def test_every_image_has_an_alternative_text(site):
     folder, pages = site
-    silent = {path.relative_to(folder): found.silent for path, found in pages.items()}
+    without_text = {path.relative_to(folder): found.without_text for path, found in pages.items()}
 
-    assert {path: found for path, found in silent.items() if found} == {}
+    assert {path: found for path, found in without_text.items() if found} == {}
 
 
-def test_links_to_elsewhere_are_addresses(site):
+def test_external_links_are_addresses(site):
     _, pages = site
     for path, references in pages.items():
         for link in references.links:
@@ -164,7 +164,7 @@ def test_links_to_elsewhere_are_addresses(site):
 
 
 @pytest.mark.parametrize("name", OUTSIDE)
-def test_links_of_a_file_outside_the_site_lead_somewhere(name):
+def test_links_of_a_file_outside_the_site_resolve(name):
     text = (ROOT / name).read_text(encoding="utf-8")
     text = re.sub(r"```.*?```", "", text, flags=re.S)
 
@@ -177,13 +177,6 @@ def test_links_of_a_file_outside_the_site_lead_somewhere(name):
         assert path.exists(), f"{name}: [{label}]({target})"
         if parts.fragment and path.suffix == ".md":
             assert parts.fragment in headings(path), f"{name}: [{label}]({target})"
-
-
-def test_files_that_readme_names_in_ticks_exist():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-
-    for path in re.findall(r"`((?:docs|examples|benchmarks|tests)/[\w./-]+)`", text):
-        assert (ROOT / path).exists(), path
 
 
 def headings(path: Path) -> set[str]:

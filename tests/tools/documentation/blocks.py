@@ -1,20 +1,19 @@
-"""The code blocks of the documentation, and what is to happen to each.
+"""The code blocks of the documentation, and what the tests do with each of them.
 
-A block runs unless a comment right before its fence says otherwise. The comments do not show on
-the page; each but ``given`` counts for the next block only:
+A block runs unless a comment right before its fence says otherwise. The comments are not visible
+on the page. ``given`` applies to the whole page, the others to the next block:
 
     <!-- given: voice.flac words.txt -->        files that the reader of this page has
     <!-- run: train lora + --max-steps 2 -->    run that command with these arguments added
-    <!-- parse: trains for an hour -->          not run: commands go through the real parser,
+    <!-- parse: trains for an hour -->          not run: commands are parsed by the real parser,
                                                 Python is compiled; the reason is shown and counted
-    <!-- debian: corpus + --train-songs 4 -->   run likewise, in the test that is marked debian;
-                                                parsed in the other one
+    <!-- debian: corpus + --train-songs 4 -->   run with these arguments added, in the test that is
+                                                marked debian; parsed in the other one
     <!-- raises: ValueError -->                 the block ends in this error
-    <!-- output -->                             a text block that repeats what the block before it
-                                                prints; a line of three dots stands for any lines
+    <!-- output -->                             a text block with the output of the block before it;
+                                                a line of three dots stands for any lines
 
-``python -m tests.tools.documentation.blocks`` prints how many blocks run, and why
-the others do not.
+``python -m tests.tools.documentation.blocks`` prints how many blocks run, and why others do not.
 """
 
 import re
@@ -29,9 +28,9 @@ SHELL = ("sh", "bash", "shell", "console")
 DATA = ("json", "yaml")
 PROSE = ("text",)
 COMMANDS = ("songgen-hf ", "pip ", "apt-get ", "make ", "python ", "docker ", "git ", "hf ")
-UNNAMED = "shown without saying that it is shell"
+UNNAMED = "a shell block without the name of its language"
 DIRECTIVES = ("given", "run", "parse", "debian", "raises", "output")
-DEBIAN = "needs Debian packages or what they made; the test marked debian runs it"
+DEBIAN = "needs Debian packages or files made with them; the test marked debian runs it"
 
 FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>```+) *(?P<info>[^`]*)$")
 COMMENT = re.compile(r"^ *<!-- (?P<name>[a-z]+)(?:: (?P<value>.*?))? -->$")
@@ -42,15 +41,15 @@ class Block:
     """One fenced block.
 
     Args:
-        path: of the page.
-        line: of the block's first line of code, from 1.
+        path: file of the page.
+        line: number of the block's first line of code, from 1.
         language: first word after the fence, lower case.
-        code: without the indentation of the fence.
-        additions: (command, arguments to add) where the block runs with small settings.
+        code: text of the block without the indentation of the fence.
+        additions: (command, arguments to add) for blocks that run with small settings.
         reason: why it is not run; None if it runs.
-        debian: the arguments to add where it runs after all; None if it runs nowhere else.
+        debian: (command, arguments to add) for the test marked debian; None if it does not run it.
         raises: name of the error it ends in.
-        is_output: whether it repeats what the block before it prints.
+        is_output: whether it is the output of the block before it.
     """
 
     path: Path
@@ -65,24 +64,24 @@ class Block:
 
     @property
     def place(self) -> str:
-        """File and line, as editors understand them."""
+        """File and line in the form that editors open."""
         return f"{self.path.relative_to(ROOT)}:{self.line}"
 
     @property
     def kind(self) -> str:
-        """What happens to it, in words."""
+        """What the tests do with the block."""
         if self.is_output:
-            return "compared with what is printed"
+            return "compared with the output"
         if self.language in PYTHON + SHELL:
             if self.debian is not None:
-                return "run where Debian packages are"
+                return "run with Debian packages"
             return "parsed only" if self.reason else "run"
         return "read as data" if self.language in DATA else "prose"
 
 
 @dataclass
 class Page:
-    """One file with the files that its reader is assumed to have."""
+    """One page with its blocks and the files that its reader is assumed to have."""
 
     path: Path
     blocks: list[Block]
@@ -97,17 +96,16 @@ class Page:
 def pages() -> list[Page]:
     """README and every page of the documentation that holds a block."""
     paths = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    # The log tells what was run once, not what to run.
-    # The log tells what was run once, not what to run.
+    # The log records past runs; its commands are not meant to be repeated.
     found = [read_page(path) for path in paths if path.name != "LOG.md"]
     return [page for page in found if page.blocks]
 
 
 def read_page(path: Path) -> Page:
-    """The blocks of one file.
+    """Read the blocks of one file.
 
     Raises:
-        ValueError: for a fence that is not closed, or a comment that belongs to no block.
+        ValueError: for a fence that is not closed, or a comment without a block.
     """
     given: list[str] = []
     blocks: list[Block] = []
@@ -124,7 +122,7 @@ def read_page(path: Path) -> Page:
             else:
                 waiting.append((comment["name"], comment["value"] or ""))
         elif line.strip() and waiting:
-            raise ValueError(f"{path}:{number}: the comment {waiting[0]} is followed by no block")
+            raise ValueError(f"{path}:{number}: no block after the comment {waiting[0]}")
     return Page(path, blocks, given)
 
 
@@ -135,7 +133,7 @@ def read_block(
     rest: Iterator[tuple[int, str]],
     comments: list[tuple[str, str]],
 ) -> Block:
-    """The block whose opening fence was just read."""
+    """Read the block whose opening fence has just been read."""
     indent = len(fence["indent"])
     code = []
     for _, line in rest:
@@ -168,7 +166,7 @@ def read_block(
 
 
 def count_fences(path: Path) -> int:
-    """Blocks of a file, counted in another way: half its lines that begin with three ticks."""
+    """Count the blocks of a file independently: half of the lines that begin with three ticks."""
     lines = path.read_text(encoding="utf-8").splitlines()
     return sum(line.lstrip().startswith("```") for line in lines) // 2
 

@@ -1,7 +1,7 @@
-"""Shell blocks of the documentation: what is ours is run or parsed, the rest is checked.
+"""Execution of the shell blocks of the documentation.
 
-``songgen-hf`` runs in this process; of other programs everything is checked that can be checked
-without the network: that named files, extras and make targets exist.
+``songgen-hf`` runs in this process. Commands of other programs are not run, but the files, extras
+and make targets that they name must exist.
 """
 
 import argparse
@@ -16,7 +16,7 @@ CONTINUATION = re.compile(r"\\\n\s*")
 
 
 def commands_in(code: str) -> list[str]:
-    """The commands of a block: one a line, or joined by ``&&``; comments left out."""
+    """The commands of a block, one per line or joined by ``&&``, without comments."""
     commands = []
     for line in CONTINUATION.sub(" ", code).splitlines():
         line = line.strip().removeprefix("$ ")
@@ -27,12 +27,12 @@ def commands_in(code: str) -> list[str]:
 
 
 def arguments_of(command: str) -> list[str]:
-    """The words of a command, as the shell would split them."""
+    """Split a command as the shell does."""
     return shlex.split(command, comments=True)
 
 
 def with_additions(words: list[str], additions: list[tuple[str, str]]) -> list[str]:
-    """The command's words and those that the page's comments add to it."""
+    """Add the arguments of the page's comments to a command."""
     for command, added in additions:
         if words[1 : 1 + len(command.split())] == command.split():
             words = [*words, *shlex.split(added)]
@@ -40,24 +40,24 @@ def with_additions(words: list[str], additions: list[tuple[str, str]]) -> list[s
 
 
 def check_syntax(block: Block) -> None:
-    """The block is what bash can read."""
+    """Check that bash can parse the block."""
     done = subprocess.run(["bash", "-n"], input=block.code, capture_output=True, text=True)
     assert done.returncode == 0, f"{block.place}: {done.stderr}"
 
 
 def run_songgen(words: list[str]) -> None:
-    """Run one command of ours in this process."""
+    """Run one command of songgen-hf in this process."""
     from songgen_hf.cli import main
 
     try:
         status = main(words[1:])
-    except SystemExit as stop:  # argparse: help, version, or what it refuses
+    except SystemExit as stop:  # argparse: help, version or an error
         status = stop.code if isinstance(stop.code, int) else 1
     assert status == 0, f"exit status {status} of {shlex.join(words)}"
 
 
 def parse_songgen(words: list[str]) -> argparse.Namespace:
-    """Parse one command of ours with the program's own parser, training flags included."""
+    """Parse one command of songgen-hf with its real parser, training flags included."""
     from songgen_hf.cli import build_parser
 
     try:
@@ -69,15 +69,15 @@ def parse_songgen(words: list[str]) -> argparse.Namespace:
     return arguments
 
 
-def parse_training_flags(options: list[str]) -> None:
-    """Parse what follows ``songgen-hf train``."""
+def training_options() -> dict[str, tuple[type, ...]]:
+    """The dataclasses of options of every kind of training."""
     from songgen_hf.training.codec.options import CodecTrainingOptions, TeacherTrainingOptions
     from songgen_hf.training.conditioner.options import CONDITIONER_OPTIONS
     from songgen_hf.training.language_model.lora import LORA_OPTIONS
     from songgen_hf.training.masked.options import MASKED_OPTIONS
-    from songgen_hf.training.options import LANGUAGE_MODEL_OPTIONS, parse_options
+    from songgen_hf.training.options import LANGUAGE_MODEL_OPTIONS
 
-    kinds = {
+    return {
         "lm": LANGUAGE_MODEL_OPTIONS,
         "lora": LORA_OPTIONS,
         "conditioner": CONDITIONER_OPTIONS,
@@ -85,6 +85,13 @@ def parse_training_flags(options: list[str]) -> None:
         "codec": (CodecTrainingOptions,),
         "teacher": (TeacherTrainingOptions,),
     }
+
+
+def parse_training_flags(options: list[str]) -> None:
+    """Parse the arguments of ``songgen-hf train``."""
+    from songgen_hf.training.options import parse_options
+
+    kinds = training_options()
     kind = options.pop(0) if options and not options[0].startswith("-") else "lm"
     assert kind in kinds, f"no kind of training {kind!r}"
     try:
@@ -94,10 +101,10 @@ def parse_training_flags(options: list[str]) -> None:
 
 
 def check_other(command: str) -> None:
-    """Check a command of another program as far as it goes without running it.
+    """Check a command of another program without running it.
 
     Raises:
-        AssertionError: for a program that nobody thought of.
+        AssertionError: for an unknown program.
     """
     words = arguments_of(command)
     while words and re.fullmatch(r"\w+=.*", words[0]):  # VARIABLE=value in front
@@ -117,11 +124,11 @@ def check_other(command: str) -> None:
         assert (ROOT / program).is_file()
     else:
         known = ("apt-get", "cd", "docker", "export", "git", "hf", "mkdir", "source", ".", "eval")
-        assert program in known, f"nobody says how to check {program!r}: use <!-- parse: why -->"
+        assert program in known, f"no check for {program!r}: use <!-- parse: why -->"
 
 
 def check_make(words: list[str]) -> None:
-    """Named targets and variables exist in the Makefile."""
+    """Check that the targets and variables exist in the Makefile."""
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([\w-]+):", text, re.M))
     variables = set(re.findall(r"^(?:define )?(\w+) *\??:?=?", text, re.M))
@@ -131,7 +138,7 @@ def check_make(words: list[str]) -> None:
 
 
 def check_pip(words: list[str]) -> None:
-    """Extras of this package that are asked for exist."""
+    """Check that the requested extras of this package exist."""
     text = (ROOT / "setup.py").read_text(encoding="utf-8")
     extras = set(re.findall(r'^    "(\w+)": \[', text, re.M)) | {"dev"}
     for word in words:
@@ -141,7 +148,7 @@ def check_pip(words: list[str]) -> None:
 
 
 def check_python(words: list[str]) -> None:
-    """A script of the repository that is run exists; so does a module of ours."""
+    """Check that the scripts and modules of the repository exist."""
     for word in words:
         if word.endswith(".py") and word.startswith(("examples/", "benchmarks/", "docs/")):
             assert (ROOT / word).is_file(), f"there is no {word}"
@@ -156,5 +163,6 @@ __all__ = [
     "arguments_of",
     "parse_songgen",
     "run_songgen",
+    "training_options",
     "with_additions",
 ]

@@ -1,4 +1,4 @@
-"""Files that a reader of the documentation is assumed to have, small enough for tests."""
+"""Small versions of the files that a reader of the documentation is assumed to have."""
 
 import shutil
 from collections.abc import Callable
@@ -13,10 +13,10 @@ WORDS = "the silver river runs below the hill\nthe sunlight is dancing on the wa
 
 
 def give(name: str, folder: Path) -> None:
-    """Put the file or folder of that name into ``folder``.
+    """Make the file or folder of that name in ``folder``.
 
     Raises:
-        KeyError: for a name that is not in the list below.
+        KeyError: for a name that is not in ``MAKERS``.
     """
     MAKERS[name](folder / name)
 
@@ -39,15 +39,15 @@ def recording(path: Path) -> None:
 
 
 def recordings(folder: Path) -> None:
-    """Three songs as a user has them: mix and vocal of each, and its words."""
+    """Three songs as a user has them: mixture, vocal, accompaniment and words of each."""
     folder.mkdir()
-    mix, rate = soundfile.read(ROOT / "docs" / "audio" / "rendered.flac", dtype="float32")
+    mixture, rate = soundfile.read(ROOT / "docs" / "audio" / "rendered.flac", dtype="float32")
     sung, _ = soundfile.read(ROOT / "docs" / "audio" / "voice.flac", dtype="float32")
     for number in range(1, 4):
         start = number * rate // 2
-        band = 0.5 * mix[start : start + rate]
+        accompaniment = 0.5 * mixture[start : start + rate]
         vocal = 0.5 * sung[start : start + rate]
-        both = {"": band + vocal, ".vocal": vocal, ".accompaniment": band}
+        both = {"": accompaniment + vocal, ".vocal": vocal, ".accompaniment": accompaniment}
         for suffix, samples in both.items():
             name = f"song-{number}{suffix}.wav"
             soundfile.write(folder / name, samples.astype(np.float32), rate)
@@ -55,7 +55,7 @@ def recordings(folder: Path) -> None:
 
 
 def parquet(path: Path) -> None:
-    """The same songs as parquet with the columns of the corpus, at ``path``."""
+    """The three songs of ``recordings`` as parquet with the columns of the corpus."""
     import datasets
 
     folder = path.parent / "recordings-of-the-parquet"
@@ -74,19 +74,19 @@ def parquet(path: Path) -> None:
 
 
 def songs(folder: Path) -> None:
-    """A folder of parquet, as users have it."""
+    """A folder with one parquet file of songs."""
     folder.mkdir()
     parquet(folder / "train.parquet")
 
 
 def corpus(folder: Path) -> None:
-    """A folder of parquet, as ``songgen-hf corpus`` lays it out."""
+    """A folder of parquet in the layout of ``songgen-hf corpus``."""
     (folder / "data").mkdir(parents=True)
     parquet(folder / "data" / "train-00000-of-00001.parquet")
 
 
 def adapter(path: Path) -> None:
-    """An adapter of the package's own model that has learned nothing yet."""
+    """An untrained adapter of the embedded model."""
     from songgen_hf import default_checkpoint
     from songgen_hf.training.language_model.initialization import load_model
     from songgen_hf.training.language_model.lora import LoraOptions, add_lora
@@ -97,14 +97,14 @@ def adapter(path: Path) -> None:
 
 
 def untrained(path: Path) -> None:
-    """A mini model with random weights, of two tracks."""
+    """A two-track mini model with random weights."""
     from songgen_hf.checkpoints.embedded import write_untrained
 
     write_untrained(path, preset="mini", seed=0, track_pattern="interleaving_A_V")
 
 
 def masked(path: Path) -> None:
-    """A masked model with random weights on such a model, with all its parts."""
+    """A complete masked model with random weights, on a two-track mini model."""
     import tempfile
 
     import torch
@@ -126,7 +126,7 @@ def masked(path: Path) -> None:
 
 
 def embedded(path: Path) -> None:
-    """A copy of the package's own model, as a user would have exported it."""
+    """The embedded model, exported as a folder of its own."""
     from songgen_hf import SongGenForConditionalGeneration, SongGenProcessor, default_checkpoint
     from songgen_hf.publishing.export import export
 
@@ -136,7 +136,7 @@ def embedded(path: Path) -> None:
 
 
 def codec(path: Path) -> None:
-    """A copy of the package's own codec."""
+    """A copy of the embedded codec."""
     from songgen_hf.checkpoints.embedded import find_checkpoint
 
     shutil.copytree(find_checkpoint("songgen-mini/codec"), path)

@@ -6,7 +6,7 @@ Every part of the package that takes the name of a checkpoint resolves it here.
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..pipelines.masked_loading import place
+from ..pipelines.masked_loading import move_to_device
 from ..pipelines.song_requests import check_mode
 from .embedded import MASKED_CHECKPOINT, default_checkpoint, find_checkpoint
 
@@ -159,7 +159,7 @@ class SongPipelineFactory:
             raise ValueError("adapters are for autoregressive models: leave adapter or mode out")
         if expected != found:
             raise ValueError(f"mode={mode!r}: got a {found} model; leave mode (--mode) out")
-        return place(model, options.get("device"))
+        return move_to_device(model, options.get("device"))
 
 
 song_pipeline = SongPipelineFactory()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..files import encode_json, new_directory
-from ..pipelines.masked_folders import MARK, MASKED_MODEL_TYPE, SHARED_PARTS
+from ..pipelines.masked_folders import MASKED_CONFIG, MASKED_MODEL_TYPE, SHARED_PARTS
 from .cards import write_card
 
 if TYPE_CHECKING:
@@ -67,12 +67,12 @@ def export_masked(
         else:
             _write_own_parts(pipe, transformer, temporary)
             source = os.path.relpath(Path(beside).resolve(), directory.resolve())
-            mark = {
+            config = {
                 "model_type": MASKED_MODEL_TYPE,
                 "architectures": [type(pipe).__name__],
                 "song_model": Path(source).as_posix(),
             }
-            (temporary / MARK).write_bytes(encode_json(mark))
+            (temporary / MASKED_CONFIG).write_bytes(encode_json(config))
         weights = transformer.state_dict()
         write_card(pipe, temporary, repository=directory.name, state_dict=weights, license=license)
     return directory

@@ -1,7 +1,7 @@
-"""SongGen for Hugging Face: text, lyrics and a voice in, a song out.
+"""SongGen for Hugging Face: models and pipelines that generate songs from text, lyrics and a voice.
 
 Importing this package registers its models, its processor and the task "text-to-song" with
-transformers. The names below are imported when first used.
+transformers. The public names are imported when they are first used.
 """
 
 import importlib
@@ -54,7 +54,7 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-# The command registers when it runs, so that `songgen-hf --help` does not wait for torch.
+# The command line registers when a command runs, so that `songgen-hf --help` does not import torch.
 if PurePath(sys.argv[0] if sys.argv else "").stem != "songgen-hf":
     register()
 

@@ -1,15 +1,15 @@
-"""Registration of the models, the processor and the task "text-to-song" with transformers."""
+"""Registers the models, the processor and the task "text-to-song" with transformers."""
 
 from functools import cache, partial
 from typing import Any
 
 
 class _DefaultCheckpoint(str):
-    """The name of the default checkpoint where the caller named none."""
+    """Name of the default checkpoint, which tells it from a name that the caller passed."""
 
 
 class _DefaultModel(dict):
-    """The task's default model, looked up only when it is asked for."""
+    """Default model of the task, whose name is looked up when it is read."""
 
     def __getitem__(self, key: str) -> Any:
         if key != "model":
@@ -21,7 +21,7 @@ class _DefaultModel(dict):
 
 @cache
 def register() -> None:
-    """Register the Auto classes, the checkpoint mappings and the task; once a process."""
+    """Register the Auto classes, the checkpoint mappings and the task, once per process."""
     from transformers import (
         AutoConfig,
         AutoModel,
@@ -54,7 +54,7 @@ def register() -> None:
     AutoModel.register(XCodecConfig, XCodecModel, exist_ok=True)
     AutoModelForAudioTokenization.register(XCodecConfig, XCodecModel, exist_ok=True)
     AutoProcessor.register(SongGenConfig, SongGenProcessor, exist_ok=True)
-    masked: Any = MaskedSongLoader, MaskedProcessorLoader  # they only load
+    masked: Any = MaskedSongLoader, MaskedProcessorLoader  # classes with from_pretrained only
     AutoConfig.register(MaskedSongConfig.model_type, MaskedSongConfig, exist_ok=True)
     AutoModelForTextToWaveform.register(MaskedSongConfig, masked[0], exist_ok=True)
     AutoProcessor.register(MaskedSongConfig, masked[1], exist_ok=True)
@@ -63,15 +63,15 @@ def register() -> None:
 
 
 def _register_task() -> None:
-    """Register the task; its default model is loaded once the mode of the pipeline is known."""
+    """Register the task, whose default model is loaded when the mode of the pipeline is known."""
     from transformers import AutoModelForTextToWaveform
     from transformers.pipelines import PIPELINE_REGISTRY
 
     from .checkpoints.embedded import MASKED_CHECKPOINT, find_checkpoint
     from .checkpoints.loading import TASK, SongPipelineFactory
 
-    class DefaultLastModel(AutoModelForTextToWaveform):
-        """Loads a named model at once, and of the default model returns how to load it."""
+    class DeferredModel(AutoModelForTextToWaveform):
+        """Auto class that loads a named model, and returns a loader for the default model."""
 
         @classmethod
         def from_pretrained(cls, name: Any, *arguments: Any, **options: Any) -> Any:
@@ -81,7 +81,7 @@ def _register_task() -> None:
             return load(name, *arguments, **options)
 
     class TaskPipeline(SongPipelineFactory):
-        """The factory of pipelines, with the default model of either mode."""
+        """Factory of pipelines that loads the default model of the requested mode."""
 
         def __call__(self, model: Any, *, mode: str | None = None, **options: Any) -> Any:
             if isinstance(model, partial):
@@ -94,7 +94,7 @@ def _register_task() -> None:
     PIPELINE_REGISTRY.register_pipeline(
         TASK,
         pipeline_class=factory,
-        pt_model=DefaultLastModel,
+        pt_model=DeferredModel,
         default=_DefaultModel(model=None),
         type="multimodal",
     )

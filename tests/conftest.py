@@ -1,4 +1,4 @@
-"""Shared test set-up: offline, few threads, and tiny seeded models of every track pattern."""
+"""Settings and fixtures of all tests: offline, few threads, tiny models of every track pattern."""
 
 import os
 
@@ -22,7 +22,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with what waits for the network, so that nothing waits for it at the end."""
+    """Run tests that use the network first, so that no worker waits for them at the end."""
     items.sort(key=lambda item: item.get_closest_marker("network") is None)
 
 
@@ -106,7 +106,7 @@ TINY_SIZES = {
 
 
 def randomize(model: torch.nn.Module, *, seed: int) -> torch.nn.Module:
-    """Give a model weights of unit gain, so that outputs differ clearly between ids."""
+    """Set random weights of unit gain, so that outputs differ clearly between ids."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, tensor in sorted(model.state_dict().items()):
@@ -133,7 +133,7 @@ def randomize(model: torch.nn.Module, *, seed: int) -> torch.nn.Module:
 
 
 def tiny_config(pattern: str, **overrides):
-    """A SongGenConfig of a track pattern; an override is a sub-config's dict or a top field."""
+    """Return a SongGenConfig; an override is a dict for a sub-config, or a field of the top."""
     from songgen_hf.modeling.configuration_songgen import SongGenConfig
 
     sections = copy.deepcopy(TINY_SIZES)
@@ -170,7 +170,7 @@ def _cached_model(pattern: str, seed: int, overrides: str):
 
 @pytest.fixture(scope="session")
 def tiny_model():
-    """Factory ``tiny_model(pattern, seed=0, **overrides)``; models are shared and read-only."""
+    """Factory ``tiny_model(pattern, seed=0, **overrides)`` of shared models that stay unchanged."""
 
     def build(pattern: str = "mixed", *, seed: int = 0, **overrides):
         return _cached_model(pattern, seed, json.dumps(overrides, sort_keys=True))
@@ -180,7 +180,7 @@ def tiny_model():
 
 @pytest.fixture(scope="session")
 def tiny_inputs():
-    """Factory for a batch of conditions of unequal lengths; the last row has no voice."""
+    """Factory of batches of conditions of unequal lengths, the last of which has no voice."""
 
     def build(
         batch_size: int = 2, *, seed: int = 0, voice: bool = True, lyrics: bool = True

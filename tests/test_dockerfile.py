@@ -1,4 +1,4 @@
-"""The Dockerfile: its RUN lines, run in a bare virtual environment, give a command that sings."""
+"""Tests of the Dockerfile, whose instructions are run in an empty virtual environment."""
 
 import fnmatch
 import json
@@ -18,11 +18,11 @@ import soundfile
 ROOT = Path(__file__).parents[1]
 INSTRUCTIONS = {"FROM", "ARG", "ENV", "WORKDIR", "COPY", "RUN", "USER", "ENTRYPOINT", "CMD"}
 NOWHERE = "http://127.0.0.1:9"
-"""Nobody listens there: a proxy that cuts a process off the network."""
+"""Address without a server; as a proxy it cuts a process off the network."""
 
 
 def instructions(text: str) -> list[tuple[str, str]]:
-    """Name and rest of every instruction, comments left out and lines joined."""
+    """Return the name and the rest of every instruction, with comments removed and lines joined."""
     lines = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
     joined = lines.replace("\\\n", " ")
     return [
@@ -35,12 +35,12 @@ DOCKERFILE = instructions((ROOT / "Dockerfile").read_text(encoding="utf-8"))
 
 
 def values(name: str) -> list[str]:
-    """What follows each instruction of that name."""
+    """Return the rest of each instruction of a name."""
     return [rest for instruction, rest in DOCKERFILE if instruction == name]
 
 
 def ignored(path: str) -> bool:
-    """Whether .dockerignore keeps a path out; the last pattern that fits it or a folder decides."""
+    """Whether .dockerignore excludes a path; the last pattern that fits it or a folder decides."""
     parts = path.split("/")
     folders = ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
     out = False
@@ -54,11 +54,11 @@ def ignored(path: str) -> bool:
 
 
 class Build:
-    """Runs a Dockerfile's instructions in a folder with a virtual environment.
+    """Runs the instructions of the Dockerfile in a folder with a virtual environment.
 
     Args:
-        folder: stands for the image's root.
-        arguments: as ``docker build --build-arg``.
+        folder: folder in place of the root of the image.
+        arguments: arguments of ``docker build --build-arg``.
     """
 
     def __init__(self, folder: Path, arguments: dict[str, str]) -> None:
@@ -75,17 +75,17 @@ class Build:
         self.directory = folder
 
     def run(self) -> None:
-        """Every instruction, in order."""
+        """Run every instruction in order."""
         for name, rest in DOCKERFILE:
             getattr(self, f"do_{name.lower()}")(rest)
 
     def expand(self, text: str) -> str:
-        """Variables in the words of an instruction, as docker replaces them."""
+        """Replace the variables in an instruction as docker does."""
         known = self.environment | self.variables
         return re.sub(r"\$\{(\w+)\}", lambda match: known[match[1]], text)
 
     def inside(self, path: str) -> Path:
-        """Where a path of the image is."""
+        """Return the path that stands for a path of the image."""
         return Path(path) if path.startswith(str(self.folder)) else self.folder / path.strip("/")
 
     def do_from(self, rest: str) -> None:
@@ -99,7 +99,7 @@ class Build:
         for word in shlex.split(rest):
             name, _, value = word.partition("=")
             if name in ("HOME", "PIP_NO_CACHE_DIR"):
-                continue  # pip's own settings and its cache are used
+                continue  # the settings and the cache of pip are used
             self.environment[name] = str(self.inside(value)) if value.startswith("/") else value
 
     def do_workdir(self, rest: str) -> None:
@@ -140,7 +140,7 @@ class Build:
         assert json.loads(rest) == ["--help"]
 
     def container(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """``docker run --network none`` with these arguments."""
+        """Run the entry point without a network, as ``docker run --network none``."""
         environment = {
             name: value
             for name, value in self.environment.items()
@@ -158,19 +158,19 @@ class Build:
 
 @pytest.fixture(scope="module")
 def image() -> Iterator[Build]:
-    """The Dockerfile built without docker."""
+    """The image of the Dockerfile, built without docker."""
     with tempfile.TemporaryDirectory(prefix="songgen-image-") as folder:
-        # Here pip is told where PyTorch for CPUs is, or takes what it finds.
+        # Without TORCH_INDEX, pip installs PyTorch from its default index.
         build = Build(Path(folder), {"TORCH_INDEX": "", "SONGS": f"{folder}/songs"})
         build.run()
         yield build
 
 
-def test_only_instructions_that_the_test_knows_are_used():
+def test_the_dockerfile_uses_supported_instructions_only():
     assert {name for name, _ in DOCKERFILE} == INSTRUCTIONS
 
 
-def test_it_does_not_run_as_root_and_says_so_before_the_end():
+def test_the_image_sets_an_unprivileged_user_before_its_entry_point():
     names = [name for name, _ in DOCKERFILE]
 
     assert names.index("USER") < names.index("ENTRYPOINT")
@@ -178,7 +178,7 @@ def test_it_does_not_run_as_root_and_says_so_before_the_end():
     assert values("ENTRYPOINT") == ['["songgen-hf"]']
 
 
-def test_what_is_copied_is_all_that_is_sent():
+def test_all_files_in_the_build_context_are_copied():
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, encoding="utf-8")
     if tracked.returncode:
         pytest.skip("not a clone")
@@ -195,7 +195,7 @@ def test_the_image_has_a_python_that_the_package_is_tested_with():
     assert PYTHONS[0][1] <= int(version[1]) <= PYTHONS[1][1]
 
 
-def test_folders_of_compiled_files_are_not_sent():
+def test_folders_of_compiled_files_are_not_in_the_build_context():
     assert ignored("songgen_hf/cli/__pycache__/x.pyc") and ignored("tests/README.md")
     assert not ignored("songgen_hf/cli/generate/__init__.py")
 
@@ -211,21 +211,21 @@ def test_the_documented_commands_mount_a_folder_and_keep_the_owner():
 
 @pytest.mark.network
 @pytest.mark.slow
-def test_a_bare_environment_sings_without_a_network_once_it_is_built(image):
-    sung = image.container(
+def test_the_built_image_generates_a_song_without_a_network(image):
+    done = image.container(
         "generate", "a calm folk song", "--lyrics", "the river runs", "--seed", "7",
         "--max-seconds", "1", "--quiet", "--json",
     )  # fmt: skip
 
-    assert sung.returncode == 0, sung.stderr
-    song = json.loads(sung.stdout)["songs"][0]
+    assert done.returncode == 0, done.stderr
+    song = json.loads(done.stdout)["songs"][0]
     assert song["seed"] == 7
     assert soundfile.info(image.directory / "song.wav").duration == song["duration"]
 
 
 @pytest.mark.network
 @pytest.mark.slow
-def test_the_image_has_what_it_needs_and_no_more(image):
+def test_the_image_has_the_required_packages_only(image):
     done = image.container("doctor", "--json")
 
     facts = json.loads(done.stdout)

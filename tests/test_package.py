@@ -1,4 +1,4 @@
-"""The package as a whole: its names, its layers, its README and its optional parts."""
+"""Tests of the package as a whole: public names, layers, requirements and optional packages."""
 
 import re
 import tomllib
@@ -24,7 +24,7 @@ PACKAGE = ROOT / "songgen_hf"
 
 
 def sources() -> list[Path]:
-    """Python files of the package."""
+    """Return the Python files of the package."""
     return sorted(PACKAGE.rglob("*.py"))
 
 
@@ -38,20 +38,20 @@ def test_every_module_is_in_a_layer_and_imports_no_higher_one(module):
         assert layer in allowed, f"{module} may not import {name}"
 
 
-def test_no_modules_and_no_folders_import_each_other_in_a_circle():
+def test_no_modules_and_no_folders_import_each_other_in_a_cycle():
     graph = import_graph()
 
     assert first_cycle(graph) == []
     assert first_cycle(folder_graph(graph)) == []
 
 
-def test_a_circle_would_be_found():
+def test_first_cycle_finds_a_cycle():
     assert set(first_cycle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})) == {"a", "b", "c"}
     assert first_cycle({"a": {"a"}}) == ["a", "a"]
     assert first_cycle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
 
 
-def test_only_the_package_itself_reaches_registration():
+def test_only_the_package_itself_imports_registration():
     importing = {name for name, others in import_graph().items() if "registration" in others}
 
     assert importing == {""}
@@ -60,7 +60,7 @@ def test_only_the_package_itself_reaches_registration():
 @pytest.mark.parametrize(
     "path", sorted((PACKAGE / "modeling").glob("*.py")), ids=lambda path: path.name
 )
-def test_modeling_files_can_travel_to_the_hub(path):
+def test_modeling_files_can_be_remote_code(path):
     assert all(dots == 1 and name.count(".") == 1 for name, dots in imports(path))
     # transformers finds relative imports by this expression, in docstrings too.
     text = path.read_text(encoding="utf-8")
@@ -68,7 +68,7 @@ def test_modeling_files_can_travel_to_the_hub(path):
         assert (PACKAGE / "modeling" / f"{module}.py").is_file(), f"from .{module} import"
 
 
-def test_the_modeling_folder_holds_exactly_the_files_that_travel():
+def test_the_modeling_folder_holds_exactly_the_files_of_remote_code():
     from songgen_hf import SongGenForConditionalGeneration, SongGenProcessor
     from songgen_hf.publishing.export import code_files
 
@@ -80,7 +80,7 @@ def test_the_modeling_folder_holds_exactly_the_files_that_travel():
     assert {path.name for path in travelling if path.parent.name == "modeling"} == kept
 
 
-def test_every_file_of_the_pipeline_that_travels_imports_its_neighbors_only():
+def test_pipeline_files_for_the_hub_import_only_files_beside_them():
     for name in ("text_to_song", "song_requests", "adapters", "progress"):
         path = PACKAGE / "pipelines" / f"{name}.py"
 
@@ -103,7 +103,7 @@ def test_registering_twice_changes_nothing():
     songgen_hf.register()
 
 
-def test_the_version_is_the_changelogs_next_or_last():
+def test_the_version_is_the_next_or_last_one_of_the_changelog():
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
     assert re.fullmatch(r"\d+\.\d+\.\d+", songgen_hf.__version__)
@@ -123,7 +123,7 @@ def test_requirements_have_lower_bounds_only_and_tested_versions():
     assert {"torch", "transformers", "numpy", "num2words"} <= needed & tested
 
 
-def test_a_missing_optional_package_comes_with_its_pip_line():
+def test_a_missing_optional_package_is_reported_with_its_pip_command():
     with pytest.raises(ImportError, match=r"pip install 'songgen-hf\[train\]'"):
         require("package_that_nobody_has", "train")
 

@@ -1,4 +1,4 @@
-"""Python 3.11 to 3.13, Linux, macOS and Windows: what the sources may use, and safe file names."""
+"""Tests of portability: Python 3.11 to 3.13, Linux, macOS and Windows, and safe file names."""
 
 import ast
 import random
@@ -22,7 +22,7 @@ SOURCES = sorted(
 )
 PACKAGE = [path for path in SOURCES if path.is_relative_to(ROOT / "songgen_hf")]
 
-# Gone from the standard library by 3.13 (PEP 594, and what 3.12 removed).
+# Modules that are not part of the standard library of Python 3.13 (PEP 594, and those of 3.12).
 REMOVED_BY_3_13 = set(
     "aifc asynchat asyncore audioop cgi cgitb chunk crypt distutils imghdr imp lib2to3 mailcap "
     "msilib nis nntplib ossaudiodev pipes smtpd sndhdr spwd sunau telnetlib uu xdrlib".split()
@@ -37,9 +37,9 @@ UNIX_NAMES = {
     ),
     "signal": set("SIGKILL SIGALRM SIGHUP SIGUSR1 SIGUSR2 SIGPIPE alarm setitimer pause".split()),
 }
-# Where such a name stands behind a look whether the system has it.
+# Uses of such names in code that checks first whether the system has them.
 GUARDED = {
-    ("data/corpus/isolation.py", "os.fork"),  # opens Debian's libraries before
+    ("data/corpus/isolation.py", "os.fork"),  # loads libraries of Debian before
     ("data/corpus/isolation.py", "signal.SIGKILL"),
 }
 
@@ -49,7 +49,7 @@ WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹
 
 @cache
 def tree_of(path: Path) -> ast.Module:
-    """The syntax of a file."""
+    """Return the syntax tree of a file."""
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
 
@@ -71,7 +71,7 @@ def imported_anywhere(tree: ast.Module) -> set[str]:
 
 
 @pytest.mark.slow
-def test_everything_is_python_3_11():
+def test_all_sources_run_with_python_3_11():
     for path in SOURCES:
         ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=(3, 11))
 
@@ -90,7 +90,7 @@ def test_nothing_newer_than_3_11_of_the_standard_library_is_used():
     assert "Minimum required versions" in done.stdout
 
 
-def test_vermin_would_notice(tmp_path):
+def test_vermin_recognizes_newer_features(tmp_path):
     pytest.importorskip("vermin")
     (tmp_path / "new.py").write_text("import itertools\nitertools.batched([], 2)\n")
     command = [*VERMIN, "--target=3.11-", "--no-tips", "--violations"]
@@ -113,7 +113,7 @@ def test_the_package_imports_on_every_system():
 
 
 @pytest.mark.slow
-def test_what_only_unix_has_stands_behind_a_look():
+def test_names_of_unix_are_used_behind_a_check_only():
     found = set()
     for path in PACKAGE:
         for node in ast.walk(tree_of(path)):
@@ -126,7 +126,7 @@ def test_what_only_unix_has_stands_behind_a_look():
 
 
 def is_text_without_encoding(call: ast.Call) -> bool:
-    """Whether a call reads or writes text in whatever encoding the system has."""
+    """Whether a call reads or writes text in the default encoding of the system."""
     given = {keyword.arg for keyword in call.keywords}
     name = call.func.attr if isinstance(call.func, ast.Attribute) else None
     if name in ("read_text", "write_text"):
@@ -142,7 +142,7 @@ def is_text_without_encoding(call: ast.Call) -> bool:
         value for value in values if isinstance(value, str) and re.fullmatch("[rwax]b?[+]?", value)
     ]
     binary = any("b" in mode for mode in modes)
-    is_file = plain or bool(modes)  # Image.open and the like take no mode
+    is_file = plain or bool(modes)  # Image.open and similar functions take no mode
     return is_file and not binary and "encoding" not in given
 
 
@@ -172,7 +172,7 @@ def test_text_is_utf_8_on_every_system():
         ("subprocess.run(x, text=True)", True),
     ],
 )
-def test_the_look_for_encodings_sees(source, wrong):
+def test_calls_without_encoding_are_recognized(source, wrong):
     assert is_text_without_encoding(ast.parse(source).body[0].value) is wrong
 
 
@@ -211,12 +211,12 @@ NAMES = [
 
 
 @pytest.mark.parametrize(("words", "name"), NAMES)
-def test_words_become_names(words, name):
+def test_safe_name_turns_texts_into_file_names(words, name):
     assert safe_name(words) == unicodedata.normalize("NFC", name)
 
 
 @pytest.mark.slow
-def test_a_name_is_safe_whatever_the_words():
+def test_names_of_random_texts_are_safe():
     random_ = random.Random(0)
     ranges = [(0, 128), (0, 0x250), (0x300, 0x370), (0x900, 0x980), (0x3040, 0x9FFF), (0, 0x10FFFF)]
     for _ in range(3000):
@@ -226,7 +226,7 @@ def test_a_name_is_safe_whatever_the_words():
 
         name = safe_name(words)
 
-        assert name and name == safe_name(name), "the same when it is made again"
+        assert name and name == safe_name(name), "a safe name is not changed again"
         assert name == unicodedata.normalize("NFC", name).lower()
         assert (
             len(name) <= LONGEST_NAME + 5 and len(f".{name}-9999999999.wav.12345678".encode()) < 255
@@ -246,7 +246,7 @@ def test_names_that_windows_cannot_write_are_refused_there(name):
 
 
 @pytest.mark.parametrize(("one", "two"), [("Song.wav", "song.WAV"), ("caf\u00e9", "cafe\u0301")])
-def test_two_names_that_are_one_file_somewhere_are_refused(tmp_path, one, two):
+def test_two_names_of_one_file_on_some_systems_are_refused(tmp_path, one, two):
     with pytest.raises(ValueError, match="are one file where upper and lower case are alike"):
         write_files({tmp_path / one: b"1", tmp_path / two: b"2"})
 
@@ -261,9 +261,7 @@ def test_the_longest_name_that_a_disk_takes_can_be_written(tmp_path):
     assert path.read_bytes() == b"1"
 
 
-def test_a_folder_takes_an_empty_ones_place_where_the_system_does_not_replace(
-    tmp_path, monkeypatch
-):
+def test_an_empty_folder_is_replaced_on_systems_without_atomic_replacement(tmp_path, monkeypatch):
     replace = files.os.replace
 
     def as_windows_does(source, target):

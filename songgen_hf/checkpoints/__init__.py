@@ -1,1 +1,1 @@
-"""Embedded checkpoints, and loading of models and codecs by name, folder or Hub id."""
+"""Embedded checkpoints, digests of weights, and loading of models by name, folder or Hub id."""

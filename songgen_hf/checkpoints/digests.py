@@ -1,4 +1,4 @@
-"""Digests of weights: what reports, cards and prepared codes name a model by."""
+"""Digests of weights, by which reports, model cards and prepared codes identify a model."""
 
 import hashlib
 from collections.abc import Mapping
@@ -10,32 +10,32 @@ SYNTHESIS_ONLY = ("acoustic_decoder.", "decoder_semantic.", "fc1.", "fc2.")
 
 
 def weights_digest(model: Any, state_dict: Mapping[str, Any] | None = None) -> str:
-    """A short digest of all weights and of the default generation settings of a model.
+    """Compute a short digest of the weights and the default generation settings of a model.
 
     Args:
-        model: a song model, a codec or a network of the evaluation; of a masked pipeline the
-            transformer alone counts, since its other parts belong to another model.
-        state_dict: weights in place of the model's own, for example as they were written.
+        model: a song model, a codec, a network of the evaluation or a masked pipeline. Of a masked
+            pipeline the transformer alone is used, because its other parts belong to another model.
+        state_dict: weights to use in place of the model's own, for example as they were written.
     Returns:
         16 hexadecimal digits of a SHA-256 over names and float32 values.
     """
     module = model.transformer if getattr(model, "mode", None) == "masked" else model
     settings = getattr(module, "generation_config", None)
-    # Without the version of the library, which changes no song.
+    # Without the version of transformers, which has no influence on songs.
     facts = "" if settings is None else settings.to_json_string(ignore_metadata=True)
     weights = module.state_dict() if state_dict is None else state_dict
     return _digest(facts, weights)
 
 
 def pipeline_digest(pipe: Any) -> str:
-    """A short digest of a masked pipeline with the conditioner and codec that it shares."""
+    """Compute a short digest of a masked pipeline, including its conditioner and its codec."""
     parts = (pipe.transformer, pipe.conditioner, pipe.codec)
     digests = "/".join(weights_digest(part) for part in parts)
     return hashlib.sha256(digests.encode()).hexdigest()[:DIGITS]
 
 
 def codes_digest(codec: Any) -> str:
-    """A short digest of the weights that decide a codec's codes; its decoder does not count."""
+    """Compute a short digest of the weights that determine a codec's codes, without its decoder."""
     weights = codec.state_dict()
     return _digest(
         "", {name: value for name, value in weights.items() if not name.startswith(SYNTHESIS_ONLY)}

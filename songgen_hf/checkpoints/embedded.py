@@ -1,10 +1,9 @@
-"""The checkpoint that is sung from when none is named.
+"""Finds the checkpoints that are part of the package, among them the default model.
 
-``songgen-mini/`` beside this file, if the installed package holds one: a folder for each track
-pattern and one codec for all of them (written by
-:func:`~songgen_hf.publishing.export.export_sharing_codec`). Else the mini preset with seeded random
-weights, made once in the cache and marked ``"trained": false`` in its config, which every way to
-sing reports.
+The folder ``songgen-mini/`` beside this file holds a folder for each track pattern and one codec
+for all of them (:func:`~songgen_hf.publishing.export.export_sharing_codec`). If the installed
+package lacks it, the default model is the mini preset with seeded random weights, which is created
+once in the cache. Its config contains ``"trained": false``, and the pipelines warn about it.
 """
 
 import hashlib
@@ -19,7 +18,7 @@ logger = logging.getLogger(__name__)
 EMBEDDED_NAME = "songgen-mini"
 EMBEDDED = Path(__file__).parent / EMBEDDED_NAME
 EMBEDDED_PATTERNS = ("mixed_pro", "interleaving_A_V")
-"""Track patterns of the package's own models, the default one first."""
+"""Track patterns of the embedded models; the first one is that of the default model."""
 CODEC_FOLDER = "codec"
 MASKED_FOLDER = "masked"
 MASKED_CHECKPOINT = f"{EMBEDDED_NAME}/{MASKED_FOLDER}"
@@ -27,9 +26,10 @@ UNTRAINED_SEED = 0
 
 
 def default_checkpoint(track_pattern: str = EMBEDDED_PATTERNS[0]) -> str:
-    """Directory of the package's own checkpoint, made in the cache if need be.
+    """Return the directory of an embedded model, or of an untrained one in its place.
 
-    The cache is ``songgen-hf`` in Hugging Face's cache folder (environment variable ``HF_HOME``).
+    Untrained models are created in the folder ``songgen-hf`` of the cache of Hugging Face
+    (environment variable ``HF_HOME``).
 
     Args:
         track_pattern: one of ``EMBEDDED_PATTERNS``.
@@ -50,27 +50,28 @@ def default_checkpoint(track_pattern: str = EMBEDDED_PATTERNS[0]) -> str:
     name = f"mini-untrained-{__version__}-{_source_digest()}{suffix}"
     directory = Path(HF_HOME) / "songgen-hf" / name
     if not (directory / "config.json").is_file():
-        logger.info("making the untrained mini checkpoint in %s", directory)
+        logger.info("creating the untrained mini checkpoint in %s", directory)
         try:
             write_untrained(
                 directory, preset="mini", seed=UNTRAINED_SEED, track_pattern=track_pattern
             )
         except OSError:
-            if not (directory / "config.json").is_file():  # else another process was faster
+            # Another process may have created the directory at the same time.
+            if not (directory / "config.json").is_file():
                 raise
     return str(directory)
 
 
 def find_checkpoint(name: str) -> str:
-    """The directory that a short name stands for; any other name is returned as it is.
+    """Return the directory of an embedded checkpoint; any other name is returned unchanged.
 
-    Short names are ``songgen-mini`` (the default), ``songgen-mini/mixed_pro``,
-    ``songgen-mini/interleaving_A_V``, ``songgen-mini/masked`` and ``songgen-mini/codec``. A
-    directory of that name in the working directory comes first.
+    The names of embedded checkpoints are ``songgen-mini`` (the default model),
+    ``songgen-mini/mixed_pro``, ``songgen-mini/interleaving_A_V``, ``songgen-mini/masked`` and
+    ``songgen-mini/codec``. A directory of that name in the working directory has precedence.
 
     Raises:
-        ValueError: for ``songgen-mini/`` and something else, or the codec or the masked model where
-            none is embedded.
+        ValueError: for another name that begins with ``songgen-mini/``, or if the codec or the
+            masked model is not embedded.
     """
     family, _, part = name.partition("/")
     if family != EMBEDDED_NAME or Path(name).is_dir():
@@ -78,7 +79,7 @@ def find_checkpoint(name: str) -> str:
     if part == MASKED_FOLDER:
         if not (EMBEDDED / MASKED_FOLDER / "model_index.json").is_file():
             raise ValueError(
-                f"no masked model comes with this installation: {name} is not there; train one "
+                f"no masked model comes with this installation: {name} does not exist; train one "
                 "with `songgen-hf train masked`, or pass model=... (--model) with the folder of one"
             )
         return str(EMBEDDED / MASKED_FOLDER)
@@ -86,8 +87,8 @@ def find_checkpoint(name: str) -> str:
         return default_checkpoint(part) if part else default_checkpoint()
     if not (EMBEDDED / CODEC_FOLDER / "config.json").is_file():
         raise ValueError(
-            f"no codec comes with this installation: {name} is not there; name the codec's "
-            "directory, or a song model that holds one"
+            f"no codec comes with this installation: {name} does not exist; name the directory of "
+            "a codec, or of a song model, which holds one"
         )
     return str(EMBEDDED / CODEC_FOLDER)
 
@@ -96,12 +97,12 @@ def write_untrained(directory: Path | str, *, preset: str, seed: int, **options:
     """Write a preset with seeded random weights and its processor, marked as untrained.
 
     Args:
-        directory: new or empty; it appears whole or not at all.
+        directory: new or empty directory; it is written completely or not at all.
         preset: one of ``songgen_hf.presets.models.PRESETS``.
-        seed: where the random weights start.
+        seed: seed of the random weights.
         options: further arguments of ``presets.models.build``, such as ``track_pattern``.
     Raises:
-        FileExistsError: if the directory holds files.
+        FileExistsError: if the directory contains files.
         ValueError: for an unknown preset or pattern.
     """
     from ..presets.models import build
@@ -114,7 +115,7 @@ def write_untrained(directory: Path | str, *, preset: str, seed: int, **options:
 
 
 def _source_digest() -> str:
-    """Short hash of the code that decides the weights: a change makes a new checkpoint."""
+    """Return a short hash of the code on which the weights depend, for the name of a checkpoint."""
     package = Path(__file__).parents[1]
     sources = sorted((package / "presets").glob("*.py"))
     digest = hashlib.sha256()

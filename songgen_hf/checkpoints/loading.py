@@ -1,12 +1,12 @@
-"""Loading of pipelines and codecs by an embedded name, a folder or a Hub id.
+"""Loads pipelines and codecs by the name of an embedded checkpoint, a folder or a Hub id.
 
-Every part of the package that takes the name of a checkpoint resolves it here.
+All parts of the package resolve the names of checkpoints with this module.
 """
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..pipelines.masked_loading import place
+from ..pipelines.masked_loading import move_to_device
 from ..pipelines.song_requests import check_mode
 from .embedded import MASKED_CHECKPOINT, default_checkpoint, find_checkpoint
 
@@ -19,19 +19,19 @@ TASK = "text-to-song"
 
 
 def resolve_checkpoint(name: str | None = None) -> str:
-    """The folder or Hub id that a name stands for.
+    """Return the folder or Hub id of a checkpoint.
 
     Args:
         name: a folder, a Hub id or the name of an embedded checkpoint; None for the default model.
     Raises:
-        ValueError: if it is no folder of a checkpoint and cannot be a Hub id.
+        ValueError: if the name is neither the folder of a checkpoint nor a Hub id.
     """
     if name is None:
         return default_checkpoint()
     name = find_checkpoint(name)
     path = Path(name)
     if path.is_dir() and not (path / "config.json").is_file():
-        raise ValueError(f"{name} has no config.json: it is no checkpoint directory")
+        raise ValueError(f"{name} has no config.json: it is not the directory of a checkpoint")
     if not path.exists() and name.count("/") != 1:
         raise ValueError(
             f"no checkpoint {name!r}: it is neither a directory here nor a Hub id "
@@ -50,12 +50,12 @@ def load_codec(
     """Load a codec, or the codec of a song model, in evaluation mode.
 
     Args:
-        name: as in :func:`resolve_checkpoint`.
-        revision: branch, tag or commit of a Hub id.
-        device: as in :func:`checked_device`.
-        dtype: precision; "auto" for the checkpoint's.
+        name: name of the checkpoint, see :func:`resolve_checkpoint`.
+        revision: branch, tag or commit of a Hub repository.
+        device: name of the device, see :func:`checked_device`.
+        dtype: precision of the weights; "auto" for that of the checkpoint.
     Raises:
-        ValueError: for a checkpoint of another type.
+        ValueError: if the checkpoint is neither a song model nor a codec.
     """
     from transformers import PreTrainedConfig
 
@@ -87,27 +87,27 @@ def load_pipeline(
     dtype: Any = "auto",
     adapter: Any = None,
 ) -> Any:
-    """Load a song model of either kind with its processor.
+    """Load the pipeline of an autoregressive or a masked song model.
 
     Args:
-        name: as in :func:`resolve_checkpoint`.
-        mode: "autoregressive" or "masked"; None for that of the checkpoint. With "masked" and no
-            name it is the embedded masked model.
-        revision: branch, tag or commit of a Hub id.
-        device: as in :func:`checked_device`.
-        dtype: precision; "auto" for the checkpoint's.
+        name: name of the checkpoint, see :func:`resolve_checkpoint`.
+        mode: expected mode, "autoregressive" or "masked"; None for that of the checkpoint. For
+            "masked" the default checkpoint is the embedded masked model.
+        revision: branch, tag or commit of a Hub repository.
+        device: name of the device, see :func:`checked_device`.
+        dtype: precision of the weights; "auto" for that of the checkpoint.
         adapter: LoRA adapters of an autoregressive model, see
             :func:`~songgen_hf.pipelines.adapters.load_adapters`.
     Returns:
         A :class:`TextToSongPipeline`, or a :class:`MaskedSongPipeline` for a masked model.
     Raises:
-        ValueError: if the checkpoint cannot be found or is of another mode.
+        ValueError: if the checkpoint cannot be found or has another mode.
     """
     from transformers import pipeline
 
     if mode == "masked" and name is None:
         name = MASKED_CHECKPOINT
-    # pipeline_class: the installed code, also for a checkpoint that brings its own.
+    # With pipeline_class the installed code is used, also for a checkpoint with remote code.
     return pipeline(
         TASK,
         model=resolve_checkpoint(name),
@@ -121,7 +121,7 @@ def load_pipeline(
 
 
 class SongPipelineFactory:
-    """Makes the pipeline of the task "text-to-song" from what ``transformers.pipeline`` loaded."""
+    """Creates the pipeline of the task "text-to-song" for a model of ``transformers.pipeline``."""
 
     _load_processor = True
     _load_tokenizer = False
@@ -132,16 +132,16 @@ class SongPipelineFactory:
     def __call__(
         self, model: Any, *, mode: str | None = None, adapter: Any = None, **options: Any
     ) -> Any:
-        """The pipeline of a loaded model.
+        """Return the pipeline of a loaded model.
 
         Args:
-            model: a song model, or a masked pipeline, which is what the Auto classes load for a
-                masked checkpoint.
+            model: a song model, or a masked pipeline, which the Auto classes load for a masked
+                checkpoint.
             mode: expected mode; None for any.
-            adapter: LoRA adapters, for autoregressive models.
-            options: of the pipeline.
+            adapter: LoRA adapters of an autoregressive model.
+            options: further arguments of the pipeline.
         Raises:
-            ValueError: if the model is of another mode, or a masked one gets an adapter.
+            ValueError: if the model has another mode, or if it is masked and ``adapter`` is given.
         """
         from ..pipelines.text_to_song import TextToSongPipeline
 
@@ -159,14 +159,14 @@ class SongPipelineFactory:
             raise ValueError("adapters are for autoregressive models: leave adapter or mode out")
         if expected != found:
             raise ValueError(f"mode={mode!r}: got a {found} model; leave mode (--mode) out")
-        return place(model, options.get("device"))
+        return move_to_device(model, options.get("device"))
 
 
 song_pipeline = SongPipelineFactory()
 
 
 def checked_device(name: str) -> "torch.device":
-    """The device of that name; "auto" is an accelerator, if there is one, else the CPU.
+    """Return the device of a name; "auto" is the accelerator if there is one, else the CPU.
 
     Raises:
         ValueError: if the device cannot be used.

@@ -1,1 +1,1 @@
-"""The model; flat, so that every file can travel to the Hub with a checkpoint."""
+"""Configurations, models and processor of SongGen, which a checkpoint can carry as remote code."""

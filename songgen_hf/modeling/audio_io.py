@@ -1,7 +1,7 @@
-"""Reading audio: a file, bytes or an array becomes one float32 channel at the wanted rate.
+"""Reads a file, bytes or an array as one float32 audio channel at a given sampling rate.
 
-Only the requested seconds of a file are read. The codec, the voice encoder and the network are
-unknown here; soundfile and soxr are imported when first used.
+Only the requested seconds of a file are read. The module depends on no model; soundfile and soxr
+are imported when they are first used.
 """
 
 import importlib
@@ -14,12 +14,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-MIN_SAMPLING_RATE = 1_000  # Hz; what lies outside is a mistake (kHz typed for Hz, samples for Hz)
+MIN_SAMPLING_RATE = 1_000  # Hz; rates outside these bounds are mistakes, such as kHz given as Hz
 MAX_SAMPLING_RATE = 768_000
 
 AudioSource = Any
-"""A path, bytes, a binary file object, an array, ``(array, rate)``, a mapping as ``datasets`` gives
-(``{"array", "sampling_rate"}``, ``{"bytes"}`` or ``{"path"}``) or a torchcodec ``AudioDecoder``."""
+"""Any form of audio that :func:`read_audio` accepts: a path, bytes, a binary file object, an array,
+``(array, rate)``, a mapping in the form of ``datasets`` (``{"array", "sampling_rate"}``,
+``{"bytes"}`` or ``{"path"}``) or a torchcodec ``AudioDecoder``."""
 
 
 def read_audio(
@@ -30,23 +31,25 @@ def read_audio(
     start: float = 0.0,
     duration: float | None = None,
 ) -> np.ndarray:
-    """Read one mono waveform.
+    """Read audio from any supported source as one mono waveform.
 
-    The order is: cut in the source's own rate, average the channels, resample.
+    The audio is cut at the source's own sampling rate, then its channels are averaged, then it is
+    resampled.
 
     Args:
-        source: where the audio is, see ``AudioSource``. Arrays are [S], [C, S] or [S, C] (the
-            shorter axis is taken for the channels), float in [-1, 1] or int16 / int32.
-        target_rate: rate of the result, in Hz.
-        sampling_rate: rate of a bare array, in Hz; files and pairs bring their own.
-        start: first second to read.
-        duration: seconds to read; None reads to the end. Less is returned where the source ends.
+        source: the audio, in one of the forms of ``AudioSource``. Arrays are [S], [C, S] or [S, C]
+            (the shorter axis holds the channels), float in [-1, 1] or int16 / int32.
+        target_rate: sampling rate of the result, in Hz.
+        sampling_rate: sampling rate of an array given without one, in Hz; files and pairs have
+            their own.
+        start: position of the first sample to read, in seconds.
+        duration: seconds to read, or as many as the source has; None reads to the end.
     Returns:
         [S] float32.
     Raises:
-        TypeError: if the source is of none of the kinds above.
-        ValueError: if it cannot be read, is empty, ends before ``start``, holds NaN or infinity,
-            or if a rate, start or duration makes no sense.
+        TypeError: if the source has none of the forms of ``AudioSource``.
+        ValueError: if the source cannot be read, is empty, ends before ``start`` or holds NaN or
+            infinity, or if a rate, the start or the duration is out of range.
     """
     if not (_is_number(start) and start >= 0 and math.isfinite(start)):
         raise ValueError(f"the start must be a number of seconds >= 0, got {start!r}")
@@ -67,12 +70,12 @@ def read_audio(
 
 
 def resample(waveform: np.ndarray, source_rate: int, target_rate: int) -> np.ndarray:
-    """Resample [S] or [S, C] float32 along the first axis; equal rates return the input itself.
+    """Resample a waveform along its first axis; with equal rates the input itself is returned.
 
     Args:
-        waveform: samples.
-        source_rate: its rate in Hz.
-        target_rate: rate of the result in Hz.
+        waveform: [S] or [S, C] float32.
+        source_rate: sampling rate of the waveform, in Hz.
+        target_rate: sampling rate of the result, in Hz.
     Returns:
         float32 of round(S * target_rate / source_rate) samples.
     """
@@ -83,7 +86,11 @@ def resample(waveform: np.ndarray, source_rate: int, target_rate: int) -> np.nda
 
 
 def check_sampling_rate(rate: Any) -> int:
-    """Return the rate as an int in Hz; ValueError if it is not a plausible one."""
+    """Return a sampling rate as an int in Hz.
+
+    Raises:
+        ValueError: if it is not a whole number from ``MIN_SAMPLING_RATE`` to ``MAX_SAMPLING_RATE``.
+    """
     in_range = _is_number(rate) and MIN_SAMPLING_RATE <= rate <= MAX_SAMPLING_RATE
     if not in_range or rate != int(rate):
         raise ValueError(
@@ -94,7 +101,7 @@ def check_sampling_rate(rate: Any) -> int:
 
 
 def is_array(value: Any) -> bool:
-    """Whether the value is a numpy array or a tensor (an array that calls no class by its name)."""
+    """Whether the value is a numpy array or has the interface of a tensor."""
     return isinstance(value, np.ndarray) or (hasattr(value, "detach") and hasattr(value, "numpy"))
 
 
@@ -107,7 +114,10 @@ def is_rated_array(value: Any) -> bool:
 def _open_source(
     source: AudioSource, sampling_rate: int | None
 ) -> tuple[str, np.ndarray | str | BinaryIO, int | None]:
-    """Sort the source into (name for messages, array or path or file object, rate if known)."""
+    """Return the name of a source for messages, its array, path or file object, and its rate.
+
+    The rate is None for files, which store their own.
+    """
     if isinstance(source, Mapping):
         if source.get("array") is not None:
             array = source["array"]
@@ -166,7 +176,7 @@ def _check_path(path: str) -> None:
 def _read_file(
     file: str | BinaryIO, name: str, start: float, duration: float | None
 ) -> tuple[np.ndarray, int]:
-    """[C, S] float32 of the wanted seconds, and the rate of the file."""
+    """Read the requested seconds of a file as [C, S] float32, and its sampling rate in Hz."""
     soundfile = _require("soundfile")
     try:
         with soundfile.SoundFile(file) as audio:
@@ -187,6 +197,7 @@ def _read_file(
 def _sample_range(
     num_samples: int, rate: int, start: float, duration: float | None, name: str
 ) -> slice:
+    """Return the range of samples that ``start`` and ``duration`` in seconds select."""
     if num_samples == 0:
         raise ValueError(f"{name} holds no audio")
     first = int(start * rate)
@@ -223,8 +234,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _require(name: str) -> ModuleType:
-    # import_module, not an import statement: the latter would make the package a
-    # requirement of everybody who loads this file from the Hub.
+    # With an import statement, transformers would require the package of everyone who loads this
+    # file from the Hub.
     try:
         return importlib.import_module(name)
     except ImportError as error:

@@ -1,6 +1,6 @@
-"""Reading checkpoints: weights without pickled code, and one clear line when they do not fit.
+"""Reads checkpoint files without running pickled code, and reports weights that do not fit.
 
-Knows files and the library's loading report, nothing of models.
+The module handles files and the loading report of transformers; it depends on no model class.
 """
 
 import os
@@ -16,25 +16,25 @@ from torch import Tensor
 
 
 def load_fitting(load: Callable[[], tuple[Any, dict[str, Any]]], name: Any, *, strict: bool) -> Any:
-    """Run the library's loader and turn what it says of bad weights into one line.
+    """Run a loader of transformers and report weights that do not fit in a message of one line.
 
     Args:
         load: returns the model and its loading report.
-        name: the checkpoint, for messages.
-        strict: refuse weights that lack parts of the model or hold others.
+        name: name of the checkpoint, for messages.
+        strict: refuse weights with missing or unexpected keys.
 
     Returns:
-        What ``load`` returned.
+        The model and the loading report that ``load`` returned.
 
     Raises:
-        ValueError: if a file is damaged, or keys or shapes do not fit.
+        ValueError: if a file is damaged, or if keys or shapes do not fit the configuration.
     """
     try:
         model, report = load()
     except SafetensorError as error:
         raise ValueError(
-            f"the weights of {name} are damaged or cut short ({error}); copy or download the file "
-            "again"
+            f"the weights of {name} are damaged or cut short ({error}); "
+            "copy or download the file again"
         ) from error
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines() if "mismatch" in line.lower()]
@@ -60,10 +60,10 @@ def load_fitting(load: Callable[[], tuple[Any, dict[str, Any]]], name: Any, *, s
 
 
 def cached_commit(name: Any, revision: str | None, cache_dir: Any = None) -> str | None:
-    """Commit of a Hub checkpoint that has been loaded; None for a folder.
+    """Return the commit of a Hub checkpoint that has been loaded; None for a folder.
 
-    transformers 5.23 forgets it. The cache keeps it: each commit's files lie in a folder of its
-    name.
+    transformers 5.23 does not keep the commit. It is read from the cache, where the files of each
+    commit lie in a folder named after it.
     """
     if name is None or os.path.exists(name):
         return None
@@ -72,7 +72,11 @@ def cached_commit(name: Any, revision: str | None, cache_dir: Any = None) -> str
 
 
 def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Read the tensors of a ``.safetensors`` or ``torch.save`` file, without pickled code."""
+    """Read the tensors of a ``.safetensors`` or ``torch.save`` file without running pickled code.
+
+    Raises:
+        ValueError: if the file holds other objects than tensors, or no state dict.
+    """
     if os.fspath(path).endswith(".safetensors"):
         return load_file(path)
     try:

@@ -1,9 +1,9 @@
-"""Reference checkpoint names <-> ours, as data.
+"""Tables that convert the names of reference checkpoints to the names of this package and back.
 
 The reference implementation of SongGen and the original X-Codec name their weights and config keys
-differently. The tables below are the only place that knows those names; the library's loader
-applies them when a checkpoint is read and reverses them for ``save_pretrained(...,
-save_original_format=True)``.
+differently. Those names are listed here and nowhere else. The loader of transformers applies the
+tables when a checkpoint is read, and reverses them in
+``save_pretrained(..., save_original_format=True)``.
 """
 
 from collections.abc import Mapping
@@ -38,11 +38,11 @@ REFERENCE_GENERATE_KEYS = {
     "ref_voice_values": "voice_values",
     "ref_voice_attention_mask": "voice_attention_mask",
 }
-"""Keyword arguments of the reference's ``forward`` and ``generate`` -> ours."""
+"""Keyword arguments of the reference's ``forward`` and ``generate`` -> those of this package."""
 
 SINUSOID_TABLE_KEY = "decoder.model.embed_positions.weights"
-"""Position table that reference checkpoints store; ours follows from its formula and is written on
-request only."""
+"""Name of the position table in reference checkpoints. Here positions are computed by formula, and
+the table is written only into checkpoints in the reference's layout."""
 
 SONGGEN_MAPPING = [
     WeightRenaming(r"^audio_encoder\.model\.", "audio_encoder."),
@@ -74,7 +74,7 @@ DECODER_MAPPING = [
         operations=[Concatenate(dim=0, num_shards_attribute="num_codebooks")],
     ),
 ]
-"""One table and one head a row in the reference, one stacked table and one stacked head here."""
+"""The reference has one embedding table and one head for each row; here they are stacked."""
 
 LYRICS_ENCODER_MAPPING = [
     WeightRenaming(r"^embed\.out\.0\.", "input_projection."),
@@ -101,7 +101,7 @@ LYRICS_ENCODER_MAPPING = [
 
 
 class FuseWeightNorm(ConversionOps):
-    """Weight norm's magnitude g [C, 1, 1] and direction v [C, ...] -> weight g * v / |v|."""
+    """Conversion of a weight-norm pair, magnitude g [C, 1, 1] and direction v, to g * v / |v|."""
 
     def convert(
         self,
@@ -114,7 +114,7 @@ class FuseWeightNorm(ConversionOps):
     ) -> dict[str, Any]:
         """Fuse one pair of tensors; the magnitude is the first source pattern."""
         magnitude, direction = (_only(input_dict[pattern]) for pattern in source_patterns)
-        # The kernel that the original runs at every call: other roundings move features by 1e-4.
+        # The kernel that the original runs at every call: other rounding changes features by 1e-4.
         weight = torch._weight_norm(direction.float(), magnitude.float(), 0)
         return {full_layer_name: weight.to(direction.dtype)}
 
@@ -124,7 +124,10 @@ class FuseWeightNorm(ConversionOps):
 
 
 class SplitWeightNorm(ConversionOps):
-    """Weight [C, ...] -> magnitude |w| [C, 1, 1] and direction w; a zero row keeps a direction."""
+    """Conversion of a weight w [C, ...] to a weight-norm pair: magnitude |w| and direction w.
+
+    A row of zeros gets a direction of ones, so that fusing the pair gives zeros again.
+    """
 
     def convert(
         self,
@@ -137,10 +140,10 @@ class SplitWeightNorm(ConversionOps):
     ) -> dict[str, Any]:
         """Split one tensor; ``full_layer_name`` is the full name of the magnitude."""
         weight = _only(input_dict[source_patterns[0]])
-        # The norm as the kernel of FuseWeightNorm computes it: fusing again gives the same bits.
+        # The kernel of FuseWeightNorm computes the norm, so that fusing again gives the same bits.
         ones = torch.ones_like(weight[:, :1, :1], dtype=torch.float32)
         magnitude = torch._weight_norm_interface(weight.float(), ones, 0)[1].to(weight.dtype)
-        # A direction of zeros would make 0 / 0 of the row when the pair is fused again.
+        # Fusing a direction of zeros would compute 0 / 0.
         direction = torch.where(magnitude == 0, torch.ones_like(weight), weight)
         stem = full_layer_name.removesuffix("magnitude")
         return {f"{stem}magnitude": magnitude, f"{stem}direction": direction}
@@ -155,8 +158,10 @@ def _only(tensors: Any) -> Tensor:
 
 
 NUM_XCODEC_STAGES = 4
-"""Stages of the acoustic encoder and decoder that ``XCODEC_MAPPING`` covers: the original numbers
-all modules of a stack in one row, so the names behind the last stage depend on their count."""
+"""Number of stages of the acoustic encoder and decoder that ``XCODEC_MAPPING`` converts.
+
+The original numbers all modules of a stack consecutively, so the names of the modules after the
+last stage depend on the number of stages."""
 
 _ENCODER_STAGE, _DECODER_STAGE = (
     r"^(acoustic_encoder\.block\.\d+\.)",
@@ -206,8 +211,8 @@ XCODEC_MAPPING = [
     WeightRenaming(
         r"^quantizer\.vq\.layers\.(\d+)\._codebook\.", r"^quantizer\.quantizers\.\1\.codebook\."
     ),
-    # The library's own weight_g -> parametrizations renaming runs after these and before the
-    # converter; names of our own keep it, and its reversal, away from the acoustic convolutions.
+    # transformers renames weight_g to parametrizations after these rules and before the converter;
+    # separate names keep that rule and its reversal away from the acoustic convolutions.
     *(
         WeightRenaming(
             [rf"{_CONV}\.{old}", rf"{_CONV}\.parametrizations\.weight\.{new}"],
@@ -224,14 +229,14 @@ XCODEC_MAPPING = [
         operations=[FuseWeightNorm()],
     ),
 ]
-"""Original X-Codec -> ours. Its acoustic convolutions hold weight-normed pairs, ours the plain
-weight. HuBERT's positional convolution is a pair in both; its two spellings are the library's
-affair."""
+"""Names of the original X-Codec -> names of :class:`XCodecModel`.
+
+The acoustic convolutions are weight-norm pairs in the original and plain weights here. HuBERT's
+positional convolution is a pair in both; transformers itself reads both of its spellings."""
 
 
 def rename_reference_config_keys(keys: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries of ``keys`` that only a reference config has, under our ``[section.]field``
-    names.
+    """Return the entries of ``keys`` that only a reference config has, as ``[section.]field``.
 
     They are removed from ``keys`` if it is a dict.
     """
@@ -245,13 +250,18 @@ def rename_reference_config_keys(keys: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def register_xcodec_mapping(model_type: str) -> None:
-    """Let the library apply ``XCODEC_MAPPING`` to models of this type; called where the class is
-    defined."""
+    """Register ``XCODEC_MAPPING`` with transformers for models of a type.
+
+    The module that defines the model class calls this function.
+    """
     register_checkpoint_conversion_mapping(model_type, XCODEC_MAPPING, overwrite=True)
 
 
 def register_songgen_mappings() -> None:
-    """Let the library's loader and saver apply the tables; called where the classes are defined."""
+    """Register the tables of the SongGen classes with transformers.
+
+    The module that defines the decoder calls this function.
+    """
     for name, mapping in (
         ("SongGenForConditionalGeneration", SONGGEN_MAPPING),
         ("SongGenForCausalLM", DECODER_MAPPING),

@@ -1,7 +1,7 @@
-"""Text, lyrics and voice -> one sequence of states with its mask, which the decoder reads by
-cross-attention.
+"""The conditioner encodes text, lyrics and a voice as one sequence for the decoder.
 
-``generate()`` runs this module once a call, never once a step. It knows nothing of codes.
+The decoder reads the sequence and its mask by cross-attention. ``generate()`` runs the conditioner
+once per call, not once per step.
 """
 
 from dataclasses import dataclass
@@ -19,15 +19,16 @@ from .voice_encoder import SongGenVoiceEncoder, has_voice
 
 @dataclass
 class SongGenConditionOutput(ModelOutput):
-    """What the decoder is conditioned on.
+    """Output of :class:`SongGenConditioner`: the states that condition the decoder.
+
+    With guidance the batch is doubled: the conditional rows, then as many unconditional rows.
 
     Args:
-        last_hidden_state: [B, R + L (+ P), H]: voice, text and, when cross-attended, lyrics states.
+        last_hidden_state: [B, R + L (+ P), H]: states of the voice, of the text and, if the decoder
+            reads lyrics by cross-attention, of the lyrics.
         attention_mask: [B, R + L (+ P)] int64.
-        lyrics_hidden_states: [B, P, H], only when lyrics are prepended to the decoder's input.
-        lyrics_attention_mask: [B, P] int64, likewise.
-
-    With guidance the batch is doubled: the conditional rows, then as many rows with nothing given.
+        lyrics_hidden_states: [B, P, H], if lyrics are prepended to the decoder's input; else None.
+        lyrics_attention_mask: [B, P] int64, if lyrics are prepended to the decoder's input.
     """
 
     last_hidden_state: Tensor | None = None
@@ -37,8 +38,10 @@ class SongGenConditionOutput(ModelOutput):
 
 
 class SongGenConditioner(PreTrainedModel):
-    """The three encoders and their projections to the decoder's width H (SongGen, arXiv 2502.13128,
-    section 3.3)."""
+    """Text, lyrics and voice encoders with their projections to the decoder's width H.
+
+    See SongGen (arXiv 2502.13128), section 3.3.
+    """
 
     config: SongGenConfig
     base_model_prefix = "conditioner"
@@ -69,7 +72,7 @@ class SongGenConditioner(PreTrainedModel):
     def encode_text(
         self, input_ids: Tensor, attention_mask: Tensor, *, project: bool = True
     ) -> Tensor:
-        """Text ids [B, L] -> states [B, L, H], zero where the mask is."""
+        """Encode text ids [B, L] as states [B, L, H], which are zero where the mask is zero."""
         states = self.text_encoder(
             input_ids=input_ids, attention_mask=attention_mask
         ).last_hidden_state
@@ -78,7 +81,11 @@ class SongGenConditioner(PreTrainedModel):
         return states * attention_mask[..., None].to(states.dtype)
 
     def encode_lyrics(self, lyrics_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Lyrics ids [B, P] -> states [B, P, H]."""
+        """Encode lyrics ids [B, P] as states [B, P, H].
+
+        Raises:
+            ValueError: for an id beyond the vocabulary.
+        """
         vocab_size = self.config.lyrics_encoder.vocab_size
         if (
             not torch.compiler.is_compiling()
@@ -86,9 +93,8 @@ class SongGenConditioner(PreTrainedModel):
             and int(lyrics_ids.max()) >= vocab_size
         ):
             raise ValueError(
-                f"lyrics_ids hold the id {int(lyrics_ids.max())}, but the checkpoint knows "
-                f"{vocab_size} lyrics ids; "
-                "use the lyrics tokenizer that belongs to it"
+                f"lyrics_ids hold the id {int(lyrics_ids.max())}, but the checkpoint has "
+                f"{vocab_size} lyrics ids; use the lyrics tokenizer that belongs to it"
             )
         states = self.lyrics_embedding(lyrics_ids)
         if self.config.use_lyrics_encoder:
@@ -101,8 +107,10 @@ class SongGenConditioner(PreTrainedModel):
     def encode_voice(
         self, voice_values: Tensor, attention_mask: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Voices [B, S] -> states [B, R, H] and their mask [B, R], zero for rows without a
-        voice."""
+        """Encode voices [B, S] as states [B, R, H] and their mask [B, R].
+
+        The mask is zero for rows without a voice.
+        """
         states = self.voice_projection(self.voice_encoder(voice_values, attention_mask))
         mask = has_voice(voice_values)[:, None].expand(-1, states.shape[1])
         return states, mask.to(torch.int64)
@@ -121,30 +129,31 @@ class SongGenConditioner(PreTrainedModel):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
     ) -> SongGenConditionOutput:
-        """Encode what is given.
+        """Encode the text, the lyrics and the voice that are given.
 
         Args:
             input_ids: [B, L] text ids; None for the null text.
             attention_mask: [B, L]; all ones by default.
-            lyrics_ids: [B, P]; without them no lyrics states are emitted.
+            lyrics_ids: [B, P]; None leaves out the lyrics states.
             lyrics_attention_mask: [B, P]; all ones by default.
-            voice_values: [B, S]; an all-zero row is "no voice".
+            voice_values: [B, S]; a row of zeros means that no voice is given.
             voice_attention_mask: [B, S], used inside the voice encoder only.
-            use_guidance: double the batch: the second half gets the null text, lyrics and voice.
-            for_generation: follow ``config.generation_text_projection``; training always projects.
+            use_guidance: double the batch; the second half gets the null text, lyrics and voice.
+            for_generation: follow ``config.generation_text_projection``; in training the text
+                states are always projected.
             return_dict, output_attentions, output_hidden_states: accepted because ``generate()``
-                passes them.
+                passes them; they have no effect.
 
         Raises:
-            ValueError: when nothing is given, or batch sizes differ.
+            ValueError: if nothing is given, or if batch sizes differ.
         """
         given = (input_ids, lyrics_ids, voice_values)
         sizes = {tensor.shape[0] for tensor in given if tensor is not None}
         if len(sizes) != 1:
             raise ValueError(
                 "text, lyrics and voice must have one batch size: got "
-                f"{sorted(sizes) or 'none of them'}; "
-                "pass input_ids, lyrics_ids or voice_values with equal first dimensions"
+                f"{sorted(sizes) or 'none of them'}; pass input_ids, lyrics_ids or voice_values "
+                "with equal first dimensions"
             )
         device = next(tensor for tensor in given if tensor is not None).device
         if input_ids is None:
@@ -154,7 +163,7 @@ class SongGenConditioner(PreTrainedModel):
         if lyrics_ids is not None and lyrics_attention_mask is None:
             lyrics_attention_mask = torch.ones_like(lyrics_ids)
         if voice_values is not None and for_generation and not bool(has_voice(voice_values).any()):
-            voice_values = None  # every row's voice states would be masked
+            voice_values = None  # the voice states of every row would be masked
         if use_guidance:
             input_ids, attention_mask = self.with_null(
                 input_ids, attention_mask, self.config.null_text_ids
@@ -202,14 +211,17 @@ class SongGenConditioner(PreTrainedModel):
 
     @staticmethod
     def null_ids(ids: list[int] | tuple[int, ...], batch_size: int, device: torch.device) -> Tensor:
-        """The ids of an empty text or lyric, [B, len(ids)]."""
+        """Return the ids of an empty text or empty lyrics for a batch, [B, len(ids)]."""
         return torch.tensor([list(ids)] * batch_size, dtype=torch.int64, device=device)
 
     @classmethod
     def with_null(
         cls, ids: Tensor, mask: Tensor, null_ids: list[int] | tuple[int, ...]
     ) -> tuple[Tensor, Tensor]:
-        """Append as many rows of ``null_ids``, padded (or ``ids`` padded) to one length."""
+        """Append as many rows of ``null_ids`` to a batch of ids and its mask.
+
+        The shorter ones of ``ids`` and ``null_ids`` are padded to the length of the others.
+        """
         batch_size, length = ids.shape
         null = cls.null_ids(null_ids, batch_size, ids.device)
         longest = max(length, null.shape[1])

@@ -1,8 +1,8 @@
-"""Configuration of SongGen: every size, rate, id and delay, once.
+"""Configuration classes of SongGen: the only place that defines its sizes, rates, ids and delays.
 
-Class defaults are the defaults of the reference implementation (and its hard-coded sizes for the
-lyrics encoder, the voice encoder and the codec, which its ``config.json`` lacks), so that a
-reference ``config.json`` loads as it is.
+The class defaults are those of the reference implementation, and its hard-coded sizes for the
+lyrics encoder, the voice encoder and the codec, which its ``config.json`` lacks. A reference
+``config.json`` therefore loads unchanged.
 """
 
 import os
@@ -17,7 +17,7 @@ from .configuration_xcodec import XCodecConfig
 from .patterns import TRACK_PATTERNS, CodebookPattern
 
 MASKED_MODEL_TYPE = "songgen_masked"
-"""Of the ``config.json`` in the folder of a :class:`MaskedSongPipeline`."""
+"""``model_type`` in the ``config.json`` of a :class:`MaskedSongPipeline`."""
 MERT_330M: dict[str, Any] = {
     "hidden_size": 1024,
     "num_hidden_layers": 24,
@@ -33,29 +33,30 @@ MERT_330M: dict[str, Any] = {
     "layerdrop": 0.0,
     "mask_time_prob": 0.075,
 }
-"""MERT-v1-330M as a plain HuBERT: same keys, bit-identical outputs (see the model card)."""
+"""Settings with which a HuBERT has the keys and, bit for bit, the outputs of MERT-v1-330M."""
 
 
 @strict
 class SongGenDecoderConfig(PreTrainedConfig):
-    """The autoregressive decoder over codec codes.
+    """Configuration of the autoregressive decoder over codec codes.
 
     Args:
-        vocab_size: ids of a row: ``codebook_size`` codes, then the special ids.
-        codebook_size: codes of one codebook; ids from here on are special.
-        num_codebooks: K of one track.
-        track_pattern: how tracks and codebooks are laid out, one of ``patterns.TRACK_PATTERNS``.
-        add_vocal_loss: K more heads that predict the vocal while training (mixed_pro only).
+        vocab_size: number of ids of one row: ``codebook_size`` codes, then the special ids.
+        codebook_size: number of codes of one codebook; ids from here on are special.
+        num_codebooks: K, number of codebooks of one track.
+        track_pattern: layout of tracks and codebooks, one of ``patterns.TRACK_PATTERNS``.
+        add_vocal_loss: whether K additional heads predict the vocal in training (mixed_pro only).
         num_key_value_heads: key and value heads of self-attention; default ``num_attention_heads``.
-        num_cross_attention_key_value_heads: of cross-attention; default ``num_key_value_heads``.
-        rope_embeddings: rotary positions instead of sinusoidal ones.
-        rotate_cross_attention_queries: with rotary positions, also rotate the queries of
-            cross-attention (its keys never are). True is what the reference computes, and what its
-            checkpoints were trained with.
-        max_position_embeddings: rows of the sinusoidal table written into reference-layout
-            checkpoints; positions are computed from their formula, so generation is not bounded by
-            it.
-        scale_embedding: read from reference checkpoints and, as there, without effect.
+        num_cross_attention_key_value_heads: key and value heads of cross-attention; default
+            ``num_key_value_heads``.
+        rope_embeddings: whether positions are rotary instead of sinusoidal.
+        rotate_cross_attention_queries: with rotary positions, whether the queries of
+            cross-attention are rotated too (its keys never are). The reference rotates them, and
+            its checkpoints were trained so.
+        max_position_embeddings: number of rows of the sinusoidal table that is written into
+            checkpoints in the reference's layout. Positions are computed by formula, so it does not
+            limit the length of a song.
+        scale_embedding: read from reference checkpoints; it has no effect, as in the reference.
     """
 
     model_type = "songgen_decoder"
@@ -91,11 +92,10 @@ class SongGenDecoderConfig(PreTrainedConfig):
     tie_word_embeddings: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:
-        kwargs.pop(
-            "cross_attention_implementation_strategy", None
-        )  # per-layer backends: the library dispatches
-        # Reference checkpoints carry generation defaults of transformers 4 in their config; they
-        # live in generation_config.json here.
+        # transformers selects the attention implementation, for all layers alike.
+        kwargs.pop("cross_attention_implementation_strategy", None)
+        # Reference checkpoints store the generation defaults of transformers 4 in their config;
+        # here they are part of generation_config.json.
         for key in (
             "max_length",
             "min_length",
@@ -111,7 +111,7 @@ class SongGenDecoderConfig(PreTrainedConfig):
         if self.num_cross_attention_key_value_heads is None:
             self.num_cross_attention_key_value_heads = self.num_key_value_heads
         super().__post_init__(**kwargs)
-        # Here too: the library's own run wraps the error in a class of its own.
+        # transformers also calls this method, but wraps the error in another class.
         self.validate_architecture()
 
     def validate_architecture(self) -> None:
@@ -128,9 +128,8 @@ class SongGenDecoderConfig(PreTrainedConfig):
             )
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
-                f"hidden_size must be a multiple of num_attention_heads: got {self.hidden_size} "
-                "and "
-                f"{self.num_attention_heads}"
+                "hidden_size must be a multiple of num_attention_heads: got "
+                f"{self.hidden_size} and {self.num_attention_heads}"
             )
         for name in ("num_key_value_heads", "num_cross_attention_key_value_heads"):
             heads = getattr(self, name)
@@ -142,24 +141,22 @@ class SongGenDecoderConfig(PreTrainedConfig):
         if self.codebook_size >= self.vocab_size:
             raise ValueError(
                 "vocab_size must exceed codebook_size to hold the special ids: got "
-                f"{self.vocab_size} and "
-                f"{self.codebook_size}"
+                f"{self.vocab_size} and {self.codebook_size}"
             )
 
     @property
     def pattern(self) -> CodebookPattern:
-        """The token pattern as an object."""
+        """The token pattern that ``track_pattern`` names."""
         return CodebookPattern(self.track_pattern, self.num_codebooks)
 
     @property
     def num_tracks(self) -> int:
-        """1 for the mixed patterns, else 2."""
+        """Number of tracks: 1 for the mixed patterns, else 2."""
         return self.pattern.num_tracks
 
     @property
     def num_rows(self) -> int:
-        """Rows, embedding tables and heads of one song: K, or 2 K where the tracks have rows of
-        their own."""
+        """Number of rows, embedding tables and heads: K, or 2 K if each track has its own rows."""
         return self.pattern.num_rows
 
     @property
@@ -170,13 +167,13 @@ class SongGenDecoderConfig(PreTrainedConfig):
 
 @strict
 class SongGenLyricsEncoderConfig(PreTrainedConfig):
-    """The transformer over lyrics tokens (relative positions, pre-norm, bidirectional).
+    """Configuration of the lyrics encoder, a bidirectional pre-norm transformer.
 
     Args:
-        vocab_size: lyrics vocabulary (``vocab_size`` at the top of a reference config).
+        vocab_size: size of the lyrics vocabulary (``vocab_size`` at the top of a reference config).
         output_size: width of the encoder; its input has the decoder's width.
-        null_ids: ids of an empty lyric, guidance's null branch; ``[START] [en] [STOP]`` of the
-            lyrics tokenizer.
+        null_ids: ids of empty lyrics, for the unconditional branch of guidance:
+            ``[START] [en] [STOP]`` of the lyrics tokenizer.
     """
 
     model_type = "songgen_lyrics_encoder"
@@ -201,40 +198,42 @@ class SongGenLyricsEncoderConfig(PreTrainedConfig):
         """Raise ValueError unless the sizes fit together."""
         if self.output_size % self.num_attention_heads:
             raise ValueError(
-                f"output_size must be a multiple of num_attention_heads: got {self.output_size} "
-                "and "
-                f"{self.num_attention_heads}"
+                "output_size must be a multiple of num_attention_heads: got "
+                f"{self.output_size} and {self.num_attention_heads}"
             )
 
 
 @strict
 class SongGenConfig(PreTrainedConfig):
-    """Text, lyrics and voice in, codec codes out.
+    """Configuration of SongGen, which generates codec codes from text, lyrics and a voice.
 
     Args:
-        text_encoder: T5 encoder over the style description.
+        text_encoder: configuration of the T5 encoder over the style description.
         lyrics_encoder: :class:`SongGenLyricsEncoderConfig`.
-        voice_encoder: HuBERT-like model over three seconds of a voice; the default is MERT-v1-330M.
+        voice_encoder: configuration of a HuBERT-like model over three seconds of a voice; the
+            default is MERT-v1-330M.
         audio_encoder: :class:`XCodecConfig`.
         decoder: :class:`SongGenDecoderConfig`.
-        lyrics_cross_attention: lyrics are read by cross-attention; else they are prepended to the
-            decoder's input.
-        use_lyrics_encoder: run the lyrics encoder; else the decoder sees plain lyrics embeddings.
-        lyrics_positions: add sinusoidal positions to the lyrics states. The encoder's positions are
-            relative, so without them a state says what it is, but not where: the decoder has to
-            find its place by content. Off in the reference; on in the mini preset.
-        generation_text_projection: whether ``generate`` projects the text states. Training always
-            does. ``"if_sizes_differ"`` is the reference's rule: its ``generate`` skips the
-            projection when text and decoder have the same width, so its released checkpoints sing
-            from states that training never showed them. ``"always"`` makes both agree; new models
-            are written with it.
-        voice_sampling_rate: Hz, rate of ``voice_values``.
-        trained: False while the weights are random numbers, which every way to sing says.
-        null_text_ids: ids of an empty description, guidance's null branch; by default the text
-            encoder's end mark.
+        lyrics_cross_attention: whether the decoder reads lyrics by cross-attention; if False, they
+            are prepended to its input.
+        use_lyrics_encoder: whether the lyrics encoder is used; if False, the decoder reads the
+            lyrics embeddings.
+        lyrics_positions: whether sinusoidal positions are added to the lyrics states. The positions
+            of the encoder are relative, so without this the states do not carry their place in the
+            lyrics, and the decoder has to find it by content. False in the reference, True in the
+            mini preset.
+        generation_text_projection: whether ``generate`` projects the text states, which training
+            always does. ``"if_sizes_differ"`` is the rule of the reference: its ``generate`` skips
+            the projection if text encoder and decoder have the same width, so its released
+            checkpoints generate from states that were not part of training. ``"always"`` makes
+            training and generation agree; new models are created with it.
+        voice_sampling_rate: sampling rate of ``voice_values``, in Hz.
+        trained: False while the weights are random; the pipelines then warn that songs are noise.
+        null_text_ids: ids of an empty description, for the unconditional branch of guidance; by
+            default the end mark of the text encoder.
 
     Raises:
-        ValueError: without ``text_encoder`` and ``decoder`` sections.
+        ValueError: without the sections ``text_encoder`` and ``decoder``.
     """
 
     model_type = "songgen"
@@ -271,8 +270,8 @@ class SongGenConfig(PreTrainedConfig):
         if missing:
             raise ValueError(
                 "SongGenConfig needs the sections text_encoder and decoder: missing "
-                f"{' and '.join(missing)}; "
-                "pass them as dicts or configs, or write a fresh checkpoint with `songgen-hf init`"
+                f"{' and '.join(missing)}; pass them as dicts or configs, or write a fresh "
+                "checkpoint with `songgen-hf init`"
             )
         for name, value in rename_reference_config_keys(kwargs).items():
             section, _, key = name.rpartition(".")
@@ -281,8 +280,8 @@ class SongGenConfig(PreTrainedConfig):
             elif not isinstance(getattr(self, section), PreTrainedConfig):
                 setattr(self, section, {key: value, **(getattr(self, section) or {})})
         super().__post_init__(**kwargs)
-        # An encoder has no head to tie: this ties the two names of its input embedding, as T5
-        # encoders always do.
+        # An encoder has no head. This ties the two names of its input embedding, as in every T5
+        # encoder.
         self.text_encoder.tie_word_embeddings = True  # type: ignore[union-attr]
         if not self.null_text_ids:
             end = getattr(self.text_encoder, "eos_token_id", None)
@@ -295,7 +294,7 @@ class SongGenConfig(PreTrainedConfig):
         """Read a ``config.json``.
 
         Raises:
-            ValueError: for that of a masked song model.
+            ValueError: if it belongs to a masked song model.
         """
         fields, rest = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
         if fields.get("model_type") == MASKED_MODEL_TYPE:
@@ -309,28 +308,30 @@ class SongGenConfig(PreTrainedConfig):
     def get_text_config(
         self, decoder: bool | None = None, encoder: bool | None = None
     ) -> PreTrainedConfig:
-        """The decoder's section (it sizes the cache), or the text encoder's for
-        ``encoder=True``."""
+        """Return the section of the decoder, or of the text encoder for ``encoder=True``.
+
+        ``generate()`` derives the size of the cache from it.
+        """
         return self.text_encoder if encoder and not decoder else self.decoder  # type: ignore[return-value]
 
     @property
     def sampling_rate(self) -> int:
-        """Hz, of the codec's waveforms."""
+        """Sampling rate of the codec's waveforms, in Hz."""
         return self.audio_encoder.sample_rate  # type: ignore[union-attr]
 
     @property
     def hop_length(self) -> int:
-        """Samples of one codec frame."""
+        """Number of samples of one codec frame."""
         return self.audio_encoder.hop_length  # type: ignore[union-attr]
 
     @property
     def frame_rate(self) -> float:
-        """Codec frames per second."""
+        """Number of codec frames per second."""
         return self.sampling_rate / self.hop_length
 
     @property
     def num_codebooks(self) -> int:
-        """K of one track."""
+        """Number of codebooks of one track, K."""
         return self.decoder.num_codebooks  # type: ignore[union-attr]
 
 

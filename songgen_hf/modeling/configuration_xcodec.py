@@ -1,8 +1,8 @@
-"""Sizes of the X-Codec: waveform at 16 kHz <-> residual-quantized codes at 50 frames a second.
+"""Configuration of the X-Codec, which encodes 16 kHz waveforms as 50 frames of codes per second.
 
 The class defaults are the full-size codec of SongGen (acoustic latent 256, HuBERT base, 8 codebooks
-of 1024 entries). Every rate that the rest of the package needs (``sampling_rate``, ``frame_rate``,
-``hop_length``, ``num_quantizers``, ``codebook_size``) is asked from here.
+of 1024 entries). The rest of the package reads ``sampling_rate``, ``frame_rate``, ``hop_length``,
+``num_quantizers`` and ``codebook_size`` from this class.
 """
 
 from __future__ import annotations
@@ -19,26 +19,27 @@ SPECTRAL_SIZES = {"encoder_channels", "encoder_layers", "decoder_channels", "dec
 class XCodecConfig(XcodecConfig):
     """Configuration of :class:`XCodecModel`.
 
-    It is the library's ``XcodecConfig`` with a model type of its own (``"xcodec"`` belongs to the
-    library's class), so a ``config.json`` of an ``xcodec`` checkpoint is read as it is.
+    It extends ``XcodecConfig`` of transformers under another model type, because ``"xcodec"`` is
+    that of transformers; the ``config.json`` of an ``xcodec`` checkpoint can be read too.
 
     Args:
         target_bandwidths: bandwidths in kbps that ``encode`` accepts, ascending.
-        sample_rate: Hz of the waveform; read it as ``sampling_rate``.
-        codebook_size: entries of one codebook.
+        sample_rate: sampling rate of the waveform, in Hz; also available as ``sampling_rate``.
+        codebook_size: number of entries of one codebook.
         acoustic_model_config: ``DacConfig`` (or its dict) of the acoustic encoder and decoder.
         semantic_model_config: ``HubertConfig`` (or its dict) of the semantic model.
-        residual_rms: K + 1 numbers that training measures: root mean square, per dimension, of what
-            is left of a latent after 0, 1, ... K codebooks. Entry j + 1 is the deviation of
-            codebook j that masked generation uses.
-        acoustic_network: "waveform", the published encoder and decoder on samples (sizes in
-            ``acoustic_model_config``), or "spectral", those of ``spectral_codec.py``, which learn
-            from little; ``acoustic_model_config`` then only says rates and latent width.
+        residual_rms: K + 1 numbers that are measured in training: root mean square, per dimension,
+            of the residual of a latent after 0, 1, ... K codebooks. Masked generation uses entry
+            j + 1 as the deviation of codebook j.
+        acoustic_network: "waveform" for the published encoder and decoder on samples, whose sizes
+            are in ``acoustic_model_config``, or "spectral" for the networks of
+            ``spectral_codec.py``, which can be trained on little data; ``acoustic_model_config``
+            then gives the rates and the width of the latent only.
         spectral_sizes: ``encoder_channels``, ``encoder_layers``, ``decoder_channels`` and
             ``decoder_layers`` of the spectral network.
     Raises:
-        ValueError: if the bandwidths are not ascending, encoder and decoder disagree on the
-            samples per frame, or the acoustic network is unknown or without sizes.
+        ValueError: if the bandwidths are not ascending, if encoder and decoder have different
+            numbers of samples per frame, or if the acoustic network is unknown or lacks sizes.
     """
 
     model_type = "songgen_xcodec"
@@ -48,12 +49,12 @@ class XCodecConfig(XcodecConfig):
     spectral_sizes: dict[str, int] | None = None
 
     def validate_codec(self) -> None:
-        """Raise ValueError unless the fields that depend on one another fit."""
+        """Raise ValueError unless the fields that depend on one another are consistent."""
         bandwidths = list(self.target_bandwidths)
         if not bandwidths or bandwidths != sorted(bandwidths) or bandwidths[0] <= 0:
             raise ValueError(
                 f"target_bandwidths is {bandwidths}, expected positive kbps in ascending order; "
-                "the last one decides the number of codebooks."
+                "the last one determines the number of codebooks."
             )
         if self.acoustic_network not in ("waveform", "spectral"):
             raise ValueError(
@@ -70,11 +71,11 @@ class XCodecConfig(XcodecConfig):
             raise ValueError(
                 f"acoustic_model_config has downsampling_ratios {down} and upsampling_ratios {up}, "
                 "expected the same factors in both: a frame must decode to as many samples as it "
-                "came from."
+                "was encoded from."
             )
 
     def __post_init__(self, **kwargs: Any) -> None:
-        kwargs.pop("model_type", None)  # "xcodec" in a config of the library
+        kwargs.pop("model_type", None)  # "xcodec" in a config of transformers
         super().__post_init__(**kwargs)
         self.validate_codec()
 
@@ -82,7 +83,7 @@ class XCodecConfig(XcodecConfig):
     def get_config_dict(
         cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Read a ``config.json``; one of the library's ``xcodec`` models becomes ours."""
+        """Read a ``config.json`` of this class, or of an ``xcodec`` model of transformers."""
         fields, rest = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
         if fields.get("model_type") == XcodecConfig.model_type:
             fields = {**fields, "model_type": cls.model_type}
@@ -90,7 +91,7 @@ class XCodecConfig(XcodecConfig):
 
     @property
     def sampling_rate(self) -> int:
-        """Hz of the waveforms taken and returned."""
+        """Sampling rate of the waveforms that the codec takes and returns, in Hz."""
         return self.sample_rate
 
     @classmethod
@@ -98,11 +99,11 @@ class XCodecConfig(XcodecConfig):
         """Build the configuration from the size names of the original X-Codec.
 
         Args:
-            sizes: original names. Read are ``D`` (acoustic latent), ``encoder_d_model`` (first
-                channel count of the acoustic encoder), ``decoder_channels`` (first channel count of
-                the decoder), ``ratios`` (strides), ``bins`` (codebook size), ``target_bandwidths``,
-                ``sample_rate``, ``semantic_dim`` and ``hubert`` (a HuBERT config as dict). What is
-                missing keeps its full-size value.
+            sizes: sizes under their original names: ``D`` (acoustic latent), ``encoder_d_model``
+                (first channel count of the acoustic encoder), ``decoder_channels`` (first channel
+                count of the decoder), ``ratios`` (strides), ``bins`` (codebook size),
+                ``target_bandwidths``, ``sample_rate``, ``semantic_dim`` and ``hubert`` (a HuBERT
+                config as dict). The default of a missing size is the full size.
             **kwargs: further fields of this class.
         Returns:
             The configuration.

@@ -1,8 +1,7 @@
-"""The autoregressive decoder: summed code embeddings in, one hidden state a step out, heads over
-every row.
+"""The autoregressive decoder: a transformer over summed code embeddings with a head for each row.
 
-Pre-norm transformer, causal self-attention, cross-attention to the conditions. It knows nothing of
-text, lyrics or voices, and of token patterns only how many rows they have.
+It is a pre-norm transformer with causal self-attention and cross-attention to the conditions. It
+does not depend on text, lyrics or voices, and of a token pattern it uses the number of rows only.
 """
 
 import math
@@ -33,9 +32,10 @@ RotaryTable = tuple[Tensor, Tensor]
 
 
 def sinusoidal_positions(positions: Tensor, width: int) -> Tensor:
-    """Position vectors: cosines in the first half, sines in the second, float32 [..., width].
+    """Compute sinusoidal position vectors, float32 [..., width].
 
-    Frequency i is ``10000 ** (-i / (width // 2 - 1))``; an odd width ends in a zero.
+    The first half holds cosines and the second half sines. Frequency i is
+    ``10000 ** (-i / (width // 2 - 1))``; with an odd width the last entry is zero.
     """
     half = width // 2
     step = math.log(10000.0) / (half - 1) if half > 1 else 0.0
@@ -46,8 +46,10 @@ def sinusoidal_positions(positions: Tensor, width: int) -> Tensor:
 
 
 def rotary_table(positions: Tensor, head_dim: int, theta: float) -> RotaryTable:
-    """Cosines and sines of the rotary angles, float32 [1, 1, L, head_dim] each (half-split, Llama
-    style)."""
+    """Compute cosines and sines of the rotary angles, float32 [1, 1, L, head_dim] each.
+
+    The halves of a vector are rotated against each other, as in Llama.
+    """
     exponent = torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32) / head_dim
     angle = positions.float()[:, None] * theta**-exponent
     angle = torch.cat([angle, angle], dim=-1)[None, None]
@@ -55,7 +57,7 @@ def rotary_table(positions: Tensor, head_dim: int, theta: float) -> RotaryTable:
 
 
 def rotate(states: Tensor, table: RotaryTable) -> Tensor:
-    """Apply rotary positions to [B, heads, L, head_dim]."""
+    """Apply rotary positions to queries or keys [B, heads, L, head_dim]."""
     cos, sin = (part.to(states.dtype) for part in table)
     first, second = states.chunk(2, dim=-1)
     return states * cos + torch.cat([-second, first], dim=-1) * sin
@@ -71,7 +73,7 @@ def eager_attention_forward(
     dropout: float = 0.0,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor]:
-    """Plain attention that also returns its weights [B, heads, L, keys]."""
+    """Attention that also returns its weights [B, heads, L, keys]."""
     key = key.repeat_interleave(module.num_key_value_groups, dim=1)
     value = value.repeat_interleave(module.num_key_value_groups, dim=1)
     scores = query @ key.transpose(2, 3) * scaling
@@ -83,8 +85,10 @@ def eager_attention_forward(
 
 
 class SongGenAttention(nn.Module):
-    """Multi-head attention with grouped keys and values: causal over the song, or over the
-    conditions."""
+    """Multi-head attention with grouped keys and values.
+
+    It is causal self-attention over the song, or cross-attention to the conditions.
+    """
 
     def __init__(self, config: SongGenDecoderConfig, layer_idx: int, is_cross_attention: bool):
         super().__init__()
@@ -154,8 +158,7 @@ class SongGenAttention(nn.Module):
     def _cross_states(
         self, encoder_hidden_states: Tensor, past_key_values: Cache | None
     ) -> tuple[Tensor, Tensor]:
-        """Keys and values of the conditions: computed at the first step, then read from the
-        cache."""
+        """Return keys and values of the conditions, which are cached at the first step."""
         if not isinstance(past_key_values, EncoderDecoderCache):
             return self._project(encoder_hidden_states)
         if past_key_values.is_updated.get(self.layer_idx):
@@ -169,7 +172,7 @@ class SongGenAttention(nn.Module):
 
 
 class SongGenDecoderLayer(GradientCheckpointingLayer):
-    """Self-attention, cross-attention, feed-forward; each pre-norm and residual."""
+    """Decoder layer of self-attention, cross-attention and feed-forward, pre-norm and residual."""
 
     def __init__(self, config: SongGenDecoderConfig, layer_idx: int):
         super().__init__()
@@ -208,7 +211,7 @@ class SongGenDecoderLayer(GradientCheckpointingLayer):
             attended, _ = self.encoder_attn(
                 self.encoder_attn_layer_norm(hidden_states),
                 encoder_attention_mask,
-                # Matches upstream: queries are rotated, keys are not (a named config field).
+                # Matches upstream: queries are rotated, keys are not. The config field names it.
                 rotary if self.rotate_cross_attention_queries else None,
                 past_key_values,
                 encoder_hidden_states,
@@ -221,7 +224,7 @@ class SongGenDecoderLayer(GradientCheckpointingLayer):
 
 
 class SongGenDecoderPreTrainedModel(PreTrainedModel):
-    """Loading, saving and initialization of the decoder."""
+    """Base class of the decoder for loading, saving and initialization."""
 
     config: SongGenDecoderConfig
     base_model_prefix = "model"
@@ -236,7 +239,7 @@ class SongGenDecoderPreTrainedModel(PreTrainedModel):
 
 
 class SongGenDecoder(SongGenDecoderPreTrainedModel):
-    """The transformer without heads: ids [B, rows, L] -> hidden states [B, L, H]."""
+    """The decoder without heads, from ids [B, rows, L] to hidden states [B, L, H]."""
 
     _can_record_outputs = {
         "hidden_states": SongGenDecoderLayer,
@@ -247,7 +250,7 @@ class SongGenDecoder(SongGenDecoderPreTrainedModel):
     def __init__(self, config: SongGenDecoderConfig):
         super().__init__(config)
         self.num_rows = config.num_rows
-        # One table a row, stacked: row n's id i is entry n * vocab_size + i.
+        # One table per row, stacked: id i of row n is entry n * vocab_size + i.
         self.embed_tokens = nn.Embedding(config.num_rows * config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(
             SongGenDecoderLayer(config, i) for i in range(config.num_hidden_layers)
@@ -256,8 +259,10 @@ class SongGenDecoder(SongGenDecoderPreTrainedModel):
         self.post_init()
 
     def embed(self, input_ids: Tensor) -> Tensor:
-        """Sum of the rows' embeddings, halved where each track has rows of its own: [B, rows, L] ->
-        [B, L, H]."""
+        """Sum the embeddings of the rows: [B, rows, L] -> [B, L, H].
+
+        The sum is halved if each track has its own rows.
+        """
         offset = (
             torch.arange(self.num_rows, device=input_ids.device)[:, None] * self.config.vocab_size
         )
@@ -277,15 +282,18 @@ class SongGenDecoder(SongGenDecoderPreTrainedModel):
         use_cache: bool | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPastAndCrossAttentions:
-        """Run the layers.
+        """Compute the hidden states of a sequence of delayed ids.
 
         Args:
             input_ids: [B, rows, L] or [B * rows, L] delayed ids.
             attention_mask: [B, past + L], 0 hides a step as a key.
             encoder_hidden_states: [B, E, H] conditions.
             encoder_attention_mask: [B, E].
-            past_key_values: cache; steps counted from its length.
-            inputs_embeds: [B, L, H] instead of ``input_ids`` (prepended lyrics are part of it).
+            past_key_values: the cache; positions continue after its length.
+            inputs_embeds: [B, L, H] in place of ``input_ids``; includes prepended lyrics.
+
+        Raises:
+            ValueError: if both or neither of ``input_ids`` and ``inputs_embeds`` are given.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("pass either input_ids or inputs_embeds: got both or neither")
@@ -320,7 +328,7 @@ class SongGenDecoder(SongGenDecoderPreTrainedModel):
         hidden_states = F.dropout(inputs_embeds, self.config.dropout, self.training)
 
         for layer in self.layers:
-            # Matches upstream: a layer is skipped as a whole while training (LayerDrop).
+            # Matches upstream: in training, whole layers are skipped at random (LayerDrop).
             if self.training and self.config.layerdrop and torch.rand([]) < self.config.layerdrop:
                 continue
             hidden_states = layer(
@@ -338,7 +346,7 @@ class SongGenDecoder(SongGenDecoderPreTrainedModel):
 
 
 class SongGenForCausalLM(SongGenDecoderPreTrainedModel):
-    """The decoder with one head a row; the heads are one stacked linear layer."""
+    """The decoder with a language-model head for each row, stacked in one linear layer."""
 
     def __init__(self, config: SongGenDecoderConfig):
         super().__init__(config)
@@ -361,7 +369,7 @@ class SongGenForCausalLM(SongGenDecoderPreTrainedModel):
         return self.lm_heads
 
     def by_row(self, logits: Tensor) -> Tensor:
-        """Stacked logits [B, L, rows * V] -> [B, rows, L, V]."""
+        """Split the stacked logits [B, L, rows * V] into rows [B, rows, L, V]."""
         return logits.unflatten(-1, (-1, self.config.vocab_size)).transpose(1, 2)
 
     @can_return_tuple
@@ -377,11 +385,11 @@ class SongGenForCausalLM(SongGenDecoderPreTrainedModel):
         logits_to_keep: int = 0,
         **kwargs: Any,
     ) -> CausalLMOutputWithCrossAttentions:
-        """Logits [B * rows, L, V] of the next step; arguments as :meth:`SongGenDecoder.forward`.
+        """Compute the logits [B * rows, L, V] of the next ids.
 
-        ``logits_to_keep`` > 0 computes the last steps only. ``hidden_states`` of the output are the
-        recorded layers when asked for; the heads' input is always ``last_hidden_state`` of
-        :attr:`model`.
+        The arguments are those of :meth:`SongGenDecoder.forward`. With ``logits_to_keep`` > 0, the
+        logits of that many last steps are computed. ``hidden_states`` of the output are those of
+        the layers, if requested; the input of the heads is ``last_hidden_state`` of :attr:`model`.
         """
         outputs = self.model(
             input_ids=input_ids,

@@ -1,9 +1,9 @@
-"""Generation on the library's own ``generate()``: hooks of ``GenerationMixin``, no loop of ours.
+"""Generation of songs with ``generate()`` of transformers, through hooks of ``GenerationMixin``.
 
-Inside the loop a song is ``rows`` independent sequences, [B * rows, L]. The token pattern is a
-logits processor, guidance a doubled batch in the conditioner and in the model's input, seeds a
-logits processor. Per-call settings travel in the call's own generation config and keyword
-arguments, never on the model.
+Inside the loop of transformers a song is ``rows`` independent sequences, [B * rows, L]. The token
+pattern and the seeds are logits processors; guidance is a doubled batch in the conditioner and in
+the model's input. The settings of a call are kept in its generation config and keyword arguments,
+not on the model, so that calls do not affect one another.
 """
 
 from dataclasses import dataclass
@@ -30,11 +30,10 @@ DEFAULT_FRAMES = 1500
 
 
 def default_generation_config(config: SongGenConfig) -> GenerationConfig:
-    """What a new model, or a loaded reference checkpoint, samples with.
+    """Return the generation settings of a new model or of a loaded reference checkpoint.
 
-    The reference inherits ``top_k=50`` from transformers 4 and can sample the special ids, whose
-    frames it drops before decoding; here both are written out: top-k 50, and the ids above the end
-    mark suppressed.
+    The reference inherits ``top_k=50`` from transformers 4 and can sample special ids, whose frames
+    it drops before decoding. Here ``top_k`` is set, and the ids above the end mark are suppressed.
     """
     decoder = config.decoder
     end = decoder.eos_token_id
@@ -52,7 +51,7 @@ def default_generation_config(config: SongGenConfig) -> GenerationConfig:
 
 @dataclass
 class SongGenGenerateOutput(GenerateEncoderDecoderOutput):
-    """The library's output plus the song.
+    """Output of ``generate(return_dict_in_generate=True)``, with the codes of the songs.
 
     Args:
         codes: int64 [B, tracks, K, T].
@@ -63,15 +62,19 @@ class SongGenGenerateOutput(GenerateEncoderDecoderOutput):
 
 
 class SongGenGenerationMixin(GenerationMixin):
-    """``generate()`` for songs.
+    """Adds the generation of songs with ``generate()`` to a model.
 
-    Beyond the library's arguments it takes ``lyrics_ids``, ``lyrics_attention_mask``,
-    ``voice_values``, ``voice_attention_mask``, ``audio_prompt_codes`` [B, tracks, K, S] (the song
-    goes on from there, the prompt is part of the result), ``max_new_frames`` and ``min_new_frames``
-    (frames per track, prompt excluded; no track ends within the latter) and ``seed``: one int
-    (songs of the batch get seed, seed + 1, ...) or one int a song. It returns codes
-    [B * num_return_sequences, tracks, K, T], track 0 the accompaniment (or the mixture), 1 the
-    vocal; frames after a row's end hold the pad id.
+    ``generate()`` takes the arguments of transformers, ``lyrics_ids``, ``lyrics_attention_mask``,
+    ``voice_values``, ``voice_attention_mask`` and:
+
+    - ``audio_prompt_codes`` [B, tracks, K, S]: the beginning of each song, which is part of the
+      result;
+    - ``max_new_frames`` and ``min_new_frames``: the largest and the smallest number of frames per
+      track, without the prompt;
+    - ``seed``: one int for each song, or one int, from which the songs of the batch count up.
+
+    It returns codes [B * num_return_sequences, tracks, K, T]. Track 0 is the accompaniment or the
+    mixture, track 1 the vocal; frames after the end of a row hold the pad id.
     """
 
     config: SongGenConfig
@@ -91,9 +94,8 @@ class SongGenGenerationMixin(GenerationMixin):
             if value is not None and (type(value) is not int or value < 1):
                 raise ValueError(f"{name} must be a whole number from 1 up: got {value!r}")
         if max_new_frames is not None:
-            kwargs["max_new_tokens"] = (
-                max_new_frames  # a placeholder until the prompt's length is known
-            )
+            # A placeholder until the length of the prompt is known.
+            kwargs["max_new_tokens"] = max_new_frames
         generation_config, model_kwargs = super()._prepare_generation_config(
             generation_config, **kwargs
         )
@@ -103,8 +105,8 @@ class SongGenGenerationMixin(GenerationMixin):
         ):
             raise ValueError(
                 "songs are generated greedily or by sampling: got mode "
-                f"{generation_config.get_generation_mode()}; "
-                "set num_beams=1 and leave beam, contrastive and lookup options unset"
+                f"{generation_config.get_generation_mode()}; set num_beams=1 and leave beam, "
+                "contrastive and lookup options unset"
             )
         generation_config._max_new_frames = max_new_frames
         generation_config._min_new_frames = min_new_frames
@@ -118,8 +120,7 @@ class SongGenGenerationMixin(GenerationMixin):
         if generation_mode == GenerationMode.ASSISTED_GENERATION:
             raise ValueError(
                 "assisted decoding drafts one sequence, a song has several rows: got an assistant "
-                "model; "
-                "call generate without assistant_model"
+                "model; call generate without assistant_model"
             )
         super()._validate_generation_mode(
             generation_mode, generation_config, generation_mode_kwargs
@@ -149,12 +150,11 @@ class SongGenGenerationMixin(GenerationMixin):
         decoder_start_token_id: Tensor,
         device: torch.device | None = None,
     ) -> tuple[Tensor, dict[str, Any]]:
-        """The columns that nothing has to be predicted for: [B, rows, L0]."""
+        """Return the first columns, in which nothing has to be predicted: [B, rows, L0]."""
         if model_kwargs.pop("decoder_input_ids", None) is not None:
             raise ValueError(
-                "decoder_input_ids is not an argument of generate here; pass the opening of a song "
-                "as "
-                "audio_prompt_codes [B, tracks, K, S], codes without the token pattern"
+                "decoder_input_ids is not an argument of generate here; pass the beginning of a "
+                "song as audio_prompt_codes [B, tracks, K, S], codes without the token pattern"
             )
         pattern, decoder = self.pattern, self.config.decoder
         start = int(decoder_start_token_id.flatten()[0])
@@ -164,8 +164,8 @@ class SongGenGenerationMixin(GenerationMixin):
             pattern.check_codes(prompt, "audio_prompt_codes")
             if prompt.shape[0] != self._num_songs(model_kwargs):
                 raise ValueError(
-                    f"audio_prompt_codes must hold one prompt a song: got {prompt.shape[0]} for "
-                    f"{self._num_songs(model_kwargs)} songs"
+                    f"audio_prompt_codes must hold one prompt for each song: got "
+                    f"{prompt.shape[0]} for {self._num_songs(model_kwargs)} songs"
                 )
             if (
                 prompt.numel()
@@ -173,8 +173,8 @@ class SongGenGenerationMixin(GenerationMixin):
             ):
                 raise ValueError(
                     f"audio_prompt_codes must lie in [0, {decoder.codebook_size}): got "
-                    f"[{int(prompt.min())}, "
-                    f"{int(prompt.max())}]; cut the frames that hold special ids"
+                    f"[{int(prompt.min())}, {int(prompt.max())}]; cut the frames that hold special "
+                    "ids"
                 )
             num_prompt_frames = prompt.shape[-1]
         num_columns = pattern.first_free_step(num_prompt_frames)
@@ -200,7 +200,8 @@ class SongGenGenerationMixin(GenerationMixin):
         input_ids: Tensor | None = None,
         **model_kwargs: Any,
     ) -> tuple[Tensor, dict[str, Any]]:
-        # Three-dimensional until here, so that num_return_sequences keeps a song's rows together.
+        # The ids are three-dimensional until here, so that num_return_sequences keeps the rows of a
+        # song together.
         input_ids, model_kwargs = super()._expand_inputs_for_generation(
             expand_size, is_encoder_decoder, input_ids, **model_kwargs
         )
@@ -222,8 +223,8 @@ class SongGenGenerationMixin(GenerationMixin):
         else:
             generation_config = super()._prepare_generated_length(generation_config, **kwargs)
             limit = generation_config.max_length
-            # Matches upstream: dual-track patterns place the closing padding by the configured
-            # length, also when max_new_tokens is given.
+            # Matches upstream: with two tracks the configured length determines where the closing
+            # padding begins, also if max_new_tokens is given.
             if (
                 pattern.num_tracks > 1
                 and generation_config.max_new_tokens is not None
@@ -259,10 +260,11 @@ class SongGenGenerationMixin(GenerationMixin):
             bos_token_id=generation_config.decoder_start_token_id,
             pad_token_id=generation_config.pad_token_id,
             eos_token_id=self.config.decoder.eos_token_id,
-            prompt_codes=prompt,  # already expanded to one a song
+            prompt_codes=prompt,  # already expanded to one per song
             device=device,
         )
-        # The library would re-run a decoder-only model for guidance: hide the scale from it.
+        # With this scale transformers would add guidance for decoder-only models, which runs the
+        # model again. Here the batch is doubled instead.
         guidance_scale, generation_config.guidance_scale = generation_config.guidance_scale, None
         try:
             stock = super()._get_logits_processor(
@@ -294,9 +296,8 @@ class SongGenGenerationMixin(GenerationMixin):
         seeds = [int(one) for one in seed]
         if len(seeds) != num_songs:
             raise ValueError(
-                f"seed must be one int or one int a song: got {len(seeds)} seeds for {num_songs} "
-                "songs "
-                "(batch size times num_return_sequences)"
+                "seed must be one int or one int for each song: got "
+                f"{len(seeds)} seeds for {num_songs} songs (batch size times num_return_sequences)"
             )
         return seeds
 
@@ -311,7 +312,7 @@ class SongGenGenerationMixin(GenerationMixin):
         output_attentions=None,
         output_hidden_states=None,
         logits_to_keep=0,
-        # Named so that generate() knows them; they have done their work before the first step.
+        # Named so that generate() accepts them; they are used before the first step only.
         attention_mask=None,
         lyrics_ids=None,
         lyrics_attention_mask=None,
@@ -338,9 +339,9 @@ class SongGenGenerationMixin(GenerationMixin):
         }
         lyrics_mask = encoder_outputs.get("lyrics_attention_mask")
         if lyrics_mask is not None:
-            # Prepended lyrics: their padding stays hidden at every step. A static cache gets a mask
-            # of its full length (causality hides the future), so that shapes stay the same for the
-            # compiler.
+            # The padding of prepended lyrics is hidden at every step. A static cache gets a mask of
+            # its full length, so that the compiler sees constant shapes; the causal mask hides
+            # later steps.
             cache = getattr(past_key_values, "self_attention_cache", None)
             if cache is not None and cache.is_compileable:
                 length = cache.get_max_length() - lyrics_mask.shape[1]
@@ -351,7 +352,7 @@ class SongGenGenerationMixin(GenerationMixin):
     def _sample(
         self, input_ids: Tensor, *args: Any, **kwargs: Any
     ) -> SongGenGenerateOutput | Tensor:
-        """The library's loop, then the pattern undone."""
+        """Run the sampling loop of transformers and undo the token pattern."""
         output = super()._sample(input_ids, *args, **kwargs)
         sequences = output if isinstance(output, Tensor) else output.sequences
         codes = self.pattern.revert(sequences.view(-1, self.pattern.num_rows, sequences.shape[-1]))

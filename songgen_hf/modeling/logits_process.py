@@ -1,9 +1,7 @@
-"""What may be sampled at each step: the token pattern with its end-of-sequence gate, and seeded
-sampling.
+"""Logits processors that enforce the token pattern and sample each song with its own seed.
 
-Scores are [B * rows, V] and the history [B * rows, L], as ``generate()`` hands them over. Guidance
-needs no class of
-ours: the library's ``ClassifierFreeGuidanceLogitsProcessor`` mixes the doubled batch.
+The shapes are those of ``generate()``: scores [B * rows, V] and history [B * rows, L]. Guidance is
+computed by ``ClassifierFreeGuidanceLogitsProcessor`` of transformers on the doubled batch.
 """
 
 from collections.abc import Sequence
@@ -16,24 +14,24 @@ from .patterns import FREE, CodebookPattern
 
 
 class CodebookPatternLogitsProcessor(LogitsProcessor):
-    """Fix what the pattern fixes, and let a codebook end only after the ones below it.
+    """Enforces the token pattern, and that a codebook ends only after all lower codebooks.
 
-    In a forced cell (begin of sequence, prompt, padding) every other id is forbidden. In a free
-    cell the end of sequence is forbidden until all lower codebooks of the row's group (the song, or
-    the track where tracks have rows of their own) have ended. It runs first, so that warpers see
-    legal ids only, and again last, so that none of them can undo a forced id.
+    In a forced cell (begin of sequence, prompt, padding) all other ids are forbidden. In a free
+    cell the end of sequence is forbidden until all lower codebooks of the row's group have ended; a
+    group is the song, or the track if each track has its own rows. The processor runs first, so
+    that warpers get legal ids only, and again last, so that none of them replaces a forced id.
 
     Args:
         pattern: the token pattern.
-        max_steps: length the sequence may reach, begin-of-sequence step included.
+        max_steps: largest length of the sequence, begin-of-sequence step included.
         num_frames: frames of a track, prompt included, after which its cells are padding.
-        min_frames: frames of a track, prompt included, in which nothing may end.
+        min_frames: frames of a track, prompt included, within which no codebook may end.
         bos_token_id, pad_token_id, eos_token_id: special ids.
-        prompt_codes: [B, tracks, K, S] codes that open each song.
+        prompt_codes: [B, tracks, K, S] codes with which the songs begin.
 
     Raises:
-        ValueError: if ``max_steps`` or ``num_frames`` leaves no room for a frame, or the prompt is
-            longer.
+        ValueError: if ``max_steps`` or ``num_frames`` is too small for one frame or for the prompt,
+            or if ``min_frames`` exceeds ``num_frames``.
     """
 
     def __init__(
@@ -54,11 +52,9 @@ class CodebookPatternLogitsProcessor(LogitsProcessor):
         if max_steps < shortest or num_frames < max(1, num_prompt_frames):
             raise ValueError(
                 f"max_length is too short for one frame: got {max_steps} steps and room for "
-                f"{num_frames} frames, but "
-                f"{pattern.name} with {pattern.num_codebooks} codebooks needs at least {shortest} "
-                "steps for "
-                f"{max(1, num_prompt_frames)} frame(s); raise max_length or pass max_new_frames "
-                "instead"
+                f"{num_frames} frames, but {pattern.name} with {pattern.num_codebooks} codebooks "
+                f"needs at least {shortest} steps for {max(1, num_prompt_frames)} frame(s); "
+                "raise max_length or pass max_new_frames instead"
             )
         if min_frames > num_frames:
             raise ValueError(
@@ -81,7 +77,7 @@ class CodebookPatternLogitsProcessor(LogitsProcessor):
         num_songs = input_ids.shape[0] // self.num_rows
         forced = self.forced_ids[..., step].expand(num_songs, -1).reshape(-1, 1)  # [B * rows, 1]
 
-        # The end counts in free cells only: padding, which has the same id, is no end.
+        # Only free cells count: the id of the end is also that of padding.
         free = (self.forced_ids[..., :step] == FREE).expand(num_songs, -1, -1).reshape(-1, step)
         has_ended = (
             ((input_ids == self.eos_token_id) & free).any(dim=1).view(-1, self.rows_per_group).int()
@@ -98,15 +94,16 @@ class CodebookPatternLogitsProcessor(LogitsProcessor):
 
 
 class SeededSamplingLogitsProcessor(LogitsProcessor):
-    """Sample with one random stream a song, so that a song does not depend on its batch mates.
+    """Samples with one random generator per song, so that a song does not depend on its batch.
 
     ``generate()`` has no generator argument. Adding Gumbel noise to log-probabilities and taking
-    the largest is a draw from them (Gumbel-max); leaving only that id makes the library's own draw
-    certain. It must run last.
+    the largest is a draw from them (the Gumbel-max trick). Only the drawn id is left, so that
+    transformers samples it with certainty. This processor must run last.
 
     Args:
-        seeds: one seed a song.
-        num_rows: rows of a song.
+        seeds: one seed for each song.
+        num_rows: number of rows of a song.
+        device: device of the generators.
     """
 
     def __init__(self, seeds: Sequence[int], num_rows: int, device: torch.device | None = None):
@@ -123,7 +120,7 @@ class SeededSamplingLogitsProcessor(LogitsProcessor):
                 for generator in self.generators
             ]
         ).to(scores.device)
-        # Minus the logarithm of exponential noise is Gumbel noise.
+        # The negative logarithm of exponential noise is Gumbel noise.
         drawn = (scores.float() - noise.log()).argmax(dim=-1, keepdim=True)
         return torch.full_like(scores, -torch.inf).scatter_(1, drawn, 0.0)
 

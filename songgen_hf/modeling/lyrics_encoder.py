@@ -1,8 +1,7 @@
-"""The encoder over lyrics tokens: pre-norm transformer with Transformer-XL relative positions,
-bidirectional.
+"""The lyrics encoder: a bidirectional transformer with relative positions over lyrics tokens.
 
-It is the part of a Conformer that SongGen uses (no convolution, no macaron feed-forward). It knows
-nothing of text, voice or the decoder.
+It is the part of a Conformer that SongGen uses, without convolution and macaron feed-forward:
+pre-norm layers with the relative positions of Transformer-XL.
 """
 
 import math
@@ -20,10 +19,10 @@ from .configuration_songgen import SongGenLyricsEncoderConfig
 def relative_position_table(
     length: int, width: int, device: torch.device | None, dtype: torch.dtype
 ) -> Tensor:
-    """Sinusoids of the offsets query - key from ``length - 1`` down to ``1 - length``.
+    """Compute sinusoids of the offsets query - key from ``length - 1`` down to ``1 - length``.
 
-    Sines on the even columns, cosines on the odd ones (Transformer-XL, arXiv 1901.02860, appendix
-    B).
+    The even columns are sines and the odd ones cosines (Transformer-XL, arXiv 1901.02860,
+    appendix B).
 
     Returns:
         [2 * length - 1, width].
@@ -41,7 +40,8 @@ def relative_position_table(
 def shift_relative_scores(scores: Tensor) -> Tensor:
     """Turn scores by offset [..., P, 2 P - 1] into scores by key position [..., P, P].
 
-    The Transformer-XL shift: pad one column, reinterpret, drop one row, keep the first P columns.
+    This is the shift of Transformer-XL: pad one column, reinterpret the shape, drop one row and
+    keep the first P columns.
     """
     length = scores.shape[-2]
     padded = F.pad(scores, (1, 0))
@@ -80,7 +80,7 @@ class RelativeSelfAttention(nn.Module):
         if key_mask is not None:
             hidden = key_mask[:, None, None, :] == 0
             scores = scores.masked_fill(hidden, torch.finfo(scores.dtype).min)
-            # A row without a single key attends to nothing instead of to everything.
+            # A row without any visible key attends to nothing instead of to everything.
             weights = scores.float().softmax(-1).masked_fill(hidden, 0.0).to(scores.dtype)
         else:
             weights = scores.float().softmax(-1).to(scores.dtype)
@@ -90,7 +90,7 @@ class RelativeSelfAttention(nn.Module):
 
 
 class LyricsEncoderLayer(GradientCheckpointingLayer):
-    """Pre-norm attention and feed-forward, both residual."""
+    """Layer of the lyrics encoder: pre-norm attention and feed-forward, both residual."""
 
     def __init__(self, config: SongGenLyricsEncoderConfig):
         super().__init__()
@@ -110,11 +110,11 @@ class LyricsEncoderLayer(GradientCheckpointingLayer):
 
 
 class SongGenLyricsEncoder(PreTrainedModel):
-    """Lyrics embeddings [B, P, H] -> lyrics states [B, P, output_size].
+    """Encoder from lyrics embeddings [B, P, H] to lyrics states [B, P, output_size].
 
     Args:
-        config: sizes of the encoder.
-        input_size: H, width of the embeddings.
+        config: configuration of the encoder.
+        input_size: H, width of the embeddings; by default ``output_size``.
     """
 
     config: SongGenLyricsEncoderConfig
@@ -122,7 +122,8 @@ class SongGenLyricsEncoder(PreTrainedModel):
     main_input_name = "inputs_embeds"
     supports_gradient_checkpointing = True
     _no_split_modules = ["LyricsEncoderLayer"]
-    # Its scores have a term that no fused kernel knows: every implementation runs the same code.
+    # No fused kernel computes the scores with relative positions, so every attention implementation
+    # runs the same code here.
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True
@@ -152,8 +153,8 @@ class SongGenLyricsEncoder(PreTrainedModel):
 
         Args:
             inputs_embeds: [B, P, input_size].
-            attention_mask: [B, P], 0 hides a position as a key. States at hidden positions are
-                computed all the same (they see the visible ones), so mask them where they are read.
+            attention_mask: [B, P], 0 hides a position as a key. The states of hidden positions are
+                computed nevertheless and have to be masked where they are read.
 
         Returns:
             [B, P, output_size].

@@ -1,28 +1,28 @@
-"""Tables of the lyrics cleaner: what each language says for a title, a sign, an ordinal.
+"""Tables of the words that each language uses for titles, signs, ordinals and amounts of money.
 
-Data and nothing else; ``lyrics_normalization.py`` applies it. The words are those that the lyrics
-tokenizer of the published checkpoint was trained with (the multilingual cleaner of XTTS), so they
-are not corrected here, even where a native speaker would choose others.
+``lyrics_normalization.py`` applies them. The words are those that the lyrics tokenizer of the
+published checkpoint was trained with (the multilingual cleaner of XTTS), so they are not corrected
+here, even where a native speaker would choose others.
 """
 
 from dataclasses import dataclass
 
-SIGNS = ("&", "@", "%", "#", "$", "£", "°")  # the order in which they are replaced
+SIGNS = ("&", "@", "%", "#", "$", "£", "°")  # in the order of replacement
 
 
 @dataclass(frozen=True)
 class LyricsLanguage:
-    """How one language is cleaned.
+    """Rules for cleaning lyrics in one language.
 
     Attributes:
-        signs: words for ``SIGNS``, in that order; empty for a language whose signs are left alone.
-        titles: abbreviation -> full word; the abbreviation counts only with a dot if ``dotted``.
-        ordinals: regular expression of what follows the digits of an ordinal number.
+        signs: words for ``SIGNS``, in that order; empty if signs are kept.
+        titles: pairs of an abbreviation and its full word.
+        ordinals: regular expression of the characters after the digits of an ordinal number.
         cents: text between the whole and the fractional part of a spelled amount of money.
-        number_language: code that num2words knows the language by; None: not spelled by num2words.
-        tag: name in the language token, ``[tag]``, which opens the lyrics.
-        dotted: whether an abbreviation ends in a dot.
-        grouping: the character between thousands.
+        number_language: code of the language in num2words; None if num2words is not used.
+        tag: name in the language token, ``[tag]``, with which the lyrics begin.
+        dotted: whether an abbreviation must end in a dot.
+        grouping: the character that separates thousands.
         decimals: whether decimal numbers are spelled as one number.
     """
 
@@ -38,7 +38,7 @@ class LyricsLanguage:
 
 
 def _pairs(words: str) -> tuple[tuple[str, str], ...]:
-    """``"dr doctor, st saint"`` -> (("dr", "doctor"), ("st", "saint"))."""
+    """Split ``"dr doctor, st saint"`` into (("dr", "doctor"), ("st", "saint"))."""
     split = (pair.strip().partition(" ") for pair in words.split(","))
     return tuple((short, word) for short, _, word in split)
 

@@ -1,8 +1,8 @@
-"""Words as they are sung: numbers, money, titles and signs of a lyric are spelled out.
+"""Normalizes lyrics: numbers, amounts of money, titles and signs are spelled out as words.
 
-``normalize_lyrics`` turns what a person types into what the lyrics tokenizer was trained on.
-Chinese comes out in pinyin and Korean in Latin letters. The module knows nothing of token ids; the
-tables of the languages are in ``lyrics_languages.py``.
+``normalize_lyrics`` returns lyrics in the form that the lyrics tokenizer was trained on; Chinese is
+written in pinyin and Korean in Latin letters. The tables of the languages are in
+``lyrics_languages.py``.
 """
 
 import importlib
@@ -20,7 +20,7 @@ _GROUPED_BY = {
     # Matches upstream: the dot is a wildcard there, so "1 000.5" counts as grouped too.
     ".": re.compile(r"\b\d{1,3}(.\d{3})*(,\d+)?\b"),
 }
-# The look-behinds keep each search linear in the length of a run of digits; they exclude no match.
+# The look-behinds exclude no match; they keep each search linear in the length of a run of digits.
 _MONEY = tuple(
     (
         code,
@@ -30,7 +30,7 @@ _MONEY = tuple(
 )
 _DECIMAL = re.compile(r"(?<![0-9])[0-9]+[.,][0-9]+")
 _INTEGER = re.compile(r"[0-9]+")
-# What num2words raises, language by language, for a number or a currency that it cannot spell.
+# The errors that num2words raises for numbers and currencies that it cannot spell in a language.
 _CANNOT_SPELL = (ArithmeticError, LookupError, NotImplementedError, TypeError, ValueError)
 
 _CHINESE_DIGITS = "零一二三四五六七八九"
@@ -39,11 +39,11 @@ _CHINESE_GROUPS = ("", "万", "亿", "兆", "京")
 
 
 def resolve_language(language: str) -> str:
-    """The key of ``LANGUAGES`` for a language code; a region is dropped (``"en-US"`` -> ``"en"``).
+    """Return the key of ``LANGUAGES`` for a language code, without region (``"en-US"``: ``"en"``).
 
     Raises:
         TypeError: if the code is not a string.
-        ValueError: if no lyrics in that language can be cleaned.
+        ValueError: if lyrics in that language are not supported.
     """
     if not isinstance(language, str):
         raise TypeError(f"language must be a code such as 'en', got {type(language).__name__}")
@@ -57,13 +57,13 @@ def resolve_language(language: str) -> str:
 
 
 def normalize_lyrics(lyrics: str, language: str = "en") -> str:
-    """Clean a whole lyric: every line end becomes a full stop, then :func:`clean_text`.
+    """Normalize the lyrics of a song: line ends become full stops, and the text is cleaned.
 
     Args:
-        lyrics: the words; section marks such as ``[verse]`` are kept as ordinary text.
-        language: code of the language, see ``SUPPORTED_LANGUAGES``.
+        lyrics: the lyrics; section marks such as ``[verse]`` are kept as ordinary text.
+        language: code of the language, one of ``SUPPORTED_LANGUAGES`` with or without a region.
     Returns:
-        One line, lower case; empty if the lyrics hold nothing but whitespace.
+        One line in lower case; empty if the lyrics hold only whitespace.
     Raises:
         TypeError: if ``lyrics`` is not a string.
         ValueError: if the language is not supported.
@@ -75,7 +75,10 @@ def normalize_lyrics(lyrics: str, language: str = "en") -> str:
 
 
 def clean_text(text: str, language: str = "en") -> str:
-    """Spell out one line of lyrics; arguments and errors as in :func:`normalize_lyrics`."""
+    """Spell out the numbers, amounts, titles and signs of one line of lyrics.
+
+    The arguments and errors are those of :func:`normalize_lyrics`.
+    """
     code = resolve_language(language)
     table = LANGUAGES[code]
     if code == "hi":
@@ -85,7 +88,7 @@ def clean_text(text: str, language: str = "en") -> str:
         return cutlet.Cutlet().romaji(text.lower()).lower()
     text = text.replace('"', "")
     if code == "tr":
-        text = text.replace("İ", "i")  # str.lower() would leave a combining dot behind
+        text = text.replace("İ", "i")  # str.lower() would keep a combining dot
     text = text.lower()
     text = _spell_chinese_numbers(text) if code == "zh" else _spell_numbers(text, table)
     for short, word in table.titles:
@@ -102,7 +105,7 @@ def clean_text(text: str, language: str = "en") -> str:
 
 
 def _spell_numbers(text: str, table: LyricsLanguage) -> str:
-    """Money, decimals, ordinals and integers in words, in that order."""
+    """Spell out amounts of money, decimals, ordinals and integers, in that order."""
     text = _GROUPED_BY[table.grouping].sub(lambda m: m[0].replace(table.grouping, ""), text)
     if not _INTEGER.search(text):
         return text
@@ -111,7 +114,7 @@ def _spell_numbers(text: str, table: LyricsLanguage) -> str:
             text = pattern.sub(partial(_spell_money, code=code, table=table), text)
     except _CANNOT_SPELL:
         # Matches upstream: an amount that cannot be read ends the search for money in this line;
-        # its digits and its sign are spelled by the steps below.
+        # the steps below spell its digits and its sign.
         pass
     if table.decimals:
         text = _DECIMAL.sub(partial(_spell_decimal, table=table), text)
@@ -132,7 +135,7 @@ def _spell_decimal(match: re.Match, table: LyricsLanguage) -> str:
     try:
         return _num2words(float(match[0].replace(",", ".")), table)
     except _CANNOT_SPELL:
-        return match[0]  # both runs of digits are spelled as integers then
+        return match[0]  # both runs of digits are spelled as integers afterwards
 
 
 def _spell_ordinal(match: re.Match, table: LyricsLanguage) -> str:
@@ -145,7 +148,7 @@ def _spell_ordinal(match: re.Match, table: LyricsLanguage) -> str:
 def _spell_integer(digits: str, table: LyricsLanguage) -> str:
     try:
         return _num2words(int(digits), table)
-    except _CANNOT_SPELL:  # more digits than the language has names for: they are read one by one
+    except _CANNOT_SPELL:  # more digits than the language has names for are spelled one by one
         return " ".join(_num2words(int(digit), table) for digit in digits)
 
 
@@ -153,12 +156,15 @@ def _num2words(value: float, table: LyricsLanguage, **options: str) -> str:
     module = _optional("num2words", "a number in the lyrics", "pip install num2words")
     language = table.number_language
     if language not in module.CONVERTER_CLASSES and language == "cs":
-        language = "cz"  # num2words before 0.5.14 used the country's code
+        language = "cz"  # num2words before 0.5.14 used the code of the country
     return module.num2words(value, lang=language, **options)
 
 
 def _spell_chinese_numbers(text: str) -> str:
-    """Digits in Chinese characters: years digit by digit, percentages, decimals, integers."""
+    """Spell out numbers in Chinese characters: years, percentages, decimals and integers.
+
+    Years of four digits are spelled digit by digit.
+    """
     text = re.sub(r"(?<=\d),(?=\d{3})", "", text)
     text = re.sub(r"(?<![0-9])[0-9]{4}(?=年)", lambda m: _chinese_digits(m[0]), text)
     return re.sub(r"([0-9]+)(\.[0-9]+)?(%?)", _spell_chinese_number, text)
@@ -213,8 +219,8 @@ def _romanize_korean(text: str) -> str:
 def _optional(
     name: str, purpose: str, remedy: str = 'pip install "songgen-hf[lyrics]"'
 ) -> ModuleType:
-    # import_module, not an import statement: the latter would make the package a
-    # requirement of everybody who loads this file from the Hub.
+    # With an import statement, transformers would require the package of everyone who loads this
+    # file from the Hub.
     try:
         return importlib.import_module(name)
     except ImportError as error:

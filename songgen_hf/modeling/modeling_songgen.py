@@ -1,8 +1,8 @@
-"""The SongGen model: text, lyrics and a reference voice in, the codes and waveform of a song out.
+"""The SongGen model generates the codes and the waveform of a song from text, lyrics and a voice.
 
-One class for all seven token patterns. It joins the conditioner, the decoder, the codec and the
-generation hooks, which have modules of their own: the forward pass with its losses, encoding of
-audio prompts and decoding of codes.
+One class serves all seven token patterns. It combines the conditioner, the decoder, the codec and
+the generation hooks, which are defined in modules of their own, and adds the forward pass with its
+losses, the encoding of audio prompts and the decoding of codes.
 """
 
 from dataclasses import dataclass
@@ -26,16 +26,17 @@ from .songgen_layout import ReferenceLayoutMixin
 
 @dataclass
 class SongGenSeq2SeqOutput(ModelOutput):
-    """What ``forward`` returns.
+    """Output of :meth:`SongGenForConditionalGeneration.forward`.
 
     Args:
         loss: mean of ``codebook_losses``.
         codebook_losses: [rows], mean cross-entropy of each row over its counted steps.
         vocal_loss: mean of ``vocal_codebook_losses``.
-        vocal_codebook_losses: [K], of the vocal heads (mixed_pro).
+        vocal_codebook_losses: [K], mean cross-entropy of each vocal head (mixed_pro).
         logits: [B * rows, L, V]; L includes prepended lyrics.
         past_key_values: the cache.
-        decoder_hidden_states, decoder_attentions, cross_attentions: per layer, when asked for.
+        decoder_hidden_states, decoder_attentions, cross_attentions: one tensor per layer, if
+            requested.
         encoder_last_hidden_state: [B, E, H], the conditions.
         encoder_attention_mask: [B, E].
     """
@@ -55,13 +56,13 @@ class SongGenSeq2SeqOutput(ModelOutput):
 
 @dataclass
 class SongOutput(ModelOutput):
-    """A decoded batch of songs, float32 at ``config.sampling_rate``, zero after each song's end.
+    """Waveforms of a batch of songs, float32 at ``config.sampling_rate``, zero after each end.
 
     Args:
         waveform: [B, 1, S], the mixture.
         vocal, accompaniment: [B, 1, S'], None for the mixed patterns.
-        lengths: [B] int64, samples of each mixture.
-        vocal_lengths, accompaniment_lengths: [B] int64, samples of each track.
+        lengths: [B] int64, number of samples of each mixture.
+        vocal_lengths, accompaniment_lengths: [B] int64, number of samples of each track.
     """
 
     waveform: Tensor | None = None
@@ -73,12 +74,12 @@ class SongOutput(ModelOutput):
 
 
 def codebook_cross_entropy(logits: Tensor, labels: Tensor, counted: Tensor) -> Tensor:
-    """Mean cross-entropy of each row over its counted steps.
+    """Compute the mean cross-entropy of each row over its counted steps.
 
     Args:
         logits: [B, N, L, V].
         labels: [B, L, N].
-        counted: bool [B, N, L].
+        counted: bool [B, N, L], the steps that are part of the mean.
 
     Returns:
         [N] float32; 0 for a row without a counted step.
@@ -96,13 +97,13 @@ def codebook_cross_entropy(logits: Tensor, labels: Tensor, counted: Tensor) -> T
 class SongGenForConditionalGeneration(
     ReferenceLayoutMixin, PreTrainedModel, SongGenGenerationMixin
 ):
-    """SongGen (arXiv 2502.13128).
+    """The SongGen model (arXiv 2502.13128): conditioner, decoder and codec.
 
     Attributes:
-        conditioner: text, lyrics and voice encoders with their projections.
+        conditioner: :class:`SongGenConditioner`, the text, lyrics and voice encoders.
         decoder: :class:`SongGenForCausalLM`.
-        audio_encoder: :class:`XCodecModel`, frozen: it makes codes for training and waveforms of
-            generated codes.
+        audio_encoder: :class:`XCodecModel`, the frozen codec. It encodes the audio of prompts and
+            of training as codes, and decodes generated codes.
     """
 
     config: SongGenConfig
@@ -110,7 +111,8 @@ class SongGenForConditionalGeneration(
     main_input_name = "input_ids"
     input_modalities = ("text", "audio")
     supports_gradient_checkpointing = True
-    # Any forward with **kwargs would make Trainer skip the division by gradient accumulation steps.
+    # Because forward takes **kwargs, Trainer would otherwise not divide the loss by the number of
+    # gradient accumulation steps.
     accepts_loss_kwargs = False
     _no_split_modules = ["SongGenDecoderLayer", "LyricsEncoderLayer", "T5Block"]
     _supports_sdpa = True
@@ -125,29 +127,29 @@ class SongGenForConditionalGeneration(
         self.conditioner = SongGenConditioner._from_config(config)
         self.audio_encoder = XCodecModel._from_config(config.audio_encoder)
         self.decoder = SongGenForCausalLM._from_config(config.decoder)
-        # A fresh one: a configuration derived from the model's loses its custom entries when it is
-        # reloaded.
+        # A configuration that transformers derives from the model's config would lose its custom
+        # entries when it is loaded again.
         self.generation_config = default_generation_config(config)
         self.audio_encoder.requires_grad_(False)
         self.post_init()
-        # Not merged from T5, whose list would hide every foreign key that holds "decoder".
+        # Without the list of T5, which ignores every unexpected key that contains "decoder".
         own = type(self)._keys_to_ignore_on_load_unexpected
-        # A model without lyrics encoder leaves the one that a checkpoint may hold.
+        # A model without a lyrics encoder ignores the one that a checkpoint may hold.
         unused = [] if config.use_lyrics_encoder else [r"lyrics_encoder\.", r"lyrics_projection\."]
         self._keys_to_ignore_on_load_unexpected = {*own, *unused}  # type: ignore[assignment]
 
     def train(self, mode: bool = True) -> "SongGenForConditionalGeneration":
-        """Set the mode; the codec is frozen and stays in evaluation mode."""
+        """Set training or evaluation mode; the frozen codec stays in evaluation mode."""
         super().train(mode)
         self.audio_encoder.eval()
         return self
 
     def get_encoder(self, modality: str | None = None) -> nn.Module:
-        """What ``generate()`` runs once a call."""
+        """Return the conditioner, which ``generate()`` runs once per call."""
         return self.conditioner
 
     def get_decoder(self) -> nn.Module:
-        """The decoder with its heads."""
+        """Return the decoder with its heads."""
         return self.decoder
 
     def get_input_embeddings(self) -> nn.Module:
@@ -160,7 +162,7 @@ class SongGenForConditionalGeneration(
         return self.decoder.get_output_embeddings()
 
     def shift_right(self, labels: Tensor) -> Tensor:
-        """Decoder ids of training: :func:`shift_right` of labels [B, L, rows]."""
+        """Shift labels [B, L, rows] to the decoder ids of training, see :func:`shift_right`."""
         return shift_right(labels, self.config.decoder_start_token_id, self.config.pad_token_id)
 
     @can_return_tuple
@@ -188,22 +190,26 @@ class SongGenForConditionalGeneration(
         Args:
             input_ids: [B, L] ids of the style description; None for the null text.
             attention_mask: [B, L].
-            lyrics_ids: [B, P]; lyrics_attention_mask: [B, P].
-            voice_values: [B, S] at ``config.voice_sampling_rate``, all zero for "no voice";
-                voice_attention_mask: [B, S].
+            lyrics_ids: [B, P].
+            lyrics_attention_mask: [B, P].
+            voice_values: [B, S] at ``config.voice_sampling_rate``; a row of zeros means that no
+                voice is given.
+            voice_attention_mask: [B, S].
             decoder_input_ids: [B, rows, L] or [B * rows, L] ids in their token pattern.
             decoder_attention_mask: [B, L], past steps included, 0 hides a step as a key.
-            encoder_outputs: the conditioner's output, instead of text, lyrics and voice.
-            labels: [B, L, rows] as ``CodebookPattern.labels`` writes them, -100 ignored. Steps
-                whose input is the end mark are not counted, so a row learns exactly one end of
-                sequence.
-            vocal_labels: [B, L, K] of the vocal track (mixed_pro with ``add_vocal_loss``).
-            prepend_lyrics: whether this call starts with the prepended lyrics; by default when the
-                cache is empty.
-            logits_to_keep: compute the logits of the last steps only; 0 for all.
+            encoder_outputs: output of the conditioner, in place of text, lyrics and voice.
+            past_key_values: the cache.
+            labels: [B, L, rows] in the form of ``CodebookPattern.labels``; -100 is ignored. Steps
+                whose input is the end mark are not counted, so each row is trained on exactly one
+                end of sequence.
+            vocal_labels: [B, L, K] labels of the vocal track (mixed_pro with ``add_vocal_loss``).
+            prepend_lyrics: whether the input of this call begins with the prepended lyrics; by
+                default it does if the cache is empty.
+            use_cache: whether to return a cache.
+            logits_to_keep: number of last steps to compute logits for; 0 for all.
 
         Raises:
-            ValueError: when neither labels nor decoder ids are given, or shapes do not fit.
+            ValueError: if neither labels nor decoder ids are given, or if shapes do not fit.
         """
         if encoder_outputs is None:
             encoder_outputs = self.conditioner(
@@ -247,7 +253,7 @@ class SongGenForConditionalGeneration(
             codebook_losses = self._losses(logits[:, :, -num_steps:], labels, not_ended)
         if vocal_labels is not None:
             vocal_logits = self.decoder.by_row(self.decoder.vocal_lm_heads(states[:, -num_steps:]))
-            # Matches upstream: the mixture's ids decide which steps count, for the vocal too.
+            # Matches upstream: the ids of the mixture determine which steps of the vocal count.
             vocal_losses = self._losses(vocal_logits, vocal_labels, not_ended)
         return SongGenSeq2SeqOutput(
             loss=None if codebook_losses is None else codebook_losses.mean(),
@@ -287,7 +293,8 @@ class SongGenForConditionalGeneration(
         if ids is None:
             if labels is None:
                 raise ValueError(
-                    "forward needs labels or decoder_input_ids: got neither; generate() makes songs"
+                    "forward needs labels or decoder_input_ids: got neither; use generate() to "
+                    "generate songs"
                 )
             ids = self.shift_right(labels)
         if ids.ndim == 2 and ids.shape[0] % num_rows == 0:
@@ -307,7 +314,7 @@ class SongGenForConditionalGeneration(
         past_key_values: Cache | None,
         prepend: bool | None,
     ) -> dict[str, Any]:
-        """The decoder's input with the lyrics before the song, and a mask over their padding."""
+        """Return the decoder's input with lyrics before the song, and the mask of their padding."""
         lyrics, lyrics_mask = (
             conditions["lyrics_hidden_states"],
             conditions["lyrics_attention_mask"],
@@ -333,14 +340,18 @@ class SongGenForConditionalGeneration(
 
     @torch.no_grad()
     def encode_audio(self, input_values: Tensor, padding_mask: Tensor | None = None) -> Tensor:
-        """Waveforms [B, tracks, S] at ``config.sampling_rate`` -> codes [B, tracks, K, T].
+        """Encode waveforms as the codes of an audio prompt.
 
         Args:
+            input_values: [B, tracks, S] at ``config.sampling_rate``.
             padding_mask: [B, S], 0 where a clip is padded.
 
+        Returns:
+            [B, tracks, K, T] codes.
+
         Raises:
-            ValueError: if the clips have different numbers of frames: a prompt has one length for
-                the whole batch.
+            ValueError: if the number of tracks is wrong, or if the clips have different numbers of
+                frames, since a prompt has one length for the whole batch.
         """
         num_tracks = self.config.decoder.num_tracks
         if input_values.ndim != 3 or input_values.shape[1] != num_tracks:
@@ -364,14 +375,16 @@ class SongGenForConditionalGeneration(
 
     @torch.no_grad()
     def decode_codes(self, codes: Tensor, chunk_frames: int | None = None) -> SongOutput:
-        """Codes [B, tracks, K, T] -> waveforms.
+        """Decode codes as waveforms.
 
-        Frames in which any codebook holds a special id are dropped, in each track by itself. The
-        mixture of two tracks is their sum, cut to the shorter, without clipping. A track without a
-        single frame is one zero sample.
+        In each track, frames in which any codebook holds a special id are dropped. The mixture of
+        two tracks is their sum, cut to the shorter track, without clipping. A track without frames
+        is decoded as one zero sample.
 
         Args:
-            chunk_frames: decode in chunks of that many frames at flat memory (the same waveform).
+            codes: [B, tracks, K, T].
+            chunk_frames: number of frames that are decoded at a time, which bounds memory; the
+                waveform is the same. None decodes all frames at once.
         """
         self.pattern.check_codes(codes, "codes")
         tracks = [
@@ -403,7 +416,7 @@ class SongGenForConditionalGeneration(
 
 
 def _pad(waveforms: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Stack waveforms [S_i] to [B, 1, S] with zeros at the end; also their lengths [B]."""
+    """Stack waveforms [S_i] as [B, 1, S] with zeros at the end, and return their lengths [B]."""
     lengths = torch.tensor(
         [waveform.shape[-1] for waveform in waveforms], device=waveforms[0].device
     )

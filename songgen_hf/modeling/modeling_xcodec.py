@@ -1,10 +1,9 @@
-"""X-Codec: waveform [B, 1, S] at 16 kHz <-> codes [B, K, T] at 50 frames a second.
+"""The X-Codec model encodes waveforms [B, 1, S] at 16 kHz as codes [B, K, T] and decodes codes.
 
-The network is the library's ``XcodecModel``; this subclass adds what singing needs around it:
-padded batches that equal their clips one by one, decoding in chunks or as a stream at flat memory,
-encoding in windows, the original checkpoint layout, and errors that say what to do. It knows
-nothing of special ids, patterns or files: resampling is the processor's work, ids outside a
-codebook are the caller's to strip.
+The network is ``XcodecModel`` of transformers. This subclass adds padded batches that equal their
+clips one by one, decoding in chunks or as a stream and encoding in windows with constant memory,
+the original checkpoint layout, and error messages that name a remedy. It does not handle special
+ids, token patterns or files: the processor resamples, and the caller removes ids that are no codes.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import PreTrainedModel as PreTrainedModel  # diffusers looks for it beside a part
+from transformers import PreTrainedModel as PreTrainedModel  # diffusers expects it in this module
 from transformers import XcodecModel
 from transformers import initialization as init
 from transformers.models.xcodec.modeling_xcodec import (
@@ -46,12 +45,12 @@ _SPECTRAL_ARGUMENTS = {"channels": "channels", "num_layers": "layers"}
 
 @dataclass
 class XCodecEncoderOutput(XcodecEncoderOutput):
-    """What ``encode`` returns.
+    """Output of :meth:`XCodecModel.encode`.
 
     Args:
-        audio_codes: [B, K, T] int64; frames of a clip from its ``num_frames`` on hold 0, which is
-            also a code: cut them by ``num_frames``.
-        num_frames: [B] int64, frames of each clip.
+        audio_codes: [B, K, T] int64. The frames after the ``num_frames`` of a clip are padded with
+            0, which is also a code.
+        num_frames: [B] int64, number of frames of each clip.
     """
 
     audio_codes: Any = None
@@ -60,13 +59,13 @@ class XCodecEncoderOutput(XcodecEncoderOutput):
 
 @dataclass
 class XCodecFeatures(ModelOutput):
-    """What stands before the codes; also what training the codec needs.
+    """Output of :meth:`XCodecModel.extract_features`: the features that the codec quantizes.
 
     Args:
         semantic_target: [B, T, Ds], mean of all hidden states of the semantic model.
-        acoustic: [B, Da, T], acoustic encoder.
-        semantic: [B, Ds, T], semantic encoder on the target.
-        embeddings: [B, Da + Ds, T], what the quantizer reads.
+        acoustic: [B, Da, T], output of the acoustic encoder.
+        semantic: [B, Ds, T], output of the semantic encoder on ``semantic_target``.
+        embeddings: [B, Da + Ds, T], input of the quantizer.
     """
 
     semantic_target: Any = None
@@ -76,26 +75,30 @@ class XCodecFeatures(ModelOutput):
 
 
 class XCodecModel(OriginalLayoutMixin, XcodecModel):
-    """The X-Codec of SongGen; differs from the library's ``XcodecModel`` in one letter and in this.
+    """The X-Codec of SongGen, a subclass of ``XcodecModel`` of transformers.
 
-    - ``encode`` takes padded batches, stereo, ``chunk_frames`` and reports frames per clip;
-    - ``decode`` takes ``chunk_frames``; :class:`XCodecStreamDecoder` decodes codes as they come;
-    - the semantic model never enters training mode, so ``train()`` does not change codes;
-    - ``from_pretrained`` and ``save_pretrained`` know the original key layout too.
+    It differs from its base class as follows:
+
+    - ``encode`` takes padded batches, stereo audio and ``chunk_frames``, and returns the number of
+      frames of each clip;
+    - ``decode`` takes ``chunk_frames``, and :class:`XCodecStreamDecoder` decodes codes as they are
+      generated;
+    - the semantic model stays in evaluation mode, so ``train()`` does not change codes;
+    - ``from_pretrained`` and ``save_pretrained`` also support the original key names.
     """
 
     config: XCodecConfig
     config_class = XCodecConfig
-    # Also reads a file that holds the codec as a part of a SongGen model, whose keys begin so.
+    # The prefix of the codec's keys in a SongGen model, whose files can be read too.
     base_model_prefix = "audio_encoder"
-    # Only HuBERT inside attends, and it supports them all.
+    # Only the HuBERT model has attention, and it supports every implementation.
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True
     _supports_attention_backend = True
 
     def __init__(self, config: XCodecConfig) -> None:
-        # The acoustic stacks do not attend, and their library class refuses any other setting.
+        # The acoustic networks have no attention, and their class accepts no other setting.
         acoustic: Any = config.acoustic_model_config
         acoustic._attn_implementation = "eager"
         super().__init__(config)
@@ -111,17 +114,19 @@ class XCodecModel(OriginalLayoutMixin, XcodecModel):
 
     @property
     def is_spectral(self) -> bool:
-        """Whether the acoustic half works on spectra (``spectral_codec.py``)."""
+        """Whether the acoustic encoder and decoder are those of ``spectral_codec.py``."""
         return self.config.acoustic_network == "spectral"
 
     def apply_weight_norm(self) -> None:
-        """Weight norm on the acoustic convolutions, as the published codec was trained; the
-        spectral network has none."""
+        """Apply weight norm to the acoustic convolutions, as the published codec was trained.
+
+        The spectral network has no weight norm.
+        """
         if not self.is_spectral:
             super().apply_weight_norm()
 
     def train(self, mode: bool = True) -> XCodecModel:
-        """Set the mode of the codec; the frozen semantic model stays in evaluation mode."""
+        """Set training or evaluation mode; the frozen semantic model stays in evaluation mode."""
         super().train(mode)
         # Its dropout and masking would change 93 % of the codes.
         self.semantic_model.eval()
@@ -131,47 +136,54 @@ class XCodecModel(OriginalLayoutMixin, XcodecModel):
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
         if isinstance(module, XcodecEuclideanCodebook):
-            # The library leaves codebooks at zero, where every waveform has the same codes.
+            # transformers initializes codebooks with zeros, so that all waveforms would have the
+            # same codes.
             init.normal_(module.embed)
             init.copy_(module.embed_avg, module.embed)
 
     @property
     def decode_context_frames(self) -> int:
-        """Frames on each side that a decoded frame depends on, at most (12 at full size)."""
+        """Number of frames on each side that a decoded frame depends on (12 at full size)."""
         if self.is_spectral:
             return self.acoustic_decoder.context_frames
         return context_frames(self.acoustic_decoder, 1.0)
 
     @property
     def decode_period_frames(self) -> int:
-        """A window of codes decodes as within the whole only if it starts at a multiple of this."""
+        """Number of frames at whose multiples a window of codes has to start.
+
+        Other windows do not decode to the samples that they have within the whole.
+        """
         return self.acoustic_decoder.PERIOD if self.is_spectral else 1
 
     @property
     def encode_context_frames(self) -> int:
-        """Frames on each side that an acoustic feature depends on, at most."""
+        """Number of frames on each side that an acoustic feature depends on."""
         if self.is_spectral:
             return self.acoustic_encoder.context_frames
         return context_frames(self.acoustic_encoder, float(self.config.hop_length))
 
     def get_num_frames(self, num_samples: int) -> int:
-        """Frames that ``encode`` gives for a clip of ``num_samples`` samples."""
+        """Return the number of frames of an encoded clip of ``num_samples`` samples."""
         extractor = self.semantic_model.feature_extractor
         return int(self._get_conv1d_output_lengths(num_samples + 2 * self.pad, extractor))
 
     def extract_features(
         self, waveform: Tensor, *, chunk_frames: int | None = None
     ) -> XCodecFeatures:
-        """Run both encoders on unpadded clips of one length; gradients flow past HuBERT only.
+        """Run both encoders on unpadded clips of one length.
+
+        Gradients reach all parts but the frozen semantic model.
 
         Matches upstream: the acoustic encoder runs on the waveform padded by half a frame on both
-        sides if, and only if, its frames would otherwise differ from the semantic ones.
+        sides if, and only if, its number of frames would otherwise differ from that of the semantic
+        encoder.
 
         Args:
             waveform: [B, 1, S] in the dtype and on the device of the codec.
-            chunk_frames: frames per window of the convolutions; None takes the clip whole.
+            chunk_frames: number of frames per window of the convolutions; None for the whole clip.
         Returns:
-            The features, T = ``get_num_frames(S)``.
+            The features, with T = ``get_num_frames(S)``.
         """
         target = self._extract_semantic_features(waveform, chunk_frames)
         semantic = self.encoder_semantic(target.transpose(1, 2))  # [B, Ds, T]
@@ -206,26 +218,27 @@ class XCodecModel(OriginalLayoutMixin, XcodecModel):
         chunk_frames: int | None = None,
         return_dict: bool | None = None,
     ) -> Tensor | XCodecEncoderOutput:
-        """Turn waveforms into codes.
+        """Encode waveforms as codes.
 
-        Clips of one length are encoded together and without their padding (the semantic model and
-        its group norm would see it), so a batch has the codes of its clips one by one. Input is
-        moved to the codec's device and dtype.
+        Clips of one length are encoded together and without their padding, which would change the
+        output of the semantic model and its group norm, so the codes of a batch are those of its
+        clips one by one. The input is moved to the device and dtype of the codec.
 
         Args:
-            input_values: [B, C, S] float waveform at ``config.sampling_rate``; C = 1, or 2 which
-                are averaged. At least ``config.hop_length`` samples a clip.
-            padding_mask: [B, S] or [B, 1, S], 1 = sample, 0 = padding on the right; None = none.
-            bandwidth: kbps, one of ``config.target_bandwidths``; None = the highest.
-            chunk_frames: run the convolutions in windows of so many frames, which bounds memory for
-                long clips. Attention still sees the whole clip, and the group norm its statistics,
-                so codes agree but for ties in floating point. None = whole, which is the truth.
+            input_values: [B, C, S] float waveform at ``config.sampling_rate``, with at least
+                ``config.hop_length`` samples per clip. C is 1 or 2; two channels are averaged.
+            padding_mask: [B, S] or [B, 1, S], 1 for samples and 0 for padding on the right; None if
+                there is no padding.
+            bandwidth: bandwidth in kbps, one of ``config.target_bandwidths``; None for the highest.
+            chunk_frames: run the convolutions in windows of that many frames, which bounds memory
+                for long clips. Attention and the statistics of the group norm cover the whole clip,
+                so the codes are the same but for rounding. None for the whole clip at once.
             return_dict: False returns the codes alone.
         Returns:
             :class:`XCodecEncoderOutput`, or its ``audio_codes`` [B, K, T].
         Raises:
             TypeError: if the input is not floating point.
-            ValueError: for a wrong shape, NaN or infinity, a mask that is not right padding, a clip
+            ValueError: for a wrong shape, NaN or infinity, a mask with padding on the left, a clip
                 shorter than one frame, or an unknown bandwidth.
         """
         bandwidth = check_bandwidth(bandwidth, self.config)
@@ -254,11 +267,12 @@ class XCodecModel(OriginalLayoutMixin, XcodecModel):
     def _extract_semantic_features(
         self, input_values: Tensor, chunk_frames: int | None = None
     ) -> Tensor:
-        """Mean of the semantic model's hidden states, embedding output included: [B, T, Ds].
+        """Return the mean of the hidden states of the semantic model, [B, T, Ds].
 
-        The states are summed as they appear. The library's collection (``output_hidden_states``)
-        would keep all of them, and counts states twice once a model around this one has installed
-        its collecting hooks too, which silently changes every code.
+        The output of the embedding is part of the mean. The states are summed by hooks as they are
+        computed. ``output_hidden_states`` of transformers would keep all of them in memory, and
+        counts states twice if a model around the codec has hooks for hidden states too, which would
+        change every code without a warning.
         """
         model, owner = self.semantic_model, threading.get_ident()
         extractor = model.feature_extractor
@@ -284,11 +298,14 @@ class XCodecModel(OriginalLayoutMixin, XcodecModel):
         return (states[0] + last) / (len(hooks) + 1)
 
     def _quantize(self, embeddings: Tensor, bandwidth: float) -> Tensor:
-        """Nearest codes, residual by residual, at least in float32: [B, D, T] -> [K, B, T]."""
+        """Find the nearest codes, residual by residual: [B, D, T] -> [K, B, T].
+
+        Distances are computed in float32, also for embeddings of half precision.
+        """
         if embeddings.dtype not in (torch.bfloat16, torch.float16):
             return self.quantizer.encode(embeddings, bandwidth)
-        # Distances of half precision lose the fine codebooks: 41 % of the last one's codes agreed
-        # with float32 on random full-size weights, 93 % like this.
+        # With distances in half precision, 41 % of the codes of the last codebook were those of
+        # float32 on random full-size weights; with distances in float32, 93 % were.
         levels = self.quantizer.get_num_quantizers_for_bandwidth(bandwidth)
         residual = embeddings.float().transpose(1, 2)  # [B, T, D]
         codes = []
@@ -317,13 +334,14 @@ class XCodecModel(OriginalLayoutMixin, XcodecModel):
         *,
         return_dict: bool | None = None,
     ) -> Tensor | XcodecDecoderOutput:
-        """Turn codes into waveforms.
+        """Decode codes as waveforms.
 
         Args:
             audio_codes: [B, K, T] integers in [0, ``config.codebook_size``), K up to
                 ``config.num_quantizers``, T at least 1.
-            chunk_frames: decode so many frames at a time, each with ``decode_context_frames``
-                frames of context on both sides: the same waveform at flat memory. None = whole.
+            chunk_frames: number of frames that are decoded at a time, each with
+                ``decode_context_frames`` frames of context on both sides, which bounds memory; the
+                waveform is the same. None decodes all frames at once.
             return_dict: False returns the waveform alone.
         Returns:
             Output with ``audio_values`` [B, 1, ``hop_length`` * T], or that tensor.
@@ -354,8 +372,9 @@ class XCodecModel(OriginalLayoutMixin, XcodecModel):
 
     def _decode_window(self, codes: Tensor) -> Tensor:
         quantized = self.quantizer.decode(codes.transpose(0, 1))  # [B, D, T]
-        # The linear layer as a convolution of width 1, which keeps channels first; on CPU it also
-        # rounds as the reference does (1e-5 instead of 1e-3 on waveforms that reach 40).
+        # The linear layer as a convolution of width 1, which keeps channels first. On the CPU it
+        # also rounds as the reference does: waveforms with values up to 40 differ by 1e-5 instead
+        # of 1e-3.
         latent = F.conv1d(quantized, self.fc2.weight[:, :, None], self.fc2.bias)
         return self.acoustic_decoder(latent)
 
@@ -369,11 +388,11 @@ class XCodecModel(OriginalLayoutMixin, XcodecModel):
         bandwidth: float | None = None,
         **kwargs: Any,
     ) -> XcodecOutput:
-        """Encode (unless ``audio_codes`` is given) and decode, cut to the length of the input.
+        """Encode and decode waveforms; the result is cut to the length of the input.
 
         Args:
             input_values: [B, C, S], see :meth:`encode`.
-            audio_codes: [B, K, T] to decode instead.
+            audio_codes: [B, K, T] codes to decode; None to encode ``input_values``.
             padding_mask: see :meth:`encode`.
             bandwidth: see :meth:`encode`.
         Returns:

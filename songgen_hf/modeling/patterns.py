@@ -1,15 +1,12 @@
-"""The seven token patterns: (track, frame, codebook) <-> (row, step).
+"""The seven token patterns, which place each code of a song in a row and a step of the decoder.
 
 A song is ``codes`` [B, tracks, K, T]; the decoder reads and writes ``delayed_ids`` [B, rows, L],
-one id for each
-row and step. Every pattern is the same closed form with three numbers: whether the tracks have rows
-    of their own,
-how many steps a frame takes, and how many steps a track lags. This module knows nothing of networks
-or sampling.
+one id for each row and step. All patterns follow from one formula with three parameters: whether
+each track has its own rows, the number of steps per frame, and the lag of each track in steps. The
+module depends on no network and on no sampling.
 
-Sources: MusicGen's delay pattern (arXiv 2306.05284, section 2.2); SongGen's track patterns (arXiv
-    2502.13128,
-section 3.2).
+Sources: the delay pattern of MusicGen (arXiv 2306.05284, section 2.2) and the track patterns of
+SongGen (arXiv 2502.13128, section 3.2).
 """
 
 from collections.abc import Sequence
@@ -33,12 +30,12 @@ IGNORED_LABEL = -100
 
 
 class CodebookPattern:
-    """Where each code of a song stands in the decoder's rows and steps.
+    """A token pattern: the row and the step of the decoder that hold each code of a song.
 
     Step 0 holds the begin-of-sequence id (B) in every row. Codebook ``k`` of frame ``f`` of a track
-    stands at step ``1 + stride * (f + k) + lag``: one frame later for each codebook (the delay),
-    every second step when the tracks interleave, one step later for the track that lags. For K = 3,
-    codes a.. (P: padding, end of sequence):
+    is at step ``1 + stride * (f + k) + lag``: one frame later for each codebook (the delay), at
+    every second step if the tracks are interleaved, and one step later for the track that lags.
+    With K = 3, the codes a to i, and P for padding and end of sequence:
 
         mixed          interleaving_A_V           parallel_A_V (rows of A above, of V below)
         B a b c P P    B a A b B c C P P P P      B a b c P P P
@@ -49,9 +46,9 @@ class CodebookPattern:
                                                   B B B B G H I
 
     Args:
-        name: one of ``TRACK_PATTERNS``. Track 0 is the accompaniment (or the mixture of the mixed
-            patterns), 1 the vocal.
-        num_codebooks: K, codebooks of one track.
+        name: one of ``TRACK_PATTERNS``. Track 0 is the accompaniment, or the mixture in the mixed
+            patterns; track 1 is the vocal.
+        num_codebooks: K, number of codebooks of one track.
 
     Raises:
         ValueError: for an unknown name or ``num_codebooks < 1``.
@@ -61,8 +58,7 @@ class CodebookPattern:
         if name not in TRACK_PATTERNS:
             raise ValueError(
                 f"unknown track_pattern: got {name!r}, expected one of "
-                f"{', '.join(TRACK_PATTERNS)}; "
-                "set decoder.track_pattern to one of them"
+                f"{', '.join(TRACK_PATTERNS)}; set decoder.track_pattern to one of them"
             )
         if num_codebooks < 1:
             raise ValueError(f"num_codebooks must be at least 1: got {num_codebooks}")
@@ -83,7 +79,7 @@ class CodebookPattern:
         return f"CodebookPattern({self.name!r}, num_codebooks={self.num_codebooks})"
 
     def index(self, num_frames: int, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
-        """Row and step of every code.
+        """Return the row and the step of every code.
 
         Returns:
             Two int64 tensors [tracks, K, T]: ``delayed_ids[:, row, step]`` are the codes.
@@ -97,26 +93,31 @@ class CodebookPattern:
         return rows, steps
 
     def num_steps(self, num_frames: int) -> int:
-        """Steps, the begin-of-sequence one included, until every code of ``num_frames`` frames is
-        written."""
+        """Return the number of steps that hold all codes of ``num_frames`` frames.
+
+        The begin-of-sequence step is included.
+        """
         if num_frames < 1:
             return 1
         return 2 + self.stride * (num_frames + self.num_codebooks - 2) + max(self.lags)
 
     def num_frames(self, num_steps: int) -> int:
-        """Frames per track whose codes all stand within ``num_steps`` steps; 0 if none does."""
+        """Return the number of frames per track whose codes all lie within ``num_steps`` steps.
+
+        It is 0 if no frame does.
+        """
         return max(0, (num_steps - 2 - max(self.lags)) // self.stride - self.num_codebooks + 2)
 
     def first_free_step(self, num_prompt_frames: int) -> int:
-        """The first step in which some row is not fixed by a prompt of that many frames."""
+        """Return the first step in which a prompt of that many frames does not fix every row."""
         return 1 + self.stride * num_prompt_frames
 
     def apply(self, codes: Tensor, *, bos_token_id: int, pad_token_id: int) -> Tensor:
-        """Write codes in the pattern: codes [B, tracks, K, T] -> delayed_ids [B, rows, L], L =
-        ``num_steps(T)``.
+        """Write codes [B, tracks, K, T] in the pattern.
 
-        Cells before a row's first code hold ``bos_token_id``, cells after its last one
-        ``pad_token_id``.
+        Returns:
+            delayed_ids [B, rows, L] with L = ``num_steps(T)``. The cells before the first code of a
+            row hold ``bos_token_id``, those after its last code ``pad_token_id``.
 
         Raises:
             ValueError: if the shape does not fit the pattern.
@@ -132,14 +133,14 @@ class CodebookPattern:
         return delayed
 
     def revert(self, delayed_ids: Tensor, num_frames: int | None = None) -> Tensor:
-        """Read codes back: delayed_ids [B, rows, L] -> codes [B, tracks, K, T].
+        """Read codes [B, tracks, K, T] back from the pattern.
 
         Args:
-            delayed_ids: ids in the pattern, begin-of-sequence step first.
-            num_frames: T; by default every frame whose codes all stand within L steps.
+            delayed_ids: [B, rows, L] ids in the pattern, begin-of-sequence step first.
+            num_frames: T; by default the number of frames whose codes all lie within L steps.
 
         Raises:
-            ValueError: if the number of rows is wrong or L is too short for ``num_frames``.
+            ValueError: if the number of rows is wrong or L is too small for ``num_frames``.
         """
         if delayed_ids.ndim != 3 or delayed_ids.shape[1] != self.num_rows:
             raise ValueError(
@@ -152,8 +153,7 @@ class CodebookPattern:
         elif num_frames > available:
             raise ValueError(
                 f"{num_frames} frames need {self.num_steps(num_frames)} steps: got "
-                f"{delayed_ids.shape[-1]}, "
-                f"which hold {available} frames"
+                f"{delayed_ids.shape[-1]}, which hold {available} frames"
             )
         rows, steps = self.index(num_frames, delayed_ids.device)
         return delayed_ids[:, rows, steps]
@@ -167,13 +167,16 @@ class CodebookPattern:
         device: torch.device | None = None,
         prompt_codes: Tensor | None = None,
     ) -> Tensor:
-        """What the pattern itself fixes in each cell.
+        """Return the id that the pattern or a prompt prescribes in each cell.
 
         Args:
             num_steps: L, number of steps.
             num_frames: frames of a track, prompt included, after which its cells hold
                 ``pad_token_id``.
-            prompt_codes: [B, tracks, K, S] codes that open the song, S <= ``num_frames``.
+            bos_token_id: id of the cells before a row's first code.
+            pad_token_id: id of the cells after ``num_frames``.
+            device: device of the result.
+            prompt_codes: [B, tracks, K, S] codes with which the songs begin, S <= ``num_frames``.
 
         Returns:
             int64 [B or 1, rows, L]: the forced id, or -1 (``FREE``) where a code is to be
@@ -209,20 +212,20 @@ class CodebookPattern:
         bos_token_id: int,
         eos_token_id: int,
     ) -> Tensor:
-        """Training targets of one song or of a batch of songs of different lengths.
+        """Return the labels for training on a batch of songs, which can have different lengths.
 
-        Each row holds the steps after the first one: begin-of-sequence ids, its codes, then
-            end-of-sequence ids up
-        to the last step of the pattern plus one, so that every row sees at least one end of
-        sequence.
+        Each row holds the steps after the first one: begin-of-sequence ids, its codes, and
+        end-of-sequence ids up to the last step of the pattern plus one, so that every row has at
+        least one end of sequence.
 
         Args:
             codes: [B, tracks, K, T], or a sequence of [tracks, K, T_i].
+            bos_token_id: id of the cells before a row's first code.
+            eos_token_id: id of the cells after a row's last code.
 
         Returns:
-            int64 [B, L', rows], shorter songs padded with -100; L' = T + K for the one-track
-            patterns, twice that when the tracks interleave, one more when a track with rows of its
-            own lags.
+            int64 [B, L', rows], shorter songs padded with -100. L' is T + K for one track, twice
+            that for interleaved tracks, and one more for parallel tracks of which one lags.
 
         Raises:
             ValueError: if a song's shape does not fit the pattern.
@@ -247,14 +250,15 @@ class CodebookPattern:
         if codes.ndim != 4 or tuple(codes.shape[1:3]) != expected:
             raise ValueError(
                 f"{name} must be [B, {expected[0]}, {expected[1]}, T] (batch, tracks, codebooks, "
-                "frames) for "
-                f"{self.name}: got {list(codes.shape)}"
+                f"frames) for {self.name}: got {list(codes.shape)}"
             )
 
 
 def shift_right(labels: Tensor, start_token_id: int, pad_token_id: int) -> Tensor:
-    """Labels [B, L, rows] one step later, the start id first, as decoder ids [B, rows, L]; ignored
-    labels become ``pad_token_id``."""
+    """Shift labels [B, L, rows] by one step to decoder ids [B, rows, L] that begin with a start id.
+
+    Ignored labels become ``pad_token_id``.
+    """
     ids = labels.new_full(labels.shape, start_token_id)
     ids[:, 1:] = labels[:, :-1]
     return ids.masked_fill(ids == IGNORED_LABEL, pad_token_id).transpose(1, 2)

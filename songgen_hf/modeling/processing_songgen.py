@@ -1,9 +1,9 @@
-"""Words, voices and audio prompts become the tensors that SongGen takes.
+"""The processor converts text, lyrics, reference voices and audio prompts to the model's inputs.
 
-Two plain fast tokenizers (the style text at the root of a saved processor, the lyrics in
-``lyrics_tokenizer/``) and two feature extractors (the codec's rate, the voice encoder's rate and
-clip length) say every id, rate and length; nothing is restated here. Neither the codec nor a
-separator of voices runs in the processor.
+All ids, rates and lengths are those of its parts: two fast tokenizers (of the style text, at the
+root of a saved processor, and of the lyrics, in ``lyrics_tokenizer/``) and two feature extractors
+(with the sampling rate of the codec, and with the sampling rate and clip length of the voice
+encoder). The processor runs neither the codec nor a separator of vocals.
 """
 
 import os
@@ -35,16 +35,18 @@ _AUDIO_ARGUMENTS = ("reference_voice", "audio")
 
 
 class SongGenProcessor(ProcessorMixin):
-    """Prepares style text, lyrics, a reference voice and an audio prompt, one song or a batch.
+    """Processor of style text, lyrics, a reference voice and an audio prompt for one song or more.
 
     Args:
         tokenizer: tokenizer of the style text.
-        lyrics_tokenizer: tokenizer of the cleaned lyrics, see :func:`lyrics_tokenizer_from_vocab`.
-        feature_extractor: carries the sampling rate of the codec.
-        voice_feature_extractor: normalizes the reference voice; carries its sampling rate and, as
-            ``chunk_length_s``, the seconds of voice that the model hears (3 if it says nothing).
+        lyrics_tokenizer: tokenizer of the normalized lyrics, see
+            :func:`lyrics_tokenizer_from_vocab`.
+        feature_extractor: feature extractor with the sampling rate of the codec.
+        voice_feature_extractor: feature extractor that normalizes the reference voice, with its
+            sampling rate and, as ``chunk_length_s``, the seconds of voice that the model uses
+            (3 if it is not set).
     Raises:
-        ValueError: if the lyrics tokenizer lacks the token that opens lyrics.
+        ValueError: if the lyrics tokenizer lacks the start token of lyrics.
     """
 
     lyrics_tokenizer: Any
@@ -63,8 +65,8 @@ class SongGenProcessor(ProcessorMixin):
             feature_extractor=feature_extractor,
             voice_feature_extractor=voice_feature_extractor,
         )
-        # The library falls back to the text tokenizer, with a warning only, where the
-        # sub-folder of the lyrics tokenizer cannot be loaded.
+        # If the folder of the lyrics tokenizer cannot be loaded, transformers uses the text
+        # tokenizer in its place, with no more than a warning.
         if LYRICS_START not in lyrics_tokenizer.get_vocab():
             raise ValueError(
                 f"the lyrics tokenizer has no {LYRICS_START} token, so it is another tokenizer; "
@@ -79,14 +81,15 @@ class SongGenProcessor(ProcessorMixin):
         lyrics_vocab: str | os.PathLike = "coqui/XTTS-v2",
         **hub_options: Any,
     ) -> "SongGenProcessor":
-        """Processor for a published SongGen checkpoint, which has no lyrics vocabulary of its own.
+        """Create the processor of a published SongGen checkpoint, which has no lyrics vocabulary.
 
         Args:
-            text_tokenizer: the T5 tokenizer, or the folder or Hub repository that has it.
-            lyrics_vocab: tokenizers file (JSON), or the Hub repository that has a ``vocab.json``.
+            text_tokenizer: the T5 tokenizer, or a folder or Hub repository that holds it.
+            lyrics_vocab: a JSON file of the tokenizers library, or a Hub repository that holds a
+                ``vocab.json``.
             **hub_options: ``cache_dir``, ``token``, ``local_files_only`` for both downloads.
         Raises:
-            ValueError: if the vocabulary or the tokenizer cannot be had, or is not one.
+            ValueError: if the vocabulary or the tokenizer cannot be found or is not valid.
         """
         if isinstance(text_tokenizer, str | os.PathLike):
             try:
@@ -105,7 +108,7 @@ class SongGenProcessor(ProcessorMixin):
 
     @property
     def model_input_names(self) -> list[str]:
-        """What a call returns, in that order, without an audio prompt."""
+        """Names of the inputs that a call without an audio prompt returns, in their order."""
         return [
             "input_ids",
             "attention_mask",
@@ -117,12 +120,12 @@ class SongGenProcessor(ProcessorMixin):
 
     @property
     def sampling_rate(self) -> int:
-        """Rate of an audio prompt and of the songs, in Hz."""
+        """Sampling rate of audio prompts and songs, in Hz."""
         return self.feature_extractor.sampling_rate
 
     @property
     def voice_seconds(self) -> float:
-        """Seconds of reference voice that the model hears."""
+        """Seconds of reference voice that the model uses."""
         seconds = getattr(self.voice_feature_extractor, "chunk_length_s", None)
         return DEFAULT_VOICE_SECONDS if seconds is None else seconds
 
@@ -138,21 +141,24 @@ class SongGenProcessor(ProcessorMixin):
         sampling_rate: int | None = None,
         return_tensors: str | None = "pt",
     ) -> BatchFeature:
-        """Prepare one song or a batch.
+        """Prepare the inputs of one song or of a batch of songs.
 
-        A list is a batch (B songs); anything else is one song's, or is shared by all songs of the
-        batch. Lists must agree in length. ``None`` means "not given", alone or in a list.
+        A list holds one value for each of the B songs of a batch, and all lists must have the same
+        length. Any other value belongs to the one song, or is shared by all songs of the batch.
+        ``None``, alone or in a list, means that nothing is given.
 
         Args:
-            text: style of the song.
-            lyrics: words to sing; line ends become full stops.
-            reference_voice: recording of a voice, see ``AudioSource``: any rate, mono or stereo.
-                Seconds ``voice_start`` to ``voice_start + 3`` are used. Silence means no voice.
+            text: style description of the song.
+            lyrics: lyrics of the song; line ends become full stops.
+            reference_voice: recording of a voice in one of the forms of ``AudioSource``, of any
+                sampling rate, mono or stereo. The seconds from ``voice_start`` to
+                ``voice_start + 3`` are used. Silence means no voice.
             audio: beginning of the song to continue; for dual-track models a tuple
                 ``(accompaniment, vocal)``.
-            language: language of the lyrics.
-            voice_start: first second of the reference voice that is used.
-            sampling_rate: rate in Hz of bare arrays among ``reference_voice`` and ``audio``.
+            language: code of the language of the lyrics.
+            voice_start: position, in seconds, at which the used part of the reference voice begins.
+            sampling_rate: sampling rate, in Hz, of arrays that ``reference_voice`` and ``audio``
+                hold without one.
             return_tensors: "pt" or "np".
         Returns:
             ``input_ids``, ``attention_mask`` [B, L] int64; ``lyrics_ids`` and
@@ -162,29 +168,29 @@ class SongGenProcessor(ProcessorMixin):
             ``padding_mask`` [B, S] int64.
         Raises:
             TypeError: if an argument is of the wrong type.
-            ValueError: if lists disagree in length, or audio or a language cannot be used.
+            ValueError: if lists have different lengths, or if audio or a language cannot be used.
         """
         batch_size = _batch_size(
             text=text, lyrics=lyrics, reference_voice=reference_voice, audio=audio
         )
-        languages = _spread(language, batch_size, "language")
-        starts = _spread(voice_start, batch_size, "voice_start")
-        data = self._prepare_text(_spread(text, batch_size, "text"))
-        data |= self._prepare_lyrics(_spread(lyrics, batch_size, "lyrics"), languages)
+        languages = _one_per_song(language, batch_size, "language")
+        starts = _one_per_song(voice_start, batch_size, "voice_start")
+        data = self._prepare_text(_one_per_song(text, batch_size, "text"))
+        data |= self._prepare_lyrics(_one_per_song(lyrics, batch_size, "lyrics"), languages)
         data |= self._prepare_voice(
-            _spread(reference_voice, batch_size, "reference_voice"), starts, sampling_rate
+            _one_per_song(reference_voice, batch_size, "reference_voice"), starts, sampling_rate
         )
         if audio is not None:
-            data |= self._prepare_audio(_spread(audio, batch_size, "audio"), sampling_rate)
+            data |= self._prepare_audio(_one_per_song(audio, batch_size, "audio"), sampling_rate)
         return BatchFeature(data, tensor_type=return_tensors)
 
     def decode_lyrics(self, lyrics_ids: Any, skip_special_tokens: bool = False) -> str:
-        """The text of one row of lyric ids.
+        """Decode the lyrics ids of one song to text; the end mark is left out.
 
         Args:
-            lyrics_ids: [P] ids, an array, a tensor or a list.
-            skip_special_tokens: leave out the start, the language and the unknown mark too; the
-                end mark never shows.
+            lyrics_ids: [P] ids, as an array, a tensor or a list.
+            skip_special_tokens: whether to leave out the marks of the start, of the language and of
+                unknown characters too.
         """
         ids = np.asarray(lyrics_ids).reshape(-1).tolist()
         tokenizer = self.lyrics_tokenizer
@@ -197,14 +203,19 @@ class SongGenProcessor(ProcessorMixin):
         return "".join(" " if piece == LYRICS_SPACE else piece for piece in pieces)
 
     def batch_decode_lyrics(self, lyrics_ids: Any, skip_special_tokens: bool = False) -> list[str]:
-        """:meth:`decode_lyrics` of every row of [B, P] ids or of a list of rows."""
+        """Decode the lyrics ids of several songs, [B, P] or a list of rows, to texts.
+
+        See :meth:`decode_lyrics`.
+        """
         return [self.decode_lyrics(row, skip_special_tokens) for row in lyrics_ids]
 
     def tag_lyrics(self, lyrics: str | None, language: str) -> str:
-        """The text that the lyrics tokenizer gets: language tag, cleaned words, marks for spaces.
+        """Return the text for the lyrics tokenizer: a language tag and the normalized lyrics.
+
+        Spaces are replaced by their mark.
 
         Raises:
-            ValueError: for a language that the tokenizer or the cleaner does not know.
+            ValueError: for a language that the tokenizer or the normalization does not support.
         """
         tag = f"[{LANGUAGES[resolve_language(language)].tag}]"
         if tag not in self.lyrics_tokenizer.get_vocab():
@@ -304,7 +315,10 @@ class SongGenProcessor(ProcessorMixin):
 def build_voice_feature_extractor(
     sampling_rate: int = 24000, voice_seconds: float = DEFAULT_VOICE_SECONDS
 ) -> Wav2Vec2FeatureExtractor:
-    """Feature extractor of the voice encoder: zero mean and unit variance, zero padding."""
+    """Create the feature extractor of the voice encoder.
+
+    It normalizes clips to zero mean and unit variance and pads them with zeros.
+    """
     return Wav2Vec2FeatureExtractor(
         feature_size=1,
         sampling_rate=sampling_rate,
@@ -316,12 +330,13 @@ def build_voice_feature_extractor(
 
 
 def _batch_size(**arguments: Any) -> int:
+    """Return the common length of the lists among the arguments; 1 without a list."""
     sizes = {name: len(value) for name, value in arguments.items() if _is_batch(value, name)}
     if len(set(sizes.values())) > 1:
         found = ", ".join(f"{name}: {size}" for name, size in sizes.items())
         raise ValueError(
             f"the lists of one batch must have the same length, got {found}; "
-            "give a value that all songs share without a list"
+            "pass a value that all songs share without a list"
         )
     size = next(iter(sizes.values()), 1)
     if size == 0:
@@ -330,7 +345,7 @@ def _batch_size(**arguments: Any) -> int:
 
 
 def _is_batch(value: Any, name: str) -> bool:
-    """Whether the value is a list of one item per song; a tuple of audio belongs to one song."""
+    """Whether the value holds one item per song, as lists do; a tuple of audio is one song's."""
     if isinstance(value, tuple):
         return name not in _AUDIO_ARGUMENTS
     if isinstance(value, list) and name in _AUDIO_ARGUMENTS:
@@ -341,7 +356,8 @@ def _is_batch(value: Any, name: str) -> bool:
     return isinstance(value, list)
 
 
-def _spread(value: Any, batch_size: int, name: str) -> list:
+def _one_per_song(value: Any, batch_size: int, name: str) -> list:
+    """Return an argument as one value for each song of the batch."""
     if not _is_batch(value, name):
         return [value] * batch_size
     if len(value) != batch_size:
@@ -358,7 +374,11 @@ def _check_strings(values: Sequence[Any], name: str) -> None:
 
 
 def _equal_length(tracks: list[np.ndarray], rate: int) -> np.ndarray:
-    """[tracks, S] of the shortest track; a tenth of a second of difference is forgiven."""
+    """Cut the tracks of an audio prompt to the shortest one and stack them, [tracks, S].
+
+    Raises:
+        ValueError: for more than two tracks, or if their lengths differ by more than 0.1 seconds.
+    """
     if len(tracks) > 2:
         raise ValueError(
             f"an audio prompt is one recording or (accompaniment, vocal), got {len(tracks)} tracks"

@@ -1,4 +1,4 @@
-"""The checkpoint layout of the SongGen reference: loading it beside ours, and saving in it."""
+"""Loads and saves SongGen checkpoints in the layout of the reference implementation."""
 
 import os
 from collections.abc import Callable
@@ -17,7 +17,10 @@ from .generation_songgen import default_generation_config
 
 
 class ReferenceLayoutMixin:
-    """Loads and saves both layouts of a SongGen checkpoint; precedes the model class."""
+    """Loads and saves a SongGen model in the layout of this package or of the reference.
+
+    It precedes ``PreTrainedModel`` among the base classes of the model.
+    """
 
     config: SongGenConfig
     generation_config: GenerationConfig
@@ -33,14 +36,18 @@ class ReferenceLayoutMixin:
         output_loading_info: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """Load a checkpoint in our layout or in the reference's.
+        """Load a checkpoint in the layout of this package or of the reference.
 
         Args:
-            strict: refuse a checkpoint that lacks weights of the model or holds others. Set it to
-                False to start new parts (say, vocal heads) from scratch.
+            pretrained_model_name_or_path: folder or Hub id of the checkpoint.
+            *model_args: arguments of the model class.
+            strict: whether to refuse a checkpoint with missing or unexpected weights. With False,
+                missing parts, for example vocal heads, are initialized.
+            output_loading_info: whether to return the loading report of transformers too.
+            **kwargs: further arguments of ``from_pretrained`` of transformers.
 
         Raises:
-            ValueError: if a file is damaged, or keys or shapes do not fit.
+            ValueError: if a file is damaged, or if keys or shapes do not fit the configuration.
         """
         name = pretrained_model_name_or_path
         load = partial(
@@ -59,7 +66,7 @@ class ReferenceLayoutMixin:
         return (model, info) if output_loading_info else model
 
     def complete_reference_generation_config(self) -> None:
-        """Add the settings that the reference's generation uses and does not store.
+        """Add the generation settings that the reference uses but does not store.
 
         See :func:`default_generation_config`.
         """
@@ -77,13 +84,13 @@ class ReferenceLayoutMixin:
         save_original_format: bool = False,
         **kwargs: Any,
     ) -> None:
-        """Save the model.
+        """Save the weights and configurations of the model.
 
         Args:
             save_directory: directory, created if missing.
-            *args: passed on.
-            save_original_format: write the key names of the reference.
-            **kwargs: passed on.
+            *args: arguments of ``save_pretrained`` of transformers.
+            save_original_format: whether to write the key names of the reference.
+            **kwargs: further arguments of ``save_pretrained`` of transformers.
         """
         if save_original_format:
             state_dict = dict(kwargs.pop("state_dict", None) or self.state_dict())
@@ -95,7 +102,7 @@ class ReferenceLayoutMixin:
         )
 
     def sinusoid_table(self) -> Tensor:
-        """The position table of reference checkpoints, [max_position_embeddings, H]."""
+        """Compute the position table of reference checkpoints, [max_position_embeddings, H]."""
         decoder = self.config.decoder
         positions = torch.arange(decoder.max_position_embeddings)
         return sinusoidal_positions(positions, decoder.hidden_size).to(self.dtype)

@@ -1,14 +1,15 @@
-"""Acoustic half of a codec that works on spectra: few frames of wide layers in place of samples.
+"""Acoustic encoder and decoder of a codec that work on spectra instead of samples.
 
-The encoder reads log magnitudes, the decoder writes magnitudes and phases of overlapping frames
-that an inverse Fourier transform joins (Vocos, arXiv 2306.00814, section 3; X-Codec 2, arXiv
-2502.04128, decodes 50 frames a second of 320 samples in this way). For codecs trained on little: it
-starts where a stack of transposed convolutions has to arrive first. Knows nothing of codes.
+The encoder reads log magnitudes. The decoder predicts magnitudes and phases of overlapping frames,
+which an inverse Fourier transform turns into samples (Vocos, arXiv 2306.00814, section 3; X-Codec
+2, arXiv 2502.04128, decodes 50 frames of 320 samples per second in this way). Such networks can be
+trained on little data, because they do not have to learn the transform that a stack of transposed
+convolutions has to learn first.
 
-A held note gives the decoder the same frame again and again, and a convolution then writes the
-same samples again and again: whatever the pitch, a comb of harmonics of 50 Hz. So a frame here is a
-table of eight frames' samples that stands still in time and that its window looks at in passing:
-held frames sound at multiples of 6.25 Hz.
+During a held note all frames of the latent are equal, and a convolution then decodes each of them
+to the same samples: at any pitch the result is a sum of harmonics of 50 Hz. Here a frame is decoded
+to a table of samples that is eight frames long and has a fixed position in time, of which the
+window of the frame selects a part. Held frames can therefore have any multiple of 6.25 Hz.
 """
 
 import math
@@ -18,13 +19,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-KERNEL = 7  # frames that a block sees
-LOUDEST = 100.0  # of a decoded magnitude
-QUIETEST = 1e-3  # of an encoded magnitude
+KERNEL = 7  # frames that one convolution covers
+LOUDEST = 100.0  # largest decoded magnitude
+QUIETEST = 1e-3  # smallest encoded magnitude
 
 
 class ConvNeXtBlock(nn.Module):
-    """Depthwise convolution over time, then two linear layers; residual (arXiv 2201.03545)."""
+    """Residual block of a depthwise convolution over time and two linear layers.
+
+    See ConvNeXt (arXiv 2201.03545).
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -35,31 +39,31 @@ class ConvNeXtBlock(nn.Module):
         self.scale = nn.Parameter(torch.full((channels,), 0.3))
 
     def forward(self, states: Tensor) -> Tensor:
-        """[B, C, T] -> [B, C, T]."""
+        """Transform states [B, C, T] to states of the same shape."""
         inner = self.norm(self.depthwise(states).transpose(1, 2))
         inner = self.scale * self.fc2(F.gelu(self.fc1(inner)))
         return states + inner.transpose(1, 2)
 
 
 class SpectralEncoder(nn.Module):
-    """Waveform [B, 1, S] -> [B, hidden_size, ceil(S / hop)].
+    """Encoder of a waveform [B, 1, S] to features [B, hidden_size, ceil(S / hop_length)].
 
     Args:
-        hop_length: samples of a frame, even.
-        hidden_size: width of the result.
-        channels: width inside.
-        num_layers: blocks.
+        hop_length: number of samples of a frame, which must be even.
+        hidden_size: width of the features.
+        channels: width of the blocks.
+        num_layers: number of blocks.
     """
 
     def __init__(self, hop_length: int, hidden_size: int, *, channels: int, num_layers: int):
         super().__init__()
-        self.step = hop_length // 2  # two spectra a frame
+        self.step = hop_length // 2  # two spectra per frame
         self.window_length = 4 * self.step
         self.input = nn.Conv1d(self.window_length // 2 + 1, channels, 4, stride=2, padding=1)
         self.blocks = nn.ModuleList(ConvNeXtBlock(channels) for _ in range(num_layers))
         self.norm = nn.LayerNorm(channels)
         self.output = nn.Linear(channels, hidden_size)
-        # One frame for the window, one for the strided convolution.
+        # One frame more for the window and one for the strided convolution.
         self.context_frames = num_layers * (KERNEL // 2) + 2
 
     def forward(self, waveform: Tensor) -> Tensor:
@@ -71,7 +75,7 @@ class SpectralEncoder(nn.Module):
         return self.output(self.norm(states.transpose(1, 2))).transpose(1, 2)
 
     def _log_magnitudes(self, waveform: Tensor) -> Tensor:
-        """[B, S] -> [B, F, 2 T] float32, about -1 to 1."""
+        """Compute scaled log magnitudes of waveforms [B, S]: [B, F, 2 T] float32, about -1 to 1."""
         missing = -waveform.shape[-1] % (2 * self.step)
         side = (self.window_length - self.step) // 2
         padded = F.pad(waveform, (side, side + missing))
@@ -89,17 +93,17 @@ class SpectralEncoder(nn.Module):
 
 
 class SpectralDecoder(nn.Module):
-    """Latent [B, hidden_size, T] -> waveform [B, 1, hop * T].
+    """Decoder of a latent [B, hidden_size, T] to a waveform [B, 1, hop_length * T].
 
     Args:
-        hop_length: samples of a frame.
+        hop_length: number of samples of a frame.
         hidden_size: width of the latent.
-        channels: width inside.
-        num_layers: blocks.
+        channels: width of the blocks.
+        num_layers: number of blocks.
     """
 
-    OVERLAP = 4  # frames under one window
-    PERIOD = 8  # frames after which a table comes round; what is decoded starts at a multiple
+    OVERLAP = 4  # length of a window in frames
+    PERIOD = 8  # length of a table in frames; a decoded window of codes starts at a multiple of it
 
     def __init__(self, hop_length: int, hidden_size: int, *, channels: int, num_layers: int):
         super().__init__()
@@ -115,7 +119,7 @@ class SpectralDecoder(nn.Module):
 
     @torch.no_grad()
     def start_quietly(self) -> None:
-        """Set the untrained output to a low noise: loud noise takes long to become quiet."""
+        """Scale the untrained output layer to quiet noise, because loud noise slows training."""
         self.output.weight.mul_(0.3)
         self.output.bias[: self.table_length // 2 + 1].fill_(math.log(0.02))
 
@@ -130,10 +134,14 @@ class SpectralDecoder(nn.Module):
         return self._overlap_add(tables)[:, None].to(latent.dtype)
 
     def _overlap_add(self, tables: Tensor) -> Tensor:
-        """Tables [B, T, period * hop] -> waveform [B, hop * T]: of each, what lies under its
-        frame's Hann window, divided by the sum of the windows."""
+        """Join tables [B, T, PERIOD * hop_length] to a waveform [B, hop_length * T].
+
+        Each frame contributes the part of its table that lies within the frame's Hann window. The
+        sum is divided by the sum of the windows.
+        """
         length, hop, num_frames = self.window_length, self.hop_length, tables.shape[1]
-        # Piece p of frame t lies hop samples from frame t + p - 1.5 on; tables count from frame 0.
+        # Piece p of frame t has hop samples and begins at frame t + p - 1.5; positions in tables
+        # count from frame 0.
         pieces = tables.unflatten(2, (self.PERIOD, hop))
         frame = torch.arange(num_frames, device=tables.device)[:, None]
         piece = torch.arange(self.OVERLAP, device=tables.device)[None]
@@ -147,7 +155,7 @@ class SpectralDecoder(nn.Module):
         return wave[:, inside] / weight[:, inside].clamp(min=1e-6)
 
     def _join(self, frames: Tensor) -> Tensor:
-        """Add frames [B, T, n * hop], each a hop after the one before: [B, (T + n - 1) * hop]."""
+        """Add frames [B, T, n * hop] at distances of one hop: [B, (T + n - 1) * hop]."""
         pieces = frames.unflatten(2, (self.OVERLAP, self.hop_length))  # [B, T, n, hop]
         total: Any = 0.0
         for place in range(self.OVERLAP):

@@ -1,7 +1,7 @@
-"""The lyrics tokenizer: a plain fast tokenizer around a vocabulary that the caller brings.
+"""Creates the lyrics tokenizer, a fast tokenizer with a vocabulary that the caller provides.
 
-Its vocabulary must hold the marks below; language tags such as ``[en]`` are written into the text
-by the processor. Lyrics are cleaned before they come here.
+The vocabulary must contain the marks that are defined below. The processor normalizes the lyrics
+and adds language tags such as ``[en]`` before it calls the tokenizer.
 """
 
 import json
@@ -21,16 +21,16 @@ LYRICS_SPACE = "[SPACE]"
 def lyrics_tokenizer_from_vocab(
     vocab: str | os.PathLike, *, filename: str = "vocab.json", **hub_options: Any
 ) -> PreTrainedTokenizerFast:
-    """Lyrics tokenizer from a vocabulary in the tokenizers JSON format.
+    """Create a lyrics tokenizer from a vocabulary in the JSON format of the tokenizers library.
 
     Args:
-        vocab: file, or Hub repository that holds ``filename``.
+        vocab: path of the file, or a Hub repository that holds ``filename``.
         filename: name of the file in the repository.
-        **hub_options: ``cache_dir``, ``token``, ``local_files_only`` of the download.
+        **hub_options: ``cache_dir``, ``token``, ``local_files_only`` for the download.
     Returns:
-        A tokenizer that wraps what it is given in ``[START]`` ... ``[STOP]``.
+        A tokenizer that adds ``[START]`` before and ``[STOP]`` after the lyrics.
     Raises:
-        ValueError: if the file cannot be had or is not such a vocabulary.
+        ValueError: if the file cannot be found or is not such a vocabulary.
     """
     path = os.fspath(vocab)
     if not os.path.isfile(path):
@@ -38,8 +38,8 @@ def lyrics_tokenizer_from_vocab(
             path = hf_hub_download(path, filename, **hub_options)
         except (OSError, ValueError) as error:
             raise ValueError(
-                f"no lyrics vocabulary: {os.fspath(vocab)!r} is no file, and {filename} could not "
-                f"be had from a Hub repository of that name; download {filename} of "
+                f"no lyrics vocabulary: {os.fspath(vocab)!r} is not a file, and {filename} could "
+                f"not be downloaded from a Hub repository of that name; download {filename} of "
                 "coqui/XTTS-v2 and pass its path as lyrics_vocab="
             ) from error
     try:
@@ -47,13 +47,14 @@ def lyrics_tokenizer_from_vocab(
             tokenizer = Tokenizer.from_str(json.dumps(json.load(file)))
     except Exception as error:  # tokenizers raises nothing narrower
         raise ValueError(
-            f"{os.path.basename(path)!r} is no vocabulary in the tokenizers JSON format ({error})"
+            f"{os.path.basename(path)!r} is not a vocabulary in the JSON format of tokenizers "
+            f"({error})"
         ) from error
     return wrap_lyrics_tokenizer(tokenizer)
 
 
 def wrap_lyrics_tokenizer(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
-    """Give a ``tokenizers`` object the start and stop marks of lyrics and the library's interface.
+    """Wrap a ``tokenizers`` object as a fast tokenizer that adds start and stop marks of lyrics.
 
     Raises:
         ValueError: if the vocabulary lacks one of the four marks.

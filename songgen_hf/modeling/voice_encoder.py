@@ -1,7 +1,7 @@
-"""Three seconds of a voice -> one state per frame: a frozen HuBERT-like model and a learned mix of
-its layers.
+"""The voice encoder: a frozen HuBERT-like model and a learned weighted sum of its layers.
 
-The default network is MERT-v1-330M, which equals a plain HuBERT (same keys, bit-identical outputs).
+It encodes three seconds of a voice as one state per frame. The default network is MERT-v1-330M,
+which is a HuBERT with the same keys and bit-identical outputs.
 """
 
 import torch
@@ -10,9 +10,10 @@ from transformers import AutoModel, PreTrainedConfig
 
 
 class SongGenVoiceEncoder(nn.Module):
-    """Waveform [B, S] -> mixed hidden states [B, R, hidden_size].
+    """Encoder of voices [B, S] to weighted sums of hidden states [B, R, hidden_size].
 
-    The network is frozen: always in evaluation mode and without gradients. Only the mix is trained.
+    The network is frozen: it is always in evaluation mode and gets no gradients. Only the weights
+    of the sum are trained.
     """
 
     def __init__(self, config: PreTrainedConfig):
@@ -23,22 +24,26 @@ class SongGenVoiceEncoder(nn.Module):
         self.model.eval()
 
     def train(self, mode: bool = True) -> "SongGenVoiceEncoder":
-        """Set the mode of the mix; the network stays in evaluation mode (no dropout, no
-        SpecAugment)."""
+        """Set training or evaluation mode; the network stays in evaluation mode.
+
+        It therefore applies neither dropout nor SpecAugment.
+        """
         super().train(mode)
         self.model.eval()
         return self
 
     @torch.no_grad()
     def hidden_states(self, voice_values: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Projected features and the output of every layer, the last one normalized: [B, layers +
-        1, R, D]."""
+        """Return the projected features and the output of every layer, [B, layers + 1, R, D].
+
+        The last output is normalized.
+        """
         dtype = next(self.model.parameters()).dtype
         output = self.model(
             voice_values.to(dtype), attention_mask=attention_mask, output_hidden_states=True
         )
-        # In transformers 5 the last entry is the residual stream before the final norm where the
-        # layer norm is "stable"; the mix was trained on the normalized one.
+        # With a "stable" layer norm, the last hidden state of transformers 5 is the residual stream
+        # before the final norm; the weights of the sum were trained on the normalized state.
         return torch.stack([*output.hidden_states[:-1], output.last_hidden_state], dim=1)
 
     def forward(self, voice_values: Tensor, attention_mask: Tensor | None = None) -> Tensor:
@@ -59,7 +64,7 @@ class SongGenVoiceEncoder(nn.Module):
 
 
 def has_voice(voice_values: Tensor) -> Tensor:
-    """Which rows hold a voice: bool [B]. An all-zero row means "no voice"."""
+    """Return which rows hold a voice, bool [B]; a row of zeros means that no voice is given."""
     return voice_values.abs().sum(dim=-1) != 0
 
 

@@ -1,4 +1,4 @@
-"""Checks of what the codec is given: waveforms, padding masks, codes and bandwidths."""
+"""Checks the inputs of the codec: waveforms, padding masks, codes and bandwidths."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from .configuration_xcodec import XCodecConfig
 
 
 def check_bandwidth(bandwidth: float | None, config: XCodecConfig) -> float:
-    """The bandwidth in kbps, None being the highest.
+    """Return a checked bandwidth in kbps; None stands for the highest.
 
     Raises:
-        ValueError: for one that the codec does not have.
+        ValueError: for a bandwidth that the codec does not have.
     """
     allowed = list(config.target_bandwidths)
     if bandwidth is None:
@@ -23,18 +23,22 @@ def check_bandwidth(bandwidth: float | None, config: XCodecConfig) -> float:
 
 
 def check_chunk_frames(chunk_frames: int | None) -> None:
-    """Raise ValueError unless it is None or a positive number of frames."""
+    """Raise ValueError unless ``chunk_frames`` is None or a positive number of frames."""
     if chunk_frames is not None and chunk_frames < 1:
-        raise ValueError(f"chunk_frames is {chunk_frames}, expected at least 1, or None for whole.")
+        raise ValueError(
+            f"chunk_frames is {chunk_frames}, expected at least 1, or None for the whole."
+        )
 
 
 def check_waveforms(
     input_values: Tensor, padding_mask: Tensor | None, *, hop_length: int
 ) -> list[int]:
-    """Check the waveforms given to ``encode``; return the number of samples of each clip.
+    """Check the waveforms for :meth:`XCodecModel.encode` and return the samples of each clip.
 
     Raises:
-        TypeError, ValueError: as ``encode`` documents.
+        TypeError: if the waveforms are not floating point.
+        ValueError: for a wrong shape, NaN or infinity, a wrong padding mask, or a clip that is too
+            short.
     """
     if not isinstance(input_values, Tensor) or not input_values.is_floating_point():
         kind = getattr(input_values, "dtype", type(input_values).__name__)
@@ -49,8 +53,8 @@ def check_waveforms(
         )
     if not torch.isfinite(input_values).all():
         raise ValueError(
-            "input_values holds NaN or infinity, expected finite samples; look at the file it "
-            "was read from or clean it with torch.nan_to_num."
+            "input_values holds NaN or infinity, expected finite samples; check the file it was "
+            "read from or clean it with torch.nan_to_num."
         )
     batch, _, samples = input_values.shape
     lengths = [samples] * batch
@@ -66,7 +70,7 @@ def check_waveforms(
 
 
 def _mask_lengths(padding_mask: Tensor, batch: int, samples: int) -> list[int]:
-    """Samples of each clip under a right-padding mask."""
+    """Return the number of samples of each clip for a mask of padding on the right."""
     if not isinstance(padding_mask, Tensor):
         raise TypeError(
             f"padding_mask is {type(padding_mask).__name__}, expected a tensor of 0 and 1 or None; "
@@ -76,7 +80,7 @@ def _mask_lengths(padding_mask: Tensor, batch: int, samples: int) -> list[int]:
     if list(mask.shape) != [batch, samples]:
         raise ValueError(
             f"padding_mask has shape {list(padding_mask.shape)}, expected [{batch}, {samples}] "
-            "like the waveforms."
+            "as the waveforms have."
         )
     mask = mask.bool()
     lengths = mask.sum(dim=-1)
@@ -90,10 +94,11 @@ def _mask_lengths(padding_mask: Tensor, batch: int, samples: int) -> list[int]:
 
 
 def check_codes(codes: Tensor, config: XCodecConfig) -> None:
-    """Check the codes given to ``decode``.
+    """Check the codes for :meth:`XCodecModel.decode`.
 
     Raises:
-        TypeError, ValueError: as ``decode`` documents.
+        TypeError: if the codes are not integers.
+        ValueError: for a wrong shape or an id outside the codebooks.
     """
     if codes.is_floating_point() or codes.is_complex() or codes.dtype == torch.bool:
         raise TypeError(f"audio_codes is {codes.dtype}, expected integers such as torch.int64.")

@@ -1,4 +1,4 @@
-"""The checkpoint layout of the original X-Codec: saving in it and loading from one file."""
+"""Loads and saves codecs in the checkpoint layout of the original X-Codec."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from .configuration_xcodec import XCodecConfig
 
 
 class OriginalLayoutMixin:
-    """Reads and writes the key names of the original X-Codec; precedes the model class."""
+    """Reads and writes the key names of the original X-Codec.
+
+    It precedes ``XcodecModel`` among the base classes of the codec.
+    """
 
     config: XCodecConfig
 
@@ -24,22 +27,23 @@ class OriginalLayoutMixin:
         save_original_format: bool = False,
         **kwargs: Any,
     ) -> None:
-        """Save as the library does, by default under this class's own key names.
+        """Save the weights and the configuration of the codec.
 
         Args:
             save_directory: directory, created if missing.
-            *args: passed on.
-            save_original_format: write the key names of the original X-Codec instead, also if the
-                model was not loaded from them.
-            **kwargs: passed on.
+            *args: arguments of ``save_pretrained`` of transformers.
+            save_original_format: whether to write the key names of the original X-Codec instead of
+                those of this class. It does not matter from which names the model was loaded.
+            **kwargs: further arguments of ``save_pretrained`` of transformers.
         Raises:
-            ValueError: if the original names are asked for a codec without four stages.
+            ValueError: if the original names are requested for a spectral codec or for a codec
+                without four stages.
         """
         acoustic: Any = self.config.acoustic_model_config
         stages = len(acoustic.downsampling_ratios)
         if save_original_format and self.config.acoustic_network == "spectral":
             raise ValueError(
-                "The original key names know no spectral network; save it with "
+                "There are no original key names for the spectral network; save it with "
                 "save_original_format=False."
             )
         if save_original_format and stages != NUM_XCODEC_STAGES:
@@ -47,7 +51,8 @@ class OriginalLayoutMixin:
                 f"The codec has {stages} stages, expected {NUM_XCODEC_STAGES} for the original key "
                 "names; save it with save_original_format=False."
             )
-        # The library reverses the rules that the load used; loaded from our names, none was.
+        # transformers reverses the rules that were applied on loading, which are none for a
+        # checkpoint with the names of this class.
         used: Any = self.__dict__.get("_weight_conversions")
         forget = used is not None and not any(isinstance(rule, WeightConverter) for rule in used)
         if forget:
@@ -63,18 +68,19 @@ class OriginalLayoutMixin:
     def from_original_checkpoint(
         cls, path: str | os.PathLike[str], config: XCodecConfig | None = None, **kwargs: Any
     ) -> Any:
-        """Load the original X-Codec weights from one file.
+        """Load the weights of an original X-Codec from one file.
 
         Args:
-            path: a ``.safetensors`` file, or a ``.pth``/``.bin`` written by ``torch.save`` holding
-                a state dict, plain or under ``codec_model``, ``generator`` or ``state_dict``.
-                Nothing is unpickled but tensors and plain containers.
-            config: sizes of the codec; None = full size.
-            **kwargs: passed to ``from_pretrained``, such as ``dtype``.
+            path: a ``.safetensors`` file, or a ``.pth`` or ``.bin`` file of ``torch.save`` with a
+                state dict, at the top or under ``codec_model``, ``generator`` or ``state_dict``.
+                Only tensors and plain containers are unpickled.
+            config: configuration of the codec; None for the full size.
+            **kwargs: arguments of ``from_pretrained``, such as ``dtype``.
         Returns:
             The codec in evaluation mode.
         Raises:
-            ValueError: if the file needs pickle, or its keys or shapes are not those of this codec.
+            ValueError: if the file holds other objects, or if its keys or shapes are not those of
+                this codec.
         """
         state_dict = read_state_dict(path)
         config = XCodecConfig() if config is None else config
@@ -92,7 +98,7 @@ class OriginalLayoutMixin:
             raise ValueError(
                 f"{path} is not an original X-Codec checkpoint of these sizes: "
                 + ", ".join(f"{len(keys)} {kind} {keys[:3]}" for kind, keys in wrong.items())
-                + "; pass the matching config, or load our own layout with from_pretrained."
+                + "; pass the matching config, or load other layouts with from_pretrained."
             )
         return model
 

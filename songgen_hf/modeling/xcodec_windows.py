@@ -1,7 +1,7 @@
-"""Windows over time for the codec: which frames to compute together so that memory stays flat.
+"""Computes the codec in windows over time, so that memory does not grow with the length of audio.
 
-Holds the arithmetic of windows and of the reach of convolutions, the convolutional front end of the
-semantic model in windows, and the decoder of a stream of codes. Knows nothing of checkpoints.
+The module holds the arithmetic of windows and of the reach of convolutions, the convolutional front
+end of the semantic model in windows, and the decoder of a stream of codes.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from .xcodec_inputs import check_chunk_frames, check_codes
 
 
 class XCodecStreamDecoder:
-    """Decode codes as they come; the chunks joined equal the whole decode.
+    """Decoder of a stream of codes, whose joined chunks equal the waveform of all codes.
 
-    A frame is ready when ``codec.decode_context_frames`` frames follow it (0.24 s at full size), or
-    at :meth:`finish`.
+    A frame can be decoded when ``codec.decode_context_frames`` frames follow it (0.24 s at full
+    size), or at :meth:`finish`.
 
     Args:
-        codec: the codec, in the state it shall decode with.
-        chunk_frames: frames that must be ready before the codec runs; each run decodes so many.
+        codec: the codec, in evaluation mode.
+        chunk_frames: number of frames that the codec decodes at a time.
     """
 
     def __init__(self, codec: Any, chunk_frames: int = 25) -> None:
@@ -31,17 +31,17 @@ class XCodecStreamDecoder:
         self.codec = codec
         self.chunk_frames = chunk_frames
         self._context = codec.decode_context_frames
-        self._codes: Tensor | None = None  # [B, K, T], done frames of context, then waiting ones
+        self._codes: Tensor | None = None  # [B, K, T], decoded frames of context, then waiting ones
         self._done = 0
 
     def push(self, codes: Tensor) -> Iterator[Tensor]:
-        """Add codes [B, K, n]; return the waveforms [B, 1, S] that became ready, if any."""
+        """Add codes [B, K, n] and return the waveforms [B, 1, S] that can now be decoded."""
         check_codes(codes, self.codec.config)
         self._codes = codes if self._codes is None else cat([self._codes, codes], dim=-1)
         return iter(self._ready(self._context))
 
     def finish(self) -> Iterator[Tensor]:
-        """Return the waveforms of all frames still waiting and start afresh."""
+        """Return the waveforms of all waiting frames and reset the decoder for another stream."""
         chunks = [*self._ready(0, flush=True)] if self._codes is not None else []
         self._codes, self._done = None, 0
         return iter(chunks)
@@ -66,10 +66,10 @@ class XCodecStreamDecoder:
 
 
 class WindowedConvolutions(nn.Module):
-    """HuBERT's convolutional front end in windows: [B, S] -> [B, C, T], the same up to rounding.
+    """The convolutional front end of HuBERT, computed in windows: [B, S] -> [B, C, T].
 
-    Its convolutions have no padding, so windows need no context; a group norm over time gets the
-    statistics of the whole clip, gathered in a first pass.
+    The result is the same but for rounding. The convolutions have no padding, so windows need no
+    context. A group norm over time uses the statistics of the whole clip, which are computed first.
     """
 
     def __init__(self, extractor: Any, chunk_frames: int) -> None:
@@ -101,7 +101,7 @@ class WindowedConvolutions(nn.Module):
         return cat(parts, dim=-1)
 
     def _statistics(self, first: Any, input_values: Tensor, hop: int) -> tuple[Tensor, Tensor]:
-        """Mean and inverse deviation [B, C, 1] of the first layer's channels over the clip."""
+        """Return mean and inverse deviation [B, C, 1] of the first layer's channels over a clip."""
         norm, conv = first.layer_norm, first.conv
         kernel, stride = conv.kernel_size[0], conv.stride[0]
         count = (input_values.shape[-1] - kernel) // stride + 1
@@ -120,18 +120,22 @@ class WindowedConvolutions(nn.Module):
 
 
 def _per_channel(value: Tensor, repeats: int) -> Tensor:
-    return value.repeat_interleave(repeats, dim=1)[..., None]  # [B, C, 1]
+    """Repeat statistics of groups [B, groups] for the channels of each group, [B, C, 1]."""
+    return value.repeat_interleave(repeats, dim=1)[..., None]
 
 
 def windows(count: int, size: int, context: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield (start, stop, left, right): frames [start, stop) and the window that holds context."""
+    """Yield (start, stop, left, right): frames [start, stop) and their window [left, right).
+
+    The window has ``context`` frames more on each side, where the clip has them.
+    """
     for start in range(0, count, size):
         stop = min(count, start + size)
         yield start, stop, max(0, start - context), min(count, stop + context)
 
 
 def valid_window(layers: Any) -> tuple[int, int]:
-    """Samples under one output frame of unpadded convolutions, and samples between two frames."""
+    """Return the receptive field and the hop, in samples, of a stack of unpadded convolutions."""
     kernel, hop = 1, 1
     for layer in layers:
         kernel += (layer.conv.kernel_size[0] - 1) * hop
@@ -140,9 +144,9 @@ def valid_window(layers: Any) -> tuple[int, int]:
 
 
 def context_frames(stack: nn.Module, steps_per_frame: float) -> int:
-    """Bound the frames on each side that one frame of a convolution stack depends on.
+    """Return a bound of the frames on each side that one frame of a convolution stack depends on.
 
-    Sums the reach of the layers in their order, in frames; one more frame covers the alignment of
+    It is the sum of the reach of the layers, in frames, and one more frame for the alignment of
     strided layers.
     """
     reach, steps = 0.0, steps_per_frame

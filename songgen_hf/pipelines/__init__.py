@@ -1,1 +1,1 @@
-"""Pipelines: one call from words to a waveform."""
+"""Pipelines that generate the waveform of a song from text, lyrics and a voice in one call."""

@@ -1,4 +1,4 @@
-"""LoRA adapters of a song model: loading one or several with weights.
+"""Loads LoRA adapters into a song model, one or several with weights.
 
 The file travels to the Hub with the pipeline and imports nothing of this package.
 """
@@ -11,15 +11,16 @@ from safetensors import SafetensorError
 
 
 def load_adapters(model: Any, adapters: str | Mapping[str, float]) -> None:
-    """Put LoRA adapters into a model, in place of any that it has; they act together.
+    """Replace the LoRA adapters of a model; several adapters are active at the same time.
 
     Args:
-        model: the song model; no adapters (an empty mapping) gives it its own voice back.
-        adapters: folder or Hub id of an adapter, or a mapping of these to weights: 1.0 is the
-            adapter as it was trained, 0.5 half of what it adds.
+        model: the song model.
+        adapters: folder or Hub id of an adapter, or a mapping from these to weights, where 1.0 is
+            the adapter as it was trained and 0.5 adds half of it. An empty mapping removes all
+            adapters.
     Raises:
         ValueError: if an adapter cannot be loaded or does not fit the model.
-        ImportError: without PEFT.
+        ImportError: if PEFT is not installed.
     """
     if isinstance(adapters, str):
         adapters = {adapters: 1.0}
@@ -29,7 +30,7 @@ def load_adapters(model: Any, adapters: str | Mapping[str, float]) -> None:
     for name, source in zip(names, adapters, strict=True):
         try:
             with warnings.catch_warnings():
-                # That there are several is what is asked for.
+                # Several adapters are intended.
                 warnings.filterwarnings("ignore", message="Already found a `peft_config`")
                 model.load_adapter(source, adapter_name=name)
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:

@@ -1,7 +1,7 @@
-"""What a masked song begins with: its conditions, codes that are known, and which of them stay.
+"""Prepares masked generation and editing: encoded conditions, known codes, and which of them stay.
 
-Continuing a song, singing a stretch of it anew, a new vocal over the band, or new fine codebooks
-are all the same: a song of which a part is hidden.
+All edits are expressed as a mask over the codes of a song: continuing it, generating a region or a
+track again, or refining its fine codebooks.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,25 +21,24 @@ TRACK_NAMES = {"accompaniment": ACCOMPANIMENT, "vocal": VOCAL}
 def encode_conditions(
     conditioner: SongGenConditioner, inputs: Mapping[str, Tensor], *, use_guidance: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """The processor's tensors as what the masked model reads.
+    """Encode the tensors of the processor as conditions of the masked model.
 
     Returns:
-        States [B, E, H] and their mask [B, E]; with guidance as many rows with nothing given
-        follow.
+        States [B, E, H] and their mask [B, E]; with guidance as many unconditional rows follow.
     """
     inputs = dict(inputs)
     if "voice_values" in inputs and not bool(has_voice(inputs["voice_values"]).any()):
-        del inputs["voice_values"], inputs["voice_attention_mask"]  # all masked anyway
-    # As in training: the reference's quirk of leaving out the projection is none of this model's.
+        del inputs["voice_values"], inputs["voice_attention_mask"]  # all states would be masked
+    # With the text projection, as in training, which the reference leaves out in generation.
     output = conditioner(**inputs, use_guidance=use_guidance, for_generation=False)
     return conditions_of(output)
 
 
 def conditions_of(output: SongGenConditionOutput) -> tuple[Tensor, Tensor]:
-    """States [B, E, H] and mask [B, E] that a conditioner made, lyrics last.
+    """Return the states [B, E, H] and the mask [B, E] of a conditioner's output, lyrics last.
 
     Raises:
-        ValueError: if its checkpoint prepends lyrics to the decoder's input.
+        ValueError: if the checkpoint prepends lyrics to the decoder's input.
     """
     if output.get("lyrics_hidden_states") is not None:
         raise ValueError(
@@ -50,18 +49,19 @@ def conditions_of(output: SongGenConditionOutput) -> tuple[Tensor, Tensor]:
     return output.last_hidden_state, output.attention_mask
 
 
-def codes_in(song: Any) -> Any:
-    """The codes of a song dict or of an array of integers; None where there is only sound."""
+def codes_of(song: Any) -> Any:
+    """Return the codes of a song dict or of an array of codes; None for a recording."""
     if isinstance(song, Mapping):
         song = song.get("codes")
     is_array = isinstance(song, Tensor | np.ndarray)
     return song if is_array and song.ndim == 3 else None
 
 
-def sound_in(song: Any) -> Any:
-    """A song's sound as the processor takes it: one recording, or (accompaniment, vocal).
+def recording_of(song: Any) -> Any:
+    """Return the audio of a song in the form that the processor takes.
 
-    A song dict of a pipeline and a mapping with the two tracks become their tracks.
+    Song dicts of a pipeline and mappings with two tracks become (accompaniment, vocal) or one
+    recording; other values are returned unchanged.
     """
     if not isinstance(song, Mapping):
         return song
@@ -74,15 +74,17 @@ def sound_in(song: Any) -> Any:
     return song
 
 
-def whole_frames(codes: Any, *, num_tracks: int, num_codebooks: int, codebook_size: int) -> Tensor:
-    """Codes [N, K, T] as int64 without the frames that hold ids that are no codes.
+def drop_special_frames(
+    codes: Any, *, num_tracks: int, num_codebooks: int, codebook_size: int
+) -> Tensor:
+    """Return codes [N, K, T] as int64 without the frames that hold special ids.
 
-    What ``generate()`` and the pipelines return has such frames after a track's end. Tracks of
-    unequal lengths are cut to the shorter, as the mixture is.
+    The codes that ``generate()`` and the pipelines return have such frames after the end of a
+    track. Tracks of unequal lengths are cut to the shorter one, as in the mixture.
 
     Raises:
-        TypeError: unless the codes are integers.
-        ValueError: for other sizes, or if no frame is left.
+        TypeError: if the codes are not integers.
+        ValueError: if the codes have other sizes, or if no frame is left.
     """
     codes = torch.as_tensor(codes)
     if codes.is_floating_point() or codes.is_complex() or codes.dtype == torch.bool:
@@ -97,11 +99,11 @@ def whole_frames(codes: Any, *, num_tracks: int, num_codebooks: int, codebook_si
     tracks = [track[:, ((track >= 0) & (track < codebook_size)).all(dim=0)] for track in codes]
     shorter = min(track.shape[-1] for track in tracks)
     if shorter == 0:
-        raise ValueError("the song has no whole frame: give a song that lasts")
+        raise ValueError("the song has no whole frame: give a song with at least one frame")
     return torch.stack([track[:, :shorter] for track in tracks])
 
 
-def known_songs(
+def known_codes(
     requests: Sequence[Mapping[str, Any]],
     expected: Sequence[int],
     *,
@@ -111,16 +113,20 @@ def known_songs(
     num_codebooks: int,
     frame_rate: float,
 ) -> list[tuple[Tensor, Tensor]]:
-    """What each song begins with: its codes [N, K, T] and how many are visible [N, T], on the CPU.
+    """Return the codes [N, K, T] of each song before generation, and how many are visible [N, T].
+
+    The tensors are on the CPU.
 
     Args:
-        requests: with ``song`` or ``audio_prompt`` and ``seconds``, and what of a song stays.
-        expected: frames that the model expects of each song.
-        encode: codes [N, K, T] of what was given as a song.
-        new_frames: frames to sing, ``MaskedSettings.new_frames``.
-        num_tracks, num_codebooks, frame_rate: N, K and frames a second of the model.
+        requests: requests with ``song``, ``audio_prompt``, ``seconds`` and the edits of ``song``.
+        expected: number of frames that the model predicts for each song.
+        encode: returns the codes [N, K, T] of a song or an audio prompt.
+        new_frames: returns the number of frames to generate, as ``MaskedSettings.new_frames``.
+        num_tracks: N, number of tracks of the model.
+        num_codebooks: K, number of codebooks of the model.
+        frame_rate: frames per second of the codec.
     Raises:
-        ValueError: if what is given does not go together.
+        ValueError: if arguments of a request exclude each other or do not fit the song.
     """
     known = []
     for request, frames in zip(requests, expected, strict=True):
@@ -128,15 +134,15 @@ def known_songs(
         if request["song"] is not None:
             if request["audio_prompt"] is not None or request["seconds"] is not None:
                 raise ValueError(
-                    "song cannot go with audio_prompt or seconds: to go on from a song, give it as "
-                    "audio_prompt"
+                    "song cannot be combined with audio_prompt or seconds: to continue a song, "
+                    "give it as audio_prompt"
                 )
             codes = encode(request["song"])
             shape = list(codes.shape)
             known.append((codes, visible_codebooks(shape, frame_rate=frame_rate, **edits)))
             continue
         if given := [key for key, value in edits.items() if value]:
-            raise ValueError(f"{given[0]} needs a song to sing anew in part: give song")
+            raise ValueError(f"{given[0]} needs a song to edit: give song")
         prompt = None if request["audio_prompt"] is None else encode(request["audio_prompt"])
         done = 0 if prompt is None else prompt.shape[-1]
         new = new_frames(request["seconds"], expected=frames - done, frame_rate=frame_rate)
@@ -156,25 +162,25 @@ def visible_codebooks(
     keep_track: str | None = None,
     keep_codebooks: int = 0,
 ) -> Tensor:
-    """How many codebooks of each frame of a song stay as they are.
+    """Return how many codebooks of each frame of a song an edit keeps.
 
     Args:
-        shape: of its codes, [N, K, T].
-        frame_rate: frames a second.
-        regions: (start, end) in seconds of what is sung anew, or a list of these; an end of None is
-            the song's. None for all of it.
-        keep_track: "accompaniment" or "vocal" stays whole, for a song of two tracks.
-        keep_codebooks: of what is sung anew, the coarsest codebooks that stay.
+        shape: shape of the song's codes, [N, K, T].
+        frame_rate: frames per second of the codec.
+        regions: (start, end) in seconds of a region to generate again, or a list of regions; an end
+            of None is the end of the song. None for the whole song.
+        keep_track: the track of a song of two tracks to keep, "accompaniment" or "vocal".
+        keep_codebooks: number of coarse codebooks to keep in what is generated again.
     Returns:
         [N, T] int64, 0 to K.
     Raises:
-        ValueError: if nothing is left to sing, or an argument does not fit the song.
+        ValueError: if the arguments name nothing to generate again, or do not fit the song.
     """
     num_tracks, num_codebooks, num_frames = shape
     if regions is None and keep_track is None and not keep_codebooks:
         raise ValueError(
-            "song was given, but not what is to be sung anew: add regions (seconds), keep_track "
-            "('accompaniment' or 'vocal') or keep_codebooks"
+            "song was given, but not what is to be generated again: add regions (seconds), "
+            "keep_track ('accompaniment' or 'vocal') or keep_codebooks"
         )
     if type(keep_codebooks) is not int or not 0 <= keep_codebooks < num_codebooks:
         raise ValueError(
@@ -199,7 +205,7 @@ def visible_codebooks(
 
 
 def _spans(regions: Any) -> list[tuple[float, float | None]]:
-    """Regions as a list of (start, end) in seconds."""
+    """Return one or several regions as a checked list of (start, end) in seconds."""
     alone = isinstance(regions, Sequence) and len(regions) == 2 and _is_second(regions[0])
     spans = [regions] if alone else list(regions)
     for span in spans:
@@ -220,7 +226,7 @@ def _spans(regions: Any) -> list[tuple[float, float | None]]:
 def _frames_of(
     start: float, stop: float | None, num_frames: int, frame_rate: float
 ) -> tuple[int, int]:
-    """First frame and the one after the last; a region reaches every frame that it touches."""
+    """Return the range of frames that a region touches, as the first one and the one after it."""
     first = int(np.floor(start * frame_rate + 1e-6))
     last = num_frames if stop is None else int(np.ceil(stop * frame_rate - 1e-6))
     if not 0 <= first < min(last, num_frames) or last > num_frames + 1:
@@ -233,16 +239,17 @@ def _frames_of(
 
 
 def _is_second(value: Any) -> bool:
+    """Whether a value is a time in seconds."""
     return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
 
 
 __all__ = [
     "TRACK_NAMES",
-    "codes_in",
+    "codes_of",
     "conditions_of",
+    "drop_special_frames",
     "encode_conditions",
-    "known_songs",
-    "sound_in",
+    "known_codes",
+    "recording_of",
     "visible_codebooks",
-    "whole_frames",
 ]

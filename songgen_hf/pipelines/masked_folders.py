@@ -1,4 +1,4 @@
-"""The folder of a masked song model: its files, and the parts that it shares with another."""
+"""Loads and saves the folder of a masked song model, which can share parts with a SongGen model."""
 
 import json
 import os
@@ -13,16 +13,19 @@ from ..modeling.masked.saving import PortableConfigMixin
 from ..modeling.modeling_songgen import SongGenForConditionalGeneration
 from ..modeling.processing_songgen import SongGenProcessor
 
-MARK = "config.json"
-"""Beside ``model_index.json``. Its ``model_type`` tells transformers that this is a masked song
-model; ``song_model`` names the SongGen checkpoint whose parts it shares, see ``SHARED_PARTS``."""
+MASKED_CONFIG = "config.json"
+"""File beside ``model_index.json``, by whose ``model_type`` transformers recognizes a masked song
+model. Its ``song_model`` is the path of the SongGen checkpoint that holds the ``SHARED_PARTS``."""
 SHARED_PARTS = ("conditioner", "codec", "processor")
 PARTS = ("transformer", "scheduler", *SHARED_PARTS)
 HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only", "force_download")
 
 
 class MaskedFolderMixin(PortableConfigMixin):
-    """Loading and saving of a masked song model; precedes ``DiffusionPipeline``."""
+    """Loads and saves a masked song model.
+
+    It precedes ``DiffusionPipeline`` among the base classes of the pipeline.
+    """
 
     config_name: str
 
@@ -30,18 +33,22 @@ class MaskedFolderMixin(PortableConfigMixin):
     def from_pretrained(
         cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
     ) -> Any:
-        """Load a folder or a Hub repository; options as in diffusers.
+        """Load a masked song model from a folder or a Hub repository.
 
-        A folder whose parts lie in a SongGen checkpoint beside it
-        (``songgen_hf.publishing.export.export_masked``) takes them from there.
+        If the model shares parts with a SongGen checkpoint
+        (``songgen_hf.publishing.export_masked``), they are loaded from there.
+
+        Args:
+            pretrained_model_name_or_path: folder or Hub id.
+            **kwargs: arguments of ``from_pretrained`` of diffusers.
 
         Raises:
-            ValueError: if it is no masked song model.
+            ValueError: if it is not a masked song model.
         """
         name = local_folder(pretrained_model_name_or_path, kwargs)
         if not (Path(name) / cls.config_name).is_file():
             raise ValueError(
-                f"{name} has no {cls.config_name}: it is no masked song model; train one with "
+                f"{name} has no {cls.config_name}: it is not a masked song model; train one with "
                 "`songgen-hf train masked`"
             )
         if (source := shared_source(name)) is not None and any(
@@ -61,20 +68,20 @@ class MaskedFolderMixin(PortableConfigMixin):
     def save_pretrained(
         self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any
     ) -> None:
-        """Save all parts, for :meth:`from_pretrained` and for ``pipeline("text-to-song")``."""
+        """Save all parts for :meth:`from_pretrained` and for ``pipeline("text-to-song")``."""
         Path(save_directory).mkdir(parents=True, exist_ok=True)
-        mark = {"model_type": MASKED_MODEL_TYPE, "architectures": [type(self).__name__]}
-        # First, so that what publishes the folder finds it.
-        text = json.dumps(mark, indent=2) + "\n"
-        (Path(save_directory) / MARK).write_text(text, encoding="utf-8")
+        config = {"model_type": MASKED_MODEL_TYPE, "architectures": [type(self).__name__]}
+        # Written first, because diffusers can upload the folder at the end of save_pretrained.
+        text = json.dumps(config, indent=2) + "\n"
+        (Path(save_directory) / MASKED_CONFIG).write_text(text, encoding="utf-8")
         super().save_pretrained(save_directory, *args, **kwargs)  # type: ignore[misc]
 
     @classmethod
     def load_config(cls, *args: Any, **kwargs: Any) -> Any:
-        """The content of ``model_index.json``, with the classes of the parts as they are today.
+        """Read ``model_index.json`` and replace the modules of the parts by their current ones.
 
-        diffusers stores the module of every class, which would tie a checkpoint to the layout of
-        the package that wrote it.
+        diffusers stores the module of every class, so a checkpoint could otherwise be loaded only
+        with the module layout of the package that wrote it.
         """
         loaded = super().load_config(*args, **kwargs)  # type: ignore[misc]
         index = loaded[0] if isinstance(loaded, tuple) else loaded
@@ -85,25 +92,25 @@ class MaskedFolderMixin(PortableConfigMixin):
 
 
 def shared_source(name: str | os.PathLike[str]) -> str | None:
-    """The SongGen checkpoint that a folder takes its shared parts from; None if it has its own."""
-    mark = Path(name) / MARK
-    if not mark.is_file():
+    """Return the SongGen checkpoint that holds the shared parts of a folder; None if none does."""
+    config = Path(name) / MASKED_CONFIG
+    if not config.is_file():
         return None
-    source = json.loads(mark.read_text(encoding="utf-8")).get("song_model")
+    source = json.loads(config.read_text(encoding="utf-8")).get("song_model")
     return None if source is None else os.path.normpath(Path(name) / source)
 
 
 def local_folder(name: str | os.PathLike[str], options: dict[str, Any]) -> str:
-    """The folder of that name, or the snapshot of a Hub repository.
+    """Return a folder itself, or the folder of the downloaded snapshot of a Hub repository.
 
-    diffusers itself refuses to download parts of packages that it does not know.
+    The snapshot is downloaded here, because diffusers does not download parts of other packages.
 
     Args:
         name: folder or Hub id.
-        options: of ``from_pretrained``; those about the Hub are taken out.
+        options: arguments of ``from_pretrained``; those for the Hub are removed.
     Raises:
-        ValueError: if it is neither.
-        OSError: if it cannot be had.
+        ValueError: if the name is neither a folder nor a Hub id.
+        OSError: if the repository cannot be downloaded.
     """
     given = {key: options.pop(key) for key in HUB_OPTIONS if key in options}
     if Path(name).is_dir():
@@ -119,7 +126,7 @@ def local_folder(name: str | os.PathLike[str], options: dict[str, Any]) -> str:
 
 __all__ = [
     "HUB_OPTIONS",
-    "MARK",
+    "MASKED_CONFIG",
     "MASKED_MODEL_TYPE",
     "SHARED_PARTS",
     "MaskedFolderMixin",

@@ -1,7 +1,7 @@
-"""Loading of masked song models through the Auto classes and ``pipeline("text-to-song")``.
+"""Loads masked song models through the Auto classes and ``pipeline("text-to-song")``.
 
-transformers recognizes the folder by its ``config.json``; what is loaded is the whole pipeline of
-diffusers, which is imported only then.
+transformers recognizes such a model by its ``config.json``. The Auto class for models then loads
+the whole pipeline of diffusers, which is not imported before.
 """
 
 from pathlib import Path
@@ -16,7 +16,10 @@ from .masked_folders import HUB_OPTIONS, shared_source
 
 
 class MaskedSongConfig(PreTrainedConfig):
-    """Marks a folder as a masked song model; the sizes are in the files of its parts."""
+    """Configuration by which transformers recognizes a masked song model.
+
+    The sizes are stored in the files of its parts.
+    """
 
     model_type = MASKED_MODEL_TYPE
 
@@ -28,7 +31,7 @@ class MaskedSongLoader:
 
     @classmethod
     def from_pretrained(cls, name: Any, *_: Any, dtype: Any = None, **options: Any) -> Any:
-        """:class:`MaskedSongPipeline` of a folder or Hub id."""
+        """Load the :class:`MaskedSongPipeline` of a folder or Hub id."""
         from .masked_song import MaskedSongPipeline
 
         given = {key: options[key] for key in HUB_OPTIONS if options.get(key) is not None}
@@ -42,7 +45,7 @@ class MaskedProcessorLoader:
 
     @classmethod
     def from_pretrained(cls, name: Any, **options: Any) -> SongGenProcessor:
-        """The processor of a folder or Hub id."""
+        """Load the processor of a folder or Hub id."""
         if (source := shared_source(name)) is not None:
             return SongGenProcessor.from_pretrained(source)
         if (folder := Path(name) / "processor").is_dir():
@@ -51,11 +54,14 @@ class MaskedProcessorLoader:
         return SongGenProcessor.from_pretrained(name, subfolder="processor", **given)
 
 
-def place(pipe: Any, device: Any = None) -> Any:
-    """The pipeline on a device as ``pipeline()`` names them; None for an accelerator, if any."""
+def move_to_device(pipe: Any, device: Any = None) -> Any:
+    """Move a pipeline to a device in the notation of ``pipeline()``.
+
+    None stands for the accelerator, or the CPU if there is none, and -1 for the CPU.
+    """
     if device is None:
         device = torch.accelerator.current_accelerator() or "cpu"
     return pipe.to(torch.device("cpu") if device == -1 else torch.device(device))
 
 
-__all__ = ["MaskedProcessorLoader", "MaskedSongConfig", "MaskedSongLoader", "place"]
+__all__ = ["MaskedProcessorLoader", "MaskedSongConfig", "MaskedSongLoader", "move_to_device"]

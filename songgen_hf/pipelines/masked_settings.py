@@ -1,4 +1,4 @@
-"""How masked songs are sampled: the settings of one call, checked."""
+"""Checks the settings of one call of the masked pipeline that hold for all its songs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,26 +9,27 @@ import torch
 DEFAULT_STEPS = 28
 DEFAULT_MAX_SECONDS = 30.0
 OUTPUT_TYPES = ("audio", "codes")
-SCHEDULER_SETTINGS = ("guidance_scale", "temperature", "top_p", "reveal", "schedule")
 TENSORS = ("codes", "visible")
-"""What a callback can see and replace."""
+"""Names of the tensors that a callback can get and replace."""
 
 
 @dataclass(frozen=True)
 class MaskedSettings:
-    """The arguments of a call that hold for all its songs.
+    """Arguments of a call that hold for all its songs.
 
     Args:
-        max_seconds, min_seconds: bounds of the expected length, an audio prompt excluded.
-        num_inference_steps: passes of the transformer.
-        scheduler: what replaces settings of the scheduler; None replaces nothing.
-        generator: instead of seeds: one, or one for each song.
-        num_return_sequences: songs for each input.
-        batch_size: songs at once; None for all.
+        max_seconds: upper bound of the predicted length, without an audio prompt.
+        min_seconds: lower bound of the predicted length, without an audio prompt.
+        num_inference_steps: number of steps, with one run of the transformer each.
+        scheduler: settings of the scheduler to replace; those that are None stay unchanged.
+        generator: random generator in place of seeds, or a list with one for each song.
+        num_return_sequences: number of songs for each input.
+        batch_size: number of songs that are generated together; None for all.
         output_type: one of ``OUTPUT_TYPES``.
-        callback: called after each step.
-        callback_tensors: which of ``TENSORS`` it gets.
-        progress: whether to show a bar, or a function to call with (steps done, steps in all).
+        callback: function that is called after each step.
+        callback_tensors: names of the ``TENSORS`` that the callback gets.
+        progress: whether to show a progress bar, or a function that is called with (number of steps
+            done, total number of steps).
     """
 
     max_seconds: float | None = None
@@ -69,11 +70,11 @@ class MaskedSettings:
 
     @property
     def longest(self) -> float:
-        """Seconds of the longest song of no given length."""
+        """Length, in seconds, of the longest song whose length is predicted."""
         return DEFAULT_MAX_SECONDS if self.max_seconds is None else self.max_seconds
 
     def generators(self, requests: Sequence[dict[str, Any]], device: Any) -> list[torch.Generator]:
-        """One random stream for each song; what was given takes the place of the seeds."""
+        """Return a random generator for each song: the given ones, or those of the seeds."""
         given = self.generator
         if given is None:
             seeds = [request["seed"] for request in requests]
@@ -87,12 +88,12 @@ class MaskedSettings:
         return sources
 
     def new_frames(self, seconds: Any, *, expected: int, frame_rate: float) -> int:
-        """Frames to sing, at least one.
+        """Return the number of frames to generate, at least one.
 
         Args:
-            seconds: their length; None for what is expected, within the bounds.
-            expected: frames.
-            frame_rate: frames a second.
+            seconds: length to generate; None for the predicted length, within the bounds.
+            expected: predicted number of frames.
+            frame_rate: frames per second of the codec.
         """
         if seconds is not None:
             check_seconds("seconds", seconds)
@@ -104,7 +105,12 @@ class MaskedSettings:
 
 
 def check_seconds(name: str, value: Any) -> None:
-    """ValueError or TypeError unless None or a duration."""
+    """Check that an argument is None or a duration in seconds.
+
+    Raises:
+        TypeError: if it is not a number.
+        ValueError: if it is not above 0 and finite.
+    """
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -117,7 +123,6 @@ __all__ = [
     "DEFAULT_MAX_SECONDS",
     "DEFAULT_STEPS",
     "OUTPUT_TYPES",
-    "SCHEDULER_SETTINGS",
     "TENSORS",
     "MaskedSettings",
 ]

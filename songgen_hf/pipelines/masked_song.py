@@ -1,62 +1,58 @@
-"""Songs in a few steps: the masked model as a pipeline of diffusers (ResGen, arXiv 2412.10208).
+"""The pipeline of diffusers that generates and edits songs with a masked model in a few steps.
 
-Its songs are the dicts of :class:`TextToSongPipeline`; its number of passes depends on neither the
-length of a song nor its codebooks. Text, lyrics, voice and codec are those of a SongGen checkpoint.
-What is known of a song stays bit for bit: see ``masked_prompts.py``.
+Masked generation (ResGen, arXiv 2412.10208) runs the transformer a fixed number of times, which
+depends neither on the length of a song nor on the number of codebooks. Text, lyrics, voice and
+codec are those of a SongGen checkpoint, and songs are returned as by :class:`TextToSongPipeline`.
+Edits are expressed as a mask over codes, see ``masked_editing.py``.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..modeling.conditioning import SongGenConditioner
-from ..modeling.masked.model import MaskedSongModel, MaskedSongOutput  # says so without diffusers
+
+# Raises an ImportError with a remedy if diffusers is not installed.
+from ..modeling.masked.model import MaskedSongModel, MaskedSongOutput
 from ..modeling.masked.scheduler import MaskedRVQScheduler
 from ..modeling.modeling_songgen import SongGenForConditionalGeneration
 from ..modeling.modeling_xcodec import XCodecModel
 from ..modeling.patterns import ACCOMPANIMENT, VOCAL
 from ..modeling.processing_songgen import SongGenProcessor
 from .masked_editing import (
-    codes_in,
+    codes_of,
+    drop_special_frames,
     encode_conditions,
-    known_songs,
-    sound_in,
-    whole_frames,
+    known_codes,
+    recording_of,
 )
 from .masked_folders import MaskedFolderMixin
-from .masked_settings import DEFAULT_STEPS, SCHEDULER_SETTINGS, TENSORS, MaskedSettings
-from .progress import counted_steps
-from .song_requests import REQUEST_KEYS, make_request, one_each, one_seed_each, processed
+from .masked_settings import DEFAULT_STEPS, TENSORS, MaskedSettings
+from .progress import step_counter
+from .song_requests import REQUEST_KEYS, make_requests, prepare_inputs
 
 # isort: split
 from diffusers import DiffusionPipeline
 
-MASKED_REQUEST_KEYS = (
-    *REQUEST_KEYS,
-    "seconds",
-    "song",
-    "regions",
-    "keep_track",
-    "keep_codebooks",
-)
+MASKED_REQUEST_KEYS = (*REQUEST_KEYS, "seconds", "song", "regions", "keep_track", "keep_codebooks")
 
 
 class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
-    """Sing in a few steps: ``MaskedSongPipeline.from_pretrained(...)(text, lyrics=...)``.
+    """Pipeline that generates songs in a few steps with a masked model, and edits songs.
 
     Args:
-        transformer: predicts the hidden codes.
-        scheduler: says which are revealed at each step.
+        transformer: model that predicts the hidden codes.
+        scheduler: scheduler that determines which codes are revealed at each step.
         conditioner: text, lyrics and voice encoders of a SongGen model.
-        codec: codes to sound and back.
-        processor: words and recordings to tensors.
+        codec: codec of the SongGen model.
+        processor: processor of the SongGen model.
     """
 
     mode = "masked"
     model_cpu_offload_seq = "conditioner->transformer->codec"
-    # Called by other methods than forward, which is all that offloading layer by layer follows.
+    # Offloading layer by layer follows calls of forward only, and the codec is used otherwise.
     _exclude_from_cpu_offload = ["codec"]
     _callback_tensor_inputs = list(TENSORS)
 
@@ -103,7 +99,7 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
         transformer: MaskedSongModel,
         scheduler: MaskedRVQScheduler | None = None,
     ) -> "MaskedSongPipeline":
-        """A pipeline with the conditioner and codec of a SongGen model, which are not copied."""
+        """Create a pipeline with the conditioner and codec of a SongGen model, without copies."""
         return cls(
             transformer=transformer,
             scheduler=MaskedRVQScheduler() if scheduler is None else scheduler,
@@ -114,10 +110,9 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
 
     @property
     def sampling_rate(self) -> int:
-        """Of the songs, in Hz."""
+        """Sampling rate of the songs, in Hz."""
         return int(self.codec.config.sample_rate)
 
-    @torch.no_grad()
     def __call__(
         self,
         text: Any = "",
@@ -149,70 +144,74 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
         callback_on_step_end_tensor_inputs: Sequence[str] = TENSORS,
         progress: bool | Callable[[int, int | None], None] = True,
     ) -> Any:
-        """Sing one song or many.
+        """Generate one song or several songs, or generate parts of a ``song`` again.
 
-        With ``song`` a song that is there already is sung anew in part; what stays comes back bit
-        for bit as codes. Lyrics and text are those of the whole song.
+        What an edit keeps is returned bit for bit as codes. Text and lyrics are those of the whole
+        song.
 
         Args:
-            text: style description, or a request dict: the key ``text`` and any of the arguments
-                that can be lists, and ``seed``; or a list or generator of either. With a list the
-                arguments ``lyrics`` to ``seconds``, ``audio_prompt`` and ``song`` to
-                ``keep_codebooks`` can be lists of the same length (``regions`` of one song is a
-                tuple of tuples there).
-            lyrics: words to sing.
-            reference_voice: voice to sing with, as in :class:`TextToSongPipeline`.
-            voice_start: the second at which the used part of the reference voice begins.
-            language: language of the lyrics.
-            seconds: length of what is sung; None for what the model expects of the lyrics.
-            max_seconds: longest song in that case, an audio prompt excluded; None for 30.
-            min_seconds: shortest song in that case, likewise.
-            audio_prompt: beginning of the song to continue: a recording, for two-track models
-                (accompaniment, vocal), or a song dict of a pipeline or its codes, which stay.
-            song: a song to sing anew in part, in the forms of ``audio_prompt``.
-            regions: (start, end) in seconds of ``song`` that are sung anew, or a tuple or list of
-                these; an end of None is the song's. None for all of it.
-            keep_track: "accompaniment" or "vocal": that track of ``song`` stays.
-            keep_codebooks: so many coarse codebooks of what is sung anew stay; 3 of 8 refines.
-            num_inference_steps: passes of the transformer, whatever the length.
-            guidance_scale: weight of the conditions, 1.0 is off; a number or the first and the last
-                step's. It doubles the batch. None for the scheduler's, as for the next four.
-            temperature: of the proposals; 0 takes the likeliest.
-            top_p: propose from this much probability.
+            text: style description; or a request dict with the key ``text``, any of the arguments
+                that can be lists, and ``seed``; or a list, generator or dataset of either. With a
+                list of inputs, the arguments ``lyrics`` to ``seconds``, ``audio_prompt`` and
+                ``song`` to ``keep_codebooks`` can be lists of the same length (the ``regions`` of
+                one song are then a tuple of tuples).
+            lyrics: lyrics of the song.
+            reference_voice: recording of a voice, in the forms of :class:`TextToSongPipeline`.
+            voice_start: position, in seconds, at which the used part of the reference voice begins.
+            language: code of the language of the lyrics.
+            seconds: length to generate, in seconds; None for the length that the model predicts.
+            max_seconds: largest predicted length, without the audio prompt; None for 30.
+            min_seconds: smallest predicted length, without the audio prompt.
+            audio_prompt: beginning of the song to continue: a recording; for models with two tracks
+                (accompaniment, vocal); a song dict of a pipeline; or its codes, which are kept.
+            song: a song to edit, in the forms of ``audio_prompt``.
+            regions: (start, end) in seconds of a region of ``song`` to generate again, or a tuple
+                or list of regions; an end of None is the end of the song. None for the whole song.
+            keep_track: track of ``song`` to keep, "accompaniment" or "vocal".
+            keep_codebooks: number of coarse codebooks to keep in what is generated again; 3 of 8
+                refines a song.
+            num_inference_steps: number of steps, with one run of the transformer each.
+            guidance_scale: scale of classifier-free guidance, 1.0 for none: one number, or those of
+                the first and the last step. Guidance doubles the batch. None for the setting of the
+                scheduler, as for the next four arguments.
+            temperature: sampling temperature of the proposals; 0 takes the most probable ones.
+            top_p: total probability of the most probable codes or components to propose from.
             reveal: "confidence" or "random".
             schedule: "circle", "cosine", "linear" or "exp".
-            seed: where sampling starts, as in :class:`TextToSongPipeline`.
-            generator: instead of a seed: one for each song, or one that the songs share.
-            num_return_sequences: songs for each input.
-            batch_size: songs sung at once; None for all. It does not change any song.
-            output_type: "codes" leaves out the sound.
+            seed: seed of the first song, in the forms of :class:`TextToSongPipeline`.
+            generator: random generator in place of a seed, or a list with one for each song.
+            num_return_sequences: number of songs for each input.
+            batch_size: number of songs that are generated together; None for all. The songs do not
+                depend on it.
+            output_type: "audio", or "codes" to leave out the waveforms.
             callback_on_step_end: called as ``callback(pipeline, step, timestep, tensors)`` after
-                each step; what it returns replaces ``codes`` and ``visible``.
-            callback_on_step_end_tensor_inputs: which of these it gets.
-            progress: False for no bar, or a function called with (steps done, steps in all).
+                each step; the tensors that it returns replace ``codes`` and ``visible``.
+            callback_on_step_end_tensor_inputs: names of the tensors that the callback gets.
+            progress: False for no progress bar, or a function that is called with (number of steps
+                done, total number of steps).
         Returns:
             As :class:`TextToSongPipeline`: for one input a dict with ``audio`` (float32 [channels,
             samples]), ``sampling_rate`` in Hz, ``vocal`` and ``accompaniment`` (None unless the
-            model writes two tracks), ``seed`` and ``codes`` (int64 [tracks, codebooks, frames]); a
-            list of them for ``num_return_sequences`` > 1; for a list of inputs a list of these, for
-            a generator an iterator.
+            model has two tracks), ``seed`` and ``codes`` (int64 [tracks, codebooks, frames]), or a
+            list of such dicts for ``num_return_sequences`` > 1. For a list of inputs a list of
+            these; for a generator or dataset an iterator.
         Raises:
-            ValueError: for unknown request keys, lists of different lengths, what does not fit the
-                song or the model, or a number out of range.
+            ValueError: for unknown request keys, lists of different lengths, a number out of range,
+                or arguments that do not fit the song or the model.
             TypeError: for an argument of a wrong type.
         """
-        replaced = dict(
-            zip(
-                SCHEDULER_SETTINGS,
-                (guidance_scale, temperature, top_p, reveal, schedule),
-                strict=True,
-            )
-        )
+        scheduler = {
+            "guidance_scale": guidance_scale,
+            "temperature": temperature,
+            "top_p": top_p,
+            "reveal": reveal,
+            "schedule": schedule,
+        }
         settings = MaskedSettings(
             max_seconds=max_seconds,
             min_seconds=min_seconds,
             num_inference_steps=num_inference_steps,
-            scheduler={name: value for name, value in replaced.items() if value is not None},
+            scheduler={name: value for name, value in scheduler.items() if value is not None},
             generator=generator,
             num_return_sequences=num_return_sequences,
             batch_size=batch_size,
@@ -233,81 +232,56 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
             "keep_track": keep_track,
             "keep_codebooks": keep_codebooks,
         }
-        if generator is not None and seed is not None:
-            raise ValueError("seed and generator were both given: give one")
-        if isinstance(text, str | Mapping):
-            return self._sing_inputs([text], {k: [v] for k, v in shared.items()}, settings, seed)[0]
-        if isinstance(text, list | tuple):
-            if not text:
-                return []
-            columns = {name: one_each(name, value, len(text)) for name, value in shared.items()}
-            return self._sing_inputs(list(text), columns, settings, seed)
-        if isinstance(text, Iterable):
-            return self._sing_lazily(text, shared, settings, seed)
-        raise TypeError(
-            "text must be a string, a request dict, or a list or generator of them: got "
-            f"{type(text).__name__}"
-        )
+        if generator is not None:
+            if seed is not None:
+                raise ValueError("seed and generator were both given: give one")
+            seed = 0  # replaced by that of the generator
+        requests = make_requests(text, shared, seed, num_return_sequences, MASKED_REQUEST_KEYS)
+        if isinstance(requests, list):
+            return self._generate(requests, settings) if requests else []
+        if isinstance(requests, dict):
+            return self._generate([requests], settings)[0]
+        if isinstance(generator, list):
+            raise ValueError("a list for generator needs a list of inputs: give one generator")
+        return (self._generate([request], settings)[0] for request in requests)
 
-    def _sing_lazily(
-        self, texts: Iterable[Any], shared: dict[str, Any], settings: MaskedSettings, seed: Any
-    ) -> Iterator[Any]:
-        """Songs of a generator, one input at a time."""
-        for name, value in {**shared, "seed": seed, "generator": settings.generator}.items():
-            if isinstance(value, list):
-                raise ValueError(
-                    f"a list for {name} needs a list of inputs: give request dicts with that key"
-                )
-        columns = {name: [value] for name, value in shared.items()}
-        songs_each = settings.num_return_sequences
-        return (
-            self._sing_inputs(
-                [item], columns, settings, None if seed is None else seed + i * songs_each
-            )[0]
-            for i, item in enumerate(texts)
-        )
-
-    def _sing_inputs(
-        self, texts: list[Any], columns: dict[str, list[Any]], settings: MaskedSettings, seed: Any
-    ) -> list[Any]:
-        """A song, or a list of songs, for each input; ``batch_size`` songs at a time."""
-        songs_each = settings.num_return_sequences
-        seeds = one_seed_each(0 if settings.generator is not None else seed, len(texts), songs_each)
-        requests: list[dict[str, Any]] = []
-        for index, item in enumerate(texts):
-            row = {name: column[index] for name, column in columns.items()}
-            request = make_request(item, row, seeds[index], MASKED_REQUEST_KEYS)
-            requests += [{**request, "seed": request["seed"] + j} for j in range(songs_each)]
-        sources = settings.generators(requests, self._execution_device)
-        for request, source in zip(requests, sources, strict=True):
-            request["seed"] = source.initial_seed()
+    @torch.no_grad()
+    def _generate(self, inputs: list[dict[str, Any]], settings: MaskedSettings) -> list[Any]:
+        """Generate a song, or a list of songs, for each input, ``batch_size`` songs at a time."""
+        num_songs = settings.num_return_sequences
+        requests = [{**one, "seed": one["seed"] + j} for one in inputs for j in range(num_songs)]
+        generators = settings.generators(requests, self._execution_device)
+        for request, generator in zip(requests, generators, strict=True):
+            request["seed"] = generator.initial_seed()
         size = settings.batch_size or len(requests)
-        groups = [slice(i, i + size) for i in range(0, len(requests), size)]
+        batches = [slice(i, i + size) for i in range(0, len(requests), size)]
         songs: list[dict[str, Any]] = []
         try:
-            total = len(groups) * settings.num_inference_steps
-            with counted_steps(settings.progress, total, self.progress_bar) as report:
-                for group in groups:
-                    songs += self._sing(requests[group], sources[group], settings, report)
+            total = len(batches) * settings.num_inference_steps
+            with step_counter(settings.progress, total, self.progress_bar) as report:
+                for batch in batches:
+                    songs += self._generate_batch(
+                        requests[batch], generators[batch], settings, report
+                    )
         finally:
             self.maybe_free_model_hooks()
-        if songs_each == 1:
+        if num_songs == 1:
             return songs
-        return [songs[i : i + songs_each] for i in range(0, len(songs), songs_each)]
+        return [songs[i : i + num_songs] for i in range(0, len(songs), num_songs)]
 
-    def _sing(
+    def _generate_batch(
         self,
         requests: list[dict[str, Any]],
         generators: list[torch.Generator],
         settings: MaskedSettings,
         report: Callable[[], None],
     ) -> list[dict[str, Any]]:
-        """The songs of one batch."""
-        # Of this batch alone, so that calls at the same time do not meet.
+        """Generate the songs of one batch."""
+        # A scheduler of its own, so that calls in several threads do not share one.
         scheduler: Any = type(self.scheduler).from_config(
             self.scheduler.config, **settings.scheduler
         )
-        inputs = processed(self.processor, requests).to(
+        inputs = prepare_inputs(self.processor, requests).to(
             self._execution_device, dtype=self.conditioner.dtype
         )
         conditions, condition_mask = encode_conditions(
@@ -315,7 +289,7 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
         )
         count = len(requests)
         config = self.transformer.config
-        known = known_songs(
+        known = known_codes(
             requests,
             self._expected_frames(requests, conditions[:count], condition_mask[:count]),
             encode=self.encode,
@@ -327,7 +301,8 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
         lengths = [visible.shape[-1] for _, visible in known]
         frame_mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
         codes, visible = (
-            torch.stack([_padded(song[part], max(lengths)) for song in known]) for part in (0, 1)
+            torch.stack([_pad_frames(song[part], max(lengths)) for song in known])
+            for part in (0, 1)
         )
         device = self._execution_device
         codes = self._reveal(
@@ -344,13 +319,13 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
         songs = []
         for row, (request, length) in enumerate(zip(requests, lengths, strict=True)):
             own = codes[row, ..., :length]
-            sound = self._sound(own) if settings.output_type == "audio" else {}
+            tracks = self._decode(own) if settings.output_type == "audio" else {}
             songs.append(
                 {
-                    "audio": sound.get("audio"),
+                    "audio": tracks.get("audio"),
                     "sampling_rate": self.sampling_rate,
-                    "vocal": sound.get("vocal"),
-                    "accompaniment": sound.get("accompaniment"),
+                    "vocal": tracks.get("vocal"),
+                    "accompaniment": tracks.get("accompaniment"),
                     "seed": request["seed"],
                     "codes": own.cpu().numpy(),
                 }
@@ -369,7 +344,10 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
         settings: MaskedSettings,
         report: Callable[[], None],
     ) -> Tensor:
-        """Codes [B, N, K, T] with nothing hidden; conditions are of 2B rows with guidance."""
+        """Run all steps and return the codes [B, N, K, T].
+
+        With guidance the conditions have 2B rows.
+        """
         scheduler.set_timesteps(settings.num_inference_steps, device=codes.device)
         assert scheduler.timesteps is not None
         callback = settings.callback
@@ -386,14 +364,14 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
             if weight:
                 conditional, unconditional = output.distribution.chunk(2)
                 output = MaskedSongOutput(conditional.guided(unconditional, weight))
-            left: Any = scheduler.step(
+            revealed: Any = scheduler.step(
                 output, timestep, codes, visible, frame_mask=frame_mask, generator=generators
             )
-            codes, visible = left.codes, left.visible
+            codes, visible = revealed.codes, revealed.visible
             if callback is not None:
                 tensors = {"codes": codes, "visible": visible}
-                asked = settings.callback_tensors
-                changed = callback(self, step, timestep, {name: tensors[name] for name in asked})
+                names = settings.callback_tensors
+                changed = callback(self, step, timestep, {name: tensors[name] for name in names})
                 codes, visible = (
                     (changed or {}).get(name, tensor) for name, tensor in tensors.items()
                 )
@@ -403,24 +381,24 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
     def _expected_frames(
         self, requests: list[dict[str, Any]], conditions: Tensor, condition_mask: Tensor
     ) -> list[int]:
-        """Frames that the model expects of the lyrics; 0 where no request asks for it."""
+        """Predict the number of frames of each song; 0 if no request needs a prediction."""
         if all(one["song"] is not None or one["seconds"] is not None for one in requests):
             return [0] * len(requests)
-        _wake(self.transformer)
+        _onload(self.transformer)
         return self.transformer.predict_frames(conditions, condition_mask).tolist()
 
     @torch.no_grad()
     def encode(self, song: Any) -> Tensor:
-        """Codes [N, K, T] on the CPU of a song: its own, if it has them, else those of its sound.
+        """Return the codes [N, K, T] of a song, on the CPU.
 
         Args:
-            song: codes, a song dict of a pipeline, or a recording: for two-track models
-                (accompaniment, vocal) or a mapping with both.
+            song: codes; a song dict of a pipeline, whose codes are used if it has any; or a
+                recording, for models with two tracks (accompaniment, vocal) or a mapping with both.
         """
         config = self.transformer.config
-        codes = codes_in(song)
+        codes = codes_of(song)
         if codes is None:
-            features = self.processor(audio=[sound_in(song)], return_tensors="pt")
+            features = self.processor(audio=[recording_of(song)], return_tensors="pt")
             values = features["input_values"][0, :, None]  # [N, 1, S]
             if len(values) != config.num_tracks:
                 raise ValueError(
@@ -428,36 +406,37 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
                     f"{len(values)}: give (accompaniment, vocal) to a two-track model, one "
                     "recording to another"
                 )
-            _wake(self.codec)
+            _onload(self.codec)
             values = values.to(self._execution_device, dtype=self.codec.dtype)
             codes = self.codec.encode(values, return_dict=False)[:, : config.num_codebooks]
-        return whole_frames(
+        return drop_special_frames(
             codes if isinstance(codes, Tensor) else torch.as_tensor(codes),
             num_tracks=config.num_tracks,
             num_codebooks=config.num_codebooks,
             codebook_size=config.codebook_size,
         ).cpu()
 
-    def _sound(self, codes: Tensor) -> dict[str, Any]:
-        """Waveforms of one song's codes [N, K, T], float32 [1, samples]."""
-        _wake(self.codec)
-        # One by one, so that a track that stays sounds the same to the last bit.
-        sound = [
+    def _decode(self, codes: Tensor) -> dict[str, Any]:
+        """Decode the codes [N, K, T] of one song to waveforms, float32 [1, samples]."""
+        _onload(self.codec)
+        # One track at a time, so that a track that is kept has the same samples bit for bit.
+        tracks = [
             self.codec.decode(track[None], return_dict=False)[0].float().cpu().numpy()
             for track in codes
         ]
-        if len(sound) == 1:
-            return {"audio": sound[0]}
-        vocal, accompaniment = sound[VOCAL], sound[ACCOMPANIMENT]
+        if len(tracks) == 1:
+            return {"audio": tracks[0]}
+        vocal, accompaniment = tracks[VOCAL], tracks[ACCOMPANIMENT]
         return {"audio": accompaniment + vocal, "vocal": vocal, "accompaniment": accompaniment}
 
 
-def _padded(tensor: Tensor, num_frames: int) -> Tensor:
+def _pad_frames(tensor: Tensor, num_frames: int) -> Tensor:
+    """Pad the last dimension of a tensor with zeros to ``num_frames``."""
     return torch.nn.functional.pad(tensor, (0, num_frames - tensor.shape[-1]))
 
 
-def _wake(module: Any) -> None:
-    """Bring a part that is offloaded to its device, for methods other than ``forward``."""
+def _onload(module: Any) -> None:
+    """Move an offloaded part to its device before another method than ``forward`` is called."""
     hook: Any = getattr(module, "_hf_hook", None)
     if hasattr(hook, "pre_forward"):
         hook.pre_forward(module)

@@ -1,4 +1,4 @@
-"""Progress of generation: bars and functions that are called after each step.
+"""Reports the progress of generation by progress bars and by functions called after each step.
 
 The file travels to the Hub with the pipeline and imports nothing of this package.
 """
@@ -13,12 +13,12 @@ from transformers.utils.logging import tqdm
 
 
 class ProgressStreamer(BaseStreamer):
-    """Counts decoder steps as ``generate`` makes them.
+    """Streamer that counts the decoder steps of ``generate``.
 
     Args:
-        report: called after each step with (steps done, steps in all or None).
-        total: steps in all, if known.
-        streamer: another streamer that sees the same ids.
+        report: called after each step with (number of steps done, total number or None).
+        total: total number of steps, if known.
+        streamer: another streamer that gets the same ids.
     """
 
     def __init__(
@@ -34,43 +34,45 @@ class ProgressStreamer(BaseStreamer):
         self.done = 0
 
     def put(self, value: torch.Tensor) -> None:
-        """Take the prompt [rows, L] or one step [rows]."""
+        """Count the steps of the prompt [rows, L], or one step [rows]."""
         self.done += value.shape[-1] if value.ndim > 1 else 1
         self.report(self.done, self.total)
         if self.streamer is not None:
             self.streamer.put(value)
 
     def end(self) -> None:
-        """Generation is over."""
+        """End the other streamer."""
         if self.streamer is not None:
             self.streamer.end()
 
 
 class ProgressBar(ProgressStreamer):
-    """A tqdm bar over decoder steps."""
+    """Streamer that shows a progress bar over decoder steps."""
 
     def __init__(self, *, total: int | None, streamer: BaseStreamer | None):
-        bar = tqdm(total=total, desc="singing", unit="step", leave=False)
+        bar = tqdm(total=total, desc="generating", unit="step", leave=False)
         super().__init__(lambda done, _: bar.update(done - bar.n), total=total, streamer=streamer)
         self.bar = bar
 
     def end(self) -> None:
+        """Close the progress bar and end the other streamer."""
         self.bar.close()
         super().end()
 
 
 @contextmanager
-def counted_steps(
+def step_counter(
     progress: bool | Callable[[int, int | None], None],
     total: int,
     bar: Callable[..., Any],
 ) -> Iterator[Callable[[], None]]:
-    """A function to call after each of a known number of steps.
+    """Provide a function to call after each of a known number of steps.
 
     Args:
-        progress: whether to show a bar, or a function called with (steps done, steps in all).
-        total: number of steps.
-        bar: makes the progress bar of ``total`` steps.
+        progress: whether to show a progress bar, or a function that is called with (number of steps
+            done, total number of steps).
+        total: total number of steps.
+        bar: creates the progress bar for ``total`` steps.
     """
     if callable(progress):
         done = 0
@@ -88,4 +90,4 @@ def counted_steps(
             yield shown.update
 
 
-__all__ = ["ProgressBar", "ProgressStreamer", "counted_steps"]
+__all__ = ["ProgressBar", "ProgressStreamer", "step_counter"]

@@ -1,4 +1,4 @@
-"""Requests of the song pipelines: their keys, checks, seeds, and the processor's call.
+"""Requests of the song pipelines: checks the arguments of a call and returns one dict per input.
 
 The file travels to the Hub with the pipeline and imports nothing of this package.
 """
@@ -23,7 +23,7 @@ MAX_SEED = 2**63 - 1
 
 
 def check_mode(mode: Any) -> str:
-    """The mode, checked.
+    """Return a checked mode.
 
     Raises:
         ValueError: unless it is one of ``MODES``.
@@ -33,16 +33,54 @@ def check_mode(mode: Any) -> str:
     return str(mode)
 
 
+def make_requests(
+    text: Any,
+    shared: Mapping[str, Any],
+    seed: Any,
+    num_return_sequences: int,
+    keys: Iterable[str] = REQUEST_KEYS,
+) -> dict[str, Any] | list[dict[str, Any]] | Iterator[dict[str, Any]]:
+    """Return the requests of a call: one for one input, a list for a list, else an iterator.
+
+    Args:
+        text: a text, a request dict, or a list, generator or dataset of them.
+        shared: the other arguments of the call; with a list of inputs, a list holds one value for
+            each input.
+        seed: seed of the first song, one for each input, or None to draw seeds.
+        num_return_sequences: number of songs for each input, which have consecutive seeds.
+        keys: keys that a request dict can have.
+    Raises:
+        TypeError: if an argument has a wrong type.
+        ValueError: for unknown keys, lists of different lengths or a seed out of range.
+    """
+    if isinstance(text, str | Mapping):
+        return make_request(text, shared, input_seeds(seed, 1, num_return_sequences)[0], keys)
+    if isinstance(text, list | tuple):
+        columns = {name: one_per_input(name, value, len(text)) for name, value in shared.items()}
+        seeds = input_seeds(seed, len(text), num_return_sequences)
+        rows = [{name: column[i] for name, column in columns.items()} for i in range(len(text))]
+        return [
+            make_request(item, row, own_seed, keys)
+            for item, row, own_seed in zip(text, rows, seeds, strict=True)
+        ]
+    if isinstance(text, Iterable) or hasattr(text, "__getitem__"):
+        return lazy_requests(text, shared, seed, num_return_sequences, keys)
+    raise TypeError(
+        "text must be a string, a request dict, or a list, generator or dataset of them: got "
+        f"{type(text).__name__}"
+    )
+
+
 def make_request(
     item: Any, shared: Mapping[str, Any], seed: int, keys: Iterable[str] = REQUEST_KEYS
 ) -> dict[str, Any]:
-    """One checked request: an input's own keys over the call's arguments.
+    """Return one checked request, in which the keys of an input replace the call's arguments.
 
     Args:
-        item: a text, or a mapping of some of ``keys``.
-        shared: the call's arguments.
-        seed: where the input has none.
-        keys: that an input can have.
+        item: a text, or a mapping with some of ``keys``.
+        shared: the arguments of the call.
+        seed: seed of an input that has none.
+        keys: keys that an input can have.
     """
     own = {"text": item} if isinstance(item, str) else item
     if not isinstance(own, Mapping):
@@ -64,17 +102,17 @@ def make_request(
     return request
 
 
-def processed(processor: Any, requests: Sequence[Mapping[str, Any]]) -> Any:
-    """Model inputs of checked requests, a row each: words and voices, without audio prompts."""
-    names = ("text", "lyrics", "reference_voice", "voice_start", "language")
-    columns = {name: [request[name] for request in requests] for name in names}
-    return processor(**columns, return_tensors="pt")
-
-
 def lazy_requests(
-    inputs: Any, shared: Mapping[str, Any], seed: int | list[int] | None, songs_each: int
+    inputs: Any,
+    shared: Mapping[str, Any],
+    seed: int | list[int] | None,
+    num_return_sequences: int,
+    keys: Iterable[str] = REQUEST_KEYS,
 ) -> Iterator[dict[str, Any]]:
-    """Requests of a generator or dataset, one at a time."""
+    """Return an iterator over the requests of a generator or dataset.
+
+    The arguments are those of :func:`make_requests`, but lists are refused.
+    """
     if isinstance(seed, list | tuple):
         raise ValueError(
             "a list of seeds needs a list of inputs: give one seed, or one in each request dict"
@@ -89,13 +127,28 @@ def lazy_requests(
     )
     first = None if seed is None else check_seed(seed)
     return (
-        make_request(item, shared, drawn_seed() if first is None else first + i * songs_each)
+        make_request(
+            item,
+            shared,
+            draw_seed() if first is None else first + i * num_return_sequences,
+            keys,
+        )
         for i, item in enumerate(items)
     )
 
 
-def one_each(name: str, value: Any, count: int) -> list[Any]:
-    """An argument as one value for each input."""
+def prepare_inputs(processor: Any, requests: Sequence[Mapping[str, Any]]) -> Any:
+    """Run the processor on the texts, lyrics and voices of checked requests, one row per request.
+
+    Audio prompts are not part of the result.
+    """
+    names = ("text", "lyrics", "reference_voice", "voice_start", "language")
+    columns = {name: [request[name] for request in requests] for name in names}
+    return processor(**columns, return_tensors="pt")
+
+
+def one_per_input(name: str, value: Any, count: int) -> list[Any]:
+    """Return an argument as a list with one value for each input."""
     if not isinstance(value, list):
         return [value] * count
     if len(value) != count:
@@ -105,10 +158,10 @@ def one_each(name: str, value: Any, count: int) -> list[Any]:
     return value
 
 
-def one_seed_each(seed: Any, count: int, songs_each: int) -> list[int]:
-    """The first seed of each input."""
+def input_seeds(seed: Any, count: int, num_return_sequences: int) -> list[int]:
+    """Return the seed of the first song of each input; without a seed they are drawn."""
     if seed is None:
-        return [drawn_seed() for _ in range(count)]
+        return [draw_seed() for _ in range(count)]
     if isinstance(seed, list | tuple):
         if len(seed) != count:
             raise ValueError(
@@ -116,11 +169,16 @@ def one_seed_each(seed: Any, count: int, songs_each: int) -> list[int]:
             )
         return [check_seed(value) for value in seed]
     first = check_seed(seed)
-    return [first + i * songs_each for i in range(count)]
+    return [first + i * num_return_sequences for i in range(count)]
 
 
 def check_seed(seed: Any) -> int:
-    """The seed as int; ValueError or TypeError unless it is one that a torch generator takes."""
+    """Return a checked seed as an int.
+
+    Raises:
+        TypeError: if it is not an integer.
+        ValueError: if a torch generator does not accept it.
+    """
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
         raise TypeError(f"seed must be an integer: got {seed!r}")
     if not 0 <= seed <= MAX_SEED:
@@ -128,8 +186,8 @@ def check_seed(seed: Any) -> int:
     return int(seed)
 
 
-def drawn_seed() -> int:
-    """A seed from the operating system, short enough to write down."""
+def draw_seed() -> int:
+    """Draw a seed of at most ten digits from the random source of the operating system."""
     return secrets.randbelow(2**31)
 
 
@@ -139,10 +197,6 @@ __all__ = [
     "REQUEST_KEYS",
     "check_mode",
     "check_seed",
-    "drawn_seed",
-    "lazy_requests",
-    "make_request",
-    "one_each",
-    "one_seed_each",
-    "processed",
+    "make_requests",
+    "prepare_inputs",
 ]

@@ -1,7 +1,7 @@
-"""Hear a song while it is generated: codes -> waveform chunks during ``generate()``.
+"""Streams the waveform of a song in chunks while ``generate()`` runs.
 
-``SongGenAudioStreamer`` follows the library's streamer protocol; ``stream_song`` also runs
-``generate()`` in a thread, hands its errors over and stops it when nobody listens any more.
+``SongGenAudioStreamer`` is a streamer of transformers. ``stream_song`` also runs ``generate()`` in
+a thread, raises its errors where the chunks are read, and stops it when the reading ends.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from ..modeling.xcodec_windows import XCodecStreamDecoder
 
 @dataclass
 class SongChunk:
-    """The next piece of a song, float32 on the CPU at the codec's sampling rate.
+    """A chunk of a song, float32 on the CPU at the sampling rate of the codec.
 
     Args:
         waveform: [S], the mixture.
@@ -34,15 +34,16 @@ class SongChunk:
 
 
 class SongGenAudioStreamer(BaseStreamer):
-    """Iterate over :class:`SongChunk` while ``generate(streamer=...)`` runs in another thread.
+    """Iterator over :class:`SongChunk` while ``generate(streamer=...)`` runs in another thread.
 
-    The chunks joined equal ``decode_codes(generate(...))``, also its rule for frames that hold
-    special ids. A frame is heard once the delay pattern has written its last codebook and the codec
-    has seen the frames after it (``decode_context_frames``).
+    The joined chunks equal ``decode_codes(generate(...))``, which drops frames that hold special
+    ids. A frame can be decoded when its last codebook and the frames of its context on the right
+    (``decode_context_frames``) have been generated.
 
     Args:
-        model: the model that generates, one song at a time.
-        chunk_frames: codec frames of a chunk; fewer are heard earlier and decode less efficiently.
+        model: the model that generates one song.
+        chunk_frames: number of codec frames of a chunk; with fewer, chunks are available earlier,
+            and decoding is less efficient.
         timeout: seconds to wait for the next chunk before ``queue.Empty`` is raised.
     """
 
@@ -60,7 +61,7 @@ class SongGenAudioStreamer(BaseStreamer):
         self._queue: Queue[SongChunk | BaseException | None] = Queue()
 
     def put(self, value: Tensor) -> None:
-        """Take the prompt's columns [rows, L], then one column [rows] a step."""
+        """Take the columns of the prompt [rows, L], or one column [rows] of a step."""
         columns = value[:, None] if value.ndim == 1 else value
         if columns.shape[0] != self.pattern.num_rows:
             raise ValueError(
@@ -70,11 +71,11 @@ class SongGenAudioStreamer(BaseStreamer):
         self._columns.extend(columns.cpu().unbind(dim=1))
         available = self.pattern.num_frames(len(self._columns))
         if available > self._num_frames:
-            self._hear(self._frames(self._num_frames, available))
+            self._decode(self._frames(self._num_frames, available))
             self._num_frames = available
 
     def end(self) -> None:
-        """Decode what is left; the iteration ends."""
+        """Decode the remaining frames and end the iteration."""
         for track, decoder in enumerate(self._decoders):
             self._collect(track, decoder.finish())
         self._emit()
@@ -96,14 +97,15 @@ class SongGenAudioStreamer(BaseStreamer):
         return item
 
     def _frames(self, start: int, stop: int) -> Tensor:
-        """Codes of the frames ``start`` to ``stop``: [tracks, K, stop - start]."""
+        """Return the codes of the frames from ``start`` to ``stop``, [tracks, K, stop - start]."""
         rows, steps = self.pattern.index(stop)
         rows, steps = rows[..., start:], steps[..., start:]
         first = int(steps.min())
         recent = torch.stack(self._columns[first:], dim=1)  # [rows, L]
         return recent[rows, steps - first]
 
-    def _hear(self, codes: Tensor) -> None:
+    def _decode(self, codes: Tensor) -> None:
+        """Decode new frames, without those that hold special ids, and queue the result."""
         codebook_size = self.model.config.decoder.codebook_size
         for track, decoder in enumerate(self._decoders):
             kept = codes[track][:, (codes[track] < codebook_size).all(dim=0)]
@@ -112,11 +114,12 @@ class SongGenAudioStreamer(BaseStreamer):
         self._emit()
 
     def _collect(self, track: int, chunks: Iterator[Tensor]) -> None:
+        """Add decoded chunks to the waiting waveform of a track."""
         parts = [chunk[0, 0].float().cpu() for chunk in chunks]
         self._waiting[track] = torch.cat([self._waiting[track], *parts])
 
     def _emit(self) -> None:
-        """Queue what every track has; the longer track waits for the other."""
+        """Queue the part of the waveform that all tracks have."""
         length = min(waiting.shape[-1] for waiting in self._waiting)
         if not length:
             return
@@ -130,6 +133,8 @@ class SongGenAudioStreamer(BaseStreamer):
 
 
 class _StopWhenSet(StoppingCriteria):
+    """Stops the generation when an event is set."""
+
     def __init__(self, event: Event):
         self.event = event
 
@@ -140,17 +145,17 @@ class _StopWhenSet(StoppingCriteria):
 def stream_song(
     model: Any, *, chunk_frames: int = 25, **generate_kwargs: Any
 ) -> Iterator[SongChunk]:
-    """Generate one song and yield it chunk by chunk.
+    """Generate one song and yield it in chunks.
+
+    Closing the iterator, or leaving the loop over it, stops the generation at its next step.
 
     Args:
         model: a ``SongGenForConditionalGeneration``.
-        chunk_frames: codec frames of a chunk.
-        generate_kwargs: what ``generate()`` takes; one song.
+        chunk_frames: number of codec frames of a chunk.
+        generate_kwargs: arguments of ``generate()`` for one song.
 
     Raises:
-        ValueError: whatever ``generate()`` raises, where the chunks are read.
-
-    Closing the iterator (or leaving its loop) stops the generation at its next step.
+        ValueError: or any other error that ``generate()`` raises.
     """
     streamer = SongGenAudioStreamer(model, chunk_frames)
     abandoned = Event()
@@ -160,7 +165,7 @@ def stream_song(
     def run() -> None:
         try:
             model.generate(streamer=streamer, stopping_criteria=criteria, **generate_kwargs)
-        except BaseException as error:  # handed to the reader
+        except BaseException as error:  # raised where the chunks are read
             streamer.fail(error)
 
     thread = Thread(target=run, daemon=True)

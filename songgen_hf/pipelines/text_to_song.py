@@ -1,12 +1,11 @@
-"""The task "text-to-song": a description, lyrics and a voice in, a waveform out.
+"""The pipeline of the task "text-to-song", which generates songs with an autoregressive model.
 
-Knows how requests are batched, seeded and reported. It asks the model and the processor for
-everything else, and imports nothing of this package, so that the file can travel to the Hub with a
-checkpoint.
+It batches and seeds requests and reports progress; the model and the processor do the rest. It
+imports only the files beside it, with which it travels to the Hub as remote code of a checkpoint.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,30 +15,23 @@ from transformers.generation.streamers import BaseStreamer
 
 from .adapters import load_adapters
 from .progress import ProgressBar, ProgressStreamer
-from .song_requests import (
-    check_mode,
-    lazy_requests,
-    make_request,
-    one_each,
-    one_seed_each,
-    processed,
-)
+from .song_requests import check_mode, make_requests, prepare_inputs
 
 logger = logging.getLogger(__name__)
 
 
 class TextToSongPipeline(Pipeline):
-    """Sing: ``pipeline("text-to-song", model=...)(text, lyrics=...)``.
+    """Pipeline that generates songs: ``pipeline("text-to-song", model=...)(text, lyrics=...)``.
 
-    Generation settings (``guidance_scale``, ``temperature``, ``top_k``, ``do_sample``, ...) can be
-    given to the constructor or to a call, which wins.
+    Generation settings such as ``guidance_scale``, ``temperature``, ``top_k`` and ``do_sample`` can
+    be given to the constructor or to a call; those of the call have precedence.
 
-    With a masked model, or ``mode="masked"`` for the package's own, ``pipeline("text-to-song")``
-    is a :class:`MaskedSongPipeline`, which sings in a few steps.
+    ``pipeline("text-to-song")`` returns a :class:`MaskedSongPipeline` instead, which generates
+    songs in a few steps, for a masked model, or for ``mode="masked"`` without a model.
 
     Args:
-        adapter: LoRA adapters to sing with, see :func:`load_adapters`.
-        mode: "autoregressive", or "masked".
+        adapter: LoRA adapters to use, see :func:`load_adapters`.
+        mode: must be "autoregressive".
     """
 
     mode = "autoregressive"
@@ -69,12 +61,11 @@ class TextToSongPipeline(Pipeline):
                 "TextToSongPipeline needs a processor: got None; "
                 "pass processor=AutoProcessor.from_pretrained(...)"
             )
-        # The base class offers the text tokenizer's pad id as a default; the model pads with its
-        # own.
+        # The base class sets the pad id of the text tokenizer, but the model has its own.
         self._generation_defaults.pop("pad_token_id", None)
         if getattr(self.model.config, "trained", True) is False:
             logger.warning(
-                "This model is untrained: its weights are seeded random numbers, the song is noise."
+                "This model is untrained: its weights are seeded random numbers, songs are noise."
             )
         if adapter is not None:
             load_adapters(self.model, adapter)
@@ -91,42 +82,42 @@ class TextToSongPipeline(Pipeline):
         seed: int | list[int] | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Sing one song or many.
+        """Generate one song or several songs.
 
         Args:
-            text: style description, or a request dict: the key ``text`` and any of this call's next
-                five arguments and ``seed``, which win over this call's; or a list, generator or
-                dataset of either. With a list of inputs, the next five arguments can be lists of
-                the same length.
-            lyrics: words to sing.
-            reference_voice: voice to sing with: a path, bytes, (array, rate in Hz) or a dict as the
-                datasets library gives.
-            voice_start: the second at which the used part of the reference voice begins.
+            text: style description; or a request dict with the key ``text`` and any of the next
+                five arguments and ``seed``, which have precedence over those of the call; or a
+                list, generator or dataset of either. With a list of inputs, the next five arguments
+                can be lists of the same length.
+            lyrics: lyrics of the song.
+            reference_voice: recording of the voice that the song should have: a path, bytes,
+                (array, sampling rate in Hz) or a dict in the form of the datasets library.
+            voice_start: position, in seconds, at which the used part of the reference voice begins.
             audio_prompt: beginning of the song to continue, in the forms of ``reference_voice``;
-                for two-track models a dict of these with the keys ``vocal`` and
+                for models with two tracks a dict of these with the keys ``vocal`` and
                 ``accompaniment``, or the tuple (accompaniment, vocal).
-            language: language of the lyrics.
-            seed: where sampling starts. Song ``j`` of input ``i`` uses
-                ``seed + i * num_return_sequences + j``; a list has one seed an input. Without one,
-                a seed is drawn from the operating system and reported.
-            max_seconds: longest song, in seconds, the audio prompt excluded.
-            min_seconds: shortest song, likewise.
-            num_return_sequences: songs for each input.
-            batch_size: inputs sung at once; it does not change any song's sampling.
-            progress: True for a progress bar, or a function called with (steps done, steps in all
-                or None).
-            streamer: a transformers streamer that is fed while the song is sung.
+            language: code of the language of the lyrics.
+            seed: seed of the first song. Song ``j`` of input ``i`` is sampled with the seed
+                ``seed + i * num_return_sequences + j``; a list holds one seed for each input.
+                Without a seed, one is drawn from the operating system.
+            max_seconds: largest length of a song in seconds, without the audio prompt.
+            min_seconds: smallest length of a song in seconds, without the audio prompt.
+            num_return_sequences: number of songs for each input.
+            batch_size: number of inputs that are generated together; the songs do not depend on it.
+            progress: True for a progress bar, or a function that is called with (number of steps
+                done, total number or None).
+            streamer: a streamer of transformers that gets the generated ids.
             kwargs: generation settings.
         Returns:
             For one input a dict with ``audio`` (float32 [channels, samples]), ``sampling_rate`` in
-            Hz, ``vocal`` and ``accompaniment`` (as ``audio``; None unless the model writes two
-            tracks), ``seed`` and ``codes`` (int64 [tracks, codebooks, frames] as sung; frames after
-            a track's end hold ids that are no codes); a list of them for ``num_return_sequences`` >
+            Hz, ``vocal`` and ``accompaniment`` (in the form of ``audio``; None unless the model has
+            two tracks), ``seed`` and ``codes`` (int64 [tracks, codebooks, frames]; frames after the
+            end of a track hold special ids), or a list of such dicts for ``num_return_sequences`` >
             1. For a list of inputs a list of these; for a generator or dataset an iterator.
         Raises:
             ValueError: for unknown request keys, lists of different lengths, or a seed or duration
                 out of range.
-            TypeError: for a text or lyrics that is no string, or a seed that is no integer.
+            TypeError: if a text or lyrics are not a string, or if a seed is not an integer.
         """
         shared = {
             "lyrics": lyrics,
@@ -135,29 +126,13 @@ class TextToSongPipeline(Pipeline):
             "audio_prompt": audio_prompt,
             "language": language,
         }
-        songs_each = self._songs_each(kwargs)
-        if isinstance(text, str | Mapping):
-            seeds = one_seed_each(seed, 1, songs_each)
-            return super().__call__(make_request(text, shared, seeds[0]), **kwargs)
-        if isinstance(text, list | tuple):
-            if not text:
-                return []
-            columns = {name: one_each(name, value, len(text)) for name, value in shared.items()}
-            seeds = one_seed_each(seed, len(text), songs_each)
-            requests = [
-                make_request(item, {name: column[i] for name, column in columns.items()}, seeds[i])
-                for i, item in enumerate(text)
-            ]
-            return super().__call__(requests, **kwargs)
-        if isinstance(text, Iterable) or hasattr(text, "__getitem__"):
-            return super().__call__(lazy_requests(text, shared, seed, songs_each), **kwargs)
-        raise TypeError(
-            "text must be a string, a request dict, or a list, generator or dataset of them: "
-            f"got {type(text).__name__}"
-        )
+        if isinstance(text, list | tuple) and not text:
+            return []
+        requests = make_requests(text, shared, seed, self._num_return_sequences(kwargs))
+        return super().__call__(requests, **kwargs)
 
     def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
-        """Write model and processor, for ``pipeline("text-to-song", model=save_directory)``."""
+        """Save model and processor for ``pipeline("text-to-song", model=save_directory)``."""
         self.model.save_pretrained(save_directory, save_original_format=False, **kwargs)
         self.processor.save_pretrained(save_directory)
 
@@ -166,7 +141,7 @@ class TextToSongPipeline(Pipeline):
         return {}, kwargs, {}
 
     def preprocess(self, request: Any, **_: Any) -> dict[str, Any]:
-        """Wrap a request, so that a batch of requests collates to a list of them."""
+        """Wrap a request in a dict, so that a batch of requests is collated to a list."""
         return {"request": request}
 
     def _forward(
@@ -194,17 +169,17 @@ class TextToSongPipeline(Pipeline):
 
         songs: list[list[dict[str, Any]]] = [[] for _ in requests] if batched else [[]]
         for indices, group, prompt_codes in self._groups(requests if batched else [requests]):
-            sung = self._sing(group, prompt_codes, settings, progress, streamer)
-            for index, its_songs in zip(indices, sung, strict=True):
-                songs[index] = its_songs
+            generated = self._generate(group, prompt_codes, settings, progress, streamer)
+            for index, input_songs in zip(indices, generated, strict=True):
+                songs[index] = input_songs
         return {"songs": songs if batched else songs[0]}
 
     def postprocess(self, model_outputs: dict[str, Any], **_: Any) -> Any:
-        """The song, or the list of songs if several were asked for."""
+        """Return the song of an input, or the list of its songs if there are several."""
         songs = model_outputs["songs"]
         return songs[0] if len(songs) == 1 else songs
 
-    def _sing(
+    def _generate(
         self,
         requests: list[dict[str, Any]],
         prompt_codes: torch.Tensor | None,
@@ -212,17 +187,17 @@ class TextToSongPipeline(Pipeline):
         progress: bool | Callable[[int, int | None], None],
         streamer: BaseStreamer | None,
     ) -> list[list[dict[str, Any]]]:
-        """Songs of requests whose audio prompts are of one length, in their order."""
-        inputs = processed(self.processor, requests).to(self.device, dtype=self.dtype)
+        """Generate the songs of requests whose audio prompts have the same length."""
+        inputs = prepare_inputs(self.processor, requests).to(self.device, dtype=self.dtype)
         if prompt_codes is not None:
             inputs["audio_prompt_codes"] = prompt_codes.to(self.device)
 
-        songs_each = self._songs_each(settings)
-        seeds = [request["seed"] + j for request in requests for j in range(songs_each)]
+        num_songs = self._num_return_sequences(settings)
+        seeds = [request["seed"] + j for request in requests for j in range(num_songs)]
         reporter = self._reporter(progress, streamer, settings, prompt_codes)
         if reporter is not None:
             settings = {**settings, "streamer": reporter}
-        # Songs draw from their seeds; the library's loop still consumes the global stream.
+        # Songs are sampled with their seeds, but generate() still draws from the global generator.
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             codes = self.model.generate(**inputs, seed=seeds, **settings)
         sound = self.model.decode_codes(codes)
@@ -238,12 +213,15 @@ class TextToSongPipeline(Pipeline):
                 "codes": codes[row].cpu().numpy(),
             }
             songs.append(song)
-        return [songs[i : i + songs_each] for i in range(0, len(songs), songs_each)]
+        return [songs[i : i + num_songs] for i in range(0, len(songs), num_songs)]
 
     def _groups(
         self, requests: list[dict[str, Any]]
     ) -> Iterator[tuple[list[int], list[dict[str, Any]], torch.Tensor | None]]:
-        """Split a batch by the audio prompts' lengths: no prompt is padded to a batch mate's."""
+        """Split a batch into groups with audio prompts of equal length, so that none is padded.
+
+        Yields (indices of the requests, requests, prompt codes [B, tracks, K, S] or None).
+        """
         groups: dict[int, list[int]] = {}
         prompts: list[torch.Tensor | None] = []
         for index, request in enumerate(requests):
@@ -256,7 +234,7 @@ class TextToSongPipeline(Pipeline):
             yield indices, [requests[i] for i in indices], torch.cat(codes) if codes else None
 
     def _encode_prompt(self, audio_prompt: Any) -> torch.Tensor | None:
-        """Codes [1, tracks, K, S] of the audio to continue; None if it has no whole frame."""
+        """Encode an audio prompt as codes [1, tracks, K, S]; None if it has no whole frame."""
         if audio_prompt is None:
             return None
         if isinstance(audio_prompt, Mapping) and audio_prompt.keys() == {"vocal", "accompaniment"}:
@@ -268,8 +246,8 @@ class TextToSongPipeline(Pipeline):
         )
         return codes if codes.shape[-1] > 0 else None
 
-    def _songs_each(self, settings: Mapping[str, Any]) -> int:
-        """Songs for each input under these settings."""
+    def _num_return_sequences(self, settings: Mapping[str, Any]) -> int:
+        """Return the number of songs for each input with these settings."""
         value = settings.get(
             "num_return_sequences", self._generate_kwargs.get("num_return_sequences")
         )
@@ -284,7 +262,7 @@ class TextToSongPipeline(Pipeline):
         return value
 
     def _frames(self, name: str, seconds: float) -> int:
-        """Codec frames of a duration in seconds, at least one."""
+        """Return the number of codec frames of a duration in seconds, at least one."""
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
             raise TypeError(f"{name} must be a number of seconds: got {seconds!r}")
         if not 0 < seconds < float("inf"):
@@ -298,7 +276,7 @@ class TextToSongPipeline(Pipeline):
         settings: Mapping[str, Any],
         prompt_codes: torch.Tensor | None,
     ) -> BaseStreamer | None:
-        """The caller's streamer, wrapped in one that reports progress if that is asked for."""
+        """Return the streamer of the call, wrapped in one that reports progress if requested."""
         if progress is False or progress is None:
             return streamer
         total = None
@@ -313,7 +291,7 @@ class TextToSongPipeline(Pipeline):
 def _track(
     waveform: torch.Tensor | None, lengths: torch.Tensor | None, row: int
 ) -> np.ndarray | None:
-    """Row of a waveform [B, 1, S], cut to its length: float32 [1, samples]; None for None."""
+    """Return a row of a waveform [B, 1, S], cut to its length: float32 [1, samples], or None."""
     if waveform is None:
         return None
     length = waveform.shape[-1] if lengths is None else int(lengths[row])

@@ -1,1 +1,1 @@
-"""Exporting checkpoints, writing their cards and uploading them to the Hub."""
+"""Export of checkpoints, model cards, and uploads to the Hub."""

@@ -1,10 +1,10 @@
-"""Model cards: ``README.md`` from ``model_card.md`` and from what was measured of the weights.
+"""Writes model cards from the template ``cards.md`` and from facts about the weights.
 
-A checkpoint's folder can hold ``card.json``: name, license, data and results, with a digest of the
-weights that they are about (``songgen-hf card`` writes it). Its facts travel with the weights from
-folder to folder and to the Hub, and stay behind when the weights change: a card never shows the
-numbers of another model. What a user has written stays: only cards as they came from here, or the
-libraries' own fillers, are replaced.
+The folder of a checkpoint can hold a file ``card.json``, which ``songgen-hf card`` writes: name,
+license, data and results, with a digest of the weights to which they belong. These facts are copied
+with the weights to other folders and to the Hub, but not if the weights have changed, so that a
+card never shows the results of another model. Cards that a user has written or edited are kept;
+only generated cards and those that other libraries fill in are replaced.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ CARD = "README.md"
 FACTS = "card.json"
 FACT_NAMES = ("name", "licence", "language", "data", "results")
 TAGS = ["text-to-song", "songgen", "music", "singing", "ai-generated"]
-_OWN_FACTS = {
+_EMBEDDED_FACTS = {
     "name": "songgen-mini",
     "licence": "apache-2.0",
     "language": "en",
@@ -34,15 +34,16 @@ _OWN_FACTS = {
     "tunes from grammars written for it. No recording of a person, no lyrics of others and no "
     "weights of others are part of it. How it was trained and judged: {page}.",
 }
-_OWN_PAGES = {"masked": "`docs/masked.md`"}  # by kind; the others have `docs/songgen-mini.md`
+_EMBEDDED_PAGES = {"masked": "`docs/masked.md`"}  # by kind; `docs/songgen-mini.md` for the others
+_TRACKS = {1: "one mixture", 2: "two tracks, vocal and accompaniment"}
 _MARK = "<!-- Written by songgen-hf. Edit freely: an edited card is never replaced. {} -->"
 _FILLERS = ("This model card has been automatically generated", "[More Information Needed]")
 
 
 def own_facts(model: Any) -> dict[str, str]:
-    """The name, license, language and data of a checkpoint that comes with the package."""
-    page = _OWN_PAGES.get(_kind(model), "`docs/songgen-mini.md`")
-    return {key: fact.format(page=page) for key, fact in _OWN_FACTS.items()}
+    """Return the name, license, language and data of a checkpoint that is part of the package."""
+    page = _EMBEDDED_PAGES.get(_kind(model), "`docs/songgen-mini.md`")
+    return {key: fact.format(page=page) for key, fact in _EMBEDDED_FACTS.items()}
 
 
 def write_card(
@@ -55,21 +56,22 @@ def write_card(
     license: str | None = None,
     tags: list[str] | None = None,
 ) -> None:
-    """Write the card of a song model or a codec beside its weights, and its ``card.json`` if it has
-    facts; a card that a user has written or edited is left as it is.
+    """Write the model card of a song model or a codec, and a ``card.json`` if there are facts.
+
+    A card that a user has written or edited is not changed.
 
     Args:
-        model: what was saved there.
-        folder: with the weights.
-        repository: Hub id, for the example; by default the folder's name.
-        state_dict: the weights as they were written, if other than the model's own.
-        remote_code: whether the code lies beside them.
-        license: of the weights, as the Hub names licenses; None for what is known.
-        tags: of the card, besides the usual ones.
+        model: model that was saved in the folder.
+        folder: folder with the weights.
+        repository: Hub id for the example; by default the name of the folder.
+        state_dict: weights as they were written, if they differ from those of the model.
+        remote_code: whether the folder contains the code.
+        license: license of the weights, under its name on the Hub; None for that of the facts.
+        tags: tags of the card, besides the default ones.
     """
     folder = Path(folder)
     if getattr(model, "_hf_peft_config_loaded", False):
-        return  # save_pretrained wrote the adapter only
+        return  # save_pretrained has written the adapter only
     if (folder / CARD).is_file() and not is_replaceable((folder / CARD).read_text("utf-8")):
         return
     facts = facts_of(model, state_dict)
@@ -82,7 +84,7 @@ def write_card(
     if facts:
         contents[folder / FACTS] = encode_json(facts)
     else:
-        (folder / FACTS).unlink(missing_ok=True)  # of the weights that were here before
+        (folder / FACTS).unlink(missing_ok=True)  # the facts of replaced weights
     write_files(contents)
 
 
@@ -94,14 +96,14 @@ def render_card(
     remote_code: bool = False,
     tags: list[str] | None = None,
 ) -> str:
-    """The text of a card.
+    """Return the text of a model card.
 
     Args:
         model: a song model or a codec.
-        facts: of :func:`facts_of`; may be empty.
-        repository: Hub id or folder, for the example.
-        remote_code: whether the code lies beside the weights.
-        tags: besides the usual ones.
+        facts: facts of :func:`facts_of`, which can be empty.
+        repository: Hub id or folder for the example.
+        remote_code: whether the checkpoint contains the code.
+        tags: tags of the card, besides the default ones.
     """
     kind = _kind(model)
     is_codec = kind == "codec"
@@ -139,13 +141,13 @@ def render_adapter_card(
     base: str | None = None,
     license: str | None = None,
 ) -> str:
-    """The text of an adapter's card.
+    """Return the text of the model card of an adapter.
 
     Args:
-        config: its ``adapter_config.json``.
-        repository: Hub id or folder, for the example.
-        base: Hub id of the model that it is for; None if that is on no Hub.
-        license: of the adapter.
+        config: content of the adapter's ``adapter_config.json``.
+        repository: Hub id or folder for the example.
+        base: Hub id of the model that the adapter was trained on; None if it is not on the Hub.
+        license: license of the adapter, under its name on the Hub.
     """
     kind = "DoRA" if config.get("use_dora") else "LoRA"
     return _render(
@@ -163,14 +165,14 @@ def render_adapter_card(
 
 
 def facts_of(model: Any, state_dict: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What ``card.json`` where the model came from says, if it is about these very weights.
+    """Return the ``card.json`` of the checkpoint that a model was loaded from.
 
     Args:
         model: a song model or a codec.
-        state_dict: the weights, if other than the model's own.
+        state_dict: weights of the model, if they differ from its own.
     Returns:
-        ``weights`` (digest) and some of ``FACT_NAMES``; empty if there are none or the weights have
-        changed.
+        ``weights`` (digest) and some of ``FACT_NAMES``; empty if there is no such file, or if the
+        weights have changed.
     """
     from transformers.utils import cached_file
 
@@ -190,11 +192,11 @@ def facts_of(model: Any, state_dict: Mapping[str, Any] | None = None) -> dict[st
     try:
         facts = dict(json.loads(Path(found).read_text(encoding="utf-8")))
     except (ValueError, TypeError):
-        logger.warning("%s is no JSON object: it is left behind", found)
+        logger.warning("%s is not a JSON object: it is ignored", found)
         return {}
     if facts.get("weights") == weights_digest(model, state_dict):
         return facts
-    logger.info("the weights differ from those that %s is about: it is left behind", found)
+    logger.info("the weights differ from those that %s describes: it is ignored", found)
     return {}
 
 
@@ -215,7 +217,7 @@ def collect_facts(
 
 
 def eval_results(results: Mapping[str, Any]) -> list[Any]:
-    """The headline's measures as ``huggingface_hub.EvalResult``, fractions from 0 to 1."""
+    """Return the measures of the headline as ``huggingface_hub.EvalResult``, from 0 to 1."""
     from huggingface_hub import EvalResult
 
     return [
@@ -235,7 +237,7 @@ def eval_results(results: Mapping[str, Any]) -> list[Any]:
 
 
 def is_replaceable(card: str) -> bool:
-    """Whether nobody's words are lost with a card: it is empty, a filler, or as written here."""
+    """Whether a card can be replaced: it is empty, or generated and not edited since."""
     if not card.strip() or any(filler in card for filler in _FILLERS):
         return True
     text, mark, rest = card.rpartition(_MARK.partition("{")[0])
@@ -256,7 +258,7 @@ def _render(
     language: str | None = None,
     **texts: Any,
 ) -> str:
-    """The template, filled."""
+    """Fill in the template."""
     from huggingface_hub import ModelCard, ModelCardData
 
     data = ModelCardData(
@@ -284,20 +286,22 @@ def _render(
 
 
 def _hash(text: str) -> str:
+    """Return the short hash by which an edited card is recognized."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _summary(model: Any) -> str:
-    """One or two sentences that the model itself can say."""
+    """Describe a model in one or two sentences that follow from its configuration."""
     weighed = model.transformer if _kind(model) == "masked" else model
     weights = f"{sum(weight.numel() for weight in weighed.parameters()) / 1e6:.1f} million weights"
     config = model.config
     if _kind(model) == "masked":
-        tracks = "one mixture" if weighed.config.num_tracks == 1 else "two tracks, vocal and band"
+        num_tracks = weighed.config.num_tracks
         return (
-            f"Text and lyrics to a song in {tracks} in a few steps, whatever its length, with "
-            f"{weights} beside the conditioner and codec of the SongGen model that it was trained "
-            "on. It also sings parts of a song anew: a stretch, a track, the fine codebooks."
+            f"Generates a song from text and lyrics as {_TRACKS[num_tracks]}, in a few steps at "
+            f"any length. It has {weights}, besides the conditioner and codec of the SongGen model "
+            "that it was trained on. It also generates parts of a song again: a region, a track or "
+            "the fine codebooks."
         )
     if _kind(model) == "codec":
         return (
@@ -305,19 +309,20 @@ def _summary(model: Any) -> str:
             f"{config.num_quantizers} codebooks of {config.codebook_size} codes and back, with "
             f"{weights}."
         )
-    tracks = "one mixture" if config.decoder.num_tracks == 1 else "two tracks, vocal and band"
-    untrained = "" if getattr(config, "trained", True) else " **Untrained: it sings noise.**"
-    return f"Text and lyrics to a song in {tracks}, with {weights}.{untrained}"
+    untrained = "" if getattr(config, "trained", True) else " **Untrained: its songs are noise.**"
+    tracks = _TRACKS[config.decoder.num_tracks]
+    return f"Generates a song from text and lyrics as {tracks}, with {weights}.{untrained}"
 
 
 def _kind(model: Any) -> str:
-    """ "model", "codec" or "masked"."""
+    """Return the kind of a model: "model", "codec" or "masked"."""
     if getattr(model, "mode", None) == "masked":
         return "masked"
     return "model" if model.config.model_type == "songgen" else "codec"
 
 
 def _architecture(model: Any) -> str:
+    """Describe the layers, codebooks and rates of a song model in one sentence."""
     if _kind(model) == "masked":
         config = model.transformer.config
         return (
@@ -335,7 +340,7 @@ def _architecture(model: Any) -> str:
 
 
 def _base_model(model: Any) -> str | None:
-    """Hub id of the weights that these were made from, if any."""
+    """Return the Hub id of the weights that a model was loaded from, if any."""
     source = str(getattr(model.config, "_name_or_path", "") or "")
     if Path(source).exists() or not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", source):
         return None

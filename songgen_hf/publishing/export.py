@@ -1,9 +1,9 @@
-"""Checkpoints for the Hub: native key names, safetensors and, if asked for, the code itself.
+"""Writes checkpoints for the Hub, optionally with their code, and models that share a codec.
 
 With the code, ``AutoConfig``, ``AutoModel``, ``AutoModelForTextToWaveform``, ``AutoProcessor`` and
-``pipeline("text-to-song")`` load the directory with ``trust_remote_code=True`` where this package
-is not installed. Several models on one disk can share the file of their codec; what is written
-from such a model afterwards is whole again.
+``pipeline("text-to-song")`` load the directory with ``trust_remote_code=True`` on machines without
+this package. Several models on one disk can share the file of their codec; a checkpoint that is
+saved from such a model is complete.
 """
 
 import json
@@ -31,7 +31,7 @@ SHARED_FOLDER = "shared"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 OWN_WEIGHTS = "language_model.safetensors"
-"""A file of any other name than ``WEIGHTS``, which the library would prefer to the index."""
+"""File of a model's own weights. transformers would prefer a file named ``WEIGHTS`` to an index."""
 
 
 def export(
@@ -44,26 +44,28 @@ def export(
     load_dtype: str | None = None,
     license: str | None = None,
 ) -> Path:
-    """Write a checkpoint that the Auto classes load, with its card.
+    """Write a song model, its processor and its model card for the Auto classes.
 
     Args:
-        model: what to write; it is left as ``save_pretrained`` leaves it.
-        processor: its processor.
-        directory: new or empty; it appears whole or not at all.
-        remote_code: also write the code, for machines without this package. With the package, the
-            Auto classes keep using the installed code; ``pipeline`` asks for ``trust_remote_code``.
-        dtype: precision of the weights in the files, such as ``"bfloat16"``; None for the model's.
-        load_dtype: precision that ``from_pretrained`` gives unless asked for another; None for
-            that of the files.
-        license: for the card, as the Hub names licenses; None for what is known of the weights.
+        model: the model, which changes no more than by ``save_pretrained``.
+        processor: processor of the model.
+        directory: new or empty directory; it is written completely or not at all.
+        remote_code: whether to write the code too, for machines without this package. Where the
+            package is installed, the Auto classes use the installed code, and ``pipeline`` needs
+            ``trust_remote_code``.
+        dtype: precision of the weights in the files, such as ``"bfloat16"``; None for that of the
+            model.
+        load_dtype: default precision of ``from_pretrained``; None for that of the files.
+        license: license for the card, under its name on the Hub; None for that of the facts about
+            the weights.
     Returns:
         ``directory``.
     Raises:
-        FileExistsError: if the directory holds files.
+        FileExistsError: if the directory contains files.
     """
     with new_directory(directory) as temporary:
         weights = _stored(model, dtype)
-        # Saving takes from the mapping what it does not write.
+        # A copy, because save_pretrained removes from the mapping what it does not write.
         model.save_pretrained(temporary, state_dict=dict(weights), save_original_format=False)
         processor.save_pretrained(temporary)
         _state_dtype(temporary / "config.json", load_dtype or dtype)
@@ -88,10 +90,10 @@ def export_codec(
     load_dtype: str | None = None,
     license: str | None = None,
 ) -> Path:
-    """Write a codec by itself; arguments as in :func:`export`.
+    """Write a codec and its model card; the arguments are those of :func:`export`.
 
-    Codes made with what this wrote are the codes of every model that ships with it: round a codec
-    to the precision of its files before anything is trained on its codes.
+    Before models are trained on its codes, a codec should be rounded to the precision of its files,
+    so that the exported codec encodes the same codes.
     """
     with new_directory(directory) as temporary:
         weights = _stored(codec, dtype)
@@ -109,32 +111,34 @@ def export_sharing_codec(
     dtype: str | None = None,
     load_dtype: str | None = None,
 ) -> Path:
-    """Write several models whose codec, and whatever else is equal in all, is stored once.
+    """Write several models and store their codec, and all other equal weights, once.
 
-        directory/codec/             loads by itself: XCodecModel.from_pretrained
+        directory/codec/             a complete codec: XCodecModel.from_pretrained
         directory/shared/            other weights that all models have, such as the voice network
-        directory/<name>/            loads as a whole model; its index finds the codec's weights
-            language_model.safetensors           in ../codec/model.safetensors and so on
+        directory/<name>/            a song model, whose index refers to ../codec and ../shared
+            language_model.safetensors
             model.safetensors.index.json
 
-    For a disk or a package: the Hub takes no paths that leave a folder, so export each model there.
+    This layout is for a disk or a package. The Hub accepts no paths outside of a repository, so
+    models have to be exported one by one for it.
 
     Args:
-        models: folder name -> model and processor; left as ``save_pretrained`` leaves them.
-        directory: new or empty; it appears whole or not at all.
-        dtype: as in :func:`export`.
-        load_dtype: likewise.
+        models: model and processor of each folder name; they change no more than by
+            ``save_pretrained``.
+        directory: new or empty directory; it is written completely or not at all.
+        dtype: precision of the weights in the files, see :func:`export`.
+        load_dtype: default precision of ``from_pretrained``, see :func:`export`.
     Returns:
         ``directory``.
     Raises:
         ValueError: without models, for a folder named ``codec`` or ``shared``, or if the codecs
             differ.
-        FileExistsError: if the directory holds files.
+        FileExistsError: if the directory contains files.
     """
     if not models or {CODEC_FOLDER, SHARED_FOLDER} & set(models):
         raise ValueError(
             f"got the folder names {list(models)}, expected one or more without {CODEC_FOLDER!r} "
-            f"and {SHARED_FOLDER!r}, where the common weights lie"
+            f"and {SHARED_FOLDER!r}, which hold the common weights"
         )
     from safetensors.torch import save_file
 
@@ -142,7 +146,8 @@ def export_sharing_codec(
     prefix = "audio_encoder."
     with new_directory(directory) as temporary:
         codec = next(iter(models.values()))[0].audio_encoder
-        # The keys of the whole model, which XCodecModel reads too: an index cannot rename.
+        # The keys are those of the song model, because an index cannot rename keys; XCodecModel
+        # reads them too.
         codec_weights = {f"{prefix}{key}": weight for key, weight in _stored(codec, dtype).items()}
         codec.save_pretrained(temporary / CODEC_FOLDER, state_dict=codec_weights)
         _state_dtype(temporary / CODEC_FOLDER / "config.json", load_dtype or dtype)
@@ -173,14 +178,14 @@ def export_sharing_codec(
 
 
 def _stored(module: "nn.Module", dtype: str | None) -> "dict[str, Tensor]":
-    """The weights of a module in the precision of the files."""
+    """Return the weights of a module in the precision of the files."""
     import torch
 
     weights = module.state_dict()
     if dtype is None:
         return weights
     kind = getattr(torch, dtype)
-    # Tied weights stay one tensor under two names, which the library then writes once.
+    # Tied weights stay one tensor under two names, which transformers writes once.
     cast: dict[tuple[int, torch.Size], Tensor] = {}
     for key, weight in weights.items():
         if weight.is_floating_point():
@@ -190,7 +195,7 @@ def _stored(module: "nn.Module", dtype: str | None) -> "dict[str, Tensor]":
 
 
 def _equal_weights(models: "Sequence[Mapping[str, Tensor]]") -> "dict[str, Tensor]":
-    """What all of two or more models have, bit for bit; without weights of several names."""
+    """Return the weights that two or more models share bit for bit, except tied weights."""
     import torch
 
     first, *others = models
@@ -209,7 +214,7 @@ def _equal_weights(models: "Sequence[Mapping[str, Tensor]]") -> "dict[str, Tenso
 
 
 def _write_index(folder: Path, files: Sequence[str]) -> None:
-    """Write the index of weights that lie in several files, given relative to the folder."""
+    """Write the index of weights in several files, whose names are relative to the folder."""
     from safetensors import safe_open
 
     places: dict[str, str] = {}
@@ -222,7 +227,7 @@ def _write_index(folder: Path, files: Sequence[str]) -> None:
 
 
 def _state_dtype(path: Path, dtype: str | None) -> None:
-    """Let a config.json state a precision; None leaves it as it is."""
+    """Set the precision in a config.json; None leaves it unchanged."""
     if dtype is None:
         return
     config = json.loads(path.read_text(encoding="utf-8"))
@@ -233,7 +238,7 @@ def _state_dtype(path: Path, dtype: str | None) -> None:
 
 
 def _check_one_codec(models: "Mapping[str, SongGenForConditionalGeneration]") -> None:
-    """ValueError unless all models hold the same codec, bit for bit."""
+    """Raise ValueError unless all models have the same codec, bit for bit."""
     import torch
 
     (first, reference), *others = models.items()
@@ -256,11 +261,11 @@ def _check_one_codec(models: "Mapping[str, SongGenForConditionalGeneration]") ->
 
 
 def code_files(model_class: type, processor_class: type) -> set[Path]:
-    """The source files that a model, its processor and the pipeline need without this package.
+    """Return the source files that a model, its processor and the pipeline need as remote code.
 
     Args:
-        model_class: of the song model; its configuration's module is among its imports.
-        processor_class: of the processor.
+        model_class: class of the song model, whose module imports the configuration.
+        processor_class: class of the processor.
     """
     from transformers.dynamic_module_utils import get_relative_import_files
 
@@ -280,7 +285,7 @@ def code_files(model_class: type, processor_class: type) -> set[Path]:
 def _add_code(
     model: "SongGenForConditionalGeneration", processor: "SongGenProcessor", directory: Path
 ) -> None:
-    """Copy the source files and name their classes in the two config files."""
+    """Copy the source files and add the names of their classes to the two config files."""
     from ..pipelines import text_to_song
 
     for source in code_files(type(model), type(processor)):
@@ -309,7 +314,7 @@ def _add_code(
 
 
 def _reference(part: object) -> str:
-    """``module.Class`` as the Hub's dynamic modules name it."""
+    """Return ``module.Class`` in the form of dynamic modules of the Hub."""
     return f"{type(part).__module__.rpartition('.')[2]}.{type(part).__name__}"
 
 

@@ -1,9 +1,9 @@
-"""Masked song models for the Hub, or beside the SongGen checkpoint whose parts they share.
+"""Writes masked song models, complete or beside the SongGen checkpoint whose parts they share.
 
 songgen-mini/interleaving_A_V/      a SongGen checkpoint
 songgen-mini/masked/
     config.json                     "song_model": "../interleaving_A_V"
-    model_index.json                conditioner, codec and processor: none of its own
+    model_index.json                without conditioner, codec and processor
     transformer/  scheduler/
 """
 
@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..files import encode_json, new_directory
-from ..pipelines.masked_folders import MARK, MASKED_MODEL_TYPE, SHARED_PARTS
+from ..pipelines.masked_folders import MASKED_CONFIG, MASKED_MODEL_TYPE, SHARED_PARTS
 from .cards import write_card
 
 if TYPE_CHECKING:
     from ..pipelines.masked_song import MaskedSongPipeline
 
 ROUNDING = 2.0**-7
-"""Relative difference between two roundings of a weight to half precision."""
+"""Largest relative difference between a weight and its rounding to half precision."""
 
 
 def export_masked(
@@ -34,22 +34,23 @@ def export_masked(
     dtype: str | None = None,
     license: str | None = None,
 ) -> Path:
-    """Write a masked song model with its card.
+    """Write a masked song model with its model card.
 
     Args:
-        pipe: what to write; it stays as it is.
-        directory: new or empty; it appears whole or not at all.
-        beside: folder of the SongGen checkpoint that has the same conditioner and codec: they are
-            not written again, loading takes them from there. For a disk or a package; the Hub takes
-            no paths that leave a folder.
+        pipe: pipeline of the model, which is not changed.
+        directory: new or empty directory; it is written completely or not at all.
+        beside: folder of the SongGen checkpoint with the same conditioner and codec. They are then
+            loaded from there instead of being written again. This is for a disk or a package; the
+            Hub accepts no paths outside of a repository.
         dtype: precision of the transformer's weights in the files, such as "bfloat16"; None for
-            what it has. Loading gives float32 unless asked for another.
-        license: for the card, as the Hub names licenses; None for what is known of the weights.
+            that of the model. Weights are loaded as float32 by default.
+        license: license for the card, under its name on the Hub; None for that of the facts about
+            the weights.
     Returns:
         ``directory``.
     Raises:
-        ValueError: if the checkpoint beside has another conditioner or codec.
-        FileExistsError: if the directory holds files.
+        ValueError: if the checkpoint ``beside`` has another conditioner or codec.
+        FileExistsError: if the directory contains files.
     """
     directory = Path(directory)
     if beside is not None:
@@ -57,7 +58,7 @@ def export_masked(
     transformer = pipe.transformer
     if dtype is not None:
         transformer = copy.deepcopy(transformer)
-        for weight in transformer.parameters():  # code vectors are buffers and stay as they are
+        for weight in transformer.parameters():  # code vectors are buffers and are not rounded
             weight.data = weight.data.to(getattr(torch, dtype))
     with new_directory(directory) as temporary:
         if beside is None:
@@ -67,19 +68,19 @@ def export_masked(
         else:
             _write_own_parts(pipe, transformer, temporary)
             source = os.path.relpath(Path(beside).resolve(), directory.resolve())
-            mark = {
+            config = {
                 "model_type": MASKED_MODEL_TYPE,
                 "architectures": [type(pipe).__name__],
                 "song_model": Path(source).as_posix(),
             }
-            (temporary / MARK).write_bytes(encode_json(mark))
+            (temporary / MASKED_CONFIG).write_bytes(encode_json(config))
         weights = transformer.state_dict()
         write_card(pipe, temporary, repository=directory.name, state_dict=weights, license=license)
     return directory
 
 
 def _write_own_parts(pipe: "MaskedSongPipeline", transformer: Any, folder: Path) -> None:
-    """Transformer, scheduler, and an index that names no other part."""
+    """Write the transformer, the scheduler, and an index that names no other part."""
     transformer.save_pretrained(folder / "transformer")
     pipe.scheduler.save_pretrained(folder / "scheduler")
     pipe.save_config(folder)
@@ -89,7 +90,7 @@ def _write_own_parts(pipe: "MaskedSongPipeline", transformer: Any, folder: Path)
 
 
 def _check_same_parts(pipe: "MaskedSongPipeline", source: Path) -> None:
-    """ValueError unless a SongGen checkpoint has the parts of a masked model, but for rounding."""
+    """Raise ValueError unless a SongGen checkpoint has the shared parts, but for rounding."""
     from ..modeling.modeling_songgen import SongGenForConditionalGeneration
 
     if not (source / "config.json").is_file():
@@ -110,11 +111,12 @@ def _check_same_parts(pipe: "MaskedSongPipeline", source: Path) -> None:
             raise ValueError(
                 f"the {name} of {source} differs in {len(different)} of {len(ours)} weights, such "
                 f"as {different[0]}: name the SongGen checkpoint that the masked model was trained "
-                "on, or write it whole"
+                "on, or write the model with all its parts"
             )
 
 
 def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two tensors are equal but for rounding to half precision."""
     if one.shape != other.shape:
         return False
     one, other = one.detach().cpu(), other.detach().cpu()

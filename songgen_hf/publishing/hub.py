@@ -1,8 +1,8 @@
-"""Publishing on the Hub: models, codecs, adapters and songs, each in one commit.
+"""Uploads models, codecs, adapters and songs to the Hub, each in one commit.
 
-Files are uploaded first and then appear together: an upload that breaks off half-way leaves what
-was there before, and a new repository empty. Weights and songs of an earlier version that are not
-part of the new one go in the same commit, since libraries would read old and new together.
+All files are uploaded before the commit, so that an interrupted upload leaves an existing
+repository unchanged and a new one empty. The commit also deletes weights and songs of an earlier
+version that are not part of the new one, because libraries would read both.
 """
 
 import json
@@ -32,17 +32,17 @@ def publish(
     tags: list[str] | None = None,
     **options: Any,
 ) -> Any:
-    """Save a model, a codec or a pipeline and upload it with its card.
+    """Save a model, a codec or a pipeline and upload it with its model card.
 
     Args:
-        part: what has ``save_pretrained``.
-        repo_id: owner/name.
-        folder: where it has been saved; None to save it here.
-        max_shard_size: of a weight file.
-        tags: of the card, besides the usual ones.
-        options: of :func:`upload_files`.
+        part: object with a method ``save_pretrained``.
+        repo_id: id of the repository, owner/name.
+        folder: folder in which it has been saved already; None to save it.
+        max_shard_size: largest size of a file of weights.
+        tags: tags of the card, besides the default ones.
+        options: further arguments of :func:`upload_files`.
     Returns:
-        What :func:`upload_files` returns.
+        The result of :func:`upload_files`.
     """
     if folder is not None:
         return upload(folder, repo_id, **options)
@@ -53,10 +53,16 @@ def publish(
 
 
 def upload(folder: Path | str, repo_id: str, **options: Any) -> Any:
-    """Upload a folder with all its sub-folders; options and results of :func:`upload_files`.
+    """Upload a folder with all its subfolders.
 
+    Args:
+        folder: the folder; hidden files are left out.
+        repo_id: id of the repository, owner/name.
+        options: further arguments of :func:`upload_files`.
+    Returns:
+        The result of :func:`upload_files`.
     Raises:
-        FileNotFoundError: if there is no such folder, or nothing in it.
+        FileNotFoundError: if the folder does not exist or is empty.
     """
     folder = Path(folder)
     contents: dict[str, Path | bytes] = {
@@ -86,25 +92,28 @@ def upload_files(
     commit_description: str | None = None,
     **settings: Any,
 ) -> Any:
-    """Upload files in one commit; a card on the Hub that somebody has edited stays.
+    """Upload files in one commit.
+
+    A card on the Hub that was edited there is not replaced.
 
     Args:
-        contents: path in the repository -> file or bytes.
-        repo_id: owner/name; made if there is none.
+        contents: file or bytes for each path in the repository.
+        repo_id: id of the repository, owner/name, which is created if it does not exist.
         repo_type: model, dataset or space.
-        replaced: patterns of what is removed from the repository unless it is uploaded again.
-        private: of a new repository, and demanded of an old one; None for the owner's default.
-        token: None for the one that is logged in.
-        revision: branch; made if there is none.
-        create_pr: propose the commit instead of making it.
-        commit_message: its first line.
-        commit_description: the rest.
-        settings: of a new repository, such as ``space_sdk``.
+        replaced: patterns of files that are deleted unless they are uploaded again.
+        private: whether a new repository is private; an existing one must then be private too. None
+            for the default of the owner.
+        token: access token; None for that of the logged-in user.
+        revision: branch, which is created if it does not exist.
+        create_pr: whether to open a pull request with the commit.
+        commit_message: first line of the commit message.
+        commit_description: rest of the commit message.
+        settings: settings of a new repository, such as ``space_sdk``.
     Returns:
-        ``huggingface_hub.CommitInfo``: the commit's address, its ``oid`` and more.
+        ``huggingface_hub.CommitInfo`` with the URL of the commit, its ``oid`` and more.
     Raises:
-        ValueError: if a private repository is asked for and it is a public one.
-        OSError: if the Hub cannot be reached or refuses.
+        ValueError: if a private repository is requested and the existing one is public.
+        OSError: if the Hub cannot be reached or refuses the upload.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
@@ -117,28 +126,28 @@ def upload_files(
         ).repo_id
         if private and not api.repo_info(repo_id, repo_type=repo_type).private:
             raise ValueError(
-                f"{repo_id} is there already and public, expected a private repository: choose "
+                f"{repo_id} exists already and is public, expected a private repository: choose "
                 "another name, or make it private on the Hub first"
             )
         if revision is not None and not revision.startswith("refs/pr"):
             api.create_branch(repo_id, repo_type=repo_type, branch=revision, exist_ok=True)
         if CARD in contents and _has_edited_card(api, repo_id, repo_type, revision):
             logger.warning(
-                "the card of %s was edited on the Hub and stays as it is; see that what it says of "
-                "results is about the new weights",
+                "the card of %s was edited on the Hub and is not replaced; check that its results "
+                "are those of the new weights",
                 repo_id,
             )
             contents = {path: content for path, content in contents.items() if path != CARD}
-        there = api.list_repo_files(repo_id, repo_type=repo_type, revision=revision)
-        gone = [
+        existing = api.list_repo_files(repo_id, repo_type=repo_type, revision=revision)
+        deleted = [
             path
-            for path in there
+            for path in existing
             if path not in contents and any(fnmatch(path, pattern) for pattern in replaced)
         ]
         return api.create_commit(
             repo_id,
             [
-                *(CommitOperationDelete(path) for path in gone),
+                *(CommitOperationDelete(path) for path in deleted),
                 *(CommitOperationAdd(path, content) for path, content in contents.items()),
             ],
             repo_type=repo_type,
@@ -151,20 +160,20 @@ def upload_files(
 
 @contextmanager
 def _upload_errors(repo_id: str) -> Iterator[None]:
-    """Within the block, a connection that breaks is an OSError of one line."""
+    """Raise an OSError with a message of one line if the connection fails within the block."""
     try:
         yield
     except (OSError, ValueError, TypeError):
         raise
-    except Exception as error:  # RuntimeError for large files, the HTTP library's own for others
+    except Exception as error:  # a RuntimeError or an error of the HTTP library
         raise OSError(
-            f"the upload to {repo_id} broke off ({error.__cause__ or error}): nothing was "
+            f"the upload to {repo_id} was interrupted ({error.__cause__ or error}): nothing was "
             "published; push again"
         ) from error
 
 
 def _has_edited_card(api: Any, repo_id: str, repo_type: str, revision: str | None) -> bool:
-    """Whether the repository has a card with words of its own."""
+    """Whether the repository has a card that was edited by a user."""
     from huggingface_hub.errors import EntryNotFoundError
 
     try:
@@ -182,17 +191,17 @@ def push_adapter(
     license: str | None = None,
     **options: Any,
 ) -> Any:
-    """Upload an adapter and its card, without checkpoints, logs and paths of this machine.
+    """Upload an adapter and its model card, without training states and local paths.
 
     Args:
-        folder: as ``songgen-hf train lora`` wrote it.
-        repo_id: owner/name.
-        base_model: Hub id of the model that it is for; by default what the adapter says, if it is
-            a Hub id.
-        license: of the adapter, as the Hub names licenses.
-        options: of :func:`upload_files`.
+        folder: folder that ``songgen-hf train lora`` has written.
+        repo_id: id of the repository, owner/name.
+        base_model: Hub id of the model that the adapter was trained on; by default that of the
+            adapter's config, if it is a Hub id.
+        license: license of the adapter, under its name on the Hub.
+        options: further arguments of :func:`upload_files`.
     Raises:
-        ValueError: if the folder holds no adapter.
+        ValueError: if the folder contains no adapter.
     """
     from ..provenance import identity
 
@@ -207,8 +216,8 @@ def push_adapter(
     base = base_model or (None if is_local else trained_on)
     if base is None and trained_on:
         logger.warning(
-            "the model that this adapter is for lies on this machine only: name its Hub id, so "
-            "that others find it"
+            "the model that this adapter was trained on is a local folder: name its Hub id, so "
+            "that others can find it"
         )
         trained_on = identity(trained_on)[0] or Path(trained_on).name
     config["base_model_name_or_path"] = base or trained_on
@@ -227,15 +236,15 @@ def push_adapter(
 def push_songs(
     folder: Path | str, repo_id: str, *, license: str | None = None, **options: Any
 ) -> Any:
-    """Upload a rendered corpus or prepared codes as a dataset, with its card.
+    """Upload a rendered corpus or prepared codes as a dataset with a dataset card.
 
     Args:
-        folder: as ``songgen-hf corpus`` or ``songgen-hf prepare codes`` wrote it.
-        repo_id: owner/name.
-        license: of the songs; for codes, which have no card of their own.
-        options: of :func:`upload_files`.
+        folder: folder that ``songgen-hf corpus`` or ``songgen-hf prepare codes`` has written.
+        repo_id: id of the repository, owner/name.
+        license: license of the songs, for the card of codes, which have none yet.
+        options: further arguments of :func:`upload_files`.
     Raises:
-        ValueError: if the folder holds no parquet files.
+        ValueError: if the folder contains no parquet files.
     """
     from ..data.preparation.codes import DESCRIPTION_FILE
     from ..data.preparation.codes_card import portable_description, render_codes_card

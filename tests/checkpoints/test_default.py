@@ -1,4 +1,4 @@
-"""The checkpoint that is sung from when none is named."""
+"""Tests of the default model and of the names of embedded checkpoints."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_the_untrained_checkpoint_is_made_once_and_marked(cache):
     assert [path.name for path in Path(first).parent.iterdir()] == [Path(first).name]
 
 
-def test_a_failure_leaves_nothing_half_made(cache, monkeypatch):
+def test_a_failure_leaves_no_incomplete_checkpoint(cache, monkeypatch):
     def failing(*_, **__):
         raise OSError("disk full")
 
@@ -54,19 +54,19 @@ def test_each_pattern_has_an_untrained_checkpoint_of_its_own(cache):
 
 
 @pytest.mark.parametrize("find", [checkpoints.default_checkpoint, checkpoints.find_checkpoint])
-def test_a_pattern_that_does_not_ship_is_refused(cache, find):
+def test_a_pattern_that_is_not_embedded_is_refused(cache, find):
     prefix = "" if find is checkpoints.default_checkpoint else "songgen-mini/"
 
     with pytest.raises(ValueError, match="'parallel_std' comes with the package: expected mixed"):
         find(f"{prefix}parallel_std")
 
 
-def test_the_codec_has_a_short_name_only_where_one_is_embedded(cache):
+def test_the_short_name_of_the_codec_is_refused_if_none_is_embedded(cache):
     with pytest.raises(ValueError, match="no codec comes with this installation"):
         checkpoints.find_checkpoint("songgen-mini/codec")
 
 
-def test_an_embedded_checkpoint_comes_first(cache, monkeypatch):
+def test_an_embedded_checkpoint_is_the_default(cache, monkeypatch):
     embedded = cache / "songgen-mini" / "mixed_pro"
     embedded.mkdir(parents=True)
     (embedded / "config.json").write_text("{}")
@@ -75,7 +75,7 @@ def test_an_embedded_checkpoint_comes_first(cache, monkeypatch):
     assert checkpoints.default_checkpoint() == str(embedded)
 
 
-def test_a_folder_here_comes_before_a_short_name(cache, monkeypatch):
+def test_a_local_folder_has_precedence_over_a_short_name(cache, monkeypatch):
     (cache / "songgen-mini").mkdir()
     monkeypatch.chdir(cache)
 
@@ -83,7 +83,7 @@ def test_a_folder_here_comes_before_a_short_name(cache, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_task_without_a_model_sings_from_it_and_says_it_is_untrained(cache, caplog):
+def test_the_task_without_a_model_uses_the_untrained_checkpoint_with_a_warning(cache, caplog):
     sing = pipeline("text-to-song", device="cpu")
     song = sing("folk", lyrics="la la", seed=1, max_seconds=0.2)
 

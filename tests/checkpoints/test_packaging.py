@@ -1,4 +1,4 @@
-"""The embedded checkpoint travels in wheel and source archive."""
+"""Tests that wheels and source archives contain the embedded checkpoint."""
 
 import os
 import re
@@ -27,7 +27,7 @@ FILES = (
 
 @pytest.fixture
 def project(tmp_path):
-    """The project without its sources, and a checkpoint of empty files in the package."""
+    """The project without its sources, with a checkpoint of empty files in the package."""
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "NOTICE"):
         shutil.copyfile(ROOT / name, tmp_path / name)
     package = tmp_path / "songgen_hf"
@@ -46,7 +46,7 @@ def project(tmp_path):
 
 
 def patterns() -> list[str]:
-    """The patterns of setup.py's package_data."""
+    """Return the patterns of ``package_data`` in setup.py."""
     found = re.search(
         r'package_data=\{\s*"songgen_hf": (\[.*?\])', (ROOT / "setup.py").read_text(), re.S
     )

@@ -1,4 +1,4 @@
-"""Two models on disk with one codec: each loads whole, and what is written from them is whole."""
+"""Tests of two models on disk that share a codec: they load and can be saved completely."""
 
 import copy
 import json
@@ -22,7 +22,7 @@ from ..tools.tiny_checkpoint import tiny_processor, tiny_singer  # noqa: F401
 
 @pytest.fixture(scope="module")
 def singers(tiny_singer, tiny_processor):  # noqa: F811
-    """Tiny models of both patterns, with one codec, and their processor."""
+    """Tiny models of both patterns with the same codec, and their processor."""
     first, second = (copy.deepcopy(tiny_singer(pattern)) for pattern in EMBEDDED_PATTERNS)
     second.audio_encoder.load_state_dict(first.audio_encoder.state_dict())
     second.conditioner.voice_encoder.load_state_dict(first.conditioner.voice_encoder.state_dict())
@@ -33,12 +33,12 @@ def singers(tiny_singer, tiny_processor):  # noqa: F811
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory, singers):
-    """The folder with both models."""
+    """The folder with both models and their codec."""
     return export_sharing_codec(singers, tmp_path_factory.mktemp("shared") / "songgen-mini")
 
 
 def weights_of(model) -> dict[str, torch.Tensor]:
-    """Copies of a model's weights."""
+    """Return copies of the weights of a model."""
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
@@ -50,7 +50,7 @@ def assert_same_weights(model, expected) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pattern", EMBEDDED_PATTERNS)
-def test_each_model_loads_as_it_was(shared, singers, pattern):
+def test_each_exported_model_has_the_same_weights(shared, singers, pattern):
     for kind in (SongGenForConditionalGeneration, AutoModel):
         loaded, report = kind.from_pretrained(shared / pattern, output_loading_info=True)
 
@@ -68,7 +68,7 @@ def test_the_codec_loads_by_itself(shared, singers):
 
 
 @pytest.mark.slow
-def test_the_codec_is_stored_once_and_every_key_lies_where_the_index_says(shared):
+def test_the_codec_is_stored_once_and_the_index_is_correct(shared):
     codec = load_file(shared / "codec" / "model.safetensors")
 
     common = load_file(shared / "shared" / "model.safetensors")
@@ -92,7 +92,7 @@ def test_the_codec_is_stored_once_and_every_key_lies_where_the_index_says(shared
 
 
 @pytest.mark.slow
-def test_a_model_by_itself_shares_its_codec_alone(singers, tmp_path):
+def test_a_single_model_shares_only_its_codec(singers, tmp_path):
     folder = export_sharing_codec({"one": singers["mixed_pro"]}, tmp_path / "out")
 
     assert sorted(path.name for path in folder.iterdir()) == ["codec", "one"]
@@ -101,7 +101,7 @@ def test_a_model_by_itself_shares_its_codec_alone(singers, tmp_path):
 
 
 @pytest.mark.slow
-def test_what_is_saved_from_a_sharing_model_is_whole(shared, singers, tmp_path):
+def test_a_checkpoint_saved_from_a_sharing_model_is_complete(shared, singers, tmp_path):
     model = SongGenForConditionalGeneration.from_pretrained(shared / "interleaving_A_V")
     processor = AutoProcessor.from_pretrained(shared / "interleaving_A_V")
     expected = singers["interleaving_A_V"][0].state_dict()
@@ -122,7 +122,7 @@ def test_what_is_saved_from_a_sharing_model_is_whole(shared, singers, tmp_path):
 
 
 @pytest.mark.slow
-def test_what_is_pushed_from_a_sharing_model_is_whole(shared, monkeypatch):
+def test_a_checkpoint_pushed_from_a_sharing_model_is_complete(shared, monkeypatch):
     pushed = {}
 
     def upload(folder, *_, **__):
@@ -137,7 +137,7 @@ def test_what_is_pushed_from_a_sharing_model_is_whole(shared, monkeypatch):
     assert not any(name.endswith("index.json") for name in pushed)
 
 
-def test_codec_saved_from_the_sharing_folder_has_its_own_key_names(shared, tmp_path):
+def test_a_codec_saved_from_the_sharing_folder_has_its_own_key_names(shared, tmp_path):
     codec = XCodecModel.from_pretrained(shared / "codec")
 
     codec.save_pretrained(tmp_path)
@@ -146,7 +146,7 @@ def test_codec_saved_from_the_sharing_folder_has_its_own_key_names(shared, tmp_p
 
 
 @pytest.mark.slow
-def test_it_sings_what_the_models_sing(shared, singers):
+def test_exported_models_generate_the_same_songs(shared, singers):
     for pattern, (model, processor) in singers.items():
         settings = {"seed": 3, "max_seconds": 0.2, "do_sample": True, "top_k": 20}
         expected = pipeline("text-to-song", model=model, processor=processor, device="cpu")(
@@ -159,7 +159,7 @@ def test_it_sings_what_the_models_sing(shared, singers):
 
 
 @pytest.mark.slow
-def test_half_the_bytes_load_as_float32(singers, tmp_path):
+def test_half_precision_files_can_be_loaded_as_float32(singers, tmp_path):
     folder = export_sharing_codec(singers, tmp_path / "out", dtype="bfloat16", load_dtype="float32")
 
     expected = weights_of(singers["mixed_pro"][0])
@@ -190,7 +190,7 @@ def test_models_with_different_codecs_are_refused(singers, tmp_path):
 
 
 @pytest.mark.parametrize("names", [(), ("codec",), ("shared",)])
-def test_folder_names_must_leave_room_for_the_codec(singers, tmp_path, names):
+def test_folder_names_of_models_must_differ_from_those_of_common_weights(singers, tmp_path, names):
     with pytest.raises(ValueError, match="without 'codec'"):
         export_sharing_codec({name: singers["mixed_pro"] for name in names}, tmp_path / "out")
 

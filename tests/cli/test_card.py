@@ -188,7 +188,7 @@ def test_the_card_of_an_untrained_model_says_so(folder):
     model = SongGenForConditionalGeneration.from_pretrained(folder)
     model.config.trained = False
 
-    assert "Untrained: it sings noise" in render_card(model, {}, repository="me/x")
+    assert "Untrained: its songs are noise" in render_card(model, {}, repository="me/x")
 
 
 def test_an_adapters_card_names_its_model_and_the_license_that_holds_too():

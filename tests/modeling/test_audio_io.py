@@ -1,4 +1,4 @@
-"""Reading audio: what is cut, mixed down and resampled, and what is refused."""
+"""Tests of reading audio: cutting, mixing down, resampling, and errors."""
 
 import io
 import tracemalloc
@@ -65,7 +65,7 @@ def test_channels_are_averaged(stereo_file):
     np.testing.assert_allclose(mono, (waveform[:, 0] + waveform[:, 1]) / 2, atol=1e-7)
 
 
-def test_the_rate_of_the_source_unchanged_gives_its_own_samples():
+def test_an_equal_sampling_rate_returns_the_samples_unchanged():
     waveform = sine(0.1, 24000)
 
     np.testing.assert_array_equal(read_audio((waveform, 24000), 24000), waveform)
@@ -90,7 +90,7 @@ def test_the_cut_is_made_in_the_rate_of_the_source():
     np.testing.assert_array_equal(clip, np.arange(250, 350, dtype=np.float32))
 
 
-def test_less_is_returned_where_the_source_ends():
+def test_a_source_that_ends_early_gives_fewer_samples():
     assert read_audio((sine(1, 8000), 8000), 8000, start=0.75, duration=3.0).shape == (2000,)
 
 
@@ -103,7 +103,7 @@ def test_integer_samples_are_scaled_to_one(dtype):
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
-def test_the_usual_formats_are_read(tmp_path, suffix):
+def test_wav_flac_ogg_and_mp3_files_are_read(tmp_path, suffix):
     path = tmp_path / f"voice.{suffix}"
     soundfile.write(path, sine(2, 44100), 44100)
 
@@ -120,7 +120,7 @@ def test_ten_minutes_are_not_loaded_for_three_seconds(tmp_path):
     with soundfile.SoundFile(path, "w", rate, 1, "PCM_16") as file:
         for second in range(600):
             file.write(np.full(rate, second / 1000, dtype=np.float32))
-    read_audio(path, 24000, duration=0.1)  # libraries are loaded now
+    read_audio(path, 24000, duration=0.1)  # so that the libraries are loaded before measuring
 
     tracemalloc.start()
     clip = read_audio(path, 24000, start=500.0, duration=3.0)
@@ -145,7 +145,7 @@ def test_a_folder_is_refused(tmp_path):
         read_audio(tmp_path, 16000)
 
 
-def test_an_address_is_refused():
+def test_a_url_is_refused():
     with pytest.raises(ValueError, match="download it first"):
         read_audio("https://example.org/voice.wav", 16000)
 
@@ -181,12 +181,12 @@ def test_samples_that_are_no_numbers_are_refused(tmp_path, bad):
 
 
 @pytest.mark.parametrize("rate", [0, -16000, 44.1, 16, 10**9, True, None, "16000", float("nan")])
-def test_an_absurd_rate_is_refused(rate):
+def test_an_implausible_sampling_rate_is_refused(rate):
     with pytest.raises(ValueError, match="whole number of Hz from 1000 to 768000"):
         check_sampling_rate(rate)
 
 
-def test_a_bare_array_needs_its_rate():
+def test_an_array_needs_its_sampling_rate():
     with pytest.raises(ValueError, match=r"needs its rate: pass \(array, rate\)"):
         read_audio(sine(0.1, 16000), 16000)
 

@@ -1,4 +1,4 @@
-"""Saving and loading: both layouts, older names of the same weights, and files that do not fit."""
+"""Tests of saving and loading: both layouts, older names of weights, and files that do not fit."""
 
 import json
 
@@ -28,7 +28,7 @@ def check_same(loaded, model) -> None:
 
 
 def settings_of(config: dict) -> dict:
-    """A config without what the loader notes in it: where it was read and in which precision."""
+    """Return a config without the path, precision and class that the loader adds to it."""
     noted = ("dtype", "_name_or_path", "architectures")
     return {
         name: settings_of(value) if isinstance(value, dict) else value
@@ -66,7 +66,7 @@ def test_a_saved_model_loads_bit_exact(tiny_model, tmp_path, pattern, original):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("original", [False, True])
-def test_a_loaded_model_sings_the_same_song(tiny_model, tiny_inputs, tmp_path, original):
+def test_a_loaded_model_generates_the_same_codes(tiny_model, tiny_inputs, tmp_path, original):
     model = tiny_model("parallel_A_V")
     model.save_pretrained(tmp_path, save_original_format=original)
 
@@ -91,7 +91,7 @@ def test_the_reference_layout_is_written_again_as_it_was_read(reference_layout, 
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_the_reference_layout_has_one_head_and_one_table_a_codebook(reference_layout):
+def test_the_reference_layout_has_one_head_and_one_table_per_codebook(reference_layout):
     folder, model = reference_layout
 
     weights = load_file(folder / WEIGHTS)
@@ -106,7 +106,7 @@ def test_the_reference_layout_has_one_head_and_one_table_a_codebook(reference_la
     assert not any("*" in name for name in weights)
 
 
-def test_our_layout_has_our_names_alone(tiny_model, tmp_path):
+def test_the_layout_of_the_package_has_its_own_names_only(tiny_model, tmp_path):
     model = tiny_model("mixed")
 
     model.save_pretrained(tmp_path)
@@ -187,7 +187,7 @@ def test_generation_settings_survive_a_round_trip(tiny_model, tmp_path):
     assert loaded.generation_config.to_diff_dict() == model.generation_config.to_diff_dict()
 
 
-def test_a_fresh_model_samples_fifty_ids_and_never_a_special_one():
+def test_a_new_model_samples_from_fifty_ids_and_never_a_special_one():
     from tests.conftest import tiny_config
 
     config = SongGenForConditionalGeneration(tiny_config("mixed")).generation_config
@@ -210,7 +210,7 @@ def change_config(folder, **decoder) -> None:
 def test_a_config_of_another_pattern_is_refused_in_one_clear_error(
     tiny_model, tmp_path, pattern, original
 ):
-    """More rows need more tables; patterns with equal rows differ by the vocal heads only."""
+    """A pattern with more rows needs more tables; one with equal rows lacks the vocal heads."""
     model = tiny_model("mixed_pro", decoder={"add_vocal_loss": True})
     model.save_pretrained(tmp_path, save_original_format=original)
     change_config(tmp_path, track_pattern=pattern, add_vocal_loss=False)
@@ -276,7 +276,7 @@ def test_a_truncated_file_is_refused_as_damaged(tiny_model, tmp_path):
 
 
 @pytest.mark.slow
-def test_new_parts_may_start_from_scratch_if_asked(tiny_model, tmp_path):
+def test_missing_parts_are_initialized_without_strict(tiny_model, tmp_path):
     model = tiny_model("mixed_pro")
     model.save_pretrained(tmp_path)
     change_config(tmp_path, add_vocal_loss=True)

@@ -1,4 +1,4 @@
-"""generate(): caches, batches, prompts, guidance, seeds, lengths and streams."""
+"""Tests of generate(): caches, batches, prompts, guidance, seeds, lengths and streams."""
 
 import copy
 
@@ -32,7 +32,7 @@ each_variant = pytest.mark.parametrize("variant", VARIANTS)
 
 
 def row(batch: dict, index: int, *, keep_lyrics_padding: bool = False) -> dict:
-    """One sample of a batch with its text and lyrics unpadded."""
+    """Return one sample of a batch, with the padding of its text and lyrics removed."""
     sample = {name: tensor[index : index + 1] for name, tensor in batch.items()}
     for ids, mask in (("input_ids", "attention_mask"), ("lyrics_ids", "lyrics_attention_mask")):
         if ids in sample and not (keep_lyrics_padding and ids == "lyrics_ids"):
@@ -57,7 +57,7 @@ def check_every_cache(model, inputs: dict) -> None:
 def check_batch_equals_singles(model, inputs: dict) -> None:
     batch = model.generate(**inputs, **GREEDY)
 
-    # Prepended lyrics take positions, their padding included, as upstream counts them.
+    # Prepended lyrics take positions, including their padding, as in the reference.
     prepended = not model.config.lyrics_cross_attention
     for index in range(len(batch)):
         alone = row(inputs, index, keep_lyrics_padding=prepended)
@@ -65,7 +65,7 @@ def check_batch_equals_singles(model, inputs: dict) -> None:
 
 
 class EndsFrom(LogitsProcessor):
-    """Makes the end mark by far the likeliest id from some step on."""
+    """Makes the end mark by far the most probable id from some step on."""
 
     def __init__(self, step: int):
         self.step = step
@@ -89,19 +89,23 @@ class CountingStreamer(BaseStreamer):
 
 @pytest.mark.slow
 @each_pattern
-def test_cached_uncached_and_static_cache_sing_the_same(tiny_model, tiny_inputs, pattern):
+def test_every_cache_and_no_cache_give_the_same_codes(tiny_model, tiny_inputs, pattern):
     check_every_cache(tiny_model(pattern), tiny_inputs())
 
 
 @pytest.mark.slow
 @each_variant
-def test_every_cache_is_the_same_for_every_kind_of_decoder(tiny_model, tiny_inputs, variant):
+def test_every_cache_gives_the_same_codes_for_every_kind_of_decoder(
+    tiny_model, tiny_inputs, variant
+):
     check_every_cache(tiny_model("mixed", **VARIANTS[variant]), tiny_inputs())
 
 
 @pytest.mark.slow
 @each_pattern
-def test_every_cache_is_the_same_with_guidance_and_a_prompt(tiny_model, tiny_inputs, pattern):
+def test_every_cache_gives_the_same_codes_with_guidance_and_a_prompt(
+    tiny_model, tiny_inputs, pattern
+):
     model = tiny_model(pattern)
     prompted = tiny_inputs() | {"audio_prompt_codes": some_codes(model, 3), "guidance_scale": 2.0}
 
@@ -109,12 +113,12 @@ def test_every_cache_is_the_same_with_guidance_and_a_prompt(tiny_model, tiny_inp
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the compiler's own modules
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # raised in modules of the compiler
 @pytest.mark.parametrize(
     ("pattern", "backend"),
     [(pattern, "aot_eager") for pattern in TRACK_PATTERNS] + [("mixed", "inductor")],
 )
-def test_a_compiled_decoder_sings_the_same(tiny_model, tiny_inputs, pattern, backend):
+def test_a_compiled_decoder_generates_the_same_codes(tiny_model, tiny_inputs, pattern, backend):
     model = copy.deepcopy(tiny_model(pattern))
     compile_config = CompileConfig(backend=backend, mode=None, fullgraph=True)
     compile_config._compile_all_devices = True
@@ -134,13 +138,13 @@ def test_a_compiled_decoder_sings_the_same(tiny_model, tiny_inputs, pattern, bac
 
 @pytest.mark.slow
 @each_pattern
-def test_a_batch_is_its_songs_one_by_one(tiny_model, tiny_inputs, pattern):
+def test_a_batch_equals_its_songs_one_by_one(tiny_model, tiny_inputs, pattern):
     check_batch_equals_singles(tiny_model(pattern), tiny_inputs(3))
 
 
 @pytest.mark.slow
 @each_variant
-def test_a_batch_is_its_songs_for_every_kind_of_decoder(tiny_model, tiny_inputs, variant):
+def test_a_batch_equals_its_songs_for_every_kind_of_decoder(tiny_model, tiny_inputs, variant):
     check_batch_equals_singles(tiny_model("mixed", **VARIANTS[variant]), tiny_inputs(3))
 
 
@@ -155,7 +159,7 @@ def test_prepended_lyrics_work_for_every_layout_of_rows(tiny_model, tiny_inputs,
 
 @each_pattern
 @pytest.mark.parametrize("num_frames", [1, 4])
-def test_prompt_codes_come_back_bit_exact_before_the_new_frames(
+def test_prompt_codes_are_returned_unchanged_before_the_new_frames(
     tiny_model, tiny_inputs, pattern, num_frames
 ):
     model = tiny_model(pattern)
@@ -168,7 +172,7 @@ def test_prompt_codes_come_back_bit_exact_before_the_new_frames(
 
 
 @each_pattern
-def test_continuing_a_song_from_its_own_opening_gives_the_song(tiny_model, tiny_inputs, pattern):
+def test_continuing_a_song_from_its_own_beginning_gives_the_song(tiny_model, tiny_inputs, pattern):
     model = tiny_model(pattern)
     greedy = {"do_sample": False, "suppress_tokens": SPECIAL_IDS}
     whole = model.generate(**tiny_inputs(), **greedy, max_new_frames=7)
@@ -198,7 +202,7 @@ def test_max_new_frames_is_exact(tiny_model, tiny_inputs, pattern, num_frames):
 
 
 @each_pattern
-def test_guidance_of_one_is_no_guidance(tiny_model, tiny_inputs, pattern):
+def test_a_guidance_scale_of_one_changes_nothing(tiny_model, tiny_inputs, pattern):
     model = tiny_model(pattern)
 
     guided = model.generate(**tiny_inputs(), **GREEDY, guidance_scale=1.0)
@@ -206,8 +210,8 @@ def test_guidance_of_one_is_no_guidance(tiny_model, tiny_inputs, pattern):
     assert torch.equal(guided, model.generate(**tiny_inputs(), **GREEDY))
 
 
-def slowly_guided(model, inputs: dict, *, scale: float, num_frames: int) -> torch.Tensor:
-    """Two plain forward calls a step, no cache: with the conditions and with nothing given."""
+def guided_by_plain_calls(model, inputs: dict, *, scale: float, num_frames: int) -> torch.Tensor:
+    """Generate with guidance by two forward calls per step, with and without conditions."""
     config, decoder = model.config, model.config.decoder
     batch_size = len(inputs["input_ids"])
     padding = [0] * (inputs["lyrics_ids"].shape[1] - len(config.lyrics_encoder.null_ids))
@@ -239,13 +243,13 @@ def slowly_guided(model, inputs: dict, *, scale: float, num_frames: int) -> torc
 
 @pytest.mark.slow
 @each_pattern
-def test_guidance_equals_two_plain_calls_a_step(tiny_model, tiny_inputs, pattern):
+def test_guidance_equals_two_plain_calls_per_step(tiny_model, tiny_inputs, pattern):
     model = tiny_model(pattern)
     inputs = tiny_inputs()
 
     guided = model.generate(**inputs, **GREEDY, guidance_scale=3.0, suppress_tokens=SPECIAL_IDS)
 
-    expected = slowly_guided(model, inputs, scale=3.0, num_frames=GREEDY["max_new_frames"])
+    expected = guided_by_plain_calls(model, inputs, scale=3.0, num_frames=GREEDY["max_new_frames"])
     assert torch.equal(guided, expected)
     unguided = model.generate(**inputs, **GREEDY, suppress_tokens=SPECIAL_IDS)
     assert not torch.equal(guided, unguided)
@@ -258,22 +262,22 @@ def test_guidance_equals_plain_calls_for_every_kind_of_decoder(tiny_model, tiny_
 
     guided = model.generate(**inputs, **GREEDY, guidance_scale=3.0, suppress_tokens=SPECIAL_IDS)
 
-    expected = slowly_guided(model, inputs, scale=3.0, num_frames=GREEDY["max_new_frames"])
+    expected = guided_by_plain_calls(model, inputs, scale=3.0, num_frames=GREEDY["max_new_frames"])
     assert torch.equal(guided, expected)
 
 
 @pytest.mark.slow
 @each_pattern
-def test_the_same_seed_sings_the_same_song_and_another_seed_another(
+def test_the_same_seed_gives_the_same_song_and_another_seed_another(
     tiny_model, tiny_inputs, pattern
 ):
     model = tiny_model(pattern)
 
-    def sing(seed):
+    def generate(seed):
         return model.generate(**tiny_inputs(), do_sample=True, max_new_frames=5, seed=seed)
 
-    assert torch.equal(sing(3), sing(3))
-    assert not torch.equal(sing(3), sing(4))
+    assert torch.equal(generate(3), generate(3))
+    assert not torch.equal(generate(3), generate(4))
 
 
 def test_a_seeded_song_does_not_depend_on_the_global_random_state(tiny_model, tiny_inputs):
@@ -299,7 +303,7 @@ def test_a_seed_gives_the_same_song_alone_and_in_a_batch(tiny_model, tiny_inputs
         assert torch.equal(alone[0], batch[index])
 
 
-def test_songs_of_one_request_differ_under_one_seed(tiny_model, tiny_inputs):
+def test_songs_of_one_input_differ_with_one_seed(tiny_model, tiny_inputs):
     songs = tiny_model().generate(
         **tiny_inputs(1), do_sample=True, max_new_frames=4, seed=7, num_return_sequences=3
     )
@@ -324,9 +328,7 @@ def test_sampling_from_the_one_best_id_is_greedy(tiny_model, tiny_inputs, patter
 @pytest.mark.slow
 @each_pattern
 @pytest.mark.parametrize("guidance_scale", [1.0, 2.0])
-def test_several_songs_of_a_request_stand_side_by_side(
-    tiny_model, tiny_inputs, pattern, guidance_scale
-):
+def test_the_songs_of_one_input_are_adjacent(tiny_model, tiny_inputs, pattern, guidance_scale):
     model = tiny_model(pattern)
     once = model.generate(**tiny_inputs(), **GREEDY, guidance_scale=guidance_scale)
 
@@ -388,7 +390,7 @@ def test_the_output_dict_holds_attentions_and_hidden_states_if_asked(tiny_model,
 
 
 @each_pattern
-def test_a_streamer_gets_the_opening_then_every_column_then_the_end(
+def test_a_streamer_gets_the_first_columns_then_each_column_then_the_end(
     tiny_model, tiny_inputs, pattern
 ):
     model = tiny_model(pattern)
@@ -426,7 +428,7 @@ def test_rows_end_one_after_another_and_pad_fills_the_rest(tiny_model, tiny_inpu
     )
 
     ended = (codes >= 1024).float()
-    assert (ended.diff(dim=-1) >= 0).all()  # nothing is sung after an end mark
+    assert (ended.diff(dim=-1) >= 0).all()  # no code follows an end mark
     assert (codes[codes >= 1024] == decoder.pad_token_id).all()
     first_end = (codes < 1024).sum(-1)  # [B, tracks, K]
     assert (first_end.diff(dim=-1) >= 0).all() or layout.stride == 2
@@ -459,7 +461,7 @@ def test_an_end_mark_in_the_first_frame_gives_an_empty_song_that_still_decodes(
     assert not song.waveform.any()
 
 
-def test_songs_of_a_batch_end_on_their_own(tiny_model, tiny_inputs):
+def test_songs_of_a_batch_end_independently(tiny_model, tiny_inputs):
     class EndsFirstSong(LogitsProcessor):
         def __call__(self, input_ids, scores):
             scores = scores.clone()
@@ -477,7 +479,7 @@ def test_songs_of_a_batch_end_on_their_own(tiny_model, tiny_inputs):
     assert (codes[1] < 1024).all()
 
 
-def test_suppressed_ids_are_never_sung(tiny_model, tiny_inputs):
+def test_suppressed_ids_are_never_generated(tiny_model, tiny_inputs):
     model = tiny_model()
     favorite = model.generate(**tiny_inputs(), **GREEDY)
     suppressed = favorite.unique().tolist()

@@ -1,4 +1,4 @@
-"""generate(): what it can do without, and the arguments that it refuses."""
+"""Tests of the arguments of generate(): which ones are optional, and which ones are refused."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from songgen_hf.modeling.patterns import TRACK_PATTERNS
 from .test_generation import GREEDY, each_pattern, some_codes
 
 
-def test_the_voice_encoder_runs_once_a_call(tiny_model, tiny_inputs):
+def test_the_voice_encoder_runs_once_per_call(tiny_model, tiny_inputs):
     model = tiny_model()
     calls = []
     encoder = model.conditioner.voice_encoder
@@ -140,7 +140,7 @@ def test_a_missing_lyrics_mask_means_that_every_id_counts(tiny_model, tiny_input
     )
 
 
-def test_a_call_with_nothing_but_a_length_sings_the_null_conditions(tiny_model):
+def test_a_call_with_only_a_length_generates_from_the_null_conditions(tiny_model):
     codes = tiny_model().generate(**GREEDY)
 
     assert codes.shape == (1, 1, 4, 5)
@@ -161,7 +161,7 @@ def test_no_track_ends_within_min_new_frames(tiny_model, tiny_inputs, pattern):
     settings = {
         "max_new_frames": 12,
         "seed": 1,
-        "sequence_bias": {(model.config.decoder.eos_token_id,): 50.0},  # ends as soon as it may
+        "sequence_bias": {(model.config.decoder.eos_token_id,): 50.0},  # ends as soon as possible
     }
 
     free = model.generate(**inputs, **settings)

@@ -1,4 +1,4 @@
-"""Words as they are sung."""
+"""Tests of the normalization of lyrics."""
 
 import random
 import sys
@@ -26,7 +26,7 @@ def random_lyrics(seed: int, length: int = 40) -> str:
 
 
 @pytest.mark.parametrize("seed", range(50))
-def test_cleaning_twice_changes_nothing_more_in_english(seed):
+def test_normalizing_twice_changes_nothing_more_in_english(seed):
     cleaned = normalize_lyrics(random_lyrics(seed), "en")
 
     assert normalize_lyrics(cleaned, "en") == cleaned
@@ -71,7 +71,7 @@ def test_czech_digits_are_spelled():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("language", LATIN)
-def test_a_number_beyond_all_names_is_spelled_somehow(language):
+def test_a_number_with_very_many_digits_is_spelled_without_digits(language):
     cleaned = normalize_lyrics("9" * 400 + " " + "1" * 30 + ". " + "8" * 5000 + ".5", language)
 
     assert cleaned and not any(digit in cleaned for digit in "0123456789")
@@ -167,7 +167,7 @@ def test_arguments_of_the_wrong_type_are_refused():
         normalize_lyrics("la", 5)
 
 
-def test_every_language_has_its_tables_in_step():
+def test_every_language_has_complete_tables():
     for language in LANGUAGES.values():
         assert len(language.signs) in (0, len(SIGNS))
     assert sorted(LANGUAGES) == list(SUPPORTED_LANGUAGES)

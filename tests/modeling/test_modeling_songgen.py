@@ -1,4 +1,4 @@
-"""One forward call: causality, losses, conditions, cache, gradients; and codes to waveforms."""
+"""Tests of the model: causality, losses, conditions, cache, gradients, encoding and decoding."""
 
 import copy
 
@@ -35,7 +35,10 @@ def forward(model, **inputs):
 
 
 def slow_losses(logits, ids, labels) -> list[float]:
-    """Mean cross-entropy of each row, position by position: [B, N, L, V], [B, N, L], [B, L, N]."""
+    """Compute the mean cross-entropy of each row with plain loops over positions.
+
+    The shapes are [B, N, L, V], [B, N, L] and [B, L, N].
+    """
     losses = []
     for n in range(logits.shape[1]):
         counted = []
@@ -108,7 +111,7 @@ def test_vocal_losses_count_the_steps_of_the_mixture(tiny_model, tiny_inputs):
 
 
 @each_pattern
-def test_each_row_learns_exactly_one_end_mark(tiny_model, pattern):
+def test_the_loss_of_each_row_counts_exactly_one_end_mark(tiny_model, pattern):
     model = tiny_model(pattern)
     labels = some_labels(model)
 
@@ -177,7 +180,7 @@ def test_steps_through_a_cache_equal_one_call_with_prepended_lyrics(tiny_model, 
     torch.testing.assert_close(both, whole, atol=1e-5, rtol=0)
 
 
-def test_hidden_decoder_steps_are_not_seen(tiny_model, tiny_inputs):
+def test_hidden_decoder_steps_have_no_effect(tiny_model, tiny_inputs):
     model = tiny_model()
     ids = some_ids(model)
     changed = ids.clone()
@@ -193,7 +196,7 @@ def test_hidden_decoder_steps_are_not_seen(tiny_model, tiny_inputs):
     torch.testing.assert_close(logits(changed)[0, :, 3:], logits(ids)[0, :, 3:])
 
 
-def test_the_last_logits_alone_equal_the_last_of_all(tiny_model, tiny_inputs):
+def test_the_last_logits_computed_alone_equal_the_last_of_all(tiny_model, tiny_inputs):
     model = tiny_model()
     ids = some_ids(model)
 
@@ -203,7 +206,7 @@ def test_the_last_logits_alone_equal_the_last_of_all(tiny_model, tiny_inputs):
     torch.testing.assert_close(last, every[:, -2:])
 
 
-def test_rows_may_be_given_flat_or_by_song(tiny_model, tiny_inputs):
+def test_decoder_ids_can_be_given_by_row_or_by_song(tiny_model, tiny_inputs):
     model = tiny_model("parallel_std")
     ids = some_ids(model)
 
@@ -213,7 +216,7 @@ def test_rows_may_be_given_flat_or_by_song(tiny_model, tiny_inputs):
     assert torch.equal(flat, by_song)
 
 
-def test_conditions_computed_before_give_the_same_logits(tiny_model, tiny_inputs):
+def test_conditions_encoded_in_advance_give_the_same_logits(tiny_model, tiny_inputs):
     model = tiny_model()
     inputs, ids = tiny_inputs(), some_ids(model)
 
@@ -274,7 +277,7 @@ def test_generation_skips_the_text_projection_only_where_the_config_says_so(
         assert torch.equal(states(model, for_generation=True), states(model, for_generation=False))
 
 
-def test_attentions_and_hidden_states_have_one_entry_a_layer(tiny_model, tiny_inputs):
+def test_attentions_and_hidden_states_have_one_entry_per_layer(tiny_model, tiny_inputs):
     model = tiny_model()
     ids = some_ids(model)
     steps = ids.shape[-1]
@@ -298,7 +301,7 @@ def test_attentions_and_hidden_states_have_one_entry_a_layer(tiny_model, tiny_in
     assert len(output.cross_attentions) == decoder.num_hidden_layers
 
 
-def test_a_tuple_holds_what_the_output_holds(tiny_model, tiny_inputs):
+def test_the_output_as_a_tuple_holds_the_same_values(tiny_model, tiny_inputs):
     model = tiny_model()
     labels = some_labels(model)
 
@@ -322,7 +325,7 @@ def test_gradient_checkpointing_gives_the_same_gradients(tiny_model, tiny_inputs
     for model in (plain, checkpointed):
         model(**tiny_inputs(), labels=some_labels(model)).loss.backward()
 
-    assert len(runs) == 2 * len(checkpointed.decoder.model.layers)  # once more while going back
+    assert len(runs) == 2 * len(checkpointed.decoder.model.layers)  # once more in the backward pass
     gradients = dict(checkpointed.named_parameters())
     for name, parameter in plain.named_parameters():
         if parameter.grad is not None:
@@ -340,7 +343,7 @@ def test_codec_and_voice_network_are_frozen_and_stay_in_evaluation_mode(tiny_mod
     assert model.conditioner.voice_encoder.layer_mix.weight.grad is not None
 
 
-def test_neither_labels_nor_decoder_ids_are_refused(tiny_model, tiny_inputs):
+def test_a_call_without_labels_and_decoder_ids_is_refused(tiny_model, tiny_inputs):
     with pytest.raises(ValueError, match="labels or decoder_input_ids"):
         tiny_model()(**tiny_inputs())
 

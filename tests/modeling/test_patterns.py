@@ -1,4 +1,4 @@
-"""The token patterns: round trips, exact cells, lengths and errors."""
+"""Tests of the token patterns: round trips, exact cells, lengths and errors."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ each_size = pytest.mark.parametrize(("num_codebooks", "num_frames"), SIZES)
 
 
 def song(pattern: CodebookPattern, num_frames: int, *, batch_size: int = 2) -> torch.Tensor:
-    """Codes [B, tracks, K, T] that are all different, so that a cell tells where it came from."""
+    """Return codes [B, tracks, K, T] that are all different, so that each can be recognized."""
     shape = (batch_size, pattern.num_tracks, pattern.num_codebooks, num_frames)
     return torch.arange(torch.tensor(shape).prod()).reshape(shape)
 
@@ -22,8 +22,8 @@ def apply(pattern: CodebookPattern, codes: torch.Tensor) -> torch.Tensor:
     return pattern.apply(codes, bos_token_id=BOS, pad_token_id=PAD)
 
 
-def slowly_applied(pattern: CodebookPattern, codes: torch.Tensor) -> torch.Tensor:
-    """The definition read aloud: walk over the steps, hand a row its code when its turn comes."""
+def applied_by_loop(pattern: CodebookPattern, codes: torch.Tensor) -> torch.Tensor:
+    """Apply a pattern with plain loops over steps, tracks and codebooks, as a slow reference."""
     batch_size, num_tracks, num_codebooks, num_frames = codes.shape
     lagging = {"A_V": 1, "V_A": 0}.get(pattern.name[-3:])
     interleaved = pattern.name.startswith("interleaving")
@@ -61,15 +61,15 @@ def test_revert_undoes_apply_for_any_size(name, num_codebooks, num_frames):
 
 @each_pattern
 @each_size
-def test_apply_equals_handing_out_codes_step_by_step(name, num_codebooks, num_frames):
+def test_apply_equals_a_plain_loop_over_steps(name, num_codebooks, num_frames):
     pattern = CodebookPattern(name, num_codebooks)
     codes = song(pattern, num_frames)
 
-    assert torch.equal(apply(pattern, codes), slowly_applied(pattern, codes))
+    assert torch.equal(apply(pattern, codes), applied_by_loop(pattern, codes))
 
 
 @each_pattern
-def test_no_frames_give_the_begin_step_alone_and_back(name):
+def test_zero_frames_give_only_the_begin_step(name):
     pattern = CodebookPattern(name, 3)
 
     delayed = apply(pattern, song(pattern, 0))
@@ -177,7 +177,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones():
         CodebookPattern("stereo", 8)
 
 
-def test_no_codebooks_are_refused():
+def test_zero_codebooks_are_refused():
     with pytest.raises(ValueError, match="at least 1: got 0"):
         CodebookPattern("mixed", 0)
 

@@ -1,4 +1,4 @@
-"""What the processor hands to the model, for one song and for batches."""
+"""Tests of the processor's outputs for one song and for batches."""
 
 import io
 
@@ -70,7 +70,7 @@ def test_padding_follows_the_content_and_holds_the_pad_id(processor):
         assert (ids[mask == 0] == tokenizer.pad_token_id).all()
 
 
-def test_nothing_given_is_the_ids_of_empty_strings_and_a_silent_masked_voice(processor):
+def test_missing_inputs_are_the_ids_of_empty_strings_and_a_silent_masked_voice(processor):
     batch = processor()
     lyrics_tokenizer = processor.lyrics_tokenizer
 
@@ -111,7 +111,7 @@ def test_the_language_of_each_song_has_its_own_tag(processor):
     assert decoded == ["[START][en]la", "[START][fr]la"]
 
 
-def test_decoded_lyrics_are_the_cleaned_lyrics(processor):
+def test_decoded_lyrics_are_the_normalized_lyrics(processor):
     ids = processor(lyrics=["Hello  World\n3 times", None])["lyrics_ids"]
 
     assert processor.batch_decode_lyrics(ids, skip_special_tokens=True) == [
@@ -194,13 +194,13 @@ def test_a_dual_track_prompt_is_a_pair_of_accompaniment_and_vocal(processor):
     np.testing.assert_array_equal(batch["input_values"][0, 0], accompaniment)
 
 
-def test_arrays_come_out_as_numpy_when_asked(processor):
+def test_the_processor_returns_numpy_arrays_on_request(processor):
     for kind in ("np", None):
         batch = processor("a", return_tensors=kind)
         assert all(isinstance(value, np.ndarray) for value in batch.values())
 
 
-def test_saved_and_loaded_by_auto_class_it_gives_equal_inputs(processor, tmp_path):
+def test_a_processor_loaded_by_its_auto_class_gives_equal_inputs(processor, tmp_path):
     from songgen_hf.modeling.configuration_songgen import SongGenConfig
 
     AutoProcessor.register(SongGenConfig, SongGenProcessor, exist_ok=True)
@@ -254,7 +254,7 @@ def test_a_text_tokenizer_in_place_of_the_lyrics_tokenizer_is_refused(processor)
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_lost_lyrics_tokenizer_is_not_replaced_silently(processor, tmp_path):
+def test_a_missing_lyrics_tokenizer_is_not_replaced_silently(processor, tmp_path):
     processor.save_pretrained(tmp_path)
     for file in (tmp_path / "lyrics_tokenizer").iterdir():
         file.unlink()
@@ -280,7 +280,7 @@ def test_the_reference_processor_takes_a_vocabulary_file(processor, tmp_path):
 def test_without_the_network_the_missing_vocabulary_is_named(processor, tmp_path):
     with pytest.raises(ValueError, match=r"download vocab\.json of coqui/XTTS-v2 .*lyrics_vocab="):
         SongGenProcessor.for_reference_checkpoint(processor.tokenizer, cache_dir=tmp_path)
-    with pytest.raises(ValueError, match="no lyrics vocabulary: './none.json' is no file"):
+    with pytest.raises(ValueError, match="no lyrics vocabulary: './none.json' is not a file"):
         lyrics_tokenizer_from_vocab("./none.json")
 
 
@@ -294,7 +294,7 @@ def test_a_file_that_is_no_vocabulary_is_refused(tmp_path, content):
     path = tmp_path / "vocab.json"
     path.write_text(content)
 
-    with pytest.raises(ValueError, match=r"'vocab\.json' is no vocabulary in the tokenizers"):
+    with pytest.raises(ValueError, match=r"'vocab\.json' is not a vocabulary in the JSON format"):
         lyrics_tokenizer_from_vocab(path)
 
 
@@ -323,7 +323,7 @@ def test_a_vocabulary_without_the_marks_is_refused(processor):
         ({"reference_voice": (np.ones(24000), 24000), "voice_start": 1.0}, "an earlier start"),
     ],
 )
-def test_what_cannot_be_combined_is_refused(processor, arguments, message):
+def test_arguments_that_do_not_fit_together_are_refused(processor, arguments, message):
     with pytest.raises(ValueError, match=message):
         processor(**arguments)
 

@@ -1,4 +1,4 @@
-"""A codec whose acoustic half works on spectra: lengths, windows, batches, files, errors."""
+"""Tests of a codec with the spectral network: lengths, windows, batches, files and errors."""
 
 import pytest
 import torch
@@ -50,7 +50,7 @@ def noise(*shape, seed=0):
 
 
 @pytest.mark.parametrize("samples", [320, 321, 399, 400, 640, 16000, 20123])
-def test_frames_are_those_of_the_semantic_half(codec, samples):
+def test_the_number_of_frames_is_that_of_the_semantic_encoder(codec, samples):
     output = codec.encode(noise(1, 1, samples))
 
     frames = codec.get_num_frames(samples)
@@ -104,7 +104,7 @@ def test_frames_beyond_the_context_change_nothing(codec):
     assert not torch.allclose(first, second)
 
 
-def test_tables_that_hold_a_tone_are_joined_to_that_tone():
+def test_tables_that_hold_a_tone_are_joined_to_this_tone():
     decoder = SpectralDecoder(320, 4, channels=4, num_layers=0)
     time = torch.arange(20 * 320 + decoder.table_length) - (decoder.window_length - 320) // 2
     tone = torch.sin(2 * torch.pi * 206.25 / 16000 * time)  # 33 periods in a table
@@ -117,7 +117,7 @@ def test_tables_that_hold_a_tone_are_joined_to_that_tone():
     torch.testing.assert_close(waveform, expected, atol=1e-4, rtol=1e-4)
 
 
-def test_a_held_frame_sounds_at_any_multiple_of_the_table_and_not_of_the_frame():
+def test_a_held_frame_can_have_any_multiple_of_the_frequency_of_a_table():
     decoder = SpectralDecoder(320, 4, channels=4, num_layers=0).eval()
     spectrum = torch.zeros(decoder.table_length // 2 + 1)
     spectrum[33] = 1.0
@@ -131,7 +131,7 @@ def test_a_held_frame_sounds_at_any_multiple_of_the_table_and_not_of_the_frame()
     assert torch.fft.rfftfreq(len(waveform), 1 / 16000)[power.argmax()] == 206.0
 
 
-def test_it_survives_saving_and_loading_in_both_precisions(codec, tmp_path):
+def test_a_spectral_codec_survives_saving_and_loading_in_both_precisions(codec, tmp_path):
     codec.save_pretrained(tmp_path)
     codes = torch.randint(0, 16, (1, 4, 12))
 
@@ -157,7 +157,7 @@ def test_gradients_reach_every_weight_of_both_halves(codec):
         assert all(weight.grad is not None for weight in part.parameters())
 
 
-def test_the_original_layout_knows_no_spectral_network(codec, tmp_path):
+def test_a_spectral_codec_cannot_be_saved_in_the_original_layout(codec, tmp_path):
     with pytest.raises(ValueError, match="save it with save_original_format=False"):
         codec.save_pretrained(tmp_path, save_original_format=True)
 
@@ -170,6 +170,6 @@ def test_the_original_layout_knows_no_spectral_network(codec, tmp_path):
         ({"spectral_sizes": SIZES | {"more": 1}}, "each a number"),
     ],
 )
-def test_a_wrong_network_is_refused(changes, message):
+def test_an_unknown_acoustic_network_and_wrong_sizes_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         XCodecConfig(**(TINY | changes))

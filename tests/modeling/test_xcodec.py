@@ -1,4 +1,4 @@
-"""Properties of the codec on a tiny random model, with the library's XcodecModel as the oracle."""
+"""Tests of the codec on a tiny random model, compared with XcodecModel of transformers."""
 
 import pytest
 import torch
@@ -27,13 +27,13 @@ SIZES = {
     },
 }
 HOP = 320
-# Lengths on both sides of every edge of the frame rule: whole frames, the sample before and after,
-# and those whose acoustic frames first disagree with the semantic ones.
+# Lengths around every edge of the rule for frames: whole frames, one sample less and more, and
+# those for which the numbers of acoustic and semantic frames differ at first.
 LENGTHS = [320, 321, 399, 400, 480, 639, 640, 719, 720, 951, 952, 3200, 6401, 16159, 16160]
 
 
 def randomize(model, seed=0):
-    """Weights that use every code and every context, below the gain where rounding grows."""
+    """Set random weights that use every code and context, with a gain that keeps rounding small."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, tensor in sorted(model.state_dict().items()):
@@ -147,7 +147,7 @@ def test_a_padded_batch_has_the_codes_of_its_clips_one_by_one(codec):
         assert (output.audio_codes[row, :, frames:] == 0).all()
 
 
-def test_a_mask_with_a_channel_axis_means_the_same(codec):
+def test_a_mask_with_a_channel_axis_gives_the_same_codes(codec):
     batch, mask = noise(2, 1, 2000), torch.ones(2, 2000, dtype=torch.bool)
     mask[1, 700:] = False
 
@@ -229,7 +229,7 @@ def test_a_stream_joins_to_the_whole_decode(codec, chunk_frames, pushed):
     torch.testing.assert_close(torch.cat(chunks, dim=-1), whole, atol=1e-3, rtol=1e-5)
 
 
-def test_a_stream_starts_afresh_after_its_end(codec):
+def test_a_stream_decoder_can_be_used_again_after_the_end(codec):
     stream = XCodecStreamDecoder(codec, 5)
     first, second = random_codes(1, 4, 30), random_codes(1, 4, 3, seed=1)
     for codes in (first, second):
@@ -252,7 +252,7 @@ def test_encoding_in_windows_agrees_with_the_whole(codec, samples, chunk_frames)
     whole = codec.extract_features(waveform)
     windowed = codec.extract_features(waveform, chunk_frames=chunk_frames)
 
-    # Only rounding differs; that may decide a tie, so codes are an agreement, not an equality.
+    # Rounding may decide ties between codes, so a few codes may differ.
     torch.testing.assert_close(windowed.embeddings, whole.embeddings, atol=1e-3, rtol=1e-4)
     codes = codec.encode(waveform, chunk_frames=chunk_frames).audio_codes
     assert (codes == codec.encode(waveform).audio_codes).float().mean() > 0.99
@@ -381,7 +381,7 @@ def test_half_precision_quantizes_in_float32(codec, dtype):
         ),
     ],
 )
-def test_encode_refuses(codec, waveform, options, error, message):
+def test_encode_refuses_invalid_input(codec, waveform, options, error, message):
     with pytest.raises(error, match=message):
         codec.encode(waveform, **options)
 
@@ -397,7 +397,7 @@ def test_encode_refuses(codec, waveform, options, error, message):
         (torch.zeros(1, 4, 3), TypeError, "float32, expected integers"),
     ],
 )
-def test_decode_refuses(codec, codes, error, message):
+def test_decode_refuses_invalid_codes(codec, codes, error, message):
     with pytest.raises(error, match=message):
         codec.decode(codes)
     with pytest.raises(error, match=message):

@@ -1,4 +1,4 @@
-"""The codec's key layouts: the library's, the original's, and both inside a larger model."""
+"""Tests of the codec's key names: those of transformers, the original ones, and in song models."""
 
 import pytest
 import torch
@@ -94,7 +94,7 @@ def test_both_layouts_reload_bit_by_bit_and_save_as_either(
     assert_loaded_like(codec, again, info)
 
 
-def test_our_own_names_are_the_default_of_saving(codec, tmp_path):
+def test_a_codec_is_saved_under_the_names_of_the_package_by_default(codec, tmp_path):
     codec.save_pretrained(tmp_path)
 
     assert load_file(tmp_path / "model.safetensors").keys() == codec.state_dict().keys()
@@ -114,7 +114,7 @@ def test_either_spelling_of_weight_norm_loads(codec, original, tmp_path, prefix,
 
 
 @pytest.mark.slow
-def test_a_checkpoint_of_the_library_loads(codec, tmp_path):
+def test_a_codec_checkpoint_of_transformers_loads(codec, tmp_path):
     config = {k: v for k, v in codec.config.to_dict().items() if k != "model_type"}
     theirs = XcodecModel(XcodecConfig(**config)).eval()
     theirs.load_state_dict(codec.state_dict())
@@ -144,7 +144,7 @@ def test_a_pth_file_loads_without_unpickling_code(codec, original, tmp_path, nes
 
 
 class Payload:
-    """Anything that needs pickle."""
+    """An object that can only be stored with pickle."""
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ class Payload:
         ({"weight": torch.zeros(1)}, "not an original X-Codec checkpoint .* missing_keys"),
     ],
 )
-def test_other_files_are_refused(codec, tmp_path, content, message):
+def test_files_without_an_original_codec_are_refused(codec, tmp_path, content, message):
     torch.save(content, tmp_path / "codec.pth")
 
     with pytest.raises(ValueError, match=message):
@@ -171,7 +171,7 @@ def test_weights_of_other_sizes_are_refused(original, tmp_path):
         XCodecModel.from_original_checkpoint(tmp_path / "codec.safetensors", config)
 
 
-def test_a_codec_of_other_stages_saves_under_our_names_alone(tmp_path):
+def test_a_codec_with_other_stages_can_be_saved_under_the_names_of_the_package_only(tmp_path):
     config = XCodecConfig.from_reference_sizes({**SIZES, "ratios": [8, 8, 5]})
     codec = XCodecModel(config)
 

@@ -1,4 +1,4 @@
-"""The doors to masked songs: pipeline(), the Auto classes, folders that share parts."""
+"""Tests of loading masked models: pipeline(), the Auto classes, and folders that share parts."""
 
 import copy
 import json
@@ -24,7 +24,7 @@ PATTERN = "parallel_std"
 
 @pytest.fixture(scope="module")
 def whole(tiny_masked, tmp_path_factory):
-    """Folder of a tiny masked model with all its parts."""
+    """The folder of a tiny masked model with all its parts."""
     folder = tmp_path_factory.mktemp("masked") / "whole"
     tiny_masked().save_pretrained(folder)
     return folder
@@ -32,7 +32,7 @@ def whole(tiny_masked, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def family(tiny_masked, tiny_checkpoint, tiny_singer, tiny_processor, tmp_path_factory):
-    """Folder with a SongGen checkpoint and a masked model that shares its parts."""
+    """A folder with a SongGen checkpoint and a masked model that shares its parts."""
     folder = tmp_path_factory.mktemp("family")
     tiny_singer(PATTERN).save_pretrained(folder / PATTERN)
     tiny_processor.save_pretrained(folder / PATTERN)
@@ -41,7 +41,7 @@ def family(tiny_masked, tiny_checkpoint, tiny_singer, tiny_processor, tmp_path_f
 
 
 @pytest.mark.slow
-def test_pipeline_of_a_masked_folder_sings_as_the_pipeline_of_diffusers(whole, tiny_masked):
+def test_pipeline_of_a_masked_folder_generates_as_the_pipeline_of_diffusers(whole, tiny_masked):
     sing = pipeline("text-to-song", model=str(whole), mode="masked", device="cpu")
     unasked = pipeline("text-to-song", model=str(whole), device="cpu")
 
@@ -53,7 +53,7 @@ def test_pipeline_of_a_masked_folder_sings_as_the_pipeline_of_diffusers(whole, t
 
 
 @pytest.mark.parametrize("kind", [SongGenConfig, SongGenForConditionalGeneration])
-def test_a_masked_folder_where_an_autoregressive_one_is_expected_is_named_as_such(whole, kind):
+def test_a_masked_folder_is_refused_where_an_autoregressive_model_is_expected(whole, kind):
     with pytest.raises(ValueError, match="is a masked song model: .*MaskedSongPipeline"):
         kind.from_pretrained(whole)
 
@@ -65,7 +65,7 @@ def test_the_processor_of_a_masked_folder_loads_by_itself(whole, family):
 
 
 @pytest.mark.slow
-def test_the_mode_alone_means_the_masked_model_of_the_package(
+def test_the_masked_mode_without_a_model_uses_the_embedded_masked_model(
     family, tiny_checkpoint, monkeypatch, tmp_path
 ):
     monkeypatch.setattr(songgen_hf.checkpoints.embedded, "EMBEDDED", family)
@@ -80,7 +80,7 @@ def test_the_mode_alone_means_the_masked_model_of_the_package(
 
 
 @pytest.mark.slow
-def test_where_no_masked_model_is_embedded_one_line_says_what_to_do(
+def test_a_missing_embedded_masked_model_is_reported_with_a_remedy(
     tiny_checkpoint, monkeypatch, tmp_path
 ):
     monkeypatch.setattr(songgen_hf.checkpoints.embedded, "EMBEDDED", tmp_path)
@@ -103,7 +103,7 @@ def test_an_autoregressive_model_in_masked_mode_and_unknown_modes_are_refused(
 
 
 @pytest.mark.slow
-def test_a_model_beside_its_song_model_sings_the_same_song_and_stores_no_part_twice(
+def test_a_masked_model_that_shares_parts_gives_the_same_song_and_stores_no_part_twice(
     family, tiny_masked, tmp_path
 ):
     loaded = MaskedSongPipeline.from_pretrained(family / "masked")
@@ -114,13 +114,13 @@ def test_a_model_beside_its_song_model_sings_the_same_song_and_stores_no_part_tw
     assert np.array_equal(
         song["codes"], tiny_masked()("folk", lyrics="la", seed=1, **SHORT)["codes"]
     )
-    loaded.save_pretrained(tmp_path)  # whole again
+    loaded.save_pretrained(tmp_path)  # with all parts
     assert (tmp_path / "codec" / "model.safetensors").is_file()
     assert "song_model" not in json.loads((tmp_path / "config.json").read_text())
 
 
 @pytest.mark.slow
-def test_another_song_model_beside_is_refused(tiny_masked, tiny_checkpoint, tmp_path):
+def test_sharing_parts_with_another_song_model_is_refused(tiny_masked, tiny_checkpoint, tmp_path):
     parts = tiny_masked().components
     parts["conditioner"] = copy.deepcopy(parts["conditioner"])
     with torch.no_grad():
@@ -149,7 +149,7 @@ def test_half_precision_halves_the_file_and_loads_as_float32(tiny_masked, whole,
 
 
 @pytest.mark.slow
-def test_a_song_says_which_masked_weights_made_it(whole):
+def test_the_provenance_of_a_song_names_the_masked_weights(whole):
     pipe = MaskedSongPipeline.from_pretrained(whole)
 
     record = provenance(pipe, seed=1, options={})

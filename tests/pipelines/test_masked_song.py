@@ -1,4 +1,4 @@
-"""Songs in a few steps: prompts as masks, seeds, batches, callbacks, saving and errors."""
+"""Tests of the masked pipeline: edits as masks, seeds, batches, callbacks, saving and errors."""
 
 import json
 
@@ -26,23 +26,23 @@ def sing(tiny_masked):
 
 @pytest.fixture(scope="module")
 def song(tiny_masked):
-    """A song of 15 frames; read only."""
+    """A song of 15 frames, which tests do not change."""
     return tiny_masked()("folk", lyrics="la la la", seed=1, seconds=0.3, num_inference_steps=2)
 
 
 def same_sound(one, other):
-    """Whether two waveforms agree but for rounding; those of tiny models reach hundreds."""
+    """Whether two waveforms are equal but for rounding; those of tiny models reach hundreds."""
     return one.shape == other.shape and abs(one - other).max() <= 1e-5 * max(1, abs(one).max())
 
 
 def other_codes(one, other):
-    """Where two songs' codes differ, bool [N, K, T]."""
+    """Return where the codes of two songs differ, bool [N, K, T]."""
     return one["codes"] != other["codes"]
 
 
 @pytest.mark.parametrize("head", ["softmax", "mixture"])
 @pytest.mark.parametrize("pattern", ["mixed", "parallel_std"])
-def test_a_song_is_the_dict_of_the_other_pipeline_and_of_the_length_asked_for(
+def test_a_song_is_a_dict_as_of_the_other_pipeline_with_the_requested_length(
     tiny_masked, tiny_singer, tiny_processor, pattern, head
 ):
     pipe = tiny_masked(pattern, head)
@@ -61,7 +61,7 @@ def test_a_song_is_the_dict_of_the_other_pipeline_and_of_the_length_asked_for(
         assert song["vocal"] is None and song["accompaniment"] is None
 
 
-def test_the_sound_is_that_of_the_codes(sing, song, tiny_singer):
+def test_the_waveforms_are_those_of_the_codes(sing, song, tiny_singer):
     sound = tiny_singer("parallel_std").decode_codes(torch.from_numpy(song["codes"])[None])
 
     assert same_sound(song["audio"], sound.waveform[0].numpy())
@@ -69,7 +69,7 @@ def test_the_sound_is_that_of_the_codes(sing, song, tiny_singer):
 
 
 @pytest.mark.parametrize("head", ["softmax", "mixture"])
-def test_the_same_seed_or_generator_sings_the_same_song_and_another_seed_another(tiny_masked, head):
+def test_the_same_seed_or_generator_gives_the_same_song_and_another_seed_another(tiny_masked, head):
     pipe = tiny_masked("parallel_std", head)
 
     first, again, other = (pipe("folk", seed=seed, **SHORT) for seed in (5, 5, 6))
@@ -81,7 +81,7 @@ def test_the_same_seed_or_generator_sings_the_same_song_and_another_seed_another
     assert other_codes(first, other).mean() > 0.3
 
 
-def test_a_drawn_seed_is_reported_and_sings_the_song_again(sing):
+def test_a_drawn_seed_is_reported_and_gives_the_song_again(sing):
     drawn = sing("folk", **SHORT)
 
     assert not other_codes(drawn, sing("folk", seed=drawn["seed"], **SHORT)).any()
@@ -106,7 +106,7 @@ def test_a_batch_of_unequal_lengths_equals_its_songs_one_by_one(tiny_masked, hea
         assert same_sound(together[i]["audio"], alone["audio"])
 
 
-def test_several_songs_of_one_text_take_consecutive_seeds(sing):
+def test_several_songs_of_one_text_have_consecutive_seeds(sing):
     songs = sing("folk", seed=20, num_return_sequences=2, **SHORT)
     nested = sing(["folk", "rock"], seed=20, num_return_sequences=2, **SHORT)
 
@@ -115,7 +115,7 @@ def test_several_songs_of_one_text_take_consecutive_seeds(sing):
     assert [[song["seed"] for song in pair] for pair in nested] == [[20, 21], [22, 23]]
 
 
-def test_request_dicts_win_over_the_call_and_generators_are_sung_lazily(sing):
+def test_request_dicts_have_precedence_and_generators_are_processed_lazily(sing):
     request = {"text": "folk", "lyrics": "la la", "seed": 11, "seconds": 0.2}
     taken = []
 
@@ -134,7 +134,7 @@ def test_request_dicts_win_over_the_call_and_generators_are_sung_lazily(sing):
     assert not other_codes(first, sing("folk", seed=3, **SHORT)).any()
 
 
-def test_the_length_is_what_the_model_expects_within_the_bounds(sing):
+def test_the_length_is_predicted_within_the_bounds(sing):
     expected = sing("folk", lyrics="la la la", seed=1, output_type="codes", **FEW)
     frames = expected["codes"].shape[-1]
 
@@ -149,7 +149,7 @@ def test_the_length_is_what_the_model_expects_within_the_bounds(sing):
 
 
 @pytest.mark.parametrize("form", ["codes", "song"])
-def test_a_song_goes_on_from_its_beginning_bit_for_bit(sing, song, form):
+def test_an_audio_prompt_is_continued_and_kept_bit_for_bit(sing, song, form):
     prompt = song if form == "song" else torch.from_numpy(song["codes"])
 
     longer = sing("folk", lyrics="la la la", seed=2, audio_prompt=prompt, **SHORT)
@@ -158,7 +158,7 @@ def test_a_song_goes_on_from_its_beginning_bit_for_bit(sing, song, form):
     assert np.array_equal(longer["codes"][..., :15], song["codes"])
 
 
-def test_recordings_continue_as_their_codes(sing, song):
+def test_a_recording_is_continued_as_its_codes(sing, song):
     recordings = {name: (song[name], 16000) for name in ("vocal", "accompaniment")}
     codes = sing.encode(recordings)
 
@@ -168,7 +168,7 @@ def test_recordings_continue_as_their_codes(sing, song):
     assert longer["codes"].shape[-1] == codes.shape[-1] + 15
 
 
-def test_a_region_is_sung_anew_and_all_else_stays(sing, song):
+def test_only_the_codes_of_a_region_are_generated_again(sing, song):
     edited = sing("folk", seed=2, song=song, regions=(0.1, 0.2), **FEW)
     tail = sing("folk", seed=2, song=song, regions=[(0.0, 0.04), (0.2, None)], **FEW)
 
@@ -178,7 +178,7 @@ def test_a_region_is_sung_anew_and_all_else_stays(sing, song):
 
 
 @pytest.mark.parametrize("kept", ["accompaniment", "vocal"])
-def test_one_track_stays_and_the_other_is_sung_anew(sing, song, kept):
+def test_one_track_is_kept_and_the_other_is_generated_again(sing, song, kept):
     edited = sing("folk", lyrics="no no", seed=2, song=song, keep_track=kept, **FEW)
 
     new = "vocal" if kept == "accompaniment" else "accompaniment"
@@ -203,7 +203,7 @@ def test_the_fine_codebooks_of_an_autoregressive_song_are_refined(tiny_masked, t
     assert (refined["codes"][:, 1:] != whole[:, 1:]).any(axis=(0, 2)).all()
 
 
-def test_every_mask_keeps_what_it_says():
+def test_regions_tracks_and_codebooks_to_keep_can_be_combined():
     visible = visible_codebooks(
         (2, 4, 10), frame_rate=50.0, regions=(0.05, 0.12), keep_track="vocal", keep_codebooks=1
     )
@@ -211,7 +211,7 @@ def test_every_mask_keeps_what_it_says():
     assert visible.tolist() == [[4, 4, 1, 1, 1, 1, 4, 4, 4, 4], [4] * 10]
 
 
-def test_as_many_passes_as_steps_whatever_the_length(sing):
+def test_the_transformer_runs_once_per_step_whatever_the_length(sing):
     seen = []
     hook = sing.transformer.register_forward_hook(lambda *_: seen.append(1))
     try:
@@ -233,7 +233,7 @@ def test_guidance_changes_the_song_and_a_scale_of_one_does_not(sing):
     assert other_codes(plain, strong).any()
 
 
-def test_the_settings_of_a_call_leave_the_scheduler_as_it_was(sing):
+def test_the_settings_of_a_call_do_not_change_the_scheduler(sing):
     before = dict(sing.scheduler.config)
 
     greedy = [
@@ -246,7 +246,7 @@ def test_the_settings_of_a_call_leave_the_scheduler_as_it_was(sing):
     assert greedy[0]["codes"].shape == greedy[1]["codes"].shape
 
 
-def test_a_callback_sees_each_step_and_may_change_the_song(sing):
+def test_a_callback_is_called_after_each_step_and_can_change_the_song(sing):
     steps = []
 
     def fix(pipe, step, timestep, tensors):
@@ -268,39 +268,39 @@ def test_progress_counts_steps_over_all_batches(sing):
     assert reported == [(i, 6) for i in range(1, 7)]
 
 
-def test_parts_that_are_offloaded_sing_the_same_song(sing, song):
+def test_offloaded_parts_generate_the_same_song(sing, song):
     pytest.importorskip("accelerate")
     recording = tuple((song[name], 16000) for name in ("accompaniment", "vocal"))
     ask = {"seed": 2, "guidance_scale": 2.0, "audio_prompt": recording, **FEW}
     expected = sing("folk", lyrics="la", **ask)
-    woken = []
+    moved = []
     pipe = MaskedSongPipeline(**sing.components)
     try:
         pipe.enable_model_cpu_offload(device="cpu")
         for hook in pipe._all_hooks:
-            hook.hook.pre_forward = recorded(hook.hook.pre_forward, woken)
+            hook.hook.pre_forward = recorded(hook.hook.pre_forward, moved)
 
         offloaded = pipe("folk", lyrics="la", progress=False, **ask)
     finally:
         pipe.remove_all_hooks()
 
     assert not other_codes(expected, offloaded).any()
-    assert set(woken) == {"SongGenConditioner", "MaskedSongModel", "XCodecModel"}
+    assert set(moved) == {"SongGenConditioner", "MaskedSongModel", "XCodecModel"}
 
 
-def recorded(pre_forward, woken):
-    """The hook, which also notes whom it brings to the device."""
+def recorded(pre_forward, moved):
+    """Return the hook, which also records the class of each module that it moves to the device."""
 
-    def wake(module, *args, **kwargs):
-        woken.append(type(module).__name__)
+    def move(module, *args, **kwargs):
+        moved.append(type(module).__name__)
         return pre_forward(module, *args, **kwargs)
 
-    return wake
+    return move
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("head", ["softmax", "mixture"])
-def test_a_saved_pipeline_sings_the_same_song(tiny_masked, tmp_path, head):
+def test_a_saved_pipeline_generates_the_same_song(tiny_masked, tmp_path, head):
     pipe = tiny_masked("parallel_std", head)
 
     pipe.save_pretrained(tmp_path)
@@ -317,7 +317,7 @@ def test_a_saved_pipeline_sings_the_same_song(tiny_masked, tmp_path, head):
 
 
 @pytest.mark.slow
-def test_another_scheduler_takes_the_place_of_the_first_as_in_diffusers(tiny_masked, tmp_path):
+def test_a_pipeline_can_be_loaded_with_another_scheduler(tiny_masked, tmp_path):
     pipe = tiny_masked("mixed")
     pipe.save_pretrained(tmp_path)
 
@@ -342,14 +342,14 @@ def test_parts_that_do_not_belong_together_are_refused(tiny_masked, tiny_singer,
         )
 
 
-def test_a_folder_without_a_model_says_what_to_do(tmp_path):
-    with pytest.raises(ValueError, match="no masked song model; train one with `songgen-hf train"):
+def test_a_folder_without_a_model_is_refused_with_a_remedy(tmp_path):
+    with pytest.raises(ValueError, match="not a masked song model; train one with `songgen-hf"):
         MaskedSongPipeline.from_pretrained(tmp_path)
 
 
-def test_wrong_requests_say_what_was_expected(sing, song):
+def test_wrong_requests_are_refused_with_what_was_expected(sing, song):
     wrong = [
-        ({"song": song}, ValueError, "not what is to be sung anew: add regions"),
+        ({"song": song}, ValueError, "not what is to be generated again: add regions"),
         ({"song": song, "regions": (0.2, 0.1)}, ValueError, "the end after the start"),
         ({"song": song, "regions": (0.2, 0.9)}, ValueError, "inside the song of 0.30 s"),
         ({"song": song, "regions": ()}, ValueError, "regions is empty"),

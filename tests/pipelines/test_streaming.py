@@ -1,4 +1,4 @@
-"""Streaming: the chunks are the song, whoever listens."""
+"""Tests of streaming: the chunks are those of the song, also if the stream is closed early."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from songgen_hf.modeling.patterns import TRACK_PATTERNS
 from songgen_hf.pipelines.streaming import SongGenAudioStreamer, stream_song
 
 FRAMES = 24
-ROUNDING = {"atol": 1e-3, "rtol": 1e-4}  # windows of another length round differently
+ROUNDING = {"atol": 1e-3, "rtol": 1e-4}  # windows of other lengths differ by rounding
 TEXT = {"input_ids": torch.tensor([[5, 6, 1]]), "lyrics_ids": torch.tensor([[1, 2, 7, 0]])}
 
 
@@ -45,7 +45,7 @@ def test_the_first_chunk_comes_before_the_song_is_done(tiny_model):
     assert next(streamer).waveform.shape == (2 * model.config.hop_length,)
 
 
-def test_leaving_the_loop_stops_the_generation(tiny_model):
+def test_closing_the_stream_stops_the_generation(tiny_model):
     model = tiny_model("mixed")
     steps = []
     handle = model.decoder.model.register_forward_hook(lambda *_: steps.append(1))
@@ -62,12 +62,12 @@ def test_leaving_the_loop_stops_the_generation(tiny_model):
     assert 0 < len(steps) < 400
 
 
-def test_an_error_of_generate_reaches_the_reader(tiny_model):
+def test_an_error_of_generate_is_raised_where_chunks_are_read(tiny_model):
     with pytest.raises(ValueError, match="max_new_frames must be a whole number"):
         next(stream_song(tiny_model("mixed"), **TEXT, max_new_frames=0))
 
 
-def test_two_songs_at_once_are_refused(tiny_model):
+def test_streaming_two_songs_at_once_is_refused(tiny_model):
     model = tiny_model("mixed")
     two = {name: ids.repeat(2, 1) for name, ids in TEXT.items()}
 

@@ -1,4 +1,4 @@
-"""The task text-to-song: batching, seeds, prompts, progress and errors."""
+"""Tests of the pipeline text-to-song: batching, seeds, prompts, progress and errors."""
 
 import logging
 
@@ -17,7 +17,7 @@ LYRICS = ["Soft the rain", "Run", None]
 
 @pytest.fixture(scope="module")
 def sing(tiny_singer, tiny_processor):
-    """Factory ``sing(pattern)``: the pipeline over a tiny model that samples."""
+    """Factory ``sing(pattern)`` of pipelines with a tiny model that samples."""
 
     def build(pattern="mixed"):
         model = tiny_singer(pattern)
@@ -30,12 +30,12 @@ def sing(tiny_singer, tiny_processor):
 
 @pytest.fixture
 def tone():
-    """Half a second at 16 kHz."""
+    """Half a second of a tone at 16 kHz."""
     return (0.3 * np.sin(np.arange(8000) / 9).astype(np.float32), 16000)
 
 
 def same_song(one, other, atol=0.0):
-    """Whether two songs have the same samples and seed."""
+    """Whether two songs have the same seed and, but for rounding, the same samples."""
     return one["seed"] == other["seed"] and all(
         (one[name] is None and other[name] is None)
         or (
@@ -47,7 +47,7 @@ def same_song(one, other, atol=0.0):
 
 
 @pytest.mark.slow
-def test_importing_the_package_makes_the_task_known(tiny_checkpoint):
+def test_importing_the_package_registers_the_task(tiny_checkpoint):
     song = pipeline("text-to-song", model=tiny_checkpoint(), device="cpu")("folk", seed=1, **SHORT)
 
     assert song["sampling_rate"] == 16000
@@ -66,7 +66,7 @@ def test_auto_classes_load_the_checkpoint(tiny_checkpoint):
     assert type(processor).__name__ == "SongGenProcessor"
 
 
-def test_two_track_models_report_their_tracks_and_the_mixture_is_their_sum(sing):
+def test_two_track_models_return_their_tracks_and_the_mixture_is_their_sum(sing):
     song = sing("parallel_std")("folk", lyrics="la la", seed=3, **SHORT)
 
     shorter = song["audio"].shape[1]
@@ -75,51 +75,51 @@ def test_two_track_models_report_their_tracks_and_the_mixture_is_their_sum(sing)
     assert np.allclose(song["audio"], total, atol=1e-6)
 
 
-def test_the_same_seed_sings_the_same_song_and_another_seed_another(sing):
-    singer = sing()
+def test_the_same_seed_gives_the_same_song_and_another_seed_another(sing):
+    pipe = sing()
 
-    first, again, other = (singer("folk", seed=seed, **SHORT) for seed in (5, 5, 6))
+    first, again, other = (pipe("folk", seed=seed, **SHORT) for seed in (5, 5, 6))
 
     assert same_song(first, again)
     assert not np.array_equal(first["audio"], other["audio"])
 
 
-def test_a_drawn_seed_is_reported_and_sings_the_song_again(sing):
-    singer = sing()
+def test_a_drawn_seed_is_reported_and_gives_the_song_again(sing):
+    pipe = sing()
 
-    drawn = singer("folk", **SHORT)
+    drawn = pipe("folk", **SHORT)
 
-    assert same_song(drawn, singer("folk", seed=drawn["seed"], **SHORT))
+    assert same_song(drawn, pipe("folk", seed=drawn["seed"], **SHORT))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["mixed", "interleaving_A_V"])
 def test_a_batch_equals_its_songs_one_by_one(sing, pattern):
-    singer = sing(pattern)
+    pipe = sing(pattern)
 
-    together = singer(TEXTS, lyrics=LYRICS, seed=[7, 8, 9], batch_size=3, **SHORT)
+    together = pipe(TEXTS, lyrics=LYRICS, seed=[7, 8, 9], batch_size=3, **SHORT)
 
     for song, text, lyrics, seed in zip(together, TEXTS, LYRICS, (7, 8, 9), strict=True):
-        assert same_song(song, singer(text, lyrics=lyrics, seed=seed, **SHORT), atol=1e-4)
+        assert same_song(song, pipe(text, lyrics=lyrics, seed=seed, **SHORT), atol=1e-4)
 
 
-def test_one_seed_for_a_list_counts_up(sing):
+def test_one_seed_for_a_list_gives_consecutive_seeds(sing):
     songs = sing()(TEXTS, seed=40, batch_size=2, **SHORT)
 
     assert [song["seed"] for song in songs] == [40, 41, 42]
 
 
-def test_a_request_dict_wins_over_the_call(sing):
-    singer = sing()
+def test_a_request_dict_has_precedence_over_the_call(sing):
+    pipe = sing()
     request = {"text": "folk", "lyrics": "la la", "seed": 11}
 
-    song = singer([request, "folk"], lyrics="no no", seed=3, **SHORT)[0]
+    song = pipe([request, "folk"], lyrics="no no", seed=3, **SHORT)[0]
 
-    assert same_song(song, singer("folk", lyrics="la la", seed=11, **SHORT))
+    assert same_song(song, pipe("folk", lyrics="la la", seed=11, **SHORT))
 
 
-def test_generators_and_datasets_are_sung_lazily(sing):
-    singer = sing()
+def test_generators_and_datasets_are_processed_lazily(sing):
+    pipe = sing()
     taken = []
 
     def requests():
@@ -127,35 +127,35 @@ def test_generators_and_datasets_are_sung_lazily(sing):
             taken.append(text)
             yield text
 
-    songs = singer(requests(), seed=1, **SHORT)
+    songs = pipe(requests(), seed=1, **SHORT)
     assert len(taken) <= 1
     first = next(iter(songs))
     dataset = KeyDataset([{"style": text} for text in TEXTS], "style")
-    from_dataset = list(singer(dataset, seed=1, **SHORT))
+    from_dataset = list(pipe(dataset, seed=1, **SHORT))
 
-    assert same_song(first, singer(TEXTS[0], seed=1, **SHORT))
+    assert same_song(first, pipe(TEXTS[0], seed=1, **SHORT))
     assert [song["seed"] for song in from_dataset] == [1, 2, 3]
     assert same_song(first, from_dataset[0])
 
 
-def test_several_songs_for_each_input_have_seeds_of_their_own(sing):
-    singer = sing()
+def test_several_songs_for_each_input_have_consecutive_seeds(sing):
+    pipe = sing()
 
-    single = singer("folk", seed=20, num_return_sequences=2, **SHORT)
-    batch = singer(["folk", "rock"], seed=20, num_return_sequences=2, batch_size=2, **SHORT)
+    single = pipe("folk", seed=20, num_return_sequences=2, **SHORT)
+    batch = pipe(["folk", "rock"], seed=20, num_return_sequences=2, batch_size=2, **SHORT)
 
     assert [song["seed"] for song in single] == [20, 21]
     assert [[song["seed"] for song in songs] for songs in batch] == [[20, 21], [22, 23]]
     for song, seed in ((batch[0][1], 21), (single[1], 21)):
-        assert same_song(song, singer("folk", seed=seed, **SHORT), atol=1e-4)
+        assert same_song(song, pipe("folk", seed=seed, **SHORT), atol=1e-4)
 
 
 def test_min_seconds_is_the_shortest_song(sing):
-    singer = sing("mixed")
-    ends_at_once = {(singer.model.config.decoder.eos_token_id,): 50.0}
-    special = list(range(1025, singer.model.config.decoder.vocab_size))
+    pipe = sing("mixed")
+    ends_at_once = {(pipe.model.config.decoder.eos_token_id,): 50.0}
+    special = list(range(1025, pipe.model.config.decoder.vocab_size))
 
-    song = singer(
+    song = pipe(
         "folk",
         seed=2,
         min_seconds=0.1,
@@ -168,76 +168,76 @@ def test_min_seconds_is_the_shortest_song(sing):
 
 
 def test_max_seconds_bounds_the_song_and_rounds_to_frames(sing):
-    singer = sing()
+    pipe = sing()
 
-    lengths = [singer("folk", seed=2, max_seconds=s)["audio"].shape[1] for s in (0.001, 0.1)]
+    lengths = [pipe("folk", seed=2, max_seconds=s)["audio"].shape[1] for s in (0.001, 0.1)]
 
     assert lengths[0] <= 320 and lengths[1] <= 5 * 320
 
 
-def test_the_audio_prompt_opens_the_song(sing, tone):
-    singer = sing()
-    prompt = singer.processor(audio=tone)
-    codes = singer.model.encode_audio(prompt["input_values"])
-    opening = singer.model.decode_codes(codes).waveform[0].numpy()
+def test_a_song_begins_with_its_audio_prompt(sing, tone):
+    pipe = sing()
+    prompt = pipe.processor(audio=tone)
+    codes = pipe.model.encode_audio(prompt["input_values"])
+    opening = pipe.model.decode_codes(codes).waveform[0].numpy()
 
-    song = singer("folk", audio_prompt=tone, seed=4, **SHORT)
+    song = pipe("folk", audio_prompt=tone, seed=4, **SHORT)
 
     assert song["audio"].shape[1] > opening.shape[1]
-    # The codec's decoder looks 12 frames ahead; before that the rest of the song changes nothing.
+    # The codec's decoder has 12 frames of context; before that the prompt alone decides.
     certain = opening.shape[1] - 12 * 320
     assert np.allclose(song["audio"][:, :certain], opening[:, :certain], rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.slow
 def test_prompts_of_different_lengths_share_a_batch(sing, tone):
-    singer = sing()
+    pipe = sing()
     prompts = [None, tone, (tone[0][:3200], 16000)]
 
-    together = singer(TEXTS, audio_prompt=prompts, seed=[1, 2, 3], batch_size=3, **SHORT)
+    together = pipe(TEXTS, audio_prompt=prompts, seed=[1, 2, 3], batch_size=3, **SHORT)
 
     for song, text, prompt, seed in zip(together, TEXTS, prompts, (1, 2, 3), strict=True):
-        alone = singer(text, audio_prompt=prompt, seed=seed, **SHORT)
+        alone = pipe(text, audio_prompt=prompt, seed=seed, **SHORT)
         assert same_song(song, alone, atol=1e-4)
 
 
-def test_a_two_track_prompt_can_name_its_tracks(sing, tone):
-    singer = sing("parallel_std")
+def test_a_two_track_prompt_can_be_a_dict_of_its_tracks(sing, tone):
+    pipe = sing("parallel_std")
     other = (tone[0] * 0.5, tone[1])
 
-    named = singer("a", audio_prompt={"vocal": tone, "accompaniment": other}, seed=1, **SHORT)
-    paired = singer("a", audio_prompt=(other, tone), seed=1, **SHORT)
+    named = pipe("a", audio_prompt={"vocal": tone, "accompaniment": other}, seed=1, **SHORT)
+    paired = pipe("a", audio_prompt=(other, tone), seed=1, **SHORT)
 
     assert same_song(named, paired)
 
 
 def test_voiced_and_unvoiced_songs_share_a_batch(sing, tone):
-    singer = sing()
+    pipe = sing()
     texts, voices = ["folk", "folk"], [None, tone]
 
-    together = singer(texts, reference_voice=voices, seed=[1, 1], batch_size=2, **SHORT)
+    together = pipe(texts, reference_voice=voices, seed=[1, 1], batch_size=2, **SHORT)
 
     for song, voice in zip(together, voices, strict=True):
-        alone = singer("folk", reference_voice=voice, seed=1, **SHORT)
+        alone = pipe("folk", reference_voice=voice, seed=1, **SHORT)
         assert same_song(song, alone, atol=1e-4)
     assert not np.array_equal(together[0]["audio"], together[1]["audio"])
 
 
-def test_constructor_settings_apply_and_a_call_wins(tiny_singer, tiny_processor):
-    singer = TextToSongPipeline(
+def test_settings_of_a_call_replace_those_of_the_constructor(tiny_singer, tiny_processor):
+    pipe = TextToSongPipeline(
         model=tiny_singer(), processor=tiny_processor, device="cpu", do_sample=True, top_k=1
     )
 
-    greedy = singer("folk", seed=1, do_sample=False, **SHORT)
+    greedy = pipe("folk", seed=1, do_sample=False, **SHORT)
 
-    assert same_song(greedy, singer("folk", seed=1, **SHORT))
+    assert same_song(greedy, pipe("folk", seed=1, **SHORT))
 
 
 def test_progress_counts_every_step_to_the_total(sing):
     for pattern in ("mixed", "interleaving_A_V"):
-        singer, seen = sing(pattern), []
+        pipe, seen = sing(pattern), []
 
-        singer(
+        pipe(
             "folk",
             seed=1,
             progress=lambda done, total, seen=seen: seen.append((done, total)),
@@ -245,33 +245,31 @@ def test_progress_counts_every_step_to_the_total(sing):
             **SHORT,
         )
 
-        total = singer.model.config.decoder.pattern.num_steps(10)
+        total = pipe.model.config.decoder.pattern.num_steps(10)
         assert {entry[1] for entry in seen} == {total}
         steps = [entry[0] for entry in seen]
         assert steps == sorted(steps) and steps[0] == 1 and steps[-1] <= total
 
 
 def test_a_progress_bar_does_not_change_the_song(sing, capsys):
-    singer = sing()
+    pipe = sing()
 
-    assert same_song(
-        singer("folk", seed=1, progress=True, **SHORT), singer("folk", seed=1, **SHORT)
-    )
-    assert "singing" in capsys.readouterr().err
+    assert same_song(pipe("folk", seed=1, progress=True, **SHORT), pipe("folk", seed=1, **SHORT))
+    assert "generating" in capsys.readouterr().err
 
 
 @pytest.mark.slow
 def test_saving_the_pipeline_keeps_model_and_processor(sing, tmp_path):
-    singer = sing("parallel_std")
-    singer.save_pretrained(tmp_path)
+    pipe = sing("parallel_std")
+    pipe.save_pretrained(tmp_path)
 
     loaded = pipeline("text-to-song", model=str(tmp_path), device="cpu", do_sample=True, top_k=50)
 
-    assert same_song(loaded("folk", seed=1, **SHORT), singer("folk", seed=1, **SHORT), atol=1e-6)
+    assert same_song(loaded("folk", seed=1, **SHORT), pipe("folk", seed=1, **SHORT), atol=1e-6)
 
 
 @pytest.mark.slow
-def test_an_untrained_model_is_announced(tiny_checkpoint, tiny_processor, caplog):
+def test_an_untrained_model_logs_a_warning(tiny_checkpoint, tiny_processor, caplog):
     model = AutoModel.from_pretrained(tiny_checkpoint())
     with caplog.at_level(logging.WARNING, logger="songgen_hf"):
         TextToSongPipeline(model=model, processor=tiny_processor, device="cpu")
@@ -282,7 +280,7 @@ def test_an_untrained_model_is_announced(tiny_checkpoint, tiny_processor, caplog
     assert "untrained" in caplog.text
 
 
-def test_global_randomness_is_left_alone(sing):
+def test_the_global_random_state_is_unchanged(sing):
     state = torch.random.get_rng_state()
 
     sing()("folk", seed=1, **SHORT)
@@ -313,7 +311,7 @@ def test_global_randomness_is_left_alone(sing):
         (dict(text="a", guidanse_scale=2), ValueError, "guidanse_scale"),
     ],
 )
-def test_wrong_calls_say_what_was_given_and_what_is_expected(sing, arguments, error, message):
+def test_wrong_arguments_are_refused_with_what_was_expected(sing, arguments, error, message):
     with pytest.raises(error, match=message):
         sing()(**arguments)
 

@@ -1,4 +1,4 @@
-"""A Hub on the loopback, and this process made to use it."""
+"""Fixtures of a stand-in for the Hub on the loopback interface, which this process uses."""
 
 import threading
 
@@ -12,7 +12,7 @@ __all__ = ["tiny_checkpoint", "tiny_processor", "tiny_singer"]
 
 @pytest.fixture
 def server():
-    """A running stand-in."""
+    """A running server of the stand-in."""
     server = Server()
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
@@ -24,9 +24,9 @@ def server():
 
 @pytest.fixture
 def hub(server, tmp_path, monkeypatch) -> Hub:
-    """The stand-in as the Hub of this process, logged in as ``me``, with a cache of its own.
+    """The stand-in as the Hub of this process, with ``me`` logged in and an empty cache.
 
-    The libraries read their environment when they are imported; here it is set as they keep it.
+    The libraries read their environment when they are imported, so their constants are replaced.
     """
     import datasets.config
     import huggingface_hub.constants as constants

@@ -1,4 +1,4 @@
-"""Checkpoints that load without this package."""
+"""Tests of exported checkpoints, also without this package."""
 
 import json
 import os
@@ -61,9 +61,9 @@ def test_export_writes_native_names_that_the_auto_classes_load(
     assert "auto_map" not in json.loads((directory / "config.json").read_text())
 
 
-def test_export_leaves_the_model_and_its_class_as_they_were(tmp_path, tiny_singer, tiny_processor):
+def test_export_does_not_change_the_model_and_its_class(tmp_path, tiny_singer, tiny_processor):
     model = tiny_singer()
-    model.save_pretrained(tmp_path / "saved")  # the library notes dtype and class in the config
+    model.save_pretrained(tmp_path / "saved")  # adds the dtype and the class to the config
     before = json.dumps(model.config.to_dict(), sort_keys=True, default=str)
 
     export(model, tiny_processor, tmp_path / "out", remote_code=True)
@@ -82,23 +82,23 @@ def test_export_refuses_a_directory_with_files(tmp_path, tiny_singer, tiny_proce
 
 
 @pytest.mark.slow
-def test_files_can_be_smaller_than_what_loading_gives(tmp_path, tiny_singer, tiny_processor):
+def test_files_can_have_a_lower_precision_than_loaded_models(tmp_path, tiny_singer, tiny_processor):
     model = tiny_singer()
     weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
     small = export(model, tiny_processor, tmp_path / "a", dtype="bfloat16")
-    loud = export(model, tiny_processor, tmp_path / "b", dtype="bfloat16", load_dtype="float32")
+    large = export(model, tiny_processor, tmp_path / "b", dtype="bfloat16", load_dtype="float32")
 
-    assert (small / "model.safetensors").read_bytes() == (loud / "model.safetensors").read_bytes()
+    assert (small / "model.safetensors").read_bytes() == (large / "model.safetensors").read_bytes()
     assert AutoModel.from_pretrained(small).dtype == torch.bfloat16
-    loaded = AutoModel.from_pretrained(loud)
+    loaded = AutoModel.from_pretrained(large)
     assert {tensor.dtype for tensor in loaded.parameters()} == {torch.float32}
     assert all(torch.equal(tensor, weights[name]) for name, tensor in model.state_dict().items())
     for name, tensor in loaded.state_dict().items():
         assert torch.equal(tensor, weights[name].bfloat16().to(tensor.dtype)), name
 
 
-def test_exported_code_has_no_machine_paths(tmp_path, tiny_singer, tiny_processor):
+def test_exported_code_contains_no_local_paths(tmp_path, tiny_singer, tiny_processor):
     directory = export(tiny_singer(), tiny_processor, tmp_path / "out", remote_code=True)
 
     for path in [*directory.glob("*.json"), *directory.glob("*.py")]:
@@ -106,7 +106,7 @@ def test_exported_code_has_no_machine_paths(tmp_path, tiny_singer, tiny_processo
 
 
 @pytest.mark.slow
-def test_exported_code_sings_the_same_song_without_the_package(
+def test_exported_code_generates_the_same_song_without_the_package(
     tmp_path, tiny_singer, tiny_processor
 ):
     model = tiny_singer()
@@ -136,12 +136,12 @@ def test_exported_code_sings_the_same_song_without_the_package(
         "TextToSongPipeline",
         "TextToSongPipeline",
     ]
-    sung = np.load(tmp_path / "a.npz")["audio"]
-    assert np.allclose(sung, expected["audio"], rtol=1e-3, atol=1e-3)
+    generated = np.load(tmp_path / "a.npz")["audio"]
+    assert np.allclose(generated, expected["audio"], rtol=1e-3, atol=1e-3)
 
 
 def _without_package() -> str:
-    """The program above, with the installed libraries but no way to this package.
+    """Return the program ``ISOLATED`` with the installed libraries but without this package.
 
     ``-S`` skips the site hooks, by which an editable install would make the package importable.
     """

@@ -1,4 +1,4 @@
-"""Models, codecs, adapters and songs on the Hub and back, in this process."""
+"""Tests of uploading models, codecs, adapters and songs to the Hub and loading them again."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from songgen_hf.publishing.hub import publish, push_adapter, push_songs, upload_
 
 from ..tools.hub_stand_in import card_data
 
-# huggingface_hub 2.4 itself uploads large files in a way that its HTTP library calls old.
+# huggingface_hub 2.4 uploads large files in a way that is deprecated in its HTTP library.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning"),
@@ -26,7 +26,7 @@ SHORT = ["--max-seconds", "0.2", "--device", "cpu", "--quiet"]
 
 @pytest.fixture
 def model(tiny_checkpoint):
-    """A tiny model, read from its folder."""
+    """A tiny model, loaded from its folder."""
     return SongGenForConditionalGeneration.from_pretrained(tiny_checkpoint()).eval()
 
 
@@ -39,7 +39,7 @@ def weights_equal(one, two) -> bool:
 
 
 @pytest.mark.slow
-def test_a_pipeline_goes_to_the_hub_in_one_commit_and_comes_back(hub, model, tiny_processor):
+def test_a_pipeline_is_uploaded_in_one_commit_and_loads_again(hub, model, tiny_processor):
     sing = TextToSongPipeline(model=model, processor=tiny_processor)
 
     commit = publish(sing, "me/x", commit_message="first")
@@ -54,7 +54,7 @@ def test_a_pipeline_goes_to_the_hub_in_one_commit_and_comes_back(hub, model, tin
 
 
 @pytest.mark.slow
-def test_the_card_on_the_hub_is_ours_with_tags_that_the_hub_knows(hub, model):
+def test_the_uploaded_card_has_valid_metadata(hub, model):
     publish(model, "me/x", tags=["mine"])
 
     card = hub.files("me/x")["README.md"]
@@ -62,11 +62,11 @@ def test_the_card_on_the_hub_is_ours_with_tags_that_the_hub_knows(hub, model):
     assert data["pipeline_tag"] == "text-to-audio" and data["library_name"] == "transformers"
     assert {"text-to-song", "ai-generated", "mine"} <= set(data["tags"])
     assert b'model="me/x"' in card and b"Out of scope" in card
-    assert "model-index" not in data and "license" not in data  # nobody has said
+    assert "model-index" not in data and "license" not in data  # not known
 
 
 @pytest.mark.slow
-def test_a_model_a_processor_and_a_codec_go_alone(hub, model, tiny_processor):
+def test_a_model_a_processor_and_a_codec_can_be_uploaded_separately(hub, model, tiny_processor):
     publish(model, "me/x")
     card = hub.files("me/x")["README.md"]
     tiny_processor.push_to_hub("me/x")
@@ -81,7 +81,7 @@ def test_a_model_a_processor_and_a_codec_go_alone(hub, model, tiny_processor):
 
 
 @pytest.mark.slow
-def test_saving_with_push_to_hub_does_both(hub, model, tmp_path):
+def test_saving_with_push_to_hub_saves_and_uploads(hub, model, tmp_path):
     model.save_pretrained(tmp_path / "x", push_to_hub=True, repo_id="me/x")
 
     assert (tmp_path / "x" / "README.md").read_bytes() == hub.files("me/x")["README.md"]
@@ -91,7 +91,7 @@ def test_saving_with_push_to_hub_does_both(hub, model, tmp_path):
 
 
 @pytest.mark.slow
-def test_old_shards_go_with_the_commit_that_brings_one_file(hub, model):
+def test_the_commit_of_a_single_file_deletes_old_shards(hub, model):
     publish(model, "me/x", max_shard_size="20KB")
     assert "model.safetensors.index.json" in hub.files("me/x")
 
@@ -103,7 +103,7 @@ def test_old_shards_go_with_the_commit_that_brings_one_file(hub, model):
 
 
 @pytest.mark.slow
-def test_a_card_that_was_edited_stays_and_others_are_replaced(hub, model, caplog):
+def test_an_edited_card_is_kept_and_others_are_replaced(hub, model, caplog):
     publish(model, "me/x")
     written = hub.files("me/x")["README.md"]
     publish(model, "me/x", tags=["new"])
@@ -114,11 +114,11 @@ def test_a_card_that_was_edited_stays_and_others_are_replaced(hub, model, caplog
     publish(model, "me/x", tags=["newer"])
 
     assert hub.files("me/x")["README.md"] == edited
-    assert "was edited on the Hub and stays" in caplog.text
+    assert "was edited on the Hub and is not replaced" in caplog.text
 
 
 @pytest.mark.slow
-def test_a_revision_can_be_pinned_and_a_branch_written(hub, model):
+def test_a_model_can_be_loaded_from_a_revision_and_uploaded_to_a_branch(hub, model):
     first = publish(model, "me/x").oid
     with torch.no_grad():
         model.decoder.lm_heads.weight.add_(1)
@@ -134,7 +134,10 @@ def test_a_revision_can_be_pinned_and_a_branch_written(hub, model):
 
 
 def cut_after(calls: int, what: str):
-    """Hang up on requests that match, from the given one on, in the middle of their body."""
+    """Return a hook that closes the connection within the body of matching requests.
+
+    Requests before number ``calls`` are served.
+    """
     seen = []
 
     def before(handler) -> bool:
@@ -153,7 +156,7 @@ def cut_after(calls: int, what: str):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ["PUT /lfs-upload", "POST .*/commit/"])
-def test_an_upload_that_breaks_off_leaves_nothing_that_loads(hub, model, what):
+def test_an_interrupted_first_upload_leaves_no_model(hub, model, what):
     hub.before = cut_after(1, what)
 
     with pytest.raises(OSError):
@@ -166,14 +169,14 @@ def test_an_upload_that_breaks_off_leaves_nothing_that_loads(hub, model, what):
 
 
 @pytest.mark.slow
-def test_an_upload_that_breaks_off_leaves_the_version_before_whole(hub, model):
+def test_an_interrupted_upload_leaves_the_previous_version_unchanged(hub, model):
     publish(model, "me/x", max_shard_size="20KB")
     before = dict(hub.files("me/x"))
     with torch.no_grad():
         model.decoder.lm_heads.weight.add_(1)
     hub.before = cut_after(1, "PUT /lfs-upload")
 
-    with pytest.raises(OSError, match="broke off .*: nothing was published; push again"):
+    with pytest.raises(OSError, match="was interrupted .*: nothing was published; push"):
         publish(model, "me/x", max_shard_size="20KB")
 
     hub.before = None
@@ -190,10 +193,10 @@ def test_the_command_publishes_a_private_model_with_its_code(
 
     assert main([*words, "--license", "mit", "--json"]) == 0
 
-    told = json.loads(capsys.readouterr().out)
+    printed = json.loads(capsys.readouterr().out)
     repository = hub.repositories["model", "me/x"]
     assert repository.private and len(repository.messages) == 2
-    assert told["published"]["revision"] == repository.refs["main"]
+    assert printed["published"]["revision"] == repository.refs["main"]
     assert {"modeling_songgen.py", "text_to_song.py", "README.md"} <= set(hub.files("me/x"))
     assert card_data(hub.files("me/x")["README.md"])["license"] == "mit"
 
@@ -205,7 +208,7 @@ def test_the_command_publishes_a_private_model_with_its_code(
 
 
 @pytest.mark.slow
-def test_a_private_model_without_a_token_is_one_clear_line(
+def test_a_private_model_without_a_token_is_refused_in_one_line(
     hub, model, tiny_processor, tmp_path, monkeypatch, capsys
 ):
     publish(TextToSongPipeline(model=model, processor=tiny_processor), "me/x", private=True)
@@ -222,20 +225,20 @@ def test_a_private_model_without_a_token_is_one_clear_line(
 
 
 @pytest.mark.slow
-def test_nothing_private_goes_to_a_public_repository(hub, model):
+def test_a_private_upload_to_a_public_repository_is_refused(hub, model):
     publish(model, "me/x")
     before = dict(hub.files("me/x"))
     with torch.no_grad():
         model.decoder.lm_heads.weight.add_(1)
 
-    with pytest.raises(ValueError, match="me/x is there already and public"):
+    with pytest.raises(ValueError, match="me/x exists already and is public"):
         publish(model, "me/x", private=True)
 
     assert hub.files("me/x") == before and len(hub.large) == 1
 
 
 @pytest.mark.slow
-def test_what_cannot_be_published_is_one_line(hub, tiny_checkpoint, tmp_path, capsys):
+def test_exports_that_cannot_be_published_are_refused(hub, tiny_checkpoint, tmp_path, capsys):
     (tmp_path / "songs").mkdir()
     (tmp_path / "songs" / "train-00000-of-00001.parquet").write_bytes(b"PAR1")
     songs, mixed = str(tmp_path / "songs"), tiny_checkpoint()
@@ -256,7 +259,7 @@ def test_what_cannot_be_published_is_one_line(hub, tiny_checkpoint, tmp_path, ca
 
 @pytest.fixture
 def adapter(tmp_path, model, tiny_processor):
-    """Folder of an adapter of random weights as training leaves it, paths included."""
+    """The folder of an adapter with random weights as after training, including local paths."""
     from songgen_hf.training.language_model.lora import LoraOptions, add_lora
 
     folder = tmp_path / "anna"
@@ -272,7 +275,7 @@ def adapter(tmp_path, model, tiny_processor):
 
 
 @pytest.mark.slow
-def test_an_adapter_travels_alone_and_without_this_machines_paths(
+def test_an_adapter_is_uploaded_without_the_model_and_without_local_paths(
     hub, adapter, tiny_checkpoint, tiny_processor
 ):
     push_adapter(adapter, "me/anna", base_model="me/x", license="cc-by-4.0")
@@ -301,7 +304,7 @@ def test_an_adapter_travels_alone_and_without_this_machines_paths(
 
 
 @pytest.mark.slow
-def test_an_adapter_of_a_model_of_this_machine_names_no_path(hub, adapter, caplog):
+def test_the_adapter_of_a_local_model_names_no_path(hub, adapter, caplog):
     assert main(["export", str(adapter), "--push-to-hub", "me/anna"]) == 0
 
     config = json.loads(hub.files("me/anna")["adapter_config.json"])
@@ -312,7 +315,7 @@ def test_an_adapter_of_a_model_of_this_machine_names_no_path(hub, adapter, caplo
 
 @pytest.fixture
 def codes(tmp_path):
-    """Folder of prepared codes of two splits."""
+    """A folder of prepared codes with two splits."""
     from songgen_hf.data.preparation.codes import write_rows
     from songgen_hf.files import encode_json
 
@@ -331,7 +334,7 @@ def codes(tmp_path):
 
 
 @pytest.mark.slow
-def test_codes_are_a_dataset_on_the_hub_that_training_reads(hub, codes, tmp_path, monkeypatch):
+def test_training_reads_uploaded_codes_as_a_dataset(hub, codes, tmp_path, monkeypatch):
     import datasets
 
     from songgen_hf.training.language_model.dataset import read_songs

@@ -1,4 +1,4 @@
-"""Masked song models on the Hub and back."""
+"""Tests of uploading masked song models to the Hub and loading them again."""
 
 import numpy as np
 import pytest
@@ -15,12 +15,12 @@ from ..tools.tiny_checkpoint import tiny_masked
 
 __all__ = ["tiny_masked"]
 
-# huggingface_hub 2.4 itself uploads large files in a way that its HTTP library calls old.
+# huggingface_hub 2.4 uploads large files in a way that is deprecated in its HTTP library.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
 
 @pytest.mark.slow
-def test_a_masked_model_goes_to_the_hub_in_one_commit_and_comes_back(hub, tiny_masked):
+def test_a_masked_model_is_uploaded_in_one_commit_and_loads_again(hub, tiny_masked):
     sing = tiny_masked()
 
     commit = publish(sing, "me/masked", commit_message="first")

@@ -1,4 +1,4 @@
-"""What was pushed is loaded by a stranger: a fresh process, another cache, no token."""
+"""Tests of loading uploaded models in a new environment: process, empty cache, no token."""
 
 import json
 import os
@@ -62,8 +62,8 @@ np.savez("heard.npz", plain=sing("folk", **json.loads(sys.argv[1]))["audio"])
 """
 
 
-def run_stranger(program: str, server, folder: Path, *words: str, package: bool) -> None:
-    """Run a program in a process that knows the stand-in and nothing of this one."""
+def run_in_new_environment(program: str, server, folder: Path, *words: str, package: bool) -> None:
+    """Run a program in a process that uses the stand-in and no settings of this process."""
     known = ("PATH", "HOME", "LANG", "OMP_NUM_THREADS", "SYSTEMROOT")
     environment = {name: os.environ[name] for name in known if name in os.environ}
     environment |= {
@@ -76,7 +76,7 @@ def run_stranger(program: str, server, folder: Path, *words: str, package: bool)
     isolated = []
     if package:
         environment["PYTHONPATH"] = str(ROOT)
-    else:  # the environment's packages, without the .pth file of an editable install
+    else:  # the packages of the environment, without the .pth file of an editable install
         paths = [path for path in sys.path if path.endswith("site-packages")]
         environment["PYTHONPATH"] = os.pathsep.join(paths)
         isolated = ["-S"]
@@ -91,7 +91,7 @@ def run_stranger(program: str, server, folder: Path, *words: str, package: bool)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def test_a_stranger_sings_with_what_was_pushed(
+def test_uploaded_models_work_in_a_new_environment(
     server, hub, model, adapter, codes, tiny_checkpoint, tiny_processor, tmp_path
 ):
     fresh = SongGenForConditionalGeneration.from_pretrained(tiny_checkpoint()).eval()
@@ -104,11 +104,11 @@ def test_a_stranger_sings_with_what_was_pushed(
     expected = sing("folk", **WANTED)["audio"]
     with torch.no_grad():
         fresh.decoder.lm_heads.weight.mul_(2)
-    publish(sing, "me/x")  # the first version is what the stranger pins
-    folder = tmp_path / "stranger"
+    publish(sing, "me/x")  # the program loads the first version
+    folder = tmp_path / "user"
     folder.mkdir()
 
-    run_stranger(WITH_PACKAGE, server, folder, first, package=True)
+    run_in_new_environment(WITH_PACKAGE, server, folder, first, package=True)
 
     heard = np.load(folder / "heard.npz")
     assert np.array_equal(heard["plain"], expected)
@@ -121,15 +121,15 @@ def test_a_stranger_sings_with_what_was_pushed(
     assert (folder / "home" / "hub" / "models--me--x").is_dir()
 
 
-def test_a_stranger_without_the_package_sings_with_the_code_that_was_pushed(
+def test_uploaded_code_works_in_a_new_environment_without_the_package(
     server, hub, tiny_checkpoint, tiny_processor, tmp_path
 ):
     model = SongGenForConditionalGeneration.from_pretrained(tiny_checkpoint()).eval()
     upload(export(model, tiny_processor, tmp_path / "x", remote_code=True), "me/x")
     expected = TextToSongPipeline(model=model, processor=tiny_processor)("folk", **WANTED)["audio"]
-    folder = tmp_path / "stranger"
+    folder = tmp_path / "user"
     folder.mkdir()
 
-    run_stranger(WITHOUT_PACKAGE, server, folder, package=False)
+    run_in_new_environment(WITHOUT_PACKAGE, server, folder, package=False)
 
     assert np.array_equal(np.load(folder / "heard.npz")["plain"], expected)

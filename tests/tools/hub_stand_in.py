@@ -1,9 +1,9 @@
-"""A stand-in for the Hub: HTTP on the loopback, repositories in memory.
+"""A stand-in for the Hub: an HTTP server on the loopback interface with repositories in memory.
 
-What huggingface_hub, transformers and datasets ask of the real one, as seen in their requests:
-repositories of three kinds with commits, branches and tags; files by revision with their hash as
-ETag; large files by the LFS protocol, weights and parquet always; private repositories that do not
-exist for those without the owner's token; a card whose metadata is checked.
+It serves the requests of huggingface_hub, transformers and datasets: three kinds of repositories
+with commits, branches and tags; files by revision with their hash as ETag; large files, among them
+all weights and parquet files, by the LFS protocol; private repositories, which do not exist for
+requests without the token of the owner; and the validation of a card's metadata.
 """
 
 import base64
@@ -29,7 +29,7 @@ NAME = r"(?P<name>[\w.-]+/[\w.-]+)"
 
 @dataclass
 class Repository:
-    """Commits, each a whole tree, and the names that point at them."""
+    """A repository: commits, each with all its files, and references to them."""
 
     private: bool = False
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class Repository:
     messages: list[str] = field(default_factory=list)
 
     def commit(self, files: dict[str, bytes], ref: str, message: str) -> str:
-        """Add a commit and let a branch point at it."""
+        """Add a commit and set a branch to it."""
         digest = hashlib.sha1(f"{len(self.commits)} {message}".encode())
         for path, content in sorted(files.items()):
             digest.update(path.encode() + b"\0" + content)
@@ -48,14 +48,14 @@ class Repository:
         return sha
 
     def find(self, revision: str) -> str | None:
-        """Commit of a branch, tag or commit."""
+        """Return the commit of a branch, tag or commit id; None if there is none."""
         revision = revision.removeprefix("refs/heads/")
         return revision if revision in self.commits else self.refs.get(revision)
 
 
 @dataclass
 class Hub:
-    """All repositories and users; ``before`` may answer or break a request first."""
+    """All repositories and users; ``before`` can answer or interrupt a request."""
 
     tokens: dict[str, str] = field(default_factory=lambda: {"hf_me": "me"})
     repositories: dict[tuple[str, str], Repository] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class Hub:
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def files(self, name: str, kind: str = "model", revision: str = "main") -> dict[str, bytes]:
-        """The files of a revision."""
+        """Return the files of a revision."""
         repository = self.repositories[kind, name]
         sha = repository.find(revision)
         assert sha is not None, revision
@@ -73,7 +73,7 @@ class Hub:
 
 
 class Failure(Exception):
-    """An answer that is no success."""
+    """An error to answer with."""
 
     def __init__(self, status: int, code: str, message: str):
         super().__init__(message)
@@ -81,13 +81,13 @@ class Failure(Exception):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One request."""
+    """Handler of one request."""
 
     protocol_version = "HTTP/1.1"
     server: "Server"
 
     def log_message(self, *_: Any) -> None:
-        """Nothing to the console."""
+        """Log nothing."""
 
     def do_GET(self) -> None:  # noqa: N802
         self.serve()
@@ -95,7 +95,7 @@ class Handler(BaseHTTPRequestHandler):
     do_HEAD = do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815
 
     def serve(self) -> None:
-        """Route, and turn failures into the Hub's answers."""
+        """Route the request and answer failures as the Hub does."""
         hub = self.server.hub
         hub.requests.append(f"{self.command} {self.path}")
         if hub.before is not None and hub.before(self):
@@ -111,7 +111,7 @@ class Handler(BaseHTTPRequestHandler):
             self.answer({"error": str(failure)}, failure.status, headers)
 
     def read_chunks(self) -> bytes:
-        """A body whose length was not told."""
+        """Read a body of unknown length."""
         body = b""
         while size := int(self.rfile.readline().split(b";")[0], 16):
             body += self.rfile.read(size)
@@ -122,7 +122,7 @@ class Handler(BaseHTTPRequestHandler):
     def answer(
         self, content: Any, status: int = 200, headers: dict[str, str] | None = None
     ) -> None:
-        """JSON, or bytes as they are."""
+        """Send an answer: bytes unchanged, other content as JSON."""
         plain = isinstance(content, bytes)
         body = content if plain else json.dumps(content).encode()
         self.send_response(status)
@@ -138,18 +138,18 @@ class Handler(BaseHTTPRequestHandler):
 
     @property
     def user(self) -> str | None:
-        """Whose token was sent."""
+        """The user whose token was sent."""
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
         return self.server.hub.tokens.get(token)
 
     def route(self) -> None:
-        """Call what serves the path."""
+        """Call the method that serves the path."""
         split = urlsplit(self.path)
         self.query = {name: values[0] for name, values in parse_qs(split.query).items()}
         path = split.path
         for pattern, method in ROUTES:
             if found := re.fullmatch(pattern, path):
-                # Revisions may hold an encoded slash: paths are decoded only now.
+                # Decoded after matching, because revisions can contain an encoded slash.
                 parts = {name: unquote(part or "") for name, part in found.groupdict().items()}
                 method(self, **parts)
                 return
@@ -182,14 +182,14 @@ class Handler(BaseHTTPRequestHandler):
             raise Failure(403, "", f"You don't have the rights to create under {owner}")
 
     def repository(self, kind: str, name: str) -> Repository:
-        """One that the user may see; to others a private one does not exist."""
+        """Return a repository; a private one is not found for other users."""
         repository = self.server.hub.repositories.get((kind, name))
         if repository is None or (repository.private and self.user != name.split("/")[0]):
             raise Failure(401 if self.user is None else 404, "RepoNotFound", "Repository not found")
         return repository
 
     def tree_of(self, kind: str, name: str, revision: str) -> tuple[str, dict[str, bytes]]:
-        """Commit and files of a revision."""
+        """Return the commit id and the files of a revision."""
         repository = self.repository(kind, name)
         sha = repository.find(revision)
         if sha is None:
@@ -347,8 +347,8 @@ class Handler(BaseHTTPRequestHandler):
     def validate_yaml(self) -> None:
         asked = json.loads(self.body)
         errors = card_errors(asked["content"], asked.get("repoType") or "model")
-        told = [{"message": error} for error in errors]
-        self.answer({"errors": told, "warnings": []}, 400 if errors else 200)
+        messages = [{"message": error} for error in errors]
+        self.answer({"errors": messages, "warnings": []}, 400 if errors else 200)
 
     def resolve(self, kinds: str, name: str, revision: str, path: str) -> None:
         kind = KINDS[kinds.strip("/") or "models"]
@@ -395,12 +395,12 @@ ROUTES: list[tuple[str, Callable[..., None]]] = [
 
 
 def is_large(path: str) -> bool:
-    """Whether a file goes the LFS way."""
+    """Whether a file is stored with LFS."""
     return any(fnmatch.fnmatch(path, pattern) for pattern in LARGE)
 
 
 def entry_of(path: str, content: bytes) -> dict[str, Any]:
-    """A file as listings tell it."""
+    """Return the entry of a file in listings."""
     oid = hashlib.sha1(f"blob {len(content)}\0".encode() + content).hexdigest()
     entry: dict[str, Any] = {"type": "file", "path": path, "oid": oid, "size": len(content)}
     if is_large(path):
@@ -410,13 +410,13 @@ def entry_of(path: str, content: bytes) -> dict[str, Any]:
 
 
 def card_data(card: bytes) -> dict[str, Any]:
-    """The metadata of a card."""
+    """Return the metadata of a card."""
     found = re.match(r"---\r?\n(.*?)\r?\n---", card.decode(), re.S)
     return (yaml.safe_load(found[1]) or {}) if found else {}
 
 
 def card_errors(card: str, kind: str) -> list[str]:
-    """What the Hub would refuse in a card's metadata."""
+    """Return the errors for which the Hub would refuse the metadata of a card."""
     try:
         data = card_data(card.encode())
     except yaml.YAMLError as error:
@@ -443,7 +443,7 @@ def card_errors(card: str, kind: str) -> list[str]:
 
 
 class Server(ThreadingHTTPServer):
-    """Serves a :class:`Hub` on a free port of the loopback."""
+    """Server of a :class:`Hub` on a free port of the loopback interface."""
 
     daemon_threads = True
 
@@ -452,11 +452,11 @@ class Server(ThreadingHTTPServer):
         self.hub = Hub()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hung up is no news; anything else is."""
+        """Report errors, except those of clients that close the connection."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """Address of the server."""
         return f"http://127.0.0.1:{self.server_port}"

@@ -1,4 +1,4 @@
-"""The imports of the package, read from its sources, and the layers they have to respect."""
+"""Reads the imports of the package from its sources and defines the layers that they respect."""
 
 import ast
 from collections.abc import Mapping
@@ -23,14 +23,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("space",),
     ("cli",),
 )
-"""Lowest first: a module imports its own layer and those before it."""
+"""The layers, lowest first: a module imports modules of its own layer and of lower ones."""
 
 REGISTRATION_MAY_IMPORT = ("version", "optional", "files", "modeling", "pipelines", "checkpoints")
 ROOT_MAY_IMPORT = (*REGISTRATION_MAY_IMPORT, "registration")
 
 
 def modules() -> dict[str, Path]:
-    """Module name within the package ("" for the package itself) -> its file."""
+    """Return the file of each module name within the package ("" for the package itself)."""
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
@@ -39,9 +39,9 @@ def modules() -> dict[str, Path]:
 
 
 def imports(path: Path) -> list[tuple[str, int]]:
-    """What a file imports of the package, as (module name within the package, number of dots).
+    """Return the imports of a file as (module name within the package, number of dots).
 
-    Imports inside functions count, and those for type checkers too: a reader meets them all.
+    Imports inside functions and imports for type checkers count too.
     """
     known = modules()
     package = path.relative_to(PACKAGE).parent.parts
@@ -65,19 +65,19 @@ def imports(path: Path) -> list[tuple[str, int]]:
 
 
 def _inside(name: str) -> str:
-    """A dotted name without the package's own."""
+    """Return a dotted name without the name of the package."""
     return name.partition(".")[2]
 
 
 def layer_of(module: str) -> str | None:
-    """The layer that holds a module; None if no layer does."""
+    """Return the layer of a module; None if it is in no layer."""
     names = [name for layer in LAYERS for name in layer]
     fitting = [name for name in names if module == name or module.startswith(f"{name}.")]
     return max(fitting, key=len, default=None)
 
 
 def may_import(module: str) -> set[str] | None:
-    """The layers that a module may import; None for a module that is in no layer."""
+    """Return the layers that a module may import; None for a module that is in no layer."""
     if module in ("", "registration"):
         return set(ROOT_MAY_IMPORT if module == "" else REGISTRATION_MAY_IMPORT) | {
             "modeling.masked"
@@ -96,12 +96,15 @@ def may_import(module: str) -> set[str] | None:
 
 
 def import_graph() -> dict[str, set[str]]:
-    """Module -> the modules it imports, without the packages that Python passes through."""
+    """Return the modules that each module imports, without their parent packages."""
     return {name: {one for one, _ in imports(path)} for name, path in modules().items()}
 
 
 def first_cycle(graph: Mapping[str, set[str]]) -> list[str]:
-    """Names that import each other in a circle, the first one repeated last; empty if none."""
+    """Return names that import each other in a cycle, with the first one repeated at the end.
+
+    The list is empty if there is no cycle.
+    """
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -110,7 +113,7 @@ def first_cycle(graph: Mapping[str, set[str]]) -> list[str]:
 
 
 def folder_graph(graph: Mapping[str, set[str]]) -> dict[str, set[str]]:
-    """The same between folders; the modules at the root of the package stand for themselves."""
+    """Return the imports between folders, with the modules at the root of the package as nodes."""
     files = modules()
 
     def folder(module: str) -> str:

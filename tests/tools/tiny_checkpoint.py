@@ -1,4 +1,4 @@
-"""A tiny checkpoint on disk, model and processor, for the doors: pipeline, command line, export."""
+"""Fixtures of tiny models, processors and checkpoints for tests of pipelines and commands."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def tiny_processor():
-    """The mini preset's processor; read only."""
+    """The processor of the mini preset, which tests do not change."""
     from songgen_hf.presets.tokenizers import build_mini_processor
 
     return build_mini_processor()
@@ -15,7 +15,7 @@ def tiny_processor():
 
 @pytest.fixture(scope="session")
 def tiny_singer(tiny_model, tiny_processor):
-    """Factory ``tiny_singer(pattern)``: a tiny model that fits ``tiny_processor``; read only."""
+    """Factory ``tiny_singer(pattern)`` of tiny models that fit ``tiny_processor``; read only."""
 
     def build(pattern: str = "mixed"):
         nothing = tiny_processor(text="", lyrics="")
@@ -33,7 +33,7 @@ def tiny_singer(tiny_model, tiny_processor):
 
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory, tiny_singer, tiny_processor):
-    """Factory ``tiny_checkpoint(pattern)``: directory of a saved tiny model and its processor."""
+    """Factory ``tiny_checkpoint(pattern)`` of directories with a tiny model and its processor."""
     made = {}
 
     def build(pattern: str = "mixed") -> str:
@@ -52,7 +52,7 @@ def tiny_checkpoint(tmp_path_factory, tiny_singer, tiny_processor):
 
 @pytest.fixture(scope="session")
 def tiny_masked(tiny_singer, tiny_processor):
-    """Factory ``tiny_masked(pattern, head)``: the pipeline of a tiny masked model; read only."""
+    """Factory ``tiny_masked(pattern, head)`` of tiny masked pipelines, which stay unchanged."""
     made = {}
 
     def build(pattern: str = "parallel_std", head: str = "softmax"):

@@ -1,1 +1,1 @@
-"""The masked song model: ResGen (arXiv 2412.10208) on the codes of two tracks."""
+"""The masked song model and its scheduler: ResGen (arXiv 2412.10208) on the codes of SongGen."""

@@ -1,7 +1,7 @@
-"""Visible and hidden codes as vectors: their sums, and the search for the codes of a sum.
+"""Sums of code vectors, and the residual search for the codes of such a sum.
 
-``visible`` [B, N, T] counts, from the coarsest on, the codebooks of a frame that are known; what
-``codes`` [B, N, K, T] hold beyond them never matters.
+``visible`` [B, N, T] is the number of codebooks of each frame that are known, counted from the
+coarsest one. The values of ``codes`` [B, N, K, T] in the other, hidden codebooks have no effect.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from torch import Tensor
 
 @dataclass
 class Proposal:
-    """Candidates for all hidden codes.
+    """Candidates for all hidden codes of a batch of songs.
 
     Args:
-        codes: [B, N, K, T] int64; visible codes as they were.
+        codes: [B, N, K, T] int64; visible codes are unchanged.
         scores: [B, N, K, T] float32, log-probability of each candidate among the V codes of its
-            codebook, at most 0; 0 where visible.
+            codebook; 0 for visible codes.
     """
 
     codes: Tensor
@@ -29,18 +29,18 @@ class Proposal:
 
 
 def hidden_codes(visible: Tensor, num_codebooks: int) -> Tensor:
-    """Where a code is hidden: [B, N, T] counts -> [B, N, K, T] bool."""
+    """Return which codes are hidden, bool [B, N, K, T], from ``visible`` [B, N, T]."""
     depth = torch.arange(num_codebooks, device=visible.device)
     return depth[:, None] >= visible[:, :, None]
 
 
 def sum_code_vectors(codes: Tensor, chosen: Tensor, codebooks: Tensor) -> Tensor:
-    """Sums of the chosen codes' vectors over the codebooks.
+    """Sum the vectors of the chosen codes over the codebooks.
 
     Args:
-        codes: [B, N, K, T] int64; any value where not chosen.
+        codes: [B, N, K, T] int64; any value where ``chosen`` is False.
         chosen: [B, N, K, T] bool.
-        codebooks: [K, V, D].
+        codebooks: [K, V, D] code vectors.
     Returns:
         [B, N, T, D] float32.
     """
@@ -56,21 +56,24 @@ def sum_code_vectors(codes: Tensor, chosen: Tensor, codebooks: Tensor) -> Tensor
 def requantize(
     vectors: Tensor, codes: Tensor, visible: Tensor, codebooks: Tensor, deviations: Tensor
 ) -> Proposal:
-    """Residual search for the codes of a sum of hidden vectors, from the first hidden codebook on.
+    """Search the codes of a sum of hidden code vectors, residual by residual.
+
+    The search begins at the first hidden codebook of each frame.
 
     Args:
-        vectors: [B, N, T, D], only what the hidden codes sum to.
+        vectors: [B, N, T, D] sums of the vectors of the hidden codes.
         codes: [B, N, K, T] int64.
         visible: [B, N, T] int64.
-        codebooks: [K, V, D].
+        codebooks: [K, V, D] code vectors.
         deviations: [K]; the score of a code is its log-probability under Gaussians of this
-            deviation around all vectors of the codebook (appendix B.1, normalized over the codes).
+            deviation around all vectors of the codebook, normalized over the codes (ResGen,
+            appendix B.1).
     """
     with torch.autocast(vectors.device.type, enabled=False):
         residual, found, scores = vectors.float(), [], []
         for depth, table in enumerate(codebooks.float()):
             hidden = visible <= depth  # [B, N, T]
-            # -|residual - e|^2 / 2 but for |residual|^2, which all codes share
+            # -|residual - e|^2 / 2 without |residual|^2, which is the same for all codes.
             closeness = residual @ table.T - 0.5 * table.square().sum(dim=-1)
             code = closeness.argmax(dim=-1)
             score = F.log_softmax(closeness / deviations[depth] ** 2, dim=-1)
@@ -82,25 +85,30 @@ def requantize(
 
 
 def codebooks_of(codec: Any, num_codebooks: int) -> Tensor:
-    """Code vectors [K, V, D] of a codec's first codebooks.
+    """Return the code vectors [K, V, D] of the first codebooks of a codec.
 
     Raises:
-        ValueError: if it has fewer.
+        ValueError: if the codec has fewer codebooks.
     """
     quantizers = codec.quantizer.quantizers
     if len(quantizers) < num_codebooks:
         raise ValueError(
-            f"the codec has {len(quantizers)} codebooks, expected at least {num_codebooks}; take "
+            f"the codec has {len(quantizers)} codebooks, expected at least {num_codebooks}; use "
             "the codec that the codes were made with"
         )
     return torch.stack([each.codebook.embed for each in quantizers[:num_codebooks]])
 
 
 def residual_rms_of(codebooks: Tensor) -> list[float]:
-    """What a codec without measured deviations would leave of a latent after 0 to K codebooks, if
-    it used all codes alike: [K, V, D] -> K + 1 numbers, as ``XCodecConfig.residual_rms``.
+    """Estimate ``XCodecConfig.residual_rms`` of a codec for which it was not measured.
 
-    The last codebook is taken to leave as much as it explains.
+    The estimate assumes that all codes of a codebook are used equally often, and that the residual
+    of the last codebook is as large as the vectors of that codebook.
+
+    Args:
+        codebooks: [K, V, D] code vectors.
+    Returns:
+        K + 1 numbers: root mean square of the residual of a latent after 0 to K codebooks.
     """
     power = codebooks.float().square().mean(dim=(1, 2))  # [K]
     left = torch.cat([power, power[-1:]]).flip(0).cumsum(0).flip(0)

@@ -1,13 +1,13 @@
-"""What the masked model says about hidden codes: a distribution to learn from and to draw from.
+"""Distributions of hidden codes, which the masked model predicts, with their losses and sampling.
 
-Two classes with one interface. :class:`CodebookDistribution` is a softmax over the codes of every
-codebook. :class:`CumulativeMixture` is ResGen's mixture of Gaussians on the sum of all hidden code
-vectors of a frame (arXiv 2412.10208, section 3 and appendix A.2), which a residual search turns
-into codes: the network's output does not grow with the number of codebooks.
+Two classes have one interface. :class:`CodebookDistribution` is a softmax over the codes of every
+codebook. :class:`CumulativeMixture` is the mixture of Gaussians of ResGen on the sum of all hidden
+code vectors of a frame (arXiv 2412.10208, section 3 and appendix A.2), which a residual search
+turns into codes, so that the output of the network does not grow with the number of codebooks.
 
-Shapes: B songs, N tracks, K codebooks, T frames, V codes of a codebook, D the width of a code
-vector, C components, R the rank of their means. ``visible`` [B, N, T] counts, from the coarsest on,
-the codebooks of a frame that are known; what ``codes`` hold beyond them never matters.
+Shapes: B songs, N tracks, K codebooks, T frames, V codes of a codebook, D width of a code vector,
+C components, R rank of their means. ``visible`` [B, N, T] is the number of codebooks of each frame
+that are known, counted from the coarsest one; the values of hidden ``codes`` have no effect.
 """
 
 from __future__ import annotations
@@ -27,7 +27,11 @@ from .noise import Generators, song_noise
 
 @dataclass
 class MaskedDistribution:
-    """What both kinds share: fields whose first dimension is the batch can be cut and guided."""
+    """Base class of the distributions of hidden codes, with slicing, chunking and guidance.
+
+    ``batched`` names the fields whose first dimension is the batch, ``guidable`` the field that
+    classifier-free guidance changes.
+    """
 
     batched: ClassVar[tuple[str, ...]] = ()
     guidable: ClassVar[str] = ""
@@ -40,15 +44,16 @@ class MaskedDistribution:
         return len(getattr(self, self.guidable))
 
     def rows(self, index: slice) -> Self:
-        """The distributions of some songs of the batch."""
+        """Return the distributions of some songs of the batch."""
         return replace(self, **{name: getattr(self, name)[index] for name in self.batched})
 
     def chunk(self, chunks: int) -> tuple[Self, ...]:
-        """Cut the batch into equal parts; with guidance 2: the conditional songs, then as many with
-        nothing given.
+        """Split the batch into equal parts.
+
+        A batch with guidance has two parts: the conditional songs and the unconditional ones.
 
         Raises:
-            ValueError: if the batch is no multiple of ``chunks``.
+            ValueError: if the size of the batch is not a multiple of ``chunks``.
         """
         if len(self) % chunks:
             raise ValueError(
@@ -59,16 +64,18 @@ class MaskedDistribution:
         return tuple(self.rows(slice(k * size, (k + 1) * size)) for k in range(chunks))
 
     def guided(self, unconditional: Self, weight: float) -> Self:
-        """Classifier-free guidance: cond + weight (cond - uncond) on the logits, or on the logits
-        of the components, whose places stay conditional."""
+        """Apply classifier-free guidance: cond + weight (cond - uncond) on the logits.
+
+        Of a mixture the logits of the components are changed; their centers stay conditional.
+        """
         own, other = (getattr(each, self.guidable) for each in (self, unconditional))
-        # Neither need be normalized: that would add one number to all logits of a choice.
+        # Normalization is not needed: it would add one number to all logits of a choice.
         return replace(self, **{self.guidable: torch.lerp(other, own, 1 + weight)})
 
 
 @dataclass
 class CodebookDistribution(MaskedDistribution):
-    """Independent softmax distributions of all codebooks of a frame.
+    """Independent softmax distributions over the codes of all codebooks of a frame.
 
     Args:
         logits: [B, N, T, K, V].
@@ -80,15 +87,16 @@ class CodebookDistribution(MaskedDistribution):
     logits: Tensor
 
     def losses(self, codes: Tensor, visible: Tensor, frame_mask: Tensor) -> dict[str, Tensor]:
-        """Negative log-likelihood of the hidden codes, in nats.
+        """Compute the negative log-likelihood of the hidden codes, in nats.
 
         Args:
             codes: [B, N, K, T] int64.
             visible: [B, N, T] int64.
             frame_mask: [B, T] bool, False where a song has ended.
         Returns:
-            ``loss``, the sum over the hidden codes of a position, averaged over the positions that
-            hide any; ``codebook_0`` ... of one code, averaged over the positions that hide it.
+            ``loss``, the sum over the hidden codes of a position, averaged over the positions with
+            hidden codes, and ``codebook_0``, ``codebook_1`` and so on, the loss of one code,
+            averaged over the positions where it is hidden.
         """
         hidden = hidden_codes(visible, codes.shape[2]) & frame_mask[:, None, None]  # [B, N, K, T]
         logits = self.logits.permute(3, 0, 1, 2, 4)  # [K, B, N, T, V]
@@ -113,7 +121,10 @@ class CodebookDistribution(MaskedDistribution):
         generator: Generators = None,
         frame_mask: Tensor | None = None,
     ) -> Proposal:
-        """Draw a code for every hidden place; arguments as :meth:`CumulativeMixture.propose`."""
+        """Draw a code for each hidden code.
+
+        The arguments are those of :meth:`CumulativeMixture.propose`.
+        """
         _check_sampling(top_p, temperature)
         batch, tracks, frames, depths, _ = self.logits.shape
         shape = (batch, tracks, frames, depths)
@@ -134,23 +145,24 @@ class CodebookDistribution(MaskedDistribution):
 class CumulativeMixture(MaskedDistribution):
     """A mixture of Gaussians on z, the sum of the hidden code vectors of a frame.
 
-    Of a frame with v visible codebooks, component c has the center
+    In a frame with v visible codebooks, component c has the center
     ``shift + level_scale[v] * (offsets[v, c] + basis @ means[c])`` and the covariance
-    ``exp(2 log_scale) I``. It is the paper's family: its centers are scaled by the deviation that z
-    has anyway once v codebooks are known, instead of by the predicted scale, so that a frame grows
-    certain without its centers moving. Distances are expanded, so D-wide centers of all components
-    never exist, and a frame is only multiplied with the offsets of its own v.
+    ``exp(2 log_scale) I``. This is the family of the paper, except that centers are scaled by the
+    deviation of z given v visible codebooks instead of by the predicted scale, so that the scale
+    can shrink without moving the centers. Squared distances are expanded, so that the D-wide
+    centers of all components are never computed, and a frame is multiplied with the offsets of its
+    own v only.
 
     Args:
         log_weights: [B, N, T, C], not normalized.
         means: [B, N, T, C, R].
-        log_scale: [B, N, T], log of the deviation in each of the D dimensions.
+        log_scale: [B, N, T], logarithm of the deviation in each of the D dimensions.
         shift: [B, N, T, D].
         basis: [D, R].
-        offsets: [K, C, D], or [1, C, D] when shared by all numbers of visible codebooks.
-        codebooks: [K, V, D].
-        level_scale: [K], deviation of z with 0, 1, ... codebooks visible.
-        deviations: [K], what one codebook leaves of a latent: sigma of the scores.
+        offsets: [K, C, D], or [1, C, D] if shared by all numbers of visible codebooks.
+        codebooks: [K, V, D] code vectors.
+        level_scale: [K], deviation of z with 0, 1, ... visible codebooks.
+        deviations: [K], deviation of the residual after each codebook, for the scores of codes.
     """
 
     batched = ("log_weights", "means", "log_scale", "shift")
@@ -167,10 +179,10 @@ class CumulativeMixture(MaskedDistribution):
     deviations: Tensor
 
     def losses(self, codes: Tensor, visible: Tensor, frame_mask: Tensor) -> dict[str, Tensor]:
-        """Jensen's bound on the negative log-likelihood of z, in nats (appendix A.2).
+        """Compute Jensen's bound on the negative log-likelihood of z, in nats (appendix A.2).
 
-        With q, the responsibilities of the components under equal weights (a constant to the
-        gradient), ``regression`` is ``-sum_c q_c log N_c(z)`` with the determinant ``D log a``, and
+        Let q be the responsibilities of the components under equal weights, without gradient. Then
+        ``regression`` is ``-sum_c q_c log N_c(z)`` with the determinant ``D log a``, and
         ``classification`` is ``KL(q || weights)``.
 
         Args:
@@ -178,8 +190,8 @@ class CumulativeMixture(MaskedDistribution):
             visible: [B, N, T] int64.
             frame_mask: [B, T] bool, False where a song has ended.
         Returns:
-            ``loss``, the sum of ``regression`` and ``classification``, which it also holds; each
-            the mean over the positions that hide any code.
+            ``regression``, ``classification`` and their sum ``loss``, each averaged over the
+            positions with hidden codes.
         """
         depths = codes.shape[2]
         with torch.autocast(codes.device.type, enabled=False):
@@ -199,14 +211,17 @@ class CumulativeMixture(MaskedDistribution):
         }
 
     def log_prob(self, vectors: Tensor, visible: Tensor) -> Tensor:
-        """Exact log-density [B, N, T] of sums of code vectors [B, N, T, D]; ``visible`` < K."""
+        """Compute the log-density [B, N, T] of sums of hidden code vectors [B, N, T, D].
+
+        At least one codebook of each frame must be hidden: ``visible`` < K.
+        """
         everywhere = torch.ones_like(visible, dtype=torch.bool)
         log_density = self._component_log_density(vectors, visible, everywhere)
         log_weights = F.log_softmax(self.log_weights, dim=-1).flatten(0, 2)
         return torch.logsumexp(log_weights + log_density, dim=-1).view(visible.shape)
 
     def _component_log_density(self, vectors: Tensor, visible: Tensor, chosen: Tensor) -> Tensor:
-        """log N_c of the chosen positions' vectors: [B, N, T, D], [B, N, T] bool -> [P, C]."""
+        """Compute log N_c, [P, C], of the vectors [B, N, T, D] at the P chosen positions."""
         level, log_scale, means = visible[chosen], self.log_scale[chosen], self.means[chosen]
         unit = self.level_scale[level][:, None]  # [P, 1]
         points = (vectors[chosen] - self.shift[chosen]) / unit
@@ -235,17 +250,17 @@ class CumulativeMixture(MaskedDistribution):
         generator: Generators = None,
         frame_mask: Tensor | None = None,
     ) -> Proposal:
-        """Draw z, then search its codes from the first hidden codebook on.
+        """Draw z and search its codes, from the first hidden codebook on.
 
         Args:
             visible: [B, N, T] int64.
             codes: [B, N, K, T] int64.
-            top_p: smallest probability that the components (or codes) kept must have together.
-            temperature: the drawn density is the model's to the power 1 / temperature, weights and
-                Gaussians alike; 0 takes the center of the heaviest component.
-            generator: of the random numbers, or a list with one for each song.
-            frame_mask: [B, T] bool; with it and a list of generators, a song draws for its own
-                frames only, so it comes out the same in whatever batch.
+            top_p: total probability of the most probable components (or codes) to draw from.
+            temperature: weights and Gaussians are drawn to the power 1 / temperature; with 0, z is
+                the center of the component with the largest weight.
+            generator: random generator, or a list with one for each song.
+            frame_mask: [B, T] bool, False where a song has ended. With it and a list of generators,
+                the codes of a song do not depend on the batch.
         Raises:
             ValueError: for a ``top_p`` outside (0, 1] or a negative temperature.
         """
@@ -267,7 +282,10 @@ class CumulativeMixture(MaskedDistribution):
         generator: Generators = None,
         frame_mask: Tensor | None = None,
     ) -> Tensor:
-        """Draw a component, then z [B, N, T, D] from it; arguments as :meth:`propose`."""
+        """Draw a component and from it z, [B, N, T, D].
+
+        The arguments are those of :meth:`propose`.
+        """
         _check_sampling(top_p, temperature)
         shape = self.shift.shape
         noise_of = partial(
@@ -286,9 +304,16 @@ class CumulativeMixture(MaskedDistribution):
 
 
 def level_products(points: Tensor, tables: Tensor, own: Tensor) -> Tensor:
-    """Each point times the rows of its own table: [P, D], [L, C, D], [P] int64 -> [P, C].
+    """Multiply each point with the rows of its own table.
 
-    Table by table, so that a point is multiplied with one of them only.
+    The products are computed table by table, so that a point is multiplied with one table only.
+
+    Args:
+        points: [P, D].
+        tables: [L, C, D].
+        own: [P] int64, index of the table of each point; without effect if there is one table.
+    Returns:
+        [P, C].
     """
     if len(tables) == 1:
         return points @ tables[0].T
@@ -301,8 +326,16 @@ def level_products(points: Tensor, tables: Tensor, own: Tensor) -> Tensor:
 def sample_categorical(
     logits: Tensor, uniform: Tensor, top_p: float = 1.0, temperature: float = 1.0
 ) -> Tensor:
-    """Draw by inverting the cumulative distribution: logits [..., V], numbers in [0, 1) [...] ->
-    [...] int64."""
+    """Draw indices by inverting the cumulative distribution.
+
+    Args:
+        logits: [..., V].
+        uniform: [...] random numbers in [0, 1).
+        top_p: total probability of the most probable indices to draw from.
+        temperature: divisor of the logits; 0 takes the largest logit.
+    Returns:
+        [...] int64.
+    """
     if temperature == 0:
         return logits.argmax(dim=-1)
     weights = (logits if temperature == 1 else logits / temperature).softmax(dim=-1)
@@ -312,7 +345,7 @@ def sample_categorical(
         weights = weights.masked_fill(weights.cumsum(dim=-1) - weights >= top_p, 0.0)
     cumulative = weights.cumsum(dim=-1)
     total = cumulative[..., -1:]
-    # Rounding may reach the total itself: the last code of any weight is meant.
+    # By rounding a number may reach the total; the last index with a weight is drawn then.
     below = torch.minimum(uniform[..., None] * total, total.nextafter(torch.zeros_like(total)))
     index = torch.searchsorted(cumulative, below, right=True)
     return (index if order is None else order.gather(-1, index))[..., 0]
@@ -323,8 +356,8 @@ def _check_sampling(top_p: float, temperature: float) -> None:
         raise ValueError(f"top_p is {top_p}, expected more than 0 and at most 1; 1 keeps all")
     if temperature < 0:
         raise ValueError(
-            f"temperature is {temperature}, expected 0 or more; 0 takes the likeliest, 1 draws as "
-            "trained"
+            f"temperature is {temperature}, expected 0 or more; 0 takes the most probable, 1 draws "
+            "as trained"
         )
 
 

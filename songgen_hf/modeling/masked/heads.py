@@ -1,4 +1,4 @@
-"""The heads of the masked model: states in, distributions of codes or the length of a song out."""
+"""Heads of the masked model, which predict distributions of codes and the length of a song."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from .distributions import CodebookDistribution, CumulativeMixture, level_products
 
-STATE_FRAMES = 5.0  # frames that one state of the conditions lasts, before training
-SMALLEST_SCALE = 0.05  # of the mixture before training, against what is hidden
+STATE_FRAMES = 5.0  # initial number of frames for each state of the conditions
+SMALLEST_SCALE = 0.05  # smallest initial scale of the mixture, relative to the deviation of z
 
 
 class SoftmaxHead(nn.Module):
-    """States [B, T, H] -> :class:`CodebookDistribution`."""
+    """Head that predicts a :class:`CodebookDistribution` from states [B, T, H]."""
 
     def __init__(self, hidden_size: int, num_tracks: int, num_codebooks: int, codebook_size: int):
         super().__init__()
@@ -30,17 +30,21 @@ class SoftmaxHead(nn.Module):
         level_scale: Tensor,
         deviations: Tensor,
     ) -> CodebookDistribution:
-        """Only the states matter; the rest is what :class:`MixtureHead` takes."""
+        """Predict the distributions; only ``states`` are used.
+
+        The other arguments are those of :class:`MixtureHead`.
+        """
         logits = self.projection(states).unflatten(-1, self.shape)
         return CodebookDistribution(logits.transpose(1, 2))
 
 
 class MixtureHead(nn.Module):
-    """States [B, T, H] -> :class:`CumulativeMixture` (ResGen, appendix A.2).
+    """Head that predicts a :class:`CumulativeMixture` from states [B, T, H] (ResGen, appendix A.2).
 
-    A component weighs what the states say of it, and more the better its offset agrees with a
-    direction in the space of code vectors that they also say: what they learn of one number of
-    visible codebooks so serves the others, whose components lie elsewhere.
+    The logit of a component is predicted from the state, plus the product of its offset with a
+    direction in the space of code vectors, which is predicted from the state too. What is learned
+    for one number of visible codebooks thereby applies to the others, whose components have other
+    offsets.
     """
 
     def __init__(
@@ -67,9 +71,11 @@ class MixtureHead(nn.Module):
         self.scale_bias = nn.Parameter(torch.zeros(num_codebooks))
 
     @torch.no_grad()
-    def start_from(self, codebooks: Tensor, level_scale: Tensor) -> None:
-        """Place the components at the vectors of the first hidden codebook, and expect the
-        deviation that the codebooks after it have."""
+    def init_components(self, codebooks: Tensor, level_scale: Tensor) -> None:
+        """Initialize the offsets with the vectors of the first hidden codebook.
+
+        The scales are initialized with the deviation of the codebooks after it.
+        """
         levels, components, _ = self.offsets.shape
         entries = torch.arange(components, device=codebooks.device) % codebooks.shape[1]
         vectors = codebooks[:levels, entries] / level_scale[:levels, None, None]
@@ -86,13 +92,13 @@ class MixtureHead(nn.Module):
         level_scale: Tensor,
         deviations: Tensor,
     ) -> CumulativeMixture:
-        """The mixture for frames with ``visible`` [B, N, T] codebooks known."""
+        """Predict the mixture of frames with ``visible`` [B, N, T] known codebooks."""
         output = self.projection(states).unflatten(-1, (self.num_tracks, -1)).transpose(1, 2)
         log_weights, scale, shift = output.float().split(self.sizes, dim=-1)
         means = self.mean_projection(states).unflatten(-1, self.mean_shape).transpose(1, 2)
         level = visible.clamp(max=len(level_scale) - 1)
         unit = level_scale[level]  # [B, N, T]
-        log_weights = log_weights + self._agreement(states, level)
+        log_weights = log_weights + self._direction_logits(states, level)
         scale = unit * F.softplus(scale[..., 0] + self.scale_bias[level])
         return CumulativeMixture(
             log_weights=log_weights,
@@ -106,9 +112,11 @@ class MixtureHead(nn.Module):
             deviations=deviations,
         )
 
-    def _agreement(self, states: Tensor, level: Tensor) -> Tensor:
-        """Of each component's offset with the direction of a frame, [B, N, T, C]; places learn from
-        the regression alone."""
+    def _direction_logits(self, states: Tensor, level: Tensor) -> Tensor:
+        """Return the products of the offsets with the direction of each frame, [B, N, T, C].
+
+        No gradient reaches the offsets, which are trained by the regression loss only.
+        """
         direction = self.direction(states).unflatten(-1, (self.num_tracks, -1)).transpose(1, 2)
         own = level.flatten() if len(self.offsets) > 1 else torch.zeros_like(level).flatten()
         offsets = self.offsets.detach().to(direction.dtype)
@@ -117,8 +125,10 @@ class MixtureHead(nn.Module):
 
 
 class LengthHead(nn.Module):
-    """Conditions [B, E, C] -> log of the song's frames [B]: every state lasts some frames, and the
-    song as a whole stretches or shortens them."""
+    """Head that predicts the logarithm of a song's number of frames from conditions [B, E, C].
+
+    The prediction is a sum of durations of all states, times a factor for the whole song.
+    """
 
     def __init__(self, condition_size: int, width: int = 64):
         super().__init__()
@@ -132,7 +142,7 @@ class LengthHead(nn.Module):
             nn.init.zeros_(self.song.bias)
 
     def forward(self, conditions: Tensor, condition_mask: Tensor) -> Tensor:
-        """Log frames, float32."""
+        """Predict the logarithm of the number of frames, [B] float32."""
         shown = (condition_mask != 0)[..., None]
         states = self.norm(conditions.to(self.norm.weight.dtype))
         mean = (states * shown).sum(dim=1) / shown.sum(dim=1)

@@ -1,8 +1,8 @@
-"""The masked model: known codes of a song in, a distribution of all unknown ones out, at once.
+"""The masked song model predicts all hidden codes of a song at once from its visible codes.
 
-A bidirectional transformer with one position a frame, the layers of the autoregressive decoder and
-two kinds of heads (ResGen, arXiv 2412.10208, on the codes and conditions of SongGen). It knows
-nothing of text or lyrics: conditions come encoded, as :class:`SongGenConditioner` makes them.
+It is a bidirectional transformer with one position per frame, with the layers of the autoregressive
+decoder and a choice of two heads (ResGen, arXiv 2412.10208, on the codes and conditions of
+SongGen). Text, lyrics and voice are encoded by :class:`SongGenConditioner`.
 """
 
 from __future__ import annotations
@@ -33,57 +33,63 @@ except ImportError as error:
     ) from error
 
 HEADS = ("softmax", "mixture")
-PROGRESS_STEPS = 1000  # positions that a song spans, whatever its length
-INITIAL_DECAY = 0.75  # of the random codebooks a model without a codec starts with
-SMALLEST_LEVEL = 0.05  # of what is left of a latent: a codebook that changes less has no scale
+PROGRESS_STEPS = 1000  # positions over which a song of any length extends
+INITIAL_DECAY = 0.75  # ratio of the scales of successive codebooks before set_codebooks
+SMALLEST_LEVEL = 0.05  # smallest deviation of z, relative to the residual of the latent
 
 
 @dataclass
 class MaskedSongOutput(BaseOutput):
-    """What :class:`MaskedSongModel` returns.
+    """Output of :class:`MaskedSongModel`.
 
     Args:
-        distribution: of the hidden codes, :class:`CodebookDistribution` or
+        distribution: distribution of the hidden codes, a :class:`CodebookDistribution` or a
             :class:`CumulativeMixture`.
     """
 
     distribution: MaskedDistribution
 
     def __post_init__(self) -> None:
-        if isinstance(self.distribution, dict):  # so accelerate rebuilds outputs under autocast
+        if isinstance(self.distribution, dict):  # accelerate rebuilds outputs so under autocast
             self.distribution = self.distribution["distribution"]
         super().__post_init__()
 
 
 class MaskedSongModel(PortableConfigMixin, ModelMixin, ConfigMixin):
-    """Predicts hidden codes of a song from visible ones and conditions.
+    """Model that predicts the hidden codes of a song from its visible codes and conditions.
 
-    A frame enters as the sum of its visible code vectors, projected for each track, with the number
-    of its visible codebooks, its place from the start and from the end, and its share of the song.
+    The input of a frame is the sum of its visible code vectors, projected for each track, with
+    embeddings of the number of visible codebooks, of the distances in frames from the start and to
+    the end of the song, and of the relative position in the song.
 
     Args:
-        num_tracks: N; 1 is the mixture, 2 accompaniment and vocal.
-        num_codebooks: K.
-        codebook_size: V.
+        num_tracks: N: 1 for the mixture, or 2 for accompaniment and vocal.
+        num_codebooks: K, number of codebooks.
+        codebook_size: V, number of codes of a codebook.
         codebook_dim: D, width of a code vector.
-        hidden_size, num_layers, num_heads, ffn_dim: of the transformer.
+        hidden_size: width of the transformer.
+        num_layers: number of layers.
+        num_heads: number of attention heads.
+        ffn_dim: width of the feed-forward layers.
         condition_size: width of the conditions.
         head: "softmax" over the codes of each codebook, or "mixture" of Gaussians on their sum.
-        num_components, mean_rank: C and R of the mixture.
-        frame_rate: frames a second, of the codec.
-        residual_rms: K + 1 numbers of the codec; :meth:`set_codebooks` fills them. None takes those
-            that the code vectors would leave if all were used alike.
-        num_key_value_heads: of both attentions; None = ``num_heads``.
-        dropout: after embedding and every layer.
-        scale_floor: smallest deviation of the mixture, in deviations of the finest codebook's
-            vectors. Less noise changes no code, and repeated frames (silence) would drive the
-            deviation to zero.
-        offsets_per_level: the mixture has offsets of its components for each number of visible
-            codebooks, which begin as the vectors of the first hidden codebook; else one set for
-            all, as in the paper.
-        rope_theta: of the rotary positions in self-attention.
+        num_components: C, number of components of the mixture.
+        mean_rank: R, rank of the means of the mixture.
+        frame_rate: frames per second of the codec.
+        residual_rms: K + 1 numbers of the codec, which :meth:`set_codebooks` sets. None for an
+            estimate from the code vectors.
+        num_key_value_heads: number of key and value heads of self-attention and cross-attention;
+            None for ``num_heads``.
+        dropout: dropout after the embedding and after every layer.
+        scale_floor: smallest deviation of the mixture, in units of the deviation of the vectors of
+            the finest codebook. Smaller noise changes no code, and repeated frames such as silence
+            would reduce the deviation to zero.
+        offsets_per_level: whether the components of the mixture have offsets for each number of
+            visible codebooks, initialized with the vectors of the first hidden codebook. With False
+            they have one offset, as in the paper.
+        rope_theta: base of the rotary positions in self-attention.
     Raises:
-        ValueError: for an unknown head, or numbers that do not fit one another.
+        ValueError: for an unknown head or sizes that do not fit together.
     """
 
     config_name = "config.json"
@@ -137,7 +143,8 @@ class MaskedSongModel(PortableConfigMixin, ModelMixin, ConfigMixin):
         )
         self.decoder_config._attn_implementation = "sdpa"
 
-        # Something to run with before set_codebooks: the same for all, and as residuals decay.
+        # Codebooks for a model without a codec: the same ones each time, with the decay of
+        # residuals.
         seeded = torch.Generator().manual_seed(0)
         table = torch.randn(num_codebooks, codebook_size, codebook_dim, generator=seeded)
         table *= INITIAL_DECAY ** torch.arange(num_codebooks)[:, None, None]
@@ -177,13 +184,13 @@ class MaskedSongModel(PortableConfigMixin, ModelMixin, ConfigMixin):
 
     def _init_weights(self) -> None:
         if self.code_projection[0].weight.is_meta:
-            return  # weights follow from a file
+            return  # the weights are read from a file afterwards
         for name, module in self.named_modules():
             if isinstance(module, nn.Linear | nn.Embedding) and not name.startswith("length_head"):
                 nn.init.normal_(module.weight, std=0.02)
                 if isinstance(module, nn.Linear) and module.bias is not None:
                     nn.init.zeros_(module.bias)
-        for projection in self.code_projection:  # its input has unit deviation, not unit length
+        for projection in self.code_projection:  # the input has unit deviation, not unit length
             assert isinstance(projection, nn.Linear)
             nn.init.normal_(projection.weight, std=projection.in_features**-0.5)
         if self.condition_projection.in_features == self.condition_projection.out_features:
@@ -191,10 +198,10 @@ class MaskedSongModel(PortableConfigMixin, ModelMixin, ConfigMixin):
         nn.init.zeros_(self.condition_position_projection.weight)
         if isinstance(self.lm_heads, MixtureHead):
             nn.init.zeros_(self.lm_heads.direction.weight)
-            self.lm_heads.start_from(self.codebooks, self.level_scale)
+            self.lm_heads.init_components(self.codebooks, self.level_scale)
 
     def _set_levels(self, residual_rms: Sequence[float] | None) -> None:
-        """Deviations of what is hidden at each number of visible codebooks, and of the scores."""
+        """Set the deviations of z for each number of visible codebooks, and those of the scores."""
         if residual_rms is None:
             residual_rms = residual_rms_of(self.codebooks)
         rms = torch.tensor(list(residual_rms), dtype=torch.float32)
@@ -203,15 +210,15 @@ class MaskedSongModel(PortableConfigMixin, ModelMixin, ConfigMixin):
         self.register_buffer("deviations", rms[1:].to(self.codebooks.device), False)
 
     def set_codebooks(self, codec: Any) -> None:
-        """Take the code vectors and the residual deviations of a codec.
+        """Set the code vectors and the residual deviations to those of a codec.
 
-        The components of a mixture begin at the new vectors, so do this before training. Nothing
-        changes if the model has them already.
+        The components of a mixture are initialized again with the new vectors, so call this method
+        before training. It has no effect if the model has the codebooks of the codec already.
 
         Args:
             codec: :class:`XCodecModel` with at least K codebooks of V entries of width D.
         Raises:
-            ValueError: if its sizes are others.
+            ValueError: if the codec has other sizes.
         """
         tables = codebooks_of(codec, self.config.num_codebooks)
         if tables.shape != self.codebooks.shape:
@@ -229,24 +236,25 @@ class MaskedSongModel(PortableConfigMixin, ModelMixin, ConfigMixin):
         self.register_to_config(residual_rms=rms)
         self._set_levels(rms)
         if isinstance(self.lm_heads, MixtureHead):
-            self.lm_heads.start_from(self.codebooks, self.level_scale)
+            self.lm_heads.init_components(self.codebooks, self.level_scale)
 
     def has_codebooks_of(self, codec: Any) -> bool:
-        """Whether the model was made for this codec."""
+        """Return whether the model has the codebooks of a codec."""
         config = codec.config
         sizes = (config.codebook_size, config.codebook_dim)
         if config.num_quantizers < len(self.codebooks) or sizes != self.codebooks.shape[1:]:
             return False
         tables = codebooks_of(codec, len(self.codebooks)).to(self.codebooks)
-        return torch.allclose(tables, self.codebooks, rtol=1e-2, atol=1e-3)  # one may be half
+        # One of the two may have been rounded to half precision.
+        return torch.allclose(tables, self.codebooks, rtol=1e-2, atol=1e-3)
 
     @classmethod
     def from_song_model(cls, song_model: Any, **sizes: Any) -> MaskedSongModel:
-        """A new model with the tracks, conditions and codec of a SongGen model.
+        """Create a new model with the tracks, conditions and codec of a SongGen model.
 
         Args:
             song_model: :class:`SongGenForConditionalGeneration`.
-            **sizes: arguments of this class, over those of the decoder.
+            **sizes: arguments of this class that replace the sizes of the decoder.
         Raises:
             ValueError: if the SongGen model prepends lyrics instead of cross-attending to them.
         """
@@ -254,7 +262,7 @@ class MaskedSongModel(PortableConfigMixin, ModelMixin, ConfigMixin):
         if not config.lyrics_cross_attention:
             raise ValueError(
                 "the SongGen model has lyrics_cross_attention=False, expected True: the masked "
-                "model reads lyrics by cross-attention alone; take another checkpoint"
+                "model reads lyrics by cross-attention only; use another checkpoint"
             )
         decoder = config.decoder
         model = cls(
@@ -288,11 +296,11 @@ class MaskedSongModel(PortableConfigMixin, ModelMixin, ConfigMixin):
         """Predict the hidden codes of all frames.
 
         Args:
-            codes: [B, N, K, T] int64; any value where hidden.
-            visible: [B, N, T] int64, 0 to K codebooks of each frame that are known.
+            codes: [B, N, K, T] int64; any value for hidden codes.
+            visible: [B, N, T] int64, number of known codebooks of each frame, 0 to K.
             conditions: [B, E, condition_size].
-            condition_mask: [B, E], 0 hides a state; at least one of each song is seen.
-            frame_mask: [B, T] bool, False for padding; None = no padding.
+            condition_mask: [B, E], 0 hides a state; each song needs at least one visible state.
+            frame_mask: [B, T] bool, False for padding; None if there is no padding.
             return_dict: False returns a tuple.
         Raises:
             ValueError: for wrong shapes, or a visible code outside its codebook.
@@ -338,21 +346,24 @@ class MaskedSongModel(PortableConfigMixin, ModelMixin, ConfigMixin):
         return states + self.position_projection(torch.cat(tables, dim=-1).to(dtype))
 
     def _project_conditions(self, conditions: Tensor, condition_mask: Tensor) -> Tensor:
-        """Conditions at the model's width; the lyrics come last, so places count from the end."""
+        """Project the conditions to the model's width and add positions.
+
+        Positions count from the end, because the lyrics come last.
+        """
         dtype = self.condition_projection.weight.dtype
         shown = condition_mask != 0
-        place = shown.flip(1).cumsum(dim=1).flip(1)  # [B, E], 1 for the last shown one
+        place = shown.flip(1).cumsum(dim=1).flip(1)  # [B, E], 1 for the last visible state
         table = sinusoidal_positions(place, self.config.hidden_size // 2).to(dtype)
         projected = self.condition_projection(conditions.to(dtype))
         return projected + self.condition_position_projection(table)
 
     def predict_frames(self, conditions: Tensor, condition_mask: Tensor) -> Tensor:
-        """Frames [B] int64, at least 1, that a song of these conditions lasts."""
+        """Predict the number of frames of songs with these conditions, [B] int64, at least 1."""
         log_frames = self.length_head(conditions, condition_mask)
         return log_frames.exp().clamp(min=1, max=2**24).round().long()
 
     def length_loss(self, conditions: Tensor, condition_mask: Tensor, num_frames: Tensor) -> Tensor:
-        """Mean smooth L1 distance of log frames, predicted and true [B]; a scalar."""
+        """Compute the mean smooth L1 loss of the predicted logarithms of ``num_frames`` [B]."""
         log_frames = self.length_head(conditions, condition_mask)
         return F.smooth_l1_loss(log_frames, num_frames.float().log(), beta=0.1)
 

@@ -1,7 +1,8 @@
-"""Random numbers for a batch of songs, so that a song never depends on its batch mates.
+"""Random numbers for a batch of songs, which do not depend on the other songs of the batch.
 
-Each song draws from its own generator, for its own frames alone: what is drawn for padding would
-shift all that follows. Generators may lie on another device than the result.
+The numbers of a song are drawn from its own generator and for its own frames only, since drawing
+numbers for padding would change all later ones. Generators can be on another device than the
+result.
 """
 
 from collections.abc import Sequence
@@ -28,14 +29,14 @@ def song_noise(
         shape: B songs, N tracks, T frames, and any further dimensions.
         kind: uniform in [0, 1), standard normal, or standard Gumbel (adding it to log-probabilities
             and taking the largest is a draw from them).
-        generator: one for each song, or one that the songs draw from in their order; None for
-            torch's global one.
-        frame_mask: [B, T], True where the frame belongs to the song, padding on the right.
-        device: of the result.
+        generator: one generator for each song, or one that is used for the songs in their order;
+            None for the global generator of torch.
+        frame_mask: [B, T], True where the frame belongs to the song; padding is on the right.
+        device: device of the result.
     Returns:
         float32 of ``shape``.
     Raises:
-        ValueError: for a wrong number of generators.
+        ValueError: for an unknown kind or a wrong number of generators.
     """
     batch_size, num_tracks, num_frames, *rest = shape
     generators = generators_of(generator, batch_size)
@@ -54,7 +55,7 @@ def song_noise(
         elif kind == "normal":
             drawn.normal_(generator=source)
         elif kind == "gumbel":
-            # Minus the logarithm of exponential noise; the clamp keeps it finite.
+            # The negative logarithm of exponential noise; the clamp keeps it finite.
             drawn.exponential_(generator=source).clamp_(min=torch.finfo(drawn.dtype).tiny)
             drawn.log_().neg_()
         else:
@@ -64,10 +65,10 @@ def song_noise(
 
 
 def generators_of(generator: Generators, batch_size: int) -> list[torch.Generator | None]:
-    """One generator for each song; None stands for torch's global one.
+    """Return one generator for each song; None stands for the global generator of torch.
 
     Raises:
-        ValueError: if a list has not one for each song.
+        ValueError: if a list of generators has another length than the batch.
     """
     if generator is None or isinstance(generator, torch.Generator):
         return [generator] * batch_size

@@ -1,11 +1,12 @@
-"""Which codes of a song are revealed at each of a few steps (ResGen, arXiv 2412.10208).
+"""The scheduler determines which codes of a song are revealed at each step of masked generation.
 
-A song begins masked. At every step the model proposes all masked codes at once, and the scheduler
-keeps some of them: as many as a schedule says, chosen at random or by confidence. Within a frame
-the visible codebooks are always the coarsest ones, so one number per track and frame says what is
-known. Training masks songs by the same law (:func:`mask_at_random`).
+Generation begins with all codes masked (ResGen, arXiv 2412.10208). At every step the model proposes
+all masked codes at once, and the scheduler keeps some of them: their number follows from a
+schedule, and they are selected at random or by confidence. Within a frame the visible codebooks are
+always the coarsest ones, so that one number per track and frame describes what is known. Training
+masks songs by the same rule (:func:`mask_at_random`).
 
-This module knows nothing of networks: a model's output is asked for proposals.
+The module depends on no network; it calls ``propose`` of the distribution in a model's output.
 """
 
 import math
@@ -31,17 +32,18 @@ except ImportError as error:
 MaskSchedule = Literal["circle", "cosine", "linear", "exp"]
 Reveal = Literal["random", "confidence"]
 EXP_RATE = 5.0
-"""How late the schedule "exp" reveals; the paper names the schedule and gives no formula."""
+"""Rate of the schedule "exp"; a larger one reveals codes later. The paper gives no formula."""
 
 
 @dataclass
 class MaskedRVQSchedulerOutput(BaseOutput):
-    """What a step leaves.
+    """Output of :meth:`MaskedRVQScheduler.step`.
 
     Args:
-        codes: [B, N, K, T] int64, the revealed ones written; hidden ones as they came.
-        visible: [B, N, T] int64, codebooks that are known now.
-        candidates: [B, N, K, T] int64, the whole song as this step saw it.
+        codes: [B, N, K, T] int64, with the codes that the step has revealed; hidden codes are
+            unchanged.
+        visible: [B, N, T] int64, number of known codebooks after the step.
+        candidates: [B, N, K, T] int64, the proposals of this step for the whole song.
     """
 
     codes: Tensor
@@ -50,22 +52,24 @@ class MaskedRVQSchedulerOutput(BaseOutput):
 
 
 class MaskedRVQScheduler(SchedulerMixin, ConfigMixin):
-    """Reveals a song coarse codebooks first, in ``num_inference_steps`` steps.
+    """Scheduler that reveals a song in ``num_inference_steps`` steps, coarse codebooks first.
 
     Args:
-        schedule: share of the codes still masked at r of the way, from 1 to 0: "circle"
+        schedule: share of the codes that are masked when a share r of the steps is done: "circle"
             sqrt(1 - r^2), "cosine" cos(pi r / 2), "linear" 1 - r, or "exp", which reveals few
             codes early and most of them late.
-        reveal: "confidence" keeps the codes whose log-probability, summed from the first masked
-            codebook down, is largest after Gumbel noise; "random" any.
-        choice_temperature: factor on that noise, constant over the steps as in the paper.
-        anneal_choice: let it fall linearly to nearly 0 over the steps instead (MaskGIT).
-        guidance_scale: weight of the conditions, 1.0 is off: a number, or the first and the last
-            step's with a line between them.
-        top_p: propose from this much probability.
-        temperature: of the proposals.
-        accompaniment_lead: share of the steps, in [0, 1), that the accompaniment is ahead of the
-            vocal; 0 for one count over both tracks. Both then have fewer steps of their own.
+        reveal: "confidence" reveals the codes with the largest sum of log-probabilities, from the
+            first masked codebook of the frame on, after Gumbel noise is added; "random" reveals any
+            codes.
+        choice_temperature: factor of the Gumbel noise, constant over the steps as in the paper.
+        anneal_choice: whether the factor decreases linearly to nearly 0 over the steps (MaskGIT).
+        guidance_scale: scale of classifier-free guidance, 1.0 for none: one number, or those of the
+            first and the last step, between which it changes linearly.
+        top_p: total probability of the most probable codes or components to propose from.
+        temperature: sampling temperature of the proposals.
+        accompaniment_lead: share of the steps, in [0, 1), by which the accompaniment is revealed
+            before the vocal. Each track is then revealed in fewer steps and counted on its own; 0
+            counts the codes of both tracks together.
     """
 
     order = 1
@@ -104,9 +108,9 @@ class MaskedRVQScheduler(SchedulerMixin, ConfigMixin):
     def set_timesteps(
         self, num_inference_steps: int, device: torch.device | str | None = None
     ) -> None:
-        """Begin songs of so many steps.
+        """Set the number of steps and begin new songs.
 
-        ``timesteps`` then counts down to 0: the steps that are left after each.
+        ``timesteps`` holds the number of steps that remain after each step, down to 0.
         """
         steps = num_inference_steps
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
@@ -118,17 +122,18 @@ class MaskedRVQScheduler(SchedulerMixin, ConfigMixin):
         self._totals = None
 
     def num_masked(self, step: int, total: int) -> int:
-        """Codes of ``total`` that are still masked when ``step`` steps are done.
+        """Return how many of ``total`` codes are masked when ``step`` steps are done.
 
-        ``ceil(gamma(step / num_inference_steps) * total)`` without rounding errors: ``total`` at
-        0, 0 at the last.
+        It is ``ceil(gamma(step / num_inference_steps) * total)`` without rounding errors: ``total``
+        at the beginning and 0 at the end.
         """
         return num_masked(self.config.schedule, Fraction(step, self._steps), total)
 
     def guidance_weight(self, step: int) -> float:
-        """The weight w of ``conditional + w * (conditional - unconditional)`` at step 0, 1, ...
+        """Return the weight w of ``conditional + w * (conditional - unconditional)`` at a step.
 
-        It is the guidance scale of that step less 1; a single step takes the last one's.
+        It is the guidance scale of that step minus 1. Steps count from 0; a single step has the
+        scale of the last step.
         """
         first, last = guidance_range(self.config.guidance_scale)
         share = step / (self._steps - 1) if self._steps > 1 else 1.0
@@ -136,7 +141,7 @@ class MaskedRVQScheduler(SchedulerMixin, ConfigMixin):
 
     @property
     def uses_guidance(self) -> bool:
-        """Whether any step needs what the model says without conditions."""
+        """Whether any step needs the output of the model without conditions."""
         return guidance_range(self.config.guidance_scale) != (1.0, 1.0)
 
     @torch.no_grad()
@@ -151,20 +156,21 @@ class MaskedRVQScheduler(SchedulerMixin, ConfigMixin):
         generator: Generators = None,
         return_dict: bool = True,
     ) -> MaskedRVQSchedulerOutput | tuple[Tensor, Tensor, Tensor]:
-        """Reveal what this step may reveal.
+        """Reveal the codes that the schedule allows at one step.
 
-        What was masked when the first step after ``set_timesteps`` came is the whole that the
-        schedule divides, so that a song that begins with known codes takes all its steps too.
+        The schedule divides the codes that are masked at the first step after ``set_timesteps``, so
+        that a song with known codes takes all steps too.
 
         Args:
-            model_output: has a ``distribution`` that proposes codes.
+            model_output: output of the model, with a ``distribution`` that proposes codes.
             timestep: one of ``timesteps``.
             codes: [B, N, K, T] int64.
-            visible: [B, N, T] int64, the first codebooks of each frame that are known, 0 to K.
-            frame_mask: [B, T], True where the frame belongs to the song; all by default. Other
-                frames come back as they were.
-            generator: one, or one for each song: then a song does not depend on its batch mates.
-            return_dict: False for the fields as a tuple.
+            visible: [B, N, T] int64, number of known codebooks of each frame, 0 to K.
+            frame_mask: [B, T], True where the frame belongs to the song; all frames by default.
+                Other frames are returned unchanged.
+            generator: a random generator, or one for each song, so that a song does not depend on
+                its batch.
+            return_dict: False returns the fields of the output as a tuple.
         Raises:
             ValueError: for a timestep or shapes that do not fit.
         """
@@ -216,7 +222,7 @@ class MaskedRVQScheduler(SchedulerMixin, ConfigMixin):
         return self.num_inference_steps
 
     def _num_revealed(self, masked: Tensor, done: int) -> Tensor:
-        """Codes to reveal now, [B] for each song or [B, N] for each track of it."""
+        """Return the number of codes to reveal at this step, [B] per song or [B, N] per track."""
         lead = min(round(self.config.accompaniment_lead * self._steps), self._steps - 1)
         by_track = bool(lead) and masked.shape[1] > 1
         counts = masked.sum(dim=(2, 3)) if by_track else masked.sum(dim=(1, 2, 3))
@@ -224,7 +230,7 @@ class MaskedRVQScheduler(SchedulerMixin, ConfigMixin):
             self._totals = counts.cpu()
         if self._totals.shape != counts.shape:
             raise ValueError(
-                f"this step is of {list(counts.shape)} songs (and tracks), the first one was of "
+                f"this step has {list(counts.shape)} songs (and tracks), the first step had "
                 f"{list(self._totals.shape)}: call set_timesteps before other songs"
             )
         remaining = []
@@ -240,9 +246,9 @@ class MaskedRVQScheduler(SchedulerMixin, ConfigMixin):
 
 
 def num_masked(schedule: MaskSchedule, share: Fraction | float, total: int) -> int:
-    """``ceil(gamma(share) * total)``: codes that are masked at ``share`` of the way.
+    """Return ``ceil(gamma(share) * total)``, the masked codes when ``share`` of the steps is done.
 
-    For a Fraction no rounding error can add or lose a code.
+    With a Fraction there are no rounding errors.
     """
     _check_choice("schedule", schedule, get_args(MaskSchedule))
     if not 0 <= share <= 1:
@@ -268,13 +274,17 @@ def num_masked(schedule: MaskSchedule, share: Fraction | float, total: int) -> i
 
 
 def guidance_range(scale: float | Sequence[float]) -> tuple[float, float]:
-    """The guidance scale at the first and at the last step; ValueError unless finite and >= 0."""
+    """Return the guidance scale at the first and at the last step.
+
+    Raises:
+        ValueError: unless it is one or two finite numbers of at least 0.
+    """
     ends = [scale] if isinstance(scale, int | float) else list(scale)
     numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in ends)
     if not numbers or len(ends) not in (1, 2) or not all(0 <= end < math.inf for end in ends):
         raise ValueError(
-            f"guidance_scale is {scale!r}: expected a number of at least 0 (1.0 is off), or the "
-            "first and the last step's"
+            f"guidance_scale is {scale!r}: expected a number of at least 0 (1.0 is off), or those "
+            "of the first and the last step"
         )
     return float(ends[0]), float(ends[-1])
 
@@ -288,21 +298,21 @@ def mask_at_random(
     track_probability: float = 0.0,
     span_probability: float = 0.0,
 ) -> Tensor:
-    """Hide a random part of each song, for training (ResGen, algorithm 1).
+    """Mask a random part of each song for training (ResGen, algorithm 1).
 
-    Of a song's L * K codes, ``ceil(gamma(r) * L * K)`` with r uniform in [0, 1) are drawn without
-    replacement; a frame in which k were drawn loses its k finest (a multivariate hypergeometric
-    law over frames). What people ask for is given whole at times: one track, or a stretch of
-    frames; the count is then over the rest.
+    Of the L * K codes of a song, ``ceil(gamma(r) * L * K)`` with r uniform in [0, 1) are drawn
+    without replacement; in a frame with k drawn codes the k finest codebooks are masked (a
+    multivariate hypergeometric distribution over frames). In some songs one track or a range of
+    frames stays visible, as in the edits that users make, and codes are drawn from the rest.
 
     Args:
-        codes: [B, N, K, T]; only the shape and the device matter.
-        frame_mask: [B, T], True where the frame belongs to the song; all by default.
+        codes: [B, N, K, T]; only the shape and the device are used.
+        frame_mask: [B, T], True where the frame belongs to the song; all frames by default.
         schedule: gamma.
-        generator: one, or one for each song.
-        track_probability: how often one of two tracks is given whole.
-        span_probability: how often a stretch of frames is given whole in all tracks; in half of
-            these songs it is their beginning.
+        generator: a random generator, or one for each song.
+        track_probability: probability that one of two tracks stays visible.
+        span_probability: probability that a range of frames stays visible in all tracks; in half of
+            these songs it is the beginning.
     Returns:
         visible: [B, N, T] int64, 0 to K; 0 in padding.
     """
@@ -310,7 +320,7 @@ def mask_at_random(
     if frame_mask is None:
         frame_mask = torch.ones_like(codes[:, 0, 0], dtype=torch.bool)
     lengths = frame_mask.sum(dim=1)
-    # r, then: is a track given, which, is a span given, from the beginning, how long, where.
+    # r; is a track visible, which one; is a range visible, from the beginning, how long, where.
     draws = song_noise((batch_size, 1, 7), "uniform", generator=generator)[:, 0].to(codes.device)
     given = torch.zeros(
         batch_size, num_tracks, num_frames, dtype=torch.bool, device=codes.device
@@ -342,14 +352,15 @@ def mask_at_random(
 
 
 def _count_winners(scores: Tensor, eligible: Tensor, allowance: Tensor) -> Tensor:
-    """How many of the best-scored eligible codes lie in each frame.
+    """Count, in each frame, the eligible codes with the largest scores of the song or the track.
 
-    Only the count matters, so that noise on single codes never leaves a gap above a known one.
+    The number is enough, because the visible codebooks of a frame are always the coarsest ones,
+    also with noise on the scores of single codes.
 
     Args:
         scores: [B, N, K, T].
         eligible: [B, N, K, T] bool.
-        allowance: [B] winners of each song, or [B, N] of each track.
+        allowance: [B] codes to select in each song, or [B, N] in each track.
     Returns:
         [B, N, T] int64.
     """

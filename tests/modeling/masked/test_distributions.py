@@ -1,4 +1,4 @@
-"""What is said about hidden codes: densities, draws and losses against plain references."""
+"""Tests of the distributions of hidden codes: densities, draws and losses."""
 
 import dataclasses
 import math
@@ -26,7 +26,7 @@ def numbers(*shape, seed=0):
 
 
 def codebooks(width=2, depths=DEPTHS):
-    """Tables whose vectors shrink with depth, as residuals do."""
+    """Return tables whose vectors become smaller with the codebook, as residuals do."""
     return numbers(depths, CODES, width, seed=9) * 0.6 ** torch.arange(depths)[:, None, None]
 
 
@@ -53,7 +53,7 @@ BOTH = pytest.mark.parametrize("build", [softmax, mixture], ids=["softmax", "mix
 
 
 def song(batch=BATCH, frames=FRAMES):
-    """Codes, visible counts of every size, and a mask with one padded song."""
+    """Return codes, all numbers of visible codebooks, and a mask with one padded song."""
     codes = torch.randint(CODES, (batch, TRACKS, DEPTHS, frames), generator=generator(7))
     visible = torch.randint(DEPTHS + 1, (batch, TRACKS, frames), generator=generator(8))
     mask = torch.ones(batch, frames, dtype=torch.bool)
@@ -62,7 +62,7 @@ def song(batch=BATCH, frames=FRAMES):
 
 
 def repeated(dist, frames):
-    """The distribution of a single frame, for many frames."""
+    """Return the distribution of a single frame, repeated for many frames."""
     return dataclasses.replace(
         dist,
         **{
@@ -73,7 +73,7 @@ def repeated(dist, frames):
 
 
 def stated(dist, visible, place):
-    """The mixture of one place as torch builds it, from full centers."""
+    """Return the mixture at one place as a distribution of torch, with full centers."""
     level = int(visible[place])
     own = level if len(dist.offsets) > 1 else 0
     low = dist.means[place] @ dist.basis.T
@@ -123,7 +123,7 @@ def test_draws_follow_the_density():
         torch.testing.assert_close(drawn[0, track].var(0), expected.variance, atol=0.05, rtol=0.03)
 
 
-def test_the_loss_bounds_the_likelihood_and_meets_it_with_one_component():
+def test_the_loss_bounds_the_likelihood_and_equals_it_with_one_component():
     codes, visible, mask = song()
     for components in (1, 4):
         dist = mixture(components=components)
@@ -138,7 +138,7 @@ def test_the_loss_bounds_the_likelihood_and_meets_it_with_one_component():
             torch.testing.assert_close(losses["loss"], -likelihood, rtol=1e-5, atol=1e-5)
 
 
-def test_the_scale_costs_its_logarithm_in_every_dimension():
+def test_the_loss_holds_the_logarithm_of_the_scale_for_every_dimension():
     """The determinant of a D-wide Gaussian is D log a, not log a."""
     width, (codes, visible, mask) = 24, song()
     dist = mixture(width=width, components=1)
@@ -202,7 +202,7 @@ def test_losses_ignore_visible_codes_and_padding(build):
 
 
 @BOTH
-def test_a_song_without_hidden_codes_costs_nothing(build):
+def test_a_song_without_hidden_codes_has_no_loss(build):
     codes, visible, mask = song()
     losses = build().losses(codes, torch.full_like(visible, DEPTHS), mask)
 
@@ -210,7 +210,7 @@ def test_a_song_without_hidden_codes_costs_nothing(build):
 
 
 def brute_force(vectors, codes, visible, tables, deviations):
-    """The residual search, one place and one codebook at a time."""
+    """Search residuals one place and one codebook at a time."""
     found, scores = codes.clone(), torch.zeros(codes.shape)
     for b in range(codes.shape[0]):
         for n in range(codes.shape[1]):
@@ -251,7 +251,7 @@ def test_requantizing_a_single_code_vector_returns_its_code():
 
 
 @BOTH
-def test_visible_codes_come_back_as_they_were_and_hidden_ones_never_matter(build):
+def test_visible_codes_are_returned_unchanged_and_hidden_ones_have_no_effect(build):
     dist, (codes, visible, _) = build(), song()
     hidden = hidden_codes(visible, DEPTHS)
     other = torch.where(hidden, -3, codes)
@@ -266,7 +266,7 @@ def test_visible_codes_come_back_as_they_were_and_hidden_ones_never_matter(build
 
 
 @BOTH
-def test_a_batch_draws_what_its_songs_draw_one_by_one(build):
+def test_a_batch_draws_the_same_codes_as_its_songs_one_by_one(build):
     dist, (codes, visible, mask) = build(), song()
     options = {"top_p": 0.9, "temperature": 0.8}
 
@@ -323,7 +323,7 @@ def test_categorical_draws_never_leave_the_nucleus():
     assert sample_categorical(logits, edges[:1].squeeze(), 0.3) == 2
 
 
-def test_temperature_zero_takes_the_heaviest():
+def test_temperature_zero_takes_the_most_probable():
     codes, visible, _ = song()
     visible = torch.zeros_like(visible)
     dist, mixed = softmax(), mixture()
@@ -370,7 +370,7 @@ def test_guidance_extrapolates_the_logits_and_nothing_else(build):
 
 
 @BOTH
-def test_a_doubled_batch_is_cut_into_its_halves(build):
+def test_a_doubled_batch_is_split_into_its_halves(build):
     dist = build(batch=4)
 
     first, second = dist.chunk(2)

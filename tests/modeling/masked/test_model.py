@@ -1,4 +1,4 @@
-"""The masked model on tiny sizes: what matters to it, what it costs, and that it learns."""
+"""Tests of a tiny masked model: dependence on its inputs, cost, saving and learning."""
 
 import json
 from functools import partial
@@ -34,7 +34,8 @@ def build(head="mixture", *, seed=0, **sizes):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = MaskedSongModel(head=head, **{**SIZES, **sizes}).eval()
-        for name, weight in model.named_parameters():  # far from the start, so that all matters
+        # Far from the initialization, so that every input has an effect.
+        for name, weight in model.named_parameters():
             if not name.startswith("lm_heads.scale"):
                 weight.data += 0.2 * torch.randn_like(weight)
     return model
@@ -45,7 +46,7 @@ def generator(seed=0):
 
 
 def batch(*, batch_size=2, frames=7, sizes=SIZES):
-    """Arguments of the model for songs of unequal lengths and conditions."""
+    """Return arguments of the model for songs of unequal lengths and conditions."""
     source = generator(5)
     tracks, depths = sizes["num_tracks"], sizes["num_codebooks"]
     shape = (batch_size, tracks, depths, frames)
@@ -71,7 +72,7 @@ def assert_same(found, expected, fields, where=slice(None), **tolerance):
 
 @BOTH
 @torch.no_grad()
-def test_hidden_codes_never_matter(head):
+def test_hidden_codes_have_no_effect(head):
     model, inputs = build(head), batch()
     hidden = hidden_codes(inputs["visible"], 3)
     other = torch.where(hidden, -100, inputs["codes"])
@@ -83,7 +84,7 @@ def test_hidden_codes_never_matter(head):
 
 @BOTH
 @torch.no_grad()
-def test_every_visible_code_matters(head):
+def test_every_visible_code_changes_the_prediction(head):
     model, inputs = build(head), batch()
     inputs["visible"][:] = 2
     before = model(**inputs).distribution
@@ -92,7 +93,7 @@ def test_every_visible_code_matters(head):
             codes = inputs["codes"].clone()
             codes[0, track, depth, 3] = (codes[0, track, depth, 3] + 1) % 8
             after = model(**{**inputs, "codes": codes}).distribution
-            for name in FIELDS[head]:  # the whole song feels it, the other song does not
+            for name in FIELDS[head]:  # the whole song changes, the other song does not
                 change = (getattr(after, name) - getattr(before, name)).abs()
                 change = change.reshape(2, 2, 7, -1).sum(-1)
                 assert (change[0] > 0).all() and (change[1] == 0).all()
@@ -117,7 +118,7 @@ def test_a_batch_equals_its_songs_one_by_one(head):
 
 
 @torch.no_grad()
-def test_padding_never_matters_whatever_it_holds():
+def test_padding_has_no_effect_whatever_it_holds():
     model, inputs = build(), batch()
     before = model(**inputs).distribution
     inputs["codes"][-1, ..., 4:] = 99
@@ -134,7 +135,7 @@ def test_padding_never_matters_whatever_it_holds():
 
 @BOTH
 @torch.no_grad()
-def test_frames_of_a_hidden_song_know_their_place_and_how_long_it_is(head):
+def test_the_prediction_of_a_hidden_frame_depends_on_its_place_and_the_length(head):
     model, inputs = build(head), batch()
     inputs["visible"][:] = 0
     del inputs["frame_mask"]
@@ -148,8 +149,8 @@ def test_frames_of_a_hidden_song_know_their_place_and_how_long_it_is(head):
 
 
 @BOTH
-def test_the_number_of_visible_codebooks_is_told_apart_from_their_sum(head):
-    """A known code whose vector is zero is not a hidden one."""
+def test_the_prediction_depends_on_the_number_of_visible_codebooks(head):
+    """A known code whose vector is zero differs from a hidden code."""
     model, inputs = build(head), batch()
     model.codebooks[0, 3] = 0.0
     inputs["codes"][:, :, 0] = 3
@@ -177,7 +178,7 @@ def sized(num_codebooks, head):
 
 
 @pytest.mark.slow
-def test_a_pass_of_the_mixture_costs_the_same_whatever_the_number_of_codebooks():
+def test_the_cost_of_the_mixture_does_not_depend_on_the_number_of_codebooks():
     costs, losses = set(), set()
     for num_codebooks in range(1, 9):
         model, inputs = sized(num_codebooks, "mixture")
@@ -200,7 +201,7 @@ def test_a_pass_of_the_mixture_costs_the_same_whatever_the_number_of_codebooks()
 
 
 @BOTH
-def test_a_saved_model_comes_back_bit_for_bit(head, tmp_path):
+def test_a_saved_masked_model_loads_bit_for_bit(head, tmp_path):
     model, inputs = build(head, residual_rms=[1.0, 0.5, 0.3, 0.2]), batch()
     model.save_pretrained(tmp_path)
 
@@ -274,14 +275,14 @@ def test_gradient_checkpointing_changes_no_gradient(head):
 
 @pytest.mark.slow
 @BOTH
-def test_it_learns_a_song_and_its_length(head):
-    """Two songs that only their conditions tell apart, from hidden codes to the exact ones."""
+def test_the_masked_model_learns_a_song_and_its_length(head):
+    """Two songs that differ in their conditions only are generated exactly after training."""
     inputs = batch()
     codes, mask = inputs["codes"], inputs["frame_mask"]
     lengths = mask.sum(1)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        # Codes far apart in many dimensions, as those of a codec are.
+        # Codes far apart in many dimensions, as in a codec.
         sizes = {**SIZES, "hidden_size": 32, "codebook_dim": 32}
         model = MaskedSongModel(head=head, **sizes)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.0)
@@ -289,7 +290,7 @@ def test_it_learns_a_song_and_its_length(head):
     for step in range(120):
         visible = torch.randint(3, (2, 2, 7), generator=generator(step)) * (step % 2)
         losses = model(**{**inputs, "visible": visible}).distribution.losses(codes, visible, mask)
-        if head == "mixture":  # weighed as in training: else the choice of component comes late
+        if head == "mixture":  # weighted as in training, so that components are learned early
             objective = 0.03 * losses["regression"] + losses["classification"]
         else:
             objective = losses["loss"]
@@ -304,7 +305,7 @@ def test_it_learns_a_song_and_its_length(head):
 
     assert losses["loss"].item() < first - 1
     found = torch.zeros_like(codes)
-    for depth in range(3):  # coarse codebooks first, one a pass
+    for depth in range(3):  # coarse codebooks first, one per pass
         visible = torch.full_like(visible, depth)
         with torch.no_grad():
             distribution = model(**{**inputs, "codes": found, "visible": visible}).distribution
@@ -315,8 +316,8 @@ def test_it_learns_a_song_and_its_length(head):
     assert frames.tolist() == [7, 4]
 
 
-def test_lengths_add_up_over_the_conditions_shown():
-    """Twice the lyrics last twice as long, and padding lasts no time."""
+def test_the_predicted_length_is_a_sum_over_the_visible_conditions():
+    """Twice as many conditions predict twice the length, and padding adds nothing."""
     model = build()
     for name, weight in model.length_head.named_parameters():
         if not name.endswith("bias"):
@@ -330,7 +331,7 @@ def test_lengths_add_up_over_the_conditions_shown():
     assert model.predict_frames(conditions - 100, mask).min() >= 1
 
 
-def test_guided_attention_of_training_reads_it():
+def test_guided_attention_records_the_attention_of_the_masked_model():
     model, inputs = build(), batch()
     with watched_attention(model.layers[1:2]) as seen:
         model(**inputs)
@@ -347,7 +348,7 @@ def test_guided_attention_of_training_reads_it():
     assert attention.q_proj.weight.grad[: attention.head_dim].abs().sum() > 0
 
 
-def test_it_takes_tracks_sizes_and_codebooks_from_a_song_model(tiny_model):
+def test_from_song_model_takes_tracks_sizes_and_codebooks(tiny_model):
     song_model = tiny_model("interleaving_A_V")
     codec = song_model.audio_encoder
 
@@ -363,7 +364,7 @@ def test_it_takes_tracks_sizes_and_codebooks_from_a_song_model(tiny_model):
 
 
 def codec_like(tables, rms=None):
-    """The part of a codec that the model looks at."""
+    """Return the parts of a codec that the model reads."""
     quantizers = [SimpleNamespace(codebook=SimpleNamespace(embed=table)) for table in tables]
     depths, size, width = tables.shape
     config = SimpleNamespace(
@@ -372,7 +373,7 @@ def codec_like(tables, rms=None):
     return SimpleNamespace(config=config, quantizer=SimpleNamespace(quantizers=quantizers))
 
 
-def test_a_mixture_begins_at_the_codec_and_keeps_what_it_learned_since():
+def test_set_codebooks_initializes_a_mixture_once():
     tables = torch.randn(5, 8, 6, generator=generator())  # a codec may have more than K
     rms = [2.0, 1.0, 0.7, 0.5, 0.4, 0.3]
     codec, model = codec_like(tables, rms), build()
@@ -398,7 +399,7 @@ def test_a_mixture_begins_at_the_codec_and_keeps_what_it_learned_since():
     assert not model.has_codebooks_of(codec_like(tables[:2], rms))
 
 
-def test_one_set_of_offsets_is_the_papers_and_smaller():
+def test_one_set_of_offsets_as_in_the_paper_has_fewer_weights():
     shared, own = build(offsets_per_level=False), build()
     inputs = batch()
 
@@ -409,7 +410,7 @@ def test_one_set_of_offsets_is_the_papers_and_smaller():
     assert torch.isfinite(losses["loss"])
 
 
-def test_the_scale_never_falls_below_what_changes_a_code():
+def test_the_deviation_of_the_mixture_has_a_floor():
     model, inputs = build(scale_floor=0.5), batch()
     with torch.no_grad():
         model.lm_heads.scale_bias.fill_(-1e4)
@@ -428,7 +429,7 @@ def test_songgen_minis_size_stays_under_ten_million_weights():
     assert 8e6 < model.num_parameters() < 10e6
 
 
-def test_outputs_survive_what_accelerate_does_to_them():
+def test_outputs_can_be_converted_by_accelerate():
     output = build()(**batch())
 
     again = MaskedSongOutput({"distribution": output.distribution})
@@ -455,7 +456,7 @@ def test_outputs_survive_what_accelerate_does_to_them():
         ),
     ],
 )
-def test_wrong_inputs_are_named(changes, message):
+def test_wrong_inputs_of_the_masked_model_are_named(changes, message):
     with pytest.raises(ValueError, match=message):
         build()(**{**batch(), **changes})
 
@@ -468,7 +469,7 @@ def test_wrong_inputs_are_named(changes, message):
         ({"residual_rms": [1.0, 0.5]}, "residual_rms holds 2 numbers, expected .* 4"),
     ],
 )
-def test_wrong_sizes_are_named(sizes, message):
+def test_wrong_sizes_of_the_masked_model_are_named(sizes, message):
     with pytest.raises(ValueError, match=message):
         MaskedSongModel(**{**SIZES, **sizes})
 

@@ -1,5 +1,4 @@
-"""The scheduler of masked songs: exact counts, coarse codebooks first, songs independent of each
-other."""
+"""Tests of the scheduler of masked songs: exact counts, coarse codebooks first, independence."""
 
 import math
 import random
@@ -36,7 +35,7 @@ def generators(*seeds):
 
 
 def sample(scheduler, steps, outputs, codes, visible, *, frame_mask=None, generator=None):
-    """All steps; yields what each leaves."""
+    """Run all steps and yield the output of each."""
     scheduler.set_timesteps(steps)
     for timestep in scheduler.timesteps:
         left = scheduler.step(
@@ -145,7 +144,7 @@ def test_known_codes_stay_and_visible_codebooks_are_always_the_coarsest_whatever
             known, known_codes = left.visible, left.codes
 
 
-def test_padding_frames_come_back_as_they_were():
+def test_padding_frames_are_returned_unchanged():
     frame_mask = torch.tensor([[True, True, False, False]])
     codes = torch.randint(0, VOCABULARY, (1, TRACKS, CODEBOOKS, 4))
     visible = torch.zeros(1, TRACKS, 4, dtype=torch.int64)
@@ -191,7 +190,7 @@ def test_a_batch_of_unequal_lengths_equals_its_songs_one_by_one(reveal):
         assert torch.equal(together.codes[row, ..., :length], alone.codes[0])
 
 
-def test_random_reveal_spreads_as_the_multivariate_hypergeometric_law():
+def test_random_reveal_follows_the_multivariate_hypergeometric_distribution():
     scheduler = MaskedRVQScheduler(schedule="linear", reveal="random")
     visible = torch.zeros(2000, 1, 3, dtype=torch.int64)
     visible[:, 0, 2] = 3  # capacities 4, 4, 1
@@ -231,7 +230,7 @@ def test_without_noise_the_most_confident_frames_come_first():
     assert left.visible.tolist() == [[[0, 4, 0, 4]]]
 
 
-def test_one_unlikely_coarse_code_holds_back_the_likely_fine_ones():
+def test_an_improbable_coarse_code_delays_the_probable_fine_codes():
     scheduler = MaskedRVQScheduler(choice_temperature=0.0, schedule="linear")
     logits = torch.zeros(1, 1, 2, CODEBOOKS, VOCABULARY)
     logits[0, 0, 0, 1:, 5] = 30.0  # fine codes certain, the coarse one a guess
@@ -261,7 +260,7 @@ def test_the_accompaniment_leads_by_the_steps_asked_for():
     assert known == [[16, 0], [32, 0], [32, 16], [32, 32]]
 
 
-def test_guidance_runs_in_a_line_from_the_first_to_the_last_step():
+def test_the_guidance_scale_changes_linearly_from_the_first_to_the_last_step():
     scheduler = MaskedRVQScheduler(guidance_scale=(1.0, 3.0))
     scheduler.set_timesteps(5)
 
@@ -271,7 +270,7 @@ def test_guidance_runs_in_a_line_from_the_first_to_the_last_step():
     assert scheduler.guidance_weight(0) == 2.0
 
 
-def test_the_settings_survive_saving(tmp_path):
+def test_scheduler_settings_survive_saving(tmp_path):
     scheduler = MaskedRVQScheduler(schedule="exp", reveal="random", guidance_scale=(1.02, 3.4))
 
     scheduler.save_pretrained(tmp_path)
@@ -285,7 +284,7 @@ def test_the_settings_survive_saving(tmp_path):
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_training_hides_a_prefix_complement_of_the_count_that_the_schedule_draws(schedule):
+def test_training_masks_hide_the_finest_codebooks_and_the_scheduled_number_of_codes(schedule):
     frame_mask = torch.arange(11) < torch.tensor([[11], [4]])
     codes = torch.zeros(2, TRACKS, CODEBOOKS, 11, dtype=torch.int64)
 
@@ -302,7 +301,7 @@ def test_training_hides_a_prefix_complement_of_the_count_that_the_schedule_draws
             assert hidden == num_masked(schedule, share, total) > 0
 
 
-def test_training_gives_a_track_or_a_stretch_of_frames_whole_as_often_as_asked():
+def test_training_masks_keep_a_track_or_a_range_with_the_given_probabilities():
     codes = torch.zeros(600, TRACKS, CODEBOOKS, 50, dtype=torch.int64)
 
     tracks = mask_at_random(codes, generator=generators(0)[0], track_probability=0.5)
@@ -328,7 +327,7 @@ def test_training_masks_of_a_batch_equal_those_of_its_songs():
         assert torch.equal(both[1:, :, :6], second)
 
 
-def test_wrong_settings_and_shapes_say_what_was_expected():
+def test_wrong_settings_and_shapes_are_refused_with_the_expected_values():
     with pytest.raises(ValueError, match="schedule is 'square': expected circle, cosine"):
         MaskedRVQScheduler(schedule="square")
     with pytest.raises(ValueError, match="reveal is 'all': expected random, confidence"):

@@ -58,9 +58,9 @@ def described_flags(kind: str = KINDS[0]) -> list[argparse.ArgumentParser]:
 
         from ..training.codec.options import CodecTrainingOptions, TeacherTrainingOptions
         from ..training.conditioner.options import CONDITIONER_OPTIONS
-        from ..training.language_model.lora import LORA_OPTIONS
+        from ..training.language_model.options import LANGUAGE_MODEL_OPTIONS, LORA_OPTIONS
         from ..training.masked.options import MASKED_OPTIONS
-        from ..training.options import LANGUAGE_MODEL_OPTIONS, add_file_flags
+        from ..training.option_parsing import add_file_flags
     except ImportError:
         return []
     types: dict[str, tuple[type, ...]] = {
@@ -108,8 +108,9 @@ def run(arguments: argparse.Namespace) -> CommandResult | None:
 
 def train_lm(options: list[str]) -> Trained:
     """``songgen-hf train [lm]``."""
+    from ..training.language_model.options import LANGUAGE_MODEL_OPTIONS
     from ..training.language_model.run import train_language_model
-    from ..training.options import LANGUAGE_MODEL_OPTIONS, parse_options
+    from ..training.option_parsing import parse_options
 
     parsed = parse_options(LANGUAGE_MODEL_OPTIONS, options)
     quiet_warnings()
@@ -118,8 +119,9 @@ def train_lm(options: list[str]) -> Trained:
 
 def train_adapter(options: list[str]) -> Trained:
     """``songgen-hf train lora``."""
-    from ..training.language_model.lora import LORA_OPTIONS, train_lora
-    from ..training.options import parse_options
+    from ..training.language_model.lora import train_lora
+    from ..training.language_model.options import LORA_OPTIONS
+    from ..training.option_parsing import parse_options
 
     parsed = parse_options(LORA_OPTIONS, options, program="songgen-hf train lora")
     quiet_warnings()
@@ -130,7 +132,7 @@ def train_conditioner_alone(options: list[str]) -> Trained:
     """``songgen-hf train conditioner``."""
     from ..training.conditioner.options import CONDITIONER_OPTIONS
     from ..training.conditioner.run import train_conditioner
-    from ..training.options import parse_options
+    from ..training.option_parsing import parse_options
 
     parsed = parse_options(CONDITIONER_OPTIONS, options, program="songgen-hf train conditioner")
     quiet_warnings()
@@ -142,7 +144,7 @@ def train_masked(options: list[str]) -> Trained:
     """``songgen-hf train masked``."""
     from ..optional import require
     from ..training.masked.options import MASKED_OPTIONS
-    from ..training.options import parse_options
+    from ..training.option_parsing import parse_options
 
     parsed = parse_options(MASKED_OPTIONS, options, program="songgen-hf train masked")
     require("diffusers", "diffusers")
@@ -156,7 +158,7 @@ def train_codec_model(options: list[str]) -> Trained:
     """``songgen-hf train codec``."""
     from ..training.codec.options import CodecTrainingOptions
     from ..training.codec.trainer import train_codec
-    from ..training.options import parse_options
+    from ..training.option_parsing import parse_options
 
     (parsed,) = parse_options((CodecTrainingOptions,), options, program="songgen-hf train codec")
     return logged_in(train_codec(parsed))
@@ -166,7 +168,7 @@ def train_semantic_teacher(options: list[str]) -> Trained:
     """``songgen-hf train teacher``."""
     from ..training.codec.options import TeacherTrainingOptions
     from ..training.codec.semantic_teacher import train_teacher
-    from ..training.options import parse_options
+    from ..training.option_parsing import parse_options
 
     (parsed,) = parse_options(
         (TeacherTrainingOptions,), options, program="songgen-hf train teacher"

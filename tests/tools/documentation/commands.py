@@ -73,9 +73,9 @@ def parse_training_flags(options: list[str]) -> None:
     """Parse what follows ``songgen-hf train``."""
     from songgen_hf.training.codec.options import CodecTrainingOptions, TeacherTrainingOptions
     from songgen_hf.training.conditioner.options import CONDITIONER_OPTIONS
-    from songgen_hf.training.language_model.lora import LORA_OPTIONS
+    from songgen_hf.training.language_model.options import LANGUAGE_MODEL_OPTIONS, LORA_OPTIONS
     from songgen_hf.training.masked.options import MASKED_OPTIONS
-    from songgen_hf.training.options import LANGUAGE_MODEL_OPTIONS, parse_options
+    from songgen_hf.training.option_parsing import parse_options
 
     kinds = {
         "lm": LANGUAGE_MODEL_OPTIONS,

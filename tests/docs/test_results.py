@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
-
 from songgen_hf.evaluation.protocol.masked_report import masked_markdown
+
 from songgen_hf.evaluation.protocol.report import insert_results, results_markdown
 
 from ..tools.documentation.blocks import ROOT

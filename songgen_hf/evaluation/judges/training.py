@@ -1,25 +1,34 @@
-"""Train the judges' networks on true songs: seeded, on a clock, resumable from a checkpoint.
+"""Training of the judges' networks on the songs of the corpus.
 
-A step's batch depends on (seed, step) alone and nothing else is random, so a run that was killed
-and goes on makes what an uninterrupted one makes, on the same machine.
+The batch of a step follows from seed and step alone, so a resumed run gives the same networks as an
+uninterrupted one on the same machine.
 """
 
 from __future__ import annotations
 
-import math
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from transformers.utils.logging import tqdm
 
 from ...checkpoints.digests import weights_digest
 from ...files import encode_json, write_files
+from ...training.resumable_run import (
+    Action,
+    Metrics,
+    cosine_rate,
+    load_state,
+    optimizer_step,
+    run_steps,
+    save_state,
+    set_learning_rate,
+)
+from ...training.seeding import seeded
 from .dataset import JudgeSong, count_rows, read_judge_songs, read_rows
 from .loading import CLASSIFIER_FOLDER, RECOGNIZER_FOLDER, REPORT_FILE, Judges
 from .losses import Losses, classifier_losses, recognizer_losses
@@ -27,7 +36,7 @@ from .options import JudgeTrainingOptions
 from .phoneme_recognizer import PhonemeRecognizer, PhonemeRecognizerConfig
 from .song_classifier import SongClassifier, SongClassifierConfig
 
-CHECKPOINTS = "checkpoints"  # folder that is there while the judges are trained
+CHECKPOINTS = "checkpoints"  # temporary folder, removed when the judges are trained
 
 
 def train_judges(
@@ -89,27 +98,24 @@ def train_recognizer(
     config: PhonemeRecognizerConfig | None = None,
     progress: bool = True,
 ) -> PhonemeRecognizer:
-    """Train a phoneme recognizer, or go on with the checkpoint in ``directory``.
+    """Train a phoneme recognizer, or resume the run whose checkpoint is in ``directory``.
 
     Args:
-        songs: to learn from.
-        options: of the run.
-        directory: of checkpoints.
-        config: sizes, the default ones if None.
-        progress: whether a bar is shown.
+        songs: training songs.
+        options: options of the run.
+        directory: folder of the checkpoint.
+        config: sizes of the network; None for the default ones.
+        progress: show a progress bar.
     Returns:
         The network in evaluation mode.
     Raises:
-        ValueError: without songs, or if the checkpoint is of a run with other options.
+        ValueError: if the checkpoint belongs to a run with other options.
     """
-    network = seeded_network(
-        lambda: PhonemeRecognizer(config or PhonemeRecognizerConfig()), options.seed
-    )
-
-    def losses(step: int) -> Losses:
-        return recognizer_losses(network, songs, options, step)
-
-    _train(network, losses, options, options.recognizer_steps, directory, "phonemes", progress)
+    with seeded(options.seed):
+        network = PhonemeRecognizer(config or PhonemeRecognizerConfig())
+    losses = partial(recognizer_losses, network, songs, options)
+    steps, path = options.recognizer_steps, directory / "phonemes.pt"
+    _train(network, losses, options, steps=steps, path=path, progress=progress)
     return network
 
 
@@ -121,23 +127,19 @@ def train_classifier(
     config: SongClassifierConfig | None = None,
     progress: bool = True,
 ) -> SongClassifier:
-    """Train a song classifier; arguments and errors as :func:`train_recognizer`."""
+    """Train a song classifier; arguments and errors are those of :func:`train_recognizer`."""
     voices = tuple(sorted({song.voice_id for song in songs}))
-    network = seeded_network(
-        lambda: SongClassifier(config or SongClassifierConfig(voices=voices)), options.seed
-    )
-
-    def losses(step: int) -> Losses:
-        return classifier_losses(network, songs, options, step)
-
-    _train(network, losses, options, options.classifier_steps, directory, "songs", progress)
+    with seeded(options.seed):
+        network = SongClassifier(config or SongClassifierConfig(voices=voices))
+    losses = partial(classifier_losses, network, songs, options)
+    steps, path = options.classifier_steps, directory / "songs.pt"
+    _train(network, losses, options, steps=steps, path=path, progress=progress)
     return network
 
 
 def seeded_network(build: Callable[[], Any], seed: int) -> Any:
-    """A network whose first weights come from ``seed``; the global generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    """Build a network whose initial weights follow from ``seed``."""
+    with seeded(seed):
         return build()
 
 
@@ -145,79 +147,50 @@ def _train(
     network: nn.Module,
     losses: Callable[[int], Losses],
     options: JudgeTrainingOptions,
+    *,
     steps: int,
-    directory: Path,
-    name: str,
+    path: Path,
     progress: bool,
 ) -> None:
-    path = directory / f"{name}.pt"
+    """Train a network in place, or resume the run whose checkpoint is ``path``."""
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=options.learning_rate, betas=(0.9, 0.98), weight_decay=0.02
     )
-    done = _resume(path, network, optimizer, options)
+    state = load_state(path, asdict(options), free=("save_every",))
+    if state is not None:
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+    averages: dict[str, float] = {}
+
+    def train_step(step: int) -> Losses:
+        peak = options.learning_rate
+        rate = cosine_rate(step, peak=peak, steps=steps, warmup_steps=steps // 20)
+        set_learning_rate(rate, optimizer)
+        with torch.autocast("cpu", torch.bfloat16, enabled=options.bf16):
+            values = losses(step)
+        optimizer_step(optimizer, values["loss"], max_norm=1.0)
+        return values
+
+    def show(step: int, metrics: Metrics) -> Metrics:
+        for key, value in metrics.items():
+            now = float(value.detach())
+            averages[key] = 0.98 * averages.get(key, now) + 0.02 * now
+        return averages
+
+    def save(step: int, metrics: Metrics) -> None:
+        weights = {"network": network.state_dict(), "optimizer": optimizer.state_dict()}
+        save_state(path, asdict(options), step, weights)
+
     network.train()
-    bar = tqdm(total=steps, initial=done, desc=name, disable=not progress)
-    means: dict[str, float] = {}
-    with bar:
-        for step in range(done, steps):
-            for group in optimizer.param_groups:
-                group["lr"] = options.learning_rate * _schedule(step, steps)
-            with torch.autocast("cpu", torch.bfloat16, enabled=options.bf16):
-                values = losses(step)
-            optimizer.zero_grad()
-            values["loss"].backward()
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimizer.step()
-            for key, value in values.items():
-                now = float(value.detach())
-                means[key] = 0.98 * means.get(key, now) + 0.02 * now
-            bar.update()
-            bar.set_postfix({key: f"{value:.3f}" for key, value in means.items()}, refresh=False)
-            if (step + 1) % options.save_every == 0 or step + 1 == steps:
-                state = {
-                    "options": asdict(options),
-                    "step": step + 1,
-                    "network": network.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                }
-                _save(path, state)
+    run_steps(
+        train_step,
+        steps=steps,
+        done=0 if state is None else state["step"],
+        name=path.stem,
+        actions=[Action(1, show), Action(options.save_every, save)],
+        show_progress=progress,
+    )
     network.eval()
 
 
-def _schedule(step: int, steps: int) -> float:
-    warm = min(1.0, (step + 1) / max(1, steps // 20))
-    return warm * 0.5 * (1 + math.cos(math.pi * step / steps))
-
-
-def _save(path: Path, state: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
-    torch.save(state, fresh)
-    os.replace(fresh, path)
-
-
-def _resume(
-    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, options: JudgeTrainingOptions
-) -> int:
-    if not path.is_file():
-        return 0
-    state = torch.load(path, weights_only=True)
-    before, now = state["options"], asdict(options)
-    changed = sorted(key for key in now if key != "save_every" and before.get(key) != now[key])
-    if changed:
-        differences = ", ".join(f"{key} {before.get(key)!r} -> {now[key]!r}" for key in changed)
-        raise ValueError(
-            f"{path} is of a run with other options ({differences}): set them back or give "
-            "another --out"
-        )
-    network.load_state_dict(state["network"])
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["step"])
-
-
-__all__ = [
-    "seeded_network",
-    "train_classifier",
-    "train_judges",
-    "train_recognizer",
-]
+__all__ = ["seeded_network", "train_classifier", "train_judges", "train_recognizer"]

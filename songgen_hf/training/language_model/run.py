@@ -1,33 +1,34 @@
-"""One run of language model training, from options to a saved model."""
+"""A training run of an autoregressive song model, from options to a saved model."""
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback
+from transformers.trainer import TRAINER_STATE_NAME
 
 from ...checkpoints.digests import codes_digest
 from ...data.preparation.codes import DESCRIPTION_FILE
 from ...modeling.modeling_songgen import SongGenForConditionalGeneration
 from ...modeling.processing_songgen import SongGenProcessor
-from ..auxiliary.frame_labels import SOUND_HEADS_FILE
+from ..auxiliary.frame_labels import HEADS_FILE
 from ..ema import EMA_FILE
-from ..options import (
+from ..option_parsing import (
     RESOLVED_FILE,
-    DataOptions,
-    ModelOptions,
-    ObjectiveOptions,
-    SongGenTrainingArguments,
     check_unchanged,
     dump_options,
     read_yaml,
+    resolved_values,
 )
+from ..options import FREE_ON_RESUME, DataOptions, ModelOptions, SongGenTrainingArguments
 from .dataset import SongDataset, read_songs
 from .freezing import freeze
 from .initialization import load_model
-from .samples import EvaluationAudio
-from .trainer import SongGenTrainer, last_checkpoint
+from .options import ObjectiveOptions
+from .samples import SampleSongs
+from .song_trainer import SongTrainer, last_checkpoint
+from .trainer import SongGenTrainer
 
 logger = logging.getLogger(__name__)
 
@@ -38,18 +39,16 @@ def train_language_model(
     objective: ObjectiveOptions,
     args: SongGenTrainingArguments,
 ) -> SongGenTrainer:
-    """Train, and write model and processor to ``args.output_dir``.
+    """Train a song model, and write model and processor to ``args.output_dir``.
 
     Returns:
-        The trainer; its model holds the weights that were written (the average, if one is kept).
+        The trainer; its model has the saved weights (their average, if one is kept).
     Raises:
         ValueError, OSError: if options, data or checkpoint cannot be used.
     """
-    resolved = dump_options((model_options, data_options, objective, args))
-    checkpoint = checkpoint_to_resume(args)
-    if checkpoint is not None and not args.allow_changed_options:
-        saved = read_yaml(checkpoint / RESOLVED_FILE)
-        check_unchanged(saved, (model_options, data_options, objective, args))
+    options = (model_options, data_options, objective, args)
+    resolved = dump_options(options)
+    checkpoint = checkpoint_to_resume(options)
     if checkpoint is None:
         model, processor = load_model(model_options, seed=args.seed)
     else:
@@ -58,11 +57,8 @@ def train_language_model(
     if getattr(model.config, "trained", True) is False:
         model.config.trained = True
     num_trained = freeze(model, model_options.freeze)
-    logger.info("%s of %s weights are trained", f"{num_trained:,}", f"{model.num_parameters():,}")
+    logger.info("training %s of %s weights", f"{num_trained:,}", f"{model.num_parameters():,}")
     train_songs, eval_songs = load_songs(data_options, model, processor, args)
-    callbacks: list[TrainerCallback] = []
-    if args.sample_songs:
-        callbacks.append(EvaluationAudio(eval_songs or train_songs, processor))
     trainer = SongGenTrainer(
         model,
         args,
@@ -71,19 +67,22 @@ def train_language_model(
         eval_dataset=eval_songs,
         objective=objective,
         resolved_options=resolved,
-        callbacks=callbacks,
+        callbacks=[SampleSongs(eval_songs or train_songs, processor)] if args.sample_songs else [],
     )
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    finish(trainer)
+    train_and_save(trainer, checkpoint)
     return trainer
 
 
-def checkpoint_to_resume(args: SongGenTrainingArguments) -> Path | None:
-    """The checkpoint that ``resume_from_checkpoint`` names; "auto": the newest, if there is one.
+def checkpoint_to_resume(options: Sequence[Any]) -> Path | None:
+    """The checkpoint to resume from: ``resume_from_checkpoint``, the newest one for "auto".
 
+    Args:
+        options: all options of the run; the training arguments come last.
     Raises:
-        ValueError: if it is no complete checkpoint, or the output folder holds a run already.
+        ValueError: if it is no complete checkpoint, if it belongs to a run with other options, or
+            if the output folder holds a run that is not to be resumed.
     """
+    args = options[-1]
     output_dir = Path(args.output_dir or "")
     newest = last_checkpoint(output_dir)
     named = args.resume_from_checkpoint
@@ -91,17 +90,25 @@ def checkpoint_to_resume(args: SongGenTrainingArguments) -> Path | None:
         if newest is not None:
             raise ValueError(
                 f"{output_dir} holds a run up to {newest.name}: pass --resume-from-checkpoint auto "
-                "to go on with it, or another --output-dir"
+                "to resume it, or choose another --output-dir"
             )
         return None
-    if named == "auto":
-        return newest
-    folder = Path(named)
-    if last_checkpoint(folder.parent) is None or not (folder / "trainer_state.json").is_file():
+    checkpoint = newest if named == "auto" else Path(named)
+    if checkpoint is None:
+        return None
+    if not (checkpoint / TRAINER_STATE_NAME).is_file():
         raise ValueError(
             f"{named} is no complete checkpoint; --resume-from-checkpoint auto finds one"
         )
-    return folder
+    if not args.allow_changed_options:
+        check_unchanged(
+            read_yaml(checkpoint / RESOLVED_FILE),
+            resolved_values(options),
+            free=FREE_ON_RESUME,
+            run=checkpoint,
+            remedy="choose another --output-dir, or pass --allow-changed-options",
+        )
+    return checkpoint
 
 
 def load_songs(
@@ -140,7 +147,7 @@ def load_songs(
 
 
 def check_codec(dataset: Path, model: SongGenForConditionalGeneration) -> None:
-    """Refuse codes that another codec than the model's has made, where the folder says so.
+    """Refuse codes of another codec than the model's, if the dataset names its codec.
 
     Raises:
         ValueError: naming what differs.
@@ -166,15 +173,21 @@ def check_codec(dataset: Path, model: SongGenForConditionalGeneration) -> None:
             )
 
 
-def finish(trainer: SongGenTrainer) -> None:
-    """Write the trained model (the average of its weights, if kept) to the run's folder."""
+def train_and_save(trainer: SongTrainer, checkpoint: Path | None) -> None:
+    """Train, and write the model (the average of its weights, if one is kept).
+
+    Args:
+        trainer: the trainer of the run.
+        checkpoint: where to resume; None to start from the beginning.
+    """
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     output_dir = Path(trainer.args.output_dir or "")
     if trainer.average is not None:
         trainer.average.copy_to(trainer.accelerator.unwrap_model(trainer.model))
     trainer.save_model(str(output_dir))
     trainer.save_state()
-    for name in (EMA_FILE, SOUND_HEADS_FILE):  # of resuming alone
+    for name in (EMA_FILE, HEADS_FILE):  # needed in checkpoints only
         (output_dir / name).unlink(missing_ok=True)
 
 
-__all__ = ["checkpoint_to_resume", "finish", "load_songs", "train_language_model"]
+__all__ = ["checkpoint_to_resume", "load_songs", "train_and_save", "train_language_model"]

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ...checkpoints.loading import checked_device
 from .options import SamplingSetting
 from .prompts import Prompt
 from .sampling import SongSampler
@@ -79,10 +80,10 @@ def describe_machine(device: str) -> dict[str, str | int]:
     """Return the name of the processor or of the GPU, the device, and the number of threads."""
     import torch
 
-    is_gpu = device.startswith("cuda")
-    name = torch.cuda.get_device_name(device) if is_gpu else platform.processor()
+    used = checked_device(device)
+    name = torch.cuda.get_device_name(used) if used.type == "cuda" else platform.processor()
     threads = torch.get_num_threads()
-    return {"name": name or platform.machine(), "device": device, "threads": threads}
+    return {"name": name or platform.machine(), "device": str(used), "threads": threads}
 
 
 __all__ = ["Timing", "describe_machine", "forward_passes", "time_songs"]

@@ -27,7 +27,6 @@ from songgen_hf.evaluation.judges.phoneme_recognizer import PhonemeRecognizer
 from songgen_hf.evaluation.judges.phonemes import PHONEMES, row_phonemes
 from songgen_hf.evaluation.judges.song_classifier import SongClassifier
 from songgen_hf.evaluation.judges.training import (
-    seeded_network,
     train_classifier,
     train_judges,
     train_recognizer,
@@ -35,7 +34,7 @@ from songgen_hf.evaluation.judges.training import (
 from songgen_hf.evaluation.metrics.phoneme_error_rate import phoneme_error_rate
 from songgen_hf.evaluation.protocol.judge_validation import validate_judges, voice_pairs
 
-from ...tools.judge_cases import TINY_CLASSIFIER, TINY_RECOGNIZER, invented_row
+from ...tools.judge_cases import TINY_CLASSIFIER, TINY_RECOGNIZER, invented_row, tiny_judges
 
 OPTIONS = JudgeTrainingOptions(
     recognizer_steps=4,
@@ -141,10 +140,12 @@ def test_power_of_a_mixture_is_on_average_the_sum(songs):
 
 
 def test_losses_depend_on_seed_and_step_alone(songs):
-    recognizer = seeded_network(lambda: PhonemeRecognizer(TINY_RECOGNIZER), 0).eval()
-    classifier = seeded_network(lambda: SongClassifier(TINY_CLASSIFIER), 0).eval()
+    judges = tiny_judges()
 
-    for losses, network in ((recognizer_losses, recognizer), (classifier_losses, classifier)):
+    for losses, network in (
+        (recognizer_losses, judges.recognizer),
+        (classifier_losses, judges.classifier),
+    ):
         drawn = [losses(network, songs, OPTIONS, step)["loss"] for step in (1, 1, 2)]
         values = [float(loss.detach()) for loss in drawn]
         assert values[0] == values[1] != values[2]

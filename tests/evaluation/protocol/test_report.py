@@ -274,6 +274,14 @@ def test_a_file_that_is_no_report_is_not_overwritten(tmp_path):
     assert path.read_text() == "precious"
 
 
+def test_a_headline_that_cannot_be_read_is_misuse_with_its_remedy(evaluate, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        evaluate("--headline", "guidance=two")
+
+    error = capsys.readouterr().err
+    assert "argument --headline: got 'guidance=two', expected guidance=NUMBER, voice=yes" in error
+
+
 @pytest.mark.slow
 def test_more_prompts_than_the_file_has_are_an_error(evaluate, capsys):
     assert evaluate("--prompts", "5", "--no-pictures") == 2

@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
-from songgen_hf.evaluation.protocol.masked_report import masked_markdown
 
-from songgen_hf.evaluation.protocol.report import insert_results, results_markdown
+from songgen_hf.evaluation.protocol.report import insert_results
+from songgen_hf.evaluation.protocol.tables import masked_markdown, results_markdown
 
 from ..tools.documentation.blocks import ROOT
 

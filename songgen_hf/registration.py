@@ -5,7 +5,7 @@ from typing import Any
 
 
 class _DefaultCheckpoint(str):
-    """Name of the default checkpoint, which tells it from a name that the caller passed."""
+    """Name of the default checkpoint, whose type distinguishes it from a name that was passed."""
 
 
 class _DefaultModel(dict):

@@ -84,8 +84,8 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"{path} holds more than tensors and plain containers, expected a state dict that "
-            "torch.load(weights_only=True) reads; if you trust the file, save its state dict on "
-            "its own first."
+            "torch.load(weights_only=True) reads; "
+            "if you trust the file, save its state dict on its own first."
         ) from error
     for name in ("codec_model", "generator", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(name), dict):

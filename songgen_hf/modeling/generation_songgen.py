@@ -173,8 +173,8 @@ class SongGenGenerationMixin(GenerationMixin):
             ):
                 raise ValueError(
                     f"audio_prompt_codes must lie in [0, {decoder.codebook_size}): got "
-                    f"[{int(prompt.min())}, {int(prompt.max())}]; cut the frames that hold special "
-                    "ids"
+                    f"[{int(prompt.min())}, {int(prompt.max())}]; "
+                    "cut the frames that hold special ids"
                 )
             num_prompt_frames = prompt.shape[-1]
         num_columns = pattern.first_free_step(num_prompt_frames)

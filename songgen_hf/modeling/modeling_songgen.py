@@ -281,8 +281,8 @@ class SongGenForConditionalGeneration(
         if vocal_labels is not None:
             if not self.config.decoder.add_vocal_loss:
                 raise ValueError(
-                    "vocal_labels need vocal heads: set decoder.add_vocal_loss=True (mixed_pro "
-                    "only)"
+                    "vocal_labels need vocal heads: set decoder.add_vocal_loss=True, which is for "
+                    "mixed_pro only"
                 )
             if labels is None or vocal_labels.shape != labels.shape:
                 found = None if labels is None else list(labels.shape)
@@ -293,8 +293,8 @@ class SongGenForConditionalGeneration(
         if ids is None:
             if labels is None:
                 raise ValueError(
-                    "forward needs labels or decoder_input_ids: got neither; use generate() to "
-                    "generate songs"
+                    "forward needs labels or decoder_input_ids: got neither; "
+                    "use generate() to generate songs"
                 )
             ids = self.shift_right(labels)
         if ids.ndim == 2 and ids.shape[0] % num_rows == 0:
@@ -368,8 +368,8 @@ class SongGenForConditionalGeneration(
         frames = encoded.num_frames
         if frames is not None and frames.min() != frames.max():
             raise ValueError(
-                f"audio prompts of one batch must have one length: got {frames.tolist()} frames; "
-                "cut them alike"
+                "audio prompts of one batch must have one length: "
+                f"got {frames.tolist()} frames; cut them to the same length"
             )
         return encoded.audio_codes.view(batch_size, num_tracks, -1, encoded.audio_codes.shape[-1])
 

@@ -47,8 +47,8 @@ def lyrics_tokenizer_from_vocab(
             tokenizer = Tokenizer.from_str(json.dumps(json.load(file)))
     except Exception as error:  # tokenizers raises nothing narrower
         raise ValueError(
-            f"{os.path.basename(path)!r} is not a vocabulary in the JSON format of tokenizers "
-            f"({error})"
+            f"{os.path.basename(path)!r} is not a vocabulary in the JSON format of the tokenizers "
+            f"library ({error})"
         ) from error
     return wrap_lyrics_tokenizer(tokenizer)
 

@@ -106,8 +106,8 @@ def check_codes(codes: Tensor, config: XCodecConfig) -> None:
     if codes.ndim != 3 or not 1 <= codes.shape[1] <= levels or 0 in codes.shape:
         raise ValueError(
             f"audio_codes has shape {list(codes.shape)}, expected [batch, 1 to {levels} "
-            "codebooks, frames] with at least one frame; decode each track on its own and skip "
-            "empty ones."
+            "codebooks, frames] with at least one frame; "
+            "decode each track on its own and skip empty ones."
         )
     low, high = codes.min().item(), codes.max().item()
     if low < 0 or high >= config.codebook_size:

@@ -92,8 +92,8 @@ def drop_special_frames(
     if codes.ndim != 3 or tuple(codes.shape[:2]) != (num_tracks, num_codebooks):
         raise ValueError(
             f"the song's codes have shape {list(codes.shape)}, expected [{num_tracks} tracks, "
-            f"{num_codebooks} codebooks, frames]: give a song of a model with this codec and as "
-            "many tracks"
+            f"{num_codebooks} codebooks, frames]: "
+            "give a song of a model with this codec and as many tracks"
         )
     codes = codes.to(torch.int64)
     tracks = [track[:, ((track >= 0) & (track < codebook_size)).all(dim=0)] for track in codes]
@@ -215,8 +215,8 @@ def _spans(regions: Any) -> list[tuple[float, float | None]]:
             or not (span[1] is None or _is_second(span[1]))
         ):
             raise ValueError(
-                f"a region is {span!r}: expected (start, end) in seconds, with None for the end "
-                "of the song"
+                f"a region is {span!r}: expected (start, end) in seconds, "
+                "with None for the end of the song"
             )
     if not spans:
         raise ValueError("regions is empty: give at least one (start, end) in seconds")
@@ -232,8 +232,8 @@ def _frames_of(
     if not 0 <= first < min(last, num_frames) or last > num_frames + 1:
         raise ValueError(
             f"a region is ({start:g}, {'None' if stop is None else format(stop, 'g')}) seconds: "
-            f"expected it inside the song of {num_frames / frame_rate:.2f} s, the end after the "
-            "start"
+            f"expected it inside the song of {num_frames / frame_rate:.2f} s, "
+            "the end after the start"
         )
     return first, min(last, num_frames)
 

@@ -82,8 +82,8 @@ class MaskedSettings:
         sources = [given] * len(requests) if isinstance(given, torch.Generator) else list(given)
         if len(sources) != len(requests):
             raise ValueError(
-                f"generator has {len(sources)} entries for {len(requests)} songs: give one, or one "
-                "for each"
+                f"generator has {len(sources)} entries for {len(requests)} songs: "
+                "give one, or one for each song"
             )
         return sources
 

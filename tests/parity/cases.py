@@ -1,4 +1,4 @@
-"""Lists recorded cases by looking into the golden folder, so that unseen ones are tested too."""
+"""Lists the recorded cases in the golden folder, so that added cases are tested too."""
 
 import json
 import os
@@ -11,23 +11,23 @@ from safetensors.torch import load_file
 
 
 def golden_root() -> Path:
-    """``SONGGEN_GOLDEN`` if set, else the small set that lies beside the tests."""
+    """Return the folder in ``SONGGEN_GOLDEN`` if it is set, else the small set in tests/golden."""
     root = os.environ.get("SONGGEN_GOLDEN")
     return Path(root).expanduser().resolve() if root else Path(__file__).parent.parent / "golden"
 
 
 def case_names() -> list[str]:
-    """Names of all folders under models/ that hold recordings."""
+    """Return the names of all folders under models/ that contain recordings."""
     return sorted(path.parent.name for path in (golden_root() / "models").glob("*/golden.json"))
 
 
 def case_record(name: str) -> dict:
-    """The metadata of one case."""
+    """Return the metadata of one case."""
     return read_json(f"models/{name}/golden.json")
 
 
 def case_entries(section: str, *, prefix: str = "") -> list[tuple[str, str]]:
-    """(case, entry) pairs of one section ("forward" or "generate"), entries that are dicts only."""
+    """Return (case, entry) pairs of a section, "forward" or "generate", if the entry is a dict."""
     return [
         (name, entry)
         for name in case_names()
@@ -42,7 +42,7 @@ def _read_json(path: Path):
 
 
 def read_json(relative: str):
-    """Parsed JSON of the golden folder; skips the test if the folder lacks the file."""
+    """Parse a JSON file of the golden folder; the test is skipped if the file is missing."""
     path = golden_root() / relative
     if not path.is_file():
         pytest.skip(f"the golden folder has no {relative}", allow_module_level=True)
@@ -50,7 +50,7 @@ def read_json(relative: str):
 
 
 def read_tensors(relative: str) -> dict[str, torch.Tensor]:
-    """Tensors of the golden folder, integers as int64 and floats as float32."""
+    """Read tensors of the golden folder, integers as int64 and floats as float32."""
     path = golden_root() / relative
     if not path.is_file():
         pytest.skip(f"the golden folder has no {relative}", allow_module_level=True)
@@ -58,5 +58,5 @@ def read_tensors(relative: str) -> dict[str, torch.Tensor]:
 
 
 def widen(tensor: torch.Tensor) -> torch.Tensor:
-    """Stored compactly (int16, uint8, float16 without loss); used as int64 and float32."""
+    """Convert a tensor that is stored as int16, uint8 or float16 to int64 or float32."""
     return tensor.float() if tensor.is_floating_point() else tensor.long()

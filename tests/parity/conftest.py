@@ -1,4 +1,4 @@
-"""Fixtures of the parity tests: the golden folder, reference checkpoints in our classes."""
+"""Fixtures of the parity tests: the golden folder, and reference checkpoints as models."""
 
 from pathlib import Path
 
@@ -9,13 +9,13 @@ from .cases import golden_root
 
 @pytest.fixture(scope="session")
 def golden() -> Path:
-    """Recorded reference results: ``SONGGEN_GOLDEN``, else the small set in tests/golden."""
+    """The folder of recorded results: ``SONGGEN_GOLDEN``, or the small set in tests/golden."""
     return golden_root()
 
 
 @pytest.fixture(scope="session")
 def golden_case(golden: Path):
-    """Factory ``golden_case(name)`` -> GoldenCase; each is loaded once and read-only."""
+    """Factory ``golden_case(name)`` of cases that are loaded once and stay unchanged."""
     from .loading import load_case
 
     loaded = {}

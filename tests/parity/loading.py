@@ -1,7 +1,7 @@
-"""Loads miniature reference checkpoints into our classes.
+"""Loads miniature reference checkpoints into the classes of the package.
 
-The reference hard-codes the sizes of its lyrics, voice and audio encoders; ``tiny_overrides.json``
-tells the miniature's, and this module writes them as the three sub-configs.
+The reference hard-codes the sizes of its lyrics, voice and audio encoders. Those of a miniature are
+stored in ``tiny_overrides.json``, from which this module creates the three sub-configs.
 """
 
 import atexit
@@ -35,7 +35,7 @@ LYRICS_SIZES = {
 
 @dataclass(frozen=True)
 class GoldenCase:
-    """One recorded case: its model in evaluation mode, metadata and tensors."""
+    """A recorded case: its model in evaluation mode, its metadata and its tensors."""
 
     name: str
     model: SongGenForConditionalGeneration
@@ -44,7 +44,7 @@ class GoldenCase:
 
 
 def load_case(root: Path, name: str, *, attn_implementation: str = "eager") -> GoldenCase:
-    """Load checkpoint and recordings of ``models/<name>``."""
+    """Load the checkpoint and the recordings of ``models/<name>``."""
     record = case_record(name)
     tensors = read_tensors(f"models/{name}/golden.safetensors")
     model = load_model(root / "models" / name / "model", attn_implementation=attn_implementation)
@@ -54,7 +54,7 @@ def load_case(root: Path, name: str, *, attn_implementation: str = "eager") -> G
 def load_model(
     folder: Path, *, attn_implementation: str = "eager"
 ) -> SongGenForConditionalGeneration:
-    """A reference-layout miniature through ``from_pretrained``, in float32 and evaluation mode."""
+    """Load a miniature in the reference's layout, in float32 and evaluation mode."""
     weights = weights_file(folder)
     model = SongGenForConditionalGeneration.from_pretrained(
         weights.parent,
@@ -66,7 +66,7 @@ def load_model(
 
 
 def weights_file(folder: Path) -> Path:
-    """The weights of a miniature, which may be another one's or packed."""
+    """Return the weights of a miniature, which can be compressed or those of another one."""
     overrides = json.loads((folder / "tiny_overrides.json").read_text())
     weights = (folder / overrides.get("weights_from", "model.safetensors")).resolve()
     return weights if weights.is_file() else unpacked(weights)
@@ -74,7 +74,7 @@ def weights_file(folder: Path) -> Path:
 
 @cache
 def unpacked(weights: Path) -> Path:
-    """Weights that are stored as ``.xz``, unpacked into a folder that goes when the tests end."""
+    """Unpack weights that are stored as ``.xz`` into a folder that is deleted after the tests."""
     packed = weights.with_name(weights.name + ".xz")
     if not packed.is_file():
         pytest.skip(f"the golden folder has no {weights.parent.parent.name}/model/{weights.name}")
@@ -86,7 +86,7 @@ def unpacked(weights: Path) -> Path:
 
 
 def miniature_config(folder: Path) -> SongGenConfig:
-    """The reference's config.json completed by the sizes it cannot express."""
+    """Read a config.json of the reference and add the sizes that it lacks."""
     fields = json.loads((folder / "config.json").read_text())
     overrides = json.loads((folder / "tiny_overrides.json").read_text())
     lyrics = {LYRICS_SIZES[name]: value for name, value in overrides["lyrics_encoder"].items()}
@@ -99,7 +99,7 @@ def miniature_config(folder: Path) -> SongGenConfig:
 
 
 def hubert_fields(sizes: dict) -> dict:
-    """Those entries of a MERT or HuBERT size table that HuBERT knows; the others have no effect."""
+    """Return the sizes of a MERT or HuBERT that HuBERT has; the others have no effect."""
     known = HubertConfig().to_dict()
     return {"model_type": "hubert"} | {
         name: value for name, value in sizes.items() if name in known
@@ -107,13 +107,13 @@ def hubert_fields(sizes: dict) -> dict:
 
 
 def forward_inputs(case: GoldenCase, variant: str) -> dict[str, torch.Tensor]:
-    """Arguments of one recorded forward call under our names."""
+    """Return the arguments of a recorded forward call under the names of the package."""
     own = {
         name: case.tensors[f"{variant}.in.{name}"]
         for name in case.record["forward"][variant]["inputs"]
         if f"{variant}.in.{name}" in case.tensors
     }
-    if "ref_voice_values" in own:  # recorded with a mask of ones unless it brings its own
+    if "ref_voice_values" in own:  # recorded with a mask of ones unless there is one
         own.setdefault("ref_voice_attention_mask", torch.ones_like(own["ref_voice_values"]).long())
     inputs = {
         name: own[name] if name in own else case.tensors[f"in.{name}"]
@@ -123,7 +123,10 @@ def forward_inputs(case: GoldenCase, variant: str) -> dict[str, torch.Tensor]:
 
 
 def generation_inputs(case: GoldenCase, run: str) -> dict[str, torch.Tensor]:
-    """Tensor arguments of one generation run under our names; prompts as [B, tracks, K, S]."""
+    """Return the tensors of a recorded generation under the names of the package.
+
+    Prompts have the shape [B, tracks, K, S].
+    """
     inputs = {
         REFERENCE_GENERATE_KEYS.get(name, name): resolve(case.tensors, reference)
         for name, reference in case.record["generate"][run].get("tensor_kwargs", {}).items()
@@ -139,7 +142,7 @@ def generation_inputs(case: GoldenCase, run: str) -> dict[str, torch.Tensor]:
 
 
 def resolve(tensors: dict[str, torch.Tensor], reference: str) -> torch.Tensor:
-    """``name`` or ``name[a:b]`` (rows a to b) among the recorded tensors."""
+    """Return the recorded tensor ``name``, or its rows from a to b for ``name[a:b]``."""
     match = re.fullmatch(r"(?P<name>[^\[]+)(\[(?P<first>\d+):(?P<last>\d+)\])?", reference)
     if match is None:
         raise ValueError(

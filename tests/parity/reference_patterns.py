@@ -1,16 +1,16 @@
-"""The reference's pattern functions restated as plain loops, straight from the specification.
+"""The pattern functions of the reference as plain loops that follow its specification.
 
-Slow on purpose. They bridge the recorded tables (which speak of masks per codebook row) and our
-closed form (which speaks of positions): test_patterns.py compares each of them with the tables, and
-our code with them at other sizes.
-Ids are nested lists: [K][S] for one track, [rows][columns] for a combination.
+They connect the recorded tables, which hold masks for codebook rows, with the closed form of the
+package, which computes positions: test_patterns.py compares each loop with the tables, and the
+package with the loops at other sizes. Ids are nested lists, [K][S] for one track and
+[rows][columns] for a combination.
 """
 
 FREE = -1
 
 
 def delay_mask(ids: list, max_length: int, bos: int, pad: int) -> tuple[list, list]:
-    """Delay the start ids of one sample; returns (start ids, mask with -1 where to predict).
+    """Delay the start ids of a sample; return them and a mask with -1 where ids are predicted.
 
     Raises:
         ValueError: if a row's delayed ids exceed ``max_length``.
@@ -39,7 +39,7 @@ def delay_mask(ids: list, max_length: int, bos: int, pad: int) -> tuple[list, li
 
 
 def apply_mask(ids: list, mask: list) -> list:
-    """Mask values win over ids, except where the mask is free."""
+    """Replace ids by the values of a mask, except where the mask is free."""
     return [
         [value if forced == FREE else forced for value, forced in zip(row, line, strict=False)]
         for row, line in zip(ids, mask, strict=True)
@@ -47,14 +47,14 @@ def apply_mask(ids: list, mask: list) -> list:
 
 
 def delayed_training_ids(codes: list, bos: int, eos: int) -> list:
-    """Codes [K][F] -> [K][1 + F + K]: begin mark, delay, end marks in every other cell."""
+    """Delay codes [K][F] to ids [K][1 + F + K] with begin marks before and end marks after them."""
     num_codebooks, frames = len(codes), len(codes[0])
     _, mask = delay_mask([[bos, *row] for row in codes], frames + 1 + num_codebooks, bos, eos)
     return [[eos if value == FREE else value for value in line] for line in mask]
 
 
 def combine(accompaniment: list, vocal: list, pattern: str, bos: int, pad: int) -> list:
-    """Two delayed tracks [K][T] -> the rows of a dual-track pattern."""
+    """Combine two delayed tracks [K][T] to the rows of a dual-track pattern."""
     if pattern.startswith("interleaving"):
         first, second = (
             (accompaniment, vocal) if pattern.endswith("A_V") else (vocal, accompaniment)
@@ -71,7 +71,7 @@ def combine(accompaniment: list, vocal: list, pattern: str, bos: int, pad: int) 
 
 
 def split(rows: list, pattern: str, num_codebooks: int) -> tuple[list, list]:
-    """The reverse view: (accompaniment, vocal), with the padding that :func:`combine` added."""
+    """Split rows into (accompaniment, vocal), including the padding of :func:`combine`."""
     if pattern.startswith("interleaving"):
         even, odd = [row[0::2] for row in rows], [row[1::2] for row in rows]
         return (even, odd) if pattern.endswith("A_V") else (odd, even)
@@ -81,7 +81,7 @@ def split(rows: list, pattern: str, num_codebooks: int) -> tuple[list, list]:
 def combined_mask(
     accompaniment: list, vocal: list, pattern: str, max_length: int, bos: int, pad: int
 ):
-    """Start ids and mask of two tracks from their start ids [K][S], begin mark first."""
+    """Return start ids and mask of two tracks from their start ids [K][S], begin mark first."""
     started = [delay_mask(track, max_length, bos, pad) for track in (accompaniment, vocal)]
     tails = [[line[1:] for line in mask] for _, mask in started]
     mask = [[bos, *line] for line in combine(*tails, pattern, bos, pad)]
@@ -95,7 +95,7 @@ def combined_mask(
 
 
 def full_mask(prompt: list, pattern: str, max_length: int, bos: int, pad: int):
-    """As above for any pattern; ``prompt`` [tracks][K][S] without a begin mark, S may be 0."""
+    """Return start ids and mask of any pattern for a prompt [tracks][K][S] without begin marks."""
     tracks = [[[bos, *row] for row in track] for track in prompt]
     if len(tracks) == 1:
         return delay_mask(tracks[0], max_length, bos, pad)
@@ -103,7 +103,7 @@ def full_mask(prompt: list, pattern: str, max_length: int, bos: int, pad: int):
 
 
 def read_back(rows: list, pattern: str, num_codebooks: int, bos: int, pad: int) -> list:
-    """Undo the delay of a finished sequence [rows][L] -> codes [tracks][K][frames]."""
+    """Undo the delay of a complete sequence [rows][L]: codes [tracks][K][frames]."""
     length = len(rows[0])
     dual = not pattern.startswith("mixed")
     if pattern.startswith("interleaving"):
@@ -121,7 +121,7 @@ def read_back(rows: list, pattern: str, num_codebooks: int, bos: int, pad: int) 
                 for row, line in zip(rows, marks, strict=True)
             ]
         ]
-    # The begin column belongs to both tracks; what follows is interleaved or stacked.
+    # The begin column belongs to both tracks; the other columns are interleaved or stacked.
     values = split([row[1:length] for row in rows], pattern, num_codebooks)
     keeps = split([line[1:length] for line in marks], pattern, num_codebooks)
     return [
@@ -136,14 +136,17 @@ def read_back(rows: list, pattern: str, num_codebooks: int, bos: int, pad: int) 
 def eos_blocked(
     history: list, group_size: int, eos: int, free: list | None = None
 ) -> list[tuple[list, list]]:
-    """The end-of-sequence gate over one sample's history [rows][columns], columns fed one by one.
+    """Apply the end-of-sequence gate to the history of a sample [rows][columns], column by column.
 
     Args:
-        free: [rows][columns], whether an end mark in that cell counts; None counts all, as the
-            reference does.
+        history: ids of the sample.
+        group_size: number of rows that share a pointer.
+        eos: id of the end mark.
+        free: [rows][columns], whether an end mark in a cell counts; None counts all, as in the
+            reference.
 
     Returns:
-        Per column: (pointer of each group, rows that may not emit the end mark).
+        For each column the pointer of each group and the rows in which the end mark is forbidden.
     """
     num_rows = len(history)
     pointers = list(range(0, num_rows, group_size))

@@ -1,9 +1,9 @@
-"""The end-of-sequence gate: recorded pointers against a plain loop, our processor against the loop.
+"""Tests of the end-of-sequence gate: a plain loop equals the reference, and the package the loop.
 
-The recorded histories are random ids with end marks in any cell, also where the gate had forbidden
-one and where the pattern forces another id. The reference's pointer moves by one row a call, so on
-such histories it lags; generation never reaches them. The plain loop is compared with every record,
-and our processor with the loop on all histories that generation can reach.
+The recorded histories are random ids with end marks in any cell, also where the gate forbids one or
+the pattern forces another id. The pointer of the reference moves by one row per call, so it lags on
+such histories, which generation never produces. The plain loop is compared with every record, and
+the logits processor of the package with the loop on all histories that generation can produce.
 """
 
 import pytest
@@ -20,7 +20,7 @@ BOS, EOS, FREE, VOCABULARY = 1025, 1024, -1, 1088
 
 
 def records(kind: str) -> list:
-    """Records that walk through a history ("steps") or call twice with the same ids ("calls")."""
+    """Return the records of steps through a history ("steps") or of repeated calls ("calls")."""
     if not (golden_root() / TABLE).is_file():
         return []
     return [
@@ -31,7 +31,7 @@ def records(kind: str) -> list:
 
 
 def group_size(record: dict) -> int:
-    """Rows that share a pointer: one track's where the tracks have rows of their own."""
+    """Return the number of rows that share a pointer, which are those of a track or of a song."""
     return record["num_codebooks_arg"] // (2 if "parallel" in record["track_pattern"] else 1)
 
 
@@ -40,15 +40,15 @@ def songs_of(record: dict) -> list:
     return ids.reshape(record["batch_size"], -1, ids.shape[-1]).tolist()
 
 
-def blocked_by_ours(processor, history: torch.Tensor) -> list[int]:
-    """Rows [rows, columns] of free cells that may not emit the end mark at the next step."""
+def blocked_by_package(processor, history: torch.Tensor) -> list[int]:
+    """Return the rows of free cells in which the end mark is forbidden at the next step."""
     scores = processor(history, torch.zeros(len(history), VOCABULARY))
     free = scores.isfinite().sum(-1) > 1
     return (free & scores[:, EOS].isneginf()).nonzero().flatten().tolist()
 
 
 def free_of_forced_cells(pattern: CodebookPattern, max_steps: int):
-    """Our processor with every cell free, to look at the gate alone."""
+    """Return a processor with all cells free, so that only the gate has an effect."""
     processor = CodebookPatternLogitsProcessor(
         pattern,
         max_steps=max_steps + pattern.num_steps(1),
@@ -62,7 +62,7 @@ def free_of_forced_cells(pattern: CodebookPattern, max_steps: int):
 
 
 @pytest.mark.parametrize("record", records("steps"))
-def test_the_plain_loop_follows_the_recorded_pointers(record):
+def test_plain_loops_follow_the_recorded_pointers(record):
     songs = songs_of(record)
     num_rows = len(songs[0])
 
@@ -78,7 +78,7 @@ def test_the_plain_loop_follows_the_recorded_pointers(record):
 
 
 @pytest.mark.parametrize("record", records("steps"))
-def test_our_gate_follows_the_recorded_rows_while_the_history_obeys_it(record):
+def test_the_gate_follows_the_recorded_rows_on_allowed_histories(record):
     songs = songs_of(record)
     name = record["track_pattern"]
     pattern = CodebookPattern(name, group_size(record))
@@ -92,27 +92,27 @@ def test_our_gate_follows_the_recorded_rows_while_the_history_obeys_it(record):
             allowed = [row for row in range(len(song)) if row not in walk[columns - 2][1]]
             ends = (history[:, columns - 1] == EOS).nonzero().flatten().tolist()
             if columns > 1 and not set(ends) <= set(allowed):
-                break  # an end mark where the gate had forbidden one
-            assert blocked_by_ours(processor, history[:, :columns]) == walk[columns - 1][1]
+                break  # an end mark where the gate forbids one
+            assert blocked_by_package(processor, history[:, :columns]) == walk[columns - 1][1]
             compared += 1
 
     assert compared >= len(songs)
 
 
 @pytest.mark.parametrize("record", records("calls"))
-def test_our_gate_is_a_function_of_the_history_alone(record):
+def test_the_gate_is_a_function_of_the_history_only(record):
     history = torch.tensor(record["input_ids"])
     pattern = CodebookPattern(record["track_pattern"], len(history))
     processor = free_of_forced_cells(pattern, history.shape[-1])
 
-    blocked = [blocked_by_ours(processor, history) for _ in record["calls"]]
+    blocked = [blocked_by_package(processor, history) for _ in record["calls"]]
 
     assert blocked == [blocked[0]] * len(blocked)
 
 
 @pytest.mark.parametrize("name", TRACK_PATTERNS)
 @pytest.mark.parametrize("seed", range(5))
-def test_our_gate_equals_the_plain_loop_on_every_history_it_allows(name, seed):
+def test_the_gate_equals_the_plain_loop_on_every_allowed_history(name, seed):
     pattern = CodebookPattern(name, 3)
     num_frames = 6
     num_steps = pattern.num_steps(num_frames)
@@ -132,7 +132,7 @@ def test_our_gate_equals_the_plain_loop_on_every_history_it_allows(name, seed):
     for step in range(1, num_steps):
         _, blocked = reference.eos_blocked(history.tolist(), 3, EOS, counts)[-1]
         free = [row for row in range(pattern.num_rows) if counts[row][step]]
-        assert blocked_by_ours(processor, history) == [row for row in blocked if row in free]
+        assert blocked_by_package(processor, history) == [row for row in blocked if row in free]
         column = torch.randint(0, 1000, (pattern.num_rows,), generator=generator)
         draws = torch.rand(pattern.num_rows, generator=generator)
         for row in range(pattern.num_rows):

@@ -1,4 +1,4 @@
-"""One forward call of each recorded variant: logits, losses, states, gradients."""
+"""Tests of the forward call for each recorded variant: logits, losses, states and gradients."""
 
 import math
 
@@ -10,7 +10,7 @@ from .cases import case_entries, case_names, case_record
 from .loading import forward_inputs, load_case
 
 TOLERANCE = 1e-4  # float32 on another machine; typical differences are 1e-5
-STRIDE = 64  # of the recorded vocabulary entries
+STRIDE = 64  # distance of the recorded vocabulary entries
 
 
 def close(ours, expected, tolerance=TOLERANCE):
@@ -31,7 +31,7 @@ def each_case():
 
 
 def needs(recorded: dict, *names: str) -> None:
-    """Pass over what a folder does not hold."""
+    """Skip the test if a record is missing."""
     for name in names:
         if name not in recorded:
             pytest.skip(f"{name} was not recorded")
@@ -85,7 +85,7 @@ def test_sdpa_attention_matches_the_recorded_calls(golden, name):
 
 
 @each_variant("crash")
-def test_a_call_that_crashes_in_the_reference_works_or_says_what_is_missing(
+def test_a_call_that_fails_in_the_reference_works_or_names_the_missing_input(
     golden_case, name, variant
 ):
     case = golden_case(name)
@@ -178,7 +178,7 @@ def test_gradient_norms_match_the_recorded_ones(golden, name):
 
 
 def reference_gradient_norms(model) -> dict[str, float]:
-    """L2 norms of the gradients under the reference's names, through the package's mapping."""
+    """Return the L2 norms of the gradients under the names of the reference."""
     gradients = {
         name: torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
         for name, parameter in model.named_parameters()

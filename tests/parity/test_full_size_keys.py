@@ -1,4 +1,4 @@
-"""Names and shapes of full-size checkpoints in the reference's layout, on the meta device."""
+"""Tests of the names and shapes of full-size checkpoints in the reference's layout."""
 
 import re
 
@@ -13,11 +13,11 @@ from songgen_hf.presets.models import build_config
 from .cases import golden_root, read_json
 
 TABLE = "full_size_state_dict.json"
-TIED_DUPLICATE = "text_encoder.encoder.embed_tokens.weight"  # of text_encoder.shared.weight
+TIED_DUPLICATE = "text_encoder.encoder.embed_tokens.weight"  # tied to text_encoder.shared.weight
 
 
 def layouts() -> dict[str, list[dict]]:
-    """Recorded layouts; all but mixed_pro are told as differences, completed here."""
+    """Return the recorded layouts; all but mixed_pro are recorded as differences from it."""
     if not (golden_root() / TABLE).is_file():
         return {}
     tables = read_json(TABLE)["layouts"]
@@ -33,7 +33,7 @@ def layouts() -> dict[str, list[dict]]:
 
 
 def unfold(entries: list[dict]) -> dict[str, tuple[int, ...]]:
-    """Name -> shape with every folded index written out."""
+    """Return the shape of each name, with ranges of indices written out."""
     shapes = {}
     for entry in entries:
         for index in indices(entry["i"]) if "{i}" in entry["key"] else [None]:
@@ -42,7 +42,7 @@ def unfold(entries: list[dict]) -> dict[str, tuple[int, ...]]:
 
 
 def indices(ranges: str) -> list[int]:
-    """ "0..3" or "0,2,5..7" -> the numbers."""
+    """Return the numbers of a text such as "0..3" or "0,2,5..7"."""
     numbers: list[int] = []
     for part in re.split(r"[,\s]+", ranges):
         first, _, last = part.partition("..")

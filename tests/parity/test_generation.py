@@ -1,9 +1,9 @@
-"""Greedy generation against the recorded runs: ids, scores, codes, waveforms.
+"""Tests of greedy generation against the recorded runs: ids, scores, codes and waveforms.
 
-The reference predicts every cell and overwrites the ids its pattern fixes before they are fed back;
-ours forces them. So ids are compared after the recorded mask, scores only in free cells. A sample
-of the reference that draws an end mark inside its forced begin cells ends before it begins; ours
-counts end marks in free cells only, so such samples are left out.
+The reference predicts every cell and replaces the ids of its pattern before the next step; the
+package forces them. Ids are therefore compared with the recorded mask applied, and scores in free
+cells only. A sample of the reference that draws an end mark in a forced begin cell ends at once;
+the package counts end marks in free cells only, so such samples are left out.
 """
 
 import copy
@@ -16,15 +16,15 @@ from .cases import case_entries, case_names, case_record
 from .loading import GoldenCase, generation_inputs, load_case
 
 FREE = -1
-STRIDE = 64  # of the recorded vocabulary entries
+STRIDE = 64  # distance of the recorded vocabulary entries
 LOGIT_TOLERANCE = 1e-4
 WAVEFORM_TOLERANCE = 1e-3  # values reach about 60
-MINUS_INFINITY = -1e30  # how the recordings store it
+MINUS_INFINITY = -1e30  # value for minus infinity in the recordings
 INTENDED_INPUTS = ("input_ids", "attention_mask", "prompt_input_ids", "prompt_attention_mask")
 
 
 def each_run(*, recorded: bool):
-    """All gen_* and sdpa_gen_* runs, split by whether the reference finished its token loop."""
+    """Parametrize over gen_* and sdpa_gen_* runs that the reference completed, or did not."""
     pairs = []
     for name, run in case_entries("generate"):
         record = case_record(name)
@@ -43,7 +43,7 @@ def each_intended():
 
 
 def model_for(case: GoldenCase, run: str):
-    """The case's model; for gen_eos_* with the recorded rows that make end marks likely."""
+    """Return the model of a case; for gen_eos_* with recorded weights that favor end marks."""
     if "eos_rows" not in case.tensors or not run.startswith("gen_eos"):
         return case.model
     model = copy.deepcopy(case.model)
@@ -66,14 +66,14 @@ def generate(model, inputs: dict, kwargs: dict):
 
 
 def masked_sequences(tensors: dict, run: str) -> torch.Tensor:
-    """What the reference's decoder was fed: the recorded ids with the pattern's ids in place."""
+    """Return the inputs of the reference's decoder: recorded ids with those of the pattern."""
     raw = tensors[f"{run}.raw_sequences"]
     mask = tensors[f"{run}.delay_pattern_mask"][:, : raw.shape[-1]]
     return torch.where(mask == FREE, raw, mask)
 
 
 def left_out_samples(case: GoldenCase, run: str) -> set[int]:
-    """Samples that drew an end mark inside a forced begin cell."""
+    """Return the samples with an end mark in a forced begin cell."""
     raw = case.tensors[f"{run}.raw_sequences"]
     mask = case.tensors[f"{run}.delay_pattern_mask"][:, : raw.shape[-1]]
     decoder = case.model.config.decoder
@@ -94,13 +94,13 @@ def reason_to_skip(case: GoldenCase, run: str) -> str | None:
     return None
 
 
-def whole_frames(codes: torch.Tensor, codebook_size: int) -> torch.Tensor:
-    """[K, T] -> [K, T'] without the frames that hold any special id."""
+def without_special_frames(codes: torch.Tensor, codebook_size: int) -> torch.Tensor:
+    """Return codes [K, T] without the frames that hold any special id."""
     return codes[:, (codes < codebook_size).all(0)]
 
 
 def decode_order(num_samples: int, num_tracks: int) -> list[tuple[int, int]]:
-    """(sample, track) in the reference's order: all vocals, then all accompaniments."""
+    """Return (sample, track) in the order of the reference: all vocals, then all accompaniments."""
     return [
         (sample, track) for track in reversed(range(num_tracks)) for sample in range(num_samples)
     ]
@@ -160,7 +160,7 @@ def check_codes(case, run, output, kept) -> None:
     decoder = case.model.config.decoder
     sequences = masked_sequences(case.tensors, run)
     if per_track_length(decoder.pattern, sequences.shape[-1]) < 2 * decoder.num_codebooks - 1:
-        return  # the reference reads so short a song back without undoing the delay
+        return  # the reference does not undo the delay of such short songs
     sequences = sequences.reshape(-1, decoder.num_rows, sequences.shape[-1])
     marks = decoder.bos_token_id, decoder.pad_token_id
     expected = [
@@ -169,19 +169,19 @@ def check_codes(case, run, output, kept) -> None:
     ]
     call = 0
     for sample, track in decode_order(len(expected), decoder.num_tracks):
-        codes = whole_frames(torch.tensor(expected[sample][track]), decoder.codebook_size)
+        codes = without_special_frames(torch.tensor(expected[sample][track]), decoder.codebook_size)
         recorded = case.tensors.get(f"{run}.decode_codes.{call}") if codes.numel() else None
         if recorded is not None:
             call += 1
             assert torch.equal(codes, recorded.reshape(codes.shape))
         if sample in kept:
-            ours = whole_frames(output.codes[sample, track], decoder.codebook_size)
+            ours = without_special_frames(output.codes[sample, track], decoder.codebook_size)
             assert torch.equal(ours, codes)
     assert f"{run}.decode_codes.{call}" not in case.tensors
 
 
 def per_track_length(pattern, num_steps: int) -> int:
-    """Columns of one track in a sequence, as the reference counts them."""
+    """Return the number of columns of one track in a sequence, as counted by the reference."""
     if pattern.stride == 2:
         return (num_steps + 1) // 2
     return num_steps - max(pattern.lags)
@@ -234,13 +234,13 @@ def test_codes_match_the_intended_ones(golden_case, name, run):
 
 
 def intended_inputs(case: GoldenCase, rows: int) -> dict:
-    """The intended loops use text and lyrics of the first rows, no voice."""
+    """Return the inputs of the intended loops: text and lyrics of the first rows, no voice."""
     names = {"prompt_input_ids": "lyrics_ids", "prompt_attention_mask": "lyrics_attention_mask"}
     return {names.get(name, name): case.tensors[f"in.{name}"][:rows] for name in INTENDED_INPUTS}
 
 
 @each_run(recorded=False)
-def test_a_run_that_crashes_in_the_reference_is_the_same_with_and_without_cache(
+def test_a_run_that_fails_in_the_reference_is_the_same_with_and_without_cache(
     golden_case, name, run
 ):
     case = golden_case(name)
@@ -262,7 +262,7 @@ def test_a_run_that_crashes_in_the_reference_is_the_same_with_and_without_cache(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", case_names())
-def test_sdpa_attention_sings_the_same_song(golden, golden_case, name):
+def test_sdpa_attention_generates_the_same_ids(golden, golden_case, name):
     case = golden_case(name)
     inputs = intended_inputs(case, 2)
     kwargs = {"max_length": 2 * case.model.config.decoder.num_codebooks + 8, "do_sample": False}

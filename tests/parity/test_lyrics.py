@@ -1,4 +1,4 @@
-"""Lyrics: cleaned text and ids equal to the recorded ones of the reference."""
+"""Tests that normalized lyrics and their ids equal the recorded ones of the reference."""
 
 import pytest
 
@@ -14,7 +14,7 @@ PAIRS = "lyrics/tokenizer_pairs.json"
 
 
 def records(section: str) -> list[dict]:
-    """Records of one section that the reference could process."""
+    """Return the records of a section that the reference could process."""
     return [record for record in read_json(PAIRS)[section] if record.get("status", "ok") == "ok"]
 
 
@@ -39,7 +39,7 @@ def processor() -> SongGenProcessor:
 
 
 @pytest.mark.parametrize("language", languages())
-def test_cleaned_lyrics_equal_the_reference(language):
+def test_normalized_lyrics_equal_the_reference(language):
     for record in of_language(language):
         assert normalize_lyrics(record["text"], language) == record["cleaned"], record["text"]
 
@@ -92,7 +92,7 @@ def test_the_vocabulary_has_the_recorded_size(processor):
     assert len(processor.lyrics_tokenizer) == read_json(PAIRS)["vocab_size"]
 
 
-def test_what_the_reference_cannot_spell_is_spelled():
+def test_numbers_that_the_reference_cannot_spell_are_spelled():
     pairs = read_json(PAIRS)
     crashed = [record for record in pairs["other_languages"] if record["status"] != "ok"]
 

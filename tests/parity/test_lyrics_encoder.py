@@ -1,4 +1,4 @@
-"""The lyrics encoder at its real size, with weights made by the recorded recipe."""
+"""Tests of the lyrics encoder at full size, with weights from the recorded recipe."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from songgen_hf.modeling.lyrics_encoder import SongGenLyricsEncoder, relative_po
 from .cases import read_json, read_tensors
 
 RECORDING = "lyrics/full_size_conformer"
-COLUMN_STRIDE = 32  # of the recorded table and embedding
+COLUMN_STRIDE = 32  # distance of the recorded columns of the table and the embedding
 TOLERANCE = 1e-4  # values reach about 4
 
 
@@ -22,7 +22,7 @@ def recorded() -> dict[str, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def recipe():
-    """Reference weights and input: normal numbers drawn in the order of the sorted keys."""
+    """Weights and input of the reference: normal numbers, drawn in the order of the sorted keys."""
     record = read_json(f"{RECORDING}.json")
     random = np.random.RandomState(record["seed"])
     weights = {}
@@ -40,7 +40,7 @@ def recipe():
 
 @pytest.fixture(scope="module")
 def encoder(recipe, tmp_path_factory):
-    """The encoder with the recipe's weights, loaded under the reference's names."""
+    """The encoder with the weights of the recipe, loaded under the names of the reference."""
     weights, values = recipe
     folder = tmp_path_factory.mktemp("lyrics_encoder")
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
@@ -69,7 +69,7 @@ def test_the_full_size_encoder_matches_the_recorded_states(encoder, recipe, reco
 
 
 @pytest.mark.slow
-def test_the_full_size_encoder_does_not_see_padding(encoder, recipe, recorded):
+def test_padding_does_not_change_the_full_size_encoder(encoder, recipe, recorded):
     _, values = recipe
     mask = recorded["mask"].reshape(len(values), -1)
     length = int(mask[1].sum())

@@ -1,4 +1,4 @@
-"""Recorded pattern tables against plain loops, and our closed form against both."""
+"""Tests of the token patterns against the recorded tables and against plain loops."""
 
 import itertools
 
@@ -15,7 +15,7 @@ TABLES = "patterns/delay_tables.json"
 
 
 def records(name: str) -> list:
-    """Records of one table, listed at collection time; empty if the golden folder has none."""
+    """Return the records of a table at collection time; empty if the golden folder has none."""
     if not (golden_root() / TABLES).is_file():
         return []
     return [
@@ -29,17 +29,17 @@ def table(name: str):
 
 
 def samples_of(ids: list, num_codebooks: int) -> list:
-    """[B*K][S] or [B][K][S] -> [B][K][S]."""
+    """Return ids [B*K][S] or [B][K][S] as [B][K][S]."""
     return torch.tensor(ids).reshape(-1, num_codebooks, torch.tensor(ids).shape[-1]).tolist()
 
 
 def prompt_of(ids: list) -> list:
-    """Start ids [K][1 + S] of a track without their begin mark."""
+    """Return start ids [K][1 + S] of a track without their begin mark."""
     return [row[1:] for row in ids]
 
 
-def ours_forced(prompt: list, pattern: CodebookPattern, max_length: int, width: int) -> list:
-    """Our mask of one sample, its closing PAD where the reference's ``max_length`` puts it."""
+def package_mask(prompt: list, pattern: CodebookPattern, max_length: int, width: int) -> list:
+    """Return the mask of the package for one sample, with the closing padding of the reference."""
     codes = torch.tensor(prompt, dtype=torch.long).reshape(
         1, pattern.num_tracks, pattern.num_codebooks, -1
     )
@@ -53,7 +53,7 @@ def ours_forced(prompt: list, pattern: CodebookPattern, max_length: int, width: 
 
 
 @table("build_delay_pattern_mask")
-def test_the_delay_of_one_track_matches_the_recorded_masks(record):
+def test_plain_loops_give_the_recorded_masks_of_one_track(record):
     samples = samples_of(record["input_ids"], record["num_codebooks"])
     if record["status"] == "crash":
         with pytest.raises(ValueError, match="exceed"):
@@ -72,7 +72,7 @@ def test_the_delay_of_one_track_matches_the_recorded_masks(record):
 
 
 @table("build_delay_pattern_mask")
-def test_our_closed_form_gives_the_recorded_masks_of_one_track(record):
+def test_the_package_gives_the_recorded_masks_of_one_track(record):
     num_codebooks = record["num_codebooks"]
     if record["max_length"] < 2 * num_codebooks - 1:
         pytest.skip(
@@ -91,7 +91,7 @@ def test_our_closed_form_gives_the_recorded_masks_of_one_track(record):
     expected = record["output"]["pattern_mask"]
     arguments = pattern, record["max_length"], len(expected[0])
 
-    mask = [line for ids in samples for line in ours_forced([prompt_of(ids)], *arguments)]
+    mask = [line for ids in samples for line in package_mask([prompt_of(ids)], *arguments)]
 
     assert mask == expected
 
@@ -102,7 +102,7 @@ def test_applying_a_mask_matches_the_recorded_ids(record):
 
 
 @table("delayed_labels")
-def test_training_labels_match_the_recorded_ones(record):
+def test_plain_loops_give_the_recorded_labels(record):
     codes = record["codes"]
 
     labels = [row[1:] for row in reference.delayed_training_ids(codes, BOS, PAD)]
@@ -111,7 +111,7 @@ def test_training_labels_match_the_recorded_ones(record):
 
 
 @table("delayed_labels")
-def test_our_labels_match_the_recorded_ones(record):
+def test_the_package_gives_the_recorded_labels(record):
     codes = torch.tensor(record["codes"])
     num_codebooks, frames = codes.shape
     if frames + 1 + num_codebooks < 2 * num_codebooks - 1:
@@ -125,7 +125,7 @@ def test_our_labels_match_the_recorded_ones(record):
 
 
 @table("ref_audio_ids")
-def test_typed_reference_ids_follow_the_same_delay(record):
+def test_recorded_reference_ids_follow_the_same_delay(record):
     codes = torch.tensor(record["codes"])
     codes = codes.reshape(-1, codes.shape[-1]).tolist()
 
@@ -157,7 +157,7 @@ def test_splitting_rows_matches_the_recorded_tracks(record):
 
 
 @table("build_combined_delay_pattern_mask")
-def test_the_delay_of_two_tracks_matches_the_recorded_masks(record):
+def test_plain_loops_give_the_recorded_masks_of_two_tracks(record):
     pairs = list(zip(record["acc"], record["vocal"], strict=True))
     arguments = record["pattern"], record["max_length"], BOS, PAD
     if record["status"] == "crash":
@@ -172,7 +172,7 @@ def test_the_delay_of_two_tracks_matches_the_recorded_masks(record):
 
 
 @table("build_combined_delay_pattern_mask")
-def test_our_closed_form_gives_the_recorded_masks_of_two_tracks(record):
+def test_the_package_gives_the_recorded_masks_of_two_tracks(record):
     num_codebooks = record["num_codebooks"]
     if record["max_length"] < 2 * num_codebooks - 1:
         pytest.skip(
@@ -188,7 +188,7 @@ def test_our_closed_form_gives_the_recorded_masks_of_two_tracks(record):
     expected = record["output"]["mask"]
     arguments = pattern, record["max_length"], len(expected[0])
 
-    mask = [line for prompt in prompts for line in ours_forced(prompt, *arguments)]
+    mask = [line for prompt in prompts for line in package_mask(prompt, *arguments)]
 
     assert mask == expected
 
@@ -198,7 +198,7 @@ def test_our_closed_form_gives_the_recorded_masks_of_two_tracks(record):
     ("num_codebooks", "spare", "prompt"),
     list(itertools.product([1, 2, 5, 8], [0, 1, 6], [0, 1, 4])),
 )
-def test_our_closed_form_equals_the_plain_loops_at_any_size(name, num_codebooks, spare, prompt):
+def test_masks_equal_the_plain_loops_at_any_size(name, num_codebooks, spare, prompt):
     pattern = CodebookPattern(name, num_codebooks)
     max_length = 2 * num_codebooks - 1 + prompt + spare
     generator = torch.Generator().manual_seed(7)
@@ -208,14 +208,14 @@ def test_our_closed_form_equals_the_plain_loops_at_any_size(name, num_codebooks,
 
     _, mask = reference.full_mask(codes, name, max_length, BOS, PAD)
 
-    assert ours_forced(codes, pattern, max_length, len(mask[0])) == mask
+    assert package_mask(codes, pattern, max_length, len(mask[0])) == mask
 
 
 @pytest.mark.parametrize("name", TRACK_PATTERNS)
 @pytest.mark.parametrize(
     ("num_codebooks", "spare"), list(itertools.product([1, 2, 4, 8], [1, 2, 3, 8]))
 )
-def test_our_revert_equals_the_plain_loops_at_any_length(name, num_codebooks, spare):
+def test_revert_equals_the_plain_loops_at_any_length(name, num_codebooks, spare):
     pattern = CodebookPattern(name, num_codebooks)
     length = 2 * (2 * num_codebooks - 1) + spare
     generator = torch.Generator().manual_seed(7)
@@ -228,7 +228,7 @@ def test_our_revert_equals_the_plain_loops_at_any_length(name, num_codebooks, sp
 
 @pytest.mark.parametrize("name", TRACK_PATTERNS)
 @pytest.mark.parametrize(("num_codebooks", "frames"), [(1, 3), (2, 1), (4, 9), (8, 6), (8, 11)])
-def test_our_labels_equal_the_plain_loops_at_any_size(name, num_codebooks, frames):
+def test_labels_equal_the_plain_loops_at_any_size(name, num_codebooks, frames):
     pattern = CodebookPattern(name, num_codebooks)
     generator = torch.Generator().manual_seed(7)
     codes = torch.randint(0, 1000, (pattern.num_tracks, num_codebooks, frames), generator=generator)

@@ -1,4 +1,4 @@
-"""The training objective against the recorded weights, losses and gradients of every case."""
+"""Tests of the training objective against the recorded weights, losses and gradients."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def test_the_curriculum_starts_from_given_weights(entry):
 
 @pytest.fixture(scope="module")
 def recorded_forward(golden_case):
-    """Factory: the training forward of a case on all its recorded inputs, run once."""
+    """Factory of the training output of a case for all its recorded inputs."""
     outputs = {}
 
     def run(name: str):
@@ -60,7 +60,7 @@ def recorded_forward(golden_case):
 
 
 def training_inputs(case) -> dict[str, torch.Tensor]:
-    """All ``in.*`` tensors of a case under our names."""
+    """Return all ``in.*`` tensors of a case under the names of the package."""
     inputs = {
         name.removeprefix("in."): tensor
         for name, tensor in case.tensors.items()
@@ -94,7 +94,7 @@ def test_the_objective_is_the_recorded_one(recorded_forward, name, result):
 
 
 def our_metric(name: str, num_codebooks: int) -> str:
-    """The name under which we log what the reference logs as ``name``."""
+    """Return the name of the package for a metric of the reference."""
     plain = {
         "loss": "plain_loss",
         "acc_head_weighted_loss": "accompaniment_loss",
@@ -126,14 +126,17 @@ def test_the_gradients_of_the_objective_have_the_recorded_norms(golden, name, tm
     objective.value.backward()
 
     found = reference_norms(model, tmp_path)
-    # A weight that the reference leaves out has no gradient there.
+    # Weights that are missing in the reference's record have no gradient there.
     assert set(recorded) <= set(found)
     for key, norm in found.items():
         assert norm == pytest.approx(recorded.get(key, 0.0), rel=1e-3, abs=1e-6), key
 
 
 def reference_norms(model, folder: Path) -> dict[str, float]:
-    """Gradient norms under the reference's names: the gradients are saved like weights."""
+    """Return the gradient norms under the names of the reference.
+
+    The gradients are saved in place of the weights in the reference's layout.
+    """
     with torch.no_grad():
         for parameter in model.parameters():
             gradient = parameter.grad

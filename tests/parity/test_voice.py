@@ -1,4 +1,4 @@
-"""The voice path: layer states, their learned mix, projected states, a whole forward call."""
+"""Tests of the voice encoder: layer states, weighted sum, projection, and the forward call."""
 
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from .cases import golden_root, read_json, read_tensors
 from .loading import REFERENCE_GENERATE_KEYS, load_model
 
 FOLDER = "reference_voice"
-LAYER_STRIDE, FRAME_STRIDE = 4, 16  # of the recorded layer states
-VALUE_STRIDE = 101  # of the recorded input values
+LAYER_STRIDE, FRAME_STRIDE = 4, 16  # distances of the recorded layers and frames
+VALUE_STRIDE = 101  # distance of the recorded input values
 TOLERANCE = 1e-4  # float32 on another machine
 RUNS = {
     "full3s": (["full3s"], True),
@@ -42,7 +42,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def voices(recorded) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-    """Name -> (values, mask), each [1, samples], by the recorded feature extractor settings."""
+    """Values and mask, each [1, samples], of each recorded clip."""
     record = read_json(f"{FOLDER}/golden.json")
     settings = record["feature_extractor"]
     extractor = Wav2Vec2FeatureExtractor(**settings)
@@ -77,7 +77,7 @@ def test_prepared_voices_are_the_recorded_ones(voices, recorded):
 
 
 @each_run
-def test_layer_states_mix_and_projection_match_the_recorded_ones(model, voices, recorded, run):
+def test_layer_states_sum_and_projection_match_the_recorded_ones(model, voices, recorded, run):
     values, mask = batch_of(voices, run)
     encoder = model.conditioner.voice_encoder
 
@@ -92,7 +92,7 @@ def test_layer_states_mix_and_projection_match_the_recorded_ones(model, voices, 
     close(states, recorded[f"{run}.ref_voice_hidden_states"])
 
 
-def test_a_batch_of_voices_is_masked_and_heard_as_recorded(model, voices, recorded):
+def test_a_forward_call_with_voices_matches_the_recorded_one(model, voices, recorded):
     values, mask = batch_of(voices, "batch_full_short_silent")
     inputs = {
         name.removeprefix("model.in."): tensor
@@ -113,7 +113,7 @@ def test_a_batch_of_voices_is_masked_and_heard_as_recorded(model, voices, record
     close(output.loss.reshape(1), recorded["model.loss"])
 
 
-def test_a_voice_in_a_batch_is_the_voice_alone(model, voices):
+def test_a_voice_in_a_batch_has_the_states_of_the_voice_alone(model, voices):
     values, mask = batch_of(voices, "batch_full_short_silent")
 
     with torch.no_grad():

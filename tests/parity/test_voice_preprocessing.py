@@ -1,4 +1,4 @@
-"""Reference voice: normalized samples equal to the recorded ones of the reference."""
+"""Tests that the normalized samples of a reference voice equal the recorded ones."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from .cases import read_json, read_tensors
 
 RECORDED = "reference_voice/golden"
 STRIDE = 101  # every 101st sample is recorded
-TOLERANCE = 1e-5  # 0 was measured; another numpy may sum the mean in another order
+TOLERANCE = 1e-5  # 0 was measured; other versions of numpy may sum in another order
 
 
 def clips() -> list[str]:
@@ -30,7 +30,7 @@ def processor():
 
 
 def waveform(recorded: dict, name: str) -> torch.Tensor:
-    """The recorded clip; the silent one is not stored."""
+    """Return a recorded clip, or silence for the one that is not stored."""
     shape = read_json(f"{RECORDED}.json")[name]["input_values_shape"]
     return recorded.get(f"{name}.wav_f16", torch.zeros(shape[-1]))
 

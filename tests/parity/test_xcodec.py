@@ -1,7 +1,7 @@
-"""The codec against recorded results of the reference: codes exact, waveforms within 1e-3.
+"""Tests of the codec against the reference: exact codes, and waveforms with a tolerance of 1e-3.
 
-Waveforms of the recorded miniature reach 40, so 1e-3 is 2.5e-5 of the range; it is what another
-order of summation in float32 may cost.
+Waveforms of the recorded miniature reach 40, so 1e-3 is 2.5e-5 of the range, the effect of another
+order of summation in float32.
 """
 
 import re
@@ -26,7 +26,7 @@ FEATURES = {
 
 
 def recorded_lengths() -> list[int]:
-    """Lengths of the recorded waveforms."""
+    """Return the lengths of the recorded waveforms."""
     if not (golden_root() / TINY / "golden.json").is_file():
         return []
     return sorted(int(length) for length in read_json(f"{TINY}/golden.json")["lengths"])
@@ -111,7 +111,7 @@ def test_a_batch_of_codes_decodes_to_the_recorded_waveforms(codec, recorded):
     torch.testing.assert_close(waveform, recorded["batch_decode.audio"], atol=1e-3, rtol=1e-5)
 
 
-def test_a_recorded_whole_pass_is_encode_then_decode(codec, recorded):
+def test_a_recorded_forward_call_is_reproduced(codec, recorded):
     waveform = recorded["len16000.wav"]
 
     audio = codec(waveform).audio_values

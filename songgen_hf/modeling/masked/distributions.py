@@ -356,8 +356,8 @@ def _check_sampling(top_p: float, temperature: float) -> None:
         raise ValueError(f"top_p is {top_p}, expected more than 0 and at most 1; 1 keeps all")
     if temperature < 0:
         raise ValueError(
-            f"temperature is {temperature}, expected 0 or more; 0 takes the most probable, 1 draws "
-            "as trained"
+            f"temperature is {temperature}, expected 0 or more; "
+            "0 takes the most probable, 1 draws as trained"
         )
 
 

@@ -98,8 +98,8 @@ class MaskedRVQScheduler(SchedulerMixin, ConfigMixin):
             )
         if not 0 <= accompaniment_lead < 1:
             raise ValueError(
-                f"accompaniment_lead is {accompaniment_lead}: expected a share of the steps, from "
-                "0 to below 1"
+                f"accompaniment_lead is {accompaniment_lead}: "
+                "expected a share of the steps, from 0 to below 1"
             )
         self.num_inference_steps: int | None = None
         self.timesteps: Tensor | None = None

@@ -9,7 +9,7 @@ import argparse
 import dataclasses
 import difflib
 import enum
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -224,7 +224,7 @@ class SongGenTrainingArguments(TrainingArguments):
 LANGUAGE_MODEL_OPTIONS = (ModelOptions, DataOptions, ObjectiveOptions, SongGenTrainingArguments)
 
 # What may differ between a run and its resumption: it changes no number of the training.
-_FREE_TO_CHANGE = {
+FREE_TO_CHANGE = {
     "allow_changed_options",
     "attention",
     "codec",
@@ -408,25 +408,34 @@ def dump_options(options: Sequence[Any]) -> str:
     return yaml.safe_dump(resolved_values(options), sort_keys=True)
 
 
-def check_unchanged(saved: dict[str, Any], options: Sequence[Any]) -> None:
+def check_unchanged(
+    saved: Mapping[str, Any],
+    now: Mapping[str, Any],
+    *,
+    run: Path | str,
+    remedy: str,
+    free: Collection[str] = FREE_TO_CHANGE,
+) -> None:
     """Refuse to resume a run with other options than it was started with.
 
     Args:
-        saved: what :func:`read_yaml` read beside the checkpoint.
-        options: of the resumption.
+        saved: resolved options that were written beside the checkpoint.
+        now: resolved options of the resumption.
+        run: the checkpoint, for the message.
+        remedy: what the message advises besides restoring the options.
+        free: names of options that may differ, as they change no number of the training.
     Raises:
-        ValueError: naming what differs.
+        ValueError: naming the options that differ.
     """
-    now = resolved_values(options)
     differing = [
         f"{name} was {saved.get(name)!r}, now {now.get(name)!r}"
         for name in sorted(saved.keys() | now.keys())
-        if name not in _FREE_TO_CHANGE and saved.get(name) != now.get(name)
+        if name not in free and saved.get(name) != now.get(name)
     ]
     if differing:
         raise ValueError(
-            f"the options changed since the checkpoint was written: {'; '.join(differing)}; "
-            "restore them, start anew in another --output-dir, or pass --allow-changed-options"
+            f"{run} belongs to a run with other options ({'; '.join(differing)}): restore them, or "
+            f"{remedy}"
         )
 
 

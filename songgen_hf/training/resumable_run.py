@@ -1,132 +1,236 @@
-"""The frame of a training run on waveforms: schedule, exact checkpoints, metrics, the clock.
+"""The training loop of the codec, the semantic teacher, the conditioner and the judges.
 
-Knows neither codec nor teacher: a run hands in the state to keep and gets it back.
+:func:`run_steps` calls a function for every step and, at regular intervals, the actions that log,
+evaluate and save. :class:`RunFolder` and :class:`CheckpointFile` keep what a run needs to continue
+after an interruption. Nothing here depends on a model or on data. The song models are trained by
+the ``Trainer`` of transformers instead, see ``language_model/trainer.py``.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import math
 import re
 import shutil
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from transformers.utils.logging import tqdm
 
 from ..files import new_directory, write_files
-from ..optional import require
-from .codec.options import FREE_ON_RESUME, WaveformTrainingOptions
-from .options import RESOLVED_FILE, dump_options, read_yaml, resolved_values
+from .options import RESOLVED_FILE, check_unchanged, dump_options, read_yaml, resolved_values
 
 logger = logging.getLogger(__name__)
 
 STATE_FILE, METRICS_FILE = "state.pt", "metrics.jsonl"
+Metrics = Mapping[str, Any]
+"""Name of a metric -> its value, a number or a scalar tensor."""
 
 
-def learning_rate(options: WaveformTrainingOptions, step: int) -> float:
-    """The learning rate of one step: linear warm-up times the exponential or cosine schedule."""
-    warm = min(1.0, (step + 1) / options.warmup_steps) if options.warmup_steps else 1.0
-    if options.schedule == "cosine":
-        shape = 0.5 * (1 + math.cos(math.pi * min(1.0, step / options.steps)))
-    else:
-        shape = options.decay_rate ** (step / options.decay_steps)
-    return options.learning_rate * warm * shape
-
-
-def make_optimizer(module: nn.Module, options: WaveformTrainingOptions) -> torch.optim.AdamW:
-    """AdamW with X-Codec's betas over the parameters that train."""
-    trained = [weight for weight in module.parameters() if weight.requires_grad]
-    return torch.optim.AdamW(trained, lr=options.learning_rate, betas=(0.8, 0.99), eps=1e-6)
-
-
-class WaveformRun:
-    """A run in ``options.out``: its position, its checkpoints, its log.
+class Action(NamedTuple):
+    """An action that a run takes at regular intervals and after its last step.
 
     Args:
-        options: of the run.
-        accelerator: of the run; files are written by the main process.
-    Raises:
-        ValueError: if the folder holds a run with other options, or options name no data or no
-            folder.
+        every: interval in steps.
+        call: called with the number of completed steps and the metrics of the last one; the numbers
+            that it returns, if any, are shown beside the progress bar.
     """
 
-    def __init__(self, options: WaveformTrainingOptions, accelerator: Any) -> None:
-        options.require_paths()
-        self.options, self.accelerator = options, accelerator
-        self.directory = Path(options.out)
-        self._began = time.monotonic()
-        self._check_options()
+    every: int
+    call: Callable[[int, Metrics], Mapping[str, float] | None]
+
+
+def run_steps(
+    train_step: Callable[[int], Metrics],
+    *,
+    steps: int,
+    done: int = 0,
+    name: str,
+    actions: Sequence[Action] = (),
+    should_stop: Callable[[], bool] = lambda: False,
+    show_progress: bool = True,
+) -> None:
+    """Take the remaining steps of a run.
+
+    Args:
+        train_step: takes the step with the given number, counted from 0, and returns its metrics.
+        steps: number of steps of the whole run.
+        done: number of steps that are completed already.
+        name: label of the progress bar.
+        actions: called in this order after a step.
+        should_stop: asked after every step; True makes that step the last one.
+        show_progress: show the progress bar.
+    """
+    with tqdm(total=steps, initial=done, desc=name, disable=not show_progress) as bar:
+        for step in range(done, steps):
+            metrics = train_step(step)
+            bar.update()
+            stopping = should_stop()
+            last = stopping or step + 1 == steps
+            for action in actions:
+                if last or (step + 1) % action.every == 0:
+                    shown = action.call(step + 1, metrics) or {}
+                    if shown:
+                        texts = {key: f"{value:.3f}" for key, value in shown.items()}
+                        bar.set_postfix(texts, refresh=False)
+            if stopping:
+                break
+
+
+def learning_rate(
+    step: int,
+    *,
+    peak: float,
+    steps: int,
+    warmup_steps: int,
+    decay_rate: float | None = None,
+    decay_steps: int = 1,
+) -> float:
+    """The learning rate of one step: a linear warm-up times a decay.
+
+    Args:
+        step: number of the step, counted from 0.
+        peak: highest learning rate.
+        steps: number of steps of the run.
+        warmup_steps: number of steps of the warm-up.
+        decay_rate: factor of an exponential decay; None for a cosine to zero.
+        decay_steps: number of steps after which ``decay_rate`` applies once.
+    """
+    warmup = min(1.0, (step + 1) / max(1, warmup_steps))
+    if decay_rate is None:
+        decay = 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
+    else:
+        decay = decay_rate ** (step / decay_steps)
+    return peak * warmup * decay
+
+
+def set_learning_rate(rate: float, *optimizers: Any) -> None:
+    """Set the learning rate of all parameter groups of some optimizers."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+
+
+def optimizer_step(optimizer: torch.optim.Optimizer, loss: Tensor, *, max_norm: float) -> None:
+    """Update the weights of an optimizer, with the norm of their gradients clipped.
+
+    Raises:
+        ValueError: if the norm is NaN or infinite.
+    """
+    optimizer.zero_grad()
+    loss.backward()
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    norm = nn.utils.clip_grad_norm_(weights, max_norm)
+    if not torch.isfinite(norm):
+        raise ValueError(f"the norm of the gradients is {norm}; lower the learning rate")
+    optimizer.step()
+
+
+class RunFolder:
+    """The folder of a run: resolved options, checkpoints and a log of metrics.
+
+    A run that the folder holds already is resumed; :meth:`resume` returns its state.
+
+    Args:
+        directory: the folder; made if it is missing.
+        options: dataclass of the options, written to ``training.yaml``.
+        accelerator: an ``accelerate.Accelerator``; its main process writes the files.
+        free: names of options that may differ when the run is resumed.
+        keep_checkpoints: number of checkpoints to keep, the newest ones.
+        track: send metrics to the accelerator's tracker, too.
+    Raises:
+        ValueError: if the folder holds a run with other options.
+    """
+
+    def __init__(
+        self,
+        directory: Path | str,
+        options: Any,
+        accelerator: Any,
+        *,
+        free: Collection[str] = (),
+        keep_checkpoints: int = 2,
+        track: bool = False,
+    ) -> None:
+        self.directory, self.accelerator = Path(directory), accelerator
+        self.keep_checkpoints, self.track = keep_checkpoints, track
+        resolved = self.directory / RESOLVED_FILE
+        if resolved.is_file() and self._checkpoints():
+            check_unchanged(
+                read_yaml(resolved),
+                resolved_values([options]),
+                free=free,
+                run=self.directory,
+                remedy="choose another --out",
+            )
         if accelerator.is_main_process:
-            write_files({self.directory / RESOLVED_FILE: dump_options([options]).encode()})
-        if options.report_to != "none":
+            write_files({resolved: dump_options([options]).encode()})
+        if track:
             accelerator.init_trackers(self.directory.name)
         accelerator.wait_for_everyone()
 
-    def _check_options(self) -> None:
-        path = self.directory / RESOLVED_FILE
-        if not path.is_file() or self.newest() is None:
-            return
-        before, now = read_yaml(path), resolved_values([self.options])
-        free = set(FREE_ON_RESUME)
-        if self.options.schedule == "cosine":
-            free.discard("steps")
-        changed = sorted(name for name in now if name not in free and before.get(name) != now[name])
-        if changed:
-            differences = ", ".join(
-                f"{name} {before.get(name)!r} -> {now[name]!r}" for name in changed
-            )
-            raise ValueError(
-                f"{self.directory} holds a run with other options ({differences}): set them back "
-                "or give a new --out"
-            )
-
-    def newest(self) -> Path | None:
-        """The newest complete checkpoint, or None."""
+    def _checkpoints(self) -> list[tuple[int, Path]]:
+        """Number of steps and folder of every complete checkpoint, oldest first."""
         found = self.directory.glob("checkpoint-*") if self.directory.is_dir() else []
-        numbered = [path for path in found if re.fullmatch(r"checkpoint-\d+", path.name)]
-        return max(numbered, key=lambda path: int(path.name.split("-")[1]), default=None)
+        complete = [path for path in found if re.fullmatch(r"checkpoint-\d+", path.name)]
+        return sorted((int(path.name.rpartition("-")[2]), path) for path in complete)
 
     def resume(self) -> tuple[int, dict[str, Any] | None]:
-        """Steps done and the state kept after them; (0, None) for a new run. The log is cut to
-        these steps.
+        """Read the newest checkpoint and remove the metrics of later steps from the log.
+
+        Returns:
+            The number of completed steps and the state that :meth:`save` was given; (0, None) for a
+            new run.
         """
-        checkpoint = self.newest()
-        done = 0 if checkpoint is None else int(checkpoint.name.split("-")[1])
+        checkpoints = self._checkpoints()
+        done = checkpoints[-1][0] if checkpoints else 0
         if self.accelerator.is_main_process:
             self._cut_log(done)
         self.accelerator.wait_for_everyone()
-        if checkpoint is None:
+        if not checkpoints:
             return 0, None
-        logger.info("resuming from %s", checkpoint)
-        return done, torch.load(checkpoint / STATE_FILE, map_location="cpu", weights_only=True)
+        path = checkpoints[-1][1] / STATE_FILE
+        logger.info("resuming from %s", path)
+        return done, torch.load(path, map_location="cpu", weights_only=True)
+
+    def _cut_log(self, done: int) -> None:
+        path = self.directory / METRICS_FILE
+        if not path.is_file():
+            return
+        text = path.read_text(encoding="utf-8")
+        complete = [line for line in text.splitlines() if line.endswith("}")]
+        kept = [line for line in complete if json.loads(line)["step"] <= done]
+        write_files({path: "".join(f"{line}\n" for line in kept).encode()})
 
     def save(self, step: int, state: Mapping[str, Any]) -> None:
-        """Write a checkpoint, whole or not at all, then remove the oldest ones.
+        """Write a checkpoint, then remove the oldest ones.
 
         Args:
-            step: steps done.
+            step: number of completed steps.
             state: tensors, numbers and containers of them.
         Raises:
-            OSError: if the disk is full; older checkpoints are kept then.
+            OSError: if it cannot be written; nothing is written then, and earlier checkpoints stay.
         """
         target = self.directory / f"checkpoint-{step}"
         if self.accelerator.is_main_process and not target.exists():
             with new_directory(target) as temporary:
                 torch.save(dict(state), temporary / STATE_FILE)
-            numbered = sorted(
-                self.directory.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1])
-            )
-            for old in numbered[: -self.options.keep_checkpoints]:
+            for _, old in self._checkpoints()[: -self.keep_checkpoints]:
                 shutil.rmtree(old)
         self.accelerator.wait_for_everyone()
 
     def publish(self, export: Callable[[Path], None], name: str) -> Path:
-        """Write the model for use to ``out/name``, in place of an earlier one."""
+        """Write the trained model to the subfolder ``name``, in place of an earlier one.
+
+        Args:
+            export: writes the model to the folder that it is given.
+            name: name of the subfolder.
+        """
         target = self.directory / name
         if self.accelerator.is_main_process:
             fresh = self.directory / f".{name}.new"
@@ -138,58 +242,77 @@ class WaveformRun:
         self.accelerator.wait_for_everyone()
         return target
 
-    def log(self, step: int, metrics: Mapping[str, float | Tensor]) -> None:
-        """Append one line to the log and tell the tracker.
+    def log(self, step: int, metrics: Metrics) -> None:
+        """Append a line to the log, and send it to the tracker if there is one.
 
         Raises:
-            ValueError: if a number is NaN or infinite; the checkpoints written before are kept.
+            ValueError: if a number is NaN or infinite; checkpoints written before are kept.
         """
         values = {name: float(value) for name, value in metrics.items()}
         wrong = sorted(name for name, value in values.items() if not math.isfinite(value))
         if wrong:
             raise ValueError(
                 f"step {step}: {', '.join(wrong)} not finite; the last checkpoint is kept: lower "
-                "--learning-rate, or "
-                "look for broken sounds in the data"
+                "--learning-rate, or look for broken sounds in the data"
             )
         if self.accelerator.is_main_process:
             with (self.directory / METRICS_FILE).open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"step": step, **values}) + "\n")
-        if self.options.report_to != "none":
+        if self.track:
             self.accelerator.log(values, step=step)
 
-    def averaged(self, metrics: Mapping[str, float | Tensor]) -> dict[str, float]:
-        """The mean of each number over processes; every process must call it."""
-        values = torch.tensor(
-            [float(value) for value in metrics.values()], device=self.accelerator.device
+
+class CheckpointFile:
+    """A single file that holds the newest state of a run.
+
+    Args:
+        path: the file; its folder is made if it is missing.
+        options: the options of the run, saved with its state.
+        free: names of options that may differ when the run is resumed.
+    """
+
+    def __init__(
+        self, path: Path, options: Mapping[str, Any], *, free: Collection[str] = ()
+    ) -> None:
+        self.path, self.options, self.free = path, dict(options), free
+
+    def load(self) -> dict[str, Any] | None:
+        """The state that :meth:`save` was given, with ``step``; None if there is no file.
+
+        Raises:
+            ValueError: if the file belongs to a run with other options.
+        """
+        if not self.path.is_file():
+            return None
+        state = torch.load(self.path, weights_only=True)
+        check_unchanged(
+            state["options"],
+            self.options,
+            free=self.free,
+            run=self.path,
+            remedy="choose another --out",
         )
-        means = self.accelerator.reduce(values, "mean").tolist()
-        return dict(zip(metrics, means, strict=True))
+        return state
 
-    @property
-    def out_of_time(self) -> bool:
-        """Whether ``max_minutes`` are over."""
-        minutes = self.options.max_minutes
-        return minutes is not None and time.monotonic() - self._began > 60 * minutes
+    def save(self, step: int, state: Mapping[str, Any]) -> None:
+        """Write the state after ``step`` steps in place of the earlier one.
 
-    def _cut_log(self, done: int) -> None:
-        path = self.directory / METRICS_FILE
-        if not path.is_file():
-            return
-        text = path.read_text(encoding="utf-8")
-        lines = [line for line in text.splitlines() if line.endswith("}")]
-        kept = [line for line in lines if json.loads(line)["step"] <= done]
-        write_files({path: "".join(f"{line}\n" for line in kept).encode()})
+        Raises:
+            OSError: if it cannot be written; the earlier state stays then.
+        """
+        buffer = io.BytesIO()
+        torch.save({"options": self.options, "step": step, **state}, buffer)
+        write_files({self.path: buffer.getvalue()})
 
 
-def make_accelerator(options: WaveformTrainingOptions) -> Any:
-    """accelerate's ``Accelerator`` for these options."""
-    accelerate = require("accelerate", "train")
-    tracked: dict[str, Any] = {}
-    if options.report_to != "none":
-        require(options.report_to, "train")
-        tracked = {"log_with": options.report_to, "project_dir": options.out}
-    return accelerate.Accelerator(mixed_precision=options.mixed_precision, **tracked)
-
-
-__all__ = ["METRICS_FILE", "WaveformRun", "learning_rate", "make_accelerator", "make_optimizer"]
+__all__ = [
+    "METRICS_FILE",
+    "Action",
+    "CheckpointFile",
+    "Metrics",
+    "RunFolder",
+    "learning_rate",
+    "optimizer_step",
+    "run_steps",
+    "set_learning_rate",
+]

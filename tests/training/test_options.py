@@ -87,9 +87,12 @@ def test_a_run_without_folder_is_refused():
 def test_changed_options_are_named_and_harmless_ones_pass():
     saved = yaml.safe_load(dump_options(parse("--learning-rate", "1e-4")))
 
-    check_unchanged(saved, parse("--learning-rate", "1e-4", "--save-steps", "3"))
+    def check(*arguments):
+        check_unchanged(saved, resolved_values(parse(*arguments)), run="run", remedy="start anew")
+
+    check("--learning-rate", "1e-4", "--save-steps", "3")
     with pytest.raises(ValueError, match="learning_rate was 0.0001, now 0.0002"):
-        check_unchanged(saved, parse("--learning-rate", "2e-4"))
+        check("--learning-rate", "2e-4")
 
 
 def test_options_can_be_made_in_python():

@@ -6,8 +6,6 @@ and goes on makes what an uninterrupted one makes, on the same machine.
 
 from __future__ import annotations
 
-import math
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -16,10 +14,19 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers.utils.logging import tqdm
 
 from ...checkpoints.digests import weights_digest
 from ...files import encode_json, write_files
+from ...training.resumable_run import (
+    Action,
+    CheckpointFile,
+    Metrics,
+    learning_rate,
+    optimizer_step,
+    run_steps,
+    set_learning_rate,
+)
+from ...training.seeding import seeded
 from .dataset import JudgeSong, count_rows, read_judge_songs, read_rows
 from .loading import CLASSIFIER_FOLDER, RECOGNIZER_FOLDER, REPORT_FILE, Judges
 from .losses import Losses, classifier_losses, recognizer_losses
@@ -135,9 +142,8 @@ def train_classifier(
 
 
 def seeded_network(build: Callable[[], Any], seed: int) -> Any:
-    """A network whose first weights come from ``seed``; the global generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    """Build a network whose initial weights follow from ``seed``."""
+    with seeded(seed):
         return build()
 
 
@@ -150,69 +156,47 @@ def _train(
     name: str,
     progress: bool,
 ) -> None:
-    path = directory / f"{name}.pt"
+    checkpoint = CheckpointFile(directory / f"{name}.pt", asdict(options), free=("save_every",))
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=options.learning_rate, betas=(0.9, 0.98), weight_decay=0.02
     )
-    done = _resume(path, network, optimizer, options)
-    network.train()
-    bar = tqdm(total=steps, initial=done, desc=name, disable=not progress)
-    means: dict[str, float] = {}
-    with bar:
-        for step in range(done, steps):
-            for group in optimizer.param_groups:
-                group["lr"] = options.learning_rate * _schedule(step, steps)
-            with torch.autocast("cpu", torch.bfloat16, enabled=options.bf16):
-                values = losses(step)
-            optimizer.zero_grad()
-            values["loss"].backward()
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimizer.step()
-            for key, value in values.items():
-                now = float(value.detach())
-                means[key] = 0.98 * means.get(key, now) + 0.02 * now
-            bar.update()
-            bar.set_postfix({key: f"{value:.3f}" for key, value in means.items()}, refresh=False)
-            if (step + 1) % options.save_every == 0 or step + 1 == steps:
-                state = {
-                    "options": asdict(options),
-                    "step": step + 1,
-                    "network": network.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                }
-                _save(path, state)
-    network.eval()
+    state = checkpoint.load()
+    if state is not None:
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+    averages: dict[str, float] = {}
 
-
-def _schedule(step: int, steps: int) -> float:
-    warm = min(1.0, (step + 1) / max(1, steps // 20))
-    return warm * 0.5 * (1 + math.cos(math.pi * step / steps))
-
-
-def _save(path: Path, state: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
-    torch.save(state, fresh)
-    os.replace(fresh, path)
-
-
-def _resume(
-    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, options: JudgeTrainingOptions
-) -> int:
-    if not path.is_file():
-        return 0
-    state = torch.load(path, weights_only=True)
-    before, now = state["options"], asdict(options)
-    changed = sorted(key for key in now if key != "save_every" and before.get(key) != now[key])
-    if changed:
-        differences = ", ".join(f"{key} {before.get(key)!r} -> {now[key]!r}" for key in changed)
-        raise ValueError(
-            f"{path} is of a run with other options ({differences}): set them back or give "
-            "another --out"
+    def train_step(step: int) -> Losses:
+        rate = learning_rate(
+            step, peak=options.learning_rate, steps=steps, warmup_steps=steps // 20
         )
-    network.load_state_dict(state["network"])
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["step"])
+        set_learning_rate(rate, optimizer)
+        with torch.autocast("cpu", torch.bfloat16, enabled=options.bf16):
+            values = losses(step)
+        optimizer_step(optimizer, values["loss"], max_norm=1.0)
+        return values
+
+    def show(step: int, metrics: Metrics) -> Metrics:
+        for key, value in metrics.items():
+            now = float(value.detach())
+            averages[key] = 0.98 * averages.get(key, now) + 0.02 * now
+        return averages
+
+    def save(step: int, metrics: Metrics) -> None:
+        checkpoint.save(
+            step, {"network": network.state_dict(), "optimizer": optimizer.state_dict()}
+        )
+
+    network.train()
+    run_steps(
+        train_step,
+        steps=steps,
+        done=0 if state is None else state["step"],
+        name=name,
+        actions=[Action(1, show), Action(options.save_every, save)],
+        show_progress=progress,
+    )
+    network.eval()
 
 
 __all__ = [

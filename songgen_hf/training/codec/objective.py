@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from transformers.models.xcodec.modeling_xcodec import XcodecResidualUnit
 from ...checkpoints.digests import SYNTHESIS_ONLY
 from ...modeling.configuration_xcodec import XCodecConfig
 from ...modeling.modeling_xcodec import XCodecModel
+from ..seeding import seed_from, seeded
 from .options import CodecTrainingOptions
 from .residual_vector_quantizer import ResidualVectorQuantizerTrainer
 from .stft_losses import (
@@ -267,7 +266,7 @@ def new_codec(options: CodecTrainingOptions) -> XCodecModel:
     if options.codec is not None:
         codec = XCodecModel.from_pretrained(options.codec)
     else:
-        with seeded(options.seed):
+        with seeded(seed_from(options.seed)):
             codec = XCodecModel(preset_codec_config(options.preset))
         balance_initial_weights(codec, seed=options.seed)
     if options.teacher is not None:
@@ -318,15 +317,6 @@ def silence_semantics(codec: XCodecModel) -> None:
             weight.zero_()
 
 
-@contextmanager
-def seeded(seed: int | str) -> Iterator[None]:
-    """Torch's generator at a seed inside the block, and as it was after it."""
-    number = random.Random(str(seed)).getrandbits(63)
-    with torch.random.fork_rng():
-        torch.manual_seed(number)
-        yield
-
-
 __all__ = [
     "CodecObjective",
     "CodecPass",
@@ -335,6 +325,5 @@ __all__ = [
     "install_teacher",
     "new_codec",
     "preset_codec_config",
-    "seeded",
     "silence_semantics",
 ]

@@ -15,19 +15,6 @@ def option(default: Any, help_text: str) -> Any:
     return field(default=default, metadata={"help": help_text})
 
 
-FREE_ON_RESUME = (
-    "out",
-    "steps",
-    "max_minutes",
-    "save_every",
-    "evaluate_every",
-    "log_every",
-    "keep_checkpoints",
-    "report_to",
-)
-"""Options that a resumed run may change without changing what it would have computed."""
-
-
 @dataclass
 class WaveformTrainingOptions:
     """What training on waveforms has in common.
@@ -87,6 +74,20 @@ class WaveformTrainingOptions:
             raise ValueError(f"schedule is {self.schedule!r}, expected exponential or cosine")
         if self.max_minutes is not None and self.max_minutes <= 0:
             raise ValueError(f"max_minutes is {self.max_minutes}, expected more than 0, or none")
+
+    def free_on_resume(self) -> set[str]:
+        """Names of options that may change on resumption, as they change no computed number."""
+        free = {
+            "out",
+            "steps",
+            "max_minutes",
+            "save_every",
+            "evaluate_every",
+            "log_every",
+            "keep_checkpoints",
+            "report_to",
+        }
+        return free - {"steps"} if self.schedule == "cosine" else free
 
     def require_paths(self) -> None:
         """Raise ValueError unless data and out are given."""
@@ -199,7 +200,6 @@ class TeacherTrainingOptions(WaveformTrainingOptions):
 
 
 __all__ = [
-    "FREE_ON_RESUME",
     "CodecTrainingOptions",
     "TeacherTrainingOptions",
     "WaveformTrainingOptions",

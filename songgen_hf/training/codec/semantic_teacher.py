@@ -1,83 +1,80 @@
-"""Train a small HuBERT by masked prediction: a codec's semantic half, or a voice network.
+"""Training of a small HuBERT by masked prediction: a codec's semantic model, or a voice network.
 
-Frames are hidden in spans; the network says which cluster each hidden frame belongs to. Clusters
-are k-means of log mels, or, as X-Codec's paper does for general audio, the codes of the first
-codebook of an acoustic codec (train one with ``--no-semantics``). The prediction head is thrown
-away; what remains is a ``HubertModel`` folder.
+Spans of frames are masked, and the network predicts the cluster of each masked frame. The clusters
+are k-means of log mels or, as in X-Codec's paper for general audio, the codes of the first codebook
+of an acoustic codec (trained with ``--no-semantics``). The prediction head is discarded; what
+remains is a folder of a ``HubertModel``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from tqdm import tqdm
 from transformers import HubertConfig, HubertModel
 
 from ...modeling.configuration_xcodec import XCodecConfig
 from ...modeling.modeling_xcodec import XCodecModel
-from ..resumable_run import WaveformRun, learning_rate, make_accelerator, make_optimizer
-from .objective import seeded
+from ...presets.models import build_config
+from ..resumable_run import Metrics, set_learning_rate
+from ..seeding import seed_from, seeded
 from .options import TeacherTrainingOptions
 from .teacher_labels import FirstCodebook, LogMelClusters, span_mask
-from .waveform_crops import WaveformCrops
-
-TEACHER_FOLDER = "teacher"
+from .waveform_trainer import WaveformTrainer
 
 
 class MaskedPrediction(nn.Module):
-    """A HuBERT with a head that names the cluster of each masked frame.
+    """A HuBERT with a head that predicts the cluster of each frame.
 
     Args:
         model: the network.
-        num_targets: clusters.
-        visible_weight: of the cross-entropy over frames that are not masked; with none, a small
-            network spends thousands of steps before it names anything but the commonest clusters.
+        num_clusters: number of clusters.
+        visible_weight: weight of the cross-entropy of frames that are not masked. Without it, a
+            small network predicts nothing but the commonest clusters for thousands of steps.
     """
 
     def __init__(
-        self, model: HubertModel, num_targets: int, *, visible_weight: float = 0.0
+        self, model: HubertModel, num_clusters: int, *, visible_weight: float = 0.0
     ) -> None:
         super().__init__()
         self.model, self.visible_weight = model, visible_weight
-        self.head = nn.Linear(model.config.hidden_size, num_targets)
+        self.head = nn.Linear(model.config.hidden_size, num_clusters)
 
-    def forward(self, waveforms: Tensor, targets: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss, and the part of the masked frames named right.
+    def forward(self, waveforms: Tensor, labels: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss, and the accuracy on masked frames.
 
         Args:
             waveforms: [B, 1, S].
-            targets: [B, T] int64.
-            mask: [B, T] bool, True = hidden from the network.
+            labels: [B, T] int64, the cluster of each frame.
+            mask: [B, T] bool, True where a frame is masked.
         Raises:
-            ValueError: if the network has other frames than the targets.
+            ValueError: if the network has another number of frames than the labels.
         """
         padded = pad_half_frame(waveforms[:, 0], self.model.config.inputs_to_logits_ratio)
         hidden = self.model(padded, mask_time_indices=mask).last_hidden_state
-        if hidden.shape[1] != targets.shape[1]:
+        if hidden.shape[1] != labels.shape[1]:
             raise ValueError(
-                f"the network has {hidden.shape[1]} frames and the targets {targets.shape[1]}: "
-                "expected the same; give a baseline codec with the teacher's samples a frame"
+                f"the network has {hidden.shape[1]} frames and the labels {labels.shape[1]}: "
+                "expected the same; give a baseline codec with the teacher's samples per frame"
             )
         logits = self.head(hidden)
-        accuracy = (logits.argmax(dim=-1) == targets)[mask].float().mean()
-        loss = F.cross_entropy(logits[mask], targets[mask])
+        accuracy = (logits.argmax(dim=-1) == labels)[mask].float().mean()
+        loss = F.cross_entropy(logits[mask], labels[mask])
         if self.visible_weight and not mask.all():
-            loss = loss + self.visible_weight * F.cross_entropy(logits[~mask], targets[~mask])
+            loss = loss + self.visible_weight * F.cross_entropy(logits[~mask], labels[~mask])
         return loss, accuracy
 
 
 def pad_half_frame(waveforms: Tensor, hop_length: int) -> Tensor:
-    """[B, S] -> [B, S + hop]: as the codec hears it, which gives S / hop frames."""
+    """Pad [B, S] to [B, S + hop] as the codec does, which gives S / hop frames."""
     return F.pad(waveforms, (hop_length // 2, hop_length // 2))
 
 
 def network_of_preset(preset: str, part: str) -> tuple[HubertConfig, int]:
-    """The sizes of a preset's HuBERT and the rate in Hz that it hears.
+    """The configuration of a preset's HuBERT and its sampling rate in Hz.
 
     Args:
         preset: name of the preset.
@@ -85,8 +82,6 @@ def network_of_preset(preset: str, part: str) -> tuple[HubertConfig, int]:
     Raises:
         ValueError: if either is unknown.
     """
-    from ...presets.models import build_config
-
     config = build_config(preset)
     codec = config.audio_encoder
     assert isinstance(codec, XCodecConfig)  # the section's declared class
@@ -100,48 +95,40 @@ def network_of_preset(preset: str, part: str) -> tuple[HubertConfig, int]:
     return HubertConfig(**sizes.to_dict()), rate
 
 
-class TeacherTrainer:
-    """A teacher in training.
+class TeacherTrainer(WaveformTrainer):
+    """Trains a semantic teacher.
 
     Args:
-        options: of the run.
+        options: the options of the run.
     Raises:
         ValueError, OSError, ImportError: as :class:`CodecTrainer`.
     """
 
-    def __init__(self, options: TeacherTrainingOptions) -> None:
-        self.options = options
-        self.accelerator = make_accelerator(options)
-        self.run = WaveformRun(options, self.accelerator)
-        config, rate = network_of_preset(options.preset, options.part)
-        self.hop_length = config.inputs_to_logits_ratio
-        rate = options.sampling_rate or rate
-        self.num_samples = options.crop_frames * self.hop_length
-        self.data = WaveformCrops(options.data, rate, columns=options.columns)
-        self.held_out: Tensor | None = None
-        if options.validation_data is not None:
-            crops = WaveformCrops(options.validation_data, rate, columns=options.columns)
-            self.held_out = crops.batch(
-                options.evaluation_crops, self.num_samples, seed=options.seed, step=0
-            )
+    name = "teacher"
 
-        self.step, state = self.run.resume()
-        self.targets = self._make_targets(rate, state)
-        with seeded(options.seed):
+    def __init__(self, options: TeacherTrainingOptions) -> None:
+        super().__init__(options)
+        config, rate = network_of_preset(options.preset, options.part)
+        rate = options.sampling_rate or rate
+        self.hop_length = config.inputs_to_logits_ratio
+        self.open_data(rate, self.hop_length)
+        state = self.resume()
+        self.clusters = self._make_clusters(rate, state)
+        with seeded(seed_from(options.seed)):
             network = MaskedPrediction(
                 HubertModel(config),
-                self.targets.num_targets,
+                self.clusters.num_clusters,
                 visible_weight=options.visible_weight,
             )
         if state is not None:
             network.load_state_dict(state["network"])
-        optimizer = make_optimizer(network, options)
+        optimizer = self.make_optimizer(network)
         if state is not None:
             optimizer.load_state_dict(state["optimizer"])
         self.network, self.optimizer = self.accelerator.prepare(network, optimizer)
         self.plain_network: MaskedPrediction = self.accelerator.unwrap_model(self.network)
 
-    def _make_targets(
+    def _make_clusters(
         self, rate: int, state: dict[str, Any] | None
     ) -> LogMelClusters | FirstCodebook:
         options = self.options
@@ -151,8 +138,8 @@ class TeacherTrainer:
             if codec.config.sampling_rate != rate:
                 raise ValueError(
                     f"the baseline {options.baseline} takes {codec.config.sampling_rate} Hz and "
-                    f"the teacher {rate} "
-                    "Hz: expected the same; leave --baseline out or train a codec at that rate"
+                    f"the teacher {rate} Hz: expected the same; leave --baseline out or train a "
+                    "codec at that rate"
                 )
             return FirstCodebook(codec)
         clusters = LogMelClusters(
@@ -168,59 +155,17 @@ class TeacherTrainer:
             clusters.fit(crops.to(device), seed=options.seed)
         return clusters
 
-    def train(self) -> Path:
-        """Train to the last step or the last minute; return the folder of the network."""
-        options, run = self.options, self.run
-        bar = tqdm(
-            total=options.steps,
-            initial=self.step,
-            desc="teacher",
-            disable=not self.accelerator.is_main_process,
-        )
-        with bar:
-            if self.step == 0:
-                self._evaluate()
-            while self.step < options.steps:
-                metrics: Mapping[str, float | Tensor] = self.train_step()
-                self.step += 1
-                bar.update()
-                stopping = run.out_of_time
-                last = self.step == options.steps or stopping
-                if self.step % options.log_every == 0 or last:
-                    metrics = run.averaged(metrics)
-                    run.log(self.step, metrics)
-                    bar.set_postfix(loss=f"{metrics['loss']:.3f}")
-                if self.step % options.evaluate_every == 0 or last:
-                    self._evaluate()
-                if self.step % options.save_every == 0 or last:
-                    run.save(self.step, self._state())
-                    run.publish(self._export, TEACHER_FOLDER)
-                if stopping:
-                    break
-        folder = run.publish(self._export, TEACHER_FOLDER)
-        # Only now: it ends the process group, which publishing waits for.
-        self.accelerator.end_training()
-        return folder
-
-    def train_step(self) -> dict[str, float | Tensor]:
-        """One iteration."""
-        options, step = self.options, self.step
-        rate = learning_rate(options, step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        place = self.accelerator.process_index * options.batch_size
-        waveforms = self.data.batch(
-            options.batch_size, self.num_samples, seed=options.seed, step=step, first=place
-        )
+    def train_step(self, step: int) -> dict[str, float | Tensor]:
+        """Take one step."""
+        rate = self.learning_rate(step)
+        set_learning_rate(rate, self.optimizer)
+        waveforms = self.crops(self.options.batch_size, step=step)
+        first = self.accelerator.process_index * len(waveforms)
         self.network.train()
-        # Dropout and dropped layers are drawn from the step's own seed: a resumed run draws the
-        # same.
-        with seeded(f"{options.seed}/{step}/{place}"):
-            loss, accuracy = self._predict(self.network, waveforms, step=step, first=place)
-        self.optimizer.zero_grad()
-        self.accelerator.backward(loss)
-        norm = self.accelerator.clip_grad_norm_(self.network.parameters(), options.max_grad_norm)
-        self.optimizer.step()
+        # Dropout and layer drop follow from the step's seed, so that a resumed run repeats them.
+        with seeded(seed_from(f"{self.options.seed}/{step}/{first}")):
+            loss, accuracy = self._predict(self.network, waveforms, step=step, first=first)
+        norm = self.update(self.optimizer, self.network, loss)
         return {
             "loss": loss.detach(),
             "accuracy": accuracy,
@@ -242,29 +187,30 @@ class TeacherTrainer:
             step=step,
             first=first,
         )
-        return network(waveforms, self.targets(waveforms), mask.to(waveforms.device))
+        return network(waveforms, self.clusters(waveforms), mask.to(waveforms.device))
 
     @torch.no_grad()
-    def _evaluate(self) -> None:
-        if self.held_out is not None and self.accelerator.is_main_process:
-            self.plain_network.eval()
-            loss, accuracy = self._predict(self.plain_network, self.held_out, step=2**41, first=0)
-            self.run.log(self.step, {"validation_loss": loss, "validation_accuracy": accuracy})
-        self.accelerator.wait_for_everyone()
+    def evaluate(self, waveforms: Tensor) -> Metrics:
+        """Loss and accuracy, with the same frames masked at every evaluation."""
+        self.plain_network.eval()
+        loss, accuracy = self._predict(self.plain_network, waveforms, step=2**41, first=0)
+        return {"validation_loss": loss, "validation_accuracy": accuracy}
 
-    def _state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
+        """Network, optimizer and clusters."""
         return {
             "network": self.plain_network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "targets": self.targets.state_dict(),
+            "targets": self.clusters.state_dict(),
         }
 
-    def _export(self, directory: Path) -> None:
+    def export(self, directory: Path) -> None:
+        """Write the network as ``HubertModel.from_pretrained`` reads it."""
         self.plain_network.model.save_pretrained(directory)
 
 
 def train_teacher(options: TeacherTrainingOptions) -> Path:
-    """Train a teacher, or go on with the run in ``options.out``.
+    """Train a semantic teacher, or resume the run in ``options.out``.
 
     Returns:
         Folder of the network, as ``HubertModel.from_pretrained`` and ``--teacher`` read it.

@@ -45,7 +45,7 @@ class LogMelClusters(nn.Module):
         self.register_buffer("centers", torch.zeros(num_clusters, 2 * num_mels))
 
     @property
-    def num_targets(self) -> int:
+    def num_clusters(self) -> int:
         """Number of clusters."""
         return len(self.centers)
 
@@ -53,7 +53,7 @@ class LogMelClusters(nn.Module):
         """Set the centers from waveforms [B, 1, S]."""
         centers, _ = kmeans(
             self.features(waveforms).flatten(0, 1),
-            self.num_targets,
+            self.num_clusters,
             iterations=iterations,
             seed=seed,
         )
@@ -95,7 +95,7 @@ class FirstCodebook(nn.Module):
     codec: XCodecModel
 
     @property
-    def num_targets(self) -> int:
+    def num_clusters(self) -> int:
         """Number of codes."""
         return self.codec.config.codebook_size
 

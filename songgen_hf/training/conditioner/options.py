@@ -1,6 +1,5 @@
 """What can be set where the conditioner is taught alone."""
 
-import math
 from dataclasses import dataclass, field
 
 from ..options import ModelOptions
@@ -63,10 +62,4 @@ class ConditionerOptions:
 CONDITIONER_OPTIONS = (ModelOptions, ConditionerOptions)
 
 
-def learning_rate(options: ConditionerOptions, step: int) -> float:
-    """Linear warm-up, then a cosine to zero."""
-    warm = min(1.0, (step + 1) / max(options.warmup_steps, 1))
-    return options.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / options.max_steps))
-
-
-__all__ = ["CONDITIONER_OPTIONS", "ConditionerOptions", "learning_rate"]
+__all__ = ["CONDITIONER_OPTIONS", "ConditionerOptions"]

@@ -19,17 +19,25 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from ...files import new_directory, write_files
 from ...modeling.conditioning import SongGenConditioner
 from ...modeling.patterns import IGNORED_LABEL
 from ..auxiliary.frame_labels import tempo_of_class
-from ..codec.objective import seeded
 from ..language_model.dataset import read_songs
 from ..language_model.freezing import freeze, submodule
 from ..language_model.initialization import load_model
 from ..options import RESOLVED_FILE, ModelOptions, dump_options
+from ..resumable_run import (
+    METRICS_FILE,
+    Action,
+    Metrics,
+    learning_rate,
+    optimizer_step,
+    run_steps,
+    set_learning_rate,
+)
+from ..seeding import seed_from, seeded
 from .heads import FactHeads, cross_entropy
 from .labels import (
     SET_COLUMN,
@@ -43,7 +51,7 @@ from .labels import (
     read_captions,
     read_columns,
 )
-from .options import ConditionerOptions, learning_rate
+from .options import ConditionerOptions
 from .phoneme_labels import Lines, read_lines
 
 TAUGHT = (
@@ -53,7 +61,6 @@ TAUGHT = (
     "lyrics_encoder",
     "lyrics_projection",
 )
-METRICS_FILE = "metrics.jsonl"
 _EVALUATION_BATCH = 64
 
 
@@ -86,7 +93,7 @@ class ConditionerTrainer:
         self.captions, self.lines, self.writer = captions, lines, writer
         tempo = bool(captions) and TEMPO_COLUMN in captions[0][0].classes
         decoder: Any = conditioner.config.decoder
-        with seeded(options.seed):
+        with seeded(seed_from(options.seed)):
             heads = FactHeads(decoder.hidden_size, vocabulary, tempo=tempo)
         self.device = conditioner.device
         self.heads = heads.to(self.device)
@@ -106,8 +113,13 @@ class ConditionerTrainer:
         """One step; what it sees follows from seed and step alone."""
         options = self.options
         random = np.random.default_rng([options.seed, step])
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(options, step)
+        rate = learning_rate(
+            step,
+            peak=options.learning_rate,
+            steps=options.max_steps,
+            warmup_steps=options.warmup_steps,
+        )
+        set_learning_rate(rate, self.optimizer)
         losses: dict[str, Tensor] = {}
         lower = options.mixed_precision == "bf16"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=lower):
@@ -117,13 +129,7 @@ class ConditionerTrainer:
                 songs = random.integers(len(self.lines), size=options.lyrics_batch_size)
                 losses |= self.lyrics_losses([self.lines[song] for song in songs])
         loss = torch.stack(list(losses.values())).sum()
-        self.optimizer.zero_grad()
-        loss.backward()
-        weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
-        norm = nn.utils.clip_grad_norm_(weights, options.max_grad_norm)
-        if not torch.isfinite(norm):
-            raise ValueError(f"step {step}: the gradient is {norm}; lower --learning-rate")
-        self.optimizer.step()
+        optimizer_step(self.optimizer, loss, max_norm=options.max_grad_norm)
         return {"loss": loss.item(), **{f"loss_{n}": value.item() for n, value in losses.items()}}
 
     def draw_captions(self, random: np.random.Generator) -> list[Caption]:
@@ -292,7 +298,7 @@ def train_conditioner(model_options: ModelOptions, options: ConditionerOptions) 
         held_out = read(read_columns(read_songs(options.dataset or "", options.eval_split)))
     with new_directory(options.output_dir or "") as folder:
         sizes = trainer.sizes()
-        log = run_steps(trainer, held_out)
+        log = train_and_log(trainer, held_out)
         trainer.restore(sizes)
         model.cpu().save_pretrained(folder)
         processor.save_pretrained(folder)
@@ -307,26 +313,36 @@ def train_conditioner(model_options: ModelOptions, options: ConditionerOptions) 
     return last | {f"before_{name}": v for name, v in log[0].items() if name != "step"}
 
 
-def run_steps(trainer: ConditionerTrainer, held_out: Any | None) -> list[dict[str, float]]:
-    """All steps of a run; what was logged, the first entry before the first step."""
+def train_and_log(trainer: ConditionerTrainer, held_out: Any | None) -> list[dict[str, float]]:
+    """Take all steps; return what was logged, the first entry before the first step.
+
+    Args:
+        trainer: of the conditioner.
+        held_out: captions and lyrics of other songs to evaluate on, or None.
+    """
     options = trainer.options
-    log: list[dict[str, float]] = [{"step": 0, **(trainer.evaluate(*held_out) if held_out else {})}]
-    with tqdm(total=options.max_steps, desc="conditioner") as bar:
-        for step in range(1, options.max_steps + 1):
-            metrics = trainer.train_step(step - 1)
-            bar.update()
-            last = step == options.max_steps
-            if step % options.logging_steps == 0 or last:
-                log.append({"step": step, **metrics})
-                bar.set_postfix(loss=f"{metrics['loss']:.3f}")
-            if held_out and (step % options.eval_steps == 0 or last):
-                log.append({"step": step, **trainer.evaluate(*held_out)})
-    return log
+    entries: list[dict[str, float]] = []
+
+    def log(step: int, metrics: Metrics) -> Metrics:
+        entries.append({"step": step, **metrics})
+        return {"loss": metrics["loss"]}
+
+    def evaluate(step: int, metrics: Metrics) -> None:
+        if held_out:
+            entries.append({"step": step, **trainer.evaluate(*held_out)})
+
+    entries.append({"step": 0, **(trainer.evaluate(*held_out) if held_out else {})})
+    run_steps(
+        trainer.train_step,
+        steps=options.max_steps,
+        name="conditioner",
+        actions=[Action(options.logging_steps, log), Action(options.eval_steps, evaluate)],
+    )
+    return entries
 
 
 __all__ = [
     "TAUGHT",
     "ConditionerTrainer",
-    "run_steps",
     "train_conditioner",
 ]

@@ -24,14 +24,11 @@ from ...modeling.processing_songgen import SongGenProcessor
 from ...optional import require
 from ...pipelines.adapters import load_adapters
 from ..options import (
-    RESOLVED_FILE,
     DataOptions,
     ModelOptions,
     ObjectiveOptions,
     SongGenTrainingArguments,
-    check_unchanged,
     dump_options,
-    read_yaml,
 )
 from .initialization import load_model
 from .run import checkpoint_to_resume, load_songs
@@ -174,9 +171,7 @@ def train_lora(
     if args.ema_decay:
         raise ValueError("adapters are saved as they are trained: leave --ema-decay out")
     options = (model_options, data_options, objective, lora, args)
-    checkpoint = checkpoint_to_resume(args)
-    if checkpoint is not None and not args.allow_changed_options:
-        check_unchanged(read_yaml(checkpoint / RESOLVED_FILE), options)
+    checkpoint = checkpoint_to_resume(options)
     model, processor = load_model(model_options, seed=args.seed)
     adapted = add_lora(model, lora, processor, seed=args.seed)
     trained, total = adapted.get_nb_trainable_parameters()

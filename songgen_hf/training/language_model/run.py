@@ -2,10 +2,12 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
+from transformers.trainer import TRAINER_STATE_NAME
 
 from ...checkpoints.digests import codes_digest
 from ...data.preparation.codes import DESCRIPTION_FILE
@@ -22,6 +24,7 @@ from ..options import (
     check_unchanged,
     dump_options,
     read_yaml,
+    resolved_values,
 )
 from .dataset import SongDataset, read_songs
 from .freezing import freeze
@@ -45,11 +48,9 @@ def train_language_model(
     Raises:
         ValueError, OSError: if options, data or checkpoint cannot be used.
     """
-    resolved = dump_options((model_options, data_options, objective, args))
-    checkpoint = checkpoint_to_resume(args)
-    if checkpoint is not None and not args.allow_changed_options:
-        saved = read_yaml(checkpoint / RESOLVED_FILE)
-        check_unchanged(saved, (model_options, data_options, objective, args))
+    options = (model_options, data_options, objective, args)
+    resolved = dump_options(options)
+    checkpoint = checkpoint_to_resume(options)
     if checkpoint is None:
         model, processor = load_model(model_options, seed=args.seed)
     else:
@@ -78,12 +79,16 @@ def train_language_model(
     return trainer
 
 
-def checkpoint_to_resume(args: SongGenTrainingArguments) -> Path | None:
-    """The checkpoint that ``resume_from_checkpoint`` names; "auto": the newest, if there is one.
+def checkpoint_to_resume(options: Sequence[Any]) -> Path | None:
+    """The checkpoint to resume from: ``resume_from_checkpoint``, the newest one for "auto".
 
+    Args:
+        options: all options of the run; the training arguments come last.
     Raises:
-        ValueError: if it is no complete checkpoint, or the output folder holds a run already.
+        ValueError: if it is no complete checkpoint, if it belongs to a run with other options, or
+            if the output folder holds a run that is not to be resumed.
     """
+    args = options[-1]
     output_dir = Path(args.output_dir or "")
     newest = last_checkpoint(output_dir)
     named = args.resume_from_checkpoint
@@ -91,17 +96,24 @@ def checkpoint_to_resume(args: SongGenTrainingArguments) -> Path | None:
         if newest is not None:
             raise ValueError(
                 f"{output_dir} holds a run up to {newest.name}: pass --resume-from-checkpoint auto "
-                "to go on with it, or another --output-dir"
+                "to resume it, or choose another --output-dir"
             )
         return None
-    if named == "auto":
-        return newest
-    folder = Path(named)
-    if last_checkpoint(folder.parent) is None or not (folder / "trainer_state.json").is_file():
+    checkpoint = newest if named == "auto" else Path(named)
+    if checkpoint is None:
+        return None
+    if not (checkpoint / TRAINER_STATE_NAME).is_file():
         raise ValueError(
             f"{named} is no complete checkpoint; --resume-from-checkpoint auto finds one"
         )
-    return folder
+    if not args.allow_changed_options:
+        check_unchanged(
+            read_yaml(checkpoint / RESOLVED_FILE),
+            resolved_values(options),
+            run=checkpoint,
+            remedy="choose another --output-dir, or pass --allow-changed-options",
+        )
+    return checkpoint
 
 
 def load_songs(

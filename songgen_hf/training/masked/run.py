@@ -16,12 +16,9 @@ from ...pipelines.masked_song import MaskedSongPipeline
 from ..language_model.initialization import load_model
 from ..language_model.run import checkpoint_to_resume, finish, load_songs
 from ..options import (
-    RESOLVED_FILE,
     DataOptions,
     ModelOptions,
-    check_unchanged,
     dump_options,
-    read_yaml,
 )
 from .dataset import MaskedSongs
 from .options import (
@@ -57,9 +54,7 @@ def train_masked_model(
             )
     options = (model_options, data_options, objective, args)
     resolved = dump_options(options)
-    checkpoint = checkpoint_to_resume(args)
-    if checkpoint is not None and not args.allow_changed_options:
-        check_unchanged(read_yaml(checkpoint / RESOLVED_FILE), options)
+    checkpoint = checkpoint_to_resume(options)
     if checkpoint is None:
         pipe = load_masked(model_options, seed=args.seed)
     else:

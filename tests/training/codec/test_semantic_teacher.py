@@ -63,7 +63,7 @@ def test_targets_of_a_codec_are_the_codes_of_its_first_codebook():
 
     targets = FirstCodebook(codec)
 
-    assert targets.num_targets == 16
+    assert targets.num_clusters == 16
     assert torch.equal(targets(waveforms), codec.encode(waveforms, return_dict=False)[:, 0])
     assert not list(targets.parameters())
 
@@ -164,8 +164,8 @@ def test_a_codec_gives_the_targets_when_named(tiny_preset, sounds, tmp_path):  #
 
     trainer = TeacherTrainer(options)
 
-    assert isinstance(trainer.targets, FirstCodebook)
-    assert trainer.train_step()["loss"] > 0
+    assert isinstance(trainer.clusters, FirstCodebook)
+    assert trainer.train_step(0)["loss"] > 0
 
 
 def test_the_voice_network_is_trained_at_its_own_rate(tiny_preset, sounds, tmp_path):  # noqa: F811

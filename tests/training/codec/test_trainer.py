@@ -25,8 +25,8 @@ from songgen_hf.training.codec.options import CodecTrainingOptions, TeacherTrain
 from songgen_hf.training.codec.stft_losses import MelDistance, RelativeErrorLoss
 from songgen_hf.training.codec.trainer import CodecTrainer, train_codec
 from songgen_hf.training.codec.waveform_crops import WaveformCrops
+from songgen_hf.training.codec.waveform_trainer import scheduled_rate
 from songgen_hf.training.options import parse_options
-from songgen_hf.training.resumable_run import learning_rate
 
 from ...tools.codec_cases import (
     TINY_CODEC,
@@ -270,7 +270,7 @@ def test_other_options_on_resume_are_refused(tiny_preset, sounds, tmp_path):  # 
     options = codec_options(sounds, tmp_path, steps=1)
     train_codec(options)
 
-    with pytest.raises(ValueError, match="other options .*batch_size 2 -> 3"):
+    with pytest.raises(ValueError, match="other options .*batch_size was 2, now 3"):
         train_codec(dataclasses.replace(options, batch_size=3))
 
 
@@ -401,7 +401,7 @@ def test_the_learning_rate_rises_and_falls(schedule):
     options = CodecTrainingOptions(
         steps=100, warmup_steps=10, schedule=schedule, decay_rate=0.5, decay_steps=10
     )
-    rates = [learning_rate(options, step) for step in range(100)]
+    rates = [scheduled_rate(options, step) for step in range(100)]
 
     assert rates[:10] == sorted(rates[:10]) and rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[0] <= 2e-5 and max(rates) < 2e-4 and rates[-1] < 1e-6

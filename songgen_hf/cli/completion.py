@@ -81,7 +81,7 @@ def known_values() -> dict[str, tuple[Sequence[str], bool]]:
         "track_pattern": (TRACK_PATTERNS, False),
     }
     try:
-        from ..training.options import recipe_names, stage_names
+        from ..training.option_parsing import recipe_names, stage_names
     except ImportError:  # the extra train is not installed
         return values
     return values | {"config": (recipe_names(), True), "stage": (stage_names(), False)}

@@ -19,8 +19,11 @@ from typing import Any
 from .output import CommandResult
 
 KINDS = {
-    "lm": ("options:LANGUAGE_MODEL_OPTIONS", "language_model.run:train_language_model"),
-    "lora": ("language_model.lora:LORA_OPTIONS", "language_model.lora:train_lora"),
+    "lm": (
+        "language_model.options:LANGUAGE_MODEL_OPTIONS",
+        "language_model.run:train_language_model",
+    ),
+    "lora": ("language_model.options:LORA_OPTIONS", "language_model.lora:train_lora"),
     "conditioner": ("conditioner.options:CONDITIONER_OPTIONS", "conditioner.run:train_conditioner"),
     "masked": ("masked.options:MASKED_OPTIONS", "masked.run:train_masked_model"),
     "codec": ("codec.options:CodecTrainingOptions", "codec.trainer:train_codec"),
@@ -74,7 +77,7 @@ def described_flags(kind: str = "lm") -> list[argparse.ArgumentParser]:
     try:
         from transformers import HfArgumentParser
 
-        from ..training.options import add_file_flags
+        from ..training.option_parsing import add_file_flags
 
         flags = HfArgumentParser(_options(kind), add_help=False, conflict_handler="resolve")
     except ImportError:
@@ -90,7 +93,7 @@ def run(arguments: argparse.Namespace) -> CommandResult | None:
     if kind not in KINDS:
         raise ValueError(f"unknown kind of training: got {kind!r}, expected {', '.join(KINDS)}")
     from ..optional import require
-    from ..training.options import parse_options
+    from ..training.option_parsing import parse_options
 
     program = "songgen-hf train" if kind == "lm" else f"songgen-hf train {kind}"
     options = parse_options(_options(kind), remaining, program=program)

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from transformers.utils.logging import tqdm
 
 from ..files import new_directory, write_files
-from .options import RESOLVED_FILE, check_unchanged, dump_options, read_yaml, resolved_values
+from .option_parsing import RESOLVED_FILE, check_unchanged, dump_options, read_yaml, resolved_values
 
 logger = logging.getLogger(__name__)
 

@@ -1,8 +1,13 @@
+from dataclasses import fields as fields_of
+
 import pytest
 import yaml
 
-from songgen_hf.training.options import (
-    LANGUAGE_MODEL_OPTIONS,
+from songgen_hf.training.codec.options import CodecTrainingOptions
+from songgen_hf.training.language_model.options import LANGUAGE_MODEL_OPTIONS, LORA_OPTIONS
+from songgen_hf.training.masked.options import MASKED_OPTIONS
+from songgen_hf.training.option_parsing import (
+    EARLIER_NAMES,
     check_unchanged,
     dump_options,
     make_options,
@@ -11,6 +16,7 @@ from songgen_hf.training.options import (
     resolved_values,
     stage_names,
 )
+from songgen_hf.training.options import FREE_ON_RESUME
 
 
 def parse(*arguments):
@@ -52,7 +58,10 @@ def test_resolved_options_read_back_are_the_same_options(tmp_path, stage):
     [
         (["--stage", "4"], "unknown stage: got '4', expected one of 1, 1.5, 2a, 2b, 3"),
         (["--learnin-rate", "1"], "unknown option 'learnin_rate'; did you mean learning_rate?"),
-        (["--text-dropout", "2"], r"text_dropout is a probability in \[0, 1\]: got 2.0"),
+        (
+            ["--text-dropout", "2"],
+            "text_dropout is 2.0, expected 0 to 1; change --text-dropout",
+        ),
         (["--ema-decay", "1"], "the EMA needs 0 <= ema_decay < 1"),
         (["surplus"], "unknown option 'surplus'"),
     ],
@@ -88,11 +97,65 @@ def test_changed_options_are_named_and_harmless_ones_pass():
     saved = yaml.safe_load(dump_options(parse("--learning-rate", "1e-4")))
 
     def check(*arguments):
-        check_unchanged(saved, resolved_values(parse(*arguments)), run="run", remedy="start anew")
+        now = resolved_values(parse(*arguments))
+        check_unchanged(saved, now, free=FREE_ON_RESUME, run="run", remedy="start anew")
 
     check("--learning-rate", "1e-4", "--save-steps", "3")
     with pytest.raises(ValueError, match="learning_rate was 0.0001, now 0.0002"):
         check("--learning-rate", "2e-4")
+
+
+EARLIER = [
+    ("own_history", "scheduled_sampling", 0.4),
+    ("own_codes", "scheduled_sampling", 0.4),
+    ("sound_weight", "frame_label_weight", 0.2),
+    ("alignment_weight", "guided_attention_weight", 0.3),
+    ("alignment_layers", "guided_attention_layers", [1, 2]),
+    ("optimiser", "optimizer", "muon"),
+]
+
+
+def value_of(options, name):
+    (found,) = [getattr(part, name) for part in options if hasattr(part, name)]
+    return found
+
+
+@pytest.mark.parametrize("types", [LANGUAGE_MODEL_OPTIONS, LORA_OPTIONS, MASKED_OPTIONS])
+@pytest.mark.parametrize(("earlier", "name", "value"), EARLIER)
+def test_earlier_names_of_options_are_accepted(types, earlier, name, value, tmp_path):
+    words = [str(one) for one in (value if isinstance(value, list) else [value])]
+    path = tmp_path / "c.yaml"
+    path.write_text(yaml.safe_dump({earlier: value}))
+    spellings = [[f"--{earlier}", *words], [f"--{earlier.replace('_', '-')}", *words]]
+    spellings += [[f"--{earlier}={words[0]}", *words[1:]]] if len(words) == 1 else []
+    spellings += [["--config", str(path)], [f"--{name.replace('_', '-')}", *words]]
+
+    for arguments in spellings:
+        options = parse_options(types, ["--output-dir", "out", *arguments])
+        assert value_of(options, name) == value
+    made = make_options(types, {"output_dir": "out", earlier: value})
+    assert value_of(made, name) == value
+
+
+def test_every_earlier_name_is_tested_and_none_is_in_use():
+    assert {earlier: name for earlier, name, _ in EARLIER} == EARLIER_NAMES
+    fields = {entry.name for kind in MASKED_OPTIONS + LORA_OPTIONS for entry in fields_of(kind)}
+    assert not fields & EARLIER_NAMES.keys() and fields >= set(EARLIER_NAMES.values())
+
+
+def test_an_earlier_name_is_unknown_where_its_successor_is():
+    with pytest.raises(ValueError, match="unknown option 'own_history'"):
+        parse_options((CodecTrainingOptions,), ["--own-history", "0.4"])
+
+
+@pytest.mark.parametrize(("earlier", "name", "value"), EARLIER)
+def test_a_run_resumes_with_options_that_were_resolved_under_earlier_names(earlier, name, value):
+    options = make_options(MASKED_OPTIONS, {"output_dir": "out", name: value})
+    now = resolved_values(options)
+    saved = {earlier if key == name else key: stored for key, stored in now.items()}
+    assert earlier in saved and name not in saved
+
+    check_unchanged(saved, now, free=FREE_ON_RESUME, run="run", remedy="start anew")
 
 
 def test_options_can_be_made_in_python():
@@ -104,8 +167,6 @@ def test_options_can_be_made_in_python():
 
 
 def test_a_recipe_of_the_package_is_named_without_its_path():
-    from songgen_hf.training.codec.options import CodecTrainingOptions
-
     (options,) = parse_options(
         (CodecTrainingOptions,), ["--config", "codec-mini", "--data", "d", "--out", "o"]
     )

@@ -63,9 +63,9 @@ class SoundClasses:
             found |= {"beat": [], "tempo": []}
         if not found:
             raise ValueError(
-                "sound_weight needs songs that say what sounds: expected one of phonemes, "
+                "frame_label_weight needs songs that say what sounds: expected one of phonemes, "
                 f"{', '.join(SOUND_COLUMNS)}, got {', '.join(rows.column_names)}; pass "
-                "--sound-weight 0"
+                "--frame-label-weight 0"
             )
         return cls(found)
 

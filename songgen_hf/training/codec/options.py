@@ -1,23 +1,16 @@
-"""What can be set in codec and teacher training. Defaults are the published recipe of X-Codec."""
+"""Options of training codec and semantic teacher. Defaults are X-Codec's published recipe."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
+from ..option_parsing import check_range, option
 from .waveform_crops import STEM_COLUMNS
-
-
-def option(default: Any, help_text: str) -> Any:
-    """A dataclass field with its line of help."""
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata={"help": help_text})
-    return field(default=default, metadata={"help": help_text})
 
 
 @dataclass
 class WaveformTrainingOptions:
-    """What training on waveforms has in common.
+    """Options that training on waveforms has in common.
 
     Raises:
         ValueError: if a number is out of its range.
@@ -27,67 +20,47 @@ class WaveformTrainingOptions:
     out: str = option(
         "", "folder for checkpoints, metrics and the trained model; a run in it is resumed"
     )
-    validation_data: str | None = option(None, "the same for evaluation; by default none is done")
+    validation_data: str | None = option(
+        None, "parquet file or folder to evaluate on; none by default"
+    )
     columns: list[str] = option(list(STEM_COLUMNS), "parquet columns that hold sounds")
     preset: str = option("mini", "sizes of the model: mini or full")
     steps: int = option(400_000, "optimizer steps")
     max_minutes: float | None = option(None, "stop with a checkpoint after so many minutes")
-    batch_size: int = option(8, "crops a step in each process")
-    crop_frames: int = option(150, "frames of a crop, 50 a second")
-    learning_rate: float = option(2e-4, "of AdamW")
-    warmup_steps: int = option(0, "steps over which the learning rate rises from zero")
+    batch_size: int = option(8, "crops of each step in each process")
+    crop_frames: int = option(150, "frames of a crop, 50 per second")
+    learning_rate: float = option(2e-4, "highest learning rate of AdamW")
+    warmup_steps: int = option(0, "steps of linear warm-up")
     schedule: str = option(
         "exponential", "exponential (decay_rate every decay_steps) or cosine (to zero at steps)"
     )
     decay_rate: float = option(0.999, "factor of the exponential schedule")
-    decay_steps: int = option(1000, "steps after which it applies once")
-    max_grad_norm: float = option(2.0, "gradients are clipped to this norm")
-    mixed_precision: str = option("no", "no, bf16 or fp16, as accelerate takes it")
-    seed: int = option(2333, "of crops, weights, codebook counts and revived codes")
+    decay_steps: int = option(1000, "steps after which the factor applies once")
+    max_grad_norm: float = option(2.0, "largest norm of the gradients; larger ones are clipped")
+    mixed_precision: str = option("no", "no, bf16 or fp16")
+    seed: int = option(2333, "seed of crops, weights, codebook counts and revived codes")
     save_every: int = option(5000, "steps between checkpoints")
-    keep_checkpoints: int = option(2, "checkpoints kept")
+    keep_checkpoints: int = option(2, "number of checkpoints to keep")
     evaluate_every: int = option(5000, "steps between evaluations")
     evaluation_crops: int = option(32, "crops of an evaluation")
     log_every: int = option(50, "steps between lines of metrics.jsonl")
-    report_to: str = option("none", "none, tensorboard or trackio")
+    report_to: str = option("none", "where losses are plotted: none, tensorboard or trackio")
 
     def __post_init__(self) -> None:
-        counts = (
-            "steps",
-            "batch_size",
-            "crop_frames",
-            "save_every",
-            "evaluate_every",
-            "evaluation_crops",
-        )
-        for name in (
-            *counts,
-            "log_every",
-            "keep_checkpoints",
-            "decay_steps",
-            "learning_rate",
-            "max_grad_norm",
-        ):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected more than 0")
+        check_range(self, "steps", "batch_size", "crop_frames", "decay_steps", open_low=True)
+        check_range(self, "save_every", "evaluate_every", "log_every", open_low=True)
+        check_range(self, "evaluation_crops", "keep_checkpoints", open_low=True)
+        check_range(self, "learning_rate", "max_grad_norm", open_low=True)
         if self.schedule not in ("exponential", "cosine"):
             raise ValueError(f"schedule is {self.schedule!r}, expected exponential or cosine")
-        if self.max_minutes is not None and self.max_minutes <= 0:
-            raise ValueError(f"max_minutes is {self.max_minutes}, expected more than 0, or none")
+        if self.max_minutes is not None:
+            check_range(self, "max_minutes", open_low=True)
 
     def free_on_resume(self) -> set[str]:
         """Names of options that may change on resumption, as they change no computed number."""
-        free = {
-            "out",
-            "steps",
-            "max_minutes",
-            "save_every",
-            "evaluate_every",
-            "log_every",
-            "keep_checkpoints",
-            "report_to",
-        }
-        return free - {"steps"} if self.schedule == "cosine" else free
+        free = {"out", "max_minutes", "save_every", "evaluate_every", "log_every", "report_to"}
+        free |= {"keep_checkpoints"}
+        return free if self.schedule == "cosine" else free | {"steps"}
 
     def require_paths(self) -> None:
         """Raise ValueError unless data and out are given."""
@@ -98,59 +71,65 @@ class WaveformTrainingOptions:
 
 @dataclass
 class CodecTrainingOptions(WaveformTrainingOptions):
-    """Options of ``songgen-hf train codec``."""
+    """Options of ``songgen-hf train codec``.
+
+    Raises:
+        ValueError: if a number is out of its range, or options contradict each other.
+    """
 
     codec: str | None = option(
         None, "codec folder or Hub repository to start from, instead of random weights"
     )
     decoder_only: bool = option(
         False,
-        "train what turns codes into sound and nothing else: the codes of --codec stay as they "
-        "are, to the bit, and so do the models and datasets made with them",
+        "train only what turns codes into sound: the codes of --codec stay the same to the bit, so "
+        "models and datasets made with them remain valid",
     )
     teacher: str | None = option(
-        None, "HuBERT-like model (folder or Hub repository) for the semantic half"
+        None, "HuBERT-like model (folder or Hub repository) that becomes the semantic model"
     )
     semantics: bool = option(
-        True, "without it, the acoustic baseline: no teacher, no semantic loss"
+        True, "--no-semantics trains the acoustic baseline: no teacher and no semantic loss"
     )
     codebook_counts: list[int] = option(
         [1, 2, 3, 4, 8],
-        "codebooks used in a step, drawn with equal chance; repeat a number to weigh it",
+        "numbers of codebooks, one of which is drawn for each step; repeat a number to make it "
+        "likelier",
     )
     quantizer_start: int = option(
         0, "step at which the codebooks start (by k-means); before it, no quantization"
     )
-    kmeans_crops: int = option(64, "crops whose latents the k-means start sees, in each process")
+    kmeans_crops: int = option(64, "crops of the k-means start, in each process")
     kmeans_iterations: int = option(50, "iterations of the k-means start")
-    codebook_decay: float = option(0.99, "of the codebooks' moving averages")
-    dead_count: float = option(2.0, "a code with a smaller moving count is revived ...")
-    dead_fraction: float = option(0.1, "... if it is also below this part of the mean count")
+    codebook_decay: float = option(0.99, "decay of the codebooks' moving averages")
+    dead_count: float = option(2.0, "a code is revived if its moving count is below this number")
+    dead_fraction: float = option(0.1, "and below this fraction of the mean count")
     revival_reach: float = option(
-        0.1, "a revived code lies so far (0 to 1) from a code in use toward a vector of the batch"
+        0.1,
+        "place of a revived code between a code in use (0) and a vector of the batch (1)",
     )
-    move_all_codebooks: bool = option(True, "codebooks that a step does not use move in it too")
+    move_all_codebooks: bool = option(True, "update codebooks in steps that do not use them, too")
     stft_weight: float = option(1.0, "weight of the multi-resolution STFT loss")
     sub_band_weight: float = option(1.0, "weight of the STFT loss in sub-bands")
     mel_weight: float = option(0.0, "weight of the multi-resolution mel loss (45 in other codecs)")
     waveform_weight: float = option(
-        0.0, "weight of the relative error of samples, which brings phases in step in short runs"
+        0.0, "weight of the relative error of the samples, which aligns phases in short runs"
     )
     commitment_weight: float = option(1.0, "weight of the commitment loss")
     semantic_weight: float = option(100.0, "weight of the semantic loss")
     adversarial_weight: float = option(1.0, "weight of the adversarial loss")
     feature_weight: float = option(20.0, "weight of feature matching")
     discriminator_start: int = option(
-        0, "step at which the discriminator starts; steps or more = never"
+        0, "step at which the discriminator starts; the number of steps or more: never"
     )
     discriminator_hops: list[int] = option(
-        [32, 64, 128, 256, 512, 1024], "its STFT hops in samples"
+        [32, 64, 128, 256, 512, 1024], "STFT hops of the discriminator in samples"
     )
     discriminator_channels: list[int] = option(
-        [64, 128, 256, 512, 512, 512], "its channels at each hop"
+        [64, 128, 256, 512, 512, 512], "channels of the discriminator at each hop"
     )
     discriminator_mels: int | None = option(
-        None, "its mel bands at most; none = as many as the STFT has"
+        None, "largest number of mel bands of the discriminator; none: one for each STFT bin"
     )
 
     def __post_init__(self) -> None:
@@ -166,42 +145,33 @@ class CodecTrainingOptions(WaveformTrainingOptions):
             )
         if not self.semantics and self.teacher is not None:
             raise ValueError(
-                "a teacher is given without semantics: leave one of --teacher and --no-semantics "
-                "out"
+                "a teacher is given without semantics: leave out --teacher or --no-semantics"
             )
 
 
 @dataclass
 class TeacherTrainingOptions(WaveformTrainingOptions):
-    """Options of ``songgen-hf train teacher``; defaults of the general-audio HuBERT if known."""
+    """Options of ``songgen-hf train teacher``."""
 
-    learning_rate: float = option(3e-4, "of AdamW")
     steps: int = option(325_000, "optimizer steps")
-    warmup_steps: int = option(32_000, "steps over which the learning rate rises from zero")
-    schedule: str = option(
-        "cosine", "exponential (decay_rate every decay_steps) or cosine (to zero at steps)"
-    )
+    learning_rate: float = option(3e-4, "highest learning rate of AdamW")
+    warmup_steps: int = option(32_000, "steps of linear warm-up")
+    schedule: str = option("cosine", "exponential or cosine, as for the codec")
     part: str = option(
         "semantic",
         "which HuBERT of the preset: semantic (of the codec) or voice (of the song model)",
     )
-    sampling_rate: int | None = option(None, "Hz; by default what the part hears")
+    sampling_rate: int | None = option(None, "sampling rate in Hz; default that of the part")
     baseline: str | None = option(
         None,
-        "codec whose first codebook gives the targets (the paper's way); by default k-means of log "
-        "mels",
+        "codec whose first codebook gives the labels, as in the paper; default k-means of log mels",
     )
-    num_clusters: int = option(256, "clusters of the k-means targets")
-    num_mels: int = option(40, "mel bands of the k-means targets")
-    kmeans_crops: int = option(256, "crops that the k-means sees")
-    mask_chance: float = option(0.08, "chance of a frame to begin a masked span")
+    num_clusters: int = option(256, "clusters of the k-means")
+    num_mels: int = option(40, "mel bands of the k-means")
+    kmeans_crops: int = option(256, "crops of the k-means")
+    mask_chance: float = option(0.08, "probability that a masked span begins at a frame")
     mask_frames: int = option(10, "frames of a masked span")
     visible_weight: float = option(0.0, "weight of the loss over frames that are not masked")
 
 
-__all__ = [
-    "CodecTrainingOptions",
-    "TeacherTrainingOptions",
-    "WaveformTrainingOptions",
-    "option",
-]
+__all__ = ["CodecTrainingOptions", "TeacherTrainingOptions", "WaveformTrainingOptions"]

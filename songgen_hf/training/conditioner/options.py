@@ -1,65 +1,46 @@
-"""What can be set where the conditioner is taught alone."""
+"""Options of training the conditioner separately."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from ..options import ModelOptions
+from ..option_parsing import check_range, option
+from ..options import DatasetOptions, ModelOptions
 
 
 @dataclass
-class ConditionerOptions:
+class ConditionerOptions(DatasetOptions):
     """Options of ``songgen-hf train conditioner``.
 
     Raises:
         ValueError: if a number is out of its range.
     """
 
-    dataset: str | None = field(
-        default=None,
-        metadata={
-            "help": "parquet that knows its songs, as prepare codes writes it: a folder, ..."
-        },
+    output_dir: str | None = option(None, "new folder of the model")
+    max_steps: int = option(3000, "optimizer steps")
+    batch_size: int = option(64, "captions of each step")
+    lyrics_batch_size: int = option(16, "lyrics of each step")
+    learning_rate: float = option(1e-3, "highest learning rate of AdamW")
+    warmup_steps: int = option(100, "steps of linear warm-up")
+    weight_decay: float = option(0.0, "weight decay of AdamW")
+    max_grad_norm: float = option(1.0, "largest norm of the gradients; larger ones are clipped")
+    eval_steps: int = option(1000, "steps between evaluations")
+    logging_steps: int = option(50, "steps between lines of metrics")
+    written_captions: float = option(
+        0.75,
+        "share of captions that are newly written with the templates of the corpus, about "
+        "attributes drawn from its songs; 0 for a dataset without the corpus' columns",
     )
-    output_dir: str | None = field(default=None, metadata={"help": "new folder of the model"})
-    train_split: str = field(default="train", metadata={"help": "split to train on"})
-    eval_split: str | None = field(default=None, metadata={"help": "split to evaluate on"})
-    max_steps: int = field(default=3000, metadata={"help": "optimizer steps"})
-    batch_size: int = field(default=64, metadata={"help": "captions a step"})
-    lyrics_batch_size: int = field(default=16, metadata={"help": "lyrics a step"})
-    learning_rate: float = field(default=1e-3, metadata={"help": "highest, of AdamW"})
-    warmup_steps: int = field(default=100, metadata={"help": "steps of linear warm-up"})
-    weight_decay: float = field(default=0.0, metadata={"help": "of AdamW"})
-    max_grad_norm: float = field(default=1.0, metadata={"help": "gradients are clipped to it"})
-    eval_steps: int = field(default=1000, metadata={"help": "steps between evaluations"})
-    logging_steps: int = field(default=50, metadata={"help": "steps between lines of metrics"})
-    written_captions: float = field(
-        default=0.75,
-        metadata={
-            "help": "share of captions that are written anew in the corpus' phrasings, of facts "
-            "drawn from its songs; 0 for a dataset without the corpus' columns"
-        },
-    )
-    unsaid_weight: float = field(
-        default=0.2,
-        metadata={
-            "help": "weight of facts that a caption does not name, at least not by that name"
-        },
-    )
-    mixed_precision: str = field(default="no", metadata={"help": "no or bf16, twice as fast"})
-    seed: int = field(default=456, metadata={"help": "of batches, captions and heads"})
+    unsaid_weight: float = option(0.2, "weight of attributes that a caption does not name")
+    mixed_precision: str = option("no", "no or bf16, which is twice as fast")
+    seed: int = option(456, "seed of batches, captions and heads")
 
     def __post_init__(self) -> None:
         counts = ("max_steps", "batch_size", "lyrics_batch_size", "eval_steps", "logging_steps")
-        for name in (*counts, "learning_rate", "max_grad_norm"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected more than 0")
-        for name in ("unsaid_weight", "written_captions"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected 0 to 1")
+        check_range(self, *counts, "learning_rate", "max_grad_norm", open_low=True)
+        check_range(self, "unsaid_weight", "written_captions", high=1)
         if self.mixed_precision not in ("no", "bf16"):
             raise ValueError(f"mixed_precision is {self.mixed_precision!r}, expected no or bf16")
 
 
 CONDITIONER_OPTIONS = (ModelOptions, ConditionerOptions)
-
 
 __all__ = ["CONDITIONER_OPTIONS", "ConditionerOptions"]

@@ -27,7 +27,8 @@ from ..auxiliary.frame_labels import tempo_of_class
 from ..language_model.dataset import read_songs
 from ..language_model.freezing import freeze, submodule
 from ..language_model.initialization import load_model
-from ..options import RESOLVED_FILE, ModelOptions, dump_options
+from ..option_parsing import RESOLVED_FILE, dump_options
+from ..options import ModelOptions
 from ..resumable_run import (
     METRICS_FILE,
     Action,

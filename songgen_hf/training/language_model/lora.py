@@ -11,7 +11,6 @@ In Python::
 """
 
 import logging
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +22,10 @@ from ...modeling.modeling_songgen import SongGenForConditionalGeneration
 from ...modeling.processing_songgen import SongGenProcessor
 from ...optional import require
 from ...pipelines.adapters import load_adapters
-from ..options import (
-    DataOptions,
-    ModelOptions,
-    ObjectiveOptions,
-    SongGenTrainingArguments,
-    dump_options,
-)
+from ..option_parsing import dump_options
+from ..options import DataOptions, ModelOptions, SongGenTrainingArguments
 from .initialization import load_model
+from .options import LoraOptions, ObjectiveOptions
 from .run import checkpoint_to_resume, load_songs
 from .samples import EvaluationAudio
 from .trainer import SongGenTrainer
@@ -40,36 +35,6 @@ logger = logging.getLogger(__name__)
 ATTENTION = r"decoder\.model\.layers\.\d+\.(self_attn|encoder_attn)\.(q|k|v|out)_proj"
 """Anchored at the decoder: leaf names would also hit the text encoder and the codec's HuBERT."""
 HEADS = r"decoder\.(lm_heads|vocal_lm_heads)"
-
-
-@dataclass
-class LoraOptions:
-    """What an adapter is made of."""
-
-    lora_rank: int = field(default=8, metadata={"help": "rank of the adapter"})
-    lora_alpha: float = field(
-        default=16.0, metadata={"help": "the adapter is scaled by alpha / rank"}
-    )
-    lora_dropout: float = field(default=0.0, metadata={"help": "dropout before the adapter"})
-    use_dora: bool = field(default=False, metadata={"help": "DoRA: magnitudes are trained too"})
-    lora_heads: bool = field(default=False, metadata={"help": "adapt the output heads too"})
-    lyrics_tokens: list[str] = field(
-        default_factory=list,
-        metadata={"help": "lyrics tokens whose embedding is trained, such as a language: [ja]"},
-    )
-    lora_plus_ratio: float | None = field(
-        default=None,
-        metadata={"help": "LoRA+: learning rate of the B matrices over that of the A matrices"},
-    )
-
-    def __post_init__(self) -> None:
-        if self.lora_rank < 1:
-            raise ValueError(f"lora_rank must be at least 1: got {self.lora_rank}")
-        if self.lora_plus_ratio is not None and self.lora_plus_ratio <= 0:
-            raise ValueError(f"lora_plus_ratio must be above 0: got {self.lora_plus_ratio}")
-
-
-LORA_OPTIONS = (ModelOptions, DataOptions, ObjectiveOptions, LoraOptions, SongGenTrainingArguments)
 
 
 def add_lora(
@@ -199,7 +164,6 @@ def train_lora(
 
 __all__ = [
     "ATTENTION",
-    "LORA_OPTIONS",
     "LoraOptions",
     "LoraTrainer",
     "add_lora",

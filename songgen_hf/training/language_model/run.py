@@ -15,20 +15,18 @@ from ...modeling.modeling_songgen import SongGenForConditionalGeneration
 from ...modeling.processing_songgen import SongGenProcessor
 from ..auxiliary.frame_labels import SOUND_HEADS_FILE
 from ..ema import EMA_FILE
-from ..options import (
+from ..option_parsing import (
     RESOLVED_FILE,
-    DataOptions,
-    ModelOptions,
-    ObjectiveOptions,
-    SongGenTrainingArguments,
     check_unchanged,
     dump_options,
     read_yaml,
     resolved_values,
 )
+from ..options import FREE_ON_RESUME, DataOptions, ModelOptions, SongGenTrainingArguments
 from .dataset import SongDataset, read_songs
 from .freezing import freeze
 from .initialization import load_model
+from .options import ObjectiveOptions
 from .samples import EvaluationAudio
 from .trainer import SongGenTrainer, last_checkpoint
 
@@ -110,6 +108,7 @@ def checkpoint_to_resume(options: Sequence[Any]) -> Path | None:
         check_unchanged(
             read_yaml(checkpoint / RESOLVED_FILE),
             resolved_values(options),
+            free=FREE_ON_RESUME,
             run=checkpoint,
             remedy="choose another --output-dir, or pass --allow-changed-options",
         )

@@ -34,10 +34,12 @@ from ..auxiliary.guided_attention import alignment_loss, watched_attention
 from ..auxiliary.scheduled_sampling import with_own_history
 from ..ema import WeightAverage
 from ..optimizers import MuonWithAdamW
-from ..options import RESOLVED_FILE, ObjectiveOptions, SongGenTrainingArguments
+from ..option_parsing import RESOLVED_FILE
+from ..options import SongGenTrainingArguments
 from .collator import SongCollator, counted_positions
 from .dataset import SongDataset, SongSampler
 from .objective import Objective, codebook_weights, song_objective
+from .options import ObjectiveOptions
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +86,7 @@ class SongGenTrainer(Trainer):
         self._sampler: SongSampler | None = None
         self._batches = 0  # of the optimizer step under way
         sounds = None
-        if self.objective.sound_weight and train_dataset is not None:
+        if self.objective.frame_label_weight and train_dataset is not None:
             sounds = SoundClasses.of_rows(train_dataset.rows)
             width = self.song_config.decoder.hidden_size
             # Part of the model while it is trained, for optimizers and processes to find them.
@@ -95,7 +97,7 @@ class SongGenTrainer(Trainer):
             data_collator=SongCollator(
                 self.song_config,
                 processor,
-                align_lyrics=self.objective.alignment_weight > 0,
+                align_lyrics=self.objective.guided_attention_weight > 0,
                 sounds=sounds,
             ),
             train_dataset=train_dataset,
@@ -152,7 +154,7 @@ class SongGenTrainer(Trainer):
         inputs = dict(inputs)
         targets, sounds = inputs.pop("lyrics_targets", None), inputs.pop("sound_targets", None)
         base = base_model(self.model)
-        if model.training and self.objective.own_history:
+        if model.training and self.objective.scheduled_sampling:
             inputs["decoder_input_ids"] = self._own_history(model, inputs)
         layers = base.decoder.model.layers
         with (
@@ -178,13 +180,13 @@ class SongGenTrainer(Trainer):
             ]
             objective.add_alignment(
                 *(torch.stack(values).mean() for values in zip(*pairs, strict=True)),
-                weight=self.objective.alignment_weight,
+                weight=self.objective.guided_attention_weight,
             )
         if sounds is not None:
             steps = inputs["labels"].shape[1]
             heads = self.model.sound_heads
             objective.add_sounds(
-                *heads(states[0][:, -steps:], sounds), weight=self.objective.sound_weight
+                *heads(states[0][:, -steps:], sounds), weight=self.objective.frame_label_weight
             )
         share = torch.ones_like(objective.value)
         if model.training and num_items_in_batch is not None:
@@ -213,7 +215,7 @@ class SongGenTrainer(Trainer):
         return with_own_history(
             ids,
             logits.unflatten(0, (len(ids), -1))[:, :, -ids.shape[-1] :],
-            self.objective.own_history,
+            self.objective.scheduled_sampling,
             codebook_size=self.song_config.decoder.codebook_size,
             generator=torch.Generator(ids.device).manual_seed(self._draw_seed()),
         )
@@ -227,10 +229,10 @@ class SongGenTrainer(Trainer):
 
     def _alignment_layers(self) -> list[int]:
         """Decoder layers whose cross-attention is told what is sung; none without that loss."""
-        if not self.objective.alignment_weight:
+        if not self.objective.guided_attention_weight:
             return []
         number = self.song_config.decoder.num_hidden_layers
-        return self.objective.alignment_layers or sorted({(number - 1) // 2, number // 2})
+        return self.objective.guided_attention_layers or sorted({(number - 1) // 2, number // 2})
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """The library's optimizer, or Muon with AdamW."""

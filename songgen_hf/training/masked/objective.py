@@ -126,11 +126,11 @@ class MaskedStep(nn.Module):
             ]
             loss, accuracy = (torch.stack(values).mean() for values in zip(*pairs, strict=True))
             losses |= {"alignment_loss": loss, "alignment_accuracy": accuracy}
-            objective = objective + options.alignment_weight * loss
+            objective = objective + options.guided_attention_weight * loss
         if sound_targets is not None and self.sound_heads is not None:
             sounds, heard = self.sound_heads(outputs[0], sound_targets)
             losses |= {"sound_loss": sounds, **heard}
-            objective = objective + options.sound_weight * sounds
+            objective = objective + options.frame_label_weight * sounds
         return {"objective": objective, **losses}
 
     @torch.no_grad()
@@ -148,7 +148,7 @@ class MaskedStep(nn.Module):
         frame that shows a wrong code counts as whole."""
         generator = torch.Generator(codes.device).manual_seed(seed)
         num_codebooks = codes.shape[2]
-        earlier = hide_more(visible, self.objective.own_codes, num_codebooks, generator)
+        earlier = hide_more(visible, self.objective.scheduled_sampling, num_codebooks, generator)
         output = self.transformer(codes, earlier, states, mask, frame_mask=frame_mask)
         drawn, wrong = with_own_codes(
             codes, visible, earlier, output.distribution, generator=generator
@@ -158,7 +158,7 @@ class MaskedStep(nn.Module):
     def alignment_layers(self) -> list[int]:
         """Layers whose cross-attention is told what is sung: the middle two unless named."""
         number = len(self.transformer.layers)
-        return self.objective.alignment_layers or sorted({(number - 1) // 2, number // 2})
+        return self.objective.guided_attention_layers or sorted({(number - 1) // 2, number // 2})
 
     def _weighed(self, losses: Mapping[str, Tensor], visible: Tensor, frame_mask: Tensor) -> Tensor:
         """The loss of the codes with each part's factor, of the size of one choice among codes, as

@@ -1,8 +1,8 @@
-"""Options of a run that trains a masked model; data and the library's arguments are those of all
-runs, see ``options.py``."""
+"""Options of training a masked song model, beside those that all kinds of training share."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from ..option_parsing import check_range, option
 from ..options import AuxiliaryOptions, DataOptions, SongGenTrainingArguments
 
 HEADS = ("softmax", "mixture")
@@ -11,49 +11,37 @@ SCHEDULES = ("circle", "cosine", "linear", "exp")
 
 @dataclass
 class MaskedModelOptions:
-    """Whose conditions the masked model reads, and how large it is."""
+    """The song model that the masked model belongs to, and the sizes of the masked model.
 
-    model: str | None = field(
-        default=None,
-        metadata={
-            "help": "song model (a directory, a Hub id or songgen-mini) whose conditioner and "
-            "codec are taken as they are; or a masked model to train further, whose sizes win"
-        },
+    Raises:
+        ValueError: for an unknown head.
+    """
+
+    model: str | None = option(
+        None,
+        "song model (a directory, a Hub id or songgen-mini) whose conditioner and codec are used "
+        "unchanged; or a masked model to train further, which keeps its sizes",
     )
-    head: str | None = field(
-        default=None,
-        metadata={
-            "help": "softmax: logits of every depth; mixture: a mixture of Gaussians on the sum of "
-            "the masked code vectors (ResGen); default that of the masked model which is trained "
-            "further, else softmax; another than that is put in its place and begins anew"
-        },
+    head: str | None = option(
+        None,
+        "softmax: logits of every codebook; mixture: a mixture of Gaussians over the sum of the "
+        "masked code vectors (ResGen); default that of the masked model that is trained further, "
+        "else softmax; a head of another kind replaces the trained one with random weights",
     )
-    hidden_size: int | None = field(
-        default=None, metadata={"help": "width of the layers; default the song model's"}
+    hidden_size: int | None = option(None, "width of the layers; default the song model's")
+    num_layers: int | None = option(None, "number of layers; default the song model's")
+    num_heads: int | None = option(None, "attention heads of each layer; default the song model's")
+    ffn_dim: int | None = option(
+        None, "width inside the feed-forward networks; default the song model's"
     )
-    num_layers: int | None = field(
-        default=None, metadata={"help": "layers; default as many as the song model's"}
+    num_components: int | None = option(
+        None, "Gaussians of each frame (mixture head); default one for each code"
     )
-    num_heads: int | None = field(
-        default=None, metadata={"help": "attention heads of a layer; default the song model's"}
-    )
-    ffn_dim: int | None = field(
-        default=None,
-        metadata={"help": "width inside the feed-forward parts; default the song model's"},
-    )
-    num_components: int | None = field(
-        default=None,
-        metadata={"help": "Gaussians of a frame (mixture head); default one for each code"},
-    )
-    mean_rank: int = field(
-        default=64, metadata={"help": "rank of the Gaussians' means (mixture head)"}
-    )
-    warm_start: bool = field(
-        default=False,
-        metadata={
-            "help": "start the layers from those of the song model's decoder, where their sizes "
-            "agree; they know the conditions already"
-        },
+    mean_rank: int = option(64, "rank of the Gaussians' means (mixture head)")
+    warm_start: bool = option(
+        False,
+        "start the layers from those of the song model's decoder where their sizes agree; they are "
+        "trained on the conditions already",
     )
 
     def __post_init__(self) -> None:
@@ -65,87 +53,51 @@ class MaskedModelOptions:
 
 @dataclass
 class MaskedObjectiveOptions(AuxiliaryOptions):
-    """What is masked in training, and what is minimized."""
+    """What is masked in training, and what is minimized.
 
-    mask_schedule: str = field(
-        default="circle",
-        metadata={"help": f"how much is masked: {', '.join(SCHEDULES)}; sampling may use another"},
+    Raises:
+        ValueError: if a value is out of range.
+    """
+
+    mask_schedule: str = option(
+        "circle", f"how much is masked: {', '.join(SCHEDULES)}; sampling may use another"
     )
-    track_probability: float = field(
-        default=0.2,
-        metadata={"help": "probability that one of two tracks is given whole (two tracks only)"},
+    track_probability: float = option(
+        0.2, "probability that one of two tracks is not masked (two tracks only)"
     )
-    span_probability: float = field(
-        default=0.2,
-        metadata={"help": "probability that a stretch of the song is given whole"},
+    span_probability: float = option(0.2, "probability that a span of the song is not masked")
+    codebook_decay: float = option(
+        1.0,
+        "ratio of each codebook's weight to that of the one before it (softmax head); 1: equal "
+        "weights, as in the paper",
     )
-    own_codes: float = field(
-        default=0.0,
-        metadata={
-            "help": "part of the visible codes that the model has drawn itself, so that it learns "
-            "to go on from its mistakes; costs a third of a step; 0: off"
-        },
+    regression_weight: float = option(
+        0.03,
+        "weight of the regression beside the classification (mixture head); at the paper's 1 it "
+        "outweighs the choice of the component, although it does not decide which code is chosen",
     )
-    codebook_decay: float = field(
-        default=1.0,
-        metadata={
-            "help": "factor of each codebook's loss over that of the one before it (softmax head); "
-            "1: all codes count alike, as in the paper"
-        },
-    )
-    regression_weight: float = field(
-        default=0.03,
-        metadata={
-            "help": "factor of the regression beside the classification (mixture head), which at "
-            "the paper's 1 drowns the choice of the component; it says how well a vector of many "
-            "dimensions is met, not which code is sung"
-        },
-    )
-    length_weight: float = field(
-        default=0.1, metadata={"help": "factor of the loss of the predicted length"}
-    )
+    length_weight: float = option(0.1, "weight of the loss of the predicted length")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.mask_schedule not in SCHEDULES:
             raise ValueError(
                 f"unknown mask_schedule: got {self.mask_schedule!r}, expected "
                 f"{', '.join(SCHEDULES)}; change --mask-schedule"
             )
-        for name in ("track_probability", "span_probability", "own_codes"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(
-                    f"{name} must be in [0, 1]: got {getattr(self, name)}; change "
-                    f"--{name.replace('_', '-')}"
-                )
-        if not 0 < self.codebook_decay <= 1:
-            raise ValueError(
-                f"codebook_decay must be above 0 and at most 1: got {self.codebook_decay}; change "
-                "--codebook-decay"
-            )
-        names = ("regression_weight", "alignment_weight", "sound_weight", "length_weight")
-        for name in names:
-            if getattr(self, name) < 0:
-                raise ValueError(
-                    f"{name} must be 0 or more: got {getattr(self, name)}; change "
-                    f"--{name.replace('_', '-')}"
-                )
+        check_range(self, "track_probability", "span_probability", high=1)
+        check_range(self, "codebook_decay", high=1, open_low=True)
+        check_range(self, "regression_weight", "length_weight")
 
 
 @dataclass
 class MaskedTrainingArguments(SongGenTrainingArguments):
-    """The arguments of every run; the labels of a masked model are the codes themselves."""
+    """Training arguments with the codes themselves as labels."""
 
-    label_names: list[str] | None = field(
-        default_factory=lambda: ["codes"], metadata={"help": "must stay as it is"}
-    )
+    label_names: list[str] | None = option(["codes"], "must stay as it is")
 
 
-MASKED_OPTIONS = (
-    MaskedModelOptions,
-    DataOptions,
-    MaskedObjectiveOptions,
-    MaskedTrainingArguments,
-)
+MASKED_OPTIONS = (MaskedModelOptions, DataOptions, MaskedObjectiveOptions, MaskedTrainingArguments)
 
 __all__ = [
     "HEADS",

@@ -15,11 +15,8 @@ from ...pipelines.masked_folders import MASKED_MODEL_TYPE
 from ...pipelines.masked_song import MaskedSongPipeline
 from ..language_model.initialization import load_model
 from ..language_model.run import checkpoint_to_resume, finish, load_songs
-from ..options import (
-    DataOptions,
-    ModelOptions,
-    dump_options,
-)
+from ..option_parsing import dump_options
+from ..options import DataOptions, ModelOptions
 from .dataset import MaskedSongs
 from .options import (
     HEADS,

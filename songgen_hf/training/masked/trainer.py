@@ -18,7 +18,7 @@ from ...pipelines.masked_song import MaskedSongPipeline
 from ..auxiliary.frame_labels import SOUND_HEADS_FILE, SoundClasses, SoundHeads
 from ..language_model.trainer import SongGenTrainer
 from ..optimizers import MuonWithAdamW
-from ..options import RESOLVED_FILE
+from ..option_parsing import RESOLVED_FILE
 from .dataset import MaskedSongCollator, MaskedSongs, masked_positions
 from .objective import MaskedStep
 from .options import MaskedObjectiveOptions, MaskedTrainingArguments
@@ -59,7 +59,7 @@ class MaskedSongTrainer(SongGenTrainer):
         self.pipe = pipe
         self.masked_objective = objective or MaskedObjectiveOptions()
         sounds, heads = None, None
-        if self.masked_objective.sound_weight and train_dataset is not None:
+        if self.masked_objective.frame_label_weight and train_dataset is not None:
             sounds = SoundClasses.of_rows(train_dataset.rows)
             sizes: Any = pipe.transformer.config
             heads = SoundHeads(sounds.sizes(), sizes.hidden_size, seed=args.seed)
@@ -79,7 +79,7 @@ class MaskedSongTrainer(SongGenTrainer):
         self.data_collator = MaskedSongCollator(
             self.song_config,
             pipe.processor,
-            align_lyrics=self.masked_objective.alignment_weight > 0,
+            align_lyrics=self.masked_objective.guided_attention_weight > 0,
             sounds=sounds,
         )
 
@@ -105,7 +105,7 @@ class MaskedSongTrainer(SongGenTrainer):
         Raises:
             ValueError: if the loss is not finite.
         """
-        drawing = model.training and self.masked_objective.own_codes > 0
+        drawing = model.training and self.masked_objective.scheduled_sampling > 0
         losses = model(**inputs, draw_seed=self._draw_seed() if drawing else None)
         share = torch.ones_like(losses["objective"])
         if model.training and num_items_in_batch is not None:

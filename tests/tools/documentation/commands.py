@@ -73,9 +73,8 @@ def training_options() -> dict[str, tuple[type, ...]]:
     """The dataclasses of options of every kind of training."""
     from songgen_hf.training.codec.options import CodecTrainingOptions, TeacherTrainingOptions
     from songgen_hf.training.conditioner.options import CONDITIONER_OPTIONS
-    from songgen_hf.training.language_model.lora import LORA_OPTIONS
+    from songgen_hf.training.language_model.options import LANGUAGE_MODEL_OPTIONS, LORA_OPTIONS
     from songgen_hf.training.masked.options import MASKED_OPTIONS
-    from songgen_hf.training.options import LANGUAGE_MODEL_OPTIONS
 
     return {
         "lm": LANGUAGE_MODEL_OPTIONS,
@@ -89,7 +88,7 @@ def training_options() -> dict[str, tuple[type, ...]]:
 
 def parse_training_flags(options: list[str]) -> None:
     """Parse the arguments of ``songgen-hf train``."""
-    from songgen_hf.training.options import parse_options
+    from songgen_hf.training.option_parsing import parse_options
 
     kinds = training_options()
     kind = options.pop(0) if options and not options[0].startswith("-") else "lm"

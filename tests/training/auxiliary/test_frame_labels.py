@@ -16,9 +16,10 @@ from songgen_hf.training.auxiliary.frame_labels import (
     watched_layer,
 )
 from songgen_hf.training.language_model.collator import SongCollator
+from songgen_hf.training.language_model.options import LANGUAGE_MODEL_OPTIONS
 from songgen_hf.training.language_model.run import train_language_model
 from songgen_hf.training.language_model.trainer import SongGenTrainer
-from songgen_hf.training.options import LANGUAGE_MODEL_OPTIONS, make_options
+from songgen_hf.training.option_parsing import make_options
 
 from ..conftest import FRAME_RATE, TINY_CODEBOOKS, build_tiny, song_row, write_table
 
@@ -63,7 +64,7 @@ def test_classes_are_those_of_the_data():
     assert classes.names["lead_instrument"] == ["banjo", "oboe"]
     assert classes.names["phoneme"] == ["aɪ", "m"]
     assert classes.sizes()["phoneme"] == 3 and classes.sizes()["beat"] == BEAT_PARTS
-    with pytest.raises(ValueError, match="needs songs that say what sounds.*--sound-weight 0"):
+    with pytest.raises(ValueError, match="needs songs that say .*--frame-label-weight 0"):
         SoundClasses.of_rows(datasets.Dataset.from_dict({"codes": [1]}))
 
 
@@ -165,7 +166,7 @@ def test_a_model_that_is_told_learns_it_and_is_saved_without_the_heads(
             "save_steps": 8,
             "per_device_train_batch_size": 6,
             "disable_tqdm": True,
-            "sound_weight": 1.0,
+            "frame_label_weight": 1.0,
             "foreign_history": 0.5,
             **changes,
         }

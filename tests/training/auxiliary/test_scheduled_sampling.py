@@ -7,8 +7,9 @@ from songgen_hf.training.auxiliary.scheduled_sampling import (
     with_own_codes,
     with_own_history,
 )
+from songgen_hf.training.language_model.options import LANGUAGE_MODEL_OPTIONS
 from songgen_hf.training.language_model.run import train_language_model
-from songgen_hf.training.options import LANGUAGE_MODEL_OPTIONS, make_options
+from songgen_hf.training.option_parsing import make_options
 
 SIZE = 10  # codes; 10 and 11 are special
 
@@ -75,7 +76,7 @@ def run(tiny_checkpoint, songs_folder, tmp_path):
             "per_device_train_batch_size": 2,
             "gradient_accumulation_steps": 2,
             "disable_tqdm": True,
-            "own_history": 0.9,
+            "scheduled_sampling": 0.9,
             **changes,
         }
         trainer = train_language_model(*make_options(LANGUAGE_MODEL_OPTIONS, values))
@@ -87,7 +88,7 @@ def run(tiny_checkpoint, songs_folder, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["mixed_pro", "parallel_A_V"])
 def test_training_hears_itself_in_every_kind_of_pattern(pattern, run):
-    assert run("own", pattern) != run("plain", pattern, own_history=0.0)
+    assert run("own", pattern) != run("plain", pattern, scheduled_sampling=0.0)
 
 
 @pytest.mark.slow
@@ -95,7 +96,7 @@ def test_what_is_heard_follows_the_seed(run):
     own = run("own")
 
     assert own == run("again")
-    assert own != run("plain", own_history=0.0)
+    assert own != run("plain", scheduled_sampling=0.0)
 
 
 K, V = 8, 10

@@ -26,7 +26,7 @@ from songgen_hf.training.codec.stft_losses import MelDistance, RelativeErrorLoss
 from songgen_hf.training.codec.trainer import CodecTrainer, train_codec
 from songgen_hf.training.codec.waveform_crops import WaveformCrops
 from songgen_hf.training.codec.waveform_trainer import scheduled_rate
-from songgen_hf.training.options import parse_options
+from songgen_hf.training.option_parsing import parse_options
 
 from ...tools.codec_cases import (
     TINY_CODEC,
@@ -410,7 +410,7 @@ def test_the_learning_rate_rises_and_falls(schedule):
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"batch_size": 0}, "batch_size is 0, expected more than 0"),
+        ({"batch_size": 0}, "batch_size is 0, expected more than 0; change --batch-size"),
         ({"schedule": "linear"}, "schedule is 'linear', expected exponential or cosine"),
         ({"max_minutes": -1.0}, "max_minutes is -1.0"),
         ({"codebook_counts": []}, "codebook_counts is .., expected counts of 1 or more"),

@@ -5,13 +5,13 @@ import torch
 
 from songgen_hf.training.language_model.lora import (
     ATTENTION,
-    LORA_OPTIONS,
     LoraOptions,
     add_lora,
     load_adapters,
     train_lora,
 )
-from songgen_hf.training.options import make_options
+from songgen_hf.training.language_model.options import LORA_OPTIONS
+from songgen_hf.training.option_parsing import make_options
 
 from ..conftest import build_tiny
 
@@ -230,8 +230,8 @@ def test_a_killed_adapter_run_goes_on_with_the_same_losses(train, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"lora_rank": 0}, "lora_rank must be at least 1"),
-        ({"lora_plus_ratio": -1.0}, "lora_plus_ratio must be above 0"),
+        ({"lora_rank": 0}, "lora_rank is 0, expected 1 or more; change --lora-rank"),
+        ({"lora_plus_ratio": -1.0}, "lora_plus_ratio is -1.0, expected more than 0"),
         ({"lyrics_tokens": ["[xx]"]}, r"the lyrics tokenizer has no token '\[xx\]'"),
         ({"freeze": ["conditions"]}, "an adapter trains nothing but itself"),
         ({"ema_decay": 0.9}, "leave --ema-decay out"),

@@ -4,8 +4,9 @@ import pytest
 
 from songgen_hf.modeling.patterns import TRACK_PATTERNS
 from songgen_hf.training.language_model.collator import SongCollator
+from songgen_hf.training.language_model.options import LANGUAGE_MODEL_OPTIONS
 from songgen_hf.training.language_model.run import train_language_model
-from songgen_hf.training.options import LANGUAGE_MODEL_OPTIONS, make_options
+from songgen_hf.training.option_parsing import make_options
 
 from ..conftest import build_tiny, write_songs
 

@@ -8,14 +8,10 @@ import torch
 
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
 from songgen_hf.provenance import read_provenance
+from songgen_hf.training.language_model.options import LANGUAGE_MODEL_OPTIONS
 from songgen_hf.training.language_model.run import train_language_model
 from songgen_hf.training.language_model.trainer import SongGenTrainer, last_checkpoint
-from songgen_hf.training.options import (
-    LANGUAGE_MODEL_OPTIONS,
-    RESOLVED_FILE,
-    make_options,
-    stage_names,
-)
+from songgen_hf.training.option_parsing import RESOLVED_FILE, make_options, stage_names
 
 SETTINGS = {
     "max_steps": 6,
@@ -53,7 +49,7 @@ def losses(trainer) -> list[float]:
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", stage_names())
 def test_every_stage_runs_to_a_model_that_sings(train, stage, tmp_path):
-    from songgen_hf.training.options import read_stage
+    from songgen_hf.training.option_parsing import read_stage
 
     trainer = train(**{**read_stage(stage), **SETTINGS, "max_steps": 2})
 

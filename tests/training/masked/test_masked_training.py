@@ -29,7 +29,7 @@ from songgen_hf.training.masked.run import (
     train_masked_model,
 )
 from songgen_hf.training.masked.trainer import MaskedSongTrainer
-from songgen_hf.training.options import RESOLVED_FILE, make_options
+from songgen_hf.training.option_parsing import RESOLVED_FILE, make_options
 
 from ..conftest import TINY_CODEBOOKS, build_tiny, song_row, write_table
 
@@ -210,7 +210,7 @@ def test_the_regression_of_a_mixture_has_its_factor(masked_songs):
 def test_the_layers_told_what_is_sung_learn_it_and_the_conditioner_stays(masked_songs):
     songs, collate, pipe = masked_songs()
     step = MaskedStep(
-        pipe.transformer, pipe.conditioner, MaskedObjectiveOptions(alignment_weight=1.0)
+        pipe.transformer, pipe.conditioner, MaskedObjectiveOptions(guided_attention_weight=1.0)
     ).train()
     batch = collate([songs[0, index] for index in range(2)])
     batch["lyrics_targets"] = torch.randint(0, 8, batch["frame_mask"].shape)
@@ -228,7 +228,7 @@ def test_the_layers_told_what_is_sung_learn_it_and_the_conditioner_stays(masked_
 @pytest.mark.slow
 @pytest.mark.parametrize("head", ["softmax", "mixture"])
 def test_training_lowers_the_loss_and_logs_what_it_is_made_of(train, head, known_songs, tmp_path):
-    told = {"alignment_weight": 0.3, "sound_weight": 0.2, "dataset": known_songs}
+    told = {"guided_attention_weight": 0.3, "frame_label_weight": 0.2, "dataset": known_songs}
     evaluated = {"eval_split": "train", "eval_strategy": "steps", "eval_on_start": True}
     trainer = train(head=head, max_steps=8, eval_steps=8, joint_dropout=0.0, **told, **evaluated)
 
@@ -300,7 +300,9 @@ def test_the_model_sees_codes_of_its_own_and_learns_from_frames_that_show_true_o
 ):
     songs, collator, pipe = masked_songs(head=head)
     batch = collator([songs[0, index] for index in range(3)])
-    step = MaskedStep(pipe.transformer, pipe.conditioner, MaskedObjectiveOptions(own_codes=0.5))
+    step = MaskedStep(
+        pipe.transformer, pipe.conditioner, MaskedObjectiveOptions(scheduled_sampling=0.5)
+    )
     seen, judged = [], []
     distribution = {"softmax": CodebookDistribution, "mixture": CumulativeMixture}[head]
     losses_of = distribution.losses
@@ -329,7 +331,7 @@ def test_the_model_sees_codes_of_its_own_and_learns_from_frames_that_show_true_o
 @pytest.mark.slow
 def test_training_sees_codes_of_its_own(train):
     plain, own, again = (
-        losses(train(out=out, max_steps=2, own_codes=share))
+        losses(train(out=out, max_steps=2, scheduled_sampling=share))
         for out, share in (("plain", 0.0), ("own", 0.5), ("again", 0.5))
     )
 
@@ -359,8 +361,8 @@ def test_a_run_killed_at_any_step_goes_on_with_the_same_losses(train, known_song
         "save_strategy": "steps",
         "save_steps": 2,
         "ema_decay": 0.9,
-        "sound_weight": 0.2,
-        "own_codes": 0.5,
+        "frame_label_weight": 0.2,
+        "scheduled_sampling": 0.5,
         "optimizer": "muon",
     }
     whole = train(out="whole", **settings)
@@ -454,9 +456,12 @@ def test_the_command_writes_a_masked_model(
     [
         ({"head": "sofmax"}, "unknown head: got 'sofmax', expected softmax or mixture"),
         ({"mask_schedule": "sine"}, "unknown mask_schedule: got 'sine'"),
-        ({"span_probability": 2.0}, "span_probability must be in"),
-        ({"codebook_decay": 0.0}, "codebook_decay must be above 0"),
-        ({"length_weight": -1.0}, "length_weight must be 0 or more"),
+        (
+            {"span_probability": 2.0},
+            "span_probability is 2.0, expected 0 to 1",
+        ),
+        ({"codebook_decay": 0.0}, "codebook_decay is 0.0, expected more than 0 and at most 1"),
+        ({"length_weight": -1.0}, "length_weight is -1.0, expected 0 or more"),
         ({"model": None}, "no model given"),
         ({"history_corruption": 0.3}, "hears no past that could be wrong"),
         ({"foreign_history": 0.3}, "got foreign_history 0.3, leave --foreign-history out"),

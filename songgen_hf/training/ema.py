@@ -1,8 +1,9 @@
-"""The exponential moving average of the trained weights."""
+"""Exponential moving average of the trained weights."""
 
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -10,12 +11,12 @@ EMA_FILE = "ema.safetensors"
 
 
 class WeightAverage:
-    """Average of a model's trainable weights, float32.
+    """The moving average of a model's trainable weights in float32.
 
     Args:
-        model: whose weights are averaged; the average starts from them.
-        decay: of one update, 0 <= decay < 1. Early updates use (1 + n) / (10 + n) where that is
-            less, so that the start is forgotten soon.
+        model: the model; the average starts from its weights.
+        decay: decay of one update, 0 <= decay < 1. The n-th update uses (1 + n) / (10 + n) where
+            that is less, so that the initial weights lose their influence soon.
     """
 
     def __init__(self, model: nn.Module, decay: float):
@@ -29,7 +30,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Take the model's present weights in."""
+        """Update the average with the current weights of the model."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         weights = dict(model.named_parameters())
         for name, average in self.average.items():
@@ -38,13 +39,13 @@ class WeightAverage:
 
     @torch.no_grad()
     def copy_to(self, model: nn.Module) -> None:
-        """Write the average into the model."""
+        """Replace the weights of the model by the average."""
         weights = dict(model.named_parameters())
         for name, average in self.average.items():
             weights[name].copy_(average)
 
     def save(self, folder: Path) -> None:
-        """Write the average beside a checkpoint."""
+        """Write the average to the folder of a checkpoint."""
         metadata = {"updates": str(self.updates)}
         average = {name: weight.contiguous() for name, weight in self.average.items()}
         save_file(average, folder / EMA_FILE, metadata=metadata)
@@ -53,18 +54,16 @@ class WeightAverage:
         """Read what :meth:`save` wrote.
 
         Raises:
-            ValueError: if the checkpoint holds no average, or one of other weights.
+            ValueError: if the checkpoint has no average, or an average of other weights.
         """
-        from safetensors import safe_open
-
         path = folder / EMA_FILE
         if not path.is_file():
             raise ValueError(f"{folder} holds no {EMA_FILE}: resume with --ema-decay 0")
         loaded = load_file(path)
         if loaded.keys() != self.average.keys():
             raise ValueError(
-                f"{path} averages other weights than those trained now; resume with "
-                "the --freeze that the run was started with"
+                f"{path} averages other weights than those that are trained; resume with the "
+                "--freeze of the first start"
             )
         with safe_open(path, framework="pt") as file:
             self.updates = int(file.metadata()["updates"])

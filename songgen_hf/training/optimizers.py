@@ -1,8 +1,8 @@
-"""Muon for the matrices of the layers, AdamW for everything else, as one optimizer.
+"""One optimizer that uses Muon for the matrices of the layers and AdamW for all other weights.
 
 Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) orthogonalizes the momentum of
-weight matrices; embeddings, heads, norms and biases stay with AdamW. Both are torch's own; this
-module only joins them, so that schedules, checkpoints and accelerate see a single optimizer.
+weight matrices; embeddings, heads, norms and biases are trained by AdamW. Both come from torch;
+this module combines them for schedules, checkpoints and accelerate.
 """
 
 from collections.abc import Iterable
@@ -20,24 +20,24 @@ NOT_MATRICES = (
     "relative_attention_bias",
     "position_bias",
 )
-"""Parts of the names of two-dimensional weights that are tables or heads, not layers."""
+"""Parts of the names of two-dimensional weights that belong to embeddings or heads."""
 
 
 def is_layer_matrix(name: str, weight: nn.Parameter) -> bool:
-    """Whether Muon takes this weight."""
+    """Whether a weight is a matrix of a layer, which Muon trains."""
     return weight.ndim == 2 and not any(part in name for part in NOT_MATRICES)
 
 
 class MuonWithAdamW(Optimizer):
-    """Two optimizers behind one interface; their parameter groups are shared, not copied.
+    """Muon and AdamW as a single optimizer.
 
     Args:
-        named_parameters: (name, weight) of what is trained.
+        named_parameters: names and weights of the model.
         lr: learning rate of both; Muon's updates are scaled to the size of AdamW's
-            (``match_rms_adamw``, arXiv 2502.16982, section 2.2), so one number serves.
-        betas, eps: of AdamW.
-        weight_decay: of both; norms and biases have none.
-        momentum: of Muon.
+            (``match_rms_adamw``, arXiv 2502.16982, section 2.2).
+        betas, eps: settings of AdamW.
+        weight_decay: weight decay of both; norms and biases have none.
+        momentum: momentum of Muon.
     Raises:
         ValueError: if no weight is a matrix of a layer.
     """
@@ -83,13 +83,13 @@ class MuonWithAdamW(Optimizer):
         self._share()
 
     def _share(self) -> None:
-        """Let the parts see this optimizer's groups, which schedules write to."""
+        """Give the parts the groups of this optimizer, which schedules change."""
         self.parts[0].param_groups = self.param_groups[:1]
         self.parts[1].param_groups = self.param_groups[1:]
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:  # type: ignore[override]
-        """One step of both."""
+        """Take a step with both."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -99,11 +99,11 @@ class MuonWithAdamW(Optimizer):
         return loss
 
     def state_dict(self) -> dict[str, Any]:
-        """The states of both."""
+        """The states of both optimizers."""
         return {"parts": [part.state_dict() for part in self.parts]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load what :meth:`state_dict` gave."""
+        """Load what :meth:`state_dict` returned."""
         for part, state in zip(self.parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
         self.param_groups = [group for part in self.parts for group in part.param_groups]

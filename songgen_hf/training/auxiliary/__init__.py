@@ -1,1 +1,1 @@
-"""Auxiliary losses and scheduled sampling, shared by the two kinds of song models."""
+"""Training methods beside the loss of the codes: auxiliary losses and scheduled sampling."""

@@ -1,10 +1,9 @@
-"""Tell the decoder what sounds at each step, beside the codes: phoneme, beat, instrument, voice.
+"""Frame labels: heads that predict phoneme, beat, tempo, instrument and voice of each frame.
 
-A code mixes what is sung with pitch, singer and band, so a small model takes long to find out which
-part of it the lyrics and the description decide. Where the data knows what sounds, linear heads
-read it from a decoder layer, and their loss makes that layer know it (deep supervision, arXiv
-1409.5185). The heads are of the training alone: the model, its weights and how it sings are those
-of any other run.
+A code mixes the phoneme with pitch, singer and accompaniment, so a small model is slow to learn
+which part of it the lyrics and the description determine. For songs with annotations, linear heads
+predict labels of each frame from the states of a layer, which makes the layer represent them (deep
+supervision, arXiv 1409.5185). The heads are discarded after training; the model is unchanged.
 """
 
 import math
@@ -18,41 +17,42 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...modeling.patterns import IGNORED_LABEL
+from ..seeding import seeded
 
-NAMED_COLUMNS = ("lead_instrument", "gender", "genre", "voice_id")
-SOUND_COLUMNS = ("tempo", *NAMED_COLUMNS)
-SOUND_HEADS_FILE = "sound_heads.safetensors"
-SILENCE = 0  # class of a frame in which no phoneme sounds
-BEAT_PARTS = 16  # classes of a beat's phase
+CATEGORY_COLUMNS = ("lead_instrument", "gender", "genre", "voice_id")
+FRAME_LABEL_COLUMNS = ("tempo", *CATEGORY_COLUMNS)
+HEADS_FILE = "sound_heads.safetensors"  # in checkpoints only
+SILENCE = 0  # class of a frame without a phoneme
+BEAT_PHASES = 16  # classes of the position within a beat
 TEMPO_STEP = 1.04  # ratio of neighboring classes of tempo
 SLOWEST_TEMPO, FASTEST_TEMPO = 40.0, 400.0
 
 
-class SoundClasses:
-    """Classes of what can sound, as a dataset's columns name it.
+class FrameLabels:
+    """Labels of frames and the classes they have in a dataset.
 
     Args:
-        names: of the values of each kind, in the order of their classes; ``phoneme`` without
-            silence, which is class 0.
+        classes: names of the classes of each kind of label, in order; ``phoneme`` without silence,
+            which is class 0. ``beat`` and ``tempo`` have no names.
     """
 
-    def __init__(self, names: Mapping[str, Sequence[str]]):
-        self.names = {kind: list(values) for kind, values in names.items()}
-        self._numbers = {
-            kind: {value: number for number, value in enumerate(values)}
-            for kind, values in self.names.items()
+    def __init__(self, classes: Mapping[str, Sequence[str]]):
+        self.classes = {kind: list(names) for kind, names in classes.items()}
+        self._indices = {
+            kind: {name: index for index, name in enumerate(names)}
+            for kind, names in self.classes.items()
         }
 
     @classmethod
-    def of_rows(cls, rows: Any) -> "SoundClasses":
-        """The classes that occur in a ``datasets.Dataset``.
+    def from_rows(cls, rows: Any) -> "FrameLabels":
+        """The labels that a ``datasets.Dataset`` has.
 
         Raises:
-            ValueError: if it has no column that says what sounds.
+            ValueError: if it has no column of labels.
         """
         rows = rows.with_format(None)
         found: dict[str, list[str]] = {}
-        for kind in NAMED_COLUMNS:
+        for kind in CATEGORY_COLUMNS:
             if kind in rows.column_names:
                 found[kind] = sorted({str(value) for value in rows[kind] if value is not None})
         if "phonemes" in rows.column_names:
@@ -63,57 +63,55 @@ class SoundClasses:
             found |= {"beat": [], "tempo": []}
         if not found:
             raise ValueError(
-                "frame_label_weight needs songs that say what sounds: expected one of phonemes, "
-                f"{', '.join(SOUND_COLUMNS)}, got {', '.join(rows.column_names)}; pass "
+                "frame_label_weight needs songs with labels: expected one of phonemes, "
+                f"{', '.join(FRAME_LABEL_COLUMNS)}, got {', '.join(rows.column_names)}; pass "
                 "--frame-label-weight 0"
             )
         return cls(found)
 
     def sizes(self) -> dict[str, int]:
         """Number of classes of each kind."""
-        fixed = {"beat": BEAT_PARTS, "tempo": NUM_TEMPI}
-        more = {"phoneme": 1}
+        fixed = {"beat": BEAT_PHASES, "tempo": NUM_TEMPI}
         return {
-            kind: fixed.get(kind, len(values) + more.get(kind, 0))
-            for kind, values in self.names.items()
+            kind: fixed.get(kind, len(names) + (kind == "phoneme"))
+            for kind, names in self.classes.items()
         }
 
-    def targets(
+    def of_song(
         self, song: Mapping[str, Any], num_frames: int, frame_rate: float
     ) -> dict[str, Tensor]:
-        """Class of each kind in each frame of a song, [T] int64; -100 where it is not known.
+        """The labels of a song: for each kind [T] int64, -100 where the label is unknown.
 
         Args:
-            song: ``phonemes`` (``{"symbol", "start", "end"}`` in seconds), ``tempo`` in beats a
-                minute with a beat at 0 s, and the ``NAMED_COLUMNS``, each or None.
+            song: ``phonemes`` (``{"symbol", "start", "end"}`` in seconds), ``tempo`` in beats per
+                minute with a beat at 0 s, and the ``CATEGORY_COLUMNS``, each or None.
             num_frames: T.
-            frame_rate: frames a second.
+            frame_rate: frames per second.
         """
         time = (np.arange(num_frames) + 0.5) / frame_rate
-        targets = {}
-        for kind, numbers in self._numbers.items():
+        tempo, phonemes = song.get("tempo"), song.get("phonemes")
+        labels = {}
+        for kind, indices in self._indices.items():
             values = np.full(num_frames, IGNORED_LABEL, dtype=np.int64)
-            tempo = song.get("tempo")
             if kind == "phoneme":
-                phonemes = song.get("phonemes")
                 if phonemes is not None:
                     values[:] = SILENCE
                 for one in phonemes or ():
                     inside = (time >= one["start"]) & (time < one["end"])
-                    values[inside] = numbers.get(one["symbol"], IGNORED_LABEL - 1) + 1
+                    values[inside] = indices.get(one["symbol"], IGNORED_LABEL - 1) + 1
             elif kind in ("beat", "tempo"):
                 if tempo is not None and tempo > 0:
                     phase = (time * tempo / 60) % 1
-                    beat = np.minimum((phase * BEAT_PARTS).astype(np.int64), BEAT_PARTS - 1)
+                    beat = np.minimum((phase * BEAT_PHASES).astype(np.int64), BEAT_PHASES - 1)
                     values[:] = beat if kind == "beat" else tempo_class(tempo)
             else:
-                values[:] = numbers.get(str(song.get(kind)), IGNORED_LABEL)
-            targets[kind] = torch.from_numpy(values)
-        return targets
+                values[:] = indices.get(str(song.get(kind)), IGNORED_LABEL)
+            labels[kind] = torch.from_numpy(values)
+        return labels
 
 
 def tempo_class(tempo: float) -> int:
-    """The class of a tempo in beats a minute; classes are 4 % wide."""
+    """The class of a tempo in beats per minute; the classes have equal ratios."""
     ratio = min(max(tempo, SLOWEST_TEMPO), FASTEST_TEMPO) / SLOWEST_TEMPO
     return round(math.log(ratio, TEMPO_STEP))
 
@@ -122,87 +120,86 @@ NUM_TEMPI = tempo_class(FASTEST_TEMPO) + 1
 
 
 def tempo_of_class(classes: Tensor) -> Tensor:
-    """The middle of classes, in beats a minute."""
+    """The middle of tempo classes, in beats per minute."""
     return SLOWEST_TEMPO * TEMPO_STEP ** classes.double()
 
 
-class SoundHeads(nn.Module):
-    """One linear head a kind, on the states of a decoder layer.
+class FrameLabelHeads(nn.Module):
+    """Linear heads on the states of a layer, one for each kind of label.
 
     Args:
         sizes: number of classes of each kind.
         width: H of the states.
-        seed: of the weights.
+        seed: seed of the weights.
     """
 
     def __init__(self, sizes: Mapping[str, int], width: int, *, seed: int = 0):
         super().__init__()
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
+        with seeded(seed):
             self.norm = nn.LayerNorm(width)
             self.heads = nn.ModuleDict({k: nn.Linear(width, size) for k, size in sizes.items()})
 
     def forward(
-        self, states: Tensor, targets: Mapping[str, Tensor]
+        self, states: Tensor, labels: Mapping[str, Tensor]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """How badly the states tell what sounds.
+        """The loss of all heads.
 
         Args:
             states: [B, L, H].
-            targets: [B, L] of each kind, -100 where it is not known.
+            labels: [B, L] of each kind, -100 where the label is unknown.
         Returns:
-            The sum of the kinds' mean cross-entropies, and detached by name each kind's loss and
-            the part of its steps that is told right.
+            The sum of the kinds' mean cross-entropies, and the detached loss and accuracy of each
+            kind by name.
         """
         states = self.norm(states.to(self.norm.weight.dtype))
         total = states.new_zeros(())
         metrics = {}
         for kind, head in self.heads.items():
-            target = targets[kind]
-            known = target != IGNORED_LABEL
+            label = labels[kind]
+            known = label != IGNORED_LABEL
             number = known.sum().clamp(min=1)
             logits = head(states)
             loss = F.cross_entropy(
                 logits.flatten(0, 1).float(),
-                target.flatten(),
+                label.flatten(),
                 ignore_index=IGNORED_LABEL,
                 reduction="sum",
             )
             total = total + loss / number
-            right = (logits.argmax(dim=-1) == target) & known
+            right = (logits.argmax(dim=-1) == label) & known
             metrics[f"sound_loss/{kind}"] = (loss / number).detach()
             metrics[f"sound_accuracy/{kind}"] = right.sum() / number
         return total, metrics
 
 
-def sound_layer(num_layers: int) -> int:
-    """Number of the decoder layer that is told: two thirds up, so that the rest can use it."""
+def frame_label_layer(num_layers: int) -> int:
+    """Index of the layer that the heads read: at two thirds, so that later layers can use it."""
     return max(0, (2 * num_layers) // 3 - 1)
 
 
 @contextmanager
-def watched_layer(layer: nn.Module) -> Iterator[list[Tensor]]:
-    """Collect, within the block, the states [B, L, H] that a layer gives."""
-    seen: list[Tensor] = []
+def recorded_output(layer: nn.Module) -> Iterator[list[Tensor]]:
+    """Record the states [B, L, H] that a layer returns at every call within the block."""
+    recorded: list[Tensor] = []
 
-    def keep(module: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        seen.append(output)
+    def record(module: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        recorded.append(output)
 
-    hook = layer.register_forward_hook(keep)
+    hook = layer.register_forward_hook(record)
     try:
-        yield seen
+        yield recorded
     finally:
         hook.remove()
 
 
 __all__ = [
+    "FRAME_LABEL_COLUMNS",
+    "HEADS_FILE",
     "NUM_TEMPI",
-    "SOUND_COLUMNS",
-    "SOUND_HEADS_FILE",
-    "SoundClasses",
-    "SoundHeads",
-    "sound_layer",
+    "FrameLabelHeads",
+    "FrameLabels",
+    "frame_label_layer",
+    "recorded_output",
     "tempo_class",
     "tempo_of_class",
-    "watched_layer",
 ]

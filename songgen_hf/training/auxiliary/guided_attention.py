@@ -1,9 +1,8 @@
-"""Teach the decoder where in the lyrics it is: attention supervised by when each word is sung.
+"""Guided attention: a loss that aligns cross-attention with the lyrics token that is sung.
 
-Left alone, the cross-attention of a small model finds the lyrics late in a run or never. Where the
-data says when words and phonemes are sung, a few heads are told which lyrics token sounds in each
-frame (guided attention, arXiv 1710.08969, section 4, with true times instead of a diagonal). Only
-the loss changes: the model, its weights and how it sings are those of any other run.
+Without it, a small model finds the lyrics late in training or never. For songs with timed words and
+phonemes, the first head of a few layers is trained to attend to the token sung in each frame
+(arXiv 1710.08969, section 4, with the true times in place of a diagonal). The model is unchanged.
 """
 
 import re
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from ...modeling.configuration_songgen import SongGenConfig
 from ...modeling.patterns import IGNORED_LABEL, VOCAL
@@ -22,15 +22,15 @@ from ...modeling.processing_songgen import SongGenProcessor
 from ...modeling.tokenization_songgen import LYRICS_SPACE
 
 WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")  # the cleaner leaves line ends without a space
-SLACK = 1  # tokens beside the true one that count as right: letters and sounds differ in number
+TOLERANCE = 1  # neighboring tokens that count as right, as letters and phonemes differ in number
 
 
 def tokens_of_words(
     processor: SongGenProcessor, lyrics: str, language: str = "en"
 ) -> list[tuple[str, list[int]]]:
-    """The words of cleaned lyrics, each with the places of its tokens among ``lyrics_ids``.
+    """The words of cleaned lyrics, each with the positions of its tokens among ``lyrics_ids``.
 
-    Punctuation stands for no sound: its tokens belong to no word.
+    Tokens of punctuation, which has no sound, belong to no word.
     """
     tagged = processor.tag_lyrics(lyrics, language)
     encoded = processor.lyrics_tokenizer(tagged, return_offsets_mapping=True)
@@ -38,8 +38,8 @@ def tokens_of_words(
     words = []
     for word in WORD.finditer(plain, tagged.index("]") + 1):
         tokens = [
-            number
-            for number, (first, last) in enumerate(encoded["offset_mapping"])
+            index
+            for index, (first, last) in enumerate(encoded["offset_mapping"])
             if word.start() <= first < last <= word.end() and letters(tagged[first:last])
         ]
         words.append((word.group(), tokens))
@@ -47,7 +47,7 @@ def tokens_of_words(
 
 
 def letters(text: str) -> str:
-    """Letters and digits of a word, lower-case: what must agree between lyrics and sung words."""
+    """The letters and digits of a text in lower case, for comparing written and sung words."""
     return re.sub(r"[\W_]", "", text.lower())
 
 
@@ -58,104 +58,103 @@ def sung_tokens(
     num_frames: int,
     frame_rate: float,
 ) -> Tensor:
-    """The lyrics token that sounds in each frame.
+    """The lyrics token that is sung in each frame.
 
-    Within a word, tokens are spread evenly over its phonemes: the time of a long vowel belongs to
-    the letters that write it.
+    The tokens of a word are spread evenly over its phonemes, so that letters of a long vowel get
+    more time than others.
 
     Args:
-        words: of :func:`tokens_of_words`.
-        sung_words: ``{"word", "start", "end"}`` in seconds, in the order they are sung.
+        words: result of :func:`tokens_of_words`.
+        sung_words: ``{"word", "start", "end"}`` in seconds, in the order in which they are sung.
         phonemes: ``{"start", "end", "word"}`` in seconds and index into ``sung_words``.
         num_frames: T.
-        frame_rate: frames a second.
+        frame_rate: frames per second.
     Returns:
-        [T] int64, -100 where nothing is sung; everywhere if the words are not those of the lyrics.
+        [T] int64, -100 where nothing is sung, and everywhere if the sung words are not the lyrics.
     """
-    targets = np.full(num_frames, IGNORED_LABEL, dtype=np.int64)
-    written = [letters(text) for text, _ in words]
-    if written != [letters(sung["word"]) for sung in sung_words]:
-        return torch.from_numpy(targets)
-    sounds: dict[int, list[tuple[float, float]]] = {}
+    labels = np.full(num_frames, IGNORED_LABEL, dtype=np.int64)
+    if [letters(text) for text, _ in words] != [letters(sung["word"]) for sung in sung_words]:
+        return torch.from_numpy(labels)
+    spans_of_word: dict[int, list[tuple[float, float]]] = {}
     for phoneme in phonemes:
-        sounds.setdefault(phoneme["word"], []).append((phoneme["start"], phoneme["end"]))
+        spans_of_word.setdefault(phoneme["word"], []).append((phoneme["start"], phoneme["end"]))
     time = (np.arange(num_frames) + 0.5) / frame_rate
     for number, (_, tokens) in enumerate(words):
-        spans = sounds.get(number) or [(sung_words[number]["start"], sung_words[number]["end"])]
+        whole_word = (sung_words[number]["start"], sung_words[number]["end"])
+        spans = spans_of_word.get(number) or [whole_word]
         if not tokens:
             continue
         for place, (start, end) in enumerate(spans):
             inside = (time >= start) & (time < end)
             part = (place + (time[inside] - start) / max(end - start, 1e-6)) / len(spans)
             index = np.minimum((part * len(tokens)).astype(int), len(tokens) - 1)
-            targets[inside] = np.asarray(tokens)[index]
-    return torch.from_numpy(targets)
+            labels[inside] = np.asarray(tokens)[index]
+    return torch.from_numpy(labels)
 
 
-def targets_of_steps(sung: Sequence[Tensor], config: SongGenConfig) -> Tensor:
-    """Frames -> decoder steps: sung tokens [T_i] of each song -> [B, L].
+def labels_of_steps(labels: Sequence[Tensor], config: SongGenConfig) -> Tensor:
+    """Turn labels of frames, [T_i] for each song, into labels of decoder steps, [B, L].
 
-    A step's target is that of the frame whose first codebook it predicts; where the tracks
-    interleave, both tracks' steps of a frame have it.
+    A step has the label of the frame whose first codebook it predicts; where the tracks interleave,
+    the steps of both tracks have the label of their frame.
     """
     decoder: Any = config.decoder
     pattern = decoder.pattern
     shape = (pattern.num_tracks, pattern.num_codebooks, -1)
-    frames = [torch.arange(len(song)).expand(shape) for song in sung]
+    frames = [torch.arange(len(song)).expand(shape) for song in labels]
     row = pattern.num_codebooks * VOCAL if pattern.has_rows_per_track else 0
     index = pattern.labels(frames, bos_token_id=-1, eos_token_id=-1)[:, :, row]  # [B, L]
-    padded = torch.nn.utils.rnn.pad_sequence(
-        list(sung), batch_first=True, padding_value=IGNORED_LABEL
-    )
+    padded = pad_sequence(list(labels), batch_first=True, padding_value=IGNORED_LABEL)
     found = padded.gather(1, index.clamp(min=0))
     return found.masked_fill(index < 0, IGNORED_LABEL)
 
 
 @contextmanager
-def watched_attention(layers: Iterable[Any]) -> Iterator[list[tuple[Any, Tensor, Any]]]:
-    """Collect, within the block, what the cross-attention of some layers is given.
+def recorded_attention(layers: Iterable[Any]) -> Iterator[list[tuple[Any, Tensor, Any]]]:
+    """Record the inputs of the cross-attention of some layers within the block.
 
     Args:
         layers: each a :class:`SongGenDecoderLayer`.
     Yields:
-        A list that fills with (attention module, queries' states [B, L, H], conditions [B, E, H]).
+        A list that receives (attention module, states of the queries [B, L, H], conditions
+        [B, E, H]) at every call.
     """
-    seen: list[tuple[Any, Tensor, Any]] = []
+    recorded: list[tuple[Any, Tensor, Any]] = []
 
-    def keep(module: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> None:
-        states = inputs[0]
+    def record(module: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> None:
         conditions = options.get("encoder_hidden_states", inputs[4] if len(inputs) > 4 else None)
-        seen.append((module, states, conditions))
+        recorded.append((module, inputs[0], conditions))
 
-    chosen = [layer.encoder_attn for layer in layers]
-    hooks = [module.register_forward_pre_hook(keep, with_kwargs=True) for module in chosen]
+    hooks = [
+        layer.encoder_attn.register_forward_pre_hook(record, with_kwargs=True) for layer in layers
+    ]
     try:
-        yield seen
+        yield recorded
     finally:
         for hook in hooks:
             hook.remove()
 
 
-def alignment_loss(
+def guided_attention_loss(
     attention: Any,
     states: Tensor,
     conditions: Tensor,
     condition_mask: Tensor,
-    targets: Tensor,
+    labels: Tensor,
     num_lyrics: int,
 ) -> tuple[Tensor, Tensor]:
-    """How far the first head of a cross-attention is from the sung token.
+    """The loss and the accuracy of the first head of a cross-attention.
 
     Args:
-        attention: the module; its first head is told.
-        states: [B, L, H] that its queries come from.
+        attention: the attention module.
+        states: [B, L, H] of the queries.
         conditions: [B, E, H], the lyrics last.
-        condition_mask: [B, E], 0 hides a state.
-        targets: [B, L] places among the lyrics, -100 where nothing is sung.
-        num_lyrics: P, lyrics states.
+        condition_mask: [B, E], 0 hides a condition.
+        labels: [B, L] positions among the lyrics, -100 where nothing is sung.
+        num_lyrics: P, number of lyrics states.
     Returns:
-        The mean negative logarithm of the weight on the sung token and its ``SLACK`` neighbors,
-        and the part of the steps whose highest weight lies there. Zeros if nothing is sung.
+        The mean negative logarithm of the weight on the sung token and its neighbors, and the share
+        of steps whose highest weight lies there. Zeros if nothing is sung.
     """
     width = attention.head_dim
     dtype = attention.q_proj.weight.dtype  # outside autocast, unlike the states
@@ -164,9 +163,9 @@ def alignment_loss(
     scores = query @ key.transpose(1, 2) * attention.scaling  # [B, L, E]
     scores = scores.masked_fill(condition_mask[:, None] == 0, torch.finfo(scores.dtype).min)
     weights = F.log_softmax(scores, dim=-1)
-    sung = targets != IGNORED_LABEL
-    place = targets.clamp(min=0) + conditions.shape[1] - num_lyrics
-    neighbors = torch.arange(-SLACK, SLACK + 1, device=place.device)
+    sung = labels != IGNORED_LABEL
+    place = labels.clamp(min=0) + conditions.shape[1] - num_lyrics
+    neighbors = torch.arange(-TOLERANCE, TOLERANCE + 1, device=place.device)
     near = (place[..., None] + neighbors).clamp(0, conditions.shape[1] - 1)  # [B, L, N]
     right = weights.gather(2, near).logsumexp(dim=-1)  # [B, L]
     counted = sung.sum().clamp(min=1)
@@ -176,10 +175,10 @@ def alignment_loss(
 
 
 __all__ = [
-    "alignment_loss",
+    "guided_attention_loss",
+    "labels_of_steps",
     "letters",
+    "recorded_attention",
     "sung_tokens",
-    "targets_of_steps",
     "tokens_of_words",
-    "watched_attention",
 ]

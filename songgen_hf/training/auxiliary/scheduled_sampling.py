@@ -1,12 +1,12 @@
-"""Let a model hear what it would have sung: part of the past is drawn from the model itself.
+"""Parallel scheduled sampling: replace part of the input codes with samples from the model.
 
-A model that has only heard true pasts does not know what to do after its own mistakes (exposure
-bias). Drawing the whole past step by step would cost as many passes as there are steps. Here one
-pass over the true past gives a draw for every step at once, and a second one, which is trained,
-hears some of them (parallel scheduled sampling, arXiv 1906.04331, section 3, with one round).
+A model that is trained on true codes only does not learn to continue after its own mistakes
+(exposure bias). Sampling a whole song step by step would take as many forward passes as there are
+steps. Instead, one pass over the true codes gives a sample for every step at once, and the pass
+that is trained takes some of them as its input (arXiv 1906.04331, section 3, with one round).
 
-A masked model's past are the codes it has revealed. Its first pass hides some of the visible ones
-too, as an earlier step of its sampling would, and the second one sees what it draws for them.
+A masked model's input are the visible codes. Its first pass hides some of them, as an earlier step
+of generation would, and the pass that is trained takes the codes that the model samples for them.
 """
 
 import torch
@@ -16,7 +16,7 @@ from ...modeling.masked.code_vectors import hidden_codes
 from ...modeling.masked.distributions import CodebookDistribution, CumulativeMixture
 
 
-def with_own_history(
+def sample_history(
     input_ids: Tensor,
     logits: Tensor,
     share: float,
@@ -24,18 +24,17 @@ def with_own_history(
     codebook_size: int,
     generator: torch.Generator,
 ) -> Tensor:
-    """Replace some of what the decoder hears by what it would have drawn there.
+    """Replace some of the decoder's input ids with samples from the model.
 
-    Each song has its own rate, uniform from 0 to twice ``share`` (at most 1), so that some songs
-    stay nearly true and some are the model's own.
+    The rate of each song is uniform from 0 to twice ``share`` (at most 1), so that some songs keep
+    nearly all true codes and others nearly none.
 
     Args:
         input_ids: [B, rows, L], the decoder's input.
-        logits: [B, rows, L, V] that follow from it: those of step t predict the input of step
-            t + 1.
-        share: of the steps, about; all rows of a step are replaced together.
-        codebook_size: ids from here on are special and stay.
-        generator: of all draws.
+        logits: [B, rows, L, V] for this input: those of step t predict the input of step t + 1.
+        share: mean share of the steps to replace, all rows of a step together.
+        codebook_size: ids from here on are special and are not replaced.
+        generator: source of all random numbers.
     Returns:
         [B, rows, L].
     """
@@ -45,25 +44,25 @@ def with_own_history(
     chosen = torch.rand(batch, 1, length - 1, generator=generator, device=device) < rates
     scores = logits[:, :, :-1, :codebook_size].float()
     noise = torch.empty_like(scores).exponential_(generator=generator)
-    drawn = (scores - noise.log()).argmax(dim=-1)  # Gumbel-max
-    past = input_ids[:, :, 1:]
-    own = torch.where(chosen & (past < codebook_size), drawn, past)
-    return torch.cat([input_ids[:, :, :1], own], dim=-1)
+    sampled = (scores - noise.log()).argmax(dim=-1)  # Gumbel-max
+    true = input_ids[:, :, 1:]
+    mixed = torch.where(chosen & (true < codebook_size), sampled, true)
+    return torch.cat([input_ids[:, :, :1], mixed], dim=-1)
 
 
-def hide_more(
+def hide_codes(
     visible: Tensor, share: float, num_codebooks: int, generator: torch.Generator
 ) -> Tensor:
-    """What was visible some steps earlier: each visible code is hidden at a rate of its song.
+    """Hide some of the visible codes, as they are some generation steps earlier.
 
-    The rate is uniform from 0 to twice ``share`` (at most 1). Of a frame the finest codes go first.
-    Whole frames stay: they are what a song is given, or padding.
+    The rate of each song is uniform from 0 to twice ``share`` (at most 1). The finest codes of a
+    frame are hidden first. Frames with all codes visible stay so: they are given, or padding.
 
     Args:
-        visible: [B, N, T], how many codebooks of a frame are visible.
-        share: of the visible codes, about.
+        visible: [B, N, T], number of visible codebooks of each frame.
+        share: mean share of the visible codes to hide.
         num_codebooks: K.
-        generator: of all draws.
+        generator: source of all random numbers.
     Returns:
         [B, N, T].
     """
@@ -75,7 +74,7 @@ def hide_more(
     return torch.where(visible < num_codebooks, visible - gone.sum(dim=-1), visible)
 
 
-def with_own_codes(
+def sample_visible_codes(
     codes: Tensor,
     visible: Tensor,
     earlier: Tensor,
@@ -83,22 +82,22 @@ def with_own_codes(
     *,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """Replace what has become visible since an earlier step by what the model draws for it.
+    """Replace codes that became visible since an earlier step with samples from the model.
 
     Args:
-        codes: [B, N, K, T], the true ones.
+        codes: [B, N, K, T], the true codes.
         visible: [B, N, T].
-        earlier: [B, N, T], at most ``visible``; see :func:`hide_more`.
-        distribution: what the model says of the codes when it sees ``earlier``.
-        generator: of all draws.
+        earlier: [B, N, T], at most ``visible``; see :func:`hide_codes`.
+        distribution: the model's distribution of the codes given those visible ``earlier``.
+        generator: source of all random numbers.
     Returns:
-        The codes [B, N, K, T], whose hidden ones are the true ones, and where a visible one is not
-        [B, N, T]. The hidden codes of such a frame belong to another beginning than the one it
-        shows, so they teach nothing.
+        The codes [B, N, K, T], of which the hidden ones are true, and a mask [B, N, T] of frames
+        with a wrong visible code. The true hidden codes of such a frame do not follow from its
+        visible ones, so they must not be trained on.
     """
     drawn = distribution.propose(earlier, codes, generator=generator).codes
-    own = torch.where(hidden_codes(visible, codes.shape[2]), codes, drawn)
-    return own, (own != codes).any(dim=2)
+    mixed = torch.where(hidden_codes(visible, codes.shape[2]), codes, drawn)
+    return mixed, (mixed != codes).any(dim=2)
 
 
-__all__ = ["hide_more", "with_own_codes", "with_own_history"]
+__all__ = ["hide_codes", "sample_history", "sample_visible_codes"]

@@ -1,6 +1,6 @@
-"""Songs -> one batch of model inputs."""
+"""The collator that makes a batch of model inputs from songs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,18 +10,18 @@ from torch.nn.functional import pad
 from ...modeling.configuration_songgen import SongGenConfig
 from ...modeling.patterns import IGNORED_LABEL, shift_right
 from ...modeling.processing_songgen import SongGenProcessor
-from ..auxiliary.frame_labels import SoundClasses
-from ..auxiliary.guided_attention import sung_tokens, targets_of_steps, tokens_of_words
+from ..auxiliary.frame_labels import FrameLabels
+from ..auxiliary.guided_attention import labels_of_steps, sung_tokens, tokens_of_words
 
 
 class SongCollator:
     """Makes labels in the model's token pattern and prepares the conditions.
 
     Args:
-        config: of the model.
-        processor: of the model; a condition that is None becomes the null branch.
-        align_lyrics: say which lyrics token is sung at each step, where the songs know it.
-        sounds: say what else sounds at each step, in these classes.
+        config: configuration of the model.
+        processor: processor of the model; a condition that is None becomes the null condition.
+        align_lyrics: add the lyrics token sung in each step, where the songs have timed words.
+        frame_labels: add these labels of each step.
     """
 
     def __init__(
@@ -30,52 +30,40 @@ class SongCollator:
         processor: SongGenProcessor,
         *,
         align_lyrics: bool = False,
-        sounds: SoundClasses | None = None,
+        frame_labels: FrameLabels | None = None,
     ):
         decoder: Any = config.decoder
-        self.config = config
-        self.align_lyrics = align_lyrics
-        self.sounds = sounds
+        self.config, self.processor = config, processor
+        self.align_lyrics, self.frame_labels = align_lyrics, frame_labels
         self.pattern = decoder.pattern
-        self.ids = {
-            "bos_token_id": decoder.bos_token_id,
-            "eos_token_id": decoder.eos_token_id,
-        }
-        self.processor = processor
+        self.ids = {"bos_token_id": decoder.bos_token_id, "eos_token_id": decoder.eos_token_id}
 
-    def __call__(self, songs: list[dict[str, Any]]) -> dict[str, Tensor]:
+    def __call__(self, songs: list[dict[str, Any]]) -> dict[str, Any]:
         """Songs of :class:`SongDataset` -> the arguments of the model's ``forward``.
 
         Returns:
-            The processor's tensors, ``labels`` [B, L, rows] and, where the songs bring
-            ``vocal_codes``, ``vocal_labels`` [B, L, K], padded or cut to the length of ``labels``;
-            where they bring ``heard_codes``, ``decoder_input_ids`` [B, rows, L] made of those;
-            with ``align_lyrics``, ``lyrics_targets`` [B, L]; with ``sounds``, ``sound_targets``, a
-            dictionary of [B, L].
+            The processor's tensors and ``labels`` [B, L, rows]. If the songs have ``vocal_codes``,
+            ``vocal_labels`` [B, L, K], padded or cut to the length of ``labels``. If they have
+            ``input_codes``, ``decoder_input_ids`` [B, rows, L] made of these codes. If asked for,
+            ``lyrics_labels`` [B, L] and ``frame_labels``, a dictionary of [B, L].
         """
         batch = self.conditions(songs)
-        batch["labels"] = self.pattern.labels([song["codes"] for song in songs], **self.ids)
-        if "heard_codes" in songs[0]:
-            heard = self.pattern.labels([song["heard_codes"] for song in songs], **self.ids)
+        batch["labels"] = self._labels(songs, "codes")
+        if "input_codes" in songs[0]:
             batch["decoder_input_ids"] = shift_right(
-                heard, self.config.decoder_start_token_id, self.config.pad_token_id
+                self._labels(songs, "input_codes"),
+                self.config.decoder_start_token_id,
+                self.config.pad_token_id,
             )
         if "vocal_codes" in songs[0]:
-            vocal = self.pattern.labels([song["vocal_codes"] for song in songs], **self.ids)
+            vocal = self._labels(songs, "vocal_codes")
             longer = batch["labels"].shape[1] - vocal.shape[1]
             # Matches upstream: a vocal of another length is cut, or padded with ignored labels.
             batch["vocal_labels"] = pad(vocal, (0, 0, 0, longer), value=IGNORED_LABEL)
-        if self.align_lyrics:
-            sung = [self._sung(song) for song in songs]
-            batch["lyrics_targets"] = targets_of_steps(sung, self.config)
-        if self.sounds is not None:
-            rate = self.config.frame_rate
-            told = [self.sounds.targets(song, song["codes"].shape[-1], rate) for song in songs]
-            batch["sound_targets"] = {
-                kind: targets_of_steps([song[kind] for song in told], self.config)
-                for kind in self.sounds.names
-            }
-        return batch
+        return batch | self.annotations(songs, lambda rows: labels_of_steps(rows, self.config))
+
+    def _labels(self, songs: list[dict[str, Any]], name: str) -> Tensor:
+        return self.pattern.labels([song[name] for song in songs], **self.ids)
 
     def conditions(self, songs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """The processor's tensors of the songs' texts, lyrics and voices."""
@@ -89,8 +77,30 @@ class SongCollator:
             )
         )
 
-    def _sung(self, song: dict[str, Any]) -> Tensor:
-        """The sung lyrics token of each frame of a song, [T]."""
+    def annotations(
+        self, songs: list[dict[str, Any]], join: Callable[[list[Tensor]], Tensor]
+    ) -> dict[str, Any]:
+        """``lyrics_labels`` and ``frame_labels`` of a batch, as far as they are asked for.
+
+        Args:
+            songs: the songs of the batch.
+            join: turns labels of frames, [T_i] for each song, into one tensor.
+        """
+        found: dict[str, Any] = {}
+        if self.align_lyrics:
+            found["lyrics_labels"] = join([self._sung_tokens(song) for song in songs])
+        if self.frame_labels is not None:
+            rate = self.config.frame_rate
+            labels = [
+                self.frame_labels.of_song(song, song["codes"].shape[-1], rate) for song in songs
+            ]
+            found["frame_labels"] = {
+                kind: join([song[kind] for song in labels]) for kind in self.frame_labels.classes
+            }
+        return found
+
+    def _sung_tokens(self, song: dict[str, Any]) -> Tensor:
+        """The lyrics token sung in each frame of a song, [T]."""
         num_frames = song["codes"].shape[-1]
         known = song["lyrics"] and song.get("words") and song.get("phonemes") is not None
         if not known:
@@ -102,10 +112,11 @@ class SongCollator:
 
 
 def counted_positions(labels: Tensor, *, bos_token_id: int, pad_token_id: int) -> Tensor:
-    """How many targets one row of a batch has: its codes and one end of sequence a song.
+    """Number of labels that the loss of one row counts: codes and one end of sequence per song.
 
     Args:
         labels: [B, L, rows]; every row has the same number.
+        bos_token_id, pad_token_id: ids of the decoder.
     Returns:
         int64 scalar.
     """

@@ -1,8 +1,8 @@
-"""Songs as codes parquet: which are trained on, in which order, and what the model sees of each.
+"""The songs of a codes parquet as a dataset, and the sampler that orders them.
 
-Every random choice about a song (which caption, which three seconds of voice, which conditions are
-hidden) follows from the run's seed, the epoch and the song's index alone: never from the batch, the
-process or what was drawn before. So a resumed run and any number of processes see the same songs.
+Every random choice about a song (caption, three seconds of voice, conditions that are left out)
+follows from the seed of the run, the epoch and the index of the song alone, never from the batch,
+the process or earlier choices. A resumed run, and any number of processes, get the same songs.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,14 +17,14 @@ from torch.utils.data import Dataset, Sampler
 from ...modeling.configuration_songgen import SongGenConfig
 from ...modeling.processing_songgen import DEFAULT_VOICE_SECONDS
 from ...optional import require
-from ..auxiliary.frame_labels import SOUND_COLUMNS
+from ..auxiliary.frame_labels import FRAME_LABEL_COLUMNS
 from ..options import DataOptions
 
-CORRUPTED_FRAMES = (2, 16)  # shortest and longest wrong stretch: about a phoneme
+CORRUPTED_FRAMES = (2, 16)  # shortest and longest corrupted span: about a phoneme
 REQUIRED_COLUMNS = {1: ("codes",), 2: ("accompaniment_codes", "vocal_codes")}
 CAPTION_COLUMNS = ("captions", "caption", "text")
 OPTIONAL_COLUMNS = ("id", "song_id", "lyrics", "language", "num_frames", *CAPTION_COLUMNS)
-KNOWN_COLUMNS = ("words", "phonemes", *SOUND_COLUMNS)
+ANNOTATION_COLUMNS = ("words", "phonemes", *FRAME_LABEL_COLUMNS)
 
 
 def read_songs(dataset: str, split: str) -> Any:
@@ -32,10 +32,10 @@ def read_songs(dataset: str, split: str) -> Any:
 
     Args:
         dataset: a folder or file of parquet, or a Hub id.
-        split: its name, as ``datasets`` finds it (files ``train-*.parquet``, ...).
+        split: name of the split, as ``datasets`` finds it (files ``train-*.parquet``, ...).
     Raises:
         ValueError: if there is no such split.
-        OSError: if there is nothing of that name.
+        OSError: if there is no such dataset.
     """
     datasets = require("datasets", "train")
     path = Path(dataset)
@@ -49,19 +49,19 @@ def read_songs(dataset: str, split: str) -> Any:
 
 
 class SongDataset(Dataset):
-    """Rows of codes parquet as the collator takes them.
+    """The songs of a codes parquet as the collator takes them.
 
-    Columns: ``codes`` (mixture) or ``accompaniment_codes`` and ``vocal_codes``, each int [K, T];
-    also read where present: ``captions`` (list) or ``caption``, ``lyrics``, ``language``,
-    ``num_frames``, an audio column for the reference voice, ``id``, ``words`` and ``phonemes`` with
-    their times (see ``lyrics_alignment.py``), and what else sounds (see ``sound_targets.py``).
+    Required columns are ``codes`` (mixture) or ``accompaniment_codes`` and ``vocal_codes``, each
+    int [K, T]. Optional columns are ``captions`` (list) or ``caption``, ``lyrics``, ``language``,
+    ``num_frames``, ``id``, an audio column for the reference voice, ``words`` and ``phonemes`` with
+    times (see ``guided_attention.py``), and the labels of ``frame_labels.py``.
 
     Args:
         rows: ``datasets.Dataset``.
-        config: of the model that is trained.
+        config: configuration of the model.
         options: filters and dropout.
-        seed: of every choice.
-        training: hide conditions; else every condition is given, and the first caption.
+        seed: seed of every random choice.
+        training: apply dropout; otherwise all conditions are given, with the first caption.
         voice_seconds: seconds of voice that the processor takes.
     Raises:
         ValueError: if columns are missing or no song is left.
@@ -96,7 +96,7 @@ class SongDataset(Dataset):
             )
         voice = options.voice_column
         self.voice_column = voice if voice in rows.column_names else None
-        columns = [*self.code_columns, *OPTIONAL_COLUMNS, *KNOWN_COLUMNS, self.voice_column]
+        columns = [*self.code_columns, *OPTIONAL_COLUMNS, *ANNOTATION_COLUMNS, self.voice_column]
         rows = rows.select_columns([name for name in columns if name in rows.column_names])
         if self.voice_column is not None:
             audio = require("datasets", "train").Audio(decode=False)
@@ -137,7 +137,7 @@ class SongDataset(Dataset):
             "voice": None,
             "voice_start": 0.0,
         }
-        for name in KNOWN_COLUMNS:
+        for name in ANNOTATION_COLUMNS:
             song[name] = value_of(row, name)
         if len(self.code_columns) > self.num_tracks:
             song["vocal_codes"] = self._codes(row, self.code_columns[-1], index)[None]
@@ -154,20 +154,15 @@ class SongDataset(Dataset):
                 if jointly or chance < dropout:
                     song[name] = None
             if options.history_corruption or options.foreign_history:
-                own = np.random.default_rng([self.seed, epoch, index, 1])
-                heard = corrupted(song["codes"], options.history_corruption, own)
-                if own.random() < options.foreign_history:
-                    other = int(own.integers(len(self)))
-                    name = self.code_columns[0]
-                    self._begin_with(heard[0], self._codes(self.rows[other], name, other), own)
-                song["heard_codes"] = heard
+                random = np.random.default_rng([self.seed, epoch, index, 1])
+                codes = corrupted(song["codes"], options.history_corruption, random)
+                if random.random() < options.foreign_history:
+                    other = int(random.integers(len(self)))
+                    foreign = self._codes(self.rows[other], self.code_columns[0], other)
+                    length = int(random.integers(min(num_frames, foreign.shape[-1]) + 1))
+                    codes[0, :, :length] = foreign[:, :length]
+                song["input_codes"] = codes
         return song
-
-    @staticmethod
-    def _begin_with(track: Tensor, other: Tensor, random: np.random.Generator) -> None:
-        """Overwrite a random first part of a track [K, T] with another song's beginning."""
-        place = int(random.integers(min(track.shape[-1], other.shape[-1]) + 1))
-        track[:, :place] = other[:, :place]
 
     def _codes(self, row: Any, name: str, index: int) -> Tensor:
         array = row.column(name).chunk(0)
@@ -208,17 +203,16 @@ class SongDataset(Dataset):
 
 
 def corrupted(codes: Tensor, share: float, random: np.random.Generator) -> Tensor:
-    """Codes with stretches from elsewhere in the song, each track by itself.
+    """Replace spans of codes by spans from elsewhere in the song, in each track independently.
 
-    A model that has only seen true pasts trusts its own, and a wrong sound leads to the next
-    (exposure bias; scheduled sampling, arXiv 1506.03099, draws the wrong past from the model, which
-    costs a second pass). A stretch of the same track has the right voice and the wrong sound, as
-    a mistake would.
+    A model that is trained on true codes only does not recover from its own mistakes (exposure
+    bias). Scheduled sampling (arXiv 1506.03099) trains it on samples of its own, which takes a
+    second forward pass; a span of the same track is as wrong as a mistake and has the right voice.
 
     Args:
         codes: [tracks, K, T].
-        share: of the frames, about.
-        random: all draws.
+        share: approximate share of the frames to replace.
+        random: source of all random numbers.
     """
     shortest, longest = CORRUPTED_FRAMES
     num_frames = codes.shape[-1]
@@ -233,12 +227,12 @@ def corrupted(codes: Tensor, share: float, random: np.random.Generator) -> Tenso
 
 
 def value_of(row: Any, name: str | None) -> Any:
-    """The Python value of a column of a one-row arrow table; None if there is no such column."""
+    """The value of a column of an arrow table with one row; None if there is no such column."""
     return row.column(name)[0].as_py() if name in row.column_names else None
 
 
 def seconds_of(audio: dict[str, Any]) -> float:
-    """Duration of encoded audio, from its header."""
+    """Duration of encoded audio, read from its header."""
     import io
 
     import soundfile
@@ -248,7 +242,7 @@ def seconds_of(audio: dict[str, Any]) -> float:
 
 
 def num_frames_of(rows: Any, column: str) -> np.ndarray:
-    """Frames T of every row, [N] int64, from ``num_frames`` or from the codes."""
+    """Number of frames of every row, [N] int64, from ``num_frames`` or from the codes."""
     if "num_frames" in rows.column_names:
         return np.asarray(rows["num_frames"][:], dtype=np.int64)
     compute = require("pyarrow.compute", "train")
@@ -260,20 +254,20 @@ def num_frames_of(rows: Any, column: str) -> np.ndarray:
 
 
 class SongSampler(Sampler):
-    """Order of the songs of an epoch: keys (epoch, index).
+    """The order of the songs of an epoch, as keys (epoch, index).
 
-    Grouping by length shuffles, cuts the order into pieces of many batches, and sorts each piece,
-    so that a batch holds songs of about the same length; the longest batch comes first, so that a
-    run that does not fit in memory fails at once.
+    Grouping by length shuffles the songs, splits the order into groups of many batches, and sorts
+    each group, so that the songs of a batch have similar lengths. The longest batch comes first, so
+    that a run that does not fit into memory fails immediately.
 
     Args:
-        lengths: of the songs.
-        batch_size: songs that are trained on together, over all processes.
-        seed: of the order.
+        lengths: lengths of the songs.
+        batch_size: number of songs in the batches of all processes together.
+        seed: seed of the order.
         strategy: "group_by_length", "random" or "sequential".
     """
 
-    PIECE = 50
+    BATCHES_PER_GROUP = 50
 
     def __init__(self, lengths: Sequence[int], batch_size: int, *, seed: int, strategy: str):
         if strategy not in ("group_by_length", "random", "sequential"):
@@ -288,7 +282,7 @@ class SongSampler(Sampler):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called before each epoch."""
+        """Set the epoch whose order comes next."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -298,16 +292,16 @@ class SongSampler(Sampler):
         return iter([(self.epoch, int(index)) for index in self.order()])
 
     def order(self) -> np.ndarray:
-        """Indices of this epoch."""
+        """Indices of the songs in the order of the current epoch."""
         if self.strategy == "sequential":
             return np.arange(len(self))
         random = np.random.default_rng([self.seed, self.epoch])
         order = random.permutation(len(self))
         if self.strategy == "random":
             return order
-        size = self.batch_size * self.PIECE
-        pieces = [order[start : start + size] for start in range(0, len(order), size)]
-        order = np.concatenate([p[np.argsort(-self.lengths[p], kind="stable")] for p in pieces])
+        size = self.batch_size * self.BATCHES_PER_GROUP
+        groups = [order[start : start + size] for start in range(0, len(order), size)]
+        order = np.concatenate([g[np.argsort(-self.lengths[g], kind="stable")] for g in groups])
         whole = len(order) // self.batch_size
         batches = order[: whole * self.batch_size].reshape(whole, self.batch_size)
         shuffled = random.permutation(whole)

@@ -1,6 +1,6 @@
-"""Which parts of a model are trained.
+"""Freezing of the parts of a model that are not trained.
 
-The codec and the voice network are never trained here; the rest can be frozen by name.
+The codec and the voice network are always frozen; other parts can be frozen by name.
 """
 
 from collections.abc import Iterable
@@ -20,8 +20,8 @@ FREEZABLE: dict[str, tuple[str, ...]] = {
     ),
     "embeddings": ("conditioner.lyrics_embedding", "decoder.model.embed_tokens"),
 }
-"""Name of a part -> its modules. ``conditions`` is the reference's ``freeze_cross`` (with the
-lyrics' modules where lyrics are cross-attended), ``embeddings`` its ``freeze_embed_prompts``."""
+"""Name of a part -> its modules. ``conditions`` (with the lyrics, where they are cross-attended) is
+``freeze_cross`` of the reference, ``embeddings`` is ``freeze_embed_prompts``."""
 
 _LYRICS = (
     "conditioner.lyrics_embedding",
@@ -31,7 +31,7 @@ _LYRICS = (
 
 
 def freeze(model: SongGenForConditionalGeneration, parts: Iterable[str] = ()) -> int:
-    """Make everything trainable but the named parts, the codec and the voice network.
+    """Make all weights trainable except those of the named parts, the codec and the voice network.
 
     Args:
         parts: names of ``FREEZABLE``.
@@ -58,7 +58,7 @@ def freeze(model: SongGenForConditionalGeneration, parts: Iterable[str] = ()) ->
 
 
 def submodule(model: nn.Module, name: str) -> nn.Module | None:
-    """The module of that dotted name, or None (a model without lyrics encoder lacks some)."""
+    """The module with a dotted name, or None if the model does not have it."""
     try:
         return model.get_submodule(name)
     except AttributeError:

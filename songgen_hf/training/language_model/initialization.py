@@ -1,4 +1,4 @@
-"""The model a run starts from: fresh, a checkpoint, or one converted to another pattern."""
+"""The model that a run starts from: untrained, a checkpoint, or one of another token pattern."""
 
 import copy
 from typing import Any
@@ -15,15 +15,17 @@ from ...modeling.processing_songgen import SongGenProcessor
 from ...modeling.voice_encoder import SongGenVoiceEncoder
 from ...presets import models as presets
 from ..options import ModelOptions
+from ..seeding import seeded
 
 
 def load_model(
     options: ModelOptions, *, seed: int = 0
 ) -> tuple[SongGenForConditionalGeneration, SongGenProcessor]:
-    """Model (float32) and processor that the options name.
+    """Load or build the model (float32) and the processor that the options name.
 
     Args:
-        seed: of the weights of an untrained model and of new parts.
+        options: which model.
+        seed: seed of the weights of an untrained model and of new parts.
     Raises:
         ValueError: unless exactly one of ``model`` and ``preset`` is given.
     """
@@ -48,26 +50,26 @@ def load_model(
     if options.voice_encoder is not None:
         if options.preset is None:
             raise ValueError(
-                "a trained model hears voices with what it was trained with: leave --voice-encoder "
-                "out, or start from --preset"
+                "a trained model keeps its voice encoder: leave --voice-encoder out, or start from "
+                "--preset"
             )
         install_voice_encoder(model, options.voice_encoder, seed=seed)
     return model, processor
 
 
 def install_codec(model: SongGenForConditionalGeneration, codec: XCodecModel) -> None:
-    """Give a model another codec, in place.
+    """Replace the codec of a model in place.
 
     Raises:
-        ValueError: if the codec has other codebooks than the decoder writes.
+        ValueError: if the codec has other codebooks than the decoder.
     """
     decoder: Any = model.config.decoder
     found = codec.config.num_quantizers, codec.config.codebook_size
     expected = decoder.num_codebooks, decoder.codebook_size
     if found != expected:
         raise ValueError(
-            f"the codec has {found[0]} codebooks of {found[1]} codes, the decoder writes "
-            f"{expected[0]} of {expected[1]}: use a codec of the model's sizes"
+            f"the codec has {found[0]} codebooks of {found[1]} codes, the decoder {expected[0]} of "
+            f"{expected[1]}: use a codec with the sizes of the model"
         )
     model.audio_encoder = codec.requires_grad_(False)
     model.config.audio_encoder = codec.config
@@ -76,16 +78,16 @@ def install_codec(model: SongGenForConditionalGeneration, codec: XCodecModel) ->
 def install_voice_encoder(
     model: SongGenForConditionalGeneration, checkpoint: str, *, seed: int = 0
 ) -> None:
-    """Give an untrained model another network to hear voices with, in place.
+    """Replace the network that encodes reference voices in an untrained model, in place.
 
     Args:
-        checkpoint: HuBERT-like, a directory or a Hub id.
-        seed: of the projection and the mix of layers, which are new.
+        model: the model.
+        checkpoint: HuBERT-like network, a directory or a Hub id.
+        seed: seed of the projection and of the layer weights, which are new.
     """
     network = AutoModel.from_pretrained(checkpoint, dtype=torch.float32)
     conditioner, config = model.conditioner, network.config
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         voice_encoder = SongGenVoiceEncoder(config)
         width = conditioner.voice_projection.out_features
         conditioner.voice_projection = torch.nn.Linear(config.hidden_size, width)
@@ -97,23 +99,22 @@ def install_voice_encoder(
 def change_track_pattern(
     model: SongGenForConditionalGeneration, track_pattern: str, *, seed: int = 0
 ) -> SongGenForConditionalGeneration:
-    """A model of another token pattern that starts from the weights of ``model``.
+    """A model with another token pattern that starts from the weights of ``model``.
 
-    Tables and heads of a single track serve both tracks of a dual-track pattern; of two tracks
-    with rows of their own the first one's are kept. Vocal heads (mixed_pro) are made or dropped.
+    Embeddings and heads of a single track are copied to both tracks of a dual-track pattern; in the
+    other direction those of the first track are kept. Vocal heads (mixed_pro) are added or removed.
 
     Args:
-        model: of any pattern; left unchanged.
+        model: the model, which stays unchanged.
         track_pattern: the new pattern.
-        seed: of vocal heads that are new.
+        seed: seed of new vocal heads.
     """
     config = copy.deepcopy(model.config)
     decoder: Any = config.decoder
     decoder.track_pattern = track_pattern
     decoder.add_vocal_loss = track_pattern == "mixed_pro"
     rows = CodebookPattern(track_pattern, decoder.num_codebooks).num_rows
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         changed = SongGenForConditionalGeneration(config)
     weights = model.state_dict()
     for name in ("decoder.model.embed_tokens.weight", "decoder.lm_heads.weight"):

@@ -1,4 +1,4 @@
-"""Low-rank adapters (LoRA) on the decoder's attention, with PEFT.
+"""Low-rank adapters (LoRA) for the attention of the decoder, with PEFT.
 
 In Python::
 
@@ -11,12 +11,9 @@ In Python::
 """
 
 import logging
-from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
-from transformers import TrainerCallback
 
 from ...modeling.modeling_songgen import SongGenForConditionalGeneration
 from ...modeling.processing_songgen import SongGenProcessor
@@ -24,16 +21,17 @@ from ...optional import require
 from ...pipelines.adapters import load_adapters
 from ..option_parsing import dump_options
 from ..options import DataOptions, ModelOptions, SongGenTrainingArguments
+from ..seeding import seeded
 from .initialization import load_model
 from .options import LoraOptions, ObjectiveOptions
-from .run import checkpoint_to_resume, load_songs
-from .samples import EvaluationAudio
+from .run import checkpoint_to_resume, load_songs, train_and_save
+from .samples import SampleSongs
 from .trainer import SongGenTrainer
 
 logger = logging.getLogger(__name__)
 
 ATTENTION = r"decoder\.model\.layers\.\d+\.(self_attn|encoder_attn)\.(q|k|v|out)_proj"
-"""Anchored at the decoder: leaf names would also hit the text encoder and the codec's HuBERT."""
+"""Names from the decoder on, as the last parts occur in the text encoder and the codec, too."""
 HEADS = r"decoder\.(lm_heads|vocal_lm_heads)"
 
 
@@ -44,23 +42,23 @@ def add_lora(
     *,
     seed: int = 0,
 ) -> Any:
-    """Wrap a model so that only an adapter is trained; untrained, it changes nothing.
+    """Wrap a model so that only an adapter is trained; untrained, the adapter has no effect.
 
     Args:
         model: changed in place.
-        options: of the adapter.
-        processor: of the model, for ``lyrics_tokens``.
-        seed: of the adapter's first weights.
+        options: options of the adapter.
+        processor: processor of the model, for ``lyrics_tokens``.
+        seed: seed of the adapter's initial weights.
     Returns:
         A ``peft.PeftModel``; ``save_pretrained`` writes the adapter only.
     Raises:
-        ValueError: if a lyrics token is none of the processor's.
+        ValueError: if the processor does not have a lyrics token.
         ImportError: without PEFT.
     """
     peft = require("peft", "train")
     targets = f"({ATTENTION}|{HEADS})" if options.lora_heads else ATTENTION
     config = peft.LoraConfig(
-        # Any task type would replace hooks of generate() by PEFT's.
+        # Every task type would replace hooks of generate() by those of PEFT.
         task_type=None,
         r=options.lora_rank,
         lora_alpha=options.lora_alpha,
@@ -69,13 +67,12 @@ def add_lora(
         target_modules=targets,
         trainable_token_indices=lyrics_token_ids(options.lyrics_tokens, processor) or None,
     )
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         return peft.get_peft_model(model, config)
 
 
 def lyrics_token_ids(tokens: list[str], processor: SongGenProcessor) -> dict[str, list[int]]:
-    """Name of the lyrics embedding -> ids of the tokens.
+    """The ids of lyrics tokens, by the name of the embedding that they belong to.
 
     Raises:
         ValueError: for a token that the lyrics tokenizer does not have.
@@ -90,20 +87,18 @@ def lyrics_token_ids(tokens: list[str], processor: SongGenProcessor) -> dict[str
 
 
 class LoraTrainer(SongGenTrainer):
-    """The trainer with LoRA+'s optimizer where it is asked for.
+    """The trainer of song models with the optimizer of LoRA+.
 
     Args:
-        lora_plus_ratio: learning rate of B matrices over that of A matrices; None for equal ones.
+        lora_plus_ratio: learning rate of B matrices over that of A matrices; None for equal rates.
     """
-
-    optimizer: Any
 
     def __init__(self, model: nn.Module, *args: Any, lora_plus_ratio: float | None, **kwargs: Any):
         self.lora_plus_ratio = lora_plus_ratio
         super().__init__(model, *args, **kwargs)
 
     def create_optimizer(self, model: Any = None) -> Any:
-        """AdamW as configured, or LoRA+ on top of it."""
+        """The trainer's optimizer, or AdamW with the learning rates of LoRA+."""
         if self.lora_plus_ratio is None or self.optimizer is not None:
             return super().create_optimizer(model)
         optimizers = require("peft.optimizers", "train")
@@ -132,9 +127,9 @@ def train_lora(
         ImportError: without PEFT.
     """
     if model_options.freeze:
-        raise ValueError("an adapter trains nothing but itself: leave --freeze out")
+        raise ValueError("only the adapter is trained: leave --freeze out")
     if args.ema_decay:
-        raise ValueError("adapters are saved as they are trained: leave --ema-decay out")
+        raise ValueError("no average of an adapter is kept: leave --ema-decay out")
     options = (model_options, data_options, objective, lora, args)
     checkpoint = checkpoint_to_resume(options)
     model, processor = load_model(model_options, seed=args.seed)
@@ -142,9 +137,6 @@ def train_lora(
     trained, total = adapted.get_nb_trainable_parameters()
     logger.info("the adapter has %s weights, %.2f %% of all", f"{trained:,}", 100 * trained / total)
     train_songs, eval_songs = load_songs(data_options, model, processor, args)
-    callbacks: list[TrainerCallback] = []
-    if args.sample_songs:
-        callbacks.append(EvaluationAudio(eval_songs or train_songs, processor))
     trainer = LoraTrainer(
         adapted,
         args,
@@ -153,12 +145,10 @@ def train_lora(
         eval_dataset=eval_songs,
         objective=objective,
         resolved_options=dump_options(options),
-        callbacks=callbacks,
+        callbacks=[SampleSongs(eval_songs or train_songs, processor)] if args.sample_songs else [],
         lora_plus_ratio=lora.lora_plus_ratio,
     )
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    trainer.save_model(str(Path(args.output_dir or "")))
-    trainer.save_state()
+    train_and_save(trainer, checkpoint)
     return trainer
 
 

@@ -1,11 +1,10 @@
-"""What training minimizes: the losses of a forward call, weighted over codebooks and tracks.
+"""The training objective: losses of a forward pass, weighted over codebooks and tracks.
 
-The weights follow a curriculum: early codebooks first, then ever flatter (SongGen, arXiv
-2502.13128, section 3.4). This module knows nothing of data, optimizers or models: it takes
-codebook losses and a step.
+The weights follow a curriculum: early codebooks first, then ever more equal weights (SongGen, arXiv
+2502.13128, section 3.4). Nothing here depends on data, optimizers or models.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -18,7 +17,7 @@ VOCAL_LOSS_WEIGHT = 0.1
 
 
 def initial_codebook_weights(num_codebooks: int) -> Tensor:
-    """The weights a stage starts with, [K] float32: 0.25 three times, then 0.05."""
+    """The weights at the start of a stage, [K] float32: 0.25 three times, then 0.05."""
     weights = torch.full((num_codebooks,), LATE_WEIGHT)
     weights[:EARLY_CODEBOOKS] = EARLY_WEIGHT
     return weights
@@ -29,17 +28,17 @@ def codebook_weights(
 ) -> Tensor:
     """Weights of the codebook losses at one optimizer step.
 
-    They move in four jumps from ``initial`` toward 1 / K, and end at four fifths of the way.
+    They change three times, from ``initial`` toward 1 / K, the last time at 80 % of the run.
 
     Args:
-        step: optimizer steps done, 0 <= step.
-        total_steps: optimizer steps of the whole run (each stage is a run and starts anew).
+        step: number of completed optimizer steps.
+        total_steps: number of optimizer steps of the run; each stage is a run.
         num_codebooks: K.
         initial: [K], weights of the first 30 % of the run; default 0.25 three times, then 0.05.
     Returns:
         [K] float32; the sum is 1 for K = 8.
     Raises:
-        ValueError: if the step or the total is out of range, or ``initial`` has another length.
+        ValueError: if a number of steps is out of range, or ``initial`` has another length.
     """
     if total_steps < 1 or step < 0:
         raise ValueError(
@@ -59,69 +58,17 @@ def codebook_weights(
 
 @dataclass
 class Objective:
-    """The number to minimize and what it is made of, each a scalar unless said.
+    """The scalar that is minimized, and what it consists of.
 
     Args:
-        value: with gradient.
-        weights: [K].
-        codebook_losses: [rows].
-        loss: plain mean of ``codebook_losses``.
-        weighted_loss: the weighted part of the song's rows.
-        track_losses: each track's loss where the tracks have rows of their own, else empty.
-        vocal_codebook_losses, vocal_loss, vocal_weighted_loss: of the vocal heads, [K] the first.
-        alignment_loss, alignment_accuracy: of the attention that is told what is sung.
-        sounds: metrics of the heads that tell what sounds.
+        value: the scalar, with gradient.
+        loss: mean of the codebook losses without weights.
+        metrics: scalars by the names under which they are logged.
     """
 
     value: Tensor
-    weights: Tensor
-    codebook_losses: Tensor
     loss: Tensor
-    weighted_loss: Tensor
-    track_losses: list[Tensor] = field(default_factory=list)
-    vocal_codebook_losses: Tensor | None = None
-    vocal_loss: Tensor | None = None
-    vocal_weighted_loss: Tensor | None = None
-    alignment_loss: Tensor | None = None
-    alignment_accuracy: Tensor | None = None
-    sounds: dict[str, Tensor] = field(default_factory=dict)
-
-    def add_alignment(self, loss: Tensor, accuracy: Tensor, *, weight: float) -> None:
-        """Add the loss of ``lyrics_alignment.py`` to the number that is minimized."""
-        self.alignment_loss, self.alignment_accuracy = loss, accuracy
-        self.value = self.value + weight * loss
-
-    def add_sounds(self, loss: Tensor, metrics: dict[str, Tensor], *, weight: float) -> None:
-        """Add the loss of ``sound_targets.py`` to the number that is minimized."""
-        self.sounds = metrics
-        self.value = self.value + weight * loss
-
-    def metrics(self) -> dict[str, Tensor]:
-        """Detached scalars by the name they are logged under."""
-        metrics = {
-            "objective": self.value,
-            "plain_loss": self.loss,
-            "weighted_loss": self.weighted_loss,
-        }
-        metrics |= {f"codebook_loss/{row}": loss for row, loss in enumerate(self.codebook_losses)}
-        metrics |= {f"codebook_weight/{k}": weight for k, weight in enumerate(self.weights)}
-        if self.track_losses:
-            metrics |= dict(
-                zip(("accompaniment_loss", "vocal_track_loss"), self.track_losses, strict=True)
-            )
-        if self.vocal_loss is not None and self.vocal_weighted_loss is not None:
-            metrics["vocal_loss"] = self.vocal_loss
-            metrics["vocal_weighted_loss"] = self.vocal_weighted_loss
-        if self.alignment_loss is not None and self.alignment_accuracy is not None:
-            metrics["alignment_loss"] = self.alignment_loss
-            metrics["alignment_accuracy"] = self.alignment_accuracy
-        metrics |= self.sounds
-        if self.vocal_codebook_losses is not None:
-            metrics |= {
-                f"vocal_codebook_loss/{k}": loss
-                for k, loss in enumerate(self.vocal_codebook_losses)
-            }
-        return {name: value.detach() for name, value in metrics.items()}
+    metrics: dict[str, Tensor]
 
 
 def song_objective(
@@ -132,17 +79,17 @@ def song_objective(
     codebook_weighting: bool = True,
     vocal_loss_weight: float = VOCAL_LOSS_WEIGHT,
 ) -> Objective:
-    """Join the losses of one forward call.
+    """Combine the losses of one forward pass.
 
-    Rows of two tracks (accompaniment, then vocal) count half each. The vocal heads' part is
-    weighted by the curriculum also when ``codebook_weighting`` is off.
+    Rows of two tracks (accompaniment, then vocal) count half each. The loss of the vocal heads is
+    weighted by the curriculum even if ``codebook_weighting`` is off.
 
     Args:
-        codebook_losses: [K] or [2 K], one loss a row.
+        codebook_losses: [K] or [2 K], one loss for each row.
         weights: [K], see :func:`codebook_weights`.
         vocal_codebook_losses: [K], of the vocal heads (mixed_pro).
-        codebook_weighting: weigh the rows; else their plain mean.
-        vocal_loss_weight: factor of the vocal heads' part.
+        codebook_weighting: weigh the rows instead of taking their mean.
+        vocal_loss_weight: weight of the loss of the vocal heads.
     Raises:
         ValueError: if the number of rows is not K or 2 K.
     """
@@ -156,21 +103,22 @@ def song_objective(
     tracks = codebook_losses.view(-1, num_codebooks)  # [1 or 2, K]
     weighted_loss = (tracks @ weights).mean()
     plain_loss = codebook_losses.mean()
-    by_track = tracks @ weights if codebook_weighting else tracks.mean(dim=1)
-    objective = Objective(
-        value=weighted_loss if codebook_weighting else plain_loss,
-        weights=weights,
-        codebook_losses=codebook_losses,
-        loss=plain_loss,
-        weighted_loss=weighted_loss,
-        track_losses=list(by_track) if len(by_track) > 1 else [],
-    )
+    metrics = {"plain_loss": plain_loss, "weighted_loss": weighted_loss}
+    metrics |= {f"codebook_loss/{row}": loss for row, loss in enumerate(codebook_losses)}
+    metrics |= {f"codebook_weight/{k}": weight for k, weight in enumerate(weights)}
+    if len(tracks) > 1:
+        by_track = tracks @ weights if codebook_weighting else tracks.mean(dim=1)
+        metrics["accompaniment_loss"], metrics["vocal_track_loss"] = by_track
+    value = weighted_loss if codebook_weighting else plain_loss
     if vocal_codebook_losses is not None:
-        objective.vocal_codebook_losses = vocal_codebook_losses
-        objective.vocal_loss = vocal_codebook_losses.mean()
-        objective.vocal_weighted_loss = vocal_codebook_losses @ weights
-        objective.value = objective.value + vocal_loss_weight * objective.vocal_weighted_loss
-    return objective
+        vocal_weighted_loss = vocal_codebook_losses @ weights
+        value = value + vocal_loss_weight * vocal_weighted_loss
+        metrics["vocal_loss"] = vocal_codebook_losses.mean()
+        metrics["vocal_weighted_loss"] = vocal_weighted_loss
+        metrics |= {
+            f"vocal_codebook_loss/{k}": loss for k, loss in enumerate(vocal_codebook_losses)
+        }
+    return Objective(value, plain_loss, metrics)
 
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""One run of language model training, from options to a saved model."""
+"""A training run of an autoregressive song model, from options to a saved model."""
 
 import json
 import logging
@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME
 
 from ...checkpoints.digests import codes_digest
 from ...data.preparation.codes import DESCRIPTION_FILE
 from ...modeling.modeling_songgen import SongGenForConditionalGeneration
 from ...modeling.processing_songgen import SongGenProcessor
-from ..auxiliary.frame_labels import SOUND_HEADS_FILE
+from ..auxiliary.frame_labels import HEADS_FILE
 from ..ema import EMA_FILE
 from ..option_parsing import (
     RESOLVED_FILE,
@@ -27,8 +26,9 @@ from .dataset import SongDataset, read_songs
 from .freezing import freeze
 from .initialization import load_model
 from .options import ObjectiveOptions
-from .samples import EvaluationAudio
-from .trainer import SongGenTrainer, last_checkpoint
+from .samples import SampleSongs
+from .song_trainer import SongTrainer, last_checkpoint
+from .trainer import SongGenTrainer
 
 logger = logging.getLogger(__name__)
 
@@ -39,10 +39,10 @@ def train_language_model(
     objective: ObjectiveOptions,
     args: SongGenTrainingArguments,
 ) -> SongGenTrainer:
-    """Train, and write model and processor to ``args.output_dir``.
+    """Train a song model, and write model and processor to ``args.output_dir``.
 
     Returns:
-        The trainer; its model holds the weights that were written (the average, if one is kept).
+        The trainer; its model has the saved weights (their average, if one is kept).
     Raises:
         ValueError, OSError: if options, data or checkpoint cannot be used.
     """
@@ -57,11 +57,8 @@ def train_language_model(
     if getattr(model.config, "trained", True) is False:
         model.config.trained = True
     num_trained = freeze(model, model_options.freeze)
-    logger.info("%s of %s weights are trained", f"{num_trained:,}", f"{model.num_parameters():,}")
+    logger.info("training %s of %s weights", f"{num_trained:,}", f"{model.num_parameters():,}")
     train_songs, eval_songs = load_songs(data_options, model, processor, args)
-    callbacks: list[TrainerCallback] = []
-    if args.sample_songs:
-        callbacks.append(EvaluationAudio(eval_songs or train_songs, processor))
     trainer = SongGenTrainer(
         model,
         args,
@@ -70,10 +67,9 @@ def train_language_model(
         eval_dataset=eval_songs,
         objective=objective,
         resolved_options=resolved,
-        callbacks=callbacks,
+        callbacks=[SampleSongs(eval_songs or train_songs, processor)] if args.sample_songs else [],
     )
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    finish(trainer)
+    train_and_save(trainer, checkpoint)
     return trainer
 
 
@@ -151,7 +147,7 @@ def load_songs(
 
 
 def check_codec(dataset: Path, model: SongGenForConditionalGeneration) -> None:
-    """Refuse codes that another codec than the model's has made, where the folder says so.
+    """Refuse codes of another codec than the model's, if the dataset names its codec.
 
     Raises:
         ValueError: naming what differs.
@@ -177,15 +173,21 @@ def check_codec(dataset: Path, model: SongGenForConditionalGeneration) -> None:
             )
 
 
-def finish(trainer: SongGenTrainer) -> None:
-    """Write the trained model (the average of its weights, if kept) to the run's folder."""
+def train_and_save(trainer: SongTrainer, checkpoint: Path | None) -> None:
+    """Train, and write the model (the average of its weights, if one is kept).
+
+    Args:
+        trainer: the trainer of the run.
+        checkpoint: where to resume; None to start from the beginning.
+    """
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     output_dir = Path(trainer.args.output_dir or "")
     if trainer.average is not None:
         trainer.average.copy_to(trainer.accelerator.unwrap_model(trainer.model))
     trainer.save_model(str(output_dir))
     trainer.save_state()
-    for name in (EMA_FILE, SOUND_HEADS_FILE):  # of resuming alone
+    for name in (EMA_FILE, HEADS_FILE):  # needed in checkpoints only
         (output_dir / name).unlink(missing_ok=True)
 
 
-__all__ = ["checkpoint_to_resume", "finish", "load_songs", "train_language_model"]
+__all__ = ["checkpoint_to_resume", "load_songs", "train_and_save", "train_language_model"]

@@ -1,6 +1,5 @@
-"""Sings a few songs of the evaluation set at each evaluation, so that one can hear the training."""
+"""Generation of a few evaluation songs during training, to listen to."""
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +13,17 @@ from ...provenance import encode_song, provenance
 from .collator import SongCollator
 from .dataset import SongDataset
 
-logger = logging.getLogger(__name__)
 
+class SampleSongs(TrainerCallback):
+    """Generates songs at each evaluation and writes them to ``samples/step-<step>/<index>.flac``.
 
-class EvaluationAudio(TrainerCallback):
-    """Writes ``samples/step-<step>/<number>.flac`` below the run's folder, and to TensorBoard.
-
-    The songs' texts, lyrics and voices come from the dataset, the seed of a song is its number.
-    Only the first process sings; under FSDP nobody does, because nobody has the whole model.
+    TensorBoard gets them, too. Texts, lyrics and voices come from the dataset; the seed of a song
+    is its index. The first process generates the songs. Under FSDP none are generated, because no
+    process has the whole model.
 
     Args:
-        songs: the first ``args.sample_songs`` of them are sung.
-        processor: of the model.
+        songs: the dataset, whose first ``args.sample_songs`` songs are generated.
+        processor: processor of the model.
     """
 
     def __init__(self, songs: SongDataset, processor: SongGenProcessor):
@@ -39,65 +37,58 @@ class EvaluationAudio(TrainerCallback):
         training = model.training
         model.eval()
         try:
-            sounds = self.sing(model, args)
+            number = min(args.sample_songs, len(self.songs))
+            waveforms = [self.generate(model, args, index) for index in range(number)]
         finally:
             model.train(training)
         folder = Path(args.output_dir) / "samples" / f"step-{state.global_step:07d}"
         rate = self.processor.sampling_rate
-        paths = [folder / f"{number}.flac" for number in range(len(sounds))]
+        paths = [folder / f"{index}.flac" for index in range(len(waveforms))]
         write_files(
             {
-                path: encode_song(sound, rate, path, self._record(model, args, number, state))
-                for number, (path, sound) in enumerate(zip(paths, sounds, strict=True))
+                path: encode_song(waveform, rate, path, self._record(model, args, index, state))
+                for index, (path, waveform) in enumerate(zip(paths, waveforms, strict=True))
             }
         )
         if "tensorboard" in args.report_to:
-            self._show(sounds, rate, str(Path(args.output_dir) / "runs"), state.global_step)
+            self._show(waveforms, rate, str(Path(args.output_dir) / "runs"), state.global_step)
 
-    def _record(self, model: Any, args: Any, number: int, state: Any) -> dict[str, Any]:
-        """Where a sample comes from."""
-        song = self.songs[number]
+    def _record(self, model: Any, args: Any, index: int, state: Any) -> dict[str, Any]:
+        """The provenance record of a sample."""
+        song = self.songs[index]
         options = {
             "text": song["text"],
             "lyrics": song["lyrics"],
             "guidance_scale": args.sample_guidance,
             "training_step": state.global_step,
         }
-        return provenance(model, seed=number, options=options)
+        return provenance(model, seed=index, options=options)
 
     @torch.no_grad()
-    def sing(self, model: Any, args: Any) -> list[Any]:
-        """Waveforms [1, S] as numpy arrays, one a song."""
+    def generate(self, model: Any, args: Any, index: int) -> Any:
+        """Generate the song with the given index: a waveform [1, S], a numpy array."""
         config = model.config
-        collate = SongCollator(config, self.processor)
-        max_new_frames = max(1, round(args.sample_seconds * config.frame_rate))
-        sounds = []
-        for number in range(min(args.sample_songs, len(self.songs))):
-            batch = collate([self.songs[number]])
-            inputs = {
-                name: value.to(model.device)
-                for name, value in batch.items()
-                if "labels" not in name
-            }
-            codes = model.generate(
-                **inputs,
-                max_new_frames=max_new_frames,
-                seed=number,
-                do_sample=True,
-                guidance_scale=args.sample_guidance,
-            )
-            output = model.decode_codes(codes)
-            sounds.append(output.waveform[0, :, : int(output.lengths[0])].cpu().numpy())
-        return sounds
+        batch = SongCollator(config, self.processor)([self.songs[index]])
+        inputs = {name: batch[name].to(model.device) for name in batch if "labels" not in name}
+        codes = model.generate(
+            **inputs,
+            max_new_frames=max(1, round(args.sample_seconds * config.frame_rate)),
+            seed=index,
+            do_sample=True,
+            guidance_scale=args.sample_guidance,
+        )
+        output = model.decode_codes(codes)
+        return output.waveform[0, :, : int(output.lengths[0])].cpu().numpy()
 
     @staticmethod
-    def _show(sounds: list[Any], rate: int, folder: str, step: int) -> None:
+    def _show(waveforms: list[Any], rate: int, folder: str, step: int) -> None:
         require("tensorboard", "train")
         from torch.utils.tensorboard import SummaryWriter
 
         with SummaryWriter(folder) as writer:
-            for number, sound in enumerate(sounds):
-                writer.add_audio(f"song/{number}", torch.from_numpy(sound), step, sample_rate=rate)
+            for index, waveform in enumerate(waveforms):
+                audio = torch.from_numpy(waveform)
+                writer.add_audio(f"song/{index}", audio, step, sample_rate=rate)
 
 
-__all__ = ["EvaluationAudio"]
+__all__ = ["SampleSongs"]

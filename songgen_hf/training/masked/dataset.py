@@ -1,7 +1,7 @@
-"""Songs with a mask, and batches of them: what a masked model is trained on.
+"""Songs with masks, and batches of them, on which a masked model is trained.
 
-As everything else about a song, its mask follows from the run's seed, the epoch and the song's
-index alone (see ``songs.py``): a resumed run, and any number of processes, mask the same codes.
+The mask of a song follows from the seed of the run, the epoch and the index of the song alone (see
+``language_model/dataset.py``): a resumed run, and any number of processes, mask the same codes.
 """
 
 from collections.abc import Sequence
@@ -19,15 +19,16 @@ from ..language_model.collator import SongCollator
 from ..language_model.dataset import SongDataset
 from .options import MaskedObjectiveOptions
 
-_MASK = 2  # tells a song's mask from its other random choices
+_MASK = 2  # separates the seed of a song's mask from those of its other random choices
 
 
 class MaskedSongs(Dataset):
-    """Songs of a :class:`SongDataset`, each with ``visible`` [N, T]: how many of its codebooks a
-    frame of a track shows.
+    """Songs of a :class:`SongDataset` with masks.
+
+    Each has ``visible`` [N, T], the number of visible codebooks of each frame of each track.
 
     Args:
-        songs: to mask.
+        songs: songs to mask.
         objective: how much is masked, and where.
     """
 
@@ -66,40 +67,30 @@ class MaskedSongs(Dataset):
 
 
 class MaskedSongCollator(SongCollator):
-    """Songs of :class:`MaskedSongs` -> the arguments of ``MaskedStep.forward``.
-
-    Args are those of :class:`SongCollator`.
-    """
+    """Makes the arguments of ``MaskedStep.forward`` from songs of :class:`MaskedSongs`."""
 
     def __call__(self, songs: list[dict[str, Any]]) -> dict[str, Any]:
         """Make a batch.
 
         Returns:
             The processor's tensors, ``codes`` [B, N, K, T], ``visible`` [B, N, T] and
-            ``frame_mask`` [B, T], False where a song is padded: padded frames show everything, so
-            that nothing of them counts. With ``align_lyrics`` also ``lyrics_targets`` [B, T], with
-            ``sounds`` ``sound_targets``, a dictionary of [B, T].
+            ``frame_mask`` [B, T], False in the padding, where all codes are visible, so that it
+            does not count. If asked for, ``lyrics_labels`` [B, T] and ``frame_labels``, a
+            dictionary of [B, T].
         """
-        batch = self.conditions(songs)
         num_codebooks = songs[0]["codes"].shape[1]
         frames = [torch.ones(song["codes"].shape[-1], dtype=torch.bool) for song in songs]
-        batch["codes"] = _padded([song["codes"] for song in songs], 0)
-        batch["visible"] = _padded([song["visible"] for song in songs], num_codebooks)
-        batch["frame_mask"] = _padded(frames, False)
-        if self.align_lyrics:
-            batch["lyrics_targets"] = _padded([self._sung(song) for song in songs], IGNORED_LABEL)
-        if self.sounds is not None:
-            rate = self.config.frame_rate
-            heard = [self.sounds.targets(song, song["codes"].shape[-1], rate) for song in songs]
-            batch["sound_targets"] = {
-                kind: _padded([song[kind] for song in heard], IGNORED_LABEL)
-                for kind in self.sounds.names
-            }
-        return batch
+        return {
+            **self.conditions(songs),
+            "codes": _padded([song["codes"] for song in songs], 0),
+            "visible": _padded([song["visible"] for song in songs], num_codebooks),
+            "frame_mask": _padded(frames, False),
+            **self.annotations(songs, lambda rows: _padded(rows, IGNORED_LABEL)),
+        }
 
 
 def masked_positions(visible: Tensor, frame_mask: Tensor, num_codebooks: int) -> Tensor:
-    """How many positions of a batch have a masked code, int64 scalar.
+    """Number of positions of a batch with a masked code, int64 scalar.
 
     Args:
         visible: [B, N, T].
@@ -110,7 +101,7 @@ def masked_positions(visible: Tensor, frame_mask: Tensor, num_codebooks: int) ->
 
 
 def _padded(tensors: Sequence[Tensor], value: float) -> Tensor:
-    """Tensors [..., T_i] in one [B, ..., T]."""
+    """Join tensors [..., T_i] to [B, ..., T]."""
     last_first = [tensor.movedim(-1, 0) for tensor in tensors]
     padded = pad_sequence(last_first, batch_first=True, padding_value=value)
     return padded.movedim(1, -1).contiguous()

@@ -1,4 +1,4 @@
-"""One run of masked training, from options to a masked model that makes songs."""
+"""A training run of a masked song model, from options to a saved pipeline."""
 
 import logging
 from types import SimpleNamespace
@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, TrainerCallback
+from transformers import AutoConfig
 
 from ...checkpoints.embedded import find_checkpoint
 from ...modeling.masked.model import MaskedSongModel
@@ -14,17 +14,13 @@ from ...modeling.masked.scheduler import MaskedRVQScheduler
 from ...pipelines.masked_folders import MASKED_MODEL_TYPE
 from ...pipelines.masked_song import MaskedSongPipeline
 from ..language_model.initialization import load_model
-from ..language_model.run import checkpoint_to_resume, finish, load_songs
+from ..language_model.run import checkpoint_to_resume, load_songs, train_and_save
 from ..option_parsing import dump_options
 from ..options import DataOptions, ModelOptions
+from ..seeding import seeded
 from .dataset import MaskedSongs
-from .options import (
-    HEADS,
-    MaskedModelOptions,
-    MaskedObjectiveOptions,
-    MaskedTrainingArguments,
-)
-from .samples import MaskedSamples
+from .options import HEADS, MaskedModelOptions, MaskedObjectiveOptions, MaskedTrainingArguments
+from .samples import SampleMaskedSongs
 from .trainer import MaskedSongTrainer
 
 logger = logging.getLogger(__name__)
@@ -36,18 +32,18 @@ def train_masked_model(
     objective: MaskedObjectiveOptions,
     args: MaskedTrainingArguments,
 ) -> MaskedSongTrainer:
-    """Train, and write a :class:`MaskedSongPipeline` to ``args.output_dir``.
+    """Train a masked model, and write a :class:`MaskedSongPipeline` to ``args.output_dir``.
 
     Returns:
-        The trainer; its model holds the weights that were written (the average, if one is kept).
+        The trainer; its model has the saved weights (their average, if one is kept).
     Raises:
         ValueError, OSError: if options, data or checkpoint cannot be used.
     """
     for name in ("history_corruption", "foreign_history"):
         if value := getattr(data_options, name):
             raise ValueError(
-                f"a masked model hears no past that could be wrong: got {name} {value}, leave "
-                f"--{name.replace('_', '-')} out"
+                f"{name} changes the input of an autoregressive model: got {value} for a masked "
+                f"model, leave --{name.replace('_', '-')} out"
             )
     options = (model_options, data_options, objective, args)
     resolved = dump_options(options)
@@ -57,9 +53,6 @@ def train_masked_model(
     else:
         pipe = read_pipeline(str(checkpoint))
     train_songs, eval_songs = load_masked_songs(data_options, pipe, objective, args)
-    callbacks: list[TrainerCallback] = []
-    if args.sample_songs:
-        callbacks.append(MaskedSamples(pipe, eval_songs or train_songs))
     trainer = MaskedSongTrainer(
         pipe,
         args,
@@ -67,27 +60,27 @@ def train_masked_model(
         eval_dataset=eval_songs,
         objective=objective,
         resolved_options=resolved,
-        callbacks=callbacks,
+        callbacks=[SampleMaskedSongs(pipe, eval_songs or train_songs)] if args.sample_songs else [],
     )
-    trained = sum(weight.numel() for weight in pipe.transformer.parameters())
-    logger.info("%s weights are trained", f"{trained:,}")
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    finish(trainer)
+    num_trained = sum(weight.numel() for weight in pipe.transformer.parameters())
+    logger.info("training %s weights", f"{num_trained:,}")
+    train_and_save(trainer, checkpoint)
     return trainer
 
 
 def load_masked(options: MaskedModelOptions, *, seed: int = 0) -> MaskedSongPipeline:
-    """A masked model to train, float32: a trained one, or a fresh one around a song model's parts.
+    """A masked model in float32: a trained one, or a new one with the parts of a song model.
 
     Args:
-        seed: of the weights of a fresh one.
+        options: which model, and the sizes of a new one.
+        seed: seed of the weights of a new one.
     Raises:
         ValueError: if no model is named.
         OSError: if it cannot be read.
     """
     if options.model is None:
         raise ValueError(
-            "no model given: name the song model whose conditioner and codec the masked model gets "
+            "no model given: name the song model whose conditioner and codec the masked model uses "
             "with --model, such as songgen-mini"
         )
     name = find_checkpoint(options.model)
@@ -105,10 +98,10 @@ def load_masked(options: MaskedModelOptions, *, seed: int = 0) -> MaskedSongPipe
             decoder: Any = song_model.config.decoder
             raise ValueError(
                 "no layer of the song model fits the masked model: got hidden_size "
-                f"{options.hidden_size}, expected {decoder.hidden_size}; give it the decoder's "
-                "sizes or leave --warm-start out"
+                f"{options.hidden_size}, expected {decoder.hidden_size}; use the sizes of the "
+                "decoder or leave --warm-start out"
             )
-        logger.info("%d weights start from the song model's decoder", len(copied))
+        logger.info("%d weights are copied from the decoder of the song model", len(copied))
     return MaskedSongPipeline.from_song_model(
         song_model, processor, transformer, MaskedRVQScheduler()
     )
@@ -125,22 +118,16 @@ def new_transformer(
     """A masked model with random weights for the codes and conditions of a song model.
 
     Args:
-        options: its sizes.
-        song_model: whose codec gives the codebooks.
-        seed: of the weights.
+        options: sizes of the masked model.
+        song_model: the song model, whose codec gives the codebooks.
+        seed: seed of the weights.
     Raises:
         ValueError: if the song model prepends its lyrics.
     """
-    chosen = {
-        "hidden_size": options.hidden_size,
-        "num_layers": options.num_layers,
-        "num_heads": options.num_heads,
-        "ffn_dim": options.ffn_dim,
-        "num_components": options.num_components,
-    }
+    names = ("hidden_size", "num_layers", "num_heads", "ffn_dim", "num_components")
+    chosen = {name: getattr(options, name) for name in names}
     sizes = {name: size for name, size in chosen.items() if size is not None}
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         return MaskedSongModel.from_song_model(
             song_model, head=options.head or HEADS[0], mean_rank=options.mean_rank, **sizes
         )
@@ -149,13 +136,13 @@ def new_transformer(
 def with_other_head(
     transformer: MaskedSongModel, codec: Any, options: MaskedModelOptions, *, seed: int = 0
 ) -> MaskedSongModel:
-    """A trained masked model with a head that begins anew; all else stays.
+    """A copy of a trained masked model with a new head.
 
     Args:
-        transformer: the trained one.
-        codec: its codec, at whose vectors the components of a mixture begin.
-        options: the head's kind and sizes.
-        seed: of the head's weights.
+        transformer: the trained model.
+        codec: the codec of the model, whose code vectors are the initial means of a mixture.
+        options: kind and sizes of the head.
+        seed: seed of the head's weights.
     """
     sizes = {
         **transformer.config,
@@ -163,25 +150,23 @@ def with_other_head(
         "num_components": options.num_components or codec.config.codebook_size,
         "mean_rank": options.mean_rank,
     }
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         other = MaskedSongModel.from_config(sizes)
     other.set_codebooks(codec)
     trained = transformer.state_dict()
     kept = {name: weight for name, weight in trained.items() if not name.startswith("lm_heads.")}
     other.load_state_dict(kept, strict=False)
-    logger.info("a %s head begins anew on the layers of the masked model", options.head)
+    logger.info("the masked model gets a new %s head", options.head)
     return other
 
 
 @torch.no_grad()
 def start_from_decoder(transformer: MaskedSongModel, decoder: nn.Module) -> list[str]:
-    """Copy the weights of a song model's decoder layers into those of a masked model.
+    """Copy weights from the layers of a song model's decoder to those of a masked model.
 
-    Layers of like names and shapes are copied in their order; the masked model's surplus ones keep
-    their random weights. The decoder has learned where in the lyrics a song is and what the
-    conditions mean; that it saw the past only is what the training changes (the same start serves
-    diffusion language models, arXiv 2410.17891).
+    Weights of the same names and shapes are copied; others stay random. The decoder has learned to
+    read lyrics and conditions; training replaces its causal attention (diffusion language models
+    start in the same way, arXiv 2410.17891).
 
     Returns:
         Names of the weights that were copied.
@@ -201,7 +186,7 @@ def load_masked_songs(
     objective: MaskedObjectiveOptions,
     args: MaskedTrainingArguments,
 ) -> tuple[MaskedSongs, MaskedSongs | None]:
-    """Training songs and, if asked for, evaluation songs, each with its masks.
+    """Training songs and, if asked for, evaluation songs, with their masks.
 
     Raises:
         ValueError: if no dataset is named, or it does not fit the model.

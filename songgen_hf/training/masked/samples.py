@@ -1,52 +1,45 @@
-"""Makes a few songs of the evaluation set at each evaluation of a masked model."""
+"""Generation of a few evaluation songs during masked training, to listen to."""
 
 from typing import Any
 
-import torch
-
 from ...pipelines.masked_song import MaskedSongPipeline
-from ..language_model.samples import EvaluationAudio
+from ..language_model.samples import SampleSongs
 from .dataset import MaskedSongs
 
-SAMPLE_STEPS = 16
+NUM_INFERENCE_STEPS = 16
 
 
-class MaskedSamples(EvaluationAudio):
-    """Writes ``samples/step-<step>/<number>.flac`` below the run's folder, and to TensorBoard.
+class SampleMaskedSongs(SampleSongs):
+    """:class:`SampleSongs` with a masked model.
 
     Args:
-        pipe: whose transformer is trained.
-        songs: the first ``args.sample_songs`` of them are made, as long as the true ones but at
-            most ``args.sample_seconds``.
+        pipe: the pipeline whose transformer is trained.
+        songs: the dataset, whose first ``args.sample_songs`` songs are generated; they are as long
+            as those of the dataset, and at most ``args.sample_seconds`` long.
     """
 
     def __init__(self, pipe: MaskedSongPipeline, songs: MaskedSongs):
         super().__init__(songs.songs, pipe.processor)
         self.pipe = pipe
 
-    @torch.no_grad()
-    def sing(self, model: Any, args: Any) -> list[Any]:
-        """Waveforms [1, S] as numpy arrays, one a song."""
-        pipe = self.pipe
-        pipe.codec.to(next(model.parameters()).device)
-        longest = max(1, round(args.sample_seconds * model.config.frame_rate))
-        sounds = []
-        for number in range(min(args.sample_songs, len(self.songs))):
-            song = self.songs[number]
-            made = pipe(
-                song["text"] or "",
-                lyrics=song["lyrics"],
-                reference_voice=song["voice"],
-                voice_start=song["voice_start"],
-                language=song["language"],
-                seconds=min(longest, song["codes"].shape[-1]) / model.config.frame_rate,
-                num_inference_steps=SAMPLE_STEPS,
-                guidance_scale=args.sample_guidance,
-                seed=number,
-                progress=False,
-            )
-            sounds.append(made["audio"])
-        return sounds
+    def generate(self, model: Any, args: Any, index: int) -> Any:
+        """Generate the song with the given index: a waveform [1, S], a numpy array."""
+        self.pipe.codec.to(next(model.parameters()).device)
+        rate, song = model.config.frame_rate, self.songs[index]
+        longest = max(1, round(args.sample_seconds * rate))
+        output = self.pipe(
+            song["text"] or "",
+            lyrics=song["lyrics"],
+            reference_voice=song["voice"],
+            voice_start=song["voice_start"],
+            language=song["language"],
+            seconds=min(longest, song["codes"].shape[-1]) / rate,
+            num_inference_steps=NUM_INFERENCE_STEPS,
+            guidance_scale=args.sample_guidance,
+            seed=index,
+            progress=False,
+        )
+        return output["audio"]
 
 
-__all__ = ["SAMPLE_STEPS", "MaskedSamples"]
+__all__ = ["SampleMaskedSongs"]

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from songgen_hf.modeling.masked.code_vectors import hidden_codes
 from songgen_hf.modeling.masked.distributions import CodebookDistribution, CumulativeMixture
 from songgen_hf.modeling.masked.model import HEADS, MaskedSongModel, MaskedSongOutput
-from songgen_hf.training.auxiliary.guided_attention import alignment_loss, watched_attention
+from songgen_hf.training.auxiliary.guided_attention import guided_attention_loss, recorded_attention
 
 SIZES = {
     "num_tracks": 2,
@@ -333,12 +333,12 @@ def test_the_predicted_length_is_a_sum_over_the_visible_conditions():
 
 def test_guided_attention_records_the_attention_of_the_masked_model():
     model, inputs = build(), batch()
-    with watched_attention(model.layers[1:2]) as seen:
+    with recorded_attention(model.layers[1:2]) as seen:
         model(**inputs)
     ((attention, states, conditions),) = seen
 
     targets = torch.zeros(2, 7, dtype=torch.int64)
-    loss, _ = alignment_loss(
+    loss, _ = guided_attention_loss(
         attention, states, conditions, inputs["condition_mask"], targets, num_lyrics=3
     )
     loss.backward()

@@ -6,14 +6,14 @@ import torch
 from transformers import AutoModel
 
 from songgen_hf.training.auxiliary.frame_labels import (
-    BEAT_PARTS,
-    SOUND_HEADS_FILE,
-    SoundClasses,
-    SoundHeads,
-    sound_layer,
+    BEAT_PHASES,
+    HEADS_FILE,
+    FrameLabelHeads,
+    FrameLabels,
+    frame_label_layer,
+    recorded_output,
     tempo_class,
     tempo_of_class,
-    watched_layer,
 )
 from songgen_hf.training.language_model.collator import SongCollator
 from songgen_hf.training.language_model.options import LANGUAGE_MODEL_OPTIONS
@@ -59,31 +59,31 @@ def known_songs(tmp_path_factory) -> str:
 
 
 def test_classes_are_those_of_the_data():
-    classes = SoundClasses.of_rows(datasets.Dataset.from_list(known_rows()))
+    classes = FrameLabels.from_rows(datasets.Dataset.from_list(known_rows()))
 
-    assert classes.names["lead_instrument"] == ["banjo", "oboe"]
-    assert classes.names["phoneme"] == ["aɪ", "m"]
-    assert classes.sizes()["phoneme"] == 3 and classes.sizes()["beat"] == BEAT_PARTS
-    with pytest.raises(ValueError, match="needs songs that say .*--frame-label-weight 0"):
-        SoundClasses.of_rows(datasets.Dataset.from_dict({"codes": [1]}))
+    assert classes.classes["lead_instrument"] == ["banjo", "oboe"]
+    assert classes.classes["phoneme"] == ["aɪ", "m"]
+    assert classes.sizes()["phoneme"] == 3 and classes.sizes()["beat"] == BEAT_PHASES
+    with pytest.raises(ValueError, match="needs songs with labels: .*--frame-label-weight 0"):
+        FrameLabels.from_rows(datasets.Dataset.from_dict({"codes": [1]}))
 
 
 def test_each_frame_has_the_class_of_what_sounds_in_its_middle():
-    classes = SoundClasses(
+    classes = FrameLabels(
         {"phoneme": ["aɪ", "m"], "lead_instrument": ["oboe"], "genre": [], "beat": [], "tempo": []}
     )
 
-    targets = classes.targets(SONG, 30, FRAME_RATE)
+    targets = classes.of_song(SONG, 30, FRAME_RATE)
 
     assert targets["phoneme"].tolist() == [0] * 2 + [2] * 3 + [1] * 5 + [0] * 20
     assert (targets["lead_instrument"] == 0).all() and (targets["genre"] == -100).all()
     beat = targets["beat"]  # 25 frames at 120 beats a minute
-    assert beat[0] == 0 and beat[24] == BEAT_PARTS - 1 and beat[25] == 0
+    assert beat[0] == 0 and beat[24] == BEAT_PHASES - 1 and beat[25] == 0
     assert (beat[:25].diff() >= 0).all()
     assert (targets["tempo"] == tempo_class(120)).all()
-    nothing = classes.targets({}, 4, FRAME_RATE)
+    nothing = classes.of_song({}, 4, FRAME_RATE)
     assert all((values == -100).all() for values in nothing.values())
-    unknown = classes.targets({"phonemes": [{"symbol": "x", "start": 0, "end": 1}]}, 2, FRAME_RATE)
+    unknown = classes.of_song({"phonemes": [{"symbol": "x", "start": 0, "end": 1}]}, 2, FRAME_RATE)
     assert unknown["phoneme"].tolist() == [-100, -100]
 
 
@@ -93,11 +93,11 @@ def test_tempi_within_two_per_cent_share_a_class_and_ten_per_cent_never():
         assert tempo_class(1.1 * tempo) - tempo_class(tempo) >= 2
     classes = torch.tensor([tempo_class(tempo) for tempo in range(60, 181)])
     assert ((tempo_of_class(classes) / torch.arange(60, 181) - 1).abs() < 0.021).all()
-    assert tempo_class(1) == 0 < tempo_class(1e6) < SoundClasses({"tempo": []}).sizes()["tempo"]
+    assert tempo_class(1) == 0 < tempo_class(1e6) < FrameLabels({"tempo": []}).sizes()["tempo"]
 
 
 def test_heads_learn_from_what_is_known_alone():
-    heads = SoundHeads({"beat": 4, "genre": 2}, 8)
+    heads = FrameLabelHeads({"beat": 4, "genre": 2}, 8)
     states = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(0))
     targets = {"beat": torch.arange(5).expand(2, 5) % 4, "genre": torch.full((2, 5), -100)}
 
@@ -116,7 +116,7 @@ def test_heads_learn_from_what_is_known_alone():
 def test_both_tracks_steps_of_a_frame_are_told_the_same():
     model, processor = build_tiny("interleaving_A_V")
     rows = known_rows(2)
-    classes = SoundClasses.of_rows(datasets.Dataset.from_list(rows))
+    classes = FrameLabels.from_rows(datasets.Dataset.from_list(rows))
     songs = [
         {name: value for name, value in row.items() if name != "vocal_codes"}
         | {
@@ -128,14 +128,14 @@ def test_both_tracks_steps_of_a_frame_are_told_the_same():
         for row in rows
     ]
 
-    batch = SongCollator(model.config, processor, sounds=classes)(songs)
+    batch = SongCollator(model.config, processor, frame_labels=classes)(songs)
 
-    phonemes = batch["sound_targets"]["phoneme"]
+    phonemes = batch["frame_labels"]["phoneme"]
     assert phonemes.shape == batch["labels"].shape[:2]
     assert torch.equal(phonemes[:, 0:24:2], phonemes[:, 1:24:2])
     assert phonemes[0, 0:24:2].tolist() == [0, 0, 2, 2, 2, 1, 1, 1, 1, 1, 0, 0]
     assert (phonemes[:, 24:] == -100).all()
-    assert sound_layer(6) == 3 and sound_layer(1) == 0
+    assert frame_label_layer(6) == 3 and frame_label_layer(1) == 0
 
 
 def test_watching_a_layer_leaves_no_hook_behind():
@@ -144,7 +144,7 @@ def test_watching_a_layer_leaves_no_hook_behind():
         "input_ids": torch.ones(1, 1).long(),
         "decoder_input_ids": torch.zeros(1, TINY_CODEBOOKS, 2).long(),
     }
-    with watched_layer(model.decoder.model.layers[1]) as seen:
+    with recorded_output(model.decoder.model.layers[1]) as seen:
         model(**inputs)
     model(**inputs)
 
@@ -176,8 +176,8 @@ def test_a_model_that_is_told_learns_it_and_is_saved_without_the_heads(
     log = [entry for entry in trainer.state.log_history if "objective" in entry]
     assert log[-1]["sound_loss/tempo"] < 0.6 * log[0]["sound_loss/tempo"]
     assert log[-1]["sound_accuracy/phoneme"] > 0.6
-    assert (tmp_path / "told" / "checkpoint-8" / SOUND_HEADS_FILE).is_file()
-    assert not (tmp_path / "told" / SOUND_HEADS_FILE).is_file()
+    assert (tmp_path / "told" / "checkpoint-8" / HEADS_FILE).is_file()
+    assert not (tmp_path / "told" / HEADS_FILE).is_file()
     index = (tmp_path / "told" / "config.json").read_text()
     assert "sound" not in json.loads(index)
     model, info = AutoModel.from_pretrained(tmp_path / "told", output_loading_info=True)

@@ -9,11 +9,11 @@ import torch
 from songgen_hf.modeling.patterns import IGNORED_LABEL, TRACK_PATTERNS
 from songgen_hf.presets import models as presets
 from songgen_hf.training.auxiliary.guided_attention import (
-    alignment_loss,
+    guided_attention_loss,
+    labels_of_steps,
+    recorded_attention,
     sung_tokens,
-    targets_of_steps,
     tokens_of_words,
-    watched_attention,
 )
 from songgen_hf.training.language_model.collator import SongCollator
 
@@ -88,7 +88,7 @@ def test_a_step_has_the_target_of_the_frame_that_it_predicts(pattern):
     labels = decoder.pattern.labels([codes], bos_token_id=-1, eos_token_id=-1)[0]  # [L, rows]
     row = TINY_CODEBOOKS if pattern.startswith("parallel") else 0
 
-    targets = targets_of_steps([song, song[:3]], model.config)
+    targets = labels_of_steps([song, song[:3]], model.config)
 
     assert targets.shape == (2, len(labels))
     for step in range(len(labels)):
@@ -108,16 +108,16 @@ def test_the_collator_says_what_is_sung_only_when_asked(processor):
     asked = SongCollator(model.config, processor, align_lyrics=True)
     batch = asked([song, song | {"lyrics": None}, song | {"words": None}])
 
-    assert "lyrics_targets" not in SongCollator(model.config, processor)([song])
-    assert batch["lyrics_targets"].shape == batch["labels"].shape[:2]
-    sung = (batch["lyrics_targets"] != IGNORED_LABEL).sum(dim=1)
+    assert "lyrics_labels" not in SongCollator(model.config, processor)([song])
+    assert batch["lyrics_labels"].shape == batch["labels"].shape[:2]
+    sung = (batch["lyrics_labels"] != IGNORED_LABEL).sum(dim=1)
     assert sung.tolist() == [55, 0, 0]
 
 
 def conditions_of(model, processor):
     batch = processor(text=["a song", "a song"], lyrics=[LYRICS, LYRICS])
     ids = torch.randint(0, 16, (2, model.config.decoder.num_rows, 9))
-    with watched_attention(model.decoder.model.layers[:2]) as seen:
+    with recorded_attention(model.decoder.model.layers[:2]) as seen:
         outputs = model(**batch, decoder_input_ids=ids)
     return batch, seen, outputs
 
@@ -131,7 +131,7 @@ def test_the_loss_is_that_of_the_attention_weights():
     num_lyrics = batch["lyrics_ids"].shape[1]
     module, states, conditions = seen[1]
 
-    loss, hits = alignment_loss(
+    loss, hits = guided_attention_loss(
         module, states, conditions, outputs.encoder_attention_mask, targets, num_lyrics
     )
 
@@ -162,7 +162,7 @@ def test_following_the_loss_moves_the_attention_to_the_sung_token():
     targets = torch.arange(9).expand(2, 9) // 2 + 2
     for _ in range(150):
         batch, seen, outputs = conditions_of(model, processor)
-        loss, hits = alignment_loss(
+        loss, hits = guided_attention_loss(
             *seen[1], outputs.encoder_attention_mask, targets, batch["lyrics_ids"].shape[1]
         )
         optimizer.zero_grad()

@@ -3,9 +3,9 @@ import torch
 
 from songgen_hf.modeling.masked.distributions import CodebookDistribution
 from songgen_hf.training.auxiliary.scheduled_sampling import (
-    hide_more,
-    with_own_codes,
-    with_own_history,
+    hide_codes,
+    sample_history,
+    sample_visible_codes,
 )
 from songgen_hf.training.language_model.options import LANGUAGE_MODEL_OPTIONS
 from songgen_hf.training.language_model.run import train_language_model
@@ -21,7 +21,7 @@ def heard(share: float, seed: int = 0):
     wanted = torch.randint(0, SIZE, (6, 3, 40), generator=random)
     logits = 50.0 * torch.nn.functional.one_hot(wanted, 12).float()
     logits[..., SIZE:] = 100.0  # special ids are never drawn
-    own = with_own_history(
+    own = sample_history(
         ids,
         logits,
         share,
@@ -113,11 +113,11 @@ def masked_batch(seed: int = 3):
 def test_an_earlier_step_saw_less_of_frames_that_are_not_whole():
     _, visible, random = masked_batch()
 
-    earlier = hide_more(visible, 0.4, K, random)
+    earlier = hide_codes(visible, 0.4, K, random)
 
     assert torch.equal(earlier[visible == K], visible[visible == K])
     assert (earlier >= 0).all() and (earlier <= visible).all() and (earlier < visible).any()
-    assert torch.equal(hide_more(visible, 0.0, K, random), visible)
+    assert torch.equal(hide_codes(visible, 0.0, K, random), visible)
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5])
@@ -125,7 +125,7 @@ def test_the_part_of_the_visible_codes_that_is_hidden_is_that_asked_for(share):
     random = torch.Generator().manual_seed(0)
     visible = torch.randint(0, K, (4000, 1, 20), generator=random)
 
-    earlier = hide_more(visible, share, K, random)
+    earlier = hide_codes(visible, share, K, random)
 
     hidden = (visible - earlier).sum(dim=(1, 2)) / visible.sum(dim=(1, 2))
     assert abs(hidden.mean() - share) < 0.02
@@ -134,11 +134,11 @@ def test_the_part_of_the_visible_codes_that_is_hidden_is_that_asked_for(share):
 
 def test_what_has_become_visible_is_drawn_by_the_model():
     codes, visible, random = masked_batch()
-    earlier = hide_more(visible, 0.4, K, random)
+    earlier = hide_codes(visible, 0.4, K, random)
     wanted = torch.randint(0, V, codes.shape, generator=random)
     logits = 100.0 * torch.nn.functional.one_hot(wanted.transpose(2, 3), V).float()
 
-    own, wrong = with_own_codes(
+    own, wrong = sample_visible_codes(
         codes, visible, earlier, CodebookDistribution(logits), generator=random
     )
 

@@ -128,14 +128,14 @@ def test_the_past_is_wrong_while_training_and_the_targets_are_true(rows, tiny):
     assert torch.equal(batch["decoder_input_ids"][special], true_past[special])
     assert not torch.equal(batch["decoder_input_ids"], true_past)
     assert torch.isfinite(model(**batch).loss)
-    assert "heard_codes" not in make(rows, tiny, training=False, history_corruption=0.9)[2]
+    assert "input_codes" not in make(rows, tiny, training=False, history_corruption=0.9)[2]
 
 
 def test_another_songs_band_may_begin_what_is_heard_and_the_voice_stays(rows, tiny):
     songs = make(rows, tiny, "parallel_A_V", foreign_history=1.0)
     found = [songs[epoch, 3] for epoch in range(20)]
 
-    starts = [(song["heard_codes"] != song["codes"]).any(1) for song in found]
+    starts = [(song["input_codes"] != song["codes"]).any(1) for song in found]
     assert not any(changed[1].any() for changed in starts)
     lengths = {int(changed[0].sum()) for changed in starts}
     assert len(lengths) > 4
@@ -143,7 +143,7 @@ def test_another_songs_band_may_begin_what_is_heard_and_the_voice_stays(rows, ti
         number = int(changed[0].sum())
         assert changed[0, :number].all() and not changed[0, number:].any()
     again = make(rows, tiny, "parallel_A_V", foreign_history=1.0)[7, 3]
-    assert torch.equal(again["heard_codes"], found[7]["heard_codes"])
+    assert torch.equal(again["input_codes"], found[7]["input_codes"])
 
 
 def test_songs_of_other_lengths_are_left_out(rows, tiny):

@@ -10,7 +10,8 @@ from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
 from songgen_hf.provenance import read_provenance
 from songgen_hf.training.language_model.options import LANGUAGE_MODEL_OPTIONS
 from songgen_hf.training.language_model.run import train_language_model
-from songgen_hf.training.language_model.trainer import SongGenTrainer, last_checkpoint
+from songgen_hf.training.language_model.song_trainer import last_checkpoint
+from songgen_hf.training.language_model.trainer import SongGenTrainer
 from songgen_hf.training.option_parsing import RESOLVED_FILE, make_options, stage_names
 
 SETTINGS = {

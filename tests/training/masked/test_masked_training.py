@@ -14,6 +14,7 @@ from songgen_hf.modeling.masked.distributions import CodebookDistribution, Cumul
 from songgen_hf.modeling.masked.scheduler import MaskSchedule
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
 from songgen_hf.pipelines.masked_song import MaskedSongPipeline
+from songgen_hf.training.auxiliary.losses import AuxiliaryLosses
 from songgen_hf.training.masked.dataset import MaskedSongCollator, masked_positions
 from songgen_hf.training.masked.objective import MaskedStep
 from songgen_hf.training.masked.options import (
@@ -213,14 +214,14 @@ def test_the_layers_told_what_is_sung_learn_it_and_the_conditioner_stays(masked_
         pipe.transformer, pipe.conditioner, MaskedObjectiveOptions(guided_attention_weight=1.0)
     ).train()
     batch = collate([songs[0, index] for index in range(2)])
-    batch["lyrics_targets"] = torch.randint(0, 8, batch["frame_mask"].shape)
+    batch["lyrics_labels"] = torch.randint(0, 8, batch["frame_mask"].shape)
 
     step(**batch)["objective"].backward()
 
     assert not pipe.conditioner.training
     assert all(weight.grad is None for weight in pipe.conditioner.parameters())
-    told = {int(layer) for layer in step.alignment_layers()}
-    assert told == {0, 1}
+    layers = pipe.transformer.layers
+    assert AuxiliaryLosses(step.objective, layers).guided_layers == [0, 1]
     for layer in pipe.transformer.layers:
         assert layer.encoder_attn.q_proj.weight.grad.abs().sum() > 0
 
@@ -314,7 +315,7 @@ def test_the_model_sees_codes_of_its_own_and_learns_from_frames_that_show_true_o
     hook = pipe.transformer.register_forward_pre_hook(lambda _, given: seen.append(given[:2]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(distribution, "losses", watched)
-        found = [step(**batch, draw_seed=seed)["objective"].item() for seed in (1, 1, 2)]
+        found = [step(**batch, sampling_seed=seed)["objective"].item() for seed in (1, 1, 2)]
     hook.remove()
 
     assert found[0] == found[1] != found[2]
@@ -463,8 +464,11 @@ def test_the_command_writes_a_masked_model(
         ({"codebook_decay": 0.0}, "codebook_decay is 0.0, expected more than 0 and at most 1"),
         ({"length_weight": -1.0}, "length_weight is -1.0, expected 0 or more"),
         ({"model": None}, "no model given"),
-        ({"history_corruption": 0.3}, "hears no past that could be wrong"),
-        ({"foreign_history": 0.3}, "got foreign_history 0.3, leave --foreign-history out"),
+        (
+            {"history_corruption": 0.3},
+            "history_corruption changes the input of an autoreg.* got 0.3",
+        ),
+        ({"foreign_history": 0.3}, "got 0.3 for a masked model, leave --foreign-history out"),
         ({"head": "mixture", "codebook_decay": 0.5}, "has one loss for all codebooks"),
         ({"warm_start": True, "hidden_size": 16}, "no layer of the song model fits"),
     ],

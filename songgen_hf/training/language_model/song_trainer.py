@@ -1,0 +1,289 @@
+"""The Trainer of both kinds of song model: order of the songs, losses, checkpoints.
+
+It runs under ``accelerate launch`` on a CPU, one GPU, or several with DDP or FSDP. A loss is a mean
+over all counted positions of an optimizer step, so it does not depend on the number of processes
+and accumulated batches.
+"""
+
+import math
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.utils.data import SequentialSampler
+from transformers import Trainer, TrainerCallback
+from transformers.trainer import TRAINER_STATE_NAME, TRAINING_ARGS_NAME
+from transformers.trainer_callback import ProgressCallback
+
+from ..auxiliary.frame_labels import HEADS_FILE, FrameLabelHeads, FrameLabels
+from ..ema import WeightAverage
+from ..optimizers import MuonWithAdamW
+from ..option_parsing import RESOLVED_FILE
+from ..options import AuxiliaryOptions, SongGenTrainingArguments
+from .dataset import SongSampler
+from .objective import Objective
+
+
+class SongTrainer(Trainer):
+    """Trains a song model; a subclass defines its losses and how it is saved.
+
+    Args:
+        model: the model, with the parts that are not trained frozen.
+        args: training arguments.
+        make_collator: makes the collator, given the frame labels to add (None for none).
+        width: width of the states that the heads of frame labels read.
+        objective: options of the objective.
+        train_dataset, eval_dataset: songs, with ``lengths`` and ``rows``.
+        resolved_options: YAML text that is written beside every checkpoint.
+        callbacks: additional callbacks.
+    Raises:
+        ValueError: if an average of the weights is asked for under FSDP, which shards them.
+    """
+
+    # compute_loss divides by all counted positions of the optimizer step itself.
+    loss_is_scaled_for_ga = True
+    args: SongGenTrainingArguments
+    optimizer: Any
+
+    def __init__(
+        self,
+        model: nn.Module,
+        args: SongGenTrainingArguments,
+        *,
+        make_collator: Callable[[FrameLabels | None], Any],
+        width: int,
+        objective: AuxiliaryOptions,
+        train_dataset: Any = None,
+        eval_dataset: Any = None,
+        resolved_options: str = "",
+        callbacks: list[TrainerCallback] | None = None,
+    ):
+        self.objective: Any = objective
+        self.resolved_options = resolved_options
+        self._sums: dict[str, dict[str, Tensor]] = {"train": {}, "eval": {}}
+        self._counts: dict[str, int] = defaultdict(int)
+        self._sampler: SongSampler | None = None
+        self._batches = 0  # of the current optimizer step
+        frame_labels = None
+        if objective.frame_label_weight and train_dataset is not None:
+            frame_labels = FrameLabels.from_rows(train_dataset.rows)
+            # A part of the model during training, so that optimizers and processes find it; earlier
+            # checkpoints of the average hold its weights under this name.
+            model.sound_heads = FrameLabelHeads(frame_labels.sizes(), width, seed=args.seed)
+        super().__init__(
+            model=model,
+            args=args,
+            data_collator=make_collator(frame_labels),
+            train_dataset=train_dataset,
+            eval_dataset=eval_dataset,
+            callbacks=[_EveryStep(self), *(callbacks or [])],
+        )
+        if self.pop_callback(ProgressCallback) is not None:
+            self.add_callback(_Progress())
+        self.average: WeightAverage | None = None
+        if args.ema_decay:
+            if self.is_fsdp_enabled:
+                raise ValueError("an EMA needs whole weights, FSDP shards them: pass --ema-decay 0")
+            self.average = WeightAverage(model, args.ema_decay)
+
+    def counted(self, batch: Mapping[str, Any]) -> Tensor:
+        """Number of positions of a batch over which its loss is a mean."""
+        raise NotImplementedError
+
+    def losses(self, model: Any, inputs: dict[str, Any]) -> tuple[Objective, Any]:
+        """The objective of a batch, and the model's outputs."""
+        raise NotImplementedError
+
+    @property
+    def frame_label_heads(self) -> FrameLabelHeads | None:
+        """The heads that predict frame labels, if there are any."""
+        return getattr(self.model, "sound_heads", None)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> SongSampler:
+        dataset = train_dataset if train_dataset is not None else self.train_dataset
+        args = self.args
+        self._sampler = SongSampler(
+            dataset.lengths,
+            args.train_batch_size * args.gradient_accumulation_steps * args.world_size,
+            seed=args.seed if args.data_seed is None else args.data_seed,
+            strategy=args.train_sampling_strategy,
+        )
+        return self._sampler
+
+    def _get_eval_sampler(self, eval_dataset: Any) -> SequentialSampler:
+        return SequentialSampler(eval_dataset)
+
+    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Tensor:
+        """Counted positions of all accumulated batches and processes."""
+        total = sum((self.counted(batch) for batch in batch_samples), torch.tensor(0))
+        if self.args.world_size > 1:
+            total = self.accelerator.reduce(total.to(device), reduction="sum")
+        return total.clamp(min=1).to(device)
+
+    def compute_loss(  # type: ignore[override]
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | None = None,
+    ) -> Any:
+        """The objective in training, the loss without weights in evaluation.
+
+        Raises:
+            ValueError: if the loss is not finite.
+        """
+        objective, outputs = self.losses(model, dict(inputs))
+        share = torch.ones_like(objective.value)
+        if model.training and num_items_in_batch is not None:
+            # DDP and FSDP average the gradients of the processes, hence world_size.
+            counted = self.counted(inputs).to(share)
+            share = counted * self.args.world_size / num_items_in_batch
+        split = "train" if model.training else "eval"
+        sums = self._sums[split]
+        for name, value in {"objective": objective.value, **objective.metrics}.items():
+            sums[name] = sums.get(name, 0) + value.detach().float() * share.detach()
+        self._counts[split] += 1
+        loss = objective.value * share if model.training else objective.loss
+        if not torch.isfinite(loss):
+            raise ValueError(
+                f"the loss became {loss.item()} at step {self.state.global_step}: lower "
+                "--learning-rate or --max-grad-norm and resume from the last checkpoint"
+            )
+        return (loss, outputs) if return_outputs else loss
+
+    def sampling_seed(self) -> int:
+        """A new seed for each batch; it follows from the run's seed, the step and the process."""
+        seed = (self.args.seed, self.state.global_step, self._batches, self.args.process_index)
+        words = np.random.SeedSequence(seed).generate_state(1, np.uint64)
+        self._batches += 1
+        return int(words[0] >> np.uint64(1))
+
+    def muon_parameters(self, model: nn.Module) -> Any:
+        """Names and weights for ``MuonWithAdamW``, which chooses by name."""
+        return model.named_parameters()
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """The library's optimizer, or Muon with AdamW."""
+        if self.args.optimizer == "adamw" or self.optimizer is not None:
+            return super().create_optimizer(model)
+        self.optimizer = MuonWithAdamW(
+            self.muon_parameters(self.model if model is None else model),
+            self.args.learning_rate,
+            betas=(self.args.adam_beta1, self.args.adam_beta2),
+            eps=self.args.adam_epsilon,
+            weight_decay=self.args.weight_decay,
+        )
+        return self.optimizer
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log, with the means of the metrics that were collected since the last time."""
+        split = "eval" if any(name.startswith("eval_") for name in logs) else "train"
+        sums = self._sums[split]
+        if sums and ("loss" in logs or split == "eval"):
+            steps = self._counts["step"] if split == "train" else self._counts["eval"]
+            values = torch.stack(list(sums.values()))
+            if self.args.world_size > 1:
+                values = self.accelerator.reduce(values, reduction="mean")
+            prefix = "eval_" if split == "eval" else ""
+            means = (values / max(1, steps)).tolist()
+            logs |= {prefix + name: mean for name, mean in zip(sums, means, strict=True)}
+            self._sums[split] = {}
+            self._counts[split] = 0
+            if split == "train":
+                self._counts["step"] = 0
+        super().log(logs, start_time)
+
+    def after_step(self, step: int) -> None:
+        """Called after every optimizer step."""
+        self._counts["step"] += 1
+        self._batches = 0
+        if self.average is not None and step % self.args.ema_every == 0:
+            self.average.update(self.accelerator.unwrap_model(self.model))
+
+    def before_epoch(self, epoch: int) -> None:
+        """Called before every epoch, since accelerate loses the sampler under several wrappers."""
+        if self._sampler is not None:
+            self._sampler.set_epoch(epoch)
+
+    def save_beside_model(self, folder: Path) -> None:
+        """Write heads and resolved options to the folder of a saved model."""
+        heads = self.frame_label_heads
+        if heads is not None:
+            save_file(heads.state_dict(), folder / HEADS_FILE)
+        # A pickle that nothing reads, with paths of this machine.
+        (folder / TRAINING_ARGS_NAME).unlink(missing_ok=True)
+        if self.resolved_options:
+            (folder / RESOLVED_FILE).write_text(self.resolved_options, encoding="utf-8")
+
+    def load_heads(self, checkpoint: str) -> None:
+        """Read the heads of a checkpoint, if it has any."""
+        path = Path(checkpoint) / HEADS_FILE
+        if self.frame_label_heads is not None and path.is_file():
+            self.frame_label_heads.load_state_dict(load_file(path))
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        super()._save_optimizer_and_scheduler(output_dir)
+        if self.average is not None and self.args.should_save:
+            self.average.save(Path(output_dir))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if self.average is not None and checkpoint is not None:
+            self.average.load(Path(checkpoint))
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Save a checkpoint, or remove what could be written of it.
+
+        Raises:
+            OSError: if it could not be written.
+        """
+        try:
+            super()._save_checkpoint(model, trial)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            folder = Path(self.args.output_dir or "") / f"checkpoint-{self.state.global_step}"
+            if not (folder / TRAINER_STATE_NAME).is_file():
+                shutil.rmtree(folder, ignore_errors=True)
+            raise OSError(
+                f"cannot write {folder} ({error}): make room and resume; earlier checkpoints remain"
+            ) from error
+
+
+class _EveryStep(TrainerCallback):
+    """Calls the trainer at epochs and steps."""
+
+    def __init__(self, trainer: SongTrainer):
+        self.trainer = trainer
+
+    def on_epoch_begin(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
+        self.trainer.before_epoch(math.floor((state.epoch or 0) + 1e-6))
+
+    def on_step_end(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
+        self.trainer.after_step(state.global_step)
+
+
+class _Progress(ProgressCallback):
+    """The library's progress bar, whose log lines leave out the metrics of single codebooks."""
+
+    def on_log(self, args, state, control, logs=None, **kwargs):  # type: ignore[no-untyped-def]
+        totals = {name: value for name, value in (logs or {}).items() if "codebook" not in name}
+        super().on_log(args, state, control, logs=totals, **kwargs)
+
+
+def last_checkpoint(output_dir: Path) -> Path | None:
+    """The newest complete checkpoint of a run, or None."""
+    complete = [
+        (int(folder.name.rpartition("-")[2]), folder)
+        for folder in output_dir.glob("checkpoint-*")
+        if folder.name.rpartition("-")[2].isdigit() and (folder / TRAINER_STATE_NAME).is_file()
+    ]
+    return max(complete)[1] if complete else None
+
+
+__all__ = ["SongTrainer", "last_checkpoint"]

@@ -1,9 +1,9 @@
 """The training loop of the codec, the semantic teacher, the conditioner and the judges.
 
 :func:`run_steps` calls a function for every step and, at regular intervals, the actions that log,
-evaluate and save. :class:`RunFolder` and :class:`CheckpointFile` keep what a run needs to continue
-after an interruption. Nothing here depends on a model or on data. The song models are trained by
-the ``Trainer`` of transformers instead, see ``language_model/trainer.py``.
+evaluate and save. :class:`RunFolder`, or :func:`save_state`, keeps what a run needs to continue
+after an interruption. Nothing here depends on models or data. The song models are trained by the
+``Trainer`` of transformers instead, see ``language_model/song_trainer.py``.
 """
 
 from __future__ import annotations
@@ -59,12 +59,10 @@ def run_steps(
 
     Args:
         train_step: takes the step with the given number, counted from 0, and returns its metrics.
-        steps: number of steps of the whole run.
-        done: number of steps that are completed already.
-        name: label of the progress bar.
-        actions: called in this order after a step.
-        should_stop: asked after every step; True makes that step the last one.
-        show_progress: show the progress bar.
+        steps: number of steps of the whole run, of which ``done`` are completed already.
+        name: label of the progress bar, which ``show_progress`` turns off.
+        actions: taken in this order after a step.
+        should_stop: called after every step; True makes that step the last one.
     """
     with tqdm(total=steps, initial=done, desc=name, disable=not show_progress) as bar:
         for step in range(done, steps):
@@ -74,39 +72,21 @@ def run_steps(
             last = stopping or step + 1 == steps
             for action in actions:
                 if last or (step + 1) % action.every == 0:
-                    shown = action.call(step + 1, metrics) or {}
-                    if shown:
-                        texts = {key: f"{value:.3f}" for key, value in shown.items()}
-                        bar.set_postfix(texts, refresh=False)
+                    if shown := action.call(step + 1, metrics):
+                        bar.set_postfix({k: f"{v:.3f}" for k, v in shown.items()}, refresh=False)
             if stopping:
                 break
 
 
-def learning_rate(
-    step: int,
-    *,
-    peak: float,
-    steps: int,
-    warmup_steps: int,
-    decay_rate: float | None = None,
-    decay_steps: int = 1,
-) -> float:
-    """The learning rate of one step: a linear warm-up times a decay.
+def warmup(step: int, warmup_steps: int) -> float:
+    """Factor of the learning rate that rises linearly to 1."""
+    return min(1.0, (step + 1) / max(1, warmup_steps))
 
-    Args:
-        step: number of the step, counted from 0.
-        peak: highest learning rate.
-        steps: number of steps of the run.
-        warmup_steps: number of steps of the warm-up.
-        decay_rate: factor of an exponential decay; None for a cosine to zero.
-        decay_steps: number of steps after which ``decay_rate`` applies once.
-    """
-    warmup = min(1.0, (step + 1) / max(1, warmup_steps))
-    if decay_rate is None:
-        decay = 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
-    else:
-        decay = decay_rate ** (step / decay_steps)
-    return peak * warmup * decay
+
+def cosine_rate(step: int, *, peak: float, steps: int, warmup_steps: int) -> float:
+    """The learning rate of a step: linear warm-up to ``peak``, then a cosine to zero."""
+    decay = 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
+    return peak * warmup(step, warmup_steps) * decay
 
 
 def set_learning_rate(rate: float, *optimizers: Any) -> None:
@@ -134,10 +114,8 @@ def optimizer_step(optimizer: torch.optim.Optimizer, loss: Tensor, *, max_norm: 
 class RunFolder:
     """The folder of a run: resolved options, checkpoints and a log of metrics.
 
-    A run that the folder holds already is resumed; :meth:`resume` returns its state.
-
     Args:
-        directory: the folder; made if it is missing.
+        directory: the folder, with or without an earlier part of the run.
         options: dataclass of the options, written to ``training.yaml``.
         accelerator: an ``accelerate.Accelerator``; its main process writes the files.
         free: names of options that may differ when the run is resumed.
@@ -189,23 +167,18 @@ class RunFolder:
         """
         checkpoints = self._checkpoints()
         done = checkpoints[-1][0] if checkpoints else 0
-        if self.accelerator.is_main_process:
-            self._cut_log(done)
+        log = self.directory / METRICS_FILE
+        if self.accelerator.is_main_process and log.is_file():
+            lines = log.read_text(encoding="utf-8").splitlines()
+            complete = [line for line in lines if line.endswith("}")]
+            kept = [line for line in complete if json.loads(line)["step"] <= done]
+            write_files({log: "".join(f"{line}\n" for line in kept).encode()})
         self.accelerator.wait_for_everyone()
         if not checkpoints:
             return 0, None
         path = checkpoints[-1][1] / STATE_FILE
         logger.info("resuming from %s", path)
         return done, torch.load(path, map_location="cpu", weights_only=True)
-
-    def _cut_log(self, done: int) -> None:
-        path = self.directory / METRICS_FILE
-        if not path.is_file():
-            return
-        text = path.read_text(encoding="utf-8")
-        complete = [line for line in text.splitlines() if line.endswith("}")]
-        kept = [line for line in complete if json.loads(line)["step"] <= done]
-        write_files({path: "".join(f"{line}\n" for line in kept).encode()})
 
     def save(self, step: int, state: Mapping[str, Any]) -> None:
         """Write a checkpoint, then remove the oldest ones.
@@ -225,12 +198,7 @@ class RunFolder:
         self.accelerator.wait_for_everyone()
 
     def publish(self, export: Callable[[Path], None], name: str) -> Path:
-        """Write the trained model to the subfolder ``name``, in place of an earlier one.
-
-        Args:
-            export: writes the model to the folder that it is given.
-            name: name of the subfolder.
-        """
+        """Let ``export`` write the trained model to the subfolder ``name``, over an earlier one."""
         target = self.directory / name
         if self.accelerator.is_main_process:
             fresh = self.directory / f".{name}.new"
@@ -262,57 +230,43 @@ class RunFolder:
             self.accelerator.log(values, step=step)
 
 
-class CheckpointFile:
-    """A single file that holds the newest state of a run.
+def load_state(
+    path: Path, options: Mapping[str, Any], *, free: Collection[str] = ()
+) -> dict[str, Any] | None:
+    """The state that :func:`save_state` wrote, with ``step``; None if there is no file.
 
-    Args:
-        path: the file; its folder is made if it is missing.
-        options: the options of the run, saved with its state.
-        free: names of options that may differ when the run is resumed.
+    Raises:
+        ValueError: if the run had other options; those in ``free`` may differ.
     """
+    if not path.is_file():
+        return None
+    state = torch.load(path, weights_only=True)
+    saved, remedy = state["options"], "choose another --out"
+    check_unchanged(saved, options, free=free, run=path, remedy=remedy)
+    return state
 
-    def __init__(
-        self, path: Path, options: Mapping[str, Any], *, free: Collection[str] = ()
-    ) -> None:
-        self.path, self.options, self.free = path, dict(options), free
 
-    def load(self) -> dict[str, Any] | None:
-        """The state that :meth:`save` was given, with ``step``; None if there is no file.
+def save_state(path: Path, options: Mapping[str, Any], step: int, state: Mapping[str, Any]) -> None:
+    """Write the options of a run and its state after ``step`` steps to a single file.
 
-        Raises:
-            ValueError: if the file belongs to a run with other options.
-        """
-        if not self.path.is_file():
-            return None
-        state = torch.load(self.path, weights_only=True)
-        check_unchanged(
-            state["options"],
-            self.options,
-            free=self.free,
-            run=self.path,
-            remedy="choose another --out",
-        )
-        return state
-
-    def save(self, step: int, state: Mapping[str, Any]) -> None:
-        """Write the state after ``step`` steps in place of the earlier one.
-
-        Raises:
-            OSError: if it cannot be written; the earlier state stays then.
-        """
-        buffer = io.BytesIO()
-        torch.save({"options": self.options, "step": step, **state}, buffer)
-        write_files({self.path: buffer.getvalue()})
+    Raises:
+        OSError: if it cannot be written; an earlier file stays then.
+    """
+    buffer = io.BytesIO()
+    torch.save({"options": dict(options), "step": step, **state}, buffer)
+    write_files({path: buffer.getvalue()})
 
 
 __all__ = [
     "METRICS_FILE",
     "Action",
-    "CheckpointFile",
     "Metrics",
     "RunFolder",
-    "learning_rate",
+    "cosine_rate",
+    "load_state",
     "optimizer_step",
     "run_steps",
+    "save_state",
     "set_learning_rate",
+    "warmup",
 ]

@@ -58,10 +58,7 @@ def test_resolved_options_read_back_are_the_same_options(tmp_path, stage):
     [
         (["--stage", "4"], "unknown stage: got '4', expected one of 1, 1.5, 2a, 2b, 3"),
         (["--learnin-rate", "1"], "unknown option 'learnin_rate'; did you mean learning_rate?"),
-        (
-            ["--text-dropout", "2"],
-            "text_dropout is 2.0, expected 0 to 1; change --text-dropout",
-        ),
+        (["--text-dropout", "2"], "text_dropout is 2.0, expected 0 to 1; change --text-dropout"),
         (["--ema-decay", "1"], "the EMA needs 0 <= ema_decay < 1"),
         (["surplus"], "unknown option 'surplus'"),
     ],

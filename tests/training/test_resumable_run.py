@@ -5,10 +5,11 @@ import torch
 
 from songgen_hf.training.resumable_run import (
     Action,
-    CheckpointFile,
-    learning_rate,
+    cosine_rate,
+    load_state,
     optimizer_step,
     run_steps,
+    save_state,
 )
 
 
@@ -47,9 +48,8 @@ def test_what_an_action_returns_is_shown_beside_the_bar(capsys):
     assert "loss=0.250" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("decay_rate", [None, 0.5])
-def test_the_learning_rate_without_warmup_begins_at_its_peak(decay_rate):
-    assert learning_rate(0, peak=2.0, steps=10, warmup_steps=0, decay_rate=decay_rate) == 2.0
+def test_the_learning_rate_without_warmup_begins_at_its_peak():
+    assert cosine_rate(0, peak=2.0, steps=10, warmup_steps=0) == 2.0
 
 
 def test_gradients_that_are_not_finite_change_no_weight():
@@ -62,13 +62,13 @@ def test_gradients_that_are_not_finite_change_no_weight():
     assert torch.equal(weight.detach(), torch.ones(2))
 
 
-def test_a_checkpoint_file_returns_its_state_to_a_run_with_the_same_options(tmp_path):
+def test_a_state_is_loaded_by_a_run_with_the_same_options(tmp_path):
     path = tmp_path / "folder" / "state.pt"
-    assert CheckpointFile(path, {"seed": 1}).load() is None
+    assert load_state(path, {"seed": 1}) is None
 
-    CheckpointFile(path, {"seed": 1, "save_every": 2}).save(5, {"weight": torch.ones(2)})
+    save_state(path, {"seed": 1, "save_every": 2}, 5, {"weight": torch.ones(2)})
 
-    state = CheckpointFile(path, {"seed": 1, "save_every": 3}, free=("save_every",)).load()
+    state = load_state(path, {"seed": 1, "save_every": 3}, free=("save_every",))
     assert state["step"] == 5 and torch.equal(state["weight"], torch.ones(2))
     with pytest.raises(ValueError, match="other options .seed was 1, now 2"):
-        CheckpointFile(path, {"seed": 2, "save_every": 2}).load()
+        load_state(path, {"seed": 2, "save_every": 2})

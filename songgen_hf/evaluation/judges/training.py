@@ -19,11 +19,12 @@ from ...checkpoints.digests import weights_digest
 from ...files import encode_json, write_files
 from ...training.resumable_run import (
     Action,
-    CheckpointFile,
     Metrics,
-    learning_rate,
+    cosine_rate,
+    load_state,
     optimizer_step,
     run_steps,
+    save_state,
     set_learning_rate,
 )
 from ...training.seeding import seeded
@@ -156,20 +157,19 @@ def _train(
     name: str,
     progress: bool,
 ) -> None:
-    checkpoint = CheckpointFile(directory / f"{name}.pt", asdict(options), free=("save_every",))
+    path = directory / f"{name}.pt"
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=options.learning_rate, betas=(0.9, 0.98), weight_decay=0.02
     )
-    state = checkpoint.load()
+    state = load_state(path, asdict(options), free=("save_every",))
     if state is not None:
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
     averages: dict[str, float] = {}
 
     def train_step(step: int) -> Losses:
-        rate = learning_rate(
-            step, peak=options.learning_rate, steps=steps, warmup_steps=steps // 20
-        )
+        peak = options.learning_rate
+        rate = cosine_rate(step, peak=peak, steps=steps, warmup_steps=steps // 20)
         set_learning_rate(rate, optimizer)
         with torch.autocast("cpu", torch.bfloat16, enabled=options.bf16):
             values = losses(step)
@@ -183,9 +183,8 @@ def _train(
         return averages
 
     def save(step: int, metrics: Metrics) -> None:
-        checkpoint.save(
-            step, {"network": network.state_dict(), "optimizer": optimizer.state_dict()}
-        )
+        weights = {"network": network.state_dict(), "optimizer": optimizer.state_dict()}
+        save_state(path, asdict(options), step, weights)
 
     network.train()
     run_steps(
@@ -199,9 +198,4 @@ def _train(
     network.eval()
 
 
-__all__ = [
-    "seeded_network",
-    "train_classifier",
-    "train_judges",
-    "train_recognizer",
-]
+__all__ = ["seeded_network", "train_classifier", "train_judges", "train_recognizer"]

@@ -1,8 +1,8 @@
-"""Tell real waveforms from decoded ones in spectrograms of several resolutions.
+"""Discriminators of real and decoded waveforms on spectrograms of several resolutions.
 
-The discriminator looks at each waveform through STFTs with hops of 32 to 1024 samples.
-Least-squares objectives: real is 1, decoded is 0. Feature matching compares what its layers see.
-Nothing here knows a codec.
+Each discriminator works on an STFT with a hop of 32 to 1024 samples. The objectives are least
+squares (real is 1, decoded is 0) and feature matching, which compares the outputs of the layers.
+Nothing here depends on a codec.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ LEAK = 0.2
 
 @dataclass
 class Judgment:
-    """What one resolution says.
+    """The outputs of the discriminator of one resolution.
 
     Args:
-        score: [B, 1, frames', bands'], toward 1 for real.
+        score: [B, 1, frames', bands'], near 1 for real waveforms.
         features: outputs of the layers before the score, each [B, channels, frames', bands'].
     """
 
@@ -39,12 +39,13 @@ class SpectrogramDiscriminator(nn.Module):
     """Two-dimensional convolutions over one mel spectrogram; every second one halves both axes.
 
     Args:
-        sampling_rate: Hz.
+        sampling_rate: sampling rate in Hz.
         hop_length: samples between frames; the window has four hops.
-        channels: of the last layer, a multiple of 32; the layers have 1/32, 1/16, ... 1 of them.
-        num_mels: bands; None = as many as the STFT has.
+        channels: channels of the last layer, a multiple of 32; each layer has twice the channels of
+            the one before it.
+        num_mels: number of mel bands; None for the number of STFT bins.
     Raises:
-        ValueError: if ``channels`` is no multiple of 32.
+        ValueError: if ``channels`` is not a multiple of 32.
     """
 
     filters: Tensor
@@ -73,7 +74,7 @@ class SpectrogramDiscriminator(nn.Module):
         self.score = nn.utils.parametrizations.weight_norm(nn.Conv2d(channels, 1, 3, padding=1))
 
     def forward(self, waveform: Tensor) -> Judgment:
-        """Judge waveforms [B, 1, S]."""
+        """Score waveforms [B, 1, S]."""
         hidden, features = self.planes(waveform), []
         for layer in self.layers:
             hidden = F.leaky_relu(layer(hidden), LEAK)
@@ -81,9 +82,7 @@ class SpectrogramDiscriminator(nn.Module):
         return Judgment(self.score(hidden), features)
 
     def planes(self, waveform: Tensor) -> Tensor:
-        """Mel magnitudes, and their logarithm with mean 0 and deviation 1 in each clip: [B, 2,
-        frames, bands].
-        """
+        """Mel magnitudes and their standardized logarithm, [B, 2, frames, bands]."""
         mel = self.filters.to(waveform.device) @ stft_magnitude(waveform, self.resolution)
         mel = mel.transpose(1, 2)  # [B, frames, bands]
         log = mel.clamp(min=1e-5).log()
@@ -95,10 +94,10 @@ class MultiFrequencyDiscriminator(nn.Module):
     """One :class:`SpectrogramDiscriminator` for each hop.
 
     Args:
-        sampling_rate: Hz.
-        hop_lengths: samples, one for each resolution.
-        channels: of each one's last layer.
-        num_mels: at most so many bands; None = as many as the STFT has.
+        sampling_rate: sampling rate in Hz.
+        hop_lengths: samples between frames, one number for each resolution.
+        channels: channels of the last layer, one number for each resolution.
+        num_mels: largest number of mel bands; None for the number of STFT bins.
     Raises:
         ValueError: unless there are as many ``channels`` as ``hop_lengths``.
     """
@@ -123,7 +122,7 @@ class MultiFrequencyDiscriminator(nn.Module):
         )
 
     def forward(self, waveform: Tensor) -> list[Judgment]:
-        """Judge waveforms [B, 1, S], S more than half the longest window, at every resolution."""
+        """Score waveforms [B, 1, S] at every resolution; S is more than half the longest window."""
         return [discriminator(waveform) for discriminator in self.discriminators]
 
 
@@ -137,14 +136,12 @@ def discriminator_loss(real: Sequence[Judgment], fake: Sequence[Judgment]) -> Te
 
 
 def adversarial_loss(fake: Sequence[Judgment]) -> Tensor:
-    """Mean over resolutions of ``mean (fake - 1)^2``: what the decoder minimizes."""
+    """Mean over resolutions of ``mean (fake - 1)^2``, which the codec minimizes."""
     return torch.stack([(judgment.score - 1).square().mean() for judgment in fake]).mean()
 
 
 def feature_matching_loss(real: Sequence[Judgment], fake: Sequence[Judgment]) -> Tensor:
-    """Mean over all layers of all resolutions of the L1 distance; the real side gets no
-    gradient.
-    """
+    """Mean L1 distance of the layers' outputs over all resolutions, without gradient for real."""
     losses = [
         F.l1_loss(false, true.detach())
         for ours, theirs in zip(real, fake, strict=True)

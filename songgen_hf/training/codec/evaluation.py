@@ -1,4 +1,4 @@
-"""How well a codec codes: distances at every bandwidth, and how many of its codes it uses."""
+"""Evaluation of a codec: distances of decoded waveforms, and the usage of its codebooks."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from .stft_losses import MelDistance, MultiResolutionStftLoss
 def evaluate_codec(
     codec: XCodecModel, waveforms: Tensor, *, batch_size: int = 8
 ) -> dict[str, float]:
-    """Code and decode held-out waveforms.
+    """Encode and decode held-out waveforms.
 
     Args:
-        codec: in any mode; evaluated in evaluation mode and left in the one it was in.
-        waveforms: [N, 1, S] at the codec's rate.
-        batch_size: waveforms coded at a time.
+        codec: the codec; its training mode is restored afterwards.
+        waveforms: [N, 1, S] at the sampling rate of the codec.
+        batch_size: number of waveforms that are encoded together.
     Returns:
         For each bandwidth in kbps ``stft_distance/<kbps>`` (spectral convergence plus log magnitude
         L1) and ``mel_distance/<kbps>`` (L1 of log10 mel magnitudes, 80 bands), means over batches;
-        for each codebook ``usage/<k>``, the part of its codes that occurs at the highest bandwidth.
+        for each codebook ``usage/<k>``, the share of its codes that occur at the highest bandwidth.
     """
     config, training = codec.config, codec.training
     codec.eval()

@@ -1,8 +1,7 @@
-"""The codec as it trains: one pass from waveform to waveform with gradients, and its losses.
+"""The codec in training: one forward pass with gradients from waveform to waveform, and its losses.
 
-X-Codec's generator side: STFT, sub-band, mel, commitment and semantic terms. The adversarial terms
-are added by the trainer, which owns the discriminator. The semantic model is a frozen teacher and
-never leaves evaluation mode.
+The losses are those of X-Codec: STFT, sub-band, mel, commitment and semantic losses. The trainer
+adds the adversarial ones. The semantic model is a frozen teacher in evaluation mode.
 """
 
 from __future__ import annotations
@@ -16,33 +15,30 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers import AutoModel
 from transformers.models.dac.modeling_dac import DacResidualUnit
 from transformers.models.xcodec.modeling_xcodec import XcodecResidualUnit
 
 from ...checkpoints.digests import SYNTHESIS_ONLY
 from ...modeling.configuration_xcodec import XCodecConfig
 from ...modeling.modeling_xcodec import XCodecModel
+from ...presets.models import build_config
 from ..seeding import seed_from, seeded
 from .options import CodecTrainingOptions
 from .residual_vector_quantizer import ResidualVectorQuantizerTrainer
-from .stft_losses import (
-    MelDistance,
-    MultiResolutionStftLoss,
-    RelativeErrorLoss,
-    SubBandStftLoss,
-)
+from .stft_losses import MelDistance, MultiResolutionStftLoss, RelativeErrorLoss, SubBandStftLoss
 
 MEL_WINDOWS, MEL_BANDS = (64, 128, 256, 512, 1024, 2048), (8, 16, 32, 48, 80, 160)
 
 
 @dataclass
 class CodecPass:
-    """One pass.
+    """The results of one forward pass.
 
     Args:
         waveform: [B, 1, S], decoded.
         codes: [B, K, T], or None before the codebooks start.
-        losses: unweighted scalars by name.
+        losses: scalars without weights by name.
     """
 
     waveform: Tensor
@@ -51,13 +47,13 @@ class CodecPass:
 
 
 class CodecObjective(nn.Module):
-    """A codec, the trainer of its codebooks and its losses.
+    """A codec with the trainer of its codebooks and its losses.
 
     Args:
-        codec: is changed: weight norm on its acoustic convolutions, its semantic model frozen.
-        options: of the run.
+        codec: the codec, to which weight norm is added, and whose semantic model is frozen.
+        options: options of the run.
     Raises:
-        ValueError: if ``codebook_counts`` asks for more codebooks than there are.
+        ValueError: if ``codebook_counts`` has a number above that of the codec's codebooks.
     """
 
     def __init__(self, codec: XCodecModel, options: CodecTrainingOptions) -> None:
@@ -70,7 +66,7 @@ class CodecObjective(nn.Module):
             )
         if not options.semantics:
             silence_semantics(codec)
-        # What decides the codes, kept because weight norm would change its last bits.
+        # The weights that decide the codes, whose last bits weight norm would change.
         self.kept = {
             name: value.clone()
             for name, value in codec.state_dict().items()
@@ -113,21 +109,21 @@ class CodecObjective(nn.Module):
         seed: int = 0,
         quantize: bool = True,
     ) -> CodecPass:
-        """Code and decode waveforms [B, 1, S], S a multiple of the hop.
+        """Encode and decode waveforms.
 
         Args:
-            waveform: [B, 1, S].
-            num_codebooks: codebooks to use; None = all.
-            seed: of revived codes.
-            quantize: False hands the latent on as it is.
+            waveform: [B, 1, S], S a multiple of the hop.
+            num_codebooks: number of codebooks to use; None for all.
+            seed: seed of revived codes.
+            quantize: use the codebooks; otherwise the latent itself is decoded.
         Raises:
-            ValueError: if S is no multiple of the hop.
+            ValueError: if S is not a multiple of the hop.
         """
         codec, options = self.codec, self.options
         if waveform.shape[-1] % codec.config.hop_length:
             raise ValueError(
                 f"the crops have {waveform.shape[-1]} samples, expected a multiple of "
-                f"{codec.config.hop_length}: what is decoded would have another length"
+                f"{codec.config.hop_length}: decoded waveforms would have another length"
             )
         with torch.set_grad_enabled(torch.is_grad_enabled() and not options.decoder_only):
             features = codec.extract_features(waveform)
@@ -136,11 +132,8 @@ class CodecObjective(nn.Module):
             result = self.quantizer(
                 latent, num_codebooks=num_codebooks, seed=seed, update=not options.decoder_only
             )
-            latent, codes, losses["commitment"] = (
-                result.quantized,
-                result.codes,
-                result.commitment_loss,
-            )
+            latent, codes = result.quantized, result.codes
+            losses["commitment"] = result.commitment_loss
         decoded = codec.acoustic_decoder(codec.fc2(latent.transpose(1, 2)).transpose(1, 2))
         for name, distance in self.distances.items():
             if getattr(options, f"{name}_weight"):
@@ -153,10 +146,9 @@ class CodecObjective(nn.Module):
         return CodecPass(decoded, codes, losses)
 
     def weighted(self, losses: dict[str, Tensor]) -> Tensor:
-        """The sum of the losses times their weights."""
-        return torch.stack(
-            [getattr(self.options, f"{name}_weight") * loss for name, loss in losses.items()]
-        ).sum()
+        """The weighted sum of the losses."""
+        weights = {name: getattr(self.options, f"{name}_weight") for name in losses}
+        return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
 
     @torch.no_grad()
     def start_codebooks(
@@ -167,8 +159,9 @@ class CodecObjective(nn.Module):
         vectors_per_step: int | None = None,
         batch_size: int = 8,
     ) -> None:
-        """Set the codebooks by k-means on the latents of waveforms [B, 1, S]; the rest as the
-        quantizer has it.
+        """Set the codebooks by k-means on the latents of waveforms [B, 1, S].
+
+        The other arguments are those of ``ResidualVectorQuantizerTrainer.start``.
         """
         latents = [
             self.codec.extract_features(part).embeddings for part in waveforms.split(batch_size)
@@ -176,15 +169,11 @@ class CodecObjective(nn.Module):
         self.quantizer.start(torch.cat(latents), seed=seed, vectors_per_step=vectors_per_step)
 
     def export(self, directory: Path) -> None:
-        """Save the codec as inference reads it, with the deviations that masked generation needs.
-
-        ``config.residual_rms`` gets the K + 1 numbers of
-        ``ResidualVectorQuantizerTrainer.residual_rms``.
-        """
+        """Save the codec for inference, with ``residual_rms`` of the quantizer in its config."""
         config = copy.deepcopy(self.codec.config)
         if not self.options.decoder_only:
             config.residual_rms = self.quantizer.residual_rms()
-        # A new codec: the library's removal of weight norm would change this one's classes too.
+        # A new codec, as the library's removal of weight norm changes the classes of the modules.
         with torch.device("meta"):
             codec = XCodecModel(config)
         codec.load_state_dict(fused_state(self.codec) | self.kept, assign=True)
@@ -192,43 +181,36 @@ class CodecObjective(nn.Module):
 
 
 def decides_codes(name: str) -> bool:
-    """Whether a weight of the codec has a part in its codes, or only in what they sound like."""
+    """Whether a weight of the codec influences its codes, and not only the decoded waveforms."""
     return not name.startswith(SYNTHESIS_ONLY)
 
 
 def fused_state(codec: XCodecModel) -> dict[str, Tensor]:
-    """The codec's state with the acoustic halves' weight norm turned into plain weights."""
+    """The state dict of a codec without weight norm."""
     state = codec.state_dict()
     ending = ".parametrizations.weight.original0"
     for name in [name for name in state if name.startswith("acoustic_") and name.endswith(ending)]:
         stem = name.removesuffix(ending)
-        magnitude, direction = (
-            state.pop(name),
-            state.pop(f"{stem}.parametrizations.weight.original1"),
-        )
+        magnitude = state.pop(name)
+        direction = state.pop(f"{stem}.parametrizations.weight.original1")
         state[f"{stem}.weight"] = torch._weight_norm(direction, magnitude, 0)
     return state
 
 
 @torch.no_grad()
 def balance_initial_weights(codec: XCodecModel, *, seed: int) -> None:
-    """Draw weights under which signals keep their size through every stack.
+    """Initialize the weights so that signals keep their scale through every stack.
 
-    The library's draw (for loading, not for training) shrinks the acoustic latent to nothing and
-    blows the semantic decoder up to a loss of 150. Normal with variance 1 / fan-in, biases zero,
-    and the last convolution of each residual unit at a tenth, so that a unit begins near the
-    identity.
+    The library's initialization, which is meant for loading, makes the acoustic latent vanish and
+    the semantic loss start at 150. Here weights are normal with variance 1 / fan-in, biases are
+    zero, and the last convolution of each residual unit is divided by ten, so that the unit starts
+    close to the identity.
     """
     generator = torch.Generator().manual_seed(seed)
-    stacks = (
-        codec.acoustic_encoder,
-        codec.acoustic_decoder,
-        codec.encoder_semantic,
-        codec.decoder_semantic,
-    )
-    for module in (
-        part for stack in (*stacks, codec.fc, codec.fc1, codec.fc2) for part in stack.modules()
-    ):
+    stacks: list[Any] = [codec.acoustic_encoder, codec.acoustic_decoder]
+    stacks += [codec.encoder_semantic, codec.decoder_semantic]
+    layers = [*stacks, codec.fc, codec.fc1, codec.fc2]
+    for module in (module for layer in layers for module in layer.modules()):
         if not isinstance(module, nn.Conv1d | nn.ConvTranspose1d | nn.Linear):
             continue
         weight = module.weight
@@ -243,7 +225,7 @@ def balance_initial_weights(codec: XCodecModel, *, seed: int) -> None:
         for module in stack.modules():
             if isinstance(module, XcodecResidualUnit | DacResidualUnit):
                 module.conv2.weight.mul_(0.1)
-    # Waveforms are about this quiet, and louder noise takes long to become quiet.
+    # Waveforms have about this scale; a larger one takes many steps to decrease.
     decoder: Any = codec.acoustic_decoder
     if codec.is_spectral:
         decoder.start_quietly()
@@ -252,15 +234,15 @@ def balance_initial_weights(codec: XCodecModel, *, seed: int) -> None:
 
 
 def count_of_step(counts: list[int], *, seed: int, step: int) -> int:
-    """The number of codebooks of one step, drawn with equal chance; the same in every process."""
+    """The number of codebooks of one step, one of ``counts``, the same in every process."""
     return random.Random(f"{seed}/{step}").choice(counts)
 
 
 def new_codec(options: CodecTrainingOptions) -> XCodecModel:
-    """The codec to train, loaded or of the preset, with the teacher inside.
+    """The codec to train, loaded or newly built, with the teacher as its semantic model.
 
     Raises:
-        ValueError: if the preset is unknown or the teacher's sizes are not those of the codec.
+        ValueError: if the preset is unknown or the teacher does not fit the codec.
         OSError: if a checkpoint cannot be read.
     """
     if options.codec is not None:
@@ -276,30 +258,26 @@ def new_codec(options: CodecTrainingOptions) -> XCodecModel:
 
 def preset_codec_config(preset: str) -> XCodecConfig:
     """The configuration of the codec of a preset; ValueError for an unknown preset."""
-    from ...presets.models import build_config
-
     config = build_config(preset).audio_encoder
     assert isinstance(config, XCodecConfig)  # the section's declared class
     return config
 
 
 def install_teacher(codec: XCodecModel, teacher: str) -> None:
-    """Put a HuBERT-like model into the codec as its semantic model.
+    """Replace the semantic model of a codec by a HuBERT-like model.
 
     Raises:
-        ValueError: if its hidden size or frames differ from the codec's.
+        ValueError: if its hidden size or frame length differ from the codec's.
     """
-    from transformers import AutoModel
-
     model = AutoModel.from_pretrained(teacher)
     config = codec.config
     stride = getattr(model.config, "inputs_to_logits_ratio", config.hop_length)
     got = (getattr(model.config, "hidden_size", None), stride)
     if got != (config.semantic_hidden_size, config.hop_length):
         raise ValueError(
-            f"the teacher {teacher} has hidden size {got[0]} and {got[1]} samples a frame, "
-            f"expected {config.semantic_hidden_size} and {config.hop_length} as the codec: give "
-            "another one or another preset"
+            f"the teacher {teacher} has hidden size {got[0]} and {got[1]} samples per frame, "
+            f"expected {config.semantic_hidden_size} and {config.hop_length} as the codec: choose "
+            "another teacher or another preset"
         )
     codec.semantic_model = model.eval()
     config.semantic_model_config = model.config
@@ -307,12 +285,9 @@ def install_teacher(codec: XCodecModel, teacher: str) -> None:
 
 @torch.no_grad()
 def silence_semantics(codec: XCodecModel) -> None:
-    """Make every hidden state of the semantic model zero, so that codes depend on the acoustic
-    half alone.
-    """
+    """Make all states of the semantic model zero, so that codes depend on the acoustic half."""
     for name, weight in codec.semantic_model.named_parameters():
-        # The direction of a weight-normed kernel is divided by its length; its magnitude is zero
-        # already.
+        # The direction of a kernel with weight norm is divided by its length, so it cannot be zero.
         if not name.endswith(("original1", "weight_v")):
             weight.zero_()
 

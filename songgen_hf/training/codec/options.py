@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..option_parsing import check_range, option
+from .discriminator import CHANNELS, HOP_LENGTHS
 from .waveform_crops import STEM_COLUMNS
 
 
@@ -102,11 +103,12 @@ class CodecTrainingOptions(WaveformTrainingOptions):
     kmeans_crops: int = option(64, "crops of the k-means start, in each process")
     kmeans_iterations: int = option(50, "iterations of the k-means start")
     codebook_decay: float = option(0.99, "decay of the codebooks' moving averages")
-    dead_count: float = option(2.0, "a code is revived if its moving count is below this number")
-    dead_fraction: float = option(0.1, "and below this fraction of the mean count")
+    dead_count: float = option(2.0, "codes with a smaller moving count are revived")
+    dead_fraction: float = option(
+        0.1, "codes above this fraction of the mean count are not revived"
+    )
     revival_reach: float = option(
-        0.1,
-        "place of a revived code between a code in use (0) and a vector of the batch (1)",
+        0.1, "place of a revived code between a code in use (0) and a vector of the batch (1)"
     )
     move_all_codebooks: bool = option(True, "update codebooks in steps that do not use them, too")
     stft_weight: float = option(1.0, "weight of the multi-resolution STFT loss")
@@ -123,10 +125,10 @@ class CodecTrainingOptions(WaveformTrainingOptions):
         0, "step at which the discriminator starts; the number of steps or more: never"
     )
     discriminator_hops: list[int] = option(
-        [32, 64, 128, 256, 512, 1024], "STFT hops of the discriminator in samples"
+        list(HOP_LENGTHS), "STFT hops of the discriminator in samples"
     )
     discriminator_channels: list[int] = option(
-        [64, 128, 256, 512, 512, 512], "channels of the discriminator at each hop"
+        list(CHANNELS), "channels of the discriminator at each hop"
     )
     discriminator_mels: int | None = option(
         None, "largest number of mel bands of the discriminator; none: one for each STFT bin"

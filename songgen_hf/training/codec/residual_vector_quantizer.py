@@ -1,9 +1,8 @@
-"""Train the codebooks of a codec by moving averages, with a straight-through gradient.
+"""Training of a codec's codebooks by moving averages, with a straight-through gradient.
 
-The codebooks stay where the codec keeps them (buffers ``embed``, ``embed_avg``, ``cluster_size``
-and ``inited`` of each level), so the trained codec is saved and used by the unchanged inference
-code. This module knows nothing of waveforms or losses but the commitment; under
-``torch.distributed`` every process ends each step with the same codebooks.
+The buffers of the codec (``embed``, ``embed_avg``, ``cluster_size`` and ``inited`` of each level)
+are updated in place, so the trained codec is saved and used by the code for inference. Under
+``torch.distributed`` all processes have the same codebooks after each step.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from torch import Tensor, nn
 
 @dataclass
 class QuantizedLatent:
-    """What one pass through the codebooks gives.
+    """The result of one pass through the codebooks.
 
     Args:
-        quantized: [B, D, T], sum of the chosen vectors; its gradient goes to the latent unchanged.
-        codes: [B, K, T] int64 for the K codebooks used, chosen before this step's update.
-        commitment_loss: scalar, mean over codebooks of the squared distance of the residual to its
-            code.
+        quantized: [B, D, T], sum of the code vectors; its gradient is passed on to the latent.
+        codes: [B, K, T] int64 of the K codebooks in use, chosen before the update of the step.
+        commitment_loss: scalar, mean over codebooks of the squared distance between the residual
+            and its code vector.
     """
 
     quantized: Tensor
@@ -34,22 +33,23 @@ class QuantizedLatent:
 
 
 class ResidualVectorQuantizerTrainer(nn.Module):
-    """Residual vector quantization with a training step around the codec's own codebooks.
+    """Residual vector quantization that trains the codebooks of a codec.
 
     Args:
-        quantizer: the codec's ``quantizer``; its buffers are changed in place.
-        decay: of the moving averages, in [0, 1).
+        quantizer: the codec's ``quantizer``, whose buffers are changed in place.
+        decay: decay of the moving averages, in [0, 1).
         epsilon: Laplace smoothing of the cluster sizes.
-        dead_count: a code is dead when its moving count falls under this ...
-        dead_fraction: ... and under this part of the mean count of a code, so that a batch with
-            fewer vectors than codes does not revive everything at every step.
-        kmeans_iterations: Lloyd iterations of the start.
-        move_all: in training, codebooks that a step does not use follow its latents too. Without
-            it, late codebooks lag behind the encoder and most of their codes fall out of use.
-        revival_reach: where a dead code goes between the code of a random vector of the batch (0)
-            and that vector (1). In many dimensions a bare vector is farther from all others than
-            their mean is, and is dead again at once; near its code, it halves that code's vectors
-            (codes in use after 120 steps on 160 dimensions: 0.16 to 0.54 with 1, 0.9 with 0.1).
+        dead_count: a code is dead, and is revived, if its moving count is below this number and
+            below ``dead_fraction`` of the mean count.
+        dead_fraction: limits the number of revived codes of a batch with few vectors.
+        kmeans_iterations: Lloyd iterations of the k-means start.
+        move_all: in training, update codebooks that a step does not use, too. Otherwise late
+            codebooks do not follow the encoder, and most of their codes become unused.
+        revival_reach: place of a revived code between the code of a random vector of the batch (0)
+            and that vector (1). In many dimensions a vector is farther from all others than their
+            mean is, so its code would be dead again at once; a code near the vector's code takes
+            over half of its vectors (share of codes in use after 120 steps in 160 dimensions: 0.16
+            to 0.54 with 1, 0.9 with 0.1).
     Raises:
         ValueError: if ``decay`` is outside [0, 1).
     """
@@ -71,7 +71,7 @@ class ResidualVectorQuantizerTrainer(nn.Module):
         super().__init__()
         if not 0 <= decay < 1:
             raise ValueError(f"decay is {decay}, expected 0 <= decay < 1, such as 0.99.")
-        # Not a submodule: the codec owns the buffers.
+        # Not a submodule, as the buffers belong to the codec.
         self.__dict__["codebooks"] = [level.codebook for level in quantizer.quantizers]
         self.decay, self.epsilon = decay, epsilon
         self.dead_count, self.dead_fraction = dead_count, dead_fraction
@@ -83,29 +83,29 @@ class ResidualVectorQuantizerTrainer(nn.Module):
 
     @property
     def num_codebooks(self) -> int:
-        """Levels of the quantizer."""
+        """Number of levels of the quantizer."""
         return len(self.codebooks)
 
     @property
     def started(self) -> bool:
-        """Whether every codebook holds more than its random initial values."""
+        """Whether every codebook has been initialized by k-means."""
         return all(bool(codebook.inited.item()) for codebook in self.codebooks)
 
     def reset(self) -> None:
-        """Forget the codebooks: :meth:`start` or the next training pass begins with k-means."""
+        """Mark the codebooks as uninitialized; the next training pass starts with k-means."""
         for codebook in self.codebooks:
             codebook.inited.zero_()
         self.residual_power.fill_(-1.0)
 
     @torch.no_grad()
     def start(self, latents: Tensor, *, seed: int, vectors_per_step: int | None = None) -> None:
-        """Set all codebooks by k-means, level by level.
+        """Initialize all codebooks by k-means, level by level.
 
         Args:
             latents: [B, D, T] of this process.
-            seed: of the k-means.
-            vectors_per_step: vectors (B * T of all processes) of the training steps to come, by
-                which the first counts are scaled; None = as many as here.
+            seed: seed of the k-means.
+            vectors_per_step: number of vectors (B * T of all processes) of a training step, to
+                which the counts are scaled; None for the number of these latents.
         """
         residual = _gathered(_as_vectors(latents.float()))
         scale = 1.0 if vectors_per_step is None else vectors_per_step / len(residual)
@@ -121,21 +121,21 @@ class ResidualVectorQuantizerTrainer(nn.Module):
         seed: int = 0,
         update: bool = True,
     ) -> QuantizedLatent:
-        """Quantize, then (in training mode, with ``update``) move the codebooks.
+        """Quantize, and update the codebooks in training mode.
 
         Args:
             latents: [B, D, T].
-            num_codebooks: codebooks to use, from the first; None = all.
-            seed: of the vectors that replace dead codes; the same in every process.
-            update: False leaves the codebooks as they are.
+            num_codebooks: number of codebooks to use, from the first; None for all.
+            seed: seed of the vectors that replace dead codes, the same in every process.
+            update: False leaves the codebooks unchanged.
         Raises:
-            ValueError: if ``num_codebooks`` is not between 1 and the levels there are.
+            ValueError: if ``num_codebooks`` is out of range.
         """
         num_codebooks = self.num_codebooks if num_codebooks is None else num_codebooks
         if not 1 <= num_codebooks <= self.num_codebooks:
             raise ValueError(
-                f"num_codebooks is {num_codebooks}, expected 1 to {self.num_codebooks}, the levels "
-                "of the quantizer."
+                f"num_codebooks is {num_codebooks}, expected 1 to {self.num_codebooks}, the number "
+                "of levels of the quantizer."
             )
         update = update and self.training
         residual = _as_vectors(latents.float())  # [N, D]
@@ -155,26 +155,25 @@ class ResidualVectorQuantizerTrainer(nn.Module):
                 distances.append(F.mse_loss(residual, chosen))
                 total = total + chosen
                 codes.append(indices.view(latents.shape[0], -1))
-            # Only the chosen vector is detached: commitment of every level reaches the encoder.
+            # Only the code vector is detached: commitment of every level reaches the encoder.
             residual = residual - chosen
 
         quantized = (
             total.view(latents.shape[0], -1, latents.shape[1]).transpose(1, 2).to(latents.dtype)
         )
         return QuantizedLatent(
-            # One identity around the whole sum; one around each level would add up to K times the
-            # gradient.
+            # Straight-through once for the sum; for each level, the gradient would count K times.
             quantized=latents + (quantized - latents).detach(),
             codes=torch.stack(codes, dim=1),
             commitment_loss=torch.stack(distances).mean(),
         )
 
     def residual_rms(self) -> list[float]:
-        """Root mean square, per dimension, of what 0, 1, ... K codebooks leave over.
+        """Root mean square per dimension of the residuals after 0, 1, ... K codebooks.
 
-        Entry 0 is the latent itself. Entry j + 1 is sigma of codebook j: the most likely deviation
-        of a Gaussian around the chosen code. Moving averages over the training passes; levels not
-        yet used are 0.
+        Entry 0 belongs to the latent itself. Entry j + 1 is the maximum likelihood deviation of a
+        Gaussian around the vectors of codebook j. These are moving averages over training passes;
+        levels without any are 0.
         """
         return [float(power) ** 0.5 if power >= 0 else 0.0 for power in self.residual_power]
 
@@ -216,7 +215,7 @@ class ResidualVectorQuantizerTrainer(nn.Module):
             chosen_vectors = pool[chosen.to(pool.device)]
             near = codebook.embed[_nearest(codebook, chosen_vectors)]
             revived = near + self.revival_reach * (chosen_vectors - near)
-            # Sum and count too, or the next average would bring the dead vector back.
+            # Sum and count, too, or the next average would restore the dead vector.
             codebook.cluster_size[dead] = mean_count
             codebook.embed_avg[dead] = revived * mean_count
         smoothed = smoothed_counts(codebook.cluster_size, self.epsilon)
@@ -225,9 +224,7 @@ class ResidualVectorQuantizerTrainer(nn.Module):
 
 
 def smoothed_counts(counts: Tensor, epsilon: float) -> Tensor:
-    """Laplace smoothing: ``(counts + epsilon) / (sum + V * epsilon) * sum`` for counts [V]; keeps
-    the sum.
-    """
+    """Laplace smoothing of counts [V]: ``(counts + epsilon) / (sum + V * epsilon) * sum``."""
     total = counts.sum()
     return (counts + epsilon) / (total + len(counts) * epsilon) * total
 
@@ -236,21 +233,20 @@ def smoothed_counts(counts: Tensor, epsilon: float) -> Tensor:
 def kmeans(
     vectors: Tensor, num_clusters: int, *, iterations: int, seed: int
 ) -> tuple[Tensor, Tensor]:
-    """Lloyd's algorithm from random vectors.
+    """Lloyd's algorithm, started from random vectors.
 
-    An empty cluster takes the vector farthest from its center.
-    With fewer vectors than clusters, the first clusters are the vectors and the others copies of
-    them moved by a hundredth of their deviation.
+    An empty cluster gets the vector that is farthest from its center. With fewer vectors than
+    clusters, the centers are the vectors and copies of them with a noise of 1 % of their deviation.
 
     Args:
         vectors: [N, D], N at least 1.
         num_clusters: V.
-        iterations: Lloyd iterations, 0 or more.
-        seed: of the first centers.
+        iterations: number of iterations, 0 or more.
+        seed: seed of the initial centers.
     Returns:
-        Centers [V, D] and the vectors of each [V], in the vectors' dtype.
+        Centers [V, D] and their numbers of vectors [V], in the dtype of the vectors.
     Raises:
-        ValueError: if there is no vector.
+        ValueError: if there are no vectors.
     """
     if len(vectors) < 1:
         raise ValueError("kmeans got no vector, expected at least one.")
@@ -283,7 +279,7 @@ def _as_vectors(latents: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _nearest(codebook: Any, vectors: Tensor) -> Tensor:
-    """The very call of inference, so that training and inference choose the same codes."""
+    """The nearest codes, by the call of inference, so that both choose the same codes."""
     with torch.autocast(vectors.device.type, enabled=False):
         return codebook.quantize(vectors.to(codebook.embed.dtype))
 
@@ -293,14 +289,14 @@ def _num_processes() -> int:
 
 
 def _reduced(tensor: Tensor) -> Tensor:
-    """Sum over processes."""
+    """The sum over processes."""
     if _num_processes() > 1:
         dist.all_reduce(tensor)
     return tensor
 
 
 def _gathered(vectors: Tensor) -> Tensor:
-    """Vectors [N, D] of all processes, in their order; N must be the same in each."""
+    """The vectors [N, D] of all processes; N must be the same in each."""
     if _num_processes() == 1:
         return vectors
     parts = [torch.empty_like(vectors) for _ in range(_num_processes())]

@@ -23,7 +23,7 @@ from ..resumable_run import Metrics, set_learning_rate
 from ..seeding import seed_from, seeded
 from .options import TeacherTrainingOptions
 from .teacher_labels import FirstCodebook, LogMelClusters, span_mask
-from .waveform_trainer import WaveformTrainer
+from .waveform_trainer import WaveformTrainer, learning_rate
 
 
 class MaskedPrediction(nn.Module):
@@ -96,13 +96,7 @@ def network_of_preset(preset: str, part: str) -> tuple[HubertConfig, int]:
 
 
 class TeacherTrainer(WaveformTrainer):
-    """Trains a semantic teacher.
-
-    Args:
-        options: the options of the run.
-    Raises:
-        ValueError, OSError, ImportError: as :class:`CodecTrainer`.
-    """
+    """Trains a semantic teacher; see :class:`WaveformTrainer`."""
 
     name = "teacher"
 
@@ -157,7 +151,7 @@ class TeacherTrainer(WaveformTrainer):
 
     def train_step(self, step: int) -> dict[str, float | Tensor]:
         """Take one step."""
-        rate = self.learning_rate(step)
+        rate = learning_rate(self.options, step)
         set_learning_rate(rate, self.optimizer)
         waveforms = self.crops(self.options.batch_size, step=step)
         first = self.accelerator.process_index * len(waveforms)

@@ -1,7 +1,7 @@
-"""Distances between waveforms: STFT whole and in sub-bands, mel scale, and error of the samples.
+"""Distances between waveforms: STFT of the whole band and of sub-bands, mel scale, and samples.
 
-Each is a module that maps (estimate, target), float [B, C, S] or [B, S] with at least half the
-longest FFT of samples, to a scalar; 0 for equal waveforms. None of them knows a codec.
+Each is a module that maps (estimate, target), float [B, C, S] or [B, S] with S at least half the
+longest FFT, to a scalar that is 0 for equal waveforms. Nothing here depends on a codec.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ SUB_BAND = (Resolution(128, 20, 80), Resolution(256, 40, 120), Resolution(256, 5
 
 
 class MultiResolutionStftLoss(nn.Module):
-    """Mean over resolutions of spectral convergence plus L1 of log magnitudes.
+    """Mean over resolutions of spectral convergence plus L1 distance of log magnitudes.
 
-    Spectral convergence is ``|| |Y| - |X| || / || |Y| ||`` (Frobenius, over the whole batch), X the
-    estimate.
+    Spectral convergence is ``|| |Y| - |X| || / || |Y| ||`` (Frobenius norm of the batch) for an
+    estimate X of Y.
 
     Args:
-        resolutions: of the STFTs.
+        resolutions: resolutions of the STFTs.
     """
 
     def __init__(self, resolutions: Sequence[Resolution] = FULL_BAND) -> None:
@@ -54,17 +54,16 @@ class MultiResolutionStftLoss(nn.Module):
 
 
 class PseudoQuadratureMirrorFilters(nn.Module):
-    """Split a waveform into equal bands at a fraction of the rate, and join them again.
+    """A cosine-modulated filter bank that splits a waveform into equal bands and joins them again.
 
-    A cosine-modulated bank around a Kaiser low-pass. The cutoff follows from the number of bands:
-    where the low-pass is 3 dB down at the edge of its band, neighbors add up to one (at 6 bands
-    the error of split and join is -60 dB; with the cutoff 0.142 of a 4-band bank it would be -5
-    dB).
+    The cutoff of its Kaiser low-pass follows from the number of bands: neighboring bands add up to
+    one if the low-pass is 3 dB down at the edge of its band. With 6 bands the error of splitting
+    and joining is -60 dB; with the cutoff 0.142 of a 4-band filter bank it would be -5 dB.
 
     Args:
-        num_bands: bands, 2 or more.
+        num_bands: number of bands, 2 or more.
         taps: order of the low-pass, even.
-        beta: of the Kaiser window.
+        beta: parameter of the Kaiser window.
     Raises:
         ValueError: for fewer than two bands or an odd order.
     """
@@ -91,24 +90,23 @@ class PseudoQuadratureMirrorFilters(nn.Module):
         self.register_buffer("synthesis_filters", synthesis.float()[None], persistent=False)
 
     def analyze(self, waveform: Tensor) -> Tensor:
-        """[B, 1, S] -> [B, bands, ceil(S / bands)]."""
+        """Split [B, 1, S] into [B, bands, ceil(S / bands)]."""
         filters = self.analysis_filters.to(waveform)
         return F.conv1d(waveform, filters, stride=self.num_bands, padding=self.taps // 2)
 
     def synthesize(self, bands: Tensor) -> Tensor:
-        """[B, bands, T] -> [B, 1, T * bands]."""
+        """Join [B, bands, T] to [B, 1, T * bands]."""
         spread = bands.new_zeros(*bands.shape[:2], bands.shape[2], self.num_bands)
         spread[..., 0] = bands * self.num_bands
         return F.conv1d(spread.flatten(2), self.synthesis_filters.to(bands), padding=self.taps // 2)
 
 
 class SubBandStftLoss(nn.Module):
-    """:class:`MultiResolutionStftLoss` of the bands of both waveforms, each band a signal of its
-    own.
+    """:class:`MultiResolutionStftLoss` of the sub-bands of both waveforms.
 
     Args:
-        num_bands: of the filter bank.
-        resolutions: of the STFTs, in samples of a band.
+        num_bands: number of bands of the filter bank.
+        resolutions: resolutions of the STFTs, in samples of a band.
     """
 
     def __init__(self, num_bands: int = 6, resolutions: Sequence[Resolution] = SUB_BAND) -> None:
@@ -118,19 +116,17 @@ class SubBandStftLoss(nn.Module):
 
     def forward(self, estimate: Tensor, target: Tensor) -> Tensor:
         """Return the loss, a scalar."""
-        bands = (
-            self.filters.analyze(wave.reshape(-1, 1, wave.shape[-1])) for wave in (estimate, target)
-        )
-        return self.stft(*bands)
+        flat = (wave.reshape(-1, 1, wave.shape[-1]) for wave in (estimate, target))
+        return self.stft(*(self.filters.analyze(wave) for wave in flat))
 
 
 class MelDistance(nn.Module):
-    """Mean over window sizes of the L1 distance of log10 mel magnitudes.
+    """Mean over window lengths of the L1 distance of log10 mel magnitudes.
 
     Args:
-        sampling_rate: Hz.
-        windows: FFT and window length in samples; the hop is a quarter.
-        num_mels: bands of each; the spectrum from 0 Hz to half the rate.
+        sampling_rate: sampling rate in Hz.
+        windows: FFT and window lengths in samples; the hop is a quarter.
+        num_mels: number of mel bands for each window, from 0 Hz to half the sampling rate.
         floor: least magnitude.
     Raises:
         ValueError: unless there are as many ``num_mels`` as ``windows``.
@@ -157,12 +153,8 @@ class MelDistance(nn.Module):
 
     def forward(self, estimate: Tensor, target: Tensor) -> Tensor:
         """Return the distance, a scalar."""
-        return torch.stack(
-            [
-                F.l1_loss(*pair)
-                for pair in zip(self.log_mels(estimate), self.log_mels(target), strict=True)
-            ]
-        ).mean()
+        pairs = zip(self.log_mels(estimate), self.log_mels(target), strict=True)
+        return torch.stack([F.l1_loss(*pair) for pair in pairs]).mean()
 
     def log_mels(self, waveform: Tensor) -> list[Tensor]:
         """log10 mel magnitudes [B * C, mels, frames], one for each window."""
@@ -175,13 +167,13 @@ class MelDistance(nn.Module):
 
 
 class RelativeErrorLoss(nn.Module):
-    """Mean over clips of the root of error over target energy: 1 for silence, 1e-4 for equal.
+    """Mean over clips of the root of error energy over target energy: 1 for a silent estimate.
 
-    Magnitudes say nothing of phase; this does, so that a decoder in a short run learns to use what
-    the codes hold instead of filling an envelope with noise.
+    Unlike magnitudes it depends on phases, so that the decoder learns in a short run to use the
+    information of the codes instead of filling an envelope with noise. It is 1e-4 for equal clips.
 
     Args:
-        floor: added to the target's mean square, so that silent clips do not outweigh all others.
+        floor: added to the mean square of the target, so that silent clips do not dominate.
     """
 
     def __init__(self, floor: float = 1e-4) -> None:
@@ -207,13 +199,11 @@ def stft_magnitude(waveform: Tensor, resolution: Resolution) -> Tensor:
 
 
 def mel_filters(sampling_rate: int, fft_size: int, num_mels: int) -> Tensor:
-    """Triangles [mels, fft_size / 2 + 1], peak 1, evenly spaced on the mel scale ``2595 log10(1 +
-    f / 700)``.
-    """
+    """Triangular filters [mels, fft_size / 2 + 1] with peak 1 on the mel scale of HTK."""
     top = 2595 * math.log10(1 + sampling_rate / 2 / 700)
     edges = 700 * (10 ** (torch.linspace(0, top, num_mels + 2, dtype=torch.float64) / 2595) - 1)
     bins = torch.linspace(0, sampling_rate / 2, fft_size // 2 + 1, dtype=torch.float64)
-    # A triangle narrower than the bins would fall between two of them and hear nothing.
+    # A triangle narrower than a bin could lie between two of them and be zero.
     width = sampling_rate / fft_size
     center = edges[1:-1, None]
     left = torch.minimum(edges[:-2, None], center - width)
@@ -223,16 +213,14 @@ def mel_filters(sampling_rate: int, fft_size: int, num_mels: int) -> Tensor:
 
 
 def kaiser_low_pass(taps: int, cutoff: float, beta: float) -> Tensor:
-    """Windowed sinc [taps + 1] float64; ``cutoff`` as a part of half the rate."""
+    """A windowed sinc [taps + 1] float64; ``cutoff`` is a fraction of half the sampling rate."""
     time = torch.arange(taps + 1, dtype=torch.float64) - taps / 2
     window = torch.kaiser_window(taps + 1, periodic=False, beta=beta, dtype=torch.float64)
     return cutoff * torch.sinc(cutoff * time) * window
 
 
 def band_edge_cutoff(num_bands: int, taps: int, beta: float) -> float:
-    """Cutoff at which the low-pass has half its power at the edge of its band, ``1 / (2 *
-    num_bands)``.
-    """
+    """The cutoff at which the low-pass has half its power at ``1 / (2 * num_bands)``."""
     time = torch.arange(taps + 1, dtype=torch.float64) - taps / 2
     edge = torch.cos(math.pi / (2 * num_bands) * time)
     low, high = 0.0, 1.0

@@ -1,7 +1,7 @@
-"""What a teacher learns to name: the cluster of each frame, and which frames are hidden from it.
+"""Labels and masks of frames for the training of a semantic teacher.
 
-Clusters are k-means of log mels (a first round that needs nothing), or the codes of the first
-codebook of an acoustic codec. Knows waveforms and frames, no network that trains.
+The label of a frame is its cluster by k-means of log mels, or its code in the first codebook of an
+acoustic codec.
 """
 
 from __future__ import annotations
@@ -15,18 +15,17 @@ from ...modeling.modeling_xcodec import XCodecModel
 from .residual_vector_quantizer import kmeans
 from .stft_losses import Resolution, mel_filters, stft_magnitude
 
-WINDOW_FRAMES = 4  # window of the log mels, in frames of the network
+WINDOW_FRAMES = 4  # length of the window of the log mels, in frames of the network
 
 
 class LogMelClusters(nn.Module):
-    """Targets of the first round: the nearest k-means center of each frame's log mels and their
-    slope.
+    """The k-means cluster of each frame's log mels and their slope.
 
     Args:
-        sampling_rate: Hz.
-        hop_length: samples a frame.
-        num_mels: bands.
-        num_clusters: centers.
+        sampling_rate: sampling rate in Hz.
+        hop_length: samples per frame.
+        num_mels: number of mel bands.
+        num_clusters: number of clusters.
     """
 
     centers: Tensor
@@ -60,12 +59,12 @@ class LogMelClusters(nn.Module):
         self.centers.copy_(centers)
 
     def features(self, waveforms: Tensor) -> Tensor:
-        """[B, 1, S] -> [B, S / hop, 2 * mels], frame t centered on sample (t + 1/2) * hop; mean 0
-        in each clip.
+        """[B, 1, S] -> [B, S / hop, 2 * mels], frame t centered on sample (t + 1/2) * hop.
+
+        The log mels of each clip have mean 0.
         """
         hop = self.resolution.hop_length
-        # The transform centers frames on multiples of the hop: half a hop of shift, and one frame
-        # too many.
+        # The STFT centers frames on multiples of the hop, so the waveform is shifted by half a hop.
         shifted = F.pad(waveforms, (0, hop))[..., hop // 2 :]
         mel = self.filters @ stft_magnitude(shifted, self.resolution)
         mel = mel[..., : waveforms.shape[-1] // hop].clamp(min=1e-4).log10()  # [B, mels, T]
@@ -75,21 +74,21 @@ class LogMelClusters(nn.Module):
 
     @torch.no_grad()
     def forward(self, waveforms: Tensor) -> Tensor:
-        """Targets [B, T] int64 of waveforms [B, 1, S]."""
+        """The clusters [B, T] int64 of waveforms [B, 1, S]."""
         features = self.features(waveforms)
         return torch.cdist(features, self.centers[None]).argmin(dim=-1)
 
 
 class FirstCodebook(nn.Module):
-    """Targets as in the paper: the codes of a codec's first codebook.
+    """The codes of a codec's first codebook as clusters, as in the paper.
 
     Args:
-        codec: trained, at the rate of the teacher.
+        codec: a trained codec with the sampling rate of the teacher.
     """
 
     def __init__(self, codec: XCodecModel) -> None:
         super().__init__()
-        # Not a submodule: it is no part of the teacher's state.
+        # Not a submodule, so that it does not belong to the teacher's state.
         self.__dict__["codec"] = codec.eval()
 
     codec: XCodecModel
@@ -101,7 +100,7 @@ class FirstCodebook(nn.Module):
 
     @torch.no_grad()
     def forward(self, waveforms: Tensor) -> Tensor:
-        """Targets [B, T] int64 of waveforms [B, 1, S]."""
+        """The codes [B, T] int64 of waveforms [B, 1, S]."""
         codec = self.codec.to(waveforms.device)
         codes = codec.encode(
             waveforms, bandwidth=codec.config.target_bandwidths[0], return_dict=False
@@ -119,17 +118,16 @@ def span_mask(
     step: int,
     first: int = 0,
 ) -> Tensor:
-    """Which frames to hide: spans that begin at each frame with a chance, at least one in each
-    clip.
+    """Draw spans of frames to mask, at least one in each clip.
 
     Args:
         batch_size: B.
         num_frames: T.
-        chance: of a frame to begin a span.
-        span: frames of a span, cut at the end.
+        chance: probability that a span begins at a frame.
+        span: frames of a span; the last one may be cut.
         seed, step, first: as for ``WaveformCrops.batch``.
     Returns:
-        [B, T] bool.
+        [B, T] bool, True where a frame is masked.
     """
     mask = np.zeros((batch_size, num_frames), dtype=bool)
     for place, row in enumerate(mask):

@@ -25,19 +25,11 @@ from .discriminator import (
 from .evaluation import evaluate_codec
 from .objective import CodecObjective, count_of_step, new_codec
 from .options import CodecTrainingOptions
-from .waveform_trainer import WaveformTrainer
+from .waveform_trainer import WaveformTrainer, learning_rate
 
 
 class CodecTrainer(WaveformTrainer):
-    """Trains a codec against a discriminator.
-
-    Args:
-        options: the options of the run.
-    Raises:
-        ValueError: for options that do not fit the data, the codec or an earlier run in the folder.
-        OSError: if data or a checkpoint cannot be read.
-        ImportError: if the training extra is missing.
-    """
+    """Trains a codec against a discriminator; see :class:`WaveformTrainer`."""
 
     name = "codec"
 
@@ -71,7 +63,7 @@ class CodecTrainer(WaveformTrainer):
     def train_step(self, step: int) -> dict[str, float | Tensor]:
         """Take one step: a forward pass, the discriminator's update, the codec's update."""
         options = self.options
-        rate = self.learning_rate(step)
+        rate = learning_rate(self.options, step)
         set_learning_rate(rate, self.optimizer, self.discriminator_optimizer)
         self.objective.train()
         self.discriminator.train()

@@ -1,7 +1,7 @@
-"""Random crops of sounds in a folder or in parquet files, the same for the same seed and step.
+"""Random crops of sounds in a folder or in parquet files.
 
-Knows files, rates and seeds; nothing of codecs. A batch depends on (seed, step) alone, so a run
-that is resumed, or split over processes, reads what an uninterrupted single one reads.
+A batch follows from seed and step alone, so a run that is resumed or uses several processes reads
+the same crops as a single uninterrupted one. Nothing here depends on codecs.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ SILENCE_DRAWS = 4
 
 
 class WaveformCrops:
-    """The sounds under a path, read in crops.
+    """Crops of the sounds under a path.
 
     Args:
         path: a folder of sound files, a parquet file, a folder of parquet files, or a pattern such
-            as ``songs/data/train-*.parquet``; folders are searched with everything below them.
-            Parquet cells hold the bytes of a file, alone or as ``{"bytes": ...}``.
-        sampling_rate: Hz of the crops; other rates are resampled.
-        columns: parquet columns to read, those of them that exist.
+            as ``songs/data/train-*.parquet``; folders are searched recursively. Parquet cells hold
+            the bytes of a sound file, directly or as ``{"bytes": ...}``.
+        sampling_rate: sampling rate of the crops in Hz; other rates are resampled.
+        columns: parquet columns to read; missing ones are ignored.
     Raises:
-        FileNotFoundError: if there is nothing at the path.
-        ValueError: if a folder holds no sound, or the parquet none of the columns.
+        FileNotFoundError: if the path does not exist.
+        ValueError: if a folder has no sounds, or the parquet files none of the columns.
     """
 
     def __init__(
@@ -69,8 +69,8 @@ class WaveformCrops:
         if not self._columns or not len(rows):
             raise ValueError(
                 f"{self.path} has {len(rows)} rows with columns {', '.join(rows.column_names)}, "
-                "expected one or "
-                f"more of {', '.join(columns)}; name the columns that hold sounds with --columns"
+                f"expected one or more of {', '.join(columns)}; name the columns that hold sounds "
+                "with --columns"
             )
         rows = rows.select_columns(self._columns)
         for name in self._columns:
@@ -79,20 +79,20 @@ class WaveformCrops:
         self._rows = rows
 
     def __len__(self) -> int:
-        """Number of sounds; a parquet row counts once for each column."""
+        """Number of sounds; a parquet row has one in each column."""
         return len(self._files) if self._rows is None else len(self._rows) * len(self._columns)
 
     def batch(
         self, batch_size: int, num_samples: int, *, seed: int, step: int, first: int = 0
     ) -> Tensor:
-        """Crops of one training step.
+        """The crops of one training step.
 
         Args:
             batch_size: B.
             num_samples: S; shorter sounds are padded with zeros at the end.
-            seed: of the run.
-            step: of the run.
-            first: place of the first crop in the whole step's batch (rank times B).
+            seed: seed of the run.
+            step: number of the step.
+            first: index of the first crop in the batch of all processes (rank times B).
         Returns:
             float32 [B, 1, S] in [-1, 1].
         Raises:
@@ -112,12 +112,12 @@ class WaveformCrops:
         return waveform
 
     def read(self, index: int, num_samples: int, *, position: float = 0.0) -> np.ndarray:
-        """One crop.
+        """Read one crop.
 
         Args:
-            index: of the sound.
+            index: index of the sound.
             num_samples: S.
-            position: where it starts, as a part (0 to 1) of what would fit.
+            position: start of the crop, from 0 (first possible) to 1 (last possible).
         Returns:
             float32 [S], mono.
         Raises:
@@ -136,17 +136,17 @@ class WaveformCrops:
                 rate = sound.samplerate
         except soundfile.LibsndfileError as error:
             raise ValueError(
-                f"{name} cannot be read as sound: {error}; remove it or write it anew"
+                f"{name} cannot be read as sound: {error}; remove it or replace it"
             ) from error
         if rate != self.sampling_rate:
             waveform = soxr.resample(waveform, rate, self.sampling_rate)
         waveform = waveform[:num_samples]
         if not np.isfinite(waveform).all():
-            raise ValueError(f"{name} holds NaN or infinity: remove it or write it anew")
+            raise ValueError(f"{name} holds NaN or infinity: remove it or replace it")
         return np.pad(waveform, (0, num_samples - len(waveform))).astype(np.float32)
 
     def _source(self, index: int) -> tuple[Any, str]:
-        """What soundfile opens, and its name in errors."""
+        """A file or buffer for soundfile, and its name in messages."""
         if self._rows is None:
             return str(self._files[index]), str(self._files[index])
         row, column = index // len(self._columns), self._columns[index % len(self._columns)]

@@ -1,7 +1,7 @@
-"""What training a codec and training its semantic teacher have in common: data, schedule, files.
+"""The base class of the trainers of codec and semantic teacher: data, schedule, files.
 
-Both read random crops of waveforms, run under ``accelerate launch`` and resume a run that they find
-in their folder, as if it had never stopped.
+Both read random crops of waveforms and run under ``accelerate launch``. A run that is found in the
+output folder is resumed, and gives the same results as one that was never stopped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ...optional import require
-from ..resumable_run import Action, Metrics, RunFolder, learning_rate, run_steps
+from ..resumable_run import Action, Metrics, RunFolder, cosine_rate, run_steps, warmup
 from .options import WaveformTrainingOptions
 from .waveform_crops import WaveformCrops
 
@@ -29,7 +29,8 @@ class WaveformTrainer(ABC):
     Args:
         options: the options of the run.
     Raises:
-        ValueError: if ``data`` or ``out`` is missing, or ``out`` holds a run with other options.
+        ValueError: for options that do not fit the data, the model or an earlier run in the folder.
+        OSError: if data or a checkpoint cannot be read.
         ImportError: if the training extra is missing.
     """
 
@@ -60,14 +61,7 @@ class WaveformTrainer(ABC):
         return state
 
     def open_data(self, sampling_rate: int, hop_length: int) -> None:
-        """Find the training data, and read the crops to evaluate on.
-
-        Args:
-            sampling_rate: rate of the crops in Hz.
-            hop_length: samples of a frame.
-        Raises:
-            ValueError, OSError: if the data cannot be used or read.
-        """
+        """Find the training data, and read the crops to evaluate on."""
         options = self.options
         self.num_samples = options.crop_frames * hop_length
         self.data = WaveformCrops(options.data, sampling_rate, columns=options.columns)
@@ -133,10 +127,6 @@ class WaveformTrainer(ABC):
         )
         return crops.to(self.accelerator.device)
 
-    def learning_rate(self, step: int) -> float:
-        """The learning rate of one step."""
-        return scheduled_rate(self.options, step)
-
     def update(self, optimizer: Any, module: nn.Module, loss: Tensor) -> float | Tensor:
         """Update the weights of a module; return the norm of their gradients before clipping."""
         optimizer.zero_grad()
@@ -146,9 +136,8 @@ class WaveformTrainer(ABC):
         return norm
 
     def _log(self, step: int, metrics: Metrics) -> Metrics:
-        device = self.accelerator.device
-        values = torch.tensor([float(value) for value in metrics.values()], device=device)
-        means = self.accelerator.reduce(values, "mean").tolist()
+        values = torch.tensor([float(value) for value in metrics.values()])
+        means = self.accelerator.reduce(values.to(self.accelerator.device), "mean").tolist()
         averaged = dict(zip(metrics, means, strict=True))
         self.run.log(step, averaged)
         return {"loss": averaged["loss"]}
@@ -170,16 +159,13 @@ class WaveformTrainer(ABC):
         return bool(self.accelerator.reduce(any_late, "sum") > 0)
 
 
-def scheduled_rate(options: WaveformTrainingOptions, step: int) -> float:
-    """The learning rate of one step: a linear warm-up times an exponential or cosine decay."""
-    return learning_rate(
-        step,
-        peak=options.learning_rate,
-        steps=options.steps,
-        warmup_steps=options.warmup_steps,
-        decay_rate=None if options.schedule == "cosine" else options.decay_rate,
-        decay_steps=options.decay_steps,
-    )
+def learning_rate(options: WaveformTrainingOptions, step: int) -> float:
+    """The learning rate of a step: linear warm-up, with an exponential or a cosine decay."""
+    peak, warmup_steps = options.learning_rate, options.warmup_steps
+    if options.schedule == "cosine":
+        return cosine_rate(step, peak=peak, steps=options.steps, warmup_steps=warmup_steps)
+    decay = options.decay_rate ** (step / options.decay_steps)
+    return peak * warmup(step, warmup_steps) * decay
 
 
 def make_accelerator(options: WaveformTrainingOptions) -> Any:
@@ -192,4 +178,4 @@ def make_accelerator(options: WaveformTrainingOptions) -> Any:
     return accelerate.Accelerator(mixed_precision=options.mixed_precision, **tracker)
 
 
-__all__ = ["WaveformTrainer", "scheduled_rate"]
+__all__ = ["WaveformTrainer", "learning_rate"]

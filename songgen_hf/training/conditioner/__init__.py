@@ -1,1 +1,1 @@
-"""Training of the text and lyrics encoders on facts known from captions and lyrics."""
+"""Training of the text and lyrics encoders on attributes of songs, without the decoder."""

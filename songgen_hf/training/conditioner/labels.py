@@ -1,17 +1,13 @@
-"""What captions and lyrics say, as a codes parquet knows it: targets for the conditioner alone.
-
-Reads words and facts only, never codes or sounds.
-"""
+"""Captions with the attributes of their songs, read from a codes parquet or newly written."""
 
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from ...data.corpus.captions import write_caption
 from ...modeling.patterns import IGNORED_LABEL
@@ -21,22 +17,20 @@ from ..language_model.dataset import CAPTION_COLUMNS
 
 CLASS_COLUMNS = ("gender", "genre", "mood", "key", "lead_instrument")
 SET_COLUMN, TEMPO_COLUMN = "instruments", "tempo"
-FACT_COLUMNS = (*CLASS_COLUMNS, SET_COLUMN, TEMPO_COLUMN)
-SOUND_COLUMNS = ("lyrics", "words", "phonemes")
-NO_PHONEME = ""  # before the first and after the last one
-
-TOLERANCE = 0.08  # of a tempo that counts as right, as in the evaluation of songs
+ATTRIBUTE_COLUMNS = (*CLASS_COLUMNS, SET_COLUMN, TEMPO_COLUMN)
+LYRICS_COLUMNS = ("lyrics", "words", "phonemes")
+NO_PHONEME = ""  # before the first phoneme of a song and after the last one
 
 
 @dataclass
 class Vocabulary:
-    """What there is to tell apart: values of each column and phonemes, in a fixed order."""
+    """The values of each attribute, and the phonemes, in a fixed order."""
 
     values: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, columns: dict[str, list[Any]]) -> "Vocabulary":
-        """The values that training songs have; columns without any are left out."""
+        """The values in the columns of the training songs; columns without any are left out."""
         found: dict[str, set[str]] = {}
         for name in CLASS_COLUMNS:
             found[name] = {value for value in columns.get(name, []) if value}
@@ -48,170 +42,154 @@ class Vocabulary:
         return cls(values)
 
     def index(self, name: str, value: Any) -> int:
-        """The place of a value, -100 for an unknown one."""
+        """The index of a value, -100 for an unknown one."""
         known = self.values[name]
         return known.index(value) if value in known else IGNORED_LABEL
 
 
 @dataclass
 class Caption:
-    """One caption, with what is true of its song.
+    """A caption with the attributes of its song.
 
     Args:
         ids: text ids [L].
-        classes: of each class column and the tempo, -100 if unknown.
-        members: [I] bool, instruments that play.
-        tempo: bpm, 0 if unknown.
-        said: columns whose value the caption names.
-        named: [I] bool, instruments that the caption names.
+        classes: class of each class column and of the tempo, -100 if unknown.
+        instruments: [I] bool, the instruments of the song.
+        tempo: beats per minute, 0 if unknown.
+        named: columns whose value the caption names.
+        named_instruments: [I] bool, the instruments that the caption names.
     """
 
     ids: Tensor
     classes: dict[str, int]
-    members: Tensor
+    instruments: Tensor
     tempo: float
-    said: frozenset[str]
-    named: Tensor
+    named: frozenset[str]
+    named_instruments: Tensor
 
 
 def names(caption: str, value: Any) -> bool:
-    """Whether a caption has the words of a value."""
+    """Whether a caption contains a value as a whole word."""
     return re.search(rf"(?<!\w){re.escape(str(value).lower())}(?!\w)", caption.lower()) is not None
 
 
 def read_columns(rows: Any) -> dict[str, list[Any]]:
-    """The columns of a dataset that matter here.
+    """The columns of a dataset that the conditioner is trained on.
 
     Raises:
-        ValueError: if it knows nothing about its captions and nothing about its lyrics.
+        ValueError: if there are neither captions with attributes nor timed lyrics.
     """
     has = rows.column_names
     captions = [name for name in CAPTION_COLUMNS if name in has][:1]
-    facts = [name for name in FACT_COLUMNS if name in has]
-    about_text = [*captions, *facts] if captions and facts else []
-    about_lyrics = list(SOUND_COLUMNS) if set(SOUND_COLUMNS) <= set(has) else []
-    if not about_text and not about_lyrics:
+    attributes = [name for name in ATTRIBUTE_COLUMNS if name in has]
+    chosen = [*captions, *attributes] if captions and attributes else []
+    if set(LYRICS_COLUMNS) <= set(has):
+        chosen += [*LYRICS_COLUMNS, *(name for name in ("language",) if name in has)]
+    if not chosen:
         raise ValueError(
-            f"the dataset says nothing to learn about captions or lyrics: got {', '.join(has)}, "
-            f"expected captions with some of {', '.join(FACT_COLUMNS)}, or "
-            f"{', '.join(SOUND_COLUMNS)}; songgen-hf prepare codes keeps such columns"
+            f"the dataset has no labels for captions or lyrics: got {', '.join(has)}, expected "
+            f"captions with some of {', '.join(ATTRIBUTE_COLUMNS)}, or {', '.join(LYRICS_COLUMNS)};"
+            " songgen-hf prepare codes keeps such columns"
         )
-    if about_lyrics and "language" in has:
-        about_lyrics.append("language")
-    rows = rows.select_columns([*about_text, *about_lyrics]).with_format(None)
+    rows = rows.select_columns(chosen).with_format(None)
     return {name: rows[name][:] for name in rows.column_names}
 
 
 def read_captions(
     columns: dict[str, list[Any]], vocabulary: Vocabulary, processor: SongGenProcessor
 ) -> list[list[Caption]]:
-    """The captions of each song; songs without any are left out."""
+    """The captions of each song that has some."""
     column = next((name for name in CAPTION_COLUMNS if name in columns), None)
-    known = any(name in vocabulary.values for name in FACT_COLUMNS) or TEMPO_COLUMN in columns
+    known = any(name in vocabulary.values for name in ATTRIBUTE_COLUMNS) or TEMPO_COLUMN in columns
     if column is None or not known:
         return []
     songs = []
     for row, texts in enumerate(columns[column]):
         texts = [texts] if isinstance(texts, str) else texts or []
-        facts = {name: columns[name][row] for name in FACT_COLUMNS if name in columns}
-        songs.append([_caption(text, facts, vocabulary, processor) for text in texts if text])
+        attributes = {name: columns[name][row] for name in ATTRIBUTE_COLUMNS if name in columns}
+        songs.append([_caption(text, attributes, vocabulary, processor) for text in texts if text])
     return [song for song in songs if song]
 
 
 def _caption(
-    text: str, facts: dict[str, Any], vocabulary: Vocabulary, processor: SongGenProcessor
+    text: str, attributes: dict[str, Any], vocabulary: Vocabulary, processor: SongGenProcessor
 ) -> Caption:
-    tempo = float(facts.get(TEMPO_COLUMN) or 0)
+    tempo = float(attributes.get(TEMPO_COLUMN) or 0)
     classes = {
-        name: vocabulary.index(name, facts.get(name))
+        name: vocabulary.index(name, attributes.get(name))
         for name in CLASS_COLUMNS
         if name in vocabulary.values
     }
-    if TEMPO_COLUMN in facts:
+    if TEMPO_COLUMN in attributes:
         classes[TEMPO_COLUMN] = tempo_class(tempo) if tempo > 0 else IGNORED_LABEL
-    instruments = vocabulary.values.get(SET_COLUMN, [])
-    playing = set(facts.get(SET_COLUMN) or [])
-    said = [name for name in CLASS_COLUMNS if facts.get(name) and names(text, facts[name])]
-    if tempo > 0 and names(text, round(tempo)):
-        said.append(TEMPO_COLUMN)
+    playing = set(attributes.get(SET_COLUMN) or [])
+    values = {name: attributes.get(name) for name in CLASS_COLUMNS} | {TEMPO_COLUMN: round(tempo)}
+    instruments = [name in playing for name in vocabulary.values.get(SET_COLUMN, [])]
+    named_instruments = [
+        name in playing and names(text, name) for name in vocabulary.values.get(SET_COLUMN, [])
+    ]
     return Caption(
         ids=torch.tensor(processor.tokenizer(text)["input_ids"]),
         classes=classes,
-        members=torch.tensor([name in playing for name in instruments], dtype=torch.bool),
+        instruments=torch.tensor(instruments, dtype=torch.bool),
         tempo=tempo,
-        said=frozenset(said),
-        named=torch.tensor(
-            [name in playing and names(text, name) for name in instruments], dtype=torch.bool
-        ),
+        named=frozenset(name for name, value in values.items() if value and names(text, value)),
+        named_instruments=torch.tensor(named_instruments, dtype=torch.bool),
     )
 
 
 class CaptionWriter:
-    """New captions in the corpus' phrasings, of facts that are drawn apart from each other.
+    """Writes captions with the templates of the corpus about independently drawn attributes.
 
-    A song's few captions can be learned by heart; these cannot.
+    The few captions of the songs can be memorized; these cannot.
 
     Args:
         vocabulary: values to draw from.
-        tempi: bpm, of which the lowest and the highest matter.
-        processor: of the model.
+        tempi: beats per minute; tempi are drawn from the lowest to the highest one.
+        processor: processor of the model.
     Raises:
-        ValueError: if facts are missing.
+        ValueError: if attributes are missing.
     """
 
     def __init__(
         self, vocabulary: Vocabulary, tempi: Sequence[float], processor: SongGenProcessor
     ) -> None:
-        known = [name for name in vocabulary.values if name in FACT_COLUMNS]
+        known = [name for name in vocabulary.values if name in ATTRIBUTE_COLUMNS]
         known += [TEMPO_COLUMN] if any(tempi) else []
-        missing = [name for name in FACT_COLUMNS if name not in known]
+        missing = [name for name in ATTRIBUTE_COLUMNS if name not in known]
         if missing:
             raise ValueError(
                 f"captions cannot be written: the dataset has no {', '.join(missing)}; train with "
                 "--written-captions 0"
             )
         self.vocabulary, self.processor = vocabulary, processor
-        heard = [tempo for tempo in tempi if tempo]
-        self.slowest, self.fastest = min(heard), max(heard)
+        positive = [tempo for tempo in tempi if tempo]
+        self.slowest, self.fastest = min(positive), max(positive)
 
     def __call__(self, rng: random.Random) -> Caption:
-        """One caption; all draws from ``rng``."""
+        """Write one caption with random numbers from ``rng``."""
         values = self.vocabulary.values
-        facts: dict[str, Any] = {name: rng.choice(values[name]) for name in CLASS_COLUMNS}
-        lead = facts["lead_instrument"]
+        drawn: dict[str, Any] = {name: rng.choice(values[name]) for name in CLASS_COLUMNS}
+        lead = drawn["lead_instrument"]
         others = [name for name in values[SET_COLUMN] if name != lead]
-        facts[SET_COLUMN] = [lead, *rng.sample(others, min(rng.randint(1, 3), len(others)))]
-        facts[TEMPO_COLUMN] = round(self.slowest * (self.fastest / self.slowest) ** rng.random())
+        drawn[SET_COLUMN] = [lead, *rng.sample(others, min(rng.randint(1, 3), len(others)))]
+        drawn[TEMPO_COLUMN] = round(self.slowest * (self.fastest / self.slowest) ** rng.random())
         complete = rng.random() < 0.25  # as the first caption of every song of the corpus
-        text = write_caption(rng, facts, complete=complete)
-        return _caption(text, facts, self.vocabulary, self.processor)
-
-
-def padded_ids(ids: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Ids [L_i] -> ids and mask, both [B, L] int64; padding is 0 and masked."""
-    mask = pad_sequence([torch.ones_like(row) for row in ids], batch_first=True)
-    return pad_sequence(list(ids), batch_first=True), mask
-
-
-def batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    """Pieces of at most ``size``."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+        text = write_caption(rng, drawn, complete=complete)
+        return _caption(text, drawn, self.vocabulary, self.processor)
 
 
 __all__ = [
+    "ATTRIBUTE_COLUMNS",
     "CLASS_COLUMNS",
-    "FACT_COLUMNS",
+    "LYRICS_COLUMNS",
     "NO_PHONEME",
     "SET_COLUMN",
-    "SOUND_COLUMNS",
     "TEMPO_COLUMN",
-    "TOLERANCE",
     "Caption",
     "CaptionWriter",
     "Vocabulary",
-    "batches",
-    "padded_ids",
+    "names",
     "read_captions",
     "read_columns",
 ]

@@ -1,4 +1,4 @@
-"""Which phoneme each lyrics token writes, and which come before and after it."""
+"""The phoneme that each lyrics token stands for, and the phonemes before and after it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,80 +11,77 @@ from torch import Tensor
 from ...modeling.patterns import IGNORED_LABEL
 from ...modeling.processing_songgen import SongGenProcessor
 from ..auxiliary.guided_attention import letters, tokens_of_words
-from .labels import SOUND_COLUMNS, Vocabulary
+from .labels import LYRICS_COLUMNS, Vocabulary
 
-SOUNDS = ("phoneme", "phoneme_before", "phoneme_after")
+PHONEME_LABELS = ("phoneme", "phoneme_before", "phoneme_after")
 
 
 @dataclass
-class Lines:
-    """The lyrics of a song: ids [P] and, for each of ``SOUNDS``, targets [P] (-100: no sound)."""
+class Lyrics:
+    """The lyrics of a song: ids [P], and labels [P] of each of ``PHONEME_LABELS``, -100 if none."""
 
     ids: Tensor
-    sounds: dict[str, Tensor]
+    labels: dict[str, Tensor]
 
 
-def read_lines(
+def read_lyrics(
     columns: dict[str, list[Any]], vocabulary: Vocabulary, processor: SongGenProcessor
-) -> list[Lines]:
-    """The lyrics of the songs whose sung words are those of their lyrics."""
-    if not set(SOUND_COLUMNS) <= set(columns) or "phonemes" not in vocabulary.values:
+) -> list[Lyrics]:
+    """The lyrics of all songs whose sung words are those of the lyrics."""
+    if not set(LYRICS_COLUMNS) <= set(columns) or "phonemes" not in vocabulary.values:
         return []
     songs = []
     for row, lyrics in enumerate(columns["lyrics"]):
         sung, phonemes = columns["words"][row], columns["phonemes"][row]
         if not lyrics or not sung or not phonemes:
             continue
-        language = columns["language"][row] if "language" in columns else None
-        written = tokens_of_words(processor, lyrics, language or "en")
+        language = (columns["language"][row] if "language" in columns else None) or "en"
+        written = tokens_of_words(processor, lyrics, language)
         if [letters(text) for text, _ in written] != [letters(word["word"]) for word in sung]:
             continue
-        tagged = processor.tag_lyrics(lyrics, language or "en")
+        tagged = processor.tag_lyrics(lyrics, language)
         ids = torch.tensor(processor.lyrics_tokenizer(tagged)["input_ids"])
-        symbols = [vocabulary.index("phonemes", phoneme["symbol"]) for phoneme in phonemes]
-        places = written_phonemes(
+        classes = [vocabulary.index("phonemes", phoneme["symbol"]) for phoneme in phonemes]
+        indices = phonemes_of_tokens(
             [tokens for _, tokens in written], [phoneme["word"] for phoneme in phonemes], len(ids)
         )
-        songs.append(Lines(ids, _neighbors(symbols, places)))
+        songs.append(Lyrics(ids, _with_neighbors(classes, indices)))
     return songs
 
 
-def written_phonemes(
+def phonemes_of_tokens(
     words: Sequence[Sequence[int]], words_of_phonemes: Sequence[int], num_tokens: int
 ) -> np.ndarray:
-    """The phoneme that each lyrics token writes: a word's tokens spread evenly over its phonemes.
-
-    The inverse of how :func:`.lyrics_alignment.sung_tokens` gives a word's phonemes to its tokens.
+    """The phoneme of each lyrics token: the tokens of a word are spread evenly over its phonemes.
 
     Args:
-        words: places of each word's tokens.
+        words: positions of the tokens of each word.
         words_of_phonemes: the word of each phoneme.
         num_tokens: P.
     Returns:
-        [P] int, places among the phonemes; -100 where a token writes none.
+        [P] int, indices of phonemes; -100 for tokens without a phoneme.
     """
-    places = np.full(num_tokens, IGNORED_LABEL)
+    indices = np.full(num_tokens, IGNORED_LABEL)
     of_word: dict[int, list[int]] = {}
-    for place, word in enumerate(words_of_phonemes):
-        of_word.setdefault(word, []).append(place)
+    for index, word in enumerate(words_of_phonemes):
+        of_word.setdefault(word, []).append(index)
     for number, tokens in enumerate(words):
         own = of_word.get(number, [])
-        for index, token in enumerate(tokens):
+        for place, token in enumerate(tokens):
             if own:
-                places[token] = own[int((index + 0.5) / len(tokens) * len(own))]
-    return places
+                indices[token] = own[int((place + 0.5) / len(tokens) * len(own))]
+    return indices
 
 
-def _neighbors(symbols: list[int], places: np.ndarray) -> dict[str, Tensor]:
-    """Targets of each of ``SOUNDS``: the phoneme of each token, the one before, the one after."""
-    padded = np.array([0, *symbols, 0])  # 0: NO_PHONEME
-    sounding = places != IGNORED_LABEL
+def _with_neighbors(classes: list[int], indices: np.ndarray) -> dict[str, Tensor]:
+    """Labels of each of ``PHONEME_LABELS``: the class of a token's phoneme and of its neighbors."""
+    padded = np.array([0, *classes, 0])  # 0 is NO_PHONEME
+    known = indices != IGNORED_LABEL
+    places = np.where(known, indices + 1, 0)
     return {
-        name: torch.from_numpy(
-            np.where(sounding, padded[np.where(sounding, places + 1, 0) + shift], IGNORED_LABEL)
-        )
-        for name, shift in zip(SOUNDS, (0, -1, 1), strict=True)
+        name: torch.from_numpy(np.where(known, padded[places + shift], IGNORED_LABEL))
+        for name, shift in zip(PHONEME_LABELS, (0, -1, 1), strict=True)
     }
 
 
-__all__ = ["SOUNDS", "Lines", "read_lines", "written_phonemes"]
+__all__ = ["PHONEME_LABELS", "Lyrics", "phonemes_of_tokens", "read_lyrics"]

@@ -1,29 +1,28 @@
-"""Teach the conditioner what captions and lyrics mean, before and apart from any song.
+"""Training of the conditioner on labels of captions and lyrics, without the decoder.
 
-In a small model the text encoder starts random and the decoder learns to do without it: thousands
-of steps of song training leave the loss the same whoever's description is given. Where the data
-knows its songs (genre, instruments, tempo, phonemes ...), heads that are thrown away afterwards
-read these facts from the conditioner's states, as the decoder's cross-attention will: one query a
-fact over the text, one linear map a token over the lyrics. Steps cost a fraction of song training.
-
-Decoder, codec and voice network are not touched.
+The text encoder of a small model starts with random weights, and the decoder learns to ignore it:
+after thousands of steps, the loss is the same with the caption of another song. For songs with
+labels (genre, instruments, tempo, phonemes, ...), temporary heads predict these labels from the
+states of the conditioner in the way in which the decoder reads them: attention with one query for
+each attribute over the text, one linear map for each lyrics token. A step costs a fraction of a
+step of song training. Decoder, codec and voice network stay unchanged.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from ...files import new_directory, write_files
 from ...modeling.conditioning import SongGenConditioner
 from ...modeling.patterns import IGNORED_LABEL
-from ..auxiliary.frame_labels import tempo_of_class
+from ..auxiliary.frame_labels import recorded_output, tempo_of_class
 from ..language_model.dataset import read_songs
 from ..language_model.freezing import freeze, submodule
 from ..language_model.initialization import load_model
@@ -33,88 +32,86 @@ from ..resumable_run import (
     METRICS_FILE,
     Action,
     Metrics,
-    learning_rate,
+    cosine_rate,
     optimizer_step,
     run_steps,
     set_learning_rate,
 )
 from ..seeding import seed_from, seeded
-from .heads import FactHeads, cross_entropy
+from .heads import AttributeHeads, cross_entropy
 from .labels import (
     SET_COLUMN,
     TEMPO_COLUMN,
-    TOLERANCE,
     Caption,
     CaptionWriter,
     Vocabulary,
-    batches,
-    padded_ids,
     read_captions,
     read_columns,
 )
 from .options import ConditionerOptions
-from .phoneme_labels import Lines, read_lines
+from .phoneme_labels import Lyrics, read_lyrics
 
-TAUGHT = (
+TRAINED_PARTS = (
     "text_encoder",
     "text_projection",
     "lyrics_embedding",
     "lyrics_encoder",
     "lyrics_projection",
 )
-_EVALUATION_BATCH = 64
+TEMPO_TOLERANCE = 0.08  # relative error of a tempo that counts as right, as in the evaluation
+EVALUATION_BATCH = 64
 
 
 class ConditionerTrainer:
-    """A conditioner being taught.
+    """Trains a conditioner together with heads that predict labels from its states.
 
     Args:
         conditioner: trained in place, in evaluation mode (without dropout).
-        captions: of each training song.
-        lines: lyrics of the training songs.
-        vocabulary: of the training songs.
-        options: of the run.
-        writer: of further captions.
+        captions: captions of each training song.
+        lyrics: lyrics of the training songs.
+        vocabulary: classes of the labels.
+        options: options of the run.
+        writer: writes additional captions.
     Raises:
-        ValueError: if there is nothing to learn from, or nothing is left to train.
+        ValueError: if there are neither captions nor lyrics, or if all parts are frozen.
     """
 
     def __init__(
         self,
         conditioner: SongGenConditioner,
         captions: Sequence[Sequence[Caption]],
-        lines: Sequence[Lines],
+        lyrics: Sequence[Lyrics],
         vocabulary: Vocabulary,
         options: ConditionerOptions,
         writer: CaptionWriter | None = None,
     ) -> None:
-        if not captions and not lines:
+        if not captions and not lyrics:
             raise ValueError("no song has captions or timed lyrics: give another --dataset")
         self.conditioner, self.options = conditioner.eval(), options
-        self.captions, self.lines, self.writer = captions, lines, writer
+        self.captions, self.lyrics, self.writer = captions, lyrics, writer
         tempo = bool(captions) and TEMPO_COLUMN in captions[0][0].classes
         decoder: Any = conditioner.config.decoder
         with seeded(seed_from(options.seed)):
-            heads = FactHeads(decoder.hidden_size, vocabulary, tempo=tempo)
+            heads = AttributeHeads(decoder.hidden_size, vocabulary, tempo=tempo)
         self.device = conditioner.device
         self.heads = heads.to(self.device)
-        modules = [submodule(conditioner, name) for name in TAUGHT]
+        modules = [submodule(conditioner, name) for name in TRAINED_PARTS]
         weights = [weight for module in modules if module for weight in module.parameters()]
-        self.weights = [weight for weight in weights if weight.requires_grad]
-        if not self.weights:
+        weights = [weight for weight in weights if weight.requires_grad]
+        if not weights:
             raise ValueError("every part of the conditioner is frozen: shorten --freeze")
         self.optimizer = torch.optim.AdamW(
-            [*self.weights, *self.heads.parameters()],
+            [*weights, *self.heads.parameters()],
             lr=options.learning_rate,
             betas=(0.9, 0.99),
             weight_decay=options.weight_decay,
         )
 
     def train_step(self, step: int) -> dict[str, float]:
-        """One step; what it sees follows from seed and step alone."""
+        """Take one step; its batch follows from seed and step alone."""
         options = self.options
         random = np.random.default_rng([options.seed, step])
-        rate = learning_rate(
+        rate = cosine_rate(
             step,
             peak=options.learning_rate,
             steps=options.max_steps,
@@ -126,15 +123,15 @@ class ConditionerTrainer:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=lower):
             if self.captions:
                 losses |= self.text_losses(self.draw_captions(random))
-            if self.lines:
-                songs = random.integers(len(self.lines), size=options.lyrics_batch_size)
-                losses |= self.lyrics_losses([self.lines[song] for song in songs])
+            if self.lyrics:
+                songs = random.integers(len(self.lyrics), size=options.lyrics_batch_size)
+                losses |= self.lyrics_losses([self.lyrics[song] for song in songs])
         loss = torch.stack(list(losses.values())).sum()
         optimizer_step(self.optimizer, loss, max_norm=options.max_grad_norm)
         return {"loss": loss.item(), **{f"loss_{n}": value.item() for n, value in losses.items()}}
 
     def draw_captions(self, random: np.random.Generator) -> list[Caption]:
-        """Captions of one step: of songs, and written anew."""
+        """The captions of one step: captions of songs, some of them replaced by new ones."""
         songs = random.integers(len(self.captions), size=self.options.batch_size)
         chosen = [self.captions[song] for song in songs]
         captions = [one[int(random.integers(len(one)))] for one in chosen]
@@ -145,130 +142,129 @@ class ConditionerTrainer:
         return captions
 
     def text_losses(self, captions: Sequence[Caption]) -> dict[str, Tensor]:
-        """The cross-entropy of each fact; one that a caption leaves out counts little: its words
-        tell what is likely, or say it otherwise (a woman, unhurried).
+        """The cross-entropy of each attribute.
+
+        Attributes that a caption does not name have a small weight: other words of the caption make
+        some values likely, or paraphrase them.
         """
-        unsaid = self.options.unsaid_weight
+        unnamed = self.options.unsaid_weight
         losses = {}
-        for name, found in self._read_text(captions).items():
+        for name, logits in self._read_text(captions).items():
             if name == SET_COLUMN:
-                members = torch.stack([caption.members for caption in captions]).to(self.device)
-                named = torch.stack([caption.named for caption in captions]).to(self.device)
-                weights = torch.where(members & ~named, unsaid, 1.0)
+                playing = torch.stack([caption.instruments for caption in captions])
+                named = torch.stack([caption.named_instruments for caption in captions])
+                weights = torch.where(playing & ~named, unnamed, 1.0).to(self.device)
                 each = F.binary_cross_entropy_with_logits(
-                    found, members.to(found), weights, reduction="none"
+                    logits, playing.to(logits), weights, reduction="none"
                 )
                 losses[name] = each.sum(dim=-1).mean()
             else:
-                said = [1.0 if name in caption.said else unsaid for caption in captions]
-                weights = torch.tensor(said, device=self.device)
-                losses[name] = cross_entropy(found, self._classes(captions, name), weights)
+                factors = [1.0 if name in caption.named else unnamed for caption in captions]
+                weights = torch.tensor(factors, device=self.device)
+                losses[name] = cross_entropy(logits, self._classes(captions, name), weights)
         return losses
 
-    def lyrics_losses(self, lines: Sequence[Lines]) -> dict[str, Tensor]:
-        """The cross-entropy of the phoneme that each token writes, and of its neighbors."""
+    def lyrics_losses(self, lyrics: Sequence[Lyrics]) -> dict[str, Tensor]:
+        """The cross-entropy of each token's phoneme, and of its neighbors."""
         return {
-            name: cross_entropy(found, self._sounds(lines, name))
-            for name, found in self._read_lyrics(lines).items()
+            name: cross_entropy(logits, self._phonemes(lyrics, name))
+            for name, logits in self._read_lyrics(lyrics).items()
         }
 
     @torch.no_grad()
     def evaluate(
-        self, captions: Sequence[Sequence[Caption]], lines: Sequence[Lines]
+        self, captions: Sequence[Sequence[Caption]], lyrics: Sequence[Lyrics]
     ) -> dict[str, float]:
-        """Shares read right, of facts that captions name and of sounding lyrics tokens.
+        """Accuracy on attributes that captions name, and on lyrics tokens with a phoneme.
 
-        A tempo is right within 8 %, instruments are counted one by one.
+        A tempo is right within 8 %; each instrument counts separately.
         """
-        right: dict[str, list[Tensor]] = {}
-        for some in batches([caption for song in captions for caption in song], _EVALUATION_BATCH):
-            for name, logits in self._read_text(some).items():
+        hits: dict[str, list[Tensor]] = {}
+        for batch in _batches([caption for song in captions for caption in song]):
+            for name, logits in self._read_text(batch).items():
                 if name == SET_COLUMN:
-                    named = torch.stack([caption.named for caption in some])
-                    hits = (logits.cpu() > 0)[named]
+                    named = torch.stack([caption.named_instruments for caption in batch])
+                    right = logits.cpu() > 0
                 else:
-                    said = torch.tensor([name in caption.said for caption in some])
+                    named = torch.tensor([name in caption.named for caption in batch])
                     best = logits.argmax(dim=-1).cpu()
-                    hits = best == self._classes(some, name).cpu()
+                    right = best == self._classes(batch, name).cpu()
                     if name == TEMPO_COLUMN:
-                        tempi = torch.tensor([caption.tempo for caption in some])
-                        hits = (tempo_of_class(best) / tempi - 1).abs() <= TOLERANCE
-                    hits = hits[said]
-                right.setdefault(name, []).append(hits)
-        for some in batches(lines, _EVALUATION_BATCH):
-            for name, logits in self._read_lyrics(some).items():
-                targets = self._sounds(some, name)
-                hits = (logits.argmax(dim=-1) == targets)[targets != IGNORED_LABEL]
-                right.setdefault(name, []).append(hits.cpu())
-        joined = {name: torch.cat(hits).double() for name, hits in right.items()}
-        return {
-            f"accuracy_{name}": hits.mean().item() for name, hits in joined.items() if len(hits)
-        }
+                        tempi = torch.tensor([caption.tempo for caption in batch])
+                        right = (tempo_of_class(best) / tempi - 1).abs() <= TEMPO_TOLERANCE
+                hits.setdefault(name, []).append(right[named])
+        for batch in _batches(lyrics):
+            for name, logits in self._read_lyrics(batch).items():
+                labels = self._phonemes(batch, name)
+                right = (logits.argmax(dim=-1) == labels)[labels != IGNORED_LABEL]
+                hits.setdefault(name, []).append(right.cpu())
+        joined = {name: torch.cat(parts).double() for name, parts in hits.items()}
+        return {f"accuracy_{n}": right.mean().item() for n, right in joined.items() if len(right)}
 
     @torch.no_grad()
-    def sizes(self) -> dict[str, float]:
-        """Root mean square of what each trained projection gives for some of the songs."""
-        found: dict[str, float] = {}
-        captions = [song[0] for song in self.captions[:_EVALUATION_BATCH]]
-        lines = self.lines[:_EVALUATION_BATCH]
-        readings: dict[str, tuple[bool, Callable[[], Any]]] = {
-            "text_projection": (bool(captions), lambda: self._read_text(captions)),
-            "lyrics_projection": (bool(lines), lambda: self._read_lyrics(lines)),
-        }
-        for name, (known, read) in readings.items():
+    def output_scales(self) -> dict[str, float]:
+        """Root mean square of the output of each trained projection, for some of the songs."""
+        scales: dict[str, float] = {}
+        for name in ("text_projection", "lyrics_projection"):
             module: Any = submodule(self.conditioner, name)
-            if module is None or not known or not module.weight.requires_grad:
+            songs = self.captions if name == "text_projection" else self.lyrics
+            if module is None or not songs or not module.weight.requires_grad:
                 continue
-            seen: list[Tensor] = []
-            hook = module.register_forward_hook(partial(_keep_output, seen))
-            try:
-                read()
-            finally:
-                hook.remove()
-            found[name] = seen[0].float().square().mean().sqrt().item()
-        return found
+            with recorded_output(module) as outputs:
+                if name == "text_projection":
+                    self._read_text([song[0] for song in self.captions[:EVALUATION_BATCH]])
+                else:
+                    self._read_lyrics(self.lyrics[:EVALUATION_BATCH])
+            scales[name] = outputs[0].float().square().mean().sqrt().item()
+        return scales
 
     @torch.no_grad()
-    def restore(self, sizes: Mapping[str, float]) -> None:
-        """Scale the projections to give states of these sizes.
+    def restore_scales(self, scales: Mapping[str, float]) -> None:
+        """Scale the projections so that their outputs have given root mean squares.
 
-        A decoder knows the states at the size they had, and beside louder lyrics it no longer hears
-        where in the lyrics it is: their places are added at a fixed size.
+        The decoder was trained on states of these scales. Larger lyrics states would outweigh the
+        embeddings of their positions, which are added at a fixed scale.
         """
-        for name, now in self.sizes().items():
+        for name, now in self.output_scales().items():
             module: Any = submodule(self.conditioner, name)
             for weight in module.parameters():
-                weight.mul_(sizes[name] / max(now, 1e-6))
+                weight.mul_(scales[name] / max(now, 1e-6))
 
     def _read_text(self, captions: Sequence[Caption]) -> dict[str, Tensor]:
-        ids, mask = padded_ids([caption.ids for caption in captions])
-        ids, mask = ids.to(self.device), mask.to(self.device)
-        found = self.heads.read_text(self.conditioner.encode_text(ids, mask), mask)
-        return {name: logits.float() for name, logits in found.items()}
+        ids, mask = padded_ids([caption.ids for caption in captions], self.device)
+        logits = self.heads.read_text(self.conditioner.encode_text(ids, mask), mask)
+        return {name: values.float() for name, values in logits.items()}
 
-    def _read_lyrics(self, lines: Sequence[Lines]) -> dict[str, Tensor]:
-        ids, mask = padded_ids([song.ids for song in lines])
-        states = self.conditioner.encode_lyrics(ids.to(self.device), mask.to(self.device))
-        return {name: logits.float() for name, logits in self.heads.read_lyrics(states).items()}
+    def _read_lyrics(self, lyrics: Sequence[Lyrics]) -> dict[str, Tensor]:
+        ids, mask = padded_ids([song.ids for song in lyrics], self.device)
+        states = self.conditioner.encode_lyrics(ids, mask)
+        return {name: values.float() for name, values in self.heads.read_lyrics(states).items()}
 
     def _classes(self, captions: Sequence[Caption], name: str) -> Tensor:
         return torch.tensor([caption.classes[name] for caption in captions], device=self.device)
 
-    def _sounds(self, lines: Sequence[Lines], name: str) -> Tensor:
-        return nn.utils.rnn.pad_sequence(
-            [song.sounds[name] for song in lines], batch_first=True, padding_value=IGNORED_LABEL
-        ).to(self.device)
+    def _phonemes(self, lyrics: Sequence[Lyrics], name: str) -> Tensor:
+        labels = [song.labels[name] for song in lyrics]
+        padded = pad_sequence(labels, batch_first=True, padding_value=IGNORED_LABEL)
+        return padded.to(self.device)
 
 
-def _keep_output(seen: list[Tensor], module: Any, inputs: Any, output: Tensor) -> None:
-    seen.append(output)
+def padded_ids(ids: Sequence[Tensor], device: Any = None) -> tuple[Tensor, Tensor]:
+    """Join ids [L_i] to ids and mask, both [B, L] int64 with 0 in the padding."""
+    mask = pad_sequence([torch.ones_like(row) for row in ids], batch_first=True)
+    return pad_sequence(list(ids), batch_first=True).to(device), mask.to(device)
+
+
+def _batches(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(items), EVALUATION_BATCH):
+        yield items[start : start + EVALUATION_BATCH]
 
 
 def train_conditioner(model_options: ModelOptions, options: ConditionerOptions) -> dict[str, float]:
-    """Teach a model's conditioner and write the model, processor, options and metrics.
+    """Train the conditioner of a model, and write model, processor, options and metrics.
 
     Returns:
-        The last value of all that was logged; with ``eval_split``, ``before_...`` too.
+        The last value of every metric; with ``eval_split``, also the first ones as ``before_...``.
     Raises:
         ValueError: if options, data or checkpoint cannot be used.
         OSError: if they cannot be read, or ``output_dir`` holds files.
@@ -282,34 +278,25 @@ def train_conditioner(model_options: ModelOptions, options: ConditionerOptions) 
     freeze(model, model_options.freeze)
     columns = read_columns(read_songs(options.dataset or "", options.train_split))
     vocabulary = Vocabulary.of(columns)
-
-    def read(found: dict[str, list[Any]]) -> tuple[list[list[Caption]], list[Lines]]:
-        return (
-            read_captions(found, vocabulary, processor),
-            read_lines(found, vocabulary, processor),
-        )
-
-    captions, lines = read(columns)
+    captions = read_captions(columns, vocabulary, processor)
+    lyrics = read_lyrics(columns, vocabulary, processor)
     writer = None
     if captions and options.written_captions:
         writer = CaptionWriter(vocabulary, columns.get(TEMPO_COLUMN, []), processor)
-    trainer = ConditionerTrainer(model.conditioner, captions, lines, vocabulary, options, writer)
-    held_out = None
+    trainer = ConditionerTrainer(model.conditioner, captions, lyrics, vocabulary, options, writer)
+    held_out: Any = None
     if options.eval_split is not None:
-        held_out = read(read_columns(read_songs(options.dataset or "", options.eval_split)))
+        columns = read_columns(read_songs(options.dataset or "", options.eval_split))
+        held_out = [read(columns, vocabulary, processor) for read in (read_captions, read_lyrics)]
     with new_directory(options.output_dir or "") as folder:
-        sizes = trainer.sizes()
+        scales = trainer.output_scales()
         log = train_and_log(trainer, held_out)
-        trainer.restore(sizes)
+        trainer.restore_scales(scales)
         model.cpu().save_pretrained(folder)
         processor.save_pretrained(folder)
-        text = "".join(json.dumps(entry) + "\n" for entry in log)
-        write_files(
-            {
-                folder / METRICS_FILE: text.encode(),
-                folder / RESOLVED_FILE: dump_options((model_options, options)).encode(),
-            }
-        )
+        lines = "".join(json.dumps(entry) + "\n" for entry in log)
+        texts = {METRICS_FILE: lines, RESOLVED_FILE: dump_options((model_options, options))}
+        write_files({folder / name: text.encode() for name, text in texts.items()})
     last = {name: value for entry in log for name, value in entry.items()}
     return last | {f"before_{name}": v for name, v in log[0].items() if name != "step"}
 
@@ -318,7 +305,7 @@ def train_and_log(trainer: ConditionerTrainer, held_out: Any | None) -> list[dic
     """Take all steps; return what was logged, the first entry before the first step.
 
     Args:
-        trainer: of the conditioner.
+        trainer: the trainer.
         held_out: captions and lyrics of other songs to evaluate on, or None.
     """
     options = trainer.options
@@ -342,8 +329,4 @@ def train_and_log(trainer: ConditionerTrainer, held_out: Any | None) -> list[dic
     return entries
 
 
-__all__ = [
-    "TAUGHT",
-    "ConditionerTrainer",
-    "train_conditioner",
-]
+__all__ = ["TRAINED_PARTS", "ConditionerTrainer", "train_conditioner"]

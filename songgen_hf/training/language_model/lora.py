@@ -152,11 +152,4 @@ def train_lora(
     return trainer
 
 
-__all__ = [
-    "ATTENTION",
-    "LoraOptions",
-    "LoraTrainer",
-    "add_lora",
-    "load_adapters",
-    "train_lora",
-]
+__all__ = ["ATTENTION", "LoraOptions", "LoraTrainer", "add_lora", "load_adapters", "train_lora"]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ..option_parsing import check_range, option
 from ..options import AuxiliaryOptions, DataOptions, ModelOptions, SongGenTrainingArguments
+from .objective import VOCAL_LOSS_WEIGHT
 
 
 @dataclass
@@ -11,7 +12,9 @@ class ObjectiveOptions(AuxiliaryOptions):
     """What is minimized."""
 
     codebook_weighting: bool = option(True, "weigh codebooks by the curriculum")
-    vocal_loss_weight: float = option(0.1, "weight of the loss of the vocal heads (mixed_pro)")
+    vocal_loss_weight: float = option(
+        VOCAL_LOSS_WEIGHT, "weight of the loss of the vocal heads (mixed_pro)"
+    )
 
 
 @dataclass

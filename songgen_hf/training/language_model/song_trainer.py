@@ -8,7 +8,7 @@ and accumulated batches.
 import math
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +22,27 @@ from transformers import Trainer, TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME, TRAINING_ARGS_NAME
 from transformers.trainer_callback import ProgressCallback
 
+from ...modeling.processing_songgen import SongGenProcessor
 from ..auxiliary.frame_labels import HEADS_FILE, FrameLabelHeads, FrameLabels
 from ..ema import WeightAverage
 from ..optimizers import MuonWithAdamW
 from ..option_parsing import RESOLVED_FILE
-from ..options import AuxiliaryOptions, SongGenTrainingArguments
+from ..options import SongGenTrainingArguments
+from .collator import SongCollator
 from .dataset import SongSampler
 from .objective import Objective
+from .options import ObjectiveOptions
 
 
 class SongTrainer(Trainer):
     """Trains a song model; a subclass defines its losses and how it is saved.
 
     Args:
-        model: the model, with the parts that are not trained frozen.
+        model: the model, with the parts that are not trained frozen; or a PEFT model around it.
         args: training arguments.
-        make_collator: makes the collator, given the frame labels to add (None for none).
-        width: width of the states that the heads of frame labels read.
-        objective: options of the objective.
+        processor: processor of the model. It is not the library's ``processing_class``, which would
+            overwrite the special ids of the model.
+        objective: what is minimized.
         train_dataset, eval_dataset: songs, with ``lengths`` and ``rows``.
         resolved_options: YAML text that is written beside every checkpoint.
         callbacks: additional callbacks.
@@ -51,36 +54,41 @@ class SongTrainer(Trainer):
     loss_is_scaled_for_ga = True
     args: SongGenTrainingArguments
     optimizer: Any
+    make_collator: type[SongCollator] = SongCollator
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Any,
         args: SongGenTrainingArguments,
         *,
-        make_collator: Callable[[FrameLabels | None], Any],
-        width: int,
-        objective: AuxiliaryOptions,
+        processor: SongGenProcessor,
+        objective: Any = None,
         train_dataset: Any = None,
         eval_dataset: Any = None,
         resolved_options: str = "",
         callbacks: list[TrainerCallback] | None = None,
     ):
-        self.objective: Any = objective
+        self.processor, self.song_config = processor, base_model(model).config
+        self.objective = objective or ObjectiveOptions()
         self.resolved_options = resolved_options
         self._sums: dict[str, dict[str, Tensor]] = {"train": {}, "eval": {}}
         self._counts: dict[str, int] = defaultdict(int)
         self._sampler: SongSampler | None = None
         self._batches = 0  # of the current optimizer step
-        frame_labels = None
-        if objective.frame_label_weight and train_dataset is not None:
-            frame_labels = FrameLabels.from_rows(train_dataset.rows)
+        labels = None
+        if self.objective.frame_label_weight and train_dataset is not None:
+            labels = FrameLabels.from_rows(train_dataset.rows)
             # A part of the model during training, so that optimizers and processes find it; earlier
             # checkpoints of the average hold its weights under this name.
-            model.sound_heads = FrameLabelHeads(frame_labels.sizes(), width, seed=args.seed)
+            width = self.states_width(model)
+            model.sound_heads = FrameLabelHeads(labels.sizes(), width, seed=args.seed)
+        guided = self.objective.guided_attention_weight > 0
         super().__init__(
             model=model,
             args=args,
-            data_collator=make_collator(frame_labels),
+            data_collator=self.make_collator(
+                self.song_config, processor, align_lyrics=guided, frame_labels=labels
+            ),
             train_dataset=train_dataset,
             eval_dataset=eval_dataset,
             callbacks=[_EveryStep(self), *(callbacks or [])],
@@ -92,6 +100,10 @@ class SongTrainer(Trainer):
             if self.is_fsdp_enabled:
                 raise ValueError("an EMA needs whole weights, FSDP shards them: pass --ema-decay 0")
             self.average = WeightAverage(model, args.ema_decay)
+
+    def states_width(self, model: Any) -> int:
+        """Width of the states that the heads of frame labels read."""
+        return self.song_config.decoder.hidden_size
 
     def counted(self, batch: Mapping[str, Any]) -> Tensor:
         """Number of positions of a batch over which its loss is a mean."""
@@ -165,8 +177,8 @@ class SongTrainer(Trainer):
         self._batches += 1
         return int(words[0] >> np.uint64(1))
 
-    def muon_parameters(self, model: nn.Module) -> Any:
-        """Names and weights for ``MuonWithAdamW``, which chooses by name."""
+    def named_weights(self, model: nn.Module) -> Iterable[tuple[str, nn.Parameter]]:
+        """Names and weights of a model for ``MuonWithAdamW``, which chooses by name."""
         return model.named_parameters()
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
@@ -174,7 +186,7 @@ class SongTrainer(Trainer):
         if self.args.optimizer == "adamw" or self.optimizer is not None:
             return super().create_optimizer(model)
         self.optimizer = MuonWithAdamW(
-            self.muon_parameters(self.model if model is None else model),
+            self.named_weights(self.model if model is None else model),
             self.args.learning_rate,
             betas=(self.args.adam_beta1, self.args.adam_beta2),
             eps=self.args.adam_epsilon,
@@ -276,6 +288,11 @@ class _Progress(ProgressCallback):
         super().on_log(args, state, control, logs=totals, **kwargs)
 
 
+def base_model(model: Any) -> Any:
+    """The song model itself, without a PEFT wrapper."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
 def last_checkpoint(output_dir: Path) -> Path | None:
     """The newest complete checkpoint of a run, or None."""
     complete = [
@@ -286,4 +303,4 @@ def last_checkpoint(output_dir: Path) -> Path | None:
     return max(complete)[1] if complete else None
 
 
-__all__ = ["SongTrainer", "last_checkpoint"]
+__all__ = ["SongTrainer", "base_model", "last_checkpoint"]

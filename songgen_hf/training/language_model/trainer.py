@@ -6,66 +6,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import TrainerCallback
 
 from ...modeling.patterns import shift_right
-from ...modeling.processing_songgen import SongGenProcessor
 from ..auxiliary.losses import AuxiliaryLosses
 from ..auxiliary.scheduled_sampling import sample_history
-from ..options import SongGenTrainingArguments
-from .collator import SongCollator, counted_positions
-from .dataset import SongDataset
+from .collator import counted_positions
 from .objective import Objective, codebook_weights, song_objective
-from .options import ObjectiveOptions
-from .song_trainer import SongTrainer
+from .song_trainer import SongTrainer, base_model
 
 
 class SongGenTrainer(SongTrainer):
-    """Trains :class:`SongGenForConditionalGeneration`, or a PEFT model around it.
-
-    Args:
-        model: the model, with the parts that are not trained frozen.
-        args: training arguments.
-        processor: saved with every checkpoint. It is not the library's ``processing_class``, which
-            would overwrite the special ids of the model.
-        train_dataset, eval_dataset: songs.
-        objective: what is minimized.
-        resolved_options: YAML text that is written beside every checkpoint.
-        callbacks: additional callbacks.
-    Raises:
-        ValueError: if an average of the weights is asked for under FSDP, which shards them.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        args: SongGenTrainingArguments,
-        *,
-        processor: SongGenProcessor,
-        train_dataset: SongDataset | None = None,
-        eval_dataset: SongDataset | None = None,
-        objective: ObjectiveOptions | None = None,
-        resolved_options: str = "",
-        callbacks: list[TrainerCallback] | None = None,
-    ):
-        objective = objective or ObjectiveOptions()
-        self.processor, self.song_config = processor, base_model(model).config
-        super().__init__(
-            model,
-            args,
-            make_collator=lambda frame_labels: SongCollator(
-                self.song_config,
-                processor,
-                align_lyrics=objective.guided_attention_weight > 0,
-                frame_labels=frame_labels,
-            ),
-            width=self.song_config.decoder.hidden_size,
-            objective=objective,
-            train_dataset=train_dataset,
-            eval_dataset=eval_dataset,
-            resolved_options=resolved_options,
-            callbacks=callbacks,
-        )
+    """Trains :class:`SongGenForConditionalGeneration`; see :class:`SongTrainer`."""
 
     def counted(self, batch: Mapping[str, Any]) -> Tensor:
         """Number of labels of one row."""
@@ -140,9 +91,4 @@ class SongGenTrainer(SongTrainer):
         self.load_heads(resume_from_checkpoint)
 
 
-def base_model(model: Any) -> Any:
-    """The song model itself, without a PEFT wrapper."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
-
-
-__all__ = ["SongGenTrainer", "base_model"]
+__all__ = ["SongGenTrainer"]

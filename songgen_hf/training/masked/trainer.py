@@ -4,17 +4,16 @@ A loss is a mean over all positions with a masked code of an optimizer step. A c
 complete masked model that generates songs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
-from transformers import TrainerCallback
 
 from ...pipelines.masked_song import MaskedSongPipeline
 from ..language_model.objective import Objective
 from ..language_model.song_trainer import SongTrainer
-from .dataset import MaskedSongCollator, MaskedSongs, masked_positions
+from .dataset import MaskedSongCollator, masked_positions
 from .objective import MaskedStep
 from .options import MaskedObjectiveOptions, MaskedTrainingArguments
 
@@ -25,51 +24,35 @@ class MaskedSongTrainer(SongTrainer):
     Args:
         pipe: the pipeline; its transformer is trained and its other parts stay unchanged.
         args: training arguments.
-        train_dataset, eval_dataset: masked songs.
         objective: what is minimized.
-        resolved_options: YAML text that is written beside every checkpoint.
-        callbacks: additional callbacks.
+        options: further arguments of :class:`SongTrainer`.
     Raises:
         ValueError: under FSDP.
     """
 
-    args: MaskedTrainingArguments
+    make_collator = MaskedSongCollator
 
     def __init__(
         self,
         pipe: MaskedSongPipeline,
         args: MaskedTrainingArguments,
         *,
-        train_dataset: MaskedSongs | None = None,
-        eval_dataset: MaskedSongs | None = None,
         objective: MaskedObjectiveOptions | None = None,
-        resolved_options: str = "",
-        callbacks: list[TrainerCallback] | None = None,
+        **options: Any,
     ):
         if args.fsdp:
             raise ValueError(
                 "a masked model is not trained under FSDP, which shards its weights: pass --fsdp "
                 "none; several processes train under DDP"
             )
-        objective = objective or MaskedObjectiveOptions()
         self.pipe = pipe
-        sizes: Any = pipe.transformer.config
-        super().__init__(
-            MaskedStep(pipe.transformer, pipe.conditioner, objective),
-            args,
-            make_collator=lambda frame_labels: MaskedSongCollator(
-                pipe.conditioner.config,
-                pipe.processor,
-                align_lyrics=objective.guided_attention_weight > 0,
-                frame_labels=frame_labels,
-            ),
-            width=sizes.hidden_size,
-            objective=objective,
-            train_dataset=train_dataset,
-            eval_dataset=eval_dataset,
-            resolved_options=resolved_options,
-            callbacks=callbacks,
-        )
+        objective = objective or MaskedObjectiveOptions()
+        step = MaskedStep(pipe.transformer, pipe.conditioner, objective)
+        super().__init__(step, args, processor=pipe.processor, objective=objective, **options)
+
+    def states_width(self, model: Any) -> int:
+        """Width of the states that the heads of frame labels read."""
+        return model.transformer.config.hidden_size
 
     def counted(self, batch: Mapping[str, Any]) -> Tensor:
         """Number of positions with a masked code."""
@@ -81,7 +64,7 @@ class MaskedSongTrainer(SongTrainer):
         losses = model(**inputs, sampling_seed=self.sampling_seed() if sampling else None)
         return Objective(losses["objective"], losses["masked_loss"], losses), losses
 
-    def muon_parameters(self, model: nn.Module) -> Any:
+    def named_weights(self, model: nn.Module) -> Iterable[tuple[str, nn.Parameter]]:
         """Names and weights, with weights outside of the layers named like tables."""
         return (
             (name if ".layers." in name else f"embed.{name}", weight)

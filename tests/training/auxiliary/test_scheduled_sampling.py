@@ -22,11 +22,7 @@ def heard(share: float, seed: int = 0):
     logits = 50.0 * torch.nn.functional.one_hot(wanted, 12).float()
     logits[..., SIZE:] = 100.0  # special ids are never drawn
     own = sample_history(
-        ids,
-        logits,
-        share,
-        codebook_size=SIZE,
-        generator=torch.Generator().manual_seed(seed),
+        ids, logits, share, codebook_size=SIZE, generator=torch.Generator().manual_seed(seed)
     )
     return ids, wanted, own
 

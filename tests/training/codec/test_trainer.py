@@ -25,7 +25,7 @@ from songgen_hf.training.codec.options import CodecTrainingOptions, TeacherTrain
 from songgen_hf.training.codec.stft_losses import MelDistance, RelativeErrorLoss
 from songgen_hf.training.codec.trainer import CodecTrainer, train_codec
 from songgen_hf.training.codec.waveform_crops import WaveformCrops
-from songgen_hf.training.codec.waveform_trainer import scheduled_rate
+from songgen_hf.training.codec.waveform_trainer import learning_rate
 from songgen_hf.training.option_parsing import parse_options
 
 from ...tools.codec_cases import (
@@ -300,7 +300,7 @@ def test_a_teacher_of_another_size_is_refused(tiny_preset, sounds, tmp_path):  #
     config = HubertConfig(**TINY_CODEC["semantic_model_config"] | {"hidden_size": 24})
     HubertModel(config).save_pretrained(tmp_path / "teacher")
 
-    with pytest.raises(ValueError, match="hidden size 24 and 320 samples a frame, expected 12"):
+    with pytest.raises(ValueError, match="hidden size 24 and 320 samples per frame, expected 12"):
         new_codec(codec_options(sounds, tmp_path, teacher=str(tmp_path / "teacher")))
 
 
@@ -401,7 +401,7 @@ def test_the_learning_rate_rises_and_falls(schedule):
     options = CodecTrainingOptions(
         steps=100, warmup_steps=10, schedule=schedule, decay_rate=0.5, decay_steps=10
     )
-    rates = [scheduled_rate(options, step) for step in range(100)]
+    rates = [learning_rate(options, step) for step in range(100)]
 
     assert rates[:10] == sorted(rates[:10]) and rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[0] <= 2e-5 and max(rates) < 2e-4 and rates[-1] < 1e-6
@@ -443,8 +443,7 @@ def test_flags_fill_the_options():
 
 
 @pytest.mark.parametrize(
-    "recipe, kind",
-    [("codec-mini", CodecTrainingOptions), ("teacher-mini", TeacherTrainingOptions)],
+    "recipe, kind", [("codec-mini", CodecTrainingOptions), ("teacher-mini", TeacherTrainingOptions)]
 )
 def test_the_recipes_are_options_of_their_kind(recipe, kind):
     flags = ["--config", str(RECIPES / f"{recipe}.yaml"), "--data", "a", "--out", "b"]

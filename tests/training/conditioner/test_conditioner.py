@@ -13,15 +13,19 @@ from songgen_hf.training.conditioner.labels import (
     CaptionWriter,
     Vocabulary,
     names,
-    padded_ids,
     read_captions,
     read_columns,
 )
 from songgen_hf.training.conditioner.options import ConditionerOptions
-from songgen_hf.training.conditioner.phoneme_labels import read_lines, written_phonemes
-from songgen_hf.training.conditioner.run import TAUGHT, ConditionerTrainer, train_conditioner
+from songgen_hf.training.conditioner.phoneme_labels import phonemes_of_tokens, read_lyrics
+from songgen_hf.training.conditioner.run import (
+    TRAINED_PARTS,
+    ConditionerTrainer,
+    padded_ids,
+    train_conditioner,
+)
 from songgen_hf.training.options import ModelOptions
-from songgen_hf.training.resumable_run import learning_rate
+from songgen_hf.training.resumable_run import cosine_rate
 
 from ..conftest import build_tiny, song_row, write_table
 
@@ -111,7 +115,7 @@ def test_only_what_reads_text_and_lyrics_changes(known_songs, tiny_checkpoint, t
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     parts = {name.split(".")[1] for name in changed}
     assert all(name.startswith("conditioner.") for name in changed)
-    assert parts == set(TAUGHT)
+    assert parts == set(TRAINED_PARTS)
 
 
 @pytest.mark.slow
@@ -139,27 +143,28 @@ def test_facts_and_sounds_become_readable(known_songs):
     model, processor = build_tiny("mixed")
     columns = read_columns(read_songs(known_songs, "train"))
     vocabulary = Vocabulary.of(columns)
-    captions, lines = (read(columns, vocabulary, processor) for read in (read_captions, read_lines))
+    captions = read_captions(columns, vocabulary, processor)
+    lyrics = read_lyrics(columns, vocabulary, processor)
     options = ConditionerOptions(
         max_steps=120, batch_size=16, lyrics_batch_size=8, learning_rate=1e-2, warmup_steps=5
     )
     writer = CaptionWriter(vocabulary, columns["tempo"], processor)
-    trainer = ConditionerTrainer(model.conditioner, captions, lines, vocabulary, options, writer)
+    trainer = ConditionerTrainer(model.conditioner, captions, lyrics, vocabulary, options, writer)
 
-    sizes = trainer.sizes()
-    before = trainer.evaluate(captions, lines)
+    scales = trainer.output_scales()
+    before = trainer.evaluate(captions, lyrics)
     losses = [trainer.train_step(step)["loss"] for step in range(options.max_steps)]
-    after = trainer.evaluate(captions, lines)
+    after = trainer.evaluate(captions, lyrics)
 
     assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:10])
     for name in ("genre", "mood", "lead_instrument", "phoneme"):
         assert after[f"accuracy_{name}"] > max(0.9, before[f"accuracy_{name}"]), (name, after)
 
     # Louder lyrics would drown their places, which are added at a fixed size.
-    assert trainer.sizes()["lyrics_projection"] > 1.2 * sizes["lyrics_projection"]
-    trainer.restore(sizes)
-    assert trainer.sizes() == pytest.approx(sizes, rel=1e-4)
-    assert sizes.keys() == {"text_projection", "lyrics_projection"}
+    assert trainer.output_scales()["lyrics_projection"] > 1.2 * scales["lyrics_projection"]
+    trainer.restore_scales(scales)
+    assert trainer.output_scales() == pytest.approx(scales, rel=1e-4)
+    assert scales.keys() == {"text_projection", "lyrics_projection"}
 
 
 @pytest.mark.slow
@@ -198,7 +203,7 @@ def test_captions_alone_and_lyrics_alone_teach_too(
 
 
 def test_songs_that_know_nothing_are_refused(songs_folder, tiny_checkpoint, tmp_path):
-    with pytest.raises(ValueError, match="nothing to learn about captions or lyrics: got .*codes"):
+    with pytest.raises(ValueError, match="no labels for captions or lyrics: got .*codes"):
         run(tiny_checkpoint("mixed"), songs_folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -252,7 +257,7 @@ def test_tokens_share_the_phonemes_of_their_word():
     words = [[2, 3, 4], [6], [8, 9]]
     phonemes = [0, 0, 1, 1, 1, 2, 2, 2, 2]
 
-    places = written_phonemes(words, phonemes, 11)
+    places = phonemes_of_tokens(words, phonemes, 11)
 
     nothing = -100
     assert places.tolist() == [nothing, nothing, 0, 1, 1, nothing, 3, nothing, 6, 8, nothing]
@@ -269,12 +274,12 @@ def test_sounds_of_lyrics_have_their_neighbors_across_words():
     columns = {name: [row[name]] for name in ("lyrics", "words", "phonemes")}
     vocabulary = Vocabulary.of(columns)
 
-    (song,) = read_lines(columns, vocabulary, processor)
+    (song,) = read_lyrics(columns, vocabulary, processor)
 
     symbols = vocabulary.values["phonemes"]
     said = {
         name: [symbols[index] for index in targets.tolist() if index >= 0]
-        for name, targets in song.sounds.items()
+        for name, targets in song.labels.items()
     }
     assert said["phoneme"] == ["n", "oʊ", "s", "k", "aɪ"]
     assert said["phoneme_before"] == ["", "n", "oʊ", "s", "k"]
@@ -286,7 +291,7 @@ def test_lyrics_that_are_not_what_is_sung_are_left_out():
     row = known_row(0)
     columns = {name: [row[name]] for name in ("words", "phonemes")} | {"lyrics": ["other words"]}
 
-    assert read_lines(columns, Vocabulary.of(columns), processor) == []
+    assert read_lyrics(columns, Vocabulary.of(columns), processor) == []
 
 
 def test_a_caption_names_whole_words_only():
@@ -311,11 +316,11 @@ def test_written_captions_follow_the_seed_and_say_what_is_true(known_songs):
     assert len({tuple(caption.ids.tolist()) for caption in captions}) > 35
     for caption in captions:
         text = processor.tokenizer.decode(caption.ids, skip_special_tokens=True)
-        for name in caption.said - {"tempo"}:
+        for name in caption.named - {"tempo"}:
             assert names(text, vocabulary.values[name][caption.classes[name]])
-        if "tempo" in caption.said:
+        if "tempo" in caption.named:
             assert names(text, round(caption.tempo))
-        assert (caption.members | ~caption.named).all()
+        assert (caption.instruments | ~caption.named_instruments).all()
 
 
 def test_padding_is_masked():
@@ -326,7 +331,7 @@ def test_padding_is_masked():
 
 
 def test_the_learning_rate_rises_then_falls_to_zero():
-    rates = [learning_rate(step, peak=1.0, steps=100, warmup_steps=10) for step in range(101)]
+    rates = [cosine_rate(step, peak=1.0, steps=100, warmup_steps=10) for step in range(101)]
 
     assert np.argmax(rates) in range(8, 12)
     assert rates[0] == pytest.approx(0.1) and rates[-1] == pytest.approx(0.0)

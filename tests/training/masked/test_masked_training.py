@@ -51,10 +51,7 @@ KNOWN = {
     "lyrics": "see me",
     "tempo": 120,
     "gender": "female",
-    "words": [
-        {"word": "see", "start": 0.02, "end": 0.1},
-        {"word": "me", "start": 0.1, "end": 0.2},
-    ],
+    "words": [{"word": "see", "start": 0.02, "end": 0.1}, {"word": "me", "start": 0.1, "end": 0.2}],
     "phonemes": [
         {"symbol": "s", "start": 0.02, "end": 0.06, "word": 0},
         {"symbol": "i", "start": 0.06, "end": 0.1, "word": 0},
@@ -457,10 +454,7 @@ def test_the_command_writes_a_masked_model(
     [
         ({"head": "sofmax"}, "unknown head: got 'sofmax', expected softmax or mixture"),
         ({"mask_schedule": "sine"}, "unknown mask_schedule: got 'sine'"),
-        (
-            {"span_probability": 2.0},
-            "span_probability is 2.0, expected 0 to 1",
-        ),
+        ({"span_probability": 2.0}, "span_probability is 2.0, expected 0 to 1"),
         ({"codebook_decay": 0.0}, "codebook_decay is 0.0, expected more than 0 and at most 1"),
         ({"length_weight": -1.0}, "length_weight is -1.0, expected 0 or more"),
         ({"model": None}, "no model given"),

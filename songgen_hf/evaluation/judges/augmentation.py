@@ -1,7 +1,7 @@
-"""What a judge must not mind: other bands, noise, equalizers, blur, gaps, a codec's roughness.
+"""Augmentations that make the judges robust to mixing, noise, equalizers and codec artifacts.
 
-Everything works on mel power [mels, M] and draws from the generator passed in. A judge is trained
-on true songs alone and must judge songs that went through a codec; this is how it learns to.
+The judges are trained on rendered songs and evaluate songs that a codec has decoded. The functions
+take mel power [mels, M] and a random generator.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ _LOG_FLOOR = math.log10(FLOOR)
 
 
 def mix_power(vocal: Tensor, accompaniment: Tensor, rng: np.random.Generator) -> Tensor:
-    """Power of the sum of two sounds that know nothing of each other.
+    """The power of the sum of two independent sounds.
 
-    The cross term has a random phase in each bin; a band holds several, so half of it remains.
+    The cross term has a random phase in each bin. A mel band has several bins, so half of the cross
+    term remains.
     """
     phase = torch.from_numpy(rng.random(vocal.shape, dtype=np.float32)) * (2 * math.pi)
     return vocal + accompaniment + phase.cos() * (vocal * accompaniment).sqrt()
 
 
 def with_accompaniment(vocal: Tensor, accompaniment: Tensor, rng: np.random.Generator) -> Tensor:
-    """A vocal alone (one time in three) or with its band, 30 to 0 dB below true level.
+    """Mix a vocal with an accompaniment, except for one vocal in three.
 
-    Of the mixed ones half have the band as loud as it was rendered.
+    Half of the accompaniments keep their level, the others are attenuated by up to 30 dB.
     """
     if rng.random() < 1 / 3:
         return vocal
@@ -39,7 +40,7 @@ def with_accompaniment(vocal: Tensor, accompaniment: Tensor, rng: np.random.Gene
 
 
 def equalize(power: Tensor, rng: np.random.Generator) -> Tensor:
-    """A smooth gain over bands, within about 10 dB; one time in four highs are cut steeply."""
+    """Apply a smooth gain within about 10 dB, and with probability 1/4 a steep low-pass."""
     mels = len(power)
     place = np.linspace(0, np.pi, mels)
     decibels = sum(4.0 * rng.standard_normal() * np.cos(order * place) for order in (1, 2, 3))
@@ -50,7 +51,7 @@ def equalize(power: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def add_noise(power: Tensor, rng: np.random.Generator) -> Tensor:
-    """Noise of a random color 15 to 70 dB below the mean power."""
+    """Add noise of a random color, 15 to 70 dB below the mean power."""
     mels, frames = power.shape
     level = float(power.mean()) * 10.0 ** (-rng.uniform(1.5, 7.0))
     color = 10.0 ** (rng.uniform(-1.0, 1.0) * np.linspace(0.5, -0.5, mels))
@@ -59,7 +60,7 @@ def add_noise(power: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def blur(power: Tensor, rng: np.random.Generator) -> Tensor:
-    """Neighboring bands, neighboring frames, both or neither run together."""
+    """Average over neighboring bands, neighboring frames, both, or neither."""
     bands, frames = (1 + 2 * int(rng.random() < 0.25) for _ in range(2))
     if bands == frames == 1:
         return power
@@ -70,7 +71,7 @@ def blur(power: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def roughen(power: Tensor, rng: np.random.Generator) -> Tensor:
-    """Every second time each cell is off by a random factor, up to 3 dB of deviation."""
+    """Multiply each cell by a random factor of up to 3 dB deviation, with probability 1/2."""
     if rng.random() < 0.5:
         return power
     deviation = 0.3 * rng.random()
@@ -79,9 +80,9 @@ def roughen(power: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def smear(power: Tensor, rng: np.random.Generator) -> Tensor:
-    """One time in three part of each cell is noise with the envelope of its neighbors.
+    """Replace part of each cell by noise with the local envelope, with probability 1/3.
 
-    So sounds what went through few codes: the envelope is there, harmonics drown between.
+    Sounds that a codec decodes from few codes have the envelope, but noise in place of harmonics.
     """
     if rng.random() < 2 / 3:
         return power
@@ -95,7 +96,7 @@ def smear(power: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def shift_bands(power: Tensor, rng: np.random.Generator) -> Tensor:
-    """One time in three everything moves by one or two bands: other singers, other tunings."""
+    """Shift all bands by one or two, with probability 1/3, as for other singers and tunings."""
     if rng.random() < 2 / 3:
         return power
     shift = int(rng.choice([-2, -1, 1, 2]))
@@ -106,7 +107,7 @@ def shift_bands(power: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def hide(mels: Tensor, rng: np.random.Generator, *, frames: int) -> Tensor:
-    """Up to two bands of up to ten mels and three gaps of up to ``frames``, after SpecAugment."""
+    """Mask up to two ranges of up to ten mels and three gaps of up to ``frames`` (SpecAugment)."""
     mels = mels.clone()
     for _ in range(int(rng.integers(3))):
         width = int(rng.integers(1, 11))
@@ -122,18 +123,18 @@ def hide(mels: Tensor, rng: np.random.Generator, *, frames: int) -> Tensor:
 def augmented(
     power: Tensor, rng: np.random.Generator, *, shifted: bool = True, longest_gap: int = 5
 ) -> Tensor:
-    """Mel power -> what a network is trained on: log mels, degraded at random.
+    """Turn mel power into log mels with all augmentations applied.
 
     Args:
         power: [mels, M].
-        rng: all draws.
-        shifted: whether bands may move; not where the voice is the question.
-        longest_gap: in frames.
+        rng: source of all random numbers.
+        shifted: shift bands, which changes the voice.
+        longest_gap: longest gap in frames.
     """
     if shifted:
         power = shift_bands(power, rng)
     power = roughen(blur(add_noise(smear(equalize(power, rng), rng), rng), rng), rng)
-    level = rng.uniform(-0.4, 0.4)  # the mean of a crop is not the mean of its song
+    level = rng.uniform(-0.4, 0.4)  # as the mean of a crop differs from the mean of its song
     mels = (relative_log(power) + level).clamp(min=_LOG_FLOOR)
     return hide(mels, rng, frames=longest_gap)
 

@@ -1,6 +1,6 @@
-"""The songs that judges learn from, as mels of both stems with the truth, in memory.
+"""The training songs of the judges: mels of both stems with labels, in memory.
 
-An hour of songs takes 115 MB. Batches depend on (seed, step) alone.
+An hour of songs takes 115 MB.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from ..codec_round_trip import codec_round_trip
 from .log_mels import FRAME_RATE, NUM_MELS, SAMPLING_RATE, mel_power
 from .phonemes import PHONEMES, merge_phonemes
 
-_QUIETEST = 1e-10  # power that float16 logarithms begin at
+_QUIETEST = 1e-10  # least power, whose logarithm float16 can represent
 _COLUMNS = (
     "vocal", "accompaniment", "gender", "lead_family", "voice_id", "phonemes", "words",
 )  # fmt: skip
-_MARGIN = 1.0  # seconds around a crop of lines, at most
+_MARGIN = 1.0  # most seconds before and after a crop of lines
 
 
 class Sound(NamedTuple):
-    """A phoneme in a song: index in ``PHONEMES``, start and end in seconds, line."""
+    """A phoneme of a song: index in ``PHONEMES``, start and end in seconds, index of the line."""
 
     phoneme: int
     start: float
@@ -40,9 +40,9 @@ class Sound(NamedTuple):
 
 @dataclass(frozen=True)
 class JudgeSong:
-    """One song: log10 mel power of the stems, float16 [mels, M], and what is true of it.
+    """A song: log10 mel power of its stems, float16 [mels, M], and its labels.
 
-    ``coded`` has the same of vocal, accompaniment and mixture after a codec, or nothing.
+    ``coded`` has the mel power of vocal, accompaniment and mixture after a codec, or is empty.
     """
 
     vocal: np.ndarray
@@ -54,24 +54,24 @@ class JudgeSong:
     coded: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def power(self, stem: str, first: int, last: int, *, coded: bool = False) -> Tensor:
-        """Mel power of frames ``first`` to ``last`` of a stem, float32 [mels, frames]."""
+        """Mel power of the frames ``first`` to ``last`` of a stem, float32 [mels, frames]."""
         mels = self.coded[stem] if coded else getattr(self, stem)
         return 10.0 ** torch.from_numpy(mels[:, first:last].astype(np.float32))
 
     @property
     def num_frames(self) -> int:
-        """Mel frames."""
+        """Number of mel frames."""
         return self.vocal.shape[1]
 
 
 def read_rows(
     pattern: str | Path, *, columns: tuple[str, ...] | None = None
 ) -> Iterator[dict[str, Any]]:
-    """The rows of the corpus' parquet files, one at a time.
+    """Yield the rows of the corpus' parquet files.
 
     Args:
-        pattern: of the files, for example ``songs/data/train-*.parquet``.
-        columns: those to read; all by default.
+        pattern: pattern of the files, for example ``songs/data/train-*.parquet``.
+        columns: columns to read; all by default.
     Raises:
         FileNotFoundError: if no file matches.
         ImportError: if pyarrow is missing.
@@ -88,7 +88,7 @@ def read_rows(
 
 
 def count_rows(pattern: str | Path) -> int:
-    """How many rows :func:`read_rows` gives."""
+    """The number of rows that :func:`read_rows` yields."""
     parquet = require("pyarrow.parquet", "evaluate")
     return sum(parquet.read_metadata(path).num_rows for path in glob.glob(str(pattern)))
 
@@ -96,16 +96,16 @@ def count_rows(pattern: str | Path) -> int:
 def read_judge_songs(
     pattern: str | Path, *, codec: Any = None, coded_songs: int = 0, progress: bool = True
 ) -> list[JudgeSong]:
-    """All songs of the corpus' parquet files.
+    """Read all songs of the corpus' parquet files.
 
     Args:
-        pattern: as :func:`read_rows`.
-        codec: through which some of the songs are also heard, None for none.
-        coded_songs: as many of them, spread evenly.
-        progress: whether a bar is shown.
+        pattern: pattern of the files, see :func:`read_rows`.
+        codec: codec that some of the songs are also encoded and decoded with; None for none.
+        coded_songs: number of these songs, evenly distributed over all songs.
+        progress: show a progress bar.
     Raises:
         FileNotFoundError, ImportError: as :func:`read_rows`.
-        ValueError: for rows without phonemes or of another rate.
+        ValueError: for rows without phonemes or with another sampling rate.
     """
     more = ("sampling_rate",) if codec is None else ("sampling_rate", "mixture")
     rows = read_rows(pattern, columns=(*_COLUMNS, *more))
@@ -119,10 +119,10 @@ def read_judge_songs(
 
 
 def judge_song(row: Mapping[str, Any], codec: Any = None) -> JudgeSong:
-    """One row of the corpus, also heard through the codec if there is one.
+    """Make a song of a row of the corpus, with its sound after the codec if there is one.
 
     Raises:
-        ValueError: for a row without phonemes or of another rate than ``SAMPLING_RATE``.
+        ValueError: for a row without phonemes, or with another rate than ``SAMPLING_RATE``.
     """
     if row["sampling_rate"] != SAMPLING_RATE or not row["phonemes"]:
         raise ValueError(
@@ -143,7 +143,7 @@ def judge_song(row: Mapping[str, Any], codec: Any = None) -> JudgeSong:
         sounds_in = (vocal, accompaniment, read_sound(row, "mixture"))
         decoded = codec_round_trip(codec, sounds_in)
         names = ("vocal", "accompaniment", "mixture")
-        # A codec drops what does not fill a frame; all mels of a song have one length.
+        # A codec drops incomplete frames, but all mels of a song must have the same length.
         coded = {
             name: _stored_mels(np.pad(sound, (0, len(vocal) - len(sound))))
             for name, sound in zip(names, decoded, strict=True)
@@ -164,7 +164,7 @@ def _stored_mels(waveform: np.ndarray) -> np.ndarray:
 
 
 class LineCrop(NamedTuple):
-    """Some lines of a song: mel frames ``first`` to ``last`` and the sounds in them."""
+    """Lines of a song: the mel frames ``first`` to ``last`` and their phonemes."""
 
     first: int
     last: int
@@ -172,7 +172,10 @@ class LineCrop(NamedTuple):
 
 
 def crop_lines(song: JudgeSong, rng: np.random.Generator) -> LineCrop:
-    """One or two consecutive lines with up to a second around them, and no other line's sound."""
+    """Crop one or two consecutive lines with up to a second before and after them.
+
+    The crop contains no phonemes of other lines.
+    """
     lines = sorted({sound.line for sound in song.sounds})
     count = min(int(rng.integers(1, 3)), len(lines))
     begin = int(rng.integers(len(lines) - count + 1))
@@ -189,12 +192,12 @@ def crop_lines(song: JudgeSong, rng: np.random.Generator) -> LineCrop:
 
 
 def frame_classes(crop: LineCrop, num_frames: int, stride: int) -> Tensor:
-    """The class of each output frame: 0 where nothing sounds, else phoneme plus one.
+    """The class of each output frame: 0 without a phoneme, else the index of the phoneme plus one.
 
     Args:
-        crop: whose sounds are laid out.
-        num_frames: output frames.
-        stride: mel frames an output frame.
+        crop: the crop.
+        num_frames: number of output frames.
+        stride: mel frames per output frame.
     Returns:
         int64 [num_frames].
     """
@@ -207,7 +210,7 @@ def frame_classes(crop: LineCrop, num_frames: int, stride: int) -> Tensor:
 
 
 def pad_mels(mels: list[Tensor], value: float) -> Tensor:
-    """[mels, M] of different lengths -> [B, mels, longest], filled up at the end."""
+    """Join [mels, M] of different lengths to [B, mels, longest], padded with ``value``."""
     longest = max(one.shape[1] for one in mels)
     padded = torch.full((len(mels), NUM_MELS, longest), value)
     for row, one in zip(padded, mels, strict=True):

@@ -1,4 +1,4 @@
-"""What can be set when judges are trained; knows no torch, so that a command's help is quick."""
+"""Options of training the judges, without torch, so that a command's help is fast."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class JudgeTrainingOptions:
-    """What decides the weights.
+    """Options of ``songgen-hf evaluate judges``.
 
     Args:
-        seed: of weights, crops and augmentation.
-        recognizer_steps: of the phoneme recognizer.
-        recognizer_batch: crops of one or two lines a step.
-        classifier_steps: of the song classifier.
-        classifier_batch: crops a step.
-        classifier_seconds: of its crops.
-        coded_songs: as many of the songs are also heard through a codec, if one is given.
+        seed: seed of weights, crops and augmentation.
+        recognizer_steps: optimizer steps of the phoneme recognizer.
+        recognizer_batch: crops of one or two lines in each of its steps.
+        classifier_steps: optimizer steps of the song classifier.
+        classifier_batch: crops in each of its steps.
+        classifier_seconds: duration of its crops.
+        coded_songs: number of songs that are also used after a codec, if one is given.
         codec: digest of that codec's weights, empty without one.
-        learning_rate: at its peak; warm-up, then a half cosine to zero.
-        bf16: whether matrix products are in bfloat16, which halves the time on newer CPUs.
+        learning_rate: highest learning rate; linear warm-up, then a cosine to zero.
+        bf16: compute matrix products in bfloat16, which takes half the time on newer CPUs.
         save_every: steps between checkpoints.
     Raises:
         ValueError: for numbers that are not positive.

@@ -1,7 +1,7 @@
-"""Train the judges' networks on true songs: seeded, on a clock, resumable from a checkpoint.
+"""Training of the judges' networks on the songs of the corpus.
 
-A step's batch depends on (seed, step) alone and nothing else is random, so a run that was killed
-and goes on makes what an uninterrupted one makes, on the same machine.
+The batch of a step follows from seed and step alone, so a resumed run gives the same networks as an
+uninterrupted one on the same machine.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from .options import JudgeTrainingOptions
 from .phoneme_recognizer import PhonemeRecognizer, PhonemeRecognizerConfig
 from .song_classifier import SongClassifier, SongClassifierConfig
 
-CHECKPOINTS = "checkpoints"  # folder that is there while the judges are trained
+CHECKPOINTS = "checkpoints"  # temporary folder, removed when the judges are trained
 
 
 def train_judges(
@@ -97,27 +98,24 @@ def train_recognizer(
     config: PhonemeRecognizerConfig | None = None,
     progress: bool = True,
 ) -> PhonemeRecognizer:
-    """Train a phoneme recognizer, or go on with the checkpoint in ``directory``.
+    """Train a phoneme recognizer, or resume the run whose checkpoint is in ``directory``.
 
     Args:
-        songs: to learn from.
-        options: of the run.
-        directory: of checkpoints.
-        config: sizes, the default ones if None.
-        progress: whether a bar is shown.
+        songs: training songs.
+        options: options of the run.
+        directory: folder of the checkpoint.
+        config: sizes of the network; None for the default ones.
+        progress: show a progress bar.
     Returns:
         The network in evaluation mode.
     Raises:
-        ValueError: without songs, or if the checkpoint is of a run with other options.
+        ValueError: if the checkpoint belongs to a run with other options.
     """
-    network = seeded_network(
-        lambda: PhonemeRecognizer(config or PhonemeRecognizerConfig()), options.seed
-    )
-
-    def losses(step: int) -> Losses:
-        return recognizer_losses(network, songs, options, step)
-
-    _train(network, losses, options, options.recognizer_steps, directory, "phonemes", progress)
+    with seeded(options.seed):
+        network = PhonemeRecognizer(config or PhonemeRecognizerConfig())
+    losses = partial(recognizer_losses, network, songs, options)
+    steps, path = options.recognizer_steps, directory / "phonemes.pt"
+    _train(network, losses, options, steps=steps, path=path, progress=progress)
     return network
 
 
@@ -129,16 +127,13 @@ def train_classifier(
     config: SongClassifierConfig | None = None,
     progress: bool = True,
 ) -> SongClassifier:
-    """Train a song classifier; arguments and errors as :func:`train_recognizer`."""
+    """Train a song classifier; arguments and errors are those of :func:`train_recognizer`."""
     voices = tuple(sorted({song.voice_id for song in songs}))
-    network = seeded_network(
-        lambda: SongClassifier(config or SongClassifierConfig(voices=voices)), options.seed
-    )
-
-    def losses(step: int) -> Losses:
-        return classifier_losses(network, songs, options, step)
-
-    _train(network, losses, options, options.classifier_steps, directory, "songs", progress)
+    with seeded(options.seed):
+        network = SongClassifier(config or SongClassifierConfig(voices=voices))
+    losses = partial(classifier_losses, network, songs, options)
+    steps, path = options.classifier_steps, directory / "songs.pt"
+    _train(network, losses, options, steps=steps, path=path, progress=progress)
     return network
 
 
@@ -152,12 +147,12 @@ def _train(
     network: nn.Module,
     losses: Callable[[int], Losses],
     options: JudgeTrainingOptions,
+    *,
     steps: int,
-    directory: Path,
-    name: str,
+    path: Path,
     progress: bool,
 ) -> None:
-    path = directory / f"{name}.pt"
+    """Train a network in place, or resume the run whose checkpoint is ``path``."""
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=options.learning_rate, betas=(0.9, 0.98), weight_decay=0.02
     )
@@ -191,7 +186,7 @@ def _train(
         train_step,
         steps=steps,
         done=0 if state is None else state["step"],
-        name=name,
+        name=path.stem,
         actions=[Action(1, show), Action(options.save_every, save)],
         show_progress=progress,
     )

@@ -3,10 +3,10 @@
     python benchmarks/train.py [--preset mini] [--pattern mixed_pro] [--batch-size 8]
                                [--seconds 9] [--precision fp32 bf16] [--lora] [--rounds 5]
 
-Tokens are codes of the song, songs last as long as said, their conditions are a caption of 24 ids,
-lyrics of 120 ids and three seconds of voice. Text encoder, codec and voice network are frozen at
-full size; at mini size the text encoder is trained. Weights and songs are random (speed does not
-depend on them). Peak memory is the device's, or the process's on a CPU. The last line is JSON.
+Tokens are the codes of the songs, which last ``--seconds``. The conditions are a caption of 24 ids,
+lyrics of 120 ids and three seconds of voice. Codec and voice network are frozen, and at full size
+also the text encoder. Weights and songs are random, as speed does not depend on them. Peak memory
+is that of the device, or of the process on a CPU. The last line is JSON.
 """
 
 import argparse
@@ -29,7 +29,7 @@ TEXT_LENGTH, LYRICS_LENGTH, VOICE_SECONDS = 24, 120, 3
 
 
 def build_batch(model, batch_size: int, seconds: float, device) -> dict[str, torch.Tensor]:
-    """Random songs of one length with their conditions."""
+    """Random songs of equal length with their conditions."""
     generator = torch.Generator().manual_seed(0)
     config, decoder = model.config, model.config.decoder
     num_frames = round(seconds * config.frame_rate)
@@ -55,14 +55,14 @@ def build_batch(model, batch_size: int, seconds: float, device) -> dict[str, tor
 
 
 def peak_bytes(device: torch.device) -> int:
-    """Most memory that was in use: of the device, or of this process."""
+    """The largest amount of memory in use, of the device or of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def measure(model, batch, precision: str, rounds: int, device: torch.device) -> float:
-    """Median seconds of a step, one step of warm-up left out."""
+    """Median seconds of a step, after one step of warm-up."""
     weights = codebook_weights(0, 1, 8)
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-5)

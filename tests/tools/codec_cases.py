@@ -1,4 +1,4 @@
-"""Tiny codecs and sounds for the tests of codec training."""
+"""Tiny codecs, sounds and options for the tests of codec training."""
 
 import json
 import math
@@ -38,7 +38,7 @@ def tiny_config():
 
 @pytest.fixture
 def tiny_preset(monkeypatch):
-    """The preset name of a model whose codec is tiny."""
+    """The name of a preset with a tiny codec."""
     monkeypatch.setitem(PRESETS, "tiny", PRESETS["mini"] | {"audio_encoder": TINY_CODEC})
     return "tiny"
 
@@ -56,47 +56,40 @@ def sounds(tmp_path_factory):
     return folder
 
 
-def codec_options(sounds, out, **changes):
+def run_options(sounds, out, **values):
     """Options of a run of a few seconds."""
-    values = {
+    return {
         "data": str(sounds),
         "out": str(out),
         "preset": "tiny",
         "steps": 4,
         "batch_size": 2,
         "crop_frames": 16,
-        "codebook_counts": [1, 2, 4],
         "kmeans_crops": 4,
+        "log_every": 1,
+        "evaluation_crops": 2,
+        **values,
+    }
+
+
+def codec_options(sounds, out, **changes):
+    """Options of a short run that trains a codec."""
+    values = {
+        "codebook_counts": [1, 2, 4],
         "kmeans_iterations": 3,
         "semantic_weight": 1.0,
         "discriminator_hops": [64],
         "discriminator_channels": [32],
         "discriminator_mels": 16,
-        "log_every": 1,
-        "evaluation_crops": 2,
         "learning_rate": 1e-3,
     }
-    return CodecTrainingOptions(**(values | changes))
+    return CodecTrainingOptions(**run_options(sounds, out, **values | changes))
 
 
 def teacher_options(sounds, out, **changes):
-    """Options of a run of a few seconds."""
-    values = {
-        "data": str(sounds),
-        "out": str(out),
-        "preset": "tiny",
-        "steps": 4,
-        "batch_size": 2,
-        "crop_frames": 16,
-        "num_clusters": 8,
-        "num_mels": 20,
-        "kmeans_crops": 4,
-        "warmup_steps": 0,
-        "log_every": 1,
-        "evaluation_crops": 2,
-        "mask_frames": 4,
-    }
-    return TeacherTrainingOptions(**(values | changes))
+    """Options of a short run that trains a teacher."""
+    values = {"num_clusters": 8, "num_mels": 20, "warmup_steps": 0, "mask_frames": 4}
+    return TeacherTrainingOptions(**run_options(sounds, out, **values | changes))
 
 
 def noise(*shape, seed=0):
@@ -104,5 +97,5 @@ def noise(*shape, seed=0):
 
 
 def logged(out):
-    """The lines of a run's log."""
+    """The lines of the log of a run."""
     return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]

@@ -1,6 +1,7 @@
-"""Tiny models to train and tiny codes parquet to train them on."""
+"""Tiny models and tiny codes parquet for the tests of training."""
 
 import io
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,23 @@ def tiny_checkpoint(tmp_path_factory):
         return made[pattern, dropout]
 
     return save
+
+
+@contextmanager
+def interrupted_after(step: int):
+    """Interrupt the training of song models in the block after the given step."""
+    from songgen_hf.training.language_model.song_trainer import SongTrainer
+
+    after_step = SongTrainer.after_step
+
+    def interrupting(self, done):
+        after_step(self, done)
+        if done == step:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(SongTrainer, "after_step", interrupting)
+        yield
 
 
 def flac(seconds: float, seed: int) -> bytes:

@@ -28,7 +28,7 @@ def codes_folder(tiny_checkpoint, tmp_path) -> str:
 
 
 @pytest.mark.slow
-def test_songs_become_codes_and_codes_a_model(
+def test_the_commands_turn_songs_into_codes_and_codes_into_a_model(
     codes_folder, tiny_checkpoint, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr("songgen_hf.cli.train.quiet_warnings", lambda: None)
@@ -41,7 +41,7 @@ def test_songs_become_codes_and_codes_a_model(
 
 
 @pytest.mark.slow
-def test_the_end_of_preparation_and_training_is_one_json_object_each(
+def test_prepare_and_train_print_one_json_object_each(
     codes_folder, tiny_checkpoint, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr("songgen_hf.cli.train.quiet_warnings", lambda: None)
@@ -95,7 +95,7 @@ def test_the_command_train_lora_writes_an_adapter(
         (["train", "lora", "--lora-ranks", "3"], "did you mean lora_rank?"),
     ],
 )
-def test_what_the_caller_got_wrong_is_one_line_and_status_2(arguments, message, capsys):
+def test_wrong_arguments_give_one_line_and_status_2(arguments, message, capsys):
     assert main(arguments) == 2
 
     lines = capsys.readouterr().err.strip().splitlines()

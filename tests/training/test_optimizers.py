@@ -1,4 +1,4 @@
-"""Muon and AdamW behind one interface."""
+"""Muon and AdamW as one optimizer."""
 
 import copy
 
@@ -48,7 +48,7 @@ def test_matrices_of_layers_go_to_muon_and_everything_else_to_adamw():
     assert counted == len(list(network.parameters()))
 
 
-def test_it_learns_and_a_schedule_reaches_both_parts():
+def test_both_parts_train_and_follow_a_schedule():
     network = Network()
     optimizer = MuonWithAdamW(network.named_parameters(), 5e-2)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / 40)

@@ -27,7 +27,7 @@ def test_the_five_stages_of_the_paper_are_there():
     assert stage_names() == ["1", "1.5", "2a", "2b", "3"]
 
 
-def test_later_sources_win(tmp_path):
+def test_later_sources_of_options_override_earlier_ones(tmp_path):
     config = tmp_path / "mine.yaml"
     config.write_text("learning_rate: 1e-3\nwarmup_steps: 7\n")
 
@@ -63,12 +63,12 @@ def test_resolved_options_read_back_are_the_same_options(tmp_path, stage):
         (["surplus"], "unknown option 'surplus'"),
     ],
 )
-def test_wrong_flags_are_told_with_the_remedy(arguments, message):
+def test_errors_of_wrong_flags_name_the_remedy(arguments, message):
     with pytest.raises(ValueError, match=message):
         parse(*arguments)
 
 
-def test_an_unknown_key_of_a_file_is_told_with_the_nearest_one(tmp_path):
+def test_the_error_for_an_unknown_key_names_the_nearest_one(tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text("learning_rates: 1.0\n")
 
@@ -77,7 +77,7 @@ def test_an_unknown_key_of_a_file_is_told_with_the_nearest_one(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "just words"])
-def test_a_file_that_is_no_mapping_is_refused(tmp_path, text):
+def test_a_yaml_file_that_is_no_mapping_is_refused(tmp_path, text):
     path = tmp_path / "c.yaml"
     path.write_text(text)
 
@@ -85,12 +85,12 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path, text):
         parse("--config", str(path))
 
 
-def test_a_run_without_folder_is_refused():
+def test_a_run_without_output_folder_is_refused():
     with pytest.raises(ValueError, match="no output_dir given"):
         parse_options(LANGUAGE_MODEL_OPTIONS, [])
 
 
-def test_changed_options_are_named_and_harmless_ones_pass():
+def test_changed_options_are_refused_unless_they_change_no_number():
     saved = yaml.safe_load(dump_options(parse("--learning-rate", "1e-4")))
 
     def check(*arguments):

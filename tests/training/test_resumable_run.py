@@ -1,4 +1,4 @@
-"""The loop that the codec, the teacher, the conditioner and the judges are trained by."""
+"""The training loop of the codec, the teacher, the conditioner and the judges."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from songgen_hf.training.resumable_run import (
 
 
 def steps_of(interval, *, steps, done=0, stop_after=None):
-    """Numbers of completed steps at which an action is called."""
+    """The numbers of completed steps at which an action is taken."""
     taken, called = [], []
     run_steps(
         lambda step: taken.append(step) or {"loss": 0.5},
@@ -36,11 +36,11 @@ def test_actions_are_taken_at_their_interval_and_after_the_last_step():
     assert steps_of(3, steps=7, done=7) == []
 
 
-def test_a_stop_makes_the_step_under_way_the_last_one():
+def test_a_stop_makes_the_current_step_the_last_one():
     assert steps_of(3, steps=100, stop_after=5) == [3, 5]
 
 
-def test_what_an_action_returns_is_shown_beside_the_bar(capsys):
+def test_numbers_that_an_action_returns_are_shown_beside_the_progress_bar(capsys):
     action = Action(1, lambda step, metrics: {"loss": metrics["loss"] / 2})
 
     run_steps(lambda step: {"loss": 0.5}, steps=2, name="test", actions=[action])

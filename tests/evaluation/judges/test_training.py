@@ -1,4 +1,4 @@
-"""Songs for the judges, their augmentation, and training."""
+"""Training of the judges: songs, augmentation, losses and runs."""
 
 import json
 from dataclasses import replace
@@ -68,14 +68,14 @@ def same_weights(one, two):
     return all(torch.equal(a, b) for a, b in pairs)
 
 
-def test_a_song_keeps_its_stems_and_its_truth(songs):
+def test_a_song_has_its_stems_and_labels(songs):
     assert songs[1].gender == "female" and songs[1].lead_family == "piano"
     assert songs[0].vocal.shape == songs[0].accompaniment.shape == (80, 301)
     assert [PHONEMES[sound.phoneme] for sound in songs[0].sounds] == ["ə", "s", "ə", "s"]
     assert [sound.line for sound in songs[0].sounds] == [0, 0, 1, 1]
 
 
-def test_a_sound_that_is_two_is_divided_in_time():
+def test_a_merged_phoneme_is_divided_in_time():
     row = invented_row(0)
     row["phonemes"][0]["symbol"] = "ɑːɹ"
 
@@ -85,7 +85,7 @@ def test_a_sound_that_is_two_is_divided_in_time():
     assert first.start == 0.4 and first.end == second.start == pytest.approx(0.55)
 
 
-def test_a_crop_holds_whole_lines_and_no_other_sound(songs):
+def test_a_crop_has_complete_lines_and_no_other_phonemes(songs):
     rng = np.random.default_rng(0)
     for _ in range(50):
         crop = crop_lines(songs[0], rng)
@@ -95,7 +95,7 @@ def test_a_crop_holds_whole_lines_and_no_other_sound(songs):
         assert 0 <= crop.first < crop.last <= songs[0].num_frames
 
 
-def test_frames_get_the_class_of_what_sounds():
+def test_frames_have_the_class_of_their_phoneme():
     crop = LineCrop(100, 200, (Sound(4, 1.2, 1.4, 0), Sound(7, 1.4, 1.6, 0)))
 
     classes = frame_classes(crop, 50, 2)
@@ -152,7 +152,7 @@ def test_losses_depend_on_seed_and_step_alone(songs):
 
 
 @pytest.mark.parametrize("train", [train_recognizer, train_classifier])
-def test_a_stopped_run_goes_on_where_it_was(songs, tmp_path, monkeypatch, train):
+def test_a_stopped_judge_run_is_resumed(songs, tmp_path, monkeypatch, train):
     config = TINY_RECOGNIZER if train is train_recognizer else TINY_CLASSIFIER
     whole = train(songs, OPTIONS, tmp_path / "whole", config=config, progress=False)
     from songgen_hf.evaluation.judges import training as judge_training
@@ -174,7 +174,7 @@ def test_a_stopped_run_goes_on_where_it_was(songs, tmp_path, monkeypatch, train)
     assert same_weights(whole, resumed)
 
 
-def test_other_options_do_not_go_on_with_a_run(songs, tmp_path):
+def test_a_judge_run_is_not_resumed_with_other_options(songs, tmp_path):
     train_recognizer(songs, OPTIONS, tmp_path, config=TINY_RECOGNIZER, progress=False)
     other = JudgeTrainingOptions(**{**vars(OPTIONS), "seed": 5})
 
@@ -191,7 +191,7 @@ def test_training_leaves_the_global_generator_alone(songs, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_small_recognizer_learns_two_sounds(songs, tmp_path):
+def test_a_small_recognizer_learns_two_phonemes(songs, tmp_path):
     options = JudgeTrainingOptions(
         recognizer_steps=120, recognizer_batch=4, learning_rate=1e-2, bf16=False
     )
@@ -201,8 +201,8 @@ def test_a_small_recognizer_learns_two_sounds(songs, tmp_path):
     rows = [invented_row(index) for index in range(4)]
     from songgen_hf.data.corpus.rows import read_sound
 
-    heard = [network.recognize(log_mels(read_sound(row, "vocal"))) for row in rows]
-    assert phoneme_error_rate([row_phonemes(row) for row in rows], heard) < 0.3
+    found = [network.recognize(log_mels(read_sound(row, "vocal"))) for row in rows]
+    assert phoneme_error_rate([row_phonemes(row) for row in rows], found) < 0.3
 
 
 @pytest.mark.slow
@@ -240,7 +240,7 @@ def test_songs_are_read_from_all_files_of_a_pattern(tmp_path):
 
 
 @pytest.mark.slow
-def test_some_songs_are_also_heard_through_a_codec(tmp_path, tiny_model):
+def test_some_songs_are_also_used_after_a_codec(tmp_path, tiny_model):
     data = write_rows(tmp_path / "train-0.parquet", 5)
     codec = tiny_model("mixed").audio_encoder
 
@@ -254,38 +254,38 @@ def test_some_songs_are_also_heard_through_a_codec(tmp_path, tiny_model):
         (recognizer_losses, PhonemeRecognizer(TINY_RECOGNIZER)),
         (classifier_losses, SongClassifier(TINY_CLASSIFIER)),
     ):
-        heard, unheard = (
+        with_codec, without = (
             [losses(network, group, OPTIONS, step)["loss"].item() for step in range(3)]
             for group in (songs, [replace(song, coded={}) for song in songs])
         )
-        assert np.isfinite(heard).all() and heard != unheard
+        assert np.isfinite(with_codec).all() and with_codec != without
 
 
-def test_judges_of_another_codec_do_not_go_on(tmp_path, songs):
+def test_a_judge_run_is_not_resumed_with_another_codec(tmp_path, songs):
     train_recognizer(songs, OPTIONS, tmp_path, config=TINY_RECOGNIZER, progress=False)
     with pytest.raises(ValueError, match="codec was '', now 'other'"):
         other = replace(OPTIONS, codec="other")
         train_recognizer(songs, other, tmp_path, config=TINY_RECOGNIZER, progress=False)
 
 
-def test_no_songs_are_an_error(tmp_path):
+def test_missing_songs_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="songgen-hf corpus songs"):
         read_judge_songs(tmp_path / "*.parquet", progress=False)
     with pytest.raises(FileNotFoundError, match="no file matches"):
         train_judges("none", tmp_path, OPTIONS, validation_data=tmp_path / "no-*.parquet")
 
 
-def test_songs_of_another_rate_are_an_error():
+def test_songs_with_another_sampling_rate_are_refused():
     with pytest.raises(ValueError, match="got a song of 24000 Hz"):
         judge_song({**invented_row(0), "sampling_rate": 24000})
 
 
-def test_options_must_be_positive():
+def test_options_of_judge_training_must_be_positive():
     with pytest.raises(ValueError, match="got recognizer_steps 0"):
         JudgeTrainingOptions(recognizer_steps=0)
 
 
-def test_pairs_are_of_the_same_and_of_another_voice():
+def test_voice_pairs_are_of_the_same_and_of_another_voice():
     voices = ["a", "b", "a", "c", "b", "a"]
 
     same, other = voice_pairs(voices, seed=0)

@@ -18,10 +18,16 @@ from songgen_hf.training.auxiliary.frame_labels import (
 from songgen_hf.training.language_model.collator import SongCollator
 from songgen_hf.training.language_model.options import LANGUAGE_MODEL_OPTIONS
 from songgen_hf.training.language_model.run import train_language_model
-from songgen_hf.training.language_model.trainer import SongGenTrainer
 from songgen_hf.training.option_parsing import make_options
 
-from ..conftest import FRAME_RATE, TINY_CODEBOOKS, build_tiny, song_row, write_table
+from ..conftest import (
+    FRAME_RATE,
+    TINY_CODEBOOKS,
+    build_tiny,
+    interrupted_after,
+    song_row,
+    write_table,
+)
 
 SONG = {
     "tempo": 120,
@@ -35,31 +41,31 @@ SONG = {
 }
 
 
-def known_rows(number: int = 6) -> list[dict]:
-    """Rows of codes parquet that say what sounds."""
+def labeled_rows(number: int = 6) -> list[dict]:
+    """Rows of codes parquet with labels."""
     rows = []
     for index in range(number):
-        known = {
+        labels = {
             **SONG,
             "tempo": 80 + 20 * (index % 3),
             "lead_instrument": ["oboe", "banjo"][index % 2],
             "genre": "waltz",
             "words": [{"word": "line", "start": 0.04, "end": 0.2, "line": 0}],
         }
-        rows.append(song_row(index, 12) | known)
+        rows.append(song_row(index, 12) | labels)
     return rows
 
 
 @pytest.fixture(scope="module")
-def known_songs(tmp_path_factory) -> str:
-    """A folder of songs that say what sounds."""
+def labeled_songs(tmp_path_factory) -> str:
+    """A folder of songs with labels."""
     folder = tmp_path_factory.mktemp("known")
-    write_table(folder / "train-00000-of-00001.parquet", known_rows())
+    write_table(folder / "train-00000-of-00001.parquet", labeled_rows())
     return str(folder)
 
 
-def test_classes_are_those_of_the_data():
-    classes = FrameLabels.from_rows(datasets.Dataset.from_list(known_rows()))
+def test_frame_label_classes_are_those_of_the_dataset():
+    classes = FrameLabels.from_rows(datasets.Dataset.from_list(labeled_rows()))
 
     assert classes.classes["lead_instrument"] == ["banjo", "oboe"]
     assert classes.classes["phoneme"] == ["aɪ", "m"]
@@ -68,7 +74,7 @@ def test_classes_are_those_of_the_data():
         FrameLabels.from_rows(datasets.Dataset.from_dict({"codes": [1]}))
 
 
-def test_each_frame_has_the_class_of_what_sounds_in_its_middle():
+def test_a_frame_has_the_labels_of_its_middle():
     classes = FrameLabels(
         {"phoneme": ["aɪ", "m"], "lead_instrument": ["oboe"], "genre": [], "beat": [], "tempo": []}
     )
@@ -87,7 +93,7 @@ def test_each_frame_has_the_class_of_what_sounds_in_its_middle():
     assert unknown["phoneme"].tolist() == [-100, -100]
 
 
-def test_tempi_within_two_per_cent_share_a_class_and_ten_per_cent_never():
+def test_tempo_classes_join_two_percent_and_separate_ten_percent():
     for tempo in range(60, 181):
         assert abs(tempo_class(tempo) - tempo_class(1.02 * tempo)) <= 1
         assert tempo_class(1.1 * tempo) - tempo_class(tempo) >= 2
@@ -96,7 +102,7 @@ def test_tempi_within_two_per_cent_share_a_class_and_ten_per_cent_never():
     assert tempo_class(1) == 0 < tempo_class(1e6) < FrameLabels({"tempo": []}).sizes()["tempo"]
 
 
-def test_heads_learn_from_what_is_known_alone():
+def test_unknown_labels_do_not_count_in_the_loss():
     heads = FrameLabelHeads({"beat": 4, "genre": 2}, 8)
     states = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(0))
     targets = {"beat": torch.arange(5).expand(2, 5) % 4, "genre": torch.full((2, 5), -100)}
@@ -113,9 +119,9 @@ def test_heads_learn_from_what_is_known_alone():
 
 
 @pytest.mark.slow
-def test_both_tracks_steps_of_a_frame_are_told_the_same():
+def test_interleaved_steps_of_a_frame_have_the_same_labels():
     model, processor = build_tiny("interleaving_A_V")
-    rows = known_rows(2)
+    rows = labeled_rows(2)
     classes = FrameLabels.from_rows(datasets.Dataset.from_list(rows))
     songs = [
         {name: value for name, value in row.items() if name != "vocal_codes"}
@@ -138,7 +144,7 @@ def test_both_tracks_steps_of_a_frame_are_told_the_same():
     assert frame_label_layer(6) == 3 and frame_label_layer(1) == 0
 
 
-def test_watching_a_layer_leaves_no_hook_behind():
+def test_recording_a_layer_removes_its_hook():
     model, _ = build_tiny("mixed")
     inputs = {
         "input_ids": torch.ones(1, 1).long(),
@@ -152,13 +158,13 @@ def test_watching_a_layer_leaves_no_hook_behind():
 
 
 @pytest.mark.slow
-def test_a_model_that_is_told_learns_it_and_is_saved_without_the_heads(
-    tiny_checkpoint, known_songs, tmp_path, monkeypatch
+def test_frame_labels_are_learned_and_the_model_is_saved_without_the_heads(
+    tiny_checkpoint, labeled_songs, tmp_path
 ):
     def run(out, **changes):
         values = {
             "model": tiny_checkpoint("mixed", dropout=0.0),
-            "dataset": known_songs,
+            "dataset": labeled_songs,
             "output_dir": str(tmp_path / out),
             "max_steps": 14,
             "learning_rate": 1e-2,
@@ -172,28 +178,19 @@ def test_a_model_that_is_told_learns_it_and_is_saved_without_the_heads(
         }
         return train_language_model(*make_options(LANGUAGE_MODEL_OPTIONS, values))
 
-    trainer = run("told")
+    trainer = run("whole")
     log = [entry for entry in trainer.state.log_history if "objective" in entry]
     assert log[-1]["sound_loss/tempo"] < 0.6 * log[0]["sound_loss/tempo"]
     assert log[-1]["sound_accuracy/phoneme"] > 0.6
-    assert (tmp_path / "told" / "checkpoint-8" / HEADS_FILE).is_file()
-    assert not (tmp_path / "told" / HEADS_FILE).is_file()
-    index = (tmp_path / "told" / "config.json").read_text()
+    assert (tmp_path / "whole" / "checkpoint-8" / HEADS_FILE).is_file()
+    assert not (tmp_path / "whole" / HEADS_FILE).is_file()
+    index = (tmp_path / "whole" / "config.json").read_text()
     assert "sound" not in json.loads(index)
-    model, info = AutoModel.from_pretrained(tmp_path / "told", output_loading_info=True)
+    model, info = AutoModel.from_pretrained(tmp_path / "whole", output_loading_info=True)
     assert not info["unexpected_keys"] and not info["missing_keys"]
 
-    after_step = SongGenTrainer.after_step
-
-    def killing(self, step):
-        after_step(self, step)
-        if step == 10:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(SongGenTrainer, "after_step", killing)
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted_after(10):
         run("killed")
-    monkeypatch.setattr(SongGenTrainer, "after_step", after_step)
     resumed = run("killed", resume_from_checkpoint="auto")
     again = [entry for entry in resumed.state.log_history if "objective" in entry]
     assert again[-1]["objective"] == pytest.approx(log[-1]["objective"], abs=1e-5)

@@ -1,5 +1,4 @@
-"""What the decoder is told about the lyrics: which token sounds in which frame, and how far off
-its attention is."""
+"""Guided attention: the lyrics token sung in each frame, and the loss of the attention to it."""
 
 import math
 
@@ -43,7 +42,7 @@ def processor():
 
 
 def sung_text(processor, lyrics, tokens):
-    """What the frames sing, as text: one character a frame, - for none."""
+    """The characters sung in the frames as text, - for none."""
     ids = processor(text="", lyrics=lyrics)["lyrics_ids"][0]
     names = processor.lyrics_tokenizer.convert_ids_to_tokens(ids.tolist())
     return "".join("-" if token == IGNORED_LABEL else names[token] for token in tokens.tolist())
@@ -59,7 +58,7 @@ def test_every_word_has_the_tokens_of_its_letters(processor):
     assert spelled == ["oh", "my", "stone", "two"]
 
 
-def test_frames_sing_the_letters_in_order_and_long_sounds_long(processor):
+def test_frames_have_the_letters_in_order_and_long_phonemes_last_longer(processor):
     words = tokens_of_words(processor, LYRICS)
 
     tokens = sung_tokens(words, WORDS, PHONEMES, 70, 50.0)
@@ -72,14 +71,14 @@ def test_frames_sing_the_letters_in_order_and_long_sounds_long(processor):
     assert text[60:70] == "tttwwwwooo"  # no phonemes: spread over the word
 
 
-def test_lyrics_that_are_not_what_is_sung_give_no_targets(processor):
+def test_lyrics_that_differ_from_the_sung_words_give_no_labels(processor):
     words = tokens_of_words(processor, "other words entirely here")
 
     assert (sung_tokens(words, WORDS, PHONEMES, 70, 50.0) == IGNORED_LABEL).all()
 
 
 @pytest.mark.parametrize("pattern", TRACK_PATTERNS)
-def test_a_step_has_the_target_of_the_frame_that_it_predicts(pattern):
+def test_a_decoder_step_has_the_label_of_the_frame_that_it_predicts(pattern):
     model, _ = build_tiny(pattern)
     decoder = model.config.decoder
     song = torch.arange(10, 17)
@@ -97,7 +96,7 @@ def test_a_step_has_the_target_of_the_frame_that_it_predicts(pattern):
     assert (targets[1] != IGNORED_LABEL).sum() == 3 * decoder.pattern.stride
 
 
-def test_the_collator_says_what_is_sung_only_when_asked(processor):
+def test_the_collator_adds_lyrics_labels_only_when_asked(processor):
     model, processor = build_tiny("mixed")
     song = {
         "codes": torch.zeros(1, TINY_CODEBOOKS, 70, dtype=torch.int64),
@@ -122,7 +121,7 @@ def conditions_of(model, processor):
     return batch, seen, outputs
 
 
-def test_the_loss_is_that_of_the_attention_weights():
+def test_the_guided_attention_loss_is_computed_from_the_attention_weights():
     model, processor = build_tiny("mixed")
     model.set_attn_implementation("eager")
     batch, seen, outputs = conditions_of(model, processor)
@@ -155,7 +154,7 @@ def test_the_loss_is_that_of_the_attention_weights():
 
 
 @pytest.mark.slow
-def test_following_the_loss_moves_the_attention_to_the_sung_token():
+def test_minimizing_the_loss_moves_attention_to_the_sung_token():
     torch.manual_seed(0)
     model, processor = build_tiny("mixed", dropout=0.0)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
@@ -172,7 +171,7 @@ def test_following_the_loss_moves_the_attention_to_the_sung_token():
     assert loss < 0.3 and hits > 0.6
 
 
-def test_watching_leaves_no_hook_behind():
+def test_recording_attention_removes_its_hooks():
     model, processor = build_tiny("mixed")
     _, seen, _ = conditions_of(model, processor)
     number = len(seen)

@@ -14,33 +14,33 @@ from songgen_hf.training.option_parsing import make_options
 SIZE = 10  # codes; 10 and 11 are special
 
 
-def heard(share: float, seed: int = 0):
-    """What is heard of 6 songs whose next ids a certain model knows, with what they were."""
+def sampled(share: float, seed: int = 0):
+    """Input ids of 6 songs, the next ids that a certain model samples, and the resulting input."""
     random = torch.Generator().manual_seed(9)
     ids = torch.randint(0, 12, (6, 3, 40), generator=random)
     wanted = torch.randint(0, SIZE, (6, 3, 40), generator=random)
     logits = 50.0 * torch.nn.functional.one_hot(wanted, 12).float()
     logits[..., SIZE:] = 100.0  # special ids are never drawn
-    own = sample_history(
+    mixed = sample_history(
         ids, logits, share, codebook_size=SIZE, generator=torch.Generator().manual_seed(seed)
     )
-    return ids, wanted, own
+    return ids, wanted, mixed
 
 
-def test_a_step_hears_what_the_step_before_would_have_drawn():
-    ids, wanted, own = heard(1e6)
+def test_an_input_id_is_replaced_by_the_sample_of_the_step_before():
+    ids, wanted, mixed = sampled(1e6)
 
-    assert torch.equal(own[:, :, 0], ids[:, :, 0])
+    assert torch.equal(mixed[:, :, 0], ids[:, :, 0])
     special = ids[:, :, 1:] >= SIZE
-    assert torch.equal(own[:, :, 1:][special], ids[:, :, 1:][special])
-    assert torch.equal(own[:, :, 1:][~special], wanted[:, :, :-1][~special])
+    assert torch.equal(mixed[:, :, 1:][special], ids[:, :, 1:][special])
+    assert torch.equal(mixed[:, :, 1:][~special], wanted[:, :, :-1][~special])
 
 
-def test_whole_steps_are_drawn_at_a_rate_of_each_song():
-    ids, wanted, own = heard(0.5)
+def test_whole_steps_are_replaced_at_a_rate_of_each_song():
+    ids, wanted, mixed = sampled(0.5)
 
     is_code = ids[:, :, 1:] < SIZE
-    drawn = (own[:, :, 1:] != ids[:, :, 1:]) & is_code
+    drawn = (mixed[:, :, 1:] != ids[:, :, 1:]) & is_code
     expected = (wanted[:, :, :-1] != ids[:, :, 1:]) & is_code
     for song in range(6):
         steps = drawn[song].any(dim=0)
@@ -49,11 +49,11 @@ def test_whole_steps_are_drawn_at_a_rate_of_each_song():
     assert rates.max() - rates.min() > 0.2 and 0.2 < rates.mean() < 0.6
 
 
-def test_the_draws_follow_the_generator_and_no_share_changes_nothing():
-    assert torch.equal(heard(0.5)[2], heard(0.5)[2])
-    assert not torch.equal(heard(0.5)[2], heard(0.5, seed=1)[2])
-    ids, _, own = heard(0.0)
-    assert torch.equal(ids, own)
+def test_samples_follow_the_generator_and_a_share_of_zero_changes_nothing():
+    assert torch.equal(sampled(0.5)[2], sampled(0.5)[2])
+    assert not torch.equal(sampled(0.5)[2], sampled(0.5, seed=1)[2])
+    ids, _, mixed = sampled(0.0)
+    assert torch.equal(ids, mixed)
 
 
 @pytest.fixture
@@ -83,30 +83,30 @@ def run(tiny_checkpoint, songs_folder, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["mixed_pro", "parallel_A_V"])
-def test_training_hears_itself_in_every_kind_of_pattern(pattern, run):
-    assert run("own", pattern) != run("plain", pattern, scheduled_sampling=0.0)
+def test_scheduled_sampling_changes_training_in_every_kind_of_pattern(pattern, run):
+    assert run("sampled", pattern) != run("plain", pattern, scheduled_sampling=0.0)
 
 
 @pytest.mark.slow
-def test_what_is_heard_follows_the_seed(run):
-    own = run("own")
+def test_scheduled_sampling_follows_the_seed_of_the_run(run):
+    mixed = run("sampled")
 
-    assert own == run("again")
-    assert own != run("plain", scheduled_sampling=0.0)
+    assert mixed == run("again")
+    assert mixed != run("plain", scheduled_sampling=0.0)
 
 
 K, V = 8, 10
 
 
 def masked_batch(seed: int = 3):
-    """Codes [3, 2, 8, 50] and what is visible of them, with some frames given whole."""
+    """Codes [3, 2, 8, 50] and numbers of visible codebooks, some of which are complete."""
     random = torch.Generator().manual_seed(seed)
     codes = torch.randint(0, V, (3, 2, K, 50), generator=random)
     visible = torch.randint(0, K + 1, (3, 2, 50), generator=random)
     return codes, visible, random
 
 
-def test_an_earlier_step_saw_less_of_frames_that_are_not_whole():
+def test_codes_are_hidden_only_in_incomplete_frames():
     _, visible, random = masked_batch()
 
     earlier = hide_codes(visible, 0.4, K, random)
@@ -117,7 +117,7 @@ def test_an_earlier_step_saw_less_of_frames_that_are_not_whole():
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5])
-def test_the_part_of_the_visible_codes_that_is_hidden_is_that_asked_for(share):
+def test_the_share_of_hidden_codes_is_the_requested_one(share):
     random = torch.Generator().manual_seed(0)
     visible = torch.randint(0, K, (4000, 1, 20), generator=random)
 
@@ -125,20 +125,20 @@ def test_the_part_of_the_visible_codes_that_is_hidden_is_that_asked_for(share):
 
     hidden = (visible - earlier).sum(dim=(1, 2)) / visible.sum(dim=(1, 2))
     assert abs(hidden.mean() - share) < 0.02
-    assert abs(hidden.var() - (2 * share) ** 2 / 12) < 0.02  # each song has its own rate
+    assert abs(hidden.var() - (2 * share) ** 2 / 12) < 0.02  # each song has its mixed rate
 
 
-def test_what_has_become_visible_is_drawn_by_the_model():
+def test_codes_that_became_visible_are_samples_of_the_model():
     codes, visible, random = masked_batch()
     earlier = hide_codes(visible, 0.4, K, random)
     wanted = torch.randint(0, V, codes.shape, generator=random)
     logits = 100.0 * torch.nn.functional.one_hot(wanted.transpose(2, 3), V).float()
 
-    own, wrong = sample_visible_codes(
+    mixed, wrong = sample_visible_codes(
         codes, visible, earlier, CodebookDistribution(logits), generator=random
     )
 
     depth = torch.arange(K)[:, None]
     new = (depth >= earlier[:, :, None]) & (depth < visible[:, :, None])
-    assert torch.equal(own, torch.where(new, wanted, codes))
+    assert torch.equal(mixed, torch.where(new, wanted, codes))
     assert torch.equal(wrong, ((wanted != codes) & new).any(dim=2))

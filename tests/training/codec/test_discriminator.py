@@ -33,7 +33,7 @@ def judgments(*values, channels=3):
     ]
 
 
-def test_every_resolution_judges_every_clip():
+def test_every_resolution_scores_every_clip():
     found = make()(noise(3, 1, 4000))
 
     assert len(found) == 2
@@ -44,7 +44,7 @@ def test_every_resolution_judges_every_clip():
         assert [feature.shape[1] for feature in judgment.features] == [1, 2, 4, 8, 16, 32]
 
 
-def test_published_sizes_look_at_six_resolutions():
+def test_the_published_discriminator_has_six_resolutions():
     assert HOP_LENGTHS == (32, 64, 128, 256, 512, 1024)
     assert CHANNELS == (64, 128, 256, 512, 512, 512)
     one = SpectrogramDiscriminator(16000, 32, 64)
@@ -61,7 +61,7 @@ def test_planes_are_magnitude_and_normalized_logarithm():
     torch.testing.assert_close(planes[:, 1].std(dim=(1, 2)), torch.ones(2), atol=1e-3, rtol=0)
 
 
-def test_a_batch_is_judged_as_its_clips_one_by_one():
+def test_scores_of_a_batch_are_those_of_its_single_clips():
     discriminator, waveform = make(), noise(3, 1, 4000)
 
     together = discriminator(waveform)
@@ -93,7 +93,7 @@ def test_the_losses_are_their_formulas():
     torch.testing.assert_close(feature_matching_loss(real, fake), sum(matching) / 4)
 
 
-def test_feature_matching_gives_the_real_side_no_gradient():
+def test_feature_matching_has_no_gradient_for_real_waveforms():
     discriminator = make()
     real, fake = (noise(1, 1, 4000, seed=seed).requires_grad_() for seed in (0, 1))
 
@@ -103,7 +103,7 @@ def test_feature_matching_gives_the_real_side_no_gradient():
     assert fake.grad.abs().sum() > 0
 
 
-def test_a_few_steps_teach_it_to_tell_noise_from_a_tone():
+def test_the_discriminator_learns_to_separate_noise_from_a_tone():
     discriminator = make(hops=(64,), num_mels=16)
     optimizer = torch.optim.Adam(discriminator.parameters(), lr=2e-3)
     tone = torch.sin(0.3 * torch.arange(2000))[None, None].repeat(2, 1, 1)

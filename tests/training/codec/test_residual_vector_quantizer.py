@@ -94,7 +94,7 @@ def test_moving_averages_equal_a_plain_loop():
         torch.testing.assert_close(got.embed, average / smooth[:, None])
 
 
-def test_codebooks_that_a_step_does_not_use_stay_if_asked_to():
+def test_unused_codebooks_stay_unchanged_without_move_all():
     quantizer, trainer = make(move_all=False)
     before = buffers(quantizer)
 
@@ -105,7 +105,7 @@ def test_codebooks_that_a_step_does_not_use_stay_if_asked_to():
         assert changed == (int(name.split(".")[1]) < 2 and not name.endswith("inited")), name
 
 
-def test_codebooks_that_a_step_does_not_use_move_as_if_it_used_them():
+def test_unused_codebooks_are_updated_like_used_ones():
     used, with_all = make()
     unused, with_two = make()
 
@@ -119,7 +119,7 @@ def test_codebooks_that_a_step_does_not_use_move_as_if_it_used_them():
 
 
 @pytest.mark.parametrize("how", ["evaluation mode", "update=False"])
-def test_nothing_moves_without_training(how):
+def test_codebooks_stay_unchanged_outside_of_training(how):
     quantizer, trainer = make()
     before = buffers(quantizer)
 
@@ -205,7 +205,7 @@ def test_the_first_pass_starts_by_kmeans_and_uses_all_codes():
 
 
 @pytest.mark.parametrize("num_vectors", [16, 40, 500])
-def test_kmeans_uses_every_cluster_and_only_ever_gets_nearer(num_vectors):
+def test_kmeans_uses_every_cluster_and_never_increases_the_distance(num_vectors):
     vectors = noise(num_vectors, 5)
     distances = []
 
@@ -217,7 +217,7 @@ def test_kmeans_uses_every_cluster_and_only_ever_gets_nearer(num_vectors):
     assert distances == sorted(distances, reverse=True)
 
 
-def test_kmeans_finds_clouds_even_from_starts_in_one_of_them():
+def test_kmeans_finds_separate_clusters_from_starts_in_one_of_them():
     vectors = torch.cat([noise(200, 2), noise(5, 2, seed=1) + 100, noise(5, 2, seed=2) - 100])
 
     centers, counts = kmeans(vectors, 3, iterations=10, seed=0)
@@ -259,7 +259,7 @@ def test_residual_rms_is_what_each_codebook_leaves_over():
 
 
 @pytest.mark.parametrize("num_codebooks", [0, 5])
-def test_a_count_of_codebooks_that_do_not_exist_is_refused(num_codebooks):
+def test_more_codebooks_than_the_quantizer_has_are_refused(num_codebooks):
     _, trainer = make()
     with pytest.raises(ValueError, match=f"num_codebooks is {num_codebooks}, expected 1 to 4"):
         trainer(noise(1, 20, 4), num_codebooks=num_codebooks)

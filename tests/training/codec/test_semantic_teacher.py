@@ -1,4 +1,4 @@
-"""The teacher's targets, masks and training on tiny networks."""
+"""Labels, masks and training of the semantic teacher with tiny networks."""
 
 import math
 
@@ -35,7 +35,7 @@ def network(num_targets=5):
     )
 
 
-def test_sounds_that_differ_share_no_cluster():
+def test_different_tones_share_no_cluster():
     time = torch.arange(6400) / 16000
     tones = torch.stack([torch.sin(2 * math.pi * pitch * time) for pitch in (200, 1000, 5000)])
     clusters = LogMelClusters(16000, 320, num_mels=20, num_clusters=9)
@@ -47,7 +47,7 @@ def test_sounds_that_differ_share_no_cluster():
     assert not (found[0] & found[1] or found[0] & found[2] or found[1] & found[2])
 
 
-def test_a_frame_of_targets_is_centered_where_the_network_hears_it():
+def test_label_frames_are_centered_like_the_frames_of_the_network():
     clusters = LogMelClusters(16000, 320, num_mels=20, num_clusters=4)
     for frame in range(3, 17):
         click = torch.zeros(1, 1, 6400)
@@ -57,7 +57,7 @@ def test_a_frame_of_targets_is_centered_where_the_network_hears_it():
         assert loudness.argmax() == frame
 
 
-def test_targets_of_a_codec_are_the_codes_of_its_first_codebook():
+def test_labels_of_a_codec_are_the_codes_of_its_first_codebook():
     codec = XCodecModel(tiny_config()).eval()
     waveforms = 0.1 * noise(2, 1, 3200)
 
@@ -85,7 +85,7 @@ def test_every_clip_has_a_masked_frame_even_without_chance():
     assert span_mask(8, 20, chance=0.0, span=3, seed=0, step=0).any(dim=1).all()
 
 
-def test_the_loss_looks_at_masked_frames_alone():
+def test_the_loss_depends_on_the_labels_of_masked_frames_only():
     model = network().eval()
     waveforms, targets = 0.1 * noise(2, 1, 3200), torch.arange(20).view(2, 10) % 5
     mask = span_mask(2, 10, chance=0.2, span=2, seed=0, step=0)
@@ -109,7 +109,7 @@ def test_visible_frames_count_with_their_weight():
     torch.testing.assert_close(both, masked + 0.5 * visible)
 
 
-def test_what_is_masked_is_hidden_from_the_network():
+def test_the_output_does_not_depend_on_masked_frames():
     model = network().eval()
     targets, mask = torch.zeros(1, 10, dtype=torch.long), torch.ones(1, 10, dtype=torch.bool)
 
@@ -156,7 +156,7 @@ def test_a_resumed_run_equals_one_never_stopped(tiny_preset, sounds, tmp_path): 
 
 
 @pytest.mark.slow
-def test_a_codec_gives_the_targets_when_named(tiny_preset, sounds, tmp_path):  # noqa: F811
+def test_a_baseline_codec_gives_the_labels(tiny_preset, sounds, tmp_path):  # noqa: F811
     XCodecModel(tiny_config()).save_pretrained(tmp_path / "baseline")
     options = teacher_options(
         sounds, tmp_path / "out", steps=1, baseline=str(tmp_path / "baseline")

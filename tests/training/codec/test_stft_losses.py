@@ -95,7 +95,7 @@ def test_the_relative_error_is_the_root_of_error_over_energy():
 
 
 @pytest.mark.parametrize("loss", ALL)
-def test_equal_waveforms_have_no_distance_and_louder_noise_has_more(loss):
+def test_equal_waveforms_have_distance_zero_and_louder_noise_a_larger_one(loss):
     target = 0.1 * noise(2, 1, 6000)
     near, far = (target + level * noise(2, 1, 6000, seed=1) for level in (0.01, 0.05))
 
@@ -113,7 +113,7 @@ def test_a_silent_estimate_has_a_finite_gradient(loss):
 
 
 @pytest.mark.parametrize("num_bands", [2, 4, 6])
-def test_bands_joined_again_are_the_waveform(num_bands):
+def test_joined_bands_give_the_waveform_back(num_bands):
     filters = PseudoQuadratureMirrorFilters(num_bands)
     waveform = noise(2, 1, 240 * num_bands)
 
@@ -126,7 +126,7 @@ def test_bands_joined_again_are_the_waveform(num_bands):
 
 
 @pytest.mark.parametrize("band", range(6))
-def test_a_tone_sounds_in_its_own_band_alone(band):
+def test_a_tone_has_energy_in_its_own_band_only(band):
     frequency = (band + 0.5) / 12  # cycles a sample, in the middle of a band
     tone = torch.sin(2 * math.pi * frequency * torch.arange(6000))[None, None]
 
@@ -136,7 +136,7 @@ def test_a_tone_sounds_in_its_own_band_alone(band):
     assert energy[band] / energy.sum() > 0.99
 
 
-def test_mel_filters_leave_no_band_deaf():
+def test_every_mel_filter_has_a_nonzero_weight():
     for fft_size, bands in ((64, 8), (1024, 80), (256, 129)):
         filters = mel_filters(16000, fft_size, bands)
         assert filters.shape == (bands, fft_size // 2 + 1)

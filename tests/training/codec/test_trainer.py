@@ -1,4 +1,4 @@
-"""The codec's training run on a tiny codec: what it computes, keeps, refuses and leaves behind."""
+"""Training of a tiny codec: losses, checkpoints, errors and the trained codec."""
 
 import copy
 import dataclasses
@@ -96,7 +96,7 @@ def test_the_objective_is_the_sum_of_weighted_losses():
     torch.testing.assert_close(made.weighted(losses), wanted + losses["commitment"])
 
 
-def test_crops_that_are_no_multiple_of_the_hop_are_refused():
+def test_crops_that_are_not_a_multiple_of_the_hop_are_refused():
     with pytest.raises(ValueError, match="6401 samples, expected a multiple of 320"):
         objective()(noise(1, 1, 6401))
 
@@ -139,7 +139,7 @@ def test_weight_norm_is_fused_to_the_bit():
     )
 
 
-def test_balanced_weights_keep_signals_at_their_size():
+def test_balanced_weights_keep_the_scale_of_signals():
     codec = XCodecModel(tiny_config())
     balance_initial_weights(codec, seed=0)
     wave = noise(2, 1, 6400)
@@ -155,7 +155,7 @@ def test_balanced_weights_keep_signals_at_their_size():
 
 @pytest.fixture(scope="module")
 def trained(sounds, tmp_path_factory):  # noqa: F811
-    """A run of 40 steps with everything on, and its folder."""
+    """The folder of a run of 40 steps with all losses."""
     from songgen_hf.presets.models import PRESETS
 
     out = tmp_path_factory.mktemp("codec")
@@ -178,7 +178,7 @@ def trained(sounds, tmp_path_factory):  # noqa: F811
 
 
 @pytest.mark.slow
-def test_a_short_run_brings_decoded_sound_nearer(trained):
+def test_a_short_run_decreases_the_distance_of_decoded_sounds(trained):
     lines = logged(trained)
 
     losses = [line["mel"] for line in lines if "mel" in line]
@@ -189,7 +189,7 @@ def test_a_short_run_brings_decoded_sound_nearer(trained):
 
 
 @pytest.mark.slow
-def test_the_codec_it_leaves_is_read_by_the_inference_code(trained):
+def test_the_trained_codec_is_loaded_for_inference(trained):
     codec = XCodecModel.from_pretrained(trained / "codec")
     waveform = 0.1 * noise(1, 1, 6400)
 
@@ -202,7 +202,7 @@ def test_the_codec_it_leaves_is_read_by_the_inference_code(trained):
 
 
 @pytest.mark.slow
-def test_deviations_of_the_codebooks_survive_saving_in_both_layouts(trained, tmp_path):
+def test_residual_deviations_are_saved_in_both_layouts(trained, tmp_path):
     codec = XCodecModel.from_pretrained(trained / "codec")
     deviations = codec.config.residual_rms
     assert len(deviations) == 5 and all(value > 0 for value in deviations)
@@ -256,7 +256,7 @@ def test_lines_after_the_checkpoint_are_dropped_on_resume(tiny_preset, sounds, t
 
 
 @pytest.mark.slow
-def test_the_clock_stops_a_run_with_a_checkpoint(tiny_preset, sounds, tmp_path):  # noqa: F811
+def test_the_time_limit_stops_a_run_with_a_checkpoint(tiny_preset, sounds, tmp_path):  # noqa: F811
     options = codec_options(sounds, tmp_path, steps=1000, max_minutes=1e-6)
 
     folder = train_codec(options)
@@ -282,7 +282,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tiny_preset, sounds, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_full_disk_keeps_the_checkpoints_there_are(tiny_preset, sounds, tmp_path, monkeypatch):  # noqa: F811
+def test_a_full_disk_keeps_earlier_checkpoints(tiny_preset, sounds, tmp_path, monkeypatch):  # noqa: F811
     train_codec(codec_options(sounds, tmp_path, steps=1))
 
     def full(*arguments, **keywords):
@@ -315,7 +315,7 @@ def test_the_teacher_becomes_the_semantic_model(tiny_preset, sounds, tmp_path): 
 
 
 @pytest.mark.slow
-def test_evaluation_reports_bandwidths_and_codes_in_use_and_keeps_the_mode():
+def test_evaluation_reports_distances_and_usage_and_keeps_the_training_mode():
     made = objective()
     waveforms = 0.1 * noise(3, 1, 6400)
 
@@ -366,7 +366,7 @@ def test_short_sounds_are_padded_with_silence(sounds):  # noqa: F811
     assert np.abs(waveform[:16000]).max() > 0.1 and np.abs(waveform[16000:]).max() == 0
 
 
-def test_a_pattern_names_some_files_of_a_folder(sounds):  # noqa: F811
+def test_a_glob_pattern_selects_files_of_a_folder(sounds):  # noqa: F811
     everything = WaveformCrops(sounds, 16000)
     first = sorted(Path(sounds).glob("*.wav"))[0]
 
@@ -388,7 +388,7 @@ def test_places_without_sounds_are_refused(tmp_path):
         WaveformCrops(tmp_path, 16000).read(0, 10)
 
 
-def test_a_table_without_sound_columns_names_those_it_has(tmp_path):
+def test_the_error_for_missing_sound_columns_names_the_existing_ones(tmp_path):
     datasets = pytest.importorskip("datasets")
     datasets.Dataset.from_dict({"text": ["a"]}).to_parquet(tmp_path / "songs.parquet")
 
@@ -422,7 +422,7 @@ def test_wrong_options_are_refused(changes, message):
         CodecTrainingOptions(**changes)
 
 
-def test_more_codebooks_than_there_are_are_refused():
+def test_codebook_counts_above_the_number_of_codebooks_are_refused():
     with pytest.raises(ValueError, match=r"codebook_counts is \[1, 8\], expected at most 4"):
         objective(codebook_counts=[1, 8])
 
@@ -454,7 +454,7 @@ def test_the_recipes_are_options_of_their_kind(recipe, kind):
 
 
 @pytest.mark.slow
-def test_training_the_decoder_alone_keeps_every_code(sounds, tiny_preset, tmp_path):  # noqa: F811
+def test_decoder_only_training_keeps_every_code(sounds, tiny_preset, tmp_path):  # noqa: F811
     first = train_codec(codec_options(sounds, tmp_path / "first"))
     second = train_codec(
         codec_options(sounds, tmp_path / "second", codec=str(first), decoder_only=True, seed=5)
@@ -474,7 +474,7 @@ def test_training_the_decoder_alone_keeps_every_code(sounds, tiny_preset, tmp_pa
     assert codes_digest(after) == codes_digest(before)
 
 
-def test_the_codes_digest_is_of_what_decides_the_codes():
+def test_the_codes_digest_depends_on_the_weights_that_decide_the_codes():
     codec = XCodecModel(tiny_config())
     before = codes_digest(codec)
 
@@ -485,6 +485,6 @@ def test_the_codes_digest_is_of_what_decides_the_codes():
 
 
 @pytest.mark.parametrize("changes", [{}, {"codec": "a", "teacher": "b"}])
-def test_the_decoder_alone_needs_a_codec_and_no_teacher(changes):
+def test_decoder_only_training_needs_a_codec_and_no_teacher(changes):
     with pytest.raises(ValueError, match="decoder_only keeps the codes of a codec"):
         codec_options("data", "out", decoder_only=True, **changes)

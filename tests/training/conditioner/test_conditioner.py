@@ -1,4 +1,4 @@
-"""A conditioner taught from captions and lyrics alone, on tiny models."""
+"""Training of the conditioner on labels of captions and lyrics, with tiny models."""
 
 import json
 import random
@@ -32,8 +32,8 @@ from ..conftest import build_tiny, song_row, write_table
 SPELLED = {"blue": ["b", "l", "uː"], "sky": ["s", "k", "aɪ"], "no": ["n", "oʊ"]}
 
 
-def known_row(number: int) -> dict:
-    """A song with all that the corpus knows of it."""
+def labeled_row(number: int) -> dict:
+    """A song with all labels of the corpus."""
     rng = random.Random(number)
     lead = rng.choice(["flute", "cello", "piano"])
     facts = {
@@ -65,10 +65,10 @@ def known_row(number: int) -> dict:
 
 
 @pytest.fixture(scope="module")
-def known_songs(tmp_path_factory) -> str:
-    """A folder of songs that know themselves: 24 to train on and 6 to evaluate on."""
+def labeled_songs(tmp_path_factory) -> str:
+    """A folder of songs with labels: 24 to train on and 6 to evaluate on."""
     folder = tmp_path_factory.mktemp("known")
-    rows = [known_row(number) for number in range(30)]
+    rows = [labeled_row(number) for number in range(30)]
     write_table(folder / "train-00000-of-00001.parquet", rows[:24])
     write_table(folder / "validation-00000-of-00001.parquet", rows[24:])
     return str(folder)
@@ -88,15 +88,15 @@ def weights(folder: Path | str) -> dict[str, torch.Tensor]:
 
 @pytest.mark.slow
 def test_a_seed_gives_the_same_model_and_another_seed_another(
-    known_songs, tiny_checkpoint, tmp_path
+    labeled_songs, tiny_checkpoint, tmp_path
 ):
     model = tiny_checkpoint("mixed")
     runs = {name: tmp_path / name for name in ("first", "again", "other")}
 
-    metrics = run(model, known_songs, runs["first"], seed=1)
-    torch.rand(3)  # what others draw changes nothing
-    again = run(model, known_songs, runs["again"], seed=1)
-    run(model, known_songs, runs["other"], seed=2)
+    metrics = run(model, labeled_songs, runs["first"], seed=1)
+    torch.rand(3)  # other random numbers have no influence
+    again = run(model, labeled_songs, runs["again"], seed=1)
+    run(model, labeled_songs, runs["other"], seed=2)
 
     assert metrics == again
     first, repeated, other = (weights(folder) for folder in runs.values())
@@ -105,10 +105,10 @@ def test_a_seed_gives_the_same_model_and_another_seed_another(
 
 
 @pytest.mark.slow
-def test_only_what_reads_text_and_lyrics_changes(known_songs, tiny_checkpoint, tmp_path):
+def test_only_text_and_lyrics_parts_are_trained(labeled_songs, tiny_checkpoint, tmp_path):
     model = tiny_checkpoint("mixed")
 
-    run(model, known_songs, tmp_path / "out", learning_rate=1e-2)
+    run(model, labeled_songs, tmp_path / "out", learning_rate=1e-2)
 
     before, after = weights(model), weights(tmp_path / "out")
     assert before.keys() == after.keys()
@@ -119,10 +119,10 @@ def test_only_what_reads_text_and_lyrics_changes(known_songs, tiny_checkpoint, t
 
 
 @pytest.mark.slow
-def test_the_folder_is_a_model_that_training_goes_on_from(known_songs, tiny_checkpoint, tmp_path):
+def test_the_written_model_can_be_trained_further(labeled_songs, tiny_checkpoint, tmp_path):
     from songgen_hf.training.language_model.initialization import load_model
 
-    run(tiny_checkpoint("mixed"), known_songs, tmp_path / "out")
+    run(tiny_checkpoint("mixed"), labeled_songs, tmp_path / "out")
 
     model, processor = load_model(ModelOptions(model=str(tmp_path / "out")))
     given = processor(text="a calm song", lyrics="blue")
@@ -137,11 +137,11 @@ def test_the_folder_is_a_model_that_training_goes_on_from(known_songs, tiny_chec
 
 
 @pytest.mark.slow
-def test_facts_and_sounds_become_readable(known_songs):
+def test_attributes_and_phonemes_are_learned(labeled_songs):
     from songgen_hf.training.language_model.dataset import read_songs
 
     model, processor = build_tiny("mixed")
-    columns = read_columns(read_songs(known_songs, "train"))
+    columns = read_columns(read_songs(labeled_songs, "train"))
     vocabulary = Vocabulary.of(columns)
     captions = read_captions(columns, vocabulary, processor)
     lyrics = read_lyrics(columns, vocabulary, processor)
@@ -160,7 +160,7 @@ def test_facts_and_sounds_become_readable(known_songs):
     for name in ("genre", "mood", "lead_instrument", "phoneme"):
         assert after[f"accuracy_{name}"] > max(0.9, before[f"accuracy_{name}"]), (name, after)
 
-    # Louder lyrics would drown their places, which are added at a fixed size.
+    # Larger lyrics states would outweigh their positions, which are added at a fixed scale.
     assert trainer.output_scales()["lyrics_projection"] > 1.2 * scales["lyrics_projection"]
     trainer.restore_scales(scales)
     assert trainer.output_scales() == pytest.approx(scales, rel=1e-4)
@@ -168,10 +168,10 @@ def test_facts_and_sounds_become_readable(known_songs):
 
 
 @pytest.mark.slow
-def test_a_frozen_part_stays(known_songs, tiny_checkpoint, tmp_path):
+def test_a_frozen_part_stays(labeled_songs, tiny_checkpoint, tmp_path):
     model = tiny_checkpoint("mixed")
     options = ConditionerOptions(
-        dataset=known_songs, output_dir=str(tmp_path / "out"), max_steps=2, batch_size=2
+        dataset=labeled_songs, output_dir=str(tmp_path / "out"), max_steps=2, batch_size=2
     )
 
     train_conditioner(ModelOptions(model=model, freeze=["text_encoder"]), options)
@@ -186,12 +186,12 @@ def test_a_frozen_part_stays(known_songs, tiny_checkpoint, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("left_out", [("words",), ("captions",)])
-def test_captions_alone_and_lyrics_alone_teach_too(
-    left_out, known_songs, tiny_checkpoint, tmp_path
+def test_captions_alone_and_lyrics_alone_are_enough(
+    left_out, labeled_songs, tiny_checkpoint, tmp_path
 ):
     from songgen_hf.training.language_model.dataset import read_songs
 
-    rows = read_songs(known_songs, "train").remove_columns(list(left_out))
+    rows = read_songs(labeled_songs, "train").remove_columns(list(left_out))
     folder = tmp_path / "songs"
     folder.mkdir()
     rows.to_parquet(folder / "train.parquet")
@@ -202,19 +202,19 @@ def test_captions_alone_and_lyrics_alone_teach_too(
     assert ("loss_tempo" in metrics) == (left_out == ("words",))
 
 
-def test_songs_that_know_nothing_are_refused(songs_folder, tiny_checkpoint, tmp_path):
+def test_songs_without_labels_are_refused(songs_folder, tiny_checkpoint, tmp_path):
     with pytest.raises(ValueError, match="no labels for captions or lyrics: got .*codes"):
         run(tiny_checkpoint("mixed"), songs_folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow
-def test_captions_are_not_written_without_the_facts(known_songs, tiny_checkpoint, tmp_path):
+def test_captions_are_not_written_without_all_attributes(labeled_songs, tiny_checkpoint, tmp_path):
     from songgen_hf.training.language_model.dataset import read_songs
 
     folder = tmp_path / "songs"
     folder.mkdir()
-    read_songs(known_songs, "train").remove_columns("key").to_parquet(folder / "train.parquet")
+    read_songs(labeled_songs, "train").remove_columns("key").to_parquet(folder / "train.parquet")
     model = tiny_checkpoint("mixed")
 
     with pytest.raises(ValueError, match="has no key; train with --written-captions 0"):
@@ -223,11 +223,11 @@ def test_captions_are_not_written_without_the_facts(known_songs, tiny_checkpoint
 
 
 @pytest.mark.slow
-def test_an_output_folder_with_files_is_refused_and_kept(known_songs, tiny_checkpoint, tmp_path):
+def test_an_output_folder_with_files_is_refused_and_kept(labeled_songs, tiny_checkpoint, tmp_path):
     (tmp_path / "note").write_text("mine")
 
     with pytest.raises(FileExistsError, match="is not empty"):
-        run(tiny_checkpoint("mixed"), known_songs, tmp_path)
+        run(tiny_checkpoint("mixed"), labeled_songs, tmp_path)
 
     assert [path.name for path in tmp_path.iterdir()] == ["note"]
 
@@ -263,9 +263,9 @@ def test_tokens_share_the_phonemes_of_their_word():
     assert places.tolist() == [nothing, nothing, 0, 1, 1, nothing, 3, nothing, 6, 8, nothing]
 
 
-def test_sounds_of_lyrics_have_their_neighbors_across_words():
+def test_phoneme_labels_have_neighbors_across_words():
     _, processor = build_tiny("mixed")
-    row = known_row(0) | {"lyrics": "no sky", "words": [{"word": "no"}, {"word": "sky"}]}
+    row = labeled_row(0) | {"lyrics": "no sky", "words": [{"word": "no"}, {"word": "sky"}]}
     row["phonemes"] = [
         {"symbol": symbol, "word": word}
         for word, text in enumerate(("no", "sky"))
@@ -286,9 +286,9 @@ def test_sounds_of_lyrics_have_their_neighbors_across_words():
     assert said["phoneme_after"] == ["oʊ", "s", "k", "aɪ", ""]
 
 
-def test_lyrics_that_are_not_what_is_sung_are_left_out():
+def test_lyrics_that_differ_from_the_sung_words_are_left_out():
     _, processor = build_tiny("mixed")
-    row = known_row(0)
+    row = labeled_row(0)
     columns = {name: [row[name]] for name in ("words", "phonemes")} | {"lyrics": ["other words"]}
 
     assert read_lyrics(columns, Vocabulary.of(columns), processor) == []
@@ -301,11 +301,11 @@ def test_a_caption_names_whole_words_only():
     assert not names("a female singer", "male")
 
 
-def test_written_captions_follow_the_seed_and_say_what_is_true(known_songs):
+def test_written_captions_follow_the_seed_and_name_true_attributes(labeled_songs):
     from songgen_hf.training.language_model.dataset import read_songs
 
     _, processor = build_tiny("mixed")
-    columns = read_columns(read_songs(known_songs, "train"))
+    columns = read_columns(read_songs(labeled_songs, "train"))
     vocabulary = Vocabulary.of(columns)
     writer = CaptionWriter(vocabulary, columns["tempo"], processor)
 
@@ -338,11 +338,13 @@ def test_the_learning_rate_rises_then_falls_to_zero():
 
 
 @pytest.mark.slow
-def test_the_command_teaches_a_model(known_songs, tiny_checkpoint, tmp_path, capsys, monkeypatch):
+def test_the_command_trains_a_conditioner(
+    labeled_songs, tiny_checkpoint, tmp_path, capsys, monkeypatch
+):
     from songgen_hf.cli import main
 
     monkeypatch.setattr("songgen_hf.cli.train.quiet_warnings", lambda: None)
-    shared = ["--model", tiny_checkpoint("mixed"), "--dataset", known_songs, "--max-steps", "2"]
+    shared = ["--model", tiny_checkpoint("mixed"), "--dataset", labeled_songs, "--max-steps", "2"]
     command = ["train", "conditioner", *shared, "--output-dir", str(tmp_path / "out"), "--json"]
 
     assert main([*command, "--batch-size", "2", "--eval-split", "validation"]) == 0

@@ -36,7 +36,7 @@ def make(rows, tiny, pattern="mixed", *, training=True, seed=0, **options):
     )
 
 
-def test_a_song_brings_the_codes_of_its_row(rows, tiny):
+def test_a_song_has_the_codes_of_its_row(rows, tiny):
     row = song_row(3, 14)
 
     mixed = make(rows, tiny)[3]
@@ -52,7 +52,7 @@ def test_a_song_brings_the_codes_of_its_row(rows, tiny):
 
 
 @pytest.mark.slow
-def test_what_is_seen_of_a_song_follows_from_seed_epoch_and_index_alone(rows, tiny):
+def test_random_choices_of_a_song_follow_from_seed_epoch_and_index_alone(rows, tiny):
     dropout = {"text_dropout": 0.5, "voice_dropout": 0.5, "joint_dropout": 0.2}
     songs = make(rows, tiny, seed=1, **dropout)
     again = make(rows, tiny, seed=1, **dropout)
@@ -69,7 +69,7 @@ def test_what_is_seen_of_a_song_follows_from_seed_epoch_and_index_alone(rows, ti
 
 
 @pytest.mark.slow
-def test_conditions_are_hidden_as_often_as_asked(rows, tiny):
+def test_conditions_are_dropped_with_their_probabilities(rows, tiny):
     songs = make(
         rows, tiny, text_dropout=0.1, lyrics_dropout=0.2, voice_dropout=0.3, joint_dropout=0.1
     )
@@ -86,14 +86,14 @@ def test_conditions_are_hidden_as_often_as_asked(rows, tiny):
     assert share("text", "lyrics", "voice") == pytest.approx(0.1 + 0.9 * 0.006, abs=0.03)
 
 
-def test_evaluation_hides_nothing(rows, tiny):
+def test_evaluation_drops_no_conditions(rows, tiny):
     songs = make(rows, tiny, training=False, joint_dropout=1.0)
 
     assert all(songs[index]["voice"] is not None for index in range(10))
     assert songs[0]["text"] == "caption 0 a"
 
 
-def test_a_wrong_past_is_made_of_the_tracks_own_stretches():
+def test_corrupted_codes_are_spans_of_the_same_track():
     codes = torch.arange(2 * 3 * 400).view(2, 3, 400)
 
     wrong = corrupted(codes, 0.3, np.random.default_rng(0))
@@ -113,7 +113,7 @@ def test_a_wrong_past_is_made_of_the_tracks_own_stretches():
     assert corrupted(codes[..., :1], 1.0, np.random.default_rng(0)).shape == (2, 3, 1)
 
 
-def test_the_past_is_wrong_while_training_and_the_targets_are_true(rows, tiny):
+def test_training_corrupts_the_input_codes_and_not_the_labels(rows, tiny):
     model, processor = tiny["mixed"]
     songs = [make(rows, tiny, history_corruption=0.9)[index] for index in (2, 9)]
     plain = [make(rows, tiny)[index] for index in (2, 9)]
@@ -131,7 +131,7 @@ def test_the_past_is_wrong_while_training_and_the_targets_are_true(rows, tiny):
     assert "input_codes" not in make(rows, tiny, training=False, history_corruption=0.9)[2]
 
 
-def test_another_songs_band_may_begin_what_is_heard_and_the_voice_stays(rows, tiny):
+def test_foreign_history_replaces_the_accompaniment_and_keeps_the_vocal(rows, tiny):
     songs = make(rows, tiny, "parallel_A_V", foreign_history=1.0)
     found = [songs[epoch, 3] for epoch in range(20)]
 
@@ -146,7 +146,7 @@ def test_another_songs_band_may_begin_what_is_heard_and_the_voice_stays(rows, ti
     assert torch.equal(again["input_codes"], found[7]["input_codes"])
 
 
-def test_songs_of_other_lengths_are_left_out(rows, tiny):
+def test_songs_outside_of_the_length_limits_are_left_out(rows, tiny):
     songs = make(rows, tiny, min_seconds=9 / 50, max_seconds=12 / 50)
 
     assert sorted(songs.lengths) == [9, 9, 10, 11, 12, 12]
@@ -174,14 +174,14 @@ def test_codes_of_another_codec_are_refused(tmp_path, tiny):
         make(datasets.Dataset.from_list([few]), tiny)[0]
 
 
-def test_lengths_are_counted_where_no_column_tells_them(rows, tiny):
+def test_lengths_are_counted_from_the_codes_without_num_frames(rows, tiny):
     songs = make(rows.remove_columns("num_frames"), tiny)
 
     assert songs.lengths.tolist() == [9, 12, 7, 14, 10, 8, 11, 13, 9, 12]
 
 
 @pytest.mark.parametrize("pattern", ["mixed", "mixed_pro", "parallel_A_V"])
-def test_a_batch_holds_the_labels_of_its_songs_and_runs_through_the_model(rows, tiny, pattern):
+def test_a_batch_has_the_labels_of_its_songs_and_fits_the_model(rows, tiny, pattern):
     model, processor = tiny[pattern]
     songs = make(rows, tiny, pattern)
     collate = SongCollator(model.config, processor)
@@ -210,7 +210,7 @@ def test_a_hidden_condition_is_the_null_branch_of_guidance(rows, tiny):
 
 
 @pytest.mark.parametrize("pattern", ["mixed", "parallel_std", "parallel_V_A", "interleaving_A_V"])
-def test_every_row_counts_its_codes_and_one_end(pattern):
+def test_counted_positions_are_codes_and_one_end_of_sequence(pattern):
     from songgen_hf.modeling.patterns import CodebookPattern
 
     shape = CodebookPattern(pattern, 3)

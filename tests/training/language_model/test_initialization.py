@@ -33,7 +33,7 @@ def test_a_mixed_model_becomes_one_of_every_pattern_with_its_weights(mixed, patt
     assert mixed.config.decoder.track_pattern == "mixed"
 
 
-def test_twin_tracks_start_with_the_mixed_model_s_voice(mixed):
+def test_both_tracks_start_with_the_weights_of_the_mixed_model(mixed):
     twin = change_track_pattern(mixed, "parallel_std")
     ids = torch.randint(0, 1024, (1, 3, 5), generator=torch.Generator().manual_seed(0))
     text = torch.tensor([[5, 1]])
@@ -84,7 +84,7 @@ def trained(model) -> set[str]:
     }
 
 
-def test_freezing_leaves_what_the_reference_leaves(mixed):
+def test_freezing_leaves_the_same_weights_as_the_reference(mixed):
     model = change_track_pattern(mixed, "mixed")
 
     freeze(model)

@@ -122,7 +122,7 @@ def test_an_adapter_is_saved_loaded_merged_and_swapped(saved_adapter):
 
 
 @pytest.mark.slow
-def test_two_adapters_act_together_by_weight(saved_adapter):
+def test_two_adapters_are_combined_by_weight(saved_adapter):
     from peft import PeftModel
 
     first, second = saved_adapter(1)[0], saved_adapter(2)[0]
@@ -141,7 +141,7 @@ def test_two_adapters_act_together_by_weight(saved_adapter):
     torch.testing.assert_close(logits(mixed), logits(reference), atol=1e-5, rtol=0)
 
 
-def test_a_folder_that_holds_no_adapter_is_refused(tmp_path):
+def test_a_folder_without_an_adapter_is_refused(tmp_path):
     model, _ = build_tiny("mixed")
 
     with pytest.raises(ValueError, match="cannot load the adapter .*songgen-hf train lora wrote"):
@@ -149,7 +149,7 @@ def test_a_folder_that_holds_no_adapter_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_pipeline_sings_with_an_adapter(saved_adapter):
+def test_a_pipeline_generates_with_an_adapter(saved_adapter):
     from songgen_hf.pipelines.text_to_song import TextToSongPipeline
 
     folder, _ = saved_adapter(3)
@@ -187,7 +187,7 @@ def train(tiny_checkpoint, songs_folder, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"lora_plus_ratio": 4.0}, {"lyrics_tokens": ["[es]"]}])
-def test_training_an_adapter_lowers_the_loss_and_leaves_the_model_alone(train, tmp_path, options):
+def test_adapter_training_lowers_the_loss_and_keeps_the_model_unchanged(train, tmp_path, options):
     trainer = train(**options)
 
     history = [entry["plain_loss"] for entry in trainer.state.log_history if "plain_loss" in entry]
@@ -202,7 +202,7 @@ def test_training_an_adapter_lowers_the_loss_and_leaves_the_model_alone(train, t
 
 
 @pytest.mark.slow
-def test_lora_plus_trains_b_faster(train):
+def test_lora_plus_trains_b_matrices_faster(train):
     trainer = train(lora_plus_ratio=4.0, lr_scheduler_type="constant")
 
     rates = {group["lr"] for group in trainer.optimizer.param_groups if group["params"]}
@@ -210,7 +210,7 @@ def test_lora_plus_trains_b_faster(train):
 
 
 @pytest.mark.slow
-def test_a_killed_adapter_run_goes_on_with_the_same_losses(train, tmp_path):
+def test_a_killed_adapter_run_resumes_with_the_same_losses(train, tmp_path):
     import shutil
 
     settings = {"save_strategy": "steps", "save_steps": 2, "lora_dropout": 0.1}

@@ -1,4 +1,4 @@
-"""A tiny model learns four songs by heart and sings them back, in every token pattern."""
+"""A tiny model memorizes four songs in every token pattern."""
 
 import pytest
 
@@ -15,7 +15,7 @@ LENGTHS = [9, 12, 10, 11]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pattern", TRACK_PATTERNS)
-def test_four_songs_are_sung_back(tmp_path, pattern):
+def test_a_model_memorizes_four_songs(tmp_path, pattern):
     write_songs(tmp_path / "songs" / "train.parquet", LENGTHS)
     model, processor = build_tiny(pattern, dropout=0.0, hidden_size=64, ffn_dim=128)
     model.save_pretrained(tmp_path / "model")

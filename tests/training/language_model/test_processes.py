@@ -1,4 +1,4 @@
-"""Real processes: two of them train like one with twice the batch; a killed one goes on."""
+"""Training in real processes: two processes with half the batch each, and a killed process."""
 
 import json
 import os
@@ -61,7 +61,7 @@ def test_two_processes_have_the_losses_of_one_with_twice_the_batch(
 
 
 def start(arguments: list[str], cache: Path) -> subprocess.Popen:
-    """Start ``songgen-hf train`` in a process of its own."""
+    """Start ``songgen-hf train`` in a separate process."""
     environment = os.environ | {
         "OMP_NUM_THREADS": "1",
         "HF_DATASETS_CACHE": str(cache),
@@ -75,9 +75,7 @@ def start(arguments: list[str], cache: Path) -> subprocess.Popen:
 
 
 @pytest.mark.slow
-def test_a_process_killed_outright_goes_on_with_the_same_losses(
-    tiny_checkpoint, songs_folder, tmp_path
-):
+def test_a_killed_process_resumes_with_the_same_losses(tiny_checkpoint, songs_folder, tmp_path):
     shared = ["--model", tiny_checkpoint("mixed"), "--dataset", songs_folder, *SETTINGS]
     shared += ["--max-steps", "60", "--save-steps", "5", "--per-device-train-batch-size", "2"]
     killed_folder, whole_folder = tmp_path / "killed", tmp_path / "whole"

@@ -14,6 +14,8 @@ from songgen_hf.training.language_model.song_trainer import last_checkpoint
 from songgen_hf.training.language_model.trainer import SongGenTrainer
 from songgen_hf.training.option_parsing import RESOLVED_FILE, make_options, stage_names
 
+from ..conftest import interrupted_after
+
 SETTINGS = {
     "max_steps": 6,
     "warmup_steps": 1,
@@ -49,7 +51,7 @@ def losses(trainer) -> list[float]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", stage_names())
-def test_every_stage_runs_to_a_model_that_sings(train, stage, tmp_path):
+def test_every_stage_writes_a_model_that_generates(train, stage, tmp_path):
     from songgen_hf.training.option_parsing import read_stage
 
     trainer = train(**{**read_stage(stage), **SETTINGS, "max_steps": 2})
@@ -66,7 +68,7 @@ def test_every_stage_runs_to_a_model_that_sings(train, stage, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["mixed_pro", "parallel_V_A"])
-def test_training_lowers_the_loss_and_logs_what_it_is_made_of(train, pattern):
+def test_training_lowers_the_loss_and_logs_its_parts(train, pattern):
     trainer = train(pattern, max_steps=12, codebook_weighting=False, max_train_songs=2)
 
     history = [entry for entry in trainer.state.log_history if "objective" in entry]
@@ -90,23 +92,14 @@ def test_accumulated_batches_train_like_one_large_batch(train, tiny_checkpoint):
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_any_step_goes_on_with_the_same_losses(train, monkeypatch):
+def test_a_killed_run_resumes_with_the_same_losses(train):
     settings = {"max_steps": 9, "save_strategy": "steps", "save_steps": 2, "ema_decay": 0.9}
     whole = train(out="whole", **settings)
-    after_step = SongGenTrainer.after_step
 
-    for kill_at in np.random.default_rng(0).choice(range(2, 9), 5, replace=False).tolist():
-
-        def killing(self, step, kill_at=kill_at):
-            after_step(self, step)
-            if step == kill_at:
-                raise KeyboardInterrupt
-
-        out = f"killed-{kill_at}"
-        monkeypatch.setattr(SongGenTrainer, "after_step", killing)
-        with pytest.raises(KeyboardInterrupt):
+    for step in np.random.default_rng(0).choice(range(2, 9), 5, replace=False).tolist():
+        out = f"killed-{step}"
+        with interrupted_after(step):
             train(out=out, **settings)
-        monkeypatch.setattr(SongGenTrainer, "after_step", after_step)
         resumed = train(out=out, resume_from_checkpoint="auto", **settings)
 
         assert losses(resumed) == pytest.approx(losses(whole), abs=1e-6)
@@ -114,7 +107,7 @@ def test_a_run_killed_at_any_step_goes_on_with_the_same_losses(train, monkeypatc
             assert torch.allclose(resumed.average.average[name], average, atol=1e-6)
 
 
-def test_a_checkpoint_cut_short_is_passed_over(tmp_path):
+def test_an_incomplete_checkpoint_is_ignored(tmp_path):
     for step, complete in ((3, True), (12, True), (20, False)):
         folder = tmp_path / f"checkpoint-{step}"
         folder.mkdir()
@@ -127,9 +120,7 @@ def test_a_checkpoint_cut_short_is_passed_over(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_checkpoint_that_cannot_be_written_leaves_nothing_and_says_so(
-    train, monkeypatch, tmp_path
-):
+def test_a_checkpoint_that_cannot_be_written_is_removed(train, monkeypatch, tmp_path):
     def full(self, output_dir):
         raise OSError(28, "No space left on device")
 
@@ -176,7 +167,7 @@ def test_the_average_of_the_weights_is_what_is_saved(train, tmp_path):
 
 
 @pytest.mark.slow
-def test_evaluation_reports_plain_losses_and_sings(train, tmp_path):
+def test_evaluation_reports_plain_losses_and_writes_samples(train, tmp_path):
     trainer = train(
         max_steps=2,
         eval_split="validation",
@@ -203,7 +194,7 @@ def test_memory_saving_modes_train_alike(train):
 
 
 @pytest.mark.slow
-def test_the_trained_model_is_saved_with_its_history(train, tmp_path):
+def test_the_trained_model_is_saved_with_its_log(train, tmp_path):
     train(max_steps=2)
 
     state = json.loads(Path(tmp_path / "out" / "trainer_state.json").read_text())
@@ -220,7 +211,7 @@ def test_the_trained_model_is_saved_with_its_history(train, tmp_path):
         ({"ema_every": 0}, "ema_every >= 1"),
     ],
 )
-def test_what_cannot_be_trained_is_refused(train, changes, message):
+def test_wrong_options_of_song_training_are_refused(train, changes, message):
     with pytest.raises(ValueError, match=message):
         train(**changes)
 

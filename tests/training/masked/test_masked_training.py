@@ -1,4 +1,4 @@
-"""Training of masked models: what is masked, what is lost, what a run leaves behind."""
+"""Training of masked models: masks, losses, and the pipeline that a run writes."""
 
 import json
 from pathlib import Path
@@ -29,10 +29,9 @@ from songgen_hf.training.masked.run import (
     start_from_decoder,
     train_masked_model,
 )
-from songgen_hf.training.masked.trainer import MaskedSongTrainer
 from songgen_hf.training.option_parsing import RESOLVED_FILE, make_options
 
-from ..conftest import TINY_CODEBOOKS, build_tiny, song_row, write_table
+from ..conftest import TINY_CODEBOOKS, build_tiny, interrupted_after, song_row, write_table
 
 DUAL = "interleaving_A_V"
 SETTINGS = {
@@ -47,7 +46,7 @@ SETTINGS = {
     "num_components": 8,
     "mean_rank": 4,
 }
-KNOWN = {
+LABELS = {
     "lyrics": "see me",
     "tempo": 120,
     "gender": "female",
@@ -62,10 +61,10 @@ KNOWN = {
 
 
 @pytest.fixture(scope="session")
-def known_songs(tmp_path_factory) -> str:
-    """A folder of songs that say what sounds when."""
+def labeled_songs(tmp_path_factory) -> str:
+    """A folder of songs with labels."""
     folder = tmp_path_factory.mktemp("known")
-    rows = [song_row(number, 12) | KNOWN for number in range(4)]
+    rows = [song_row(number, 12) | LABELS for number in range(4)]
     write_table(folder / "train-00000-of-00001.parquet", rows)
     return str(folder)
 
@@ -119,7 +118,7 @@ def test_schedules_of_training_are_those_of_the_scheduler():
 
 
 @pytest.mark.slow
-def test_a_song_is_masked_alike_in_every_run_and_otherwise_in_every_epoch(masked_songs):
+def test_masks_are_the_same_in_every_run_and_differ_between_epochs(masked_songs):
     (songs, _, _), (same, _, _) = masked_songs(), masked_songs()
     (other, _, _) = masked_songs(seed=1)
 
@@ -136,7 +135,7 @@ def test_a_song_is_masked_alike_in_every_run_and_otherwise_in_every_epoch(masked
 
 
 @pytest.mark.slow
-def test_a_track_or_a_stretch_is_given_whole_as_often_as_asked(masked_songs):
+def test_tracks_and_spans_are_unmasked_with_their_probabilities(masked_songs):
     songs, _, _ = masked_songs(track_probability=1.0, span_probability=0.0)
     whole = [(songs[0, index]["visible"] == TINY_CODEBOOKS).all(dim=1) for index in range(10)]
     assert all(tracks.any() and not tracks.all() for tracks in whole)
@@ -149,7 +148,7 @@ def test_a_track_or_a_stretch_is_given_whole_as_often_as_asked(masked_songs):
 
 
 @pytest.mark.slow
-def test_a_batch_counts_what_its_songs_count_and_padding_nothing(masked_songs):
+def test_the_loss_of_a_batch_is_that_of_its_songs_without_padding(masked_songs):
     songs, collate, pipe = masked_songs()
     step = MaskedStep(pipe.transformer, pipe.conditioner, MaskedObjectiveOptions()).eval()
     chosen = [songs[0, index] for index in (2, 3)]  # 7 and 14 frames
@@ -166,7 +165,7 @@ def test_a_batch_counts_what_its_songs_count_and_padding_nothing(masked_songs):
 
 
 @pytest.mark.slow
-def test_codebook_factors_weigh_the_codebooks(masked_songs):
+def test_codebook_decay_weighs_the_codebooks(masked_songs):
     songs, collate, pipe = masked_songs()
     batch = collate([songs[0, index] for index in range(3)])
     plain, halved = (
@@ -191,7 +190,7 @@ def test_codebook_factors_weigh_the_codebooks(masked_songs):
 
 
 @pytest.mark.slow
-def test_the_regression_of_a_mixture_has_its_factor(masked_songs):
+def test_the_regression_of_a_mixture_has_its_weight(masked_songs):
     songs, collate, pipe = masked_songs(head="mixture")
     objective = MaskedObjectiveOptions(regression_weight=0.5, length_weight=0.0)
     step = MaskedStep(pipe.transformer, pipe.conditioner, objective).eval()
@@ -205,7 +204,7 @@ def test_the_regression_of_a_mixture_has_its_factor(masked_songs):
 
 
 @pytest.mark.slow
-def test_the_layers_told_what_is_sung_learn_it_and_the_conditioner_stays(masked_songs):
+def test_guided_attention_trains_the_layers_and_not_the_conditioner(masked_songs):
     songs, collate, pipe = masked_songs()
     step = MaskedStep(
         pipe.transformer, pipe.conditioner, MaskedObjectiveOptions(guided_attention_weight=1.0)
@@ -225,10 +224,16 @@ def test_the_layers_told_what_is_sung_learn_it_and_the_conditioner_stays(masked_
 
 @pytest.mark.slow
 @pytest.mark.parametrize("head", ["softmax", "mixture"])
-def test_training_lowers_the_loss_and_logs_what_it_is_made_of(train, head, known_songs, tmp_path):
-    told = {"guided_attention_weight": 0.3, "frame_label_weight": 0.2, "dataset": known_songs}
+def test_training_lowers_the_loss_and_logs_its_parts(train, head, labeled_songs, tmp_path):
+    auxiliary = {
+        "guided_attention_weight": 0.3,
+        "frame_label_weight": 0.2,
+        "dataset": labeled_songs,
+    }
     evaluated = {"eval_split": "train", "eval_strategy": "steps", "eval_on_start": True}
-    trainer = train(head=head, max_steps=8, eval_steps=8, joint_dropout=0.0, **told, **evaluated)
+    trainer = train(
+        head=head, max_steps=8, eval_steps=8, joint_dropout=0.0, **auxiliary, **evaluated
+    )
 
     entries = history(trainer)
     before, after = (e for e in trainer.state.log_history if "eval_masked_loss" in e)
@@ -242,7 +247,7 @@ def test_training_lowers_the_loss_and_logs_what_it_is_made_of(train, head, known
 
 
 @pytest.mark.slow
-def test_a_run_ends_in_a_masked_model_that_makes_songs(train, tiny_checkpoint, tmp_path):
+def test_a_run_writes_a_complete_masked_pipeline(train, tiny_checkpoint, tmp_path):
     trainer = train(ema_decay=0.9, optimizer="muon", warm_start=True)
 
     pipe = MaskedSongPipeline.from_pretrained(tmp_path / "out")
@@ -293,9 +298,7 @@ def test_a_masked_model_is_trained_further_with_another_head(options, heads, tmp
 
 @pytest.mark.slow
 @pytest.mark.parametrize("head", ["softmax", "mixture"])
-def test_the_model_sees_codes_of_its_own_and_learns_from_frames_that_show_true_ones(
-    masked_songs, head
-):
+def test_scheduled_sampling_trains_only_frames_with_true_visible_codes(masked_songs, head):
     songs, collator, pipe = masked_songs(head=head)
     batch = collator([songs[0, index] for index in range(3)])
     step = MaskedStep(
@@ -327,7 +330,7 @@ def test_the_model_sees_codes_of_its_own_and_learns_from_frames_that_show_true_o
 
 
 @pytest.mark.slow
-def test_training_sees_codes_of_its_own(train):
+def test_scheduled_sampling_changes_training_and_follows_the_seed(train):
     plain, own, again = (
         losses(train(out=out, max_steps=2, scheduled_sampling=share))
         for out, share in (("plain", 0.0), ("own", 0.5), ("again", 0.5))
@@ -352,9 +355,9 @@ def test_accumulated_batches_train_like_one_large_batch(train):
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_any_step_goes_on_with_the_same_losses(train, known_songs, monkeypatch):
+def test_a_killed_run_resumes_with_the_same_losses(train, labeled_songs):
     settings = {
-        "dataset": known_songs,
+        "dataset": labeled_songs,
         "max_steps": 7,
         "save_strategy": "steps",
         "save_steps": 2,
@@ -364,20 +367,11 @@ def test_a_run_killed_at_any_step_goes_on_with_the_same_losses(train, known_song
         "optimizer": "muon",
     }
     whole = train(out="whole", **settings)
-    after_step = MaskedSongTrainer.after_step
 
-    for kill_at in np.random.default_rng(0).choice(range(2, 7), 2, replace=False).tolist():
-
-        def killing(self, step, kill_at=kill_at):
-            after_step(self, step)
-            if step == kill_at:
-                raise KeyboardInterrupt
-
-        out = f"killed-{kill_at}"
-        monkeypatch.setattr(MaskedSongTrainer, "after_step", killing)
-        with pytest.raises(KeyboardInterrupt):
+    for step in np.random.default_rng(0).choice(range(2, 7), 2, replace=False).tolist():
+        out = f"killed-{step}"
+        with interrupted_after(step):
             train(out=out, **settings)
-        monkeypatch.setattr(MaskedSongTrainer, "after_step", after_step)
         resumed = train(out=out, resume_from_checkpoint="auto", **settings)
 
         assert losses(resumed) == pytest.approx(losses(whole), abs=1e-5)
@@ -386,7 +380,7 @@ def test_a_run_killed_at_any_step_goes_on_with_the_same_losses(train, known_song
 
 
 @pytest.mark.slow
-def test_evaluation_hides_the_same_codes_every_time(train):
+def test_every_evaluation_uses_the_same_masks(train):
     trainer = train(
         max_steps=2,
         eval_split="validation",
@@ -416,7 +410,7 @@ def test_samples_are_made_at_each_evaluation(train, tmp_path):
     assert sample.stat().st_size > 0
 
 
-def test_layers_start_from_the_song_models_decoder():
+def test_layers_start_with_the_weights_of_the_decoder():
     model, _ = build_tiny(DUAL)
     from songgen_hf.modeling.masked.model import MaskedSongModel
 
@@ -467,6 +461,6 @@ def test_the_command_writes_a_masked_model(
         ({"warm_start": True, "hidden_size": 16}, "no layer of the song model fits"),
     ],
 )
-def test_what_cannot_be_trained_is_said_before_it_begins(train, changes, message):
+def test_wrong_options_of_masked_training_are_refused(train, changes, message):
     with pytest.raises(ValueError, match=message):
         train(**changes)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 EMA_FILE = "ema.safetensors"
@@ -59,14 +59,14 @@ class WeightAverage:
         path = folder / EMA_FILE
         if not path.is_file():
             raise ValueError(f"{folder} holds no {EMA_FILE}: resume with --ema-decay 0")
-        loaded = load_file(path)
+        with safe_open(path, framework="pt") as file:
+            self.updates = int(file.metadata()["updates"])
+            loaded = {name: file.get_tensor(name) for name in file.keys()}
         if loaded.keys() != self.average.keys():
             raise ValueError(
                 f"{path} averages other weights than those that are trained; resume with the "
                 "--freeze of the first start"
             )
-        with safe_open(path, framework="pt") as file:
-            self.updates = int(file.metadata()["updates"])
         for name, average in self.average.items():
             average.copy_(loaded[name])
 

@@ -66,6 +66,13 @@ def check_range(
             )
 
 
+def check_given(options: Any, *names: str) -> None:
+    """Raise ValueError if an option has no value."""
+    for name in names:
+        if not getattr(options, name):
+            raise ValueError(f"{name} is not given: set --{name.replace('_', '-')}")
+
+
 def stage_names() -> list[str]:
     """Names of the stages that the package contains."""
     return sorted(path.stem for path in STAGES_FOLDER.glob("*.yaml"))
@@ -263,6 +270,7 @@ __all__ = [
     "EARLIER_NAMES",
     "RESOLVED_FILE",
     "add_file_flags",
+    "check_given",
     "check_range",
     "check_unchanged",
     "dump_options",

@@ -60,9 +60,10 @@ def run_steps(
     Args:
         train_step: takes the step with the given number, counted from 0, and returns its metrics.
         steps: number of steps of the whole run, of which ``done`` are completed already.
-        name: label of the progress bar, which ``show_progress`` turns off.
-        actions: taken in this order after a step.
+        name: label of the progress bar.
+        actions: actions to take after a step, in this order.
         should_stop: called after every step; True makes that step the last one.
+        show_progress: show the progress bar.
     """
     with tqdm(total=steps, initial=done, desc=name, disable=not show_progress) as bar:
         for step in range(done, steps):
@@ -79,7 +80,7 @@ def run_steps(
 
 
 def warmup(step: int, warmup_steps: int) -> float:
-    """Factor of the learning rate that rises linearly to 1."""
+    """The factor of the learning rate during warm-up, which rises linearly to 1."""
     return min(1.0, (step + 1) / max(1, warmup_steps))
 
 
@@ -233,7 +234,7 @@ class RunFolder:
 def load_state(
     path: Path, options: Mapping[str, Any], *, free: Collection[str] = ()
 ) -> dict[str, Any] | None:
-    """The state that :func:`save_state` wrote, with ``step``; None if there is no file.
+    """The state that :func:`save_state` wrote, and ``step``; None if there is no file.
 
     Raises:
         ValueError: if the run had other options; those in ``free`` may differ.

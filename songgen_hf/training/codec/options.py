@@ -63,12 +63,6 @@ class WaveformTrainingOptions:
         free |= {"keep_checkpoints"}
         return free if self.schedule == "cosine" else free | {"steps"}
 
-    def require_paths(self) -> None:
-        """Raise ValueError unless data and out are given."""
-        for name in ("data", "out"):
-            if not getattr(self, name):
-                raise ValueError(f"{name} is not given: set --{name}")
-
 
 @dataclass
 class CodecTrainingOptions(WaveformTrainingOptions):

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ...optional import require
+from ..option_parsing import check_given
 from ..resumable_run import Action, Metrics, RunFolder, cosine_rate, run_steps, warmup
 from .options import WaveformTrainingOptions
 from .waveform_crops import WaveformCrops
@@ -43,7 +44,7 @@ class WaveformTrainer(ABC):
 
     def __init__(self, options: WaveformTrainingOptions) -> None:
         self._began = time.monotonic()
-        options.require_paths()
+        check_given(options, "data", "out")
         self.options: Any = options
         self.accelerator = make_accelerator(options)
         self.run = RunFolder(

@@ -26,7 +26,7 @@ from ..auxiliary.frame_labels import recorded_output, tempo_of_class
 from ..language_model.dataset import read_songs
 from ..language_model.freezing import freeze, submodule
 from ..language_model.initialization import load_model
-from ..option_parsing import RESOLVED_FILE, dump_options
+from ..option_parsing import RESOLVED_FILE, check_given, dump_options
 from ..options import ModelOptions
 from ..resumable_run import (
     METRICS_FILE,
@@ -269,9 +269,7 @@ def train_conditioner(model_options: ModelOptions, options: ConditionerOptions) 
         ValueError: if options, data or checkpoint cannot be used.
         OSError: if they cannot be read, or ``output_dir`` holds files.
     """
-    for name in ("dataset", "output_dir"):
-        if not getattr(options, name):
-            raise ValueError(f"no {name} given: set --{name.replace('_', '-')}")
+    check_given(options, "dataset", "output_dir")
     model, processor = load_model(model_options, seed=options.seed)
     if torch.accelerator.is_available():
         model.to(torch.accelerator.current_accelerator())

@@ -16,13 +16,6 @@ FLATNESS = (0.0, 0.3, 0.6, 0.8)
 VOCAL_LOSS_WEIGHT = 0.1
 
 
-def initial_codebook_weights(num_codebooks: int) -> Tensor:
-    """The weights at the start of a stage, [K] float32: 0.25 three times, then 0.05."""
-    weights = torch.full((num_codebooks,), LATE_WEIGHT)
-    weights[:EARLY_CODEBOOKS] = EARLY_WEIGHT
-    return weights
-
-
 def codebook_weights(
     step: int, total_steps: int, num_codebooks: int, *, initial: Tensor | None = None
 ) -> Tensor:
@@ -45,7 +38,8 @@ def codebook_weights(
             f"codebook weights need step >= 0 and total_steps >= 1: got {step} and {total_steps}"
         )
     if initial is None:
-        initial = initial_codebook_weights(num_codebooks)
+        initial = torch.full((num_codebooks,), LATE_WEIGHT)
+        initial[:EARLY_CODEBOOKS] = EARLY_WEIGHT
     if initial.shape != (num_codebooks,):
         raise ValueError(
             f"initial codebook weights must be [{num_codebooks}]: got {list(initial.shape)}"
@@ -125,6 +119,5 @@ __all__ = [
     "VOCAL_LOSS_WEIGHT",
     "Objective",
     "codebook_weights",
-    "initial_codebook_weights",
     "song_objective",
 ]

@@ -49,22 +49,22 @@ def train_judges(
     codec: Any = None,
     progress: bool = True,
 ) -> dict[str, float]:
-    """Train both networks, judge them on true songs, and write the folder that ``Judges`` reads.
+    """Train and validate both networks, and write the folder that ``Judges.load`` reads.
 
     Args:
-        data: parquet files of the corpus to learn from, a pattern.
-        out: folder; a run that was stopped goes on.
-        options: of the run.
-        validation_data: parquet files of other songs, which the judges are validated with.
+        data: pattern of the parquet files of the corpus to train on.
+        out: folder to write; an interrupted run in it is resumed.
+        options: options of the run.
+        validation_data: pattern of parquet files of other songs to validate the judges with.
         validate: ``validate_judges`` of the evaluation's protocol, needed for ``validation_data``.
-        codec: ``XCodecModel`` through which some songs are heard as well, so that what a codec
-            does to a sound is not held against a singer; None for none.
-        progress: whether bars are shown.
+        codec: ``XCodecModel`` that some of the songs are encoded and decoded with, which makes the
+            judges robust to its artifacts; None for none.
+        progress: show progress bars.
     Returns:
         The scores of ``validate``, empty without ``validation_data``.
     Raises:
         FileNotFoundError: if no file matches a pattern.
-        ValueError: if ``out`` holds a run with other options, or for songs that are none of the
+        ValueError: if ``out`` holds a run with other options, or a song does not belong to the
             corpus.
         ImportError: if pyarrow is missing.
     """
@@ -137,12 +137,6 @@ def train_classifier(
     return network
 
 
-def seeded_network(build: Callable[[], Any], seed: int) -> Any:
-    """Build a network whose initial weights follow from ``seed``."""
-    with seeded(seed):
-        return build()
-
-
 def _train(
     network: nn.Module,
     losses: Callable[[int], Losses],
@@ -193,4 +187,4 @@ def _train(
     network.eval()
 
 
-__all__ = ["seeded_network", "train_classifier", "train_judges", "train_recognizer"]
+__all__ = ["train_classifier", "train_judges", "train_recognizer"]

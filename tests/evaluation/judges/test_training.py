@@ -27,13 +27,13 @@ from songgen_hf.evaluation.judges.phoneme_recognizer import PhonemeRecognizer
 from songgen_hf.evaluation.judges.phonemes import PHONEMES, row_phonemes
 from songgen_hf.evaluation.judges.song_classifier import SongClassifier
 from songgen_hf.evaluation.judges.training import (
-    seeded_network,
     train_classifier,
     train_judges,
     train_recognizer,
 )
 from songgen_hf.evaluation.metrics.phoneme_error_rate import phoneme_error_rate
 from songgen_hf.evaluation.protocol.judge_validation import validate_judges, voice_pairs
+from songgen_hf.training.seeding import seeded
 
 from ...tools.judge_cases import TINY_CLASSIFIER, TINY_RECOGNIZER, invented_row
 
@@ -141,8 +141,9 @@ def test_power_of_a_mixture_is_on_average_the_sum(songs):
 
 
 def test_losses_depend_on_seed_and_step_alone(songs):
-    recognizer = seeded_network(lambda: PhonemeRecognizer(TINY_RECOGNIZER), 0).eval()
-    classifier = seeded_network(lambda: SongClassifier(TINY_CLASSIFIER), 0).eval()
+    with seeded(0):
+        recognizer = PhonemeRecognizer(TINY_RECOGNIZER).eval()
+        classifier = SongClassifier(TINY_CLASSIFIER).eval()
 
     for losses, network in ((recognizer_losses, recognizer), (classifier_losses, classifier)):
         drawn = [losses(network, songs, OPTIONS, step)["loss"] for step in (1, 1, 2)]

@@ -1,1 +1,1 @@
-"""Training of the language model, its adapters and the codec."""
+"""Training of song models, LoRA adapters, conditioners, codecs and semantic teachers."""

@@ -49,23 +49,23 @@ def train_judges(
     codec: Any = None,
     progress: bool = True,
 ) -> dict[str, float]:
-    """Train and validate both networks, and write the folder that ``Judges`` reads.
+    """Train and validate both networks, and write the folder that ``Judges.load`` reads.
 
     Args:
-        data: parquet files of the training songs, a pattern.
-        out: folder to write; a run in it is continued.
+        data: pattern of the parquet files of the corpus to train on.
+        out: folder to write; an interrupted run in it is resumed.
         options: options of the run.
-        validation_data: parquet files of other songs, which the judges are validated with.
+        validation_data: pattern of parquet files of other songs to validate the judges with.
         validate: ``validate_judges`` of the evaluation's protocol, needed for ``validation_data``.
-        codec: ``XCodecModel`` that encodes and decodes some of the songs, which makes the judges
-            robust to its artifacts.
+        codec: ``XCodecModel`` that some of the songs are encoded and decoded with, which makes the
+            judges robust to its artifacts; None for none.
         progress: show progress bars.
     Returns:
         The scores of ``validate``, empty without ``validation_data``.
     Raises:
         FileNotFoundError: if no file matches a pattern.
-        ValueError: if ``out`` holds a run with other options, or for songs that do not belong to a
-            rendered corpus.
+        ValueError: if ``out`` holds a run with other options, or a song does not belong to the
+            corpus.
         ImportError: if pyarrow is missing.
     """
     out = Path(out)

@@ -1,6 +1,6 @@
-"""The training objective: losses of a forward pass, weighted over codebooks and tracks.
+"""The training objective: losses of codebooks, tracks and vocal heads, weighted by a curriculum.
 
-The weights follow a curriculum: early codebooks first, then ever more equal weights (SongGen, arXiv
+The weights of early codebooks are high at first, and become more equal later (SongGen, arXiv
 2502.13128, section 3.4). Nothing here depends on data, optimizers or models.
 """
 

@@ -33,8 +33,9 @@ from songgen_hf.evaluation.judges.training import (
 )
 from songgen_hf.evaluation.metrics.phoneme_error_rate import phoneme_error_rate
 from songgen_hf.evaluation.protocol.judge_validation import validate_judges, voice_pairs
+from songgen_hf.training.seeding import seeded
 
-from ...tools.judge_cases import TINY_CLASSIFIER, TINY_RECOGNIZER, invented_row, tiny_judges
+from ...tools.judge_cases import TINY_CLASSIFIER, TINY_RECOGNIZER, invented_row
 
 OPTIONS = JudgeTrainingOptions(
     recognizer_steps=4,
@@ -140,12 +141,11 @@ def test_power_of_a_mixture_is_on_average_the_sum(songs):
 
 
 def test_losses_depend_on_seed_and_step_alone(songs):
-    judges = tiny_judges()
+    with seeded(0):
+        recognizer = PhonemeRecognizer(TINY_RECOGNIZER).eval()
+        classifier = SongClassifier(TINY_CLASSIFIER).eval()
 
-    for losses, network in (
-        (recognizer_losses, judges.recognizer),
-        (classifier_losses, judges.classifier),
-    ):
+    for losses, network in ((recognizer_losses, recognizer), (classifier_losses, classifier)):
         drawn = [losses(network, songs, OPTIONS, step)["loss"] for step in (1, 1, 2)]
         values = [float(loss.detach()) for loss in drawn]
         assert values[0] == values[1] != values[2]

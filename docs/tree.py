@@ -17,8 +17,9 @@ PACKAGE = "songgen_hf/"
 HEAD = """\
 # The source tree
 
-Look here for the file that you want to read or change. Every file of the package and every other
-entry of the repository has one line. The line of a module is the first sentence of its docstring.
+Look here for the file that you want to read or change. Every module of the package and every other
+entry of the repository has one line. The line of a module is the first sentence of its docstring,
+that of a folder the docstring of its `__init__.py`; folders of data have a line for all their files.
 `make tree` writes this page, and a test fails if it is out of date.
 """
 DESCRIPTIONS = {

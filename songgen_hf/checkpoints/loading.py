@@ -1,4 +1,4 @@
-"""Loads pipelines and codecs by the name of an embedded checkpoint, a folder or a Hub id.
+"""Resolves the name of a checkpoint (embedded, folder, Hub id) and loads pipelines and codecs.
 
 All parts of the package resolve the names of checkpoints with this module.
 """

@@ -1,4 +1,4 @@
-"""Command-line flags made from the fields of a dataclass, which declares every option once.
+"""Flags of the commands from dataclasses of options (`train` uses training/option_parsing.py).
 
     @dataclass(frozen=True, kw_only=True)
     class RenderOptions:

@@ -1,4 +1,4 @@
-"""Options of a run as dataclasses, YAML files and command-line flags.
+"""Flags and YAML files of `songgen-hf train`: parsing, earlier names of options, resolved options.
 
 A run's options are a tuple of dataclasses whose field names are the flags and the YAML keys. Later
 sources win: class defaults, a stage of the paper, a YAML file, flags. The resolved options are

@@ -1,4 +1,4 @@
-"""What the rows of masked models say about the goal of their training and the paper's claims."""
+"""Checks of the paper's claims about masked models: paired differences of rows of a report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The evaluation of song models: generate songs of fixed prompts, score them, compare.
+"""Runs an evaluation of song models: the rows of its report, their songs and their comparison.
 
 All rows of an evaluation have the same judges. For every autoregressive model these are:
 

@@ -1,4 +1,4 @@
-"""Scores of the songs of one row, with bootstrap intervals and paired differences of rows.
+"""Calls the metrics for the songs of one row of a report: scores with bootstrap intervals.
 
 Every metric is stored per song, as a numerator and a denominator, so that the score of the row and
 its interval come from the same numbers.

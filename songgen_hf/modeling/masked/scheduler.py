@@ -1,4 +1,4 @@
-"""The scheduler determines which codes of a song are revealed at each step of masked generation.
+"""The scheduler determines how many and which codes are revealed at each step of a masked song.
 
 Generation begins with all codes masked (ResGen, arXiv 2412.10208). At every step the model proposes
 all masked codes at once, and the scheduler keeps some of them: their number follows from a

@@ -1,4 +1,4 @@
-"""The Trainer of both kinds of song model: order of the songs, losses, checkpoints.
+"""The Trainer that autoregressive and masked song models share: order of songs and checkpoints.
 
 It runs under ``accelerate launch`` on a CPU, one GPU, or several with DDP or FSDP. A loss is a mean
 over all counted positions of an optimizer step, so it does not depend on the number of processes

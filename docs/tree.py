@@ -19,7 +19,7 @@ HEAD = """\
 
 Look here for the file that you want to read or change. Every module of the package and every other
 entry of the repository has one line. The line of a module is the first sentence of its docstring,
-that of a folder the docstring of its `__init__.py`; folders of data have a line for all their files.
+that of a folder the docstring of its `__init__.py`; a folder of data has one line for its files.
 `make tree` writes this page, and a test fails if it is out of date.
 """
 DESCRIPTIONS = {

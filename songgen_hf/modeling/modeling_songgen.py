@@ -409,9 +409,7 @@ class SongGenForConditionalGeneration(
         kept = codes[:, (codes < self.config.decoder.codebook_size).all(dim=0)]  # [K, T']
         if kept.shape[-1] == 0:
             return torch.zeros(1, device=codes.device)
-        decoded = self.audio_encoder.decode(
-            kept[None].to(self.audio_encoder.device), chunk_frames=chunk_frames
-        )
+        decoded = self.audio_encoder.decode(kept[None], chunk_frames=chunk_frames)
         return decoded.audio_values[0, 0].float()
 
 

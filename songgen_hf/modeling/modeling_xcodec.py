@@ -28,6 +28,7 @@ from transformers.utils import ModelOutput, can_return_tuple
 
 from .checkpoint_mapping import register_xcodec_mapping
 from .configuration_xcodec import XCodecConfig
+from .execution_device import execution_device
 from .spectral_codec import SpectralDecoder, SpectralEncoder
 from .xcodec_inputs import check_bandwidth, check_chunk_frames, check_codes, check_waveforms
 from .xcodec_layout import OriginalLayoutMixin
@@ -41,6 +42,18 @@ from .xcodec_windows import (
 register_xcodec_mapping(XCodecConfig.model_type)
 
 _SPECTRAL_ARGUMENTS = {"channels": "channels", "num_layers": "layers"}
+
+
+class ChannelsFirstLinear(nn.Linear):
+    """A linear layer over the channels of [B, D, T]."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map [B, D, T] to [B, D', T]."""
+        if type(self.weight.data) is not Tensor:  # quantized weights know the linear layer alone
+            return super().forward(input.transpose(1, 2)).transpose(1, 2)
+        # As a convolution of width 1 it rounds as the reference does on the CPU (1e-5 instead of
+        # 1e-3 on waveforms that reach 40).
+        return F.conv1d(input, self.weight[:, :, None], self.bias)
 
 
 @dataclass
@@ -102,6 +115,7 @@ class XCodecModel(OriginalLayoutMixin, XcodecModel):
         acoustic: Any = config.acoustic_model_config
         acoustic._attn_implementation = "eager"
         super().__init__(config)
+        self.fc2 = _channels_first(self.fc2)
         if self.is_spectral:
             sizes: Any = config.spectral_sizes
             encoder, decoder = (
@@ -244,7 +258,7 @@ class XCodecModel(OriginalLayoutMixin, XcodecModel):
         bandwidth = check_bandwidth(bandwidth, self.config)
         check_chunk_frames(chunk_frames)
         lengths = check_waveforms(input_values, padding_mask, hop_length=self.config.hop_length)
-        waveforms = input_values.to(self.device, self.dtype).mean(dim=1, keepdim=True)
+        waveforms = input_values.to(execution_device(self), self.dtype).mean(dim=1, keepdim=True)
 
         frames = [self.get_num_frames(length) for length in lengths]
         codes: Tensor | None = None
@@ -351,14 +365,14 @@ class XCodecModel(OriginalLayoutMixin, XcodecModel):
         """
         check_codes(audio_codes, self.config)
         check_chunk_frames(chunk_frames)
-        audio_codes = audio_codes.to(self.device)
+        audio_codes = audio_codes.to(execution_device(self))
         num_frames = audio_codes.shape[-1]
         if chunk_frames is None or chunk_frames >= num_frames:
             waveform = self._decode_window(audio_codes)
         else:
             hop = self.config.hop_length
             waveform = torch.empty(
-                (len(audio_codes), 1, num_frames * hop), dtype=self.dtype, device=self.device
+                (len(audio_codes), 1, num_frames * hop), dtype=self.dtype, device=audio_codes.device
             )
             context = self.decode_context_frames
             for start, stop, left, right in windows(num_frames, chunk_frames, context):
@@ -372,11 +386,7 @@ class XCodecModel(OriginalLayoutMixin, XcodecModel):
 
     def _decode_window(self, codes: Tensor) -> Tensor:
         quantized = self.quantizer.decode(codes.transpose(0, 1))  # [B, D, T]
-        # The linear layer as a convolution of width 1, which keeps channels first. On the CPU it
-        # also rounds as the reference does: waveforms with values up to 40 differ by 1e-5 instead
-        # of 1e-3.
-        latent = F.conv1d(quantized, self.fc2.weight[:, :, None], self.fc2.bias)
-        return self.acoustic_decoder(latent)
+        return self.acoustic_decoder(self.fc2(quantized))
 
     @can_return_tuple
     def forward(
@@ -406,6 +416,14 @@ class XCodecModel(OriginalLayoutMixin, XcodecModel):
         return XcodecOutput(
             audio_codes=audio_codes, audio_values=waveform[..., : input_values.shape[-1]]
         )
+
+
+def _channels_first(layer: nn.Linear) -> ChannelsFirstLinear:
+    """The same parameters in a layer that takes the channels first; draws no random numbers."""
+    with torch.device("meta"):
+        new = ChannelsFirstLinear(layer.in_features, layer.out_features)
+    new.weight, new.bias = layer.weight, layer.bias
+    return new
 
 
 __all__ = ["XCodecEncoderOutput", "XCodecFeatures", "XCodecModel", "XCodecStreamDecoder"]

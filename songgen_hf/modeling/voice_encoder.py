@@ -9,6 +9,22 @@ from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedConfig
 
 
+class LayerMix(nn.Conv1d):
+    """A learned weighted sum over layers, with the parameters of a convolution of width 1.
+
+    The reference stores the weights as a convolution over the layers.
+    """
+
+    def __init__(self, num_layers: int):
+        super().__init__(num_layers, 1, kernel_size=1)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Mix [B, layers, R, D] to [B, R, D]."""
+        weight, bias = self.weight[0, :, 0], self.bias
+        assert bias is not None
+        return torch.einsum("l,blrd->brd", weight, states.to(weight.dtype)) + bias
+
+
 class SongGenVoiceEncoder(nn.Module):
     """Encoder of voices [B, S] to weighted sums of hidden states [B, R, hidden_size].
 
@@ -20,7 +36,7 @@ class SongGenVoiceEncoder(nn.Module):
         super().__init__()
         self.model = AutoModel.from_config(config)
         self.model.requires_grad_(False)
-        self.layer_mix = nn.Conv1d(config.num_hidden_layers + 1, 1, kernel_size=1)
+        self.layer_mix = LayerMix(config.num_hidden_layers + 1)
         self.model.eval()
 
     def train(self, mode: bool = True) -> "SongGenVoiceEncoder":
@@ -56,11 +72,7 @@ class SongGenVoiceEncoder(nn.Module):
         Returns:
             [B, R, hidden_size], R frames.
         """
-        states = self.hidden_states(voice_values, attention_mask)
-        weight = self.layer_mix.weight[0, :, 0]
-        bias = self.layer_mix.bias
-        assert bias is not None
-        return torch.einsum("l,blrd->brd", weight, states.to(weight.dtype)) + bias
+        return self.layer_mix(self.hidden_states(voice_values, attention_mask))
 
 
 def has_voice(voice_values: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor, cat, nn, no_grad
 
+from .execution_device import execution_device, loaded_weights
 from .xcodec_inputs import check_chunk_frames, check_codes
 
 
@@ -56,7 +57,7 @@ class XCodecStreamDecoder:
                 break
             stop = self._done + count
             window = self.codec._decode_window(
-                self._codes[..., : stop + self._context].to(self.codec.device)
+                self._codes[..., : stop + self._context].to(execution_device(self.codec))
             )
             chunks.append(window[..., self._done * hop : stop * hop])
             kept = max(0, stop - self._context)
@@ -91,7 +92,8 @@ class WindowedConvolutions(nn.Module):
                 hidden = first.conv(hidden)
                 hidden = ((hidden.float() - mean) * scale).to(hidden.dtype)
                 norm = first.layer_norm
-                hidden = hidden * norm.weight[:, None] + norm.bias[:, None]
+                with loaded_weights(norm):
+                    hidden = hidden * norm.weight[:, None] + norm.bias[:, None]
                 hidden = first.activation(hidden)
             else:
                 hidden = first(hidden)

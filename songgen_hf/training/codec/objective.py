@@ -134,7 +134,7 @@ class CodecObjective(nn.Module):
             )
             latent, codes = result.quantized, result.codes
             losses["commitment"] = result.commitment_loss
-        decoded = codec.acoustic_decoder(codec.fc2(latent.transpose(1, 2)).transpose(1, 2))
+        decoded = codec.acoustic_decoder(codec.fc2(latent))
         for name, distance in self.distances.items():
             if getattr(options, f"{name}_weight"):
                 losses[name] = distance(decoded, waveform)

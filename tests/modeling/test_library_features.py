@@ -1,0 +1,66 @@
+"""Features that the libraries promise of every model: offloading, quantization, compilation.
+
+Written after what the test mixins of transformers and diffusers check. Everything runs on the CPU.
+"""
+
+import copy
+
+import pytest
+import torch
+
+
+accelerate = pytest.importorskip("accelerate")
+
+
+def generated(model, inputs, **options):
+    """Codes and waveform of two short songs."""
+    codes = model.generate(**inputs, max_new_frames=4, do_sample=False, **options)
+    return codes, model.decode_codes(codes).waveform
+
+
+def offloaded(model, how, folder):
+    """A copy of a model whose weights are loaded when a module runs."""
+    model = copy.deepcopy(model)
+    if how == "cpu":
+        return accelerate.cpu_offload(model, execution_device=torch.device("cpu"))
+    return accelerate.disk_offload(model, folder, execution_device=torch.device("cpu"))
+
+
+@pytest.mark.parametrize("how", ["cpu", "disk"])
+@pytest.mark.parametrize("voice", [False, True])
+@pytest.mark.parametrize("pattern", ["mixed_pro", "interleaving_A_V"])
+def test_an_offloaded_model_generates_and_decodes_the_same_song(
+    tiny_model, tiny_inputs, tmp_path, pattern, voice, how
+):
+    model, inputs = tiny_model(pattern), tiny_inputs(voice=voice)
+    expected = generated(model, inputs)
+
+    codes, waveform = generated(offloaded(model, how, tmp_path), inputs)
+
+    assert torch.equal(codes, expected[0])
+    assert torch.equal(waveform, expected[1])
+
+
+@pytest.mark.parametrize("how", ["cpu", "disk"])
+def test_an_offloaded_codec_encodes_and_decodes_alike(tiny_model, tmp_path, how):
+    codec = tiny_model("mixed").audio_encoder
+    waveform = torch.randn(2, 1, 3200, generator=torch.Generator().manual_seed(0))
+    codes = codec.encode(waveform, return_dict=False)
+
+    moved = offloaded(codec, how, tmp_path)
+
+    assert torch.equal(moved.encode(waveform, return_dict=False), codes)
+    assert torch.equal(moved.encode(waveform, chunk_frames=4, return_dict=False), codes)
+    decoded = codec.decode(codes, return_dict=False)
+    assert torch.equal(moved.decode(codes, return_dict=False), decoded)
+    assert torch.equal(moved(waveform).audio_values, codec(waveform).audio_values)
+
+
+@pytest.mark.parametrize("how", ["cpu", "disk"])
+def test_an_offloaded_model_encodes_an_audio_prompt(tiny_model, tmp_path, how):
+    model = tiny_model("mixed")
+    waveform = torch.randn(2, 1, 3200, generator=torch.Generator().manual_seed(0))
+
+    moved = offloaded(model, how, tmp_path)
+
+    assert torch.equal(moved.encode_audio(waveform), model.encode_audio(waveform))

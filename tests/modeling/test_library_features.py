@@ -8,6 +8,7 @@ import copy
 import pytest
 import torch
 
+from ..tools.tiny_checkpoint import tiny_masked, tiny_processor, tiny_singer  # noqa: F401
 
 accelerate = pytest.importorskip("accelerate")
 
@@ -64,3 +65,32 @@ def test_an_offloaded_model_encodes_an_audio_prompt(tiny_model, tmp_path, how):
     moved = offloaded(model, how, tmp_path)
 
     assert torch.equal(moved.encode_audio(waveform), model.encode_audio(waveform))
+
+
+def test_the_codec_decodes_in_one_graph(tiny_model):
+    codec = tiny_model("mixed").audio_encoder
+    codes = torch.randint(0, 64, (1, 4, 6), generator=torch.Generator().manual_seed(0))
+
+    compiled = torch.compile(codec.decode, fullgraph=True, backend="eager")
+
+    with torch.no_grad():
+        assert torch.equal(compiled(codes, return_dict=False), codec.decode(codes).audio_values)
+
+
+@pytest.mark.parametrize("head", ["softmax", "mixture"])
+def test_the_masked_model_runs_in_one_graph(tiny_masked, head):  # noqa: F811
+    model = tiny_masked(head=head).transformer
+    config = model.config
+    generator = torch.Generator().manual_seed(0)
+    shape = (2, config.num_tracks, config.num_codebooks, 7)
+    codes = torch.randint(0, config.codebook_size, shape, generator=generator)
+    visible = torch.randint(0, config.num_codebooks, shape[:2] + shape[3:], generator=generator)
+    conditions = torch.randn(2, 5, config.condition_size, generator=generator)
+    inputs = codes, visible, conditions, torch.ones(2, 5, dtype=torch.long)
+
+    compiled = torch.compile(model, fullgraph=True, backend="eager")
+
+    with torch.no_grad():
+        expected, found = model(*inputs).distribution, compiled(*inputs).distribution
+    guidable = type(expected).guidable
+    torch.testing.assert_close(getattr(found, guidable), getattr(expected, guidable))

@@ -317,6 +317,11 @@ def level_products(points: Tensor, tables: Tensor, own: Tensor) -> Tensor:
     """
     if len(tables) == 1:
         return points @ tables[0].T
+    if torch.compiler.is_compiling():  # the sizes of the groups are unknown within a graph
+        products = points @ tables[0].T
+        for level, table in enumerate(tables[1:], start=1):
+            products = torch.where((own == level)[:, None], points @ table.T, products)
+        return products
     order = own.argsort()
     counts = torch.bincount(own, minlength=len(tables)).tolist()
     parts = zip(points[order].split(counts), tables, strict=True)

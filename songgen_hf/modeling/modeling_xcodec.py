@@ -394,9 +394,9 @@ class XCodecModel(OriginalLayoutMixin, XcodecModel):
         self,
         input_values: Tensor,
         audio_codes: Any = None,
+        bandwidth: float | None = None,
         *,
         padding_mask: Tensor | None = None,
-        bandwidth: float | None = None,
         **kwargs: Any,
     ) -> XcodecOutput:
         """Encode and decode waveforms; the result is cut to the length of the input.

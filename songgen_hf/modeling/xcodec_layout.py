@@ -25,6 +25,8 @@ class OriginalLayoutMixin:
         save_directory: str | os.PathLike[str],
         *args: Any,
         save_original_format: bool = False,
+        max_shard_size: int | str = "50GB",
+        variant: str | None = None,
         **kwargs: Any,
     ) -> None:
         """Save the weights and the configuration of the codec.
@@ -34,6 +36,9 @@ class OriginalLayoutMixin:
             *args: arguments of ``save_pretrained`` of transformers.
             save_original_format: whether to write the key names of the original X-Codec instead of
                 those of this class. It does not matter from which names the model was loaded.
+            max_shard_size: largest size of a file of weights; diffusers passes it only to parts
+                whose signature names it.
+            variant: part of the names of the files of weights, such as "fp16".
             **kwargs: further arguments of ``save_pretrained`` of transformers.
         Raises:
             ValueError: if the original names are requested for a spectral codec or for a codec
@@ -58,7 +63,11 @@ class OriginalLayoutMixin:
         if forget:
             delattr(self, "_weight_conversions")
         try:
-            kwargs["save_original_format"] = save_original_format
+            kwargs |= {
+                "save_original_format": save_original_format,
+                "max_shard_size": max_shard_size,
+                "variant": variant,
+            }
             super().save_pretrained(save_directory, *args, **kwargs)  # type: ignore[misc]
         finally:
             if forget:

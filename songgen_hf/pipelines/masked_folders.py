@@ -63,6 +63,9 @@ class MaskedFolderMixin(PortableConfigMixin):
                 "processor": SongGenProcessor.from_pretrained(source),
             }
             kwargs = {**parts, **kwargs}
+        if "processor" not in kwargs:
+            kwargs["processor"] = SongGenProcessor.from_pretrained(Path(name) / "processor")
+        _check_variant(Path(name), kwargs.get("variant"))
         return super().from_pretrained(name, **kwargs)  # type: ignore[misc]
 
     def save_pretrained(
@@ -88,7 +91,19 @@ class MaskedFolderMixin(PortableConfigMixin):
         for name, part in get_type_hints(cls).items():
             if name in PARTS and (index.get(name) or [None])[0] is not None:
                 index[name] = [part.__module__, part.__name__]
+        # from_pretrained loads it: diffusers looks for variants of weights in its folder, and
+        # expects every name there to have an ending.
+        index.pop("processor", None)
         return loaded
+
+
+def _check_variant(folder: Path, variant: str | None) -> None:
+    """Raise ValueError for a variant without weights: diffusers would load others in silence."""
+    if variant is not None and not any(folder.glob(f"*/*.{variant}*")):
+        raise ValueError(
+            f"{folder} holds no weights of the variant {variant!r}: leave variant out, or save "
+            f"with variant={variant!r} first"
+        )
 
 
 def shared_source(name: str | os.PathLike[str]) -> str | None:

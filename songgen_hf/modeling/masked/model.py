@@ -26,6 +26,7 @@ from .saving import PortableConfigMixin
 try:
     from diffusers import ConfigMixin, ModelMixin
     from diffusers.configuration_utils import register_to_config
+    from diffusers.loaders import PeftAdapterMixin
     from diffusers.utils import BaseOutput
 except ImportError as error:
     raise ImportError(
@@ -55,7 +56,7 @@ class MaskedSongOutput(BaseOutput):
         super().__post_init__()
 
 
-class MaskedSongModel(PortableConfigMixin, ModelMixin, ConfigMixin):
+class MaskedSongModel(PortableConfigMixin, ModelMixin, ConfigMixin, PeftAdapterMixin):
     """Model that predicts the hidden codes of a song from its visible codes and conditions.
 
     The input of a frame is the sum of its visible code vectors, projected for each track, with
@@ -331,7 +332,7 @@ class MaskedSongModel(PortableConfigMixin, ModelMixin, ConfigMixin):
         return MaskedSongOutput(distribution=distribution) if return_dict else (distribution,)
 
     def _embed(self, codes: Tensor, visible: Tensor, frame_mask: Tensor) -> Tensor:
-        dtype = self.position_projection.weight.dtype
+        dtype = self.layer_norm.weight.dtype  # norms compute in the model's precision at any time
         known = ~hidden_codes(visible, codes.shape[2]) & frame_mask[:, None, None]
         vectors = sum_code_vectors(codes, known, self.codebooks) / self.level_scale[0]
         first = torch.arange(visible.shape[1], device=visible.device) * (codes.shape[2] + 1)
@@ -350,7 +351,7 @@ class MaskedSongModel(PortableConfigMixin, ModelMixin, ConfigMixin):
 
         Positions count from the end, because the lyrics come last.
         """
-        dtype = self.condition_projection.weight.dtype
+        dtype = self.layer_norm.weight.dtype
         shown = condition_mask != 0
         place = shown.flip(1).cumsum(dim=1).flip(1)  # [B, E], 1 for the last visible state
         table = sinusoidal_positions(place, self.config.hidden_size // 2).to(dtype)

@@ -46,6 +46,9 @@ class SongGenDecoderConfig(PreTrainedConfig):
         num_codebooks: K, number of codebooks of one track.
         track_pattern: layout of tracks and codebooks, one of ``patterns.TRACK_PATTERNS``.
         add_vocal_loss: whether K additional heads predict the vocal in training (mixed_pro only).
+        vocal_loss_weight: factor of their loss in the ``loss`` of ``forward``. It is 0 in the
+            reference, whose trainer adds the loss itself, as ``songgen-hf train`` does. Set it, to
+            0.1 as in the paper's recipe, for a trainer that minimizes ``loss``.
         num_key_value_heads: key and value heads of self-attention; default ``num_attention_heads``.
         num_cross_attention_key_value_heads: key and value heads of cross-attention; default
             ``num_key_value_heads``.
@@ -83,6 +86,7 @@ class SongGenDecoderConfig(PreTrainedConfig):
     num_codebooks: int = 4
     track_pattern: str = "mixed"
     add_vocal_loss: bool = False
+    vocal_loss_weight: float = 0.0
     rope_embeddings: bool = False
     rope_theta: float | int = 10000.0
     rotate_cross_attention_queries: bool = True

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache
-from transformers.utils import ModelOutput, can_return_tuple
+from transformers.utils import ModelOutput, can_return_tuple, logging
 
 from .conditioning import SongGenConditioner, SongGenConditionOutput
 from .configuration_songgen import SongGenConfig
@@ -23,13 +23,16 @@ from .modeling_xcodec import XCodecModel
 from .patterns import ACCOMPANIMENT, IGNORED_LABEL, VOCAL, shift_right
 from .songgen_layout import ReferenceLayoutMixin
 
+logger = logging.get_logger(__name__)
+
 
 @dataclass
 class SongGenSeq2SeqOutput(ModelOutput):
     """Output of :meth:`SongGenForConditionalGeneration.forward`.
 
     Args:
-        loss: mean of ``codebook_losses``.
+        loss: mean of ``codebook_losses``, plus ``config.decoder.vocal_loss_weight`` times
+            ``vocal_loss`` where there is one.
         codebook_losses: [rows], mean cross-entropy of each row over its counted steps.
         vocal_loss: mean of ``vocal_codebook_losses``.
         vocal_codebook_losses: [K], mean cross-entropy of each vocal head (mixed_pro).
@@ -256,7 +259,7 @@ class SongGenForConditionalGeneration(
             # Matches upstream: the ids of the mixture determine which steps of the vocal count.
             vocal_losses = self._losses(vocal_logits, vocal_labels, not_ended)
         return SongGenSeq2SeqOutput(
-            loss=None if codebook_losses is None else codebook_losses.mean(),
+            loss=self._loss(codebook_losses, vocal_losses),
             codebook_losses=codebook_losses,
             vocal_loss=None if vocal_losses is None else vocal_losses.mean(),
             vocal_codebook_losses=vocal_losses,
@@ -332,6 +335,20 @@ class SongGenForConditionalGeneration(
             "inputs_embeds": embeds,
             "attention_mask": torch.cat([lyrics_mask, mask.to(lyrics_mask.dtype)], dim=1),
         }
+
+    def _loss(self, codebook_losses: Tensor | None, vocal_losses: Tensor | None) -> Tensor | None:
+        """The mean over rows, and the weighted mean over the vocal heads."""
+        if codebook_losses is None or vocal_losses is None:
+            return None if codebook_losses is None else codebook_losses.mean()
+        weight = self.config.decoder.vocal_loss_weight
+        if weight == 0:
+            if self.training and torch.is_grad_enabled():
+                logger.warning_once(
+                    "loss leaves out the vocal heads, which get no gradient from it: set "
+                    "config.decoder.vocal_loss_weight=0.1, or add vocal_loss to it"
+                )
+            return codebook_losses.mean()
+        return codebook_losses.mean() + weight * vocal_losses.mean()
 
     def _losses(self, logits: Tensor, labels: Tensor, not_ended: Tensor) -> Tensor:
         labels = labels.masked_fill(labels == self.config.decoder.bos_token_id, IGNORED_LABEL)

@@ -126,6 +126,7 @@ def build_config(preset: str, track_pattern: str = DEFAULT_TRACK_PATTERN) -> Son
     sections["decoder"] |= {
         "track_pattern": track_pattern,
         "add_vocal_loss": track_pattern == "mixed_pro",
+        "vocal_loss_weight": 0.1 if track_pattern == "mixed_pro" else 0.0,
     }
     return SongGenConfig(
         text_encoder=text_encoder,

@@ -94,3 +94,44 @@ def test_the_masked_model_runs_in_one_graph(tiny_masked, head):  # noqa: F811
         expected, found = model(*inputs).distribution, compiled(*inputs).distribution
     guidable = type(expected).guidable
     torch.testing.assert_close(getattr(found, guidable), getattr(expected, guidable))
+
+
+def labels_of(model, *, vocal: bool):
+    """Labels of two songs, and of their vocal track."""
+    decoder = model.config.decoder
+    generator = torch.Generator().manual_seed(0)
+    shape = (2, 9, decoder.num_rows)
+    found = {"labels": torch.randint(0, decoder.codebook_size, shape, generator=generator)}
+    if vocal:
+        found["vocal_labels"] = found["labels"].flip(0)
+    return found
+
+
+@pytest.mark.parametrize("pattern", ["mixed", "mixed_pro", "interleaving_A_V", "parallel_std"])
+def test_the_loss_gives_every_trainable_parameter_a_gradient(tiny_model, tiny_inputs, pattern):
+    vocal = pattern == "mixed_pro"
+    decoder = {"add_vocal_loss": vocal, "vocal_loss_weight": 0.1 if vocal else 0.0}
+    model = copy.deepcopy(tiny_model(pattern, decoder=decoder)).train()
+
+    model(**tiny_inputs(), **labels_of(model, vocal=vocal)).loss.backward()
+
+    without = [
+        name
+        for name, weight in model.named_parameters()
+        if weight.requires_grad and (weight.grad is None or not weight.grad.any())
+    ]
+    assert without == []
+
+
+def test_a_loss_without_the_vocal_heads_says_so_once(tiny_model, tiny_inputs, caplog):
+    model = copy.deepcopy(tiny_model("mixed_pro", decoder={"add_vocal_loss": True})).train()
+    from transformers.utils import logging
+
+    logging.enable_propagation()
+    try:
+        output = model(**tiny_inputs(), **labels_of(model, vocal=True))
+    finally:
+        logging.disable_propagation()
+
+    assert torch.equal(output.loss, output.codebook_losses.mean())
+    assert "config.decoder.vocal_loss_weight=0.1" in caplog.text

@@ -5,6 +5,7 @@ once per call, not once per step.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,12 +30,15 @@ class SongGenConditionOutput(ModelOutput):
         attention_mask: [B, R + L (+ P)] int64.
         lyrics_hidden_states: [B, P, H], if lyrics are prepended to the decoder's input; else None.
         lyrics_attention_mask: [B, P] int64, if lyrics are prepended to the decoder's input.
+        hidden_states, attentions: those of each layer of the text encoder, if requested.
     """
 
     last_hidden_state: Tensor | None = None
     attention_mask: Tensor | None = None
     lyrics_hidden_states: Tensor | None = None
     lyrics_attention_mask: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
 
 
 class SongGenConditioner(PreTrainedModel):
@@ -73,9 +77,11 @@ class SongGenConditioner(PreTrainedModel):
         self, input_ids: Tensor, attention_mask: Tensor, *, project: bool = True
     ) -> Tensor:
         """Encode text ids [B, L] as states [B, L, H], which are zero where the mask is zero."""
-        states = self.text_encoder(
-            input_ids=input_ids, attention_mask=attention_mask
-        ).last_hidden_state
+        output = self.text_encoder(input_ids=input_ids, attention_mask=attention_mask)
+        return self._text_states(output, attention_mask, project=project)
+
+    def _text_states(self, output: Any, attention_mask: Tensor, *, project: bool) -> Tensor:
+        states = output.last_hidden_state
         if project:
             states = self.text_projection(states)
         return states * attention_mask[..., None].to(states.dtype)
@@ -141,8 +147,8 @@ class SongGenConditioner(PreTrainedModel):
             use_guidance: double the batch; the second half gets the null text, lyrics and voice.
             for_generation: follow ``config.generation_text_projection``; in training the text
                 states are always projected.
-            return_dict, output_attentions, output_hidden_states: accepted because ``generate()``
-                passes them; they have no effect.
+            return_dict: accepted because ``generate()`` passes it; it has no effect.
+            output_attentions, output_hidden_states: whether to return those of the text encoder.
 
         Raises:
             ValueError: if nothing is given, or if batch sizes differ.
@@ -187,7 +193,16 @@ class SongGenConditioner(PreTrainedModel):
             and same_width
             and self.config.generation_text_projection == "if_sizes_differ"
         )
-        states = [self.encode_text(input_ids, attention_mask, project=not skip)]
+        asked = {
+            "output_attentions": output_attentions,
+            "output_hidden_states": output_hidden_states,
+        }
+        text = self.text_encoder(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            **{name: True for name, value in asked.items() if value},
+        )
+        states = [self._text_states(text, attention_mask, project=not skip)]
         masks = [attention_mask.to(torch.int64)]
         prepended: dict[str, Tensor] = {}
         if lyrics_ids is not None:
@@ -206,6 +221,8 @@ class SongGenConditioner(PreTrainedModel):
         return SongGenConditionOutput(
             last_hidden_state=torch.cat(states, dim=1),
             attention_mask=torch.cat(masks, dim=1),
+            hidden_states=text.get("hidden_states"),
+            attentions=text.get("attentions"),
             **prepended,
         )
 

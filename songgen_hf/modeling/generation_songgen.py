@@ -80,6 +80,13 @@ class SongGenGenerationMixin(GenerationMixin):
     config: SongGenConfig
     output_modalities = ("audio",)
 
+    def generate_batch(self, *_: Any, **__: Any) -> Any:
+        """Refused: continuous batching knows no token patterns."""
+        raise NotImplementedError(
+            "generate_batch (continuous batching) cannot follow the token pattern of a song: call "
+            "generate() with a batch"
+        )
+
     @property
     def pattern(self) -> CodebookPattern:
         """The token pattern of the decoder."""

@@ -42,6 +42,7 @@ class SongGenSeq2SeqOutput(ModelOutput):
             requested.
         encoder_last_hidden_state: [B, E, H], the conditions.
         encoder_attention_mask: [B, E].
+        encoder_hidden_states, encoder_attentions: per layer of the text encoder, when asked for.
     """
 
     loss: Tensor | None = None
@@ -55,6 +56,8 @@ class SongGenSeq2SeqOutput(ModelOutput):
     cross_attentions: tuple[Tensor, ...] | None = None
     encoder_last_hidden_state: Tensor | None = None
     encoder_attention_mask: Tensor | None = None
+    encoder_hidden_states: tuple[Tensor, ...] | None = None
+    encoder_attentions: tuple[Tensor, ...] | None = None
 
 
 @dataclass
@@ -164,6 +167,14 @@ class SongGenForConditionalGeneration(
     def get_output_embeddings(self) -> nn.Module:
         return self.decoder.get_output_embeddings()
 
+    def resize_token_embeddings(self, *_: Any, **__: Any) -> nn.Embedding:
+        """Refused: the tables of the decoder have the codes of the codec."""
+        raise ValueError(
+            "resize_token_embeddings does not apply to a song model: its tables hold the codes of "
+            "the codec; for new words resize model.conditioner.text_encoder, for new lyrics tokens "
+            "train with another lyrics_encoder.vocab_size"
+        )
+
     def shift_right(self, labels: Tensor) -> Tensor:
         """Shift labels [B, L, rows] to the decoder ids of training, see :func:`shift_right`."""
         return shift_right(labels, self.config.decoder_start_token_id, self.config.pad_token_id)
@@ -223,9 +234,13 @@ class SongGenForConditionalGeneration(
                 voice_values,
                 voice_attention_mask,
                 for_generation=False,
+                output_attentions=kwargs.get("output_attentions"),
+                output_hidden_states=kwargs.get("output_hidden_states"),
             )
         decoder_input_ids = self._decoder_ids(decoder_input_ids, labels, vocal_labels)
         num_steps = decoder_input_ids.shape[-1]
+        if torch.compiler.is_exporting():
+            use_cache = False  # a cache is no output that torch.export knows
         inputs: dict[str, Any] = {
             "input_ids": decoder_input_ids,
             "attention_mask": decoder_attention_mask,
@@ -270,6 +285,8 @@ class SongGenForConditionalGeneration(
             cross_attentions=outputs.cross_attentions,
             encoder_last_hidden_state=encoder_outputs["last_hidden_state"],
             encoder_attention_mask=encoder_outputs.get("attention_mask"),
+            encoder_hidden_states=encoder_outputs.get("hidden_states"),
+            encoder_attentions=encoder_outputs.get("attentions"),
         )
 
     def _decoder_ids(

@@ -363,8 +363,7 @@ class XCodecModel(OriginalLayoutMixin, XcodecModel):
             TypeError: if the codes are not integers.
             ValueError: for a wrong shape or an id outside the codebooks.
         """
-        if not torch.compiler.is_compiling():  # values cannot be looked at within a graph
-            check_codes(audio_codes, self.config)
+        check_codes(audio_codes, self.config)
         check_chunk_frames(chunk_frames)
         audio_codes = audio_codes.to(execution_device(self))
         num_frames = audio_codes.shape[-1]

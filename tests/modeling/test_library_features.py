@@ -135,3 +135,49 @@ def test_a_loss_without_the_vocal_heads_says_so_once(tiny_model, tiny_inputs, ca
 
     assert torch.equal(output.loss, output.codebook_losses.mean())
     assert "config.decoder.vocal_loss_weight=0.1" in caplog.text
+
+
+def test_the_text_encoders_states_and_attentions_come_with_the_output(tiny_model, tiny_inputs):
+    model, inputs = tiny_model("mixed"), tiny_inputs()
+    asked = {"output_attentions": True, "output_hidden_states": True}
+
+    output = model(**inputs, **labels_of(model, vocal=False), **asked)
+    generated = model.generate(
+        **inputs, max_new_frames=2, do_sample=False, return_dict_in_generate=True, **asked
+    )
+
+    layers = model.config.text_encoder.num_layers
+    for found in (output, generated):
+        assert len(found.encoder_hidden_states) == layers + 1
+        assert len(found.encoder_attentions) == layers
+        assert found.encoder_hidden_states[0].shape[:2] == inputs["input_ids"].shape
+
+
+def test_what_a_song_model_cannot_do_is_refused_in_one_line_and_changes_nothing(tiny_model):
+    model = copy.deepcopy(tiny_model("mixed"))
+    before = [name for name, _ in model.named_parameters()]
+
+    with pytest.raises(NotImplementedError, match=r"call generate\(\) with a batch"):
+        model.generate_batch([[1, 2, 3]])
+    with pytest.raises(ValueError, match="resize model.conditioner.text_encoder"):
+        model.resize_token_embeddings(100)
+
+    assert [name for name, _ in model.named_parameters()] == before
+    embeddings = model.get_input_embeddings().weight
+    assert torch.equal(embeddings, tiny_model("mixed").get_input_embeddings().weight)
+
+
+@pytest.mark.slow
+def test_the_model_and_the_codec_can_be_exported(tiny_model, tiny_inputs):
+    model = tiny_model("mixed_pro")
+    ids = torch.zeros(2, model.config.decoder.num_rows, 3, dtype=torch.long)
+    inputs = {**tiny_inputs(), "decoder_input_ids": ids}
+
+    song = torch.export.export(model, (), inputs)
+    codec = torch.export.export(model.audio_encoder, (torch.zeros(1, 1, 3200),))
+
+    with torch.no_grad():
+        torch.testing.assert_close(song.module()(**inputs).logits, model(**inputs).logits)
+        waveform = torch.randn(1, 1, 3200, generator=torch.Generator().manual_seed(0))
+        expected = model.audio_encoder(waveform)
+    assert torch.equal(codec.module()(waveform).audio_codes, expected.audio_codes)

@@ -7,7 +7,7 @@ encoder). The processor runs neither the codec nor a separator of vocals.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ from .tokenization_songgen import (
 DEFAULT_VOICE_SECONDS = 3.0
 
 _AUDIO_ARGUMENTS = ("reference_voice", "audio")
+_TOKENIZER_ARGUMENTS = ("padding", "truncation", "max_length", "pad_to_multiple_of")
 
 
 class SongGenProcessor(ProcessorMixin):
@@ -140,6 +141,9 @@ class SongGenProcessor(ProcessorMixin):
         voice_start: float | Sequence[float] = 0.0,
         sampling_rate: int | None = None,
         return_tensors: str | None = "pt",
+        text_kwargs: Mapping[str, Any] | None = None,
+        lyrics_kwargs: Mapping[str, Any] | None = None,
+        **kwargs: Any,
     ) -> BatchFeature:
         """Prepare the inputs of one song or of a batch of songs.
 
@@ -160,6 +164,10 @@ class SongGenProcessor(ProcessorMixin):
             sampling_rate: sampling rate, in Hz, of arrays that ``reference_voice`` and ``audio``
                 hold without one.
             return_tensors: "pt" or "np".
+            text_kwargs: arguments of the text tokenizer, over ``kwargs``.
+            lyrics_kwargs: arguments of the lyrics tokenizer, over ``kwargs``.
+            kwargs: arguments of both tokenizers: ``padding`` (True unless given), ``truncation``,
+                ``max_length``, ``pad_to_multiple_of``.
         Returns:
             ``input_ids``, ``attention_mask`` [B, L] int64; ``lyrics_ids`` and
             ``lyrics_attention_mask`` [B, P] int64; ``voice_values`` [B, S] float32 and
@@ -167,16 +175,25 @@ class SongGenProcessor(ProcessorMixin):
             ``audio`` also ``input_values`` [B, tracks, S] float32 at the codec's rate and
             ``padding_mask`` [B, S] int64.
         Raises:
-            TypeError: if an argument is of the wrong type.
+            TypeError: if an argument is unknown or of the wrong type.
             ValueError: if lists have different lengths, or if audio or a language cannot be used.
         """
+        if unknown := sorted(set(kwargs) - set(_TOKENIZER_ARGUMENTS)):
+            raise TypeError(
+                f"unknown argument of the processor: got {', '.join(unknown)}, expected some of "
+                f"{', '.join(_TOKENIZER_ARGUMENTS)}, text_kwargs or lyrics_kwargs besides its own"
+            )
         batch_size = _batch_size(
             text=text, lyrics=lyrics, reference_voice=reference_voice, audio=audio
         )
         languages = _one_per_song(language, batch_size, "language")
         starts = _one_per_song(voice_start, batch_size, "voice_start")
-        data = self._prepare_text(_one_per_song(text, batch_size, "text"))
-        data |= self._prepare_lyrics(_one_per_song(lyrics, batch_size, "lyrics"), languages)
+        data = self._prepare_text(
+            _one_per_song(text, batch_size, "text"), {**kwargs, **(text_kwargs or {})}
+        )
+        data |= self._prepare_lyrics(
+            _one_per_song(lyrics, batch_size, "lyrics"), languages, {**kwargs, **(lyrics_kwargs or {})}
+        )
         data |= self._prepare_voice(
             _one_per_song(reference_voice, batch_size, "reference_voice"), starts, sampling_rate
         )
@@ -225,29 +242,26 @@ class SongGenProcessor(ProcessorMixin):
             )
         return tag + normalize_lyrics(lyrics or "", language).replace(" ", LYRICS_SPACE)
 
-    def _prepare_text(self, texts: Sequence[str | None]) -> dict[str, np.ndarray]:
+    def _prepare_text(
+        self, texts: Sequence[str | None], options: Mapping[str, Any]
+    ) -> dict[str, np.ndarray]:
         _check_strings(texts, "text")
-        encoded = self.tokenizer(
-            [text or "" for text in texts], padding=True, return_attention_mask=True
-        )
-        return {
-            name: np.asarray(encoded[name], dtype=np.int64)
-            for name in ("input_ids", "attention_mask")
-        }
+        encoded = _tokenized(self.tokenizer, [text or "" for text in texts], options)
+        return dict(zip(("input_ids", "attention_mask"), encoded, strict=True))
 
     def _prepare_lyrics(
-        self, lyrics: Sequence[str | None], languages: Sequence[str]
+        self,
+        lyrics: Sequence[str | None],
+        languages: Sequence[str],
+        options: Mapping[str, Any],
     ) -> dict[str, np.ndarray]:
         _check_strings(lyrics, "lyrics")
         tagged = [
             self.tag_lyrics(words, language)
             for words, language in zip(lyrics, languages, strict=True)
         ]
-        encoded = self.lyrics_tokenizer(tagged, padding=True, return_attention_mask=True)
-        return {
-            "lyrics_ids": np.asarray(encoded["input_ids"], dtype=np.int64),
-            "lyrics_attention_mask": np.asarray(encoded["attention_mask"], dtype=np.int64),
-        }
+        encoded = _tokenized(self.lyrics_tokenizer, tagged, options)
+        return dict(zip(("lyrics_ids", "lyrics_attention_mask"), encoded, strict=True))
 
     def _prepare_voice(
         self,
@@ -388,6 +402,26 @@ def _equal_length(tracks: list[np.ndarray], rate: int) -> np.ndarray:
         seconds = " and ".join(f"{length / rate:.2f} s" for length in lengths)
         raise ValueError(f"the two tracks of an audio prompt must last equally long, got {seconds}")
     return np.stack([track[: min(lengths)] for track in tracks])
+
+
+
+def _tokenized(
+    tokenizer: Any, texts: list[str], options: Mapping[str, Any]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ids and attention mask [B, L] of a batch.
+
+    Raises:
+        ValueError: if the texts have different lengths and padding is off.
+    """
+    encoded = tokenizer(texts, return_attention_mask=True, **{"padding": True, **options})
+    lengths = {len(row) for row in encoded["input_ids"]}
+    if len(lengths) > 1:
+        raise ValueError(
+            f"padding is off and the rows have {min(lengths)} to {max(lengths)} ids, expected one "
+            "length; leave padding at True"
+        )
+    ids, mask = (np.asarray(encoded[name], np.int64) for name in ("input_ids", "attention_mask"))
+    return ids, mask
 
 
 __all__ = [

@@ -340,3 +340,22 @@ def test_arguments_that_do_not_fit_together_are_refused(processor, arguments, me
 def test_arguments_of_the_wrong_type_are_refused(processor, arguments, message):
     with pytest.raises(TypeError, match=message):
         processor(**arguments)
+
+
+def test_arguments_of_the_tokenizers_are_passed_on(processor):
+    wide = processor("folk", lyrics="la la", padding=True, truncation=True, max_length=64)
+    text = {"padding": "max_length", "max_length": 9, "truncation": True}
+    padded = processor("folk", lyrics="la la", text_kwargs=text)
+    short = processor("a calm folk song", lyrics="la", text_kwargs={**text, "max_length": 2})
+
+    assert wide["input_ids"].tolist() == processor("folk", lyrics="la la")["input_ids"].tolist()
+    assert padded["input_ids"].shape == (1, 9) and padded["attention_mask"].sum() < 9
+    assert padded["lyrics_ids"].shape == wide["lyrics_ids"].shape
+    assert short["input_ids"].shape == (1, 2)
+
+
+def test_unknown_arguments_and_ragged_rows_are_refused(processor):
+    with pytest.raises(TypeError, match="got images, expected some of padding, truncation"):
+        processor("folk", images=None)
+    with pytest.raises(ValueError, match="padding is off and the rows have"):
+        processor(["folk", "a calm folk song with a flute"], padding=False)

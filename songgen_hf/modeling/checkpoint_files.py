@@ -3,16 +3,21 @@
 The module handles files and the loading report of transformers; it depends on no model class.
 """
 
+import json
 import os
 import pickle
+import re
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from huggingface_hub import try_to_load_from_cache
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, cached_file
+
+HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only", "force_download")
 
 
 def load_fitting(load: Callable[[], tuple[Any, dict[str, Any]]], name: Any, *, strict: bool) -> Any:
@@ -71,6 +76,33 @@ def cached_commit(name: Any, revision: str | None, cache_dir: Any = None) -> str
     return os.path.basename(os.path.dirname(found)) if isinstance(found, str) else None
 
 
+def read_weights(name: Any, pattern: str, **hub_options: Any) -> dict[str, Tensor]:
+    """Read the tensors of a checkpoint whose names match a pattern, on the CPU.
+
+    Args:
+        name: folder or Hub id whose weights are safetensors; others, and None, have none here.
+        pattern: regular expression for the start of a name.
+        **hub_options: of the download, such as ``revision``.
+    """
+    if name is None:
+        return {}
+    quiet = {"_raise_exceptions_for_missing_entries": False}
+    index = cached_file(name, SAFE_WEIGHTS_INDEX_NAME, **hub_options, **quiet)
+    files = {SAFE_WEIGHTS_NAME}
+    if index is not None:
+        with open(index, encoding="utf-8") as file:
+            places = json.load(file)["weight_map"]
+        files = {place for key, place in places.items() if re.match(pattern, key)}
+    found: dict[str, Tensor] = {}
+    for place in sorted(files):
+        path = cached_file(name, place, **hub_options, **quiet)
+        if path is not None:
+            with safe_open(path, framework="pt") as weights:
+                keys = [key for key in weights.keys() if re.match(pattern, key)]
+                found |= {key: weights.get_tensor(key) for key in keys}
+    return found
+
+
 def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """Read the tensors of a ``.safetensors`` or ``torch.save`` file without running pickled code.
 
@@ -98,4 +130,4 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     return dict(content)
 
 
-__all__ = ["cached_commit", "load_fitting", "read_state_dict"]
+__all__ = ["HUB_OPTIONS", "cached_commit", "load_fitting", "read_state_dict", "read_weights"]

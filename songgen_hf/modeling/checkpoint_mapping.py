@@ -44,6 +44,9 @@ SINUSOID_TABLE_KEY = "decoder.model.embed_positions.weights"
 """Name of the position table in reference checkpoints. Here positions are computed by formula, and
 the table is written only into checkpoints in the reference's layout."""
 
+UNUSED_LYRICS_WEIGHTS = r"^(conditioner\.)?(lyrics_encoder|lyrics_projection|lyrics_to_dec_proj)\."
+"""Names, in either layout, of the weights that a model without lyrics encoder does not use."""
+
 SONGGEN_MAPPING = [
     WeightRenaming(r"^audio_encoder\.model\.", "audio_encoder."),
     WeightRenaming(r"^text_encoder\.", "conditioner.text_encoder."),

@@ -404,7 +404,6 @@ def _equal_length(tracks: list[np.ndarray], rate: int) -> np.ndarray:
     return np.stack([track[: min(lengths)] for track in tracks])
 
 
-
 def _tokenized(
     tokenizer: Any, texts: list[str], options: Mapping[str, Any]
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -1,16 +1,21 @@
 """Loads and saves SongGen checkpoints in the layout of the reference implementation."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
-from .checkpoint_files import cached_commit, load_fitting
-from .checkpoint_mapping import REFERENCE_ARCHITECTURES, SINUSOID_TABLE_KEY
+from .checkpoint_files import HUB_OPTIONS, cached_commit, load_fitting, read_weights
+from .checkpoint_mapping import (
+    REFERENCE_ARCHITECTURES,
+    SINUSOID_TABLE_KEY,
+    UNUSED_LYRICS_WEIGHTS,
+)
 from .configuration_songgen import SongGenConfig
 from .decoder import sinusoidal_positions
 from .generation_songgen import default_generation_config
@@ -26,6 +31,9 @@ class ReferenceLayoutMixin:
     generation_config: GenerationConfig
     dtype: torch.dtype
     state_dict: Callable[[], dict[str, Tensor]]
+    unused_weights: Mapping[str, Tensor] = MappingProxyType({})
+    """Weights of the checkpoint that its configuration does not use, under the names of its file:
+    those of the lyrics encoder where ``use_lyrics_encoder`` is off. They are saved again."""
 
     @classmethod
     def from_pretrained(
@@ -61,6 +69,9 @@ class ReferenceLayoutMixin:
         commit = cached_commit(name, kwargs.get("revision"), kwargs.get("cache_dir"))
         if commit is not None:
             model.config._commit_hash = commit
+        if not model.config.use_lyrics_encoder:
+            hub = {key: kwargs[key] for key in HUB_OPTIONS if key in kwargs}
+            model.unused_weights = read_weights(name, UNUSED_LYRICS_WEIGHTS, **hub)
         if set(model.config.architectures or ()) & set(REFERENCE_ARCHITECTURES):
             model.complete_reference_generation_config()
         return (model, info) if output_loading_info else model
@@ -92,11 +103,11 @@ class ReferenceLayoutMixin:
             save_original_format: whether to write the key names of the reference.
             **kwargs: further arguments of ``save_pretrained`` of transformers.
         """
-        if save_original_format:
+        if save_original_format or self.unused_weights:
             state_dict = dict(kwargs.pop("state_dict", None) or self.state_dict())
-            if not self.config.decoder.rope_embeddings:
+            if save_original_format and not self.config.decoder.rope_embeddings:
                 state_dict[SINUSOID_TABLE_KEY] = self.sinusoid_table()
-            kwargs["state_dict"] = state_dict
+            kwargs["state_dict"] = state_dict | self.unused_weights
         super().save_pretrained(  # type: ignore[misc]
             save_directory, *args, save_original_format=save_original_format, **kwargs
         )

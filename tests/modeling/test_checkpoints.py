@@ -287,3 +287,26 @@ def test_missing_parts_are_initialized_without_strict(tiny_model, tmp_path):
     loaded = SongGenForConditionalGeneration.from_pretrained(tmp_path, strict=False)
     assert torch.equal(loaded.decoder.lm_heads.weight, model.decoder.lm_heads.weight)
     assert loaded.decoder.vocal_lm_heads.weight.isfinite().all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("original", [False, True])
+def test_weights_that_the_configuration_does_not_use_are_saved_again(
+    tiny_model, tmp_path, original
+):
+    tiny_model("mixed").save_pretrained(tmp_path / "full", save_original_format=original)
+    path = tmp_path / "full" / "config.json"
+    config = json.loads(path.read_text()) | {"use_lyrics_encoder": False}
+    path.write_text(json.dumps(config))
+    stored = load_file(tmp_path / "full" / WEIGHTS)
+
+    model = SongGenForConditionalGeneration.from_pretrained(tmp_path / "full")
+    model.save_pretrained(tmp_path / "again", save_original_format=original)
+    again = SongGenForConditionalGeneration.from_pretrained(tmp_path / "again")
+    again.save_pretrained(tmp_path / "third", save_original_format=original)
+
+    assert not any("lyrics_encoder" in name for name in model.state_dict())
+    for folder in ("again", "third"):
+        saved = load_file(tmp_path / folder / WEIGHTS)
+        assert saved.keys() == stored.keys()
+        assert all(torch.equal(saved[name], stored[name]) for name in stored)

@@ -17,6 +17,9 @@ from .decoder import sinusoidal_positions
 from .lyrics_encoder import SongGenLyricsEncoder
 from .voice_encoder import SongGenVoiceEncoder, has_voice
 
+MAX_LYRICS_IDS = 8192
+"""Longest lyrics: the cost of attention grows with the square of their length."""
+
 
 @dataclass
 class SongGenConditionOutput(ModelOutput):
@@ -93,6 +96,11 @@ class SongGenConditioner(PreTrainedModel):
             ValueError: for an id beyond the vocabulary.
         """
         vocab_size = self.config.lyrics_encoder.vocab_size
+        if lyrics_ids.shape[1] > MAX_LYRICS_IDS:
+            raise ValueError(
+                f"the lyrics have {lyrics_ids.shape[1]} ids, expected at most {MAX_LYRICS_IDS}, "
+                "more than any song holds; give the words of one song"
+            )
         if (
             not torch.compiler.is_compiling()
             and lyrics_ids.numel()

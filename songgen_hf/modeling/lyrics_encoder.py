@@ -15,6 +15,9 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .configuration_songgen import SongGenLyricsEncoderConfig
 
+QUERY_BLOCK = 512
+"""Queries whose scores are held at a time: memory grows with the length, not with its square."""
+
 
 def relative_position_table(
     length: int, width: int, device: torch.device | None, dtype: torch.dtype
@@ -37,16 +40,21 @@ def relative_position_table(
     return table.to(dtype)
 
 
-def shift_relative_scores(scores: Tensor) -> Tensor:
-    """Turn scores by offset [..., P, 2 P - 1] into scores by key position [..., P, P].
+def shift_relative_scores(scores: Tensor, num_keys: int | None = None) -> Tensor:
+    """Turn scores by offset [..., Q, Q + P - 1] into scores by key position [..., Q, P].
 
     This is the shift of Transformer-XL: pad one column, reinterpret the shape, drop one row and
     keep the first P columns.
+
+    Args:
+        scores: scores of Q successive queries; column 0 is the offset of the last query to the
+            first key.
+        num_keys: P; None for Q, all queries of a sequence.
     """
-    length = scores.shape[-2]
-    padded = F.pad(scores, (1, 0))
-    shifted = padded.reshape(*scores.shape[:-2], 2 * length, length)[..., 1:, :]
-    return shifted.reshape(*scores.shape[:-2], length, 2 * length - 1)[..., :length]
+    queries, columns = scores.shape[-2:]
+    padded = F.pad(scores, (1, 0)).reshape(*scores.shape[:-2], columns + 1, queries)
+    shifted = padded[..., 1:, :].reshape(*scores.shape[:-2], queries, columns)
+    return shifted[..., : queries if num_keys is None else num_keys]
 
 
 class RelativeSelfAttention(nn.Module):
@@ -74,9 +82,25 @@ class RelativeSelfAttention(nn.Module):
         position = (
             self.position_proj(positions).view(-1, self.num_heads, self.head_dim).transpose(0, 1)
         )
-        by_content = (query + self.content_bias).transpose(1, 2) @ key.transpose(-2, -1)
-        by_offset = (query + self.position_bias).transpose(1, 2) @ position.transpose(-2, -1)
-        scores = (by_content + shift_relative_scores(by_offset)) / math.sqrt(self.head_dim)
+        by_content = (query + self.content_bias).transpose(1, 2)
+        by_offset = (query + self.position_bias).transpose(1, 2)
+        blocks = []
+        for start in range(0, length, QUERY_BLOCK):
+            stop = min(start + QUERY_BLOCK, length)
+            # Offsets of these queries to all keys: rows of the table from the last query's first.
+            offsets = position[:, length - stop : 2 * length - 1 - start]
+            scores = by_content[:, :, start:stop] @ key.transpose(-2, -1)
+            shifted = shift_relative_scores(
+                by_offset[:, :, start:stop] @ offsets.transpose(-2, -1), length
+            )
+            blocks.append(
+                self._attend((scores + shifted) / math.sqrt(self.head_dim), key_mask, value)
+            )
+        attended = torch.cat(blocks, dim=2) if len(blocks) > 1 else blocks[0]
+        return self.out_proj(attended.transpose(1, 2).reshape(batch, length, width))
+
+    def _attend(self, scores: Tensor, key_mask: Tensor | None, value: Tensor) -> Tensor:
+        """Scores [B, heads, Q, P] -> attended values [B, heads, Q, head_dim]."""
         if key_mask is not None:
             hidden = key_mask[:, None, None, :] == 0
             scores = scores.masked_fill(hidden, torch.finfo(scores.dtype).min)
@@ -84,9 +108,7 @@ class RelativeSelfAttention(nn.Module):
             weights = scores.float().softmax(-1).masked_fill(hidden, 0.0).to(scores.dtype)
         else:
             weights = scores.float().softmax(-1).to(scores.dtype)
-        weights = F.dropout(weights, self.dropout, self.training)
-        attended = (weights @ value).transpose(1, 2).reshape(batch, length, width)
-        return self.out_proj(attended)
+        return F.dropout(weights, self.dropout, self.training) @ value
 
 
 class LyricsEncoderLayer(GradientCheckpointingLayer):

@@ -33,6 +33,8 @@ MaskSchedule = Literal["circle", "cosine", "linear", "exp"]
 Reveal = Literal["random", "confidence"]
 EXP_RATE = 5.0
 """Rate of the schedule "exp"; a larger one reveals codes later. The paper gives no formula."""
+GUMBEL_DEVIATION = math.pi / math.sqrt(6)
+"""Standard deviation of Gumbel noise."""
 
 
 @dataclass
@@ -61,7 +63,11 @@ class MaskedRVQScheduler(SchedulerMixin, ConfigMixin):
         reveal: "confidence" reveals the codes with the largest sum of log-probabilities, from the
             first masked codebook of the frame on, after Gumbel noise is added; "random" reveals any
             codes.
-        choice_temperature: factor of the Gumbel noise, constant over the steps as in the paper.
+        choice_temperature: standard deviation of the Gumbel noise, relative to that of the summed
+            scores between the frames of the song at each depth, so that it means the same for both
+            heads. At 0.4 the noisy order has a rank correlation of about 0.9 with the clean one,
+            at ``inf`` none. It is constant over the steps as in the paper, whose factor is absolute
+            (28 for images).
         anneal_choice: whether the factor decreases linearly to nearly 0 over the steps (MaskGIT).
         guidance_scale: scale of classifier-free guidance, 1.0 for none: one number, or those of the
             first and the last step, between which it changes linearly.
@@ -79,7 +85,7 @@ class MaskedRVQScheduler(SchedulerMixin, ConfigMixin):
         self,
         schedule: MaskSchedule = "circle",
         reveal: Reveal = "confidence",
-        choice_temperature: float = 28.0,
+        choice_temperature: float = 0.4,
         anneal_choice: bool = False,
         guidance_scale: float | Sequence[float] = 1.0,
         top_p: float = 1.0,
@@ -91,10 +97,10 @@ class MaskedRVQScheduler(SchedulerMixin, ConfigMixin):
         guidance_range(guidance_scale)
         if not 0 < top_p <= 1:
             raise ValueError(f"top_p is {top_p}: expected more than 0 and at most 1")
-        if not 0 <= temperature < math.inf or not 0 <= choice_temperature < math.inf:
+        if not 0 <= temperature < math.inf or not choice_temperature >= 0:
             raise ValueError(
                 f"temperature is {temperature} and choice_temperature {choice_temperature}: "
-                "expected finite numbers of at least 0"
+                "expected numbers of at least 0, the first one finite"
             )
         if not 0 <= accompaniment_lead < 1:
             raise ValueError(
@@ -200,13 +206,17 @@ class MaskedRVQScheduler(SchedulerMixin, ConfigMixin):
             if self.config.anneal_choice:
                 temperature = temperature * (1 - done / (self._steps + 1))
         else:
-            scores, temperature = torch.zeros_like(masked, dtype=torch.float32), 1.0
+            scores, temperature = torch.zeros_like(masked, dtype=torch.float32), math.inf
         if temperature > 0:
             shape = (*visible.shape, codes.shape[2])  # [B, N, T, K]
             noise = song_noise(
                 shape, "gumbel", generator=generator, frame_mask=frame_mask, device=codes.device
-            )
-            scores = scores + temperature * noise.transpose(2, 3)
+            ).transpose(2, 3)
+            if temperature == math.inf:
+                scores = noise
+            else:
+                factor = temperature / GUMBEL_DEVIATION * spread_of_scores(scores, masked)
+                scores = scores + factor * noise
         revealed = _count_winners(scores, masked, allowance)
         now_visible = visible + revealed
         written = (depths < now_visible[:, :, None]) & masked
@@ -243,6 +253,22 @@ class MaskedRVQScheduler(SchedulerMixin, ConfigMixin):
             remaining.append(num_masked(self.config.schedule, share, total))
         left = torch.tensor(remaining, device=masked.device).view(counts.shape)
         return (counts - left).clamp(min=0)
+
+
+def spread_of_scores(scores: Tensor, masked: Tensor) -> Tensor:
+    """Standard deviation of the scores of a song between its frames, at each depth.
+
+    Args:
+        scores: [B, N, K, T].
+        masked: [B, N, K, T] bool, the codes that count.
+    Returns:
+        [B, 1, K, 1]; 0 where fewer than two codes count.
+    """
+    counted = masked.float()
+    number = counted.sum(dim=(1, 3), keepdim=True).clamp(min=1)
+    mean = (scores * counted).sum(dim=(1, 3), keepdim=True) / number
+    square = ((scores - mean) * counted).square().sum(dim=(1, 3), keepdim=True) / number
+    return square.sqrt()
 
 
 def num_masked(schedule: MaskSchedule, share: Fraction | float, total: int) -> int:
@@ -405,4 +431,5 @@ __all__ = [
     "guidance_range",
     "mask_at_random",
     "num_masked",
+    "spread_of_scores",
 ]

@@ -361,3 +361,70 @@ def test_wrong_settings_and_shapes_are_refused_with_the_expected_values():
         scheduler.step(model_output(2, 3), 2, codes.repeat(2, 1, 1, 1), visible.repeat(2, 1, 1))
     with pytest.raises(ValueError, match="share is 1.5"):
         num_masked("circle", 1.5, 10)
+
+
+def noisy_order(scores, choice_temperature, seed):
+    """Which frames are revealed first, one after another, when only one depth is masked."""
+    frames = scores.shape[-1]
+    scheduler = MaskedRVQScheduler(choice_temperature=choice_temperature, schedule="linear")
+    proposal = SimpleNamespace(
+        scores=scores.expand(1, 1, 1, frames), codes=torch.zeros(1, 1, 1, frames, dtype=torch.long)
+    )
+    output = SimpleNamespace(distribution=SimpleNamespace(propose=lambda *_, **__: proposal))
+    codes, ranks = proposal.codes, torch.zeros(frames)
+    for count in range(1, frames):
+        scheduler.set_timesteps(frames)
+        left = scheduler.step(
+            output,
+            frames - count,
+            codes,
+            torch.zeros(1, 1, frames, dtype=torch.long),
+            generator=generators(seed),
+        )
+        ranks += left.visible[0, 0]
+    return ranks
+
+
+def rank_correlation(first, second):
+    """Spearman's, of numbers without ties in their order."""
+    places = [values.argsort().argsort().float() for values in (first, second)]
+    return torch.corrcoef(torch.stack(places))[0, 1].item()
+
+
+@pytest.mark.parametrize("spread", [0.01, 0.5, 30.0])
+def test_the_default_noise_keeps_the_order_of_confidence_whatever_its_spread(spread):
+    correlations = {}
+    for temperature in (0.0, 0.4, math.inf):
+        found = []
+        for seed in range(6):
+            scores = spread * torch.randn(80, generator=torch.Generator().manual_seed(seed))
+            found.append(rank_correlation(noisy_order(scores, temperature, seed + 100), scores))
+        correlations[temperature] = sum(found) / len(found)
+
+    assert correlations[0.0] > 0.999
+    assert correlations[0.4] >= 0.8
+    assert abs(correlations[math.inf]) < 0.15
+    assert MaskedRVQScheduler().config.choice_temperature == 0.4
+
+
+def test_scaling_all_scores_reveals_the_same_codes():
+    class Scaled(CodebookDistribution):
+        factor = 1.0
+
+        def propose(self, *arguments, **options):
+            proposal = super().propose(*arguments, **options)
+            return SimpleNamespace(codes=proposal.codes, scores=self.factor * proposal.scores)
+
+    seen = []
+    for factor in (0.01, 1.0, 64.0):
+        distribution = Scaled(model_output(2, 9).distribution.logits)
+        distribution.factor = factor
+        scheduler = MaskedRVQScheduler(choice_temperature=0.7)
+        codes = torch.zeros(2, TRACKS, CODEBOOKS, 9, dtype=torch.long)
+        visible = torch.zeros(2, TRACKS, 9, dtype=torch.long)
+        output = SimpleNamespace(distribution=distribution)
+        steps = sample(scheduler, 5, output, codes, visible, generator=generators(3, 4))
+        seen.append([left.visible for left in steps])
+
+    for steps in seen[1:]:
+        assert all(torch.equal(ours, first) for ours, first in zip(steps, seen[0], strict=True))

@@ -1,0 +1,102 @@
+"""Rows of parquet files, read from the very files that a folder holds.
+
+``datasets.load_dataset(folder)`` (5.2) names its cache after the last part of the path: two folders
+of one name whose cards have a ``configs:`` section are the same to it, and the second one gets the
+rows of the first. Here a folder is resolved to its files, and these are loaded by their full paths.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ..optional import require
+
+CARD = "README.md"
+DIGITS = 16
+
+
+def load_rows(source: str | Path, split: str, *, extra: str = "train") -> Any:
+    """The rows of one split as a ``datasets.Dataset``.
+
+    Args:
+        source: a folder or file of parquet, or a Hub id.
+        split: name of the split; a single file is all of it.
+        extra: of this package, which brings ``datasets``.
+    Raises:
+        FileNotFoundError: if a folder holds no parquet files.
+        ValueError: if there is no such split.
+    """
+    datasets = require("datasets", extra)
+    if not Path(source).exists():
+        return datasets.load_dataset(str(source), split=split)
+    files = [str(path) for path in split_files(source, split, extra=extra)]
+    return datasets.load_dataset("parquet", data_files={split: files}, split=split)
+
+
+def split_files(source: str | Path, split: str, *, extra: str = "train") -> list[Path]:
+    """The parquet files of one split of a local dataset, with their full paths, in order.
+
+    A card's ``configs:`` section decides; without one, the names of files and folders, as the
+    datasets library reads them.
+
+    Raises:
+        FileNotFoundError: if a folder holds no parquet files.
+        ValueError: if there is no such split.
+    """
+    path = Path(source).resolve()
+    if path.is_file():
+        return [path]
+    if not any(path.rglob("*.parquet")):
+        raise FileNotFoundError(
+            f"{source} holds no parquet files; write them with songgen-hf prepare codes"
+        )
+    found = _files_by_split(path, extra)
+    if split not in found:
+        raise ValueError(
+            f"{source} has no split {split!r}: got {', '.join(sorted(found)) or 'none'}; name one "
+            "of them"
+        )
+    return [Path(name) for name in found[split]]
+
+
+def split_names(source: str | Path, *, extra: str = "train") -> list[str]:
+    """The splits of a local folder of parquet files."""
+    return sorted(_files_by_split(Path(source).resolve(), extra))
+
+
+def files_digest(files: Iterable[str | Path]) -> str:
+    """A short digest of the names, sizes and times of change of files.
+
+    It is recorded with everything that is made from them: other files under the same name are
+    noticed, without reading gigabytes.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(Path(file).resolve() for file in files):
+        state = path.stat()
+        digest.update(f"{path.name}/{state.st_size}/{state.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:DIGITS]
+
+
+def _files_by_split(folder: Path, extra: str) -> dict[str, list[str]]:
+    require("datasets", extra)
+    from datasets.data_files import DataFilesDict, get_data_patterns, sanitize_patterns
+    from datasets.utils.metadata import MetadataConfigs
+    from huggingface_hub import DatasetCard
+
+    patterns: Any = None
+    if (folder / CARD).is_file():
+        card = DatasetCard.load(folder / CARD)
+        configs = MetadataConfigs.from_dataset_card_data(card.data)
+        if configs:
+            default = configs.get_default_config_name() or next(iter(configs))
+            patterns = configs[default].get("data_files")
+    if patterns is None:
+        patterns = get_data_patterns(str(folder))
+    resolved = DataFilesDict.from_patterns(
+        sanitize_patterns(patterns), base_path=str(folder), allowed_extensions=[".parquet"]
+    )
+    return {str(split): [str(name) for name in files] for split, files in resolved.items()}
+
+
+__all__ = ["files_digest", "load_rows", "split_files", "split_names"]

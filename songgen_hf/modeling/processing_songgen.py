@@ -192,7 +192,9 @@ class SongGenProcessor(ProcessorMixin):
             _one_per_song(text, batch_size, "text"), {**kwargs, **(text_kwargs or {})}
         )
         data |= self._prepare_lyrics(
-            _one_per_song(lyrics, batch_size, "lyrics"), languages, {**kwargs, **(lyrics_kwargs or {})}
+            _one_per_song(lyrics, batch_size, "lyrics"),
+            languages,
+            {**kwargs, **(lyrics_kwargs or {})},
         )
         data |= self._prepare_voice(
             _one_per_song(reference_voice, batch_size, "reference_voice"), starts, sampling_rate

@@ -61,8 +61,11 @@ def split_files(source: str | Path, split: str, *, extra: str = "train") -> list
 
 
 def split_names(source: str | Path, *, extra: str = "train") -> list[str]:
-    """The splits of a local folder of parquet files."""
-    return sorted(_files_by_split(Path(source).resolve(), extra))
+    """The splits of a local folder of parquet files; FileNotFoundError if it holds none."""
+    found = _files_by_split(Path(source).resolve(), extra)
+    if not found:
+        raise FileNotFoundError(f"{source} holds no parquet files")
+    return list(found)
 
 
 def files_digest(files: Iterable[str | Path]) -> str:

@@ -101,6 +101,7 @@ class XCodecModel(OriginalLayoutMixin, XcodecModel):
     """
 
     config: XCodecConfig
+    fc2: Any
     config_class = XCodecConfig
     # The prefix of the codec's keys in a SongGen model, whose files can be read too.
     base_model_prefix = "audio_encoder"

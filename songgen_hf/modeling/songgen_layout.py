@@ -107,7 +107,7 @@ class ReferenceLayoutMixin:
             state_dict = dict(kwargs.pop("state_dict", None) or self.state_dict())
             if save_original_format and not self.config.decoder.rope_embeddings:
                 state_dict[SINUSOID_TABLE_KEY] = self.sinusoid_table()
-            kwargs["state_dict"] = state_dict | self.unused_weights
+            kwargs["state_dict"] = {**state_dict, **self.unused_weights}
         super().save_pretrained(  # type: ignore[misc]
             save_directory, *args, save_original_format=save_original_format, **kwargs
         )

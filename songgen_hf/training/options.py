@@ -40,6 +40,11 @@ class DatasetOptions:
     """Which songs are read."""
 
     dataset: str | None = option(None, "codes parquet: a folder, a file or a Hub id")
+    dataset_files: str | None = option(
+        None,
+        "digest of the files of a local dataset; a run records it, and refuses other files under "
+        "the same name when it is resumed",
+    )
     train_split: str = option("train", "split to train on")
     eval_split: str | None = option(
         None, "split to evaluate on; training of song models needs --eval-strategy, too"

@@ -20,6 +20,7 @@ from ...files import encode_json, write_files
 from ...modeling.audio_io import read_audio
 from ...optional import require
 from ..shards import Shard, datasets_progress_bars, shards_of
+from ..tables import files_digest, load_rows, split_names
 from .mixing import captions_of, join_captions, mix_waveforms
 from .options import CodesOptions
 
@@ -87,10 +88,13 @@ def write_description(options: CodesOptions) -> None:
         "codec_weights": codes_digest(codec),
         **options.identity(),
     }
+    if (digest := source_digest(options.source)) is not None:
+        description["source_files"] = digest
     description = json.loads(json.dumps(description))
     path = options.output / DESCRIPTION_FILE
     if path.is_file():
         found = json.loads(path.read_text(encoding="utf-8"))
+        found = {"source_files": description.get("source_files")} | found  # none in earlier ones
         differing = [name for name, value in description.items() if found.get(name) != value]
         if differing:
             name = differing[0]
@@ -252,20 +256,24 @@ def source_splits(source: str) -> list[str]:
     path = Path(source)
     if path.is_file():
         return ["train"]
-    if path.is_dir() and not list(path.rglob("*.parquet")):
-        raise FileNotFoundError(f"{source} holds no parquet files")
+    if path.is_dir():
+        return split_names(path, extra="prepare")
     return list(datasets.get_dataset_split_names(source))
+
+
+def source_digest(source: str) -> str | None:
+    """The digest of the parquet files of a local source; None for a Hub id."""
+    path = Path(source)
+    if not path.exists():
+        return None
+    return files_digest([path] if path.is_file() else path.rglob("*.parquet"))
 
 
 @cache
 def read_source(source: str, split: str) -> Any:
     """The rows of a split, with undecoded audio."""
     datasets = require("datasets", "prepare")
-    path = Path(source)
-    if path.is_file():
-        rows = datasets.load_dataset("parquet", data_files={split: str(path)}, split=split)
-    else:
-        rows = datasets.load_dataset(source, split=split)
+    rows = load_rows(source, split, extra="prepare")
     for name, feature in rows.features.items():
         if isinstance(feature, datasets.Audio):
             rows = rows.cast_column(name, datasets.Audio(decode=False))

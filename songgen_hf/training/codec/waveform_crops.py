@@ -50,7 +50,7 @@ class WaveformCrops:
             raise FileNotFoundError(
                 f"{path} does not exist: give a folder of sounds or parquet files, or a pattern"
             )
-        tables = [str(file) for file in found if file.suffix == ".parquet"]
+        tables = [str(file.resolve()) for file in found if file.suffix == ".parquet"]
         self._files = [file for file in found if file.suffix.lower() in SOUND_ENDINGS]
         self._rows: Any = None
         self._columns: list[str] = []

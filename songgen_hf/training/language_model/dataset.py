@@ -6,7 +6,6 @@ the process or earlier choices. A resumed run, and any number of processes, get 
 """
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from ...data.tables import load_rows
 from ...modeling.configuration_songgen import SongGenConfig
 from ...modeling.processing_songgen import DEFAULT_VOICE_SECONDS
 from ...optional import require
@@ -37,15 +37,7 @@ def read_songs(dataset: str, split: str) -> Any:
         ValueError: if there is no such split.
         OSError: if there is no such dataset.
     """
-    datasets = require("datasets", "train")
-    path = Path(dataset)
-    if path.is_file():
-        return datasets.load_dataset("parquet", data_files={split: str(path)}, split=split)
-    if path.is_dir() and not list(path.rglob("*.parquet")):
-        raise FileNotFoundError(
-            f"{dataset} holds no parquet files; write them with songgen-hf prepare codes"
-        )
-    return datasets.load_dataset(dataset, split=split)
+    return load_rows(dataset, split)
 
 
 class SongDataset(Dataset):

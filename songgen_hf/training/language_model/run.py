@@ -10,6 +10,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from ...checkpoints.digests import codes_digest
 from ...data.preparation.codes import DESCRIPTION_FILE
+from ...data.tables import files_digest
 from ...modeling.modeling_songgen import SongGenForConditionalGeneration
 from ...modeling.processing_songgen import SongGenProcessor
 from ..auxiliary.frame_labels import HEADS_FILE
@@ -83,6 +84,9 @@ def checkpoint_to_resume(options: Sequence[Any]) -> Path | None:
             if the output folder holds a run that is not to be resumed.
     """
     args = options[-1]
+    for each in options:
+        if isinstance(each, DataOptions):
+            each.dataset_files = dataset_digest(each)
     output_dir = Path(args.output_dir or "")
     newest = last_checkpoint(output_dir)
     named = args.resume_from_checkpoint
@@ -101,14 +105,34 @@ def checkpoint_to_resume(options: Sequence[Any]) -> Path | None:
             f"{named} is no complete checkpoint; --resume-from-checkpoint auto finds one"
         )
     if not args.allow_changed_options:
+        saved, now = read_yaml(checkpoint / RESOLVED_FILE), resolved_values(options)
+        saved.setdefault("dataset_files", now.get("dataset_files"))  # earlier runs have none
         check_unchanged(
-            read_yaml(checkpoint / RESOLVED_FILE),
-            resolved_values(options),
+            saved,
+            now,
             free=FREE_ON_RESUME,
             run=checkpoint,
             remedy="choose another --output-dir, or pass --allow-changed-options",
         )
     return checkpoint
+
+
+def dataset_digest(options: DataOptions) -> str | None:
+    """The digest of the files of a local dataset; None for a Hub id or without a dataset.
+
+    Raises:
+        ValueError: if the options name the digest of other files.
+    """
+    path = Path(options.dataset or "")
+    if options.dataset is None or not path.exists():
+        return options.dataset_files
+    found = files_digest([path] if path.is_file() else path.rglob("*.parquet"))
+    if options.dataset_files not in (None, found):
+        raise ValueError(
+            f"{path} holds other files (digest {found}) than the configuration was written for "
+            f"({options.dataset_files}): name that dataset, or leave dataset_files out"
+        )
+    return found
 
 
 def load_songs(

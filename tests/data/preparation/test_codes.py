@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -128,6 +130,19 @@ def test_a_folder_with_codes_of_other_options_is_refused(prepare):
 
     with pytest.raises(ValueError, match="holds codes of another max_seconds"):
         prepare(max_seconds=0.1)
+
+
+def test_a_folder_with_codes_of_other_files_of_the_same_name_is_refused(prepare, source):
+    prepare()
+    file = next(Path(source).rglob("*.parquet"))
+    before = file.stat()
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+
+    try:
+        with pytest.raises(ValueError, match="holds codes of another source_files"):
+            prepare()
+    finally:
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def test_long_songs_are_cut_to_the_maximum_length(prepare):

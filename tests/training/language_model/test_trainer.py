@@ -1,10 +1,12 @@
 import json
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
 from songgen_hf.provenance import read_provenance
@@ -142,6 +144,26 @@ def test_a_run_is_neither_overwritten_nor_resumed_with_other_options(train):
         train(**saving, learning_rate=0.1, resume_from_checkpoint="auto")
     with pytest.raises(ValueError, match="is no complete checkpoint"):
         train(**saving, resume_from_checkpoint="elsewhere/checkpoint-1")
+
+
+@pytest.mark.slow
+def test_a_run_is_not_resumed_with_other_files_of_the_same_name(train):
+    saving = {"save_strategy": "steps", "save_steps": 2, "max_steps": 2}
+    trainer = train(**saving)
+    path = Path(trainer.args.output_dir) / "checkpoint-2" / RESOLVED_FILE
+    recorded = yaml.safe_load(path.read_text())
+    assert len(recorded["dataset_files"]) == 16
+
+    file = next(Path(recorded["dataset"]).rglob("*.parquet"))
+    before = file.stat()
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    try:
+        with pytest.raises(ValueError, match="dataset_files was .*restore them"):
+            train(**saving, resume_from_checkpoint="auto")
+        with pytest.raises(ValueError, match="holds other files .* than the configuration"):
+            train(out="other", dataset_files=recorded["dataset_files"])
+    finally:
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 @pytest.mark.slow

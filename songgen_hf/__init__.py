@@ -55,7 +55,8 @@ def __dir__() -> list[str]:
 
 
 # The command line registers when a command runs, so that `songgen-hf --help` does not import torch.
-if PurePath(sys.argv[0] if sys.argv else "").stem != "songgen-hf":
+_started = [PurePath(word).stem for word in sys.orig_argv[1:3]]
+if PurePath(sys.argv[0] if sys.argv else "").stem != "songgen-hf" and _started != ["-m", __name__]:
     register()
 
 __all__ = [

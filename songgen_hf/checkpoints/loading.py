@@ -103,21 +103,28 @@ def load_pipeline(
     Raises:
         ValueError: if the checkpoint cannot be found or has another mode.
     """
-    from transformers import pipeline
+    from transformers import PreTrainedConfig
+
+    from ..modeling.configuration_songgen import MASKED_MODEL_TYPE, SongGenConfig
+    from ..modeling.modeling_songgen import SongGenForConditionalGeneration
+    from ..modeling.processing_songgen import SongGenProcessor
+    from ..pipelines.masked_loading import MaskedSongLoader
 
     if mode == "masked" and name is None:
         name = MASKED_CHECKPOINT
-    # With pipeline_class the installed code is used, also for a checkpoint with remote code.
-    return pipeline(
-        TASK,
-        model=resolve_checkpoint(name),
-        revision=revision,
-        device=checked_device(device),
-        dtype=dtype,
-        pipeline_class=song_pipeline,
-        mode=mode,
-        adapter=adapter,
-    )
+    # Not by ``transformers.pipeline``, which wraps every error of loading in a long traceback.
+    checkpoint = resolve_checkpoint(name)
+    fields, _ = PreTrainedConfig.get_config_dict(checkpoint, revision=revision)
+    kind = fields.get("model_type")
+    if kind not in (SongGenConfig.model_type, MASKED_MODEL_TYPE):
+        raise ValueError(f"{checkpoint} is of type {kind!r}: expected a SongGen checkpoint")
+    placed = {"device": checked_device(device), "mode": mode, "adapter": adapter}
+    loaded: dict[str, Any] = {"revision": revision, "dtype": dtype}
+    if kind == MASKED_MODEL_TYPE:
+        return song_pipeline(MaskedSongLoader.from_pretrained(checkpoint, **loaded), **placed)
+    model = SongGenForConditionalGeneration.from_pretrained(checkpoint, **loaded)
+    processor = SongGenProcessor.from_pretrained(checkpoint, revision=revision)
+    return song_pipeline(model, processor=processor, task=TASK, **placed)
 
 
 class SongPipelineFactory:

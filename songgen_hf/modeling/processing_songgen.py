@@ -387,6 +387,13 @@ def _check_strings(values: Sequence[Any], name: str) -> None:
             raise TypeError(
                 f"{name} must be a string or a list of strings, got {type(value).__name__}"
             )
+        try:
+            (value or "").encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"{name} holds a character that is not text (a lone surrogate, at position "
+                f"{error.start}): remove it"
+            ) from error
 
 
 def _equal_length(tracks: list[np.ndarray], rate: int) -> np.ndarray:

@@ -6,8 +6,13 @@ from typing import Any
 
 import torch
 
+from .song_requests import check_seconds
+
 DEFAULT_STEPS = 28
 DEFAULT_MAX_SECONDS = 30.0
+LONGEST_SONG = 300.0
+"""Longest song in seconds: the attention of all frames to all frames needs memory for it."""
+MAX_STEPS = 1000
 OUTPUT_TYPES = ("audio", "codes")
 TENSORS = ("codes", "visible")
 """Names of the tensors that a callback can get and replace."""
@@ -51,6 +56,10 @@ class MaskedSettings:
                 continue
             if type(value) is not int or value < 1:
                 raise ValueError(f"{name} must be an integer of at least 1: got {value!r}")
+        if self.num_inference_steps > MAX_STEPS:
+            raise ValueError(
+                f"num_inference_steps must be at most {MAX_STEPS}: got {self.num_inference_steps}"
+            )
         if self.output_type not in OUTPUT_TYPES:
             raise ValueError(
                 f"output_type is {self.output_type!r}: expected {', '.join(OUTPUT_TYPES)}"
@@ -61,7 +70,7 @@ class MaskedSettings:
                 f"some of {', '.join(TENSORS)}"
             )
         for bound in ("min_seconds", "max_seconds"):
-            check_seconds(bound, getattr(self, bound))
+            check_seconds(bound, getattr(self, bound), longest=LONGEST_SONG)
         if self.min_seconds is not None and self.min_seconds > self.longest:
             raise ValueError(
                 f"the shortest song must not exceed the longest: got {self.min_seconds:g} and "
@@ -96,27 +105,12 @@ class MaskedSettings:
             frame_rate: frames per second of the codec.
         """
         if seconds is not None:
-            check_seconds("seconds", seconds)
+            check_seconds("seconds", seconds, longest=LONGEST_SONG)
             if self.min_seconds is not None or self.max_seconds is not None:
                 raise ValueError("seconds is the length: leave min_seconds and max_seconds out")
             return max(1, round(seconds * frame_rate))
         least = 0 if self.min_seconds is None else round(self.min_seconds * frame_rate)
         return max(1, least, min(expected, round(self.longest * frame_rate)))
-
-
-def check_seconds(name: str, value: Any) -> None:
-    """Check that an argument is None or a duration in seconds.
-
-    Raises:
-        TypeError: if it is not a number.
-        ValueError: if it is not above 0 and finite.
-    """
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name} must be a number of seconds: got {value!r}")
-    if not 0 < value < float("inf"):
-        raise ValueError(f"{name} must be above 0 and finite: got {value!r}")
 
 
 __all__ = [

@@ -20,6 +20,46 @@ REQUEST_KEYS = (
 )
 MODES = ("autoregressive", "masked")
 MAX_SEED = 2**63 - 1
+MAX_SECONDS = 3600.0
+"""Longest song of one call, in seconds."""
+
+
+def check_seconds(name: str, value: Any, *, longest: float = MAX_SECONDS) -> None:
+    """Check that an argument is None or a duration in seconds.
+
+    Raises:
+        TypeError: if it is not a number.
+        ValueError: if it is not above 0, or exceeds ``longest``.
+    """
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number of seconds: got {value!r}")
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{name} must be above 0 and finite: got {value!r}")
+    if value > longest:
+        raise ValueError(f"{name} must be at most {longest:g} seconds: got {value:g}")
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Check the settings of a call that the library would refuse late or in many lines.
+
+    Raises:
+        TypeError: for a guidance scale that is not a number, or a batch size that is not an
+            integer.
+        ValueError: for one out of range.
+    """
+    scale = settings.get("guidance_scale")
+    if scale is not None:
+        if isinstance(scale, bool) or not isinstance(scale, int | float):
+            raise TypeError(f"guidance_scale must be a number: got {scale!r}")
+        if not 1 <= scale < float("inf"):
+            raise ValueError(
+                f"guidance_scale must be at least 1.0, which is no guidance: got {scale!r}"
+            )
+    size = settings.get("batch_size")
+    if size is not None and (type(size) is not int or size < 1):
+        raise ValueError(f"batch_size must be an integer of at least 1: got {size!r}")
 
 
 def check_mode(mode: Any) -> str:
@@ -196,6 +236,8 @@ __all__ = [
     "MODES",
     "REQUEST_KEYS",
     "check_mode",
+    "check_seconds",
+    "check_settings",
     "check_seed",
     "make_requests",
     "prepare_inputs",

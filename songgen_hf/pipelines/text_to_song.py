@@ -15,7 +15,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from .adapters import load_adapters
 from .progress import ProgressBar, ProgressStreamer
-from .song_requests import check_mode, make_requests, prepare_inputs
+from .song_requests import check_mode, check_seconds, check_settings, make_requests, prepare_inputs
 
 logger = logging.getLogger(__name__)
 
@@ -126,6 +126,9 @@ class TextToSongPipeline(Pipeline):
             "audio_prompt": audio_prompt,
             "language": language,
         }
+        check_settings(kwargs)
+        for bound in ("max_seconds", "min_seconds"):
+            check_seconds(bound, kwargs.get(bound))
         if isinstance(text, list | tuple) and not text:
             return []
         requests = make_requests(text, shared, seed, self._num_return_sequences(kwargs))
@@ -263,10 +266,7 @@ class TextToSongPipeline(Pipeline):
 
     def _frames(self, name: str, seconds: float) -> int:
         """Return the number of codec frames of a duration in seconds, at least one."""
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-            raise TypeError(f"{name} must be a number of seconds: got {seconds!r}")
-        if not 0 < seconds < float("inf"):
-            raise ValueError(f"{name} must be above 0 and finite: got {seconds!r}")
+        check_seconds(name, seconds)
         return max(1, round(seconds * self.model.config.frame_rate))
 
     def _reporter(

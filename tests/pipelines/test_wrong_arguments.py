@@ -1,0 +1,46 @@
+"""Arguments of the pipelines that are out of range are refused in one line, before any work."""
+
+import pytest
+
+from songgen_hf.pipelines.text_to_song import TextToSongPipeline
+
+
+@pytest.fixture
+def generate(tiny_singer, tiny_processor):
+    return TextToSongPipeline(model=tiny_singer("mixed"), processor=tiny_processor)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"max_seconds": 1e12}, ValueError, "max_seconds must be at most 3600 seconds: got 1e"),
+        ({"max_seconds": 0}, ValueError, "max_seconds must be above 0 and finite"),
+        ({"guidance_scale": 0}, ValueError, "guidance_scale must be at least 1.0, .*: got 0"),
+        ({"guidance_scale": "3"}, TypeError, "guidance_scale must be a number: got '3'"),
+        ({"batch_size": 0}, ValueError, "batch_size must be an integer of at least 1: got 0"),
+        ({"batch_size": 2.5}, ValueError, "batch_size must be an integer of at least 1: got 2.5"),
+        ({"lyrics": "la \ud800 la"}, ValueError, "lyrics holds .* lone surrogate, at position 3"),
+    ],
+)
+def test_an_autoregressive_pipeline_refuses(generate, arguments, error, message):
+    with pytest.raises(error, match=message) as caught:
+        generate("folk", **{"max_seconds": 0.1, **arguments})
+
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"seconds": 600}, ValueError, "seconds must be at most 300 seconds: got 600"),
+        ({"max_seconds": 1e12}, ValueError, "max_seconds must be at most 300 seconds: got 1e"),
+        ({"num_inference_steps": 10000}, ValueError, "must be at most 1000: got 10000"),
+        ({"batch_size": 2.5}, ValueError, "batch_size must be an integer of at least 1: got 2.5"),
+        ({"lyrics": "\udfff"}, ValueError, "lyrics holds .* lone surrogate, at position 0"),
+    ],
+)
+def test_a_masked_pipeline_refuses(tiny_masked, arguments, error, message):
+    pytest.importorskip("diffusers", reason="needs the extra diffusers")
+
+    with pytest.raises(error, match=message):
+        tiny_masked()("folk", **{"num_inference_steps": 2, **arguments})

@@ -1,11 +1,23 @@
 """Registers the models, the processor and the task "text-to-song" with transformers."""
 
+import logging
 from functools import cache, partial
 from typing import Any
 
 
 class _DefaultCheckpoint(str):
     """Name of the default checkpoint, whose type distinguishes it from a name that was passed."""
+
+
+class _DefaultModelFilter(logging.Filter):
+    """Drops, once, the warning of transformers against its default models: this one is ours."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to emit a record."""
+        if "No model was supplied" not in str(record.msg):
+            return True
+        logging.getLogger("transformers.pipelines").removeFilter(self)
+        return False
 
 
 class _DefaultModel(dict):
@@ -16,6 +28,7 @@ class _DefaultModel(dict):
             return super().__getitem__(key)
         from .checkpoints.embedded import default_checkpoint
 
+        logging.getLogger("transformers.pipelines").addFilter(_DefaultModelFilter())
         return _DefaultCheckpoint(default_checkpoint()), "main"
 
 

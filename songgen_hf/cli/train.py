@@ -93,6 +93,9 @@ def run(arguments: argparse.Namespace) -> CommandResult | None:
     if kind not in KINDS:
         raise ValueError(f"unknown kind of training: got {kind!r}, expected {', '.join(KINDS)}")
     from ..optional import require
+
+    for package in ("yaml", "accelerate"):
+        require(package, "train")
     from ..training.option_parsing import parse_options
 
     program = "songgen-hf train" if kind == "lm" else f"songgen-hf train {kind}"

@@ -3,6 +3,7 @@
 The file travels to the Hub with the pipeline and imports nothing of this package.
 """
 
+import importlib.util
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -26,6 +27,8 @@ def load_adapters(model: Any, adapters: str | Mapping[str, float]) -> None:
         adapters = {adapters: 1.0}
     if getattr(model, "_hf_peft_config_loaded", False):
         model.delete_adapter(list(model.peft_config))
+    if adapters and importlib.util.find_spec("peft") is None:
+        raise ImportError("peft is not installed. Install it with: pip install 'songgen-hf[train]'")
     names = {f"adapter_{number}": weight for number, weight in enumerate(adapters.values())}
     for name, source in zip(names, adapters, strict=True):
         try:

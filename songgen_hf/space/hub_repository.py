@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..checkpoints.embedded import EMBEDDED_NAME
 from ..files import write_files
+from ..optional import require
 from .adapters import is_hub_id
 from .limits import Limits
 
@@ -141,6 +142,7 @@ def requirements() -> list[str]:
 
 def _front_matter(models: Sequence[str], hardware: str | None) -> str:
     """The YAML front matter of the README of the Space."""
+    require("gradio", "space")
     version = metadata.version("gradio")
     ids = [name for name in models if name.split("/")[0] != EMBEDDED_NAME]
     lines = [

@@ -82,7 +82,8 @@ setup(
         ]
     },
     install_requires=[
-        "torch>=2.8",
+        # torch.optim.Muon, which training can use, came with 2.9.
+        "torch>=2.9",
         "transformers>=5.23",
         "numpy>=2.0",
         "soundfile>=0.12",

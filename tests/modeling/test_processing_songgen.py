@@ -359,3 +359,17 @@ def test_unknown_arguments_and_ragged_rows_are_refused(processor):
         processor("folk", images=None)
     with pytest.raises(ValueError, match="padding is off and the rows have"):
         processor(["folk", "a calm folk song with a flute"], padding=False)
+
+
+@pytest.mark.parametrize(
+    ("voice", "message"),
+    [
+        (np.full(1600, 0.5, np.float32), "has 0.10 seconds: give at least 0.5"),
+        (np.zeros(48000, np.float32), "is silent: the song is generated without a voice"),
+        (np.full(48000, 0.5, np.float32), None),
+    ],
+)
+def test_a_short_or_silent_voice_is_warned_about(processor, caplog, voice, message):
+    processor("folk", reference_voice=(voice, 16000))
+
+    assert (message in caplog.text) if message else not caplog.text

@@ -114,6 +114,10 @@ def load_pipeline(
         name = MASKED_CHECKPOINT
     # Not by ``transformers.pipeline``, which wraps every error of loading in a long traceback.
     checkpoint = resolve_checkpoint(name)
+    if isinstance(dtype, str) and dtype != "auto":
+        import torch
+
+        dtype = getattr(torch, dtype)
     fields, _ = PreTrainedConfig.get_config_dict(checkpoint, revision=revision)
     kind = fields.get("model_type")
     if kind not in (SongGenConfig.model_type, MASKED_MODEL_TYPE):

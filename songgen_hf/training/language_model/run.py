@@ -48,8 +48,8 @@ def train_language_model(
         ValueError, OSError: if options, data or checkpoint cannot be used.
     """
     options = (model_options, data_options, objective, args)
-    resolved = dump_options(options)
     checkpoint = checkpoint_to_resume(options)
+    resolved = dump_options(options)
     if checkpoint is None:
         model, processor = load_model(model_options, seed=args.seed)
     else:
@@ -76,6 +76,8 @@ def train_language_model(
 
 def checkpoint_to_resume(options: Sequence[Any]) -> Path | None:
     """The checkpoint to resume from: ``resume_from_checkpoint``, the newest one for "auto".
+
+    Records the digest of the dataset's files in the options first.
 
     Args:
         options: all options of the run; the training arguments come last.

@@ -46,8 +46,8 @@ def train_masked_model(
                 f"model, leave --{name.replace('_', '-')} out"
             )
     options = (model_options, data_options, objective, args)
-    resolved = dump_options(options)
     checkpoint = checkpoint_to_resume(options)
+    resolved = dump_options(options)
     if checkpoint is None:
         pipe = load_masked(model_options, seed=args.seed)
     else:

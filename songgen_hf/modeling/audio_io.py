@@ -6,6 +6,7 @@ are imported when they are first used.
 
 import importlib
 import io
+import logging
 import math
 import os
 from collections.abc import Mapping
@@ -16,6 +17,10 @@ import numpy as np
 
 MIN_SAMPLING_RATE = 1_000  # Hz; rates outside these bounds are mistakes, such as kHz given as Hz
 MAX_SAMPLING_RATE = 768_000
+SHORTEST_VOICE = 0.5  # seconds of a reference voice; a warning is given below
+QUIETEST_VOICE = 1e-4  # largest sample; a reference voice below is silent
+
+logger = logging.getLogger(__name__)
 
 AudioSource = Any
 """Any form of audio that :func:`read_audio` accepts: a path, bytes, a binary file object, an array,
@@ -242,6 +247,18 @@ def _require(name: str) -> ModuleType:
         raise ImportError(f"reading audio needs the package {name}: pip install {name}") from error
 
 
+def warn_of_voice(clip: np.ndarray, rate: int) -> None:
+    """Warn about a reference voice that is too short or too quiet to be followed."""
+    if len(clip) < SHORTEST_VOICE * rate:
+        logger.warning(
+            "the reference voice has %.2f seconds: give at least %g, better 3",
+            len(clip) / rate,
+            SHORTEST_VOICE,
+        )
+    elif np.abs(clip).max(initial=0.0) < QUIETEST_VOICE:
+        logger.warning("the reference voice is silent: the song is generated without a voice")
+
+
 __all__ = [
     "AudioSource",
     "check_sampling_rate",
@@ -249,4 +266,5 @@ __all__ = [
     "is_rated_array",
     "read_audio",
     "resample",
+    "warn_of_voice",
 ]

@@ -6,7 +6,6 @@ root of a saved processor, and of the lyrics, in ``lyrics_tokenizer/``) and two 
 encoder). The processor runs neither the codec nor a separator of vocals.
 """
 
-import logging
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,7 +19,7 @@ from transformers import (
 )
 from transformers.processing_utils import ProcessorMixin
 
-from .audio_io import AudioSource, is_rated_array, read_audio
+from .audio_io import AudioSource, is_rated_array, read_audio, warn_of_voice
 from .lyrics_languages import LANGUAGES
 from .lyrics_normalization import normalize_lyrics, resolve_language
 from .tokenization_songgen import (
@@ -31,12 +30,6 @@ from .tokenization_songgen import (
 )
 
 DEFAULT_VOICE_SECONDS = 3.0
-SHORTEST_VOICE = 0.5
-"""Seconds of a reference voice below which a warning is given."""
-QUIETEST_VOICE = 1e-4
-"""Largest sample below which a reference voice counts as silent."""
-
-logger = logging.getLogger(__name__)
 
 _AUDIO_ARGUMENTS = ("reference_voice", "audio")
 _TOKENIZER_ARGUMENTS = ("padding", "truncation", "max_length", "pad_to_multiple_of")
@@ -292,7 +285,7 @@ class SongGenProcessor(ProcessorMixin):
             clip = read_audio(
                 voice, rate, sampling_rate=sampling_rate, start=start, duration=self.voice_seconds
             )
-            _warn_of_voice(clip, rate)
+            warn_of_voice(clip, rate)
             features = extractor(
                 clip,
                 sampling_rate=rate,
@@ -387,18 +380,6 @@ def _one_per_song(value: Any, batch_size: int, name: str) -> list:
     if len(value) != batch_size:
         raise ValueError(f"{name} has {len(value)} items for a batch of {batch_size}")
     return list(value)
-
-
-def _warn_of_voice(clip: np.ndarray, rate: int) -> None:
-    """Warn about a reference voice that is too short or too quiet to be followed."""
-    if len(clip) < SHORTEST_VOICE * rate:
-        logger.warning(
-            "the reference voice has %.2f seconds: give at least %g, better 3",
-            len(clip) / rate,
-            SHORTEST_VOICE,
-        )
-    elif np.abs(clip).max(initial=0.0) < QUIETEST_VOICE:
-        logger.warning("the reference voice is silent: the song is generated without a voice")
 
 
 def _check_strings(values: Sequence[Any], name: str) -> None:

@@ -1,14 +1,18 @@
 """The codec in training: one forward pass with gradients from waveform to waveform, and its losses.
 
 The losses are those of X-Codec: STFT, sub-band, mel, commitment and semantic losses. The trainer
-adds the adversarial ones. The semantic model is a frozen teacher in evaluation mode.
+adds the adversarial ones. The semantic model is a frozen teacher in evaluation mode. Two options go
+beyond X-Codec, so that the first code says what is sung: the semantic loss of the first codebook
+alone (as SpeechTokenizer distills its teacher, arXiv 2308.16692, section 3.3), and linear heads
+that predict labels of each frame from the vector of its first code.
 """
 
 from __future__ import annotations
 
 import copy
 import random
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,7 @@ from ...checkpoints.digests import SYNTHESIS_ONLY
 from ...modeling.configuration_xcodec import XCodecConfig
 from ...modeling.modeling_xcodec import XCodecModel
 from ...presets.models import build_config
+from ..auxiliary.frame_labels import FrameLabelHeads
 from ..seeding import seed_from, seeded
 from .options import CodecTrainingOptions
 from .residual_vector_quantizer import ResidualVectorQuantizerTrainer
@@ -39,11 +44,13 @@ class CodecPass:
         waveform: [B, 1, S], decoded.
         codes: [B, K, T], or None before the codebooks start.
         losses: scalars without weights by name.
+        metrics: accuracies of frame labels.
     """
 
     waveform: Tensor
     codes: Tensor | None
     losses: dict[str, Tensor]
+    metrics: dict[str, Tensor] = field(default_factory=dict)
 
 
 class CodecObjective(nn.Module):
@@ -52,11 +59,18 @@ class CodecObjective(nn.Module):
     Args:
         codec: the codec, to which weight norm is added, and whose semantic model is frozen.
         options: options of the run.
+        label_sizes: number of classes of each kind of frame label that the first code predicts.
     Raises:
         ValueError: if ``codebook_counts`` has a number above that of the codec's codebooks.
     """
 
-    def __init__(self, codec: XCodecModel, options: CodecTrainingOptions) -> None:
+    def __init__(
+        self,
+        codec: XCodecModel,
+        options: CodecTrainingOptions,
+        *,
+        label_sizes: Mapping[str, int] | None = None,
+    ) -> None:
         super().__init__()
         config = codec.config
         if max(options.codebook_counts) > config.num_quantizers:
@@ -91,6 +105,8 @@ class CodecObjective(nn.Module):
             move_all=options.move_all_codebooks,
             revival_reach=options.revival_reach,
         )
+        width = codec.fc2.in_features
+        self.label_heads = FrameLabelHeads(label_sizes, width) if label_sizes else None
         rate = config.sampling_rate
         self.distances = nn.ModuleDict(
             {
@@ -108,6 +124,7 @@ class CodecObjective(nn.Module):
         num_codebooks: int | None = None,
         seed: int = 0,
         quantize: bool = True,
+        frame_labels: Mapping[str, Tensor] | None = None,
     ) -> CodecPass:
         """Encode and decode waveforms.
 
@@ -116,6 +133,7 @@ class CodecObjective(nn.Module):
             num_codebooks: number of codebooks to use; None for all.
             seed: seed of revived codes.
             quantize: use the codebooks; otherwise the latent itself is decoded.
+            frame_labels: [B, T] int64 of each kind, -100 where unknown.
         Raises:
             ValueError: if S is not a multiple of the hop.
         """
@@ -128,11 +146,12 @@ class CodecObjective(nn.Module):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not options.decoder_only):
             features = codec.extract_features(waveform)
         latent, codes, losses = features.embeddings, None, {}
+        first, metrics = latent, {}
         if quantize:
             result = self.quantizer(
                 latent, num_codebooks=num_codebooks, seed=seed, update=not options.decoder_only
             )
-            latent, codes = result.quantized, result.codes
+            latent, first, codes = result.quantized, result.first, result.codes
             losses["commitment"] = result.commitment_loss
         decoded = codec.acoustic_decoder(codec.fc2(latent))
         for name, distance in self.distances.items():
@@ -141,9 +160,16 @@ class CodecObjective(nn.Module):
         if options.decoder_only:
             losses.pop("commitment", None)
         elif options.semantics:
-            recovered = codec.decoder_semantic(codec.fc1(latent.transpose(1, 2)).transpose(1, 2))
-            losses["semantic"] = F.mse_loss(recovered.transpose(1, 2), features.semantic_target)
-        return CodecPass(decoded, codes, losses)
+            losses["semantic"] = self._semantic_loss(latent, features.semantic_target)
+            if options.first_semantic_weight:
+                losses["first_semantic"] = self._semantic_loss(first, features.semantic_target)
+        if self.label_heads is not None and frame_labels:
+            losses["label"], metrics = self.label_heads(first.transpose(1, 2), frame_labels)
+        return CodecPass(decoded, codes, losses, metrics)
+
+    def _semantic_loss(self, latent: Tensor, target: Tensor) -> Tensor:
+        recovered = self.codec.fc1(latent.transpose(1, 2)).transpose(1, 2)
+        return F.mse_loss(self.codec.decoder_semantic(recovered).transpose(1, 2), target)
 
     def weighted(self, losses: dict[str, Tensor]) -> Tensor:
         """The weighted sum of the losses."""

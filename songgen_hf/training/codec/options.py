@@ -43,6 +43,14 @@ class WaveformTrainingOptions:
     save_every: int = option(5000, "steps between checkpoints")
     keep_checkpoints: int = option(2, "number of checkpoints to keep")
     evaluate_every: int = option(5000, "steps between evaluations")
+    labels: list[str] = option(
+        ["phoneme"],
+        "kinds of frame labels of a rendered corpus that label_weight asks for: phoneme, beat, "
+        "tempo, lead_instrument, gender, genre, voice_id",
+    )
+    label_weight: float = option(
+        0.0, "weight of telling the labels of each frame linearly; the heads are discarded"
+    )
     evaluation_crops: int = option(32, "crops of an evaluation")
     log_every: int = option(50, "steps between lines of metrics.jsonl")
     report_to: str = option("none", "where losses are plotted: none, tensorboard or trackio")
@@ -52,6 +60,7 @@ class WaveformTrainingOptions:
         check_range(self, "save_every", "evaluate_every", "log_every", open_low=True)
         check_range(self, "evaluation_crops", "keep_checkpoints", open_low=True)
         check_range(self, "learning_rate", "max_grad_norm", open_low=True)
+        check_range(self, "label_weight")
         if self.schedule not in ("exponential", "cosine"):
             raise ValueError(f"schedule is {self.schedule!r}, expected exponential or cosine")
         if self.max_minutes is not None:
@@ -113,6 +122,11 @@ class CodecTrainingOptions(WaveformTrainingOptions):
     )
     commitment_weight: float = option(1.0, "weight of the commitment loss")
     semantic_weight: float = option(100.0, "weight of the semantic loss")
+    first_semantic_weight: float = option(
+        0.0,
+        "weight of the semantic loss of the first codebook alone, which distills the teacher into "
+        "it",
+    )
     adversarial_weight: float = option(1.0, "weight of the adversarial loss")
     feature_weight: float = option(20.0, "weight of feature matching")
     discriminator_start: int = option(
@@ -138,6 +152,11 @@ class CodecTrainingOptions(WaveformTrainingOptions):
             raise ValueError(
                 f"decoder_only keeps the codes of a codec: got --codec {self.codec} and --teacher "
                 f"{self.teacher}, expected a codec and no teacher"
+            )
+        if self.decoder_only and (self.label_weight or self.first_semantic_weight):
+            raise ValueError(
+                "decoder_only keeps the codes of a codec: got a label_weight or a "
+                "first_semantic_weight, which shape the first code; leave them out"
             )
         if not self.semantics and self.teacher is not None:
             raise ValueError(

@@ -22,12 +22,14 @@ class QuantizedLatent:
 
     Args:
         quantized: [B, D, T], sum of the code vectors; its gradient is passed on to the latent.
+        first: [B, D, T], vector of the first code alone; its gradient is passed on likewise.
         codes: [B, K, T] int64 of the K codebooks in use, chosen before the update of the step.
         commitment_loss: scalar, mean over codebooks of the squared distance between the residual
             and its code vector.
     """
 
     quantized: Tensor
+    first: Tensor
     codes: Tensor
     commitment_loss: Tensor
 
@@ -140,6 +142,7 @@ class ResidualVectorQuantizerTrainer(nn.Module):
         update = update and self.training
         residual = _as_vectors(latents.float())  # [N, D]
         total = torch.zeros_like(residual)
+        first = total
         codes, distances = [], []
         moved = self.num_codebooks if update and self.move_all else num_codebooks
         for level, codebook in enumerate(self.codebooks[:moved]):
@@ -154,16 +157,15 @@ class ResidualVectorQuantizerTrainer(nn.Module):
             if level < num_codebooks:
                 distances.append(F.mse_loss(residual, chosen))
                 total = total + chosen
+                first = total if level == 0 else first
                 codes.append(indices.view(latents.shape[0], -1))
             # Only the code vector is detached: commitment of every level reaches the encoder.
             residual = residual - chosen
 
-        quantized = (
-            total.view(latents.shape[0], -1, latents.shape[1]).transpose(1, 2).to(latents.dtype)
-        )
         return QuantizedLatent(
             # Straight-through once for the sum; for each level, the gradient would count K times.
-            quantized=latents + (quantized - latents).detach(),
+            quantized=_straight_through(latents, total),
+            first=_straight_through(latents, first),
             codes=torch.stack(codes, dim=1),
             commitment_loss=torch.stack(distances).mean(),
         )
@@ -271,6 +273,12 @@ def kmeans(
             centers[empty] = vectors[distances.topk(len(empty)).indices]
     nearest = torch.cdist(vectors, centers).argmin(dim=1)
     return centers, torch.bincount(nearest, minlength=num_clusters).to(vectors)
+
+
+def _straight_through(latents: Tensor, vectors: Tensor) -> Tensor:
+    """Vectors [B * T, D] in the shape of latents [B, D, T], which get their gradient."""
+    shaped = vectors.view(latents.shape[0], -1, latents.shape[1]).transpose(1, 2)
+    return latents + (shaped.to(latents.dtype) - latents).detach()
 
 
 def _as_vectors(latents: Tensor) -> Tensor:

@@ -2,12 +2,15 @@
 
 Spans of frames are masked, and the network predicts the cluster of each masked frame. The clusters
 are k-means of log mels or, as in X-Codec's paper for general audio, the codes of the first codebook
-of an acoustic codec (trained with ``--no-semantics``). The prediction head is discarded; what
-remains is a folder of a ``HubertModel``.
+of an acoustic codec (trained with ``--no-semantics``). Where songs have labels of their frames,
+linear heads on the mean of the hidden states, which the codec reads, can predict them too: the
+phoneme for a semantic model, the singer for a voice network. All heads are discarded; what remains
+is a folder of a ``HubertModel``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from transformers import HubertConfig, HubertModel
 from ...modeling.configuration_xcodec import XCodecConfig
 from ...modeling.modeling_xcodec import XCodecModel
 from ...presets.models import build_config
+from ..auxiliary.frame_labels import FrameLabelHeads
 from ..resumable_run import Metrics, set_learning_rate
 from ..seeding import seed_from, seeded
 from .options import TeacherTrainingOptions
@@ -34,27 +38,48 @@ class MaskedPrediction(nn.Module):
         num_clusters: number of clusters.
         visible_weight: weight of the cross-entropy of frames that are not masked. Without it, a
             small network predicts nothing but the commonest clusters for thousands of steps.
+        label_sizes: number of classes of each kind of frame label to predict as well.
+        label_weight: weight of the loss of these labels.
     """
 
     def __init__(
-        self, model: HubertModel, num_clusters: int, *, visible_weight: float = 0.0
+        self,
+        model: HubertModel,
+        num_clusters: int,
+        *,
+        visible_weight: float = 0.0,
+        label_sizes: Mapping[str, int] | None = None,
+        label_weight: float = 0.0,
     ) -> None:
         super().__init__()
         self.model, self.visible_weight = model, visible_weight
         self.head = nn.Linear(model.config.hidden_size, num_clusters)
+        self.label_weight = label_weight
+        self.label_heads = (
+            FrameLabelHeads(label_sizes, model.config.hidden_size) if label_sizes else None
+        )
 
-    def forward(self, waveforms: Tensor, labels: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss, and the accuracy on masked frames.
+    def forward(
+        self,
+        waveforms: Tensor,
+        labels: Tensor,
+        mask: Tensor,
+        frame_labels: Mapping[str, Tensor] | None = None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss, and the ``accuracy`` on masked frames and that of each kind of frame label.
 
         Args:
             waveforms: [B, 1, S].
             labels: [B, T] int64, the cluster of each frame.
             mask: [B, T] bool, True where a frame is masked.
+            frame_labels: [B, T] int64 of each kind, -100 where unknown; None for their loss to be
+                left out.
         Raises:
             ValueError: if the network has another number of frames than the labels.
         """
         padded = pad_half_frame(waveforms[:, 0], self.model.config.inputs_to_logits_ratio)
-        hidden = self.model(padded, mask_time_indices=mask).last_hidden_state
+        output = self.model(padded, mask_time_indices=mask, output_hidden_states=True)
+        hidden = output.last_hidden_state
         if hidden.shape[1] != labels.shape[1]:
             raise ValueError(
                 f"the network has {hidden.shape[1]} frames and the labels {labels.shape[1]}: "
@@ -65,7 +90,12 @@ class MaskedPrediction(nn.Module):
         loss = F.cross_entropy(logits[mask], labels[mask])
         if self.visible_weight and not mask.all():
             loss = loss + self.visible_weight * F.cross_entropy(logits[~mask], labels[~mask])
-        return loss, accuracy
+        metrics = {"accuracy": accuracy}
+        if self.label_heads is not None and frame_labels:
+            states = torch.stack(output.hidden_states).mean(dim=0)
+            label_loss, found = self.label_heads(states, frame_labels)
+            loss, metrics = loss + self.label_weight * label_loss, metrics | found
+        return loss, metrics
 
 
 def pad_half_frame(waveforms: Tensor, hop_length: int) -> Tensor:
@@ -104,8 +134,7 @@ class TeacherTrainer(WaveformTrainer):
         super().__init__(options)
         config, rate = network_of_preset(options.preset, options.part)
         rate = options.sampling_rate or rate
-        self.hop_length = config.inputs_to_logits_ratio
-        self.open_data(rate, self.hop_length)
+        self.open_data(rate, config.inputs_to_logits_ratio)
         state = self.resume()
         self.clusters = self._make_clusters(rate, state)
         with seeded(seed_from(options.seed)):
@@ -113,6 +142,8 @@ class TeacherTrainer(WaveformTrainer):
                 HubertModel(config),
                 self.clusters.num_clusters,
                 visible_weight=options.visible_weight,
+                label_sizes=self.label_sizes(),
+                label_weight=options.label_weight,
             )
         if state is not None:
             network.load_state_dict(state["network"])
@@ -153,23 +184,27 @@ class TeacherTrainer(WaveformTrainer):
         """Take one step."""
         rate = learning_rate(self.options, step)
         set_learning_rate(rate, self.optimizer)
-        waveforms = self.crops(self.options.batch_size, step=step)
+        waveforms, labels = self.labeled_crops(self.options.batch_size, step=step)
         first = self.accelerator.process_index * len(waveforms)
         self.network.train()
         # Dropout and layer drop follow from the step's seed, so that a resumed run repeats them.
         with seeded(seed_from(f"{self.options.seed}/{step}/{first}")):
-            loss, accuracy = self._predict(self.network, waveforms, step=step, first=first)
+            loss, metrics = self._predict(
+                self.network, waveforms, step=step, first=first, frame_labels=labels
+            )
         norm = self.update(self.optimizer, self.network, loss)
-        return {
-            "loss": loss.detach(),
-            "accuracy": accuracy,
-            "gradient_norm": norm,
-            "learning_rate": rate,
-        }
+        taken = {"loss": loss.detach(), "gradient_norm": norm, "learning_rate": rate}
+        return taken | metrics
 
     def _predict(
-        self, network: nn.Module, waveforms: Tensor, *, step: int, first: int
-    ) -> tuple[Tensor, Tensor]:
+        self,
+        network: nn.Module,
+        waveforms: Tensor,
+        *,
+        step: int,
+        first: int,
+        frame_labels: Mapping[str, Tensor] | None = None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         options = self.options
         waveforms = waveforms.to(self.accelerator.device)
         mask = span_mask(
@@ -181,14 +216,15 @@ class TeacherTrainer(WaveformTrainer):
             step=step,
             first=first,
         )
-        return network(waveforms, self.clusters(waveforms), mask.to(waveforms.device))
+        clusters = self.clusters(waveforms)
+        return network(waveforms, clusters, mask.to(waveforms.device), frame_labels)
 
     @torch.no_grad()
     def evaluate(self, waveforms: Tensor) -> Metrics:
         """Loss and accuracy, with the same frames masked at every evaluation."""
         self.plain_network.eval()
-        loss, accuracy = self._predict(self.plain_network, waveforms, step=2**41, first=0)
-        return {"validation_loss": loss, "validation_accuracy": accuracy}
+        loss, metrics = self._predict(self.plain_network, waveforms, step=2**41, first=0)
+        return {"validation_loss": loss, "validation_accuracy": metrics["accuracy"]}
 
     def state(self) -> dict[str, Any]:
         """Network, optimizer and clusters."""

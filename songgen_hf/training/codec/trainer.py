@@ -37,7 +37,7 @@ class CodecTrainer(WaveformTrainer):
         super().__init__(options)
         codec = new_codec(options)
         self.open_data(codec.config.sampling_rate, codec.config.hop_length)
-        objective = CodecObjective(codec, options)
+        objective = CodecObjective(codec, options, label_sizes=self.label_sizes())
         if options.codec is None:
             objective.quantizer.reset()
         with seeded(seed_from(f"{options.seed}/discriminator")):
@@ -67,16 +67,20 @@ class CodecTrainer(WaveformTrainer):
         set_learning_rate(rate, self.optimizer, self.discriminator_optimizer)
         self.objective.train()
         self.discriminator.train()
-        waveform = self.crops(options.batch_size, step=step)
+        waveform, labels = self.labeled_crops(options.batch_size, step=step)
         quantize = options.decoder_only or step >= options.quantizer_start
         if quantize and not self.plain_objective.quantizer.started:
             self._start_codebooks()
 
         count = count_of_step(options.codebook_counts, seed=options.seed, step=step)
         result = self.objective(
-            waveform, num_codebooks=count, seed=options.seed + 1000 * step, quantize=quantize
+            waveform,
+            num_codebooks=count,
+            seed=options.seed + 1000 * step,
+            quantize=quantize,
+            frame_labels=labels,
         )
-        metrics: dict[str, float | Tensor] = {"learning_rate": rate}
+        metrics: dict[str, float | Tensor] = {"learning_rate": rate, **result.metrics}
         loss = self.plain_objective.weighted(result.losses)
         if step >= options.discriminator_start:
             metrics["discriminator"] = self._train_discriminator(waveform, result.waveform.detach())

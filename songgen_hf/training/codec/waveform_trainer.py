@@ -38,6 +38,7 @@ class WaveformTrainer(ABC):
     name: ClassVar[str]
     """Label of the progress bar and subfolder of the trained model."""
     data: WaveformCrops
+    hop_length: int
     num_samples: int
     done = 0
     held_out: Tensor | None = None
@@ -64,8 +65,13 @@ class WaveformTrainer(ABC):
     def open_data(self, sampling_rate: int, hop_length: int) -> None:
         """Find the training data, and read the crops to evaluate on."""
         options = self.options
-        self.num_samples = options.crop_frames * hop_length
-        self.data = WaveformCrops(options.data, sampling_rate, columns=options.columns)
+        self.hop_length, self.num_samples = hop_length, options.crop_frames * hop_length
+        self.data = WaveformCrops(
+            options.data,
+            sampling_rate,
+            columns=options.columns,
+            labels=options.labels if options.label_weight else (),
+        )
         if options.validation_data is not None:
             crops = WaveformCrops(options.validation_data, sampling_rate, columns=options.columns)
             self.held_out = crops.batch(
@@ -119,14 +125,26 @@ class WaveformTrainer(ABC):
 
     def crops(self, count: int, *, step: int) -> Tensor:
         """Training crops [count, 1, S] of this process for one step, on its device."""
-        crops = self.data.batch(
-            count,
-            self.num_samples,
-            seed=self.options.seed,
-            step=step,
-            first=self.accelerator.process_index * count,
-        )
+        crops = self.data.batch(count, self.num_samples, **self._place(count, step))
         return crops.to(self.accelerator.device)
+
+    def labeled_crops(self, count: int, *, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """The crops, and the labels [count, T] of their frames unless they have no weight."""
+        if self.data.labels is None:
+            return self.crops(count, step=step), {}
+        crops, labels = self.data.labeled_batch(
+            count, self.num_samples, hop_length=self.hop_length, **self._place(count, step)
+        )
+        device = self.accelerator.device
+        return crops.to(device), {kind: label.to(device) for kind, label in labels.items()}
+
+    def _place(self, count: int, step: int) -> dict[str, int]:
+        first = self.accelerator.process_index * count
+        return {"seed": self.options.seed, "step": step, "first": first}
+
+    def label_sizes(self) -> dict[str, int]:
+        """Number of classes of each kind of label; empty without labels."""
+        return {} if self.data.labels is None else self.data.labels.sizes()
 
     def update(self, optimizer: Any, module: nn.Module, loss: Tensor) -> float | Tensor:
         """Update the weights of a module; return the norm of their gradients before clipping."""

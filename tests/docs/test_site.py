@@ -10,9 +10,11 @@ import pytest
 
 import songgen_hf
 
+from ..tools.chromium import browser
 from ..tools.documentation.blocks import ROOT
 
 mkdocs = pytest.importorskip("mkdocs")
+__all__ = ["browser"]
 
 OUTSIDE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "NOTICE")
 
@@ -143,6 +145,28 @@ def test_pages_load_nothing_from_elsewhere(site):
     for path, references in pages.items():
         for address in references.loads:
             assert not urlsplit(address).netloc, f"{path.relative_to(folder)} loads {address}"
+
+
+@pytest.mark.debian
+@pytest.mark.parametrize("start", ["index.html", "tutorials/lora.html"])
+def test_the_search_works_from_a_disk_and_without_a_network(site, browser, start):
+    folder, _ = site
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text))
+    requested: set[str] = set()
+    page.on("request", lambda request: requested.add(urlsplit(request.url).scheme))
+
+    page.goto((folder / start).as_uri())
+    page.fill(".md-search__input", "train from scratch")
+    page.click(".md-search-result__link >> nth=0")
+    page.wait_for_url(f"{(folder / 'tutorials' / 'train.html').as_uri()}*")
+
+    assert errors == []
+    assert requested == {"file"}
+    context.close()
 
 
 def test_every_image_has_an_alternative_text(site):

@@ -4,14 +4,15 @@ Playwright controls Debian's chromium; axe-core checks the accessibility of the 
 """
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs the extra dev")
+from ..tools.chromium import browser
+
+__all__ = ["browser"]
 
 pytestmark = [
     pytest.mark.debian,
@@ -43,20 +44,6 @@ def own_space(space_folder, tiny_checkpoint):
         lambda: build_demo(pipelines, limits=limits, defaults=default_settings())
     ) as demo:
         yield demo
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """The chromium of Debian."""
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.fail("chromium is not installed: apt-get install chromium")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=program, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield browser
-        browser.close()
 
 
 class Visit:

@@ -5,8 +5,9 @@ of one name whose cards have a ``configs:`` section are the same to it, and the 
 rows of the first. Here a folder is resolved to its files, and these are loaded by their full paths.
 """
 
+import glob
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,42 @@ def files_digest(files: Iterable[str | Path]) -> str:
     return digest.hexdigest()[:DIGITS]
 
 
+def local_files(source: str | Path, endings: Collection[str] = (".parquet",)) -> list[Path]:
+    """The files that a file, a folder (with its subfolders) or a pattern names, in order.
+
+    Args:
+        source: the path or pattern; there are none for a Hub id.
+        endings: of the files of a folder, in lower case.
+    """
+    path = Path(source)
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*") if file.suffix.lower() in endings)
+    return [path] if path.is_file() else sorted(map(Path, glob.glob(str(source))))
+
+
+def source_digest(
+    source: str | Path, *, recorded: str | None = None, endings: Collection[str] = (".parquet",)
+) -> str | None:
+    """The digest of the files of a local source; ``recorded`` for a Hub id.
+
+    Args:
+        source: as in :func:`local_files`, like ``endings``.
+        recorded: the digest that the files must have; None or empty for any.
+    Raises:
+        ValueError: if they have another one.
+    """
+    files = local_files(source, endings)
+    if not files:
+        return recorded
+    found = files_digest(files)
+    if recorded and recorded != found:
+        raise ValueError(
+            f"{source} holds other files (digest {found}) than the configuration was written for "
+            f"({recorded}): name that dataset, or leave its digest out"
+        )
+    return found
+
+
 def _files_by_split(folder: Path, extra: str) -> dict[str, list[str]]:
     require("datasets", extra)
     from datasets.data_files import DataFilesDict, get_data_patterns, sanitize_patterns
@@ -102,4 +139,11 @@ def _files_by_split(folder: Path, extra: str) -> dict[str, list[str]]:
     return {str(split): [str(name) for name in files] for split, files in resolved.items()}
 
 
-__all__ = ["files_digest", "load_rows", "split_files", "split_names"]
+__all__ = [
+    "files_digest",
+    "load_rows",
+    "local_files",
+    "source_digest",
+    "split_files",
+    "split_names",
+]

@@ -30,6 +30,9 @@ EARLIER_NAMES = {
 }
 """Names that options had before -> their names; accepted as flags and as YAML keys."""
 
+DIGESTS = {"data_files", "dataset_files"}
+"""Digests of a run's data, which earlier runs did not record."""
+
 _PER_MACHINE = {"hub_token", "local_rank", "use_cpu"}  # not written with the options
 
 
@@ -253,7 +256,7 @@ def check_unchanged(
     Raises:
         ValueError: naming the options that differ.
     """
-    saved = current_names(saved)
+    saved = {name: now.get(name) for name in DIGESTS} | current_names(saved)
     differing = [
         f"{name} was {saved.get(name)!r}, now {now.get(name)!r}"
         for name in sorted(saved.keys() | now.keys())

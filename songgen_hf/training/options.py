@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from transformers import TrainingArguments
 
+from ..data.tables import source_digest
 from .option_parsing import check_range, option
 
 
@@ -49,6 +50,15 @@ class DatasetOptions:
     eval_split: str | None = option(
         None, "split to evaluate on; training of song models needs --eval-strategy, too"
     )
+
+    def record_files(self) -> None:
+        """Record the digest of the files of a local dataset in ``dataset_files``.
+
+        Raises:
+            ValueError: if it has the digest of other files.
+        """
+        if self.dataset is not None:
+            self.dataset_files = source_digest(self.dataset, recorded=self.dataset_files)
 
 
 @dataclass

@@ -119,7 +119,7 @@ class RunFolder:
         directory: the folder, with or without an earlier part of the run.
         options: dataclass of the options, written to ``training.yaml``.
         accelerator: an ``accelerate.Accelerator``; its main process writes the files.
-        free: names of options that may differ when the run is resumed.
+        free: names of options that may differ when the run is resumed; None for all of them.
         keep_checkpoints: number of checkpoints to keep, the newest ones.
         track: send metrics to the accelerator's tracker, too.
     Raises:
@@ -132,20 +132,20 @@ class RunFolder:
         options: Any,
         accelerator: Any,
         *,
-        free: Collection[str] = (),
+        free: Collection[str] | None = (),
         keep_checkpoints: int = 2,
         track: bool = False,
     ) -> None:
         self.directory, self.accelerator = Path(directory), accelerator
         self.keep_checkpoints, self.track = keep_checkpoints, track
         resolved = self.directory / RESOLVED_FILE
-        if resolved.is_file() and self._checkpoints():
+        if free is not None and resolved.is_file() and self._checkpoints():
             check_unchanged(
                 read_yaml(resolved),
                 resolved_values([options]),
                 free=free,
                 run=self.directory,
-                remedy="choose another --out",
+                remedy="choose another --out, or pass --allow-changed-options",
             )
         if accelerator.is_main_process:
             write_files({resolved: dump_options([options]).encode()})

@@ -20,7 +20,7 @@ from ...files import encode_json, write_files
 from ...modeling.audio_io import read_audio
 from ...optional import require
 from ..shards import Shard, datasets_progress_bars, shards_of
-from ..tables import files_digest, load_rows, split_names
+from ..tables import load_rows, source_digest, split_names
 from .mixing import captions_of, join_captions, mix_waveforms
 from .options import CodesOptions
 
@@ -259,14 +259,6 @@ def source_splits(source: str) -> list[str]:
     if path.is_dir():
         return split_names(path, extra="prepare")
     return list(datasets.get_dataset_split_names(source))
-
-
-def source_digest(source: str) -> str | None:
-    """The digest of the parquet files of a local source; None for a Hub id."""
-    path = Path(source)
-    if not path.exists():
-        return None
-    return files_digest([path] if path.is_file() else path.rglob("*.parquet"))
 
 
 @cache

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from ...checkpoints.digests import weights_digest
+from ...data.tables import source_digest
 from ...files import encode_json, write_files
 from ...training.resumable_run import (
     Action,
@@ -64,8 +65,8 @@ def train_judges(
         The scores of ``validate``, empty without ``validation_data``.
     Raises:
         FileNotFoundError: if no file matches a pattern.
-        ValueError: if ``out`` holds a run with other options, or a song does not belong to the
-            corpus.
+        ValueError: if ``out`` holds a run with other options or songs, or a song does not
+            belong to the corpus.
         ImportError: if pyarrow is missing.
     """
     out = Path(out)
@@ -73,6 +74,8 @@ def train_judges(
         raise FileNotFoundError(
             f"no file matches {validation_data}: render songs with `songgen-hf corpus songs`"
         )
+    digest = source_digest(data, recorded=options.data_files)
+    options = replace(options, data_files=digest or "")
     if codec is not None:
         options = replace(options, codec=weights_digest(codec))
     songs = read_judge_songs(data, codec=codec, coded_songs=options.coded_songs, progress=progress)

@@ -24,6 +24,11 @@ class WaveformTrainingOptions:
     validation_data: str | None = option(
         None, "parquet file or folder to evaluate on; none by default"
     )
+    data_files: str | None = option(
+        None,
+        "digest of the files of the data; a run records it, and refuses other files under the same "
+        "name when it is resumed",
+    )
     columns: list[str] = option(list(STEM_COLUMNS), "parquet columns that hold sounds")
     preset: str = option("mini", "sizes of the model: mini or full")
     steps: int = option(400_000, "optimizer steps")
@@ -54,6 +59,9 @@ class WaveformTrainingOptions:
     evaluation_crops: int = option(32, "crops of an evaluation")
     log_every: int = option(50, "steps between lines of metrics.jsonl")
     report_to: str = option("none", "where losses are plotted: none, tensorboard or trackio")
+    allow_changed_options: bool = option(
+        False, "resume although options or data differ from those of the earlier part of the run"
+    )
 
     def __post_init__(self) -> None:
         check_range(self, "steps", "batch_size", "crop_frames", "decay_steps", open_low=True)
@@ -69,7 +77,7 @@ class WaveformTrainingOptions:
     def free_on_resume(self) -> set[str]:
         """Names of options that may change on resumption, as they change no computed number."""
         free = {"out", "max_minutes", "save_every", "evaluate_every", "log_every", "report_to"}
-        free |= {"keep_checkpoints"}
+        free |= {"keep_checkpoints", "allow_changed_options"}
         return free if self.schedule == "cosine" else free | {"steps"}
 
 

@@ -6,7 +6,6 @@ the same crops as a single uninterrupted one. Nothing here depends on codecs.
 
 from __future__ import annotations
 
-import glob
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,11 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...data.tables import local_files
 from ...optional import require
 from ..auxiliary.frame_labels import FRAME_LABEL_COLUMNS, FrameLabels
 
 STEM_COLUMNS = ("mixture", "vocal", "accompaniment")
 SOUND_ENDINGS = (".wav", ".flac", ".ogg", ".mp3")
+DATA_ENDINGS = (*SOUND_ENDINGS, ".parquet")
 SILENCE_RMS = 1e-3  # below it another crop is drawn, at most SILENCE_DRAWS times
 SILENCE_DRAWS = 4
 # What cannot be heard in one of the stems; the accompaniment is known to have no phoneme.
@@ -57,10 +58,7 @@ class WaveformCrops:
         self.path, self.sampling_rate = Path(path), sampling_rate
         self.labels: FrameLabels | None = None
         self._annotations: Any = None
-        if self.path.is_dir():
-            found = sorted(self.path.rglob("*"))
-        else:
-            found = [self.path] if self.path.is_file() else sorted(map(Path, glob.glob(str(path))))
+        found = local_files(path, DATA_ENDINGS)
         if not found and not self.path.is_dir():
             raise FileNotFoundError(
                 f"{path} does not exist: give a folder of sounds or parquet files, or a pattern"
@@ -260,4 +258,4 @@ class WaveformCrops:
         return io.BytesIO(cell), name
 
 
-__all__ = ["STEM_COLUMNS", "WaveformCrops"]
+__all__ = ["DATA_ENDINGS", "STEM_COLUMNS", "WaveformCrops"]

@@ -6,6 +6,7 @@ output folder is resumed, and gives the same results as one that was never stopp
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -14,11 +15,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ...data.tables import source_digest
 from ...optional import require
 from ..option_parsing import check_given
 from ..resumable_run import Action, Metrics, RunFolder, cosine_rate, run_steps, warmup
 from .options import WaveformTrainingOptions
-from .waveform_crops import WaveformCrops
+from .waveform_crops import DATA_ENDINGS, WaveformCrops
 
 
 class WaveformTrainer(ABC):
@@ -46,13 +48,15 @@ class WaveformTrainer(ABC):
     def __init__(self, options: WaveformTrainingOptions) -> None:
         self._began = time.monotonic()
         check_given(options, "data", "out")
+        digest = source_digest(options.data, recorded=options.data_files, endings=DATA_ENDINGS)
+        options = dataclasses.replace(options, data_files=digest)
         self.options: Any = options
         self.accelerator = make_accelerator(options)
         self.run = RunFolder(
             options.out,
             options,
             self.accelerator,
-            free=options.free_on_resume(),
+            free=None if options.allow_changed_options else options.free_on_resume(),
             keep_checkpoints=options.keep_checkpoints,
             track=options.report_to != "none",
         )

@@ -10,6 +10,7 @@ step of song training. Decoder, codec and voice network stay unchanged.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -270,6 +271,8 @@ def train_conditioner(model_options: ModelOptions, options: ConditionerOptions) 
         OSError: if they cannot be read, or ``output_dir`` holds files.
     """
     check_given(options, "dataset", "output_dir")
+    options = replace(options)
+    options.record_files()
     model, processor = load_model(model_options, seed=options.seed)
     if torch.accelerator.is_available():
         model.to(torch.accelerator.current_accelerator())

@@ -10,7 +10,6 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from ...checkpoints.digests import codes_digest
 from ...data.preparation.codes import DESCRIPTION_FILE
-from ...data.tables import files_digest
 from ...modeling.modeling_songgen import SongGenForConditionalGeneration
 from ...modeling.processing_songgen import SongGenProcessor
 from ..auxiliary.frame_labels import HEADS_FILE
@@ -88,7 +87,7 @@ def checkpoint_to_resume(options: Sequence[Any]) -> Path | None:
     args = options[-1]
     for each in options:
         if isinstance(each, DataOptions):
-            each.dataset_files = dataset_digest(each)
+            each.record_files()
     output_dir = Path(args.output_dir or "")
     newest = last_checkpoint(output_dir)
     named = args.resume_from_checkpoint
@@ -107,34 +106,14 @@ def checkpoint_to_resume(options: Sequence[Any]) -> Path | None:
             f"{named} is no complete checkpoint; --resume-from-checkpoint auto finds one"
         )
     if not args.allow_changed_options:
-        saved, now = read_yaml(checkpoint / RESOLVED_FILE), resolved_values(options)
-        saved.setdefault("dataset_files", now.get("dataset_files"))  # earlier runs have none
         check_unchanged(
-            saved,
-            now,
+            read_yaml(checkpoint / RESOLVED_FILE),
+            resolved_values(options),
             free=FREE_ON_RESUME,
             run=checkpoint,
             remedy="choose another --output-dir, or pass --allow-changed-options",
         )
     return checkpoint
-
-
-def dataset_digest(options: DataOptions) -> str | None:
-    """The digest of the files of a local dataset; None for a Hub id or without a dataset.
-
-    Raises:
-        ValueError: if the options name the digest of other files.
-    """
-    path = Path(options.dataset or "")
-    if options.dataset is None or not path.exists():
-        return options.dataset_files
-    found = files_digest([path] if path.is_file() else path.rglob("*.parquet"))
-    if options.dataset_files not in (None, found):
-        raise ValueError(
-            f"{path} holds other files (digest {found}) than the configuration was written for "
-            f"({options.dataset_files}): name that dataset, or leave dataset_files out"
-        )
-    return found
 
 
 def load_songs(

@@ -1,6 +1,7 @@
 """Training of the judges: songs, augmentation, losses and runs."""
 
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -231,6 +232,23 @@ def test_the_command_writes_judges_and_their_scores(tmp_path, monkeypatch):
     assert sorted(path.name for path in (tmp_path / "judges").iterdir()) == [
         "judges.json", "phoneme_recognizer", "song_classifier",
     ]  # fmt: skip
+
+
+def test_a_judge_run_is_not_resumed_with_other_songs(tmp_path, monkeypatch):
+    from songgen_hf.evaluation.judges import training as judge_training
+
+    monkeypatch.setattr(judge_training, "PhonemeRecognizerConfig", lambda: TINY_RECOGNIZER)
+    monkeypatch.setattr(judge_training, "SongClassifierConfig", lambda voices: TINY_CLASSIFIER)
+    data = write_rows(tmp_path / "songs" / "train-0.parquet", 2)
+    pattern, options = str(tmp_path / "songs" / "train-*"), replace(OPTIONS, recognizer_steps=1)
+    keywords = {"validation_data": data, "progress": False}
+
+    with pytest.raises(ZeroDivisionError):  # after both networks, before their checkpoints go
+        train_judges(pattern, tmp_path, options, validate=lambda *_, seed: 1 / 0, **keywords)
+    os.utime(data, ns=(1, 1))
+
+    with pytest.raises(ValueError, match="data_files was '.{16}', now '.{16}'.*another --out"):
+        train_judges(pattern, tmp_path, options, **keywords)
 
 
 def test_songs_are_read_from_all_files_of_a_pattern(tmp_path):

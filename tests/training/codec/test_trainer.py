@@ -3,6 +3,8 @@
 import copy
 import dataclasses
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +24,12 @@ from songgen_hf.training.codec.objective import (
     new_codec,
 )
 from songgen_hf.training.codec.options import CodecTrainingOptions, TeacherTrainingOptions
+from songgen_hf.training.codec.semantic_teacher import TeacherTrainer
 from songgen_hf.training.codec.stft_losses import MelDistance, RelativeErrorLoss
 from songgen_hf.training.codec.trainer import CodecTrainer, train_codec
 from songgen_hf.training.codec.waveform_crops import WaveformCrops
 from songgen_hf.training.codec.waveform_trainer import learning_rate
-from songgen_hf.training.option_parsing import parse_options
+from songgen_hf.training.option_parsing import parse_options, read_yaml
 
 from ...tools.codec_cases import (
     TINY_CODEC,
@@ -34,6 +37,7 @@ from ...tools.codec_cases import (
     logged,
     noise,
     sounds,  # noqa: F401
+    teacher_options,
     tiny_config,
     tiny_preset,  # noqa: F401
 )
@@ -272,6 +276,24 @@ def test_other_options_on_resume_are_refused(tiny_preset, sounds, tmp_path):  # 
 
     with pytest.raises(ValueError, match="other options .*batch_size was 2, now 3"):
         train_codec(dataclasses.replace(options, batch_size=3))
+
+
+@pytest.mark.parametrize("options_of", [codec_options, teacher_options])
+def test_a_run_refuses_other_sounds_under_the_same_name(tiny_preset, sounds, tmp_path, options_of):  # noqa: F811
+    data, out = shutil.copytree(sounds, tmp_path / "data"), tmp_path / "out"
+    kind = CodecTrainer if options_of is codec_options else TeacherTrainer
+    trainer = kind(options_of(data, out))
+    trainer.run.save(1, trainer.state())
+    recorded = read_yaml(out / "training.yaml")
+
+    os.utime(data / "tone-1.wav", ns=(1, 1))
+
+    with pytest.raises(ValueError, match="data_files was '.*', now '.*--allow-changed-options"):
+        kind(options_of(data, out))
+    with pytest.raises(ValueError, match="holds other files"):
+        kind(options_of(data, tmp_path / "new", data_files=recorded["data_files"]))
+    allowed = dataclasses.replace(options_of(data, out), allow_changed_options=True)
+    assert kind(allowed).done == 1
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tiny_preset, sounds, tmp_path):  # noqa: F811

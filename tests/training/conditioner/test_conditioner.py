@@ -1,7 +1,9 @@
 """Training of the conditioner on labels of captions and lyrics, with tiny models."""
 
 import json
+import os
 import random
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 import torch
 
 from songgen_hf.data.corpus.captions import write_captions
+from songgen_hf.data.tables import source_digest
 from songgen_hf.training.conditioner.labels import (
     CaptionWriter,
     Vocabulary,
@@ -24,6 +27,7 @@ from songgen_hf.training.conditioner.run import (
     padded_ids,
     train_conditioner,
 )
+from songgen_hf.training.option_parsing import read_yaml
 from songgen_hf.training.options import ModelOptions
 from songgen_hf.training.resumable_run import cosine_rate
 
@@ -116,6 +120,18 @@ def test_only_text_and_lyrics_parts_are_trained(labeled_songs, tiny_checkpoint, 
     parts = {name.split(".")[1] for name in changed}
     assert all(name.startswith("conditioner.") for name in changed)
     assert parts == set(TRAINED_PARTS)
+
+
+def test_the_digest_of_the_songs_is_recorded_and_checked(labeled_songs, tiny_checkpoint, tmp_path):
+    data = Path(shutil.copytree(labeled_songs, tmp_path / "songs"))
+    run(tiny_checkpoint("mixed"), str(data), tmp_path / "out", max_steps=1)
+    recorded = read_yaml(tmp_path / "out" / "training.yaml")["dataset_files"]
+    assert recorded == source_digest(data)
+
+    os.utime(next(data.glob("train-*")), ns=(1, 1))
+
+    with pytest.raises(ValueError, match=f"other files .digest .* written for .{recorded}"):
+        run("no model", str(data), tmp_path / "new", dataset_files=recorded)
 
 
 @pytest.mark.slow

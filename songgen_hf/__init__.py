@@ -1,12 +1,11 @@
 """SongGen for Hugging Face: models and pipelines that generate songs from text, lyrics and a voice.
 
 Importing this package registers its models, its processor and the task "text-to-song" with
-transformers. The public names are imported when they are first used.
+transformers, as soon as transformers is used. The public names are imported when they are first
+used.
 """
 
 import importlib
-import sys
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from .registration import register
@@ -54,10 +53,7 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-# The command line registers when a command runs, so that `songgen-hf --help` does not import torch.
-_started = [PurePath(word).stem for word in sys.orig_argv[1:3]]
-if PurePath(sys.argv[0] if sys.argv else "").stem != "songgen-hf" and _started != ["-m", __name__]:
-    register()
+register()
 
 __all__ = [
     "MaskedRVQScheduler",

@@ -1,8 +1,10 @@
 """Registers the models, the processor and the task "text-to-song" with transformers."""
 
 import logging
-from functools import cache, partial
+from functools import partial
 from typing import Any
+
+from .import_hook import ImportHook
 
 
 class _DefaultCheckpoint(str):
@@ -32,47 +34,67 @@ class _DefaultModel(dict):
         return _DefaultCheckpoint(default_checkpoint()), "main"
 
 
-@cache
 def register() -> None:
-    """Register the Auto classes, the checkpoint mappings and the task, once per process."""
-    from transformers import (
-        AutoConfig,
-        AutoModel,
-        AutoModelForAudioTokenization,
-        AutoModelForTextToWaveform,
-        AutoProcessor,
-    )
-    from transformers.pipelines import PIPELINE_REGISTRY
+    """Register the Auto classes, the checkpoint mappings and the task with transformers.
 
-    from .checkpoints.loading import TASK
+    Each is registered as soon as transformers has imported the classes that need it, which takes
+    seconds; until then nothing is imported.
+    """
+    _hook.install()
 
-    # Importing the models registers their checkpoint mappings.
+
+def _register_configs() -> None:
+    """Register the configurations."""
+    from transformers import AutoConfig
+
     from .modeling.configuration_songgen import (
         SongGenConfig,
         SongGenDecoderConfig,
         SongGenLyricsEncoderConfig,
     )
     from .modeling.configuration_xcodec import XCodecConfig
+    from .modeling.masked.configuration import MaskedSongConfig
+
+    songgen = SongGenConfig, SongGenDecoderConfig, SongGenLyricsEncoderConfig
+    for config in (*songgen, XCodecConfig, MaskedSongConfig):
+        AutoConfig.register(config.model_type, config, exist_ok=True)
+
+
+def _register_models() -> None:
+    """Register the models; importing them registers their checkpoint mappings."""
+    from transformers import (
+        AutoModel,
+        AutoModelForAudioTokenization,
+        AutoModelForTextToWaveform,
+    )
+
+    from .modeling.configuration_songgen import SongGenConfig
+    from .modeling.configuration_xcodec import XCodecConfig
+    from .modeling.masked.configuration import MaskedSongConfig
     from .modeling.modeling_songgen import SongGenForConditionalGeneration
     from .modeling.modeling_xcodec import XCodecModel
-    from .modeling.processing_songgen import SongGenProcessor
-    from .pipelines.masked_loading import MaskedProcessorLoader, MaskedSongConfig, MaskedSongLoader
+    from .pipelines.masked_loading import MaskedSongLoader
 
-    for config in (SongGenConfig, SongGenDecoderConfig, SongGenLyricsEncoderConfig, XCodecConfig):
-        AutoConfig.register(config.model_type, config, exist_ok=True)
-    AutoModel.register(SongGenConfig, SongGenForConditionalGeneration, exist_ok=True)
-    AutoModelForTextToWaveform.register(
-        SongGenConfig, SongGenForConditionalGeneration, exist_ok=True
-    )
-    AutoModel.register(XCodecConfig, XCodecModel, exist_ok=True)
-    AutoModelForAudioTokenization.register(XCodecConfig, XCodecModel, exist_ok=True)
+    for auto_class in (AutoModel, AutoModelForTextToWaveform):
+        auto_class.register(SongGenConfig, SongGenForConditionalGeneration, exist_ok=True)
+    for auto_class in (AutoModel, AutoModelForAudioTokenization):
+        auto_class.register(XCodecConfig, XCodecModel, exist_ok=True)
+    masked: Any = MaskedSongLoader  # a class with from_pretrained only
+    AutoModelForTextToWaveform.register(MaskedSongConfig, masked, exist_ok=True)
+
+
+def _register_processors() -> None:
+    """Register the processor."""
+    from transformers import AutoProcessor
+
+    from .modeling.configuration_songgen import SongGenConfig
+    from .modeling.masked.configuration import MaskedSongConfig
+    from .modeling.processing_songgen import SongGenProcessor
+    from .pipelines.masked_loading import MaskedProcessorLoader
+
     AutoProcessor.register(SongGenConfig, SongGenProcessor, exist_ok=True)
-    masked: Any = MaskedSongLoader, MaskedProcessorLoader  # classes with from_pretrained only
-    AutoConfig.register(MaskedSongConfig.model_type, MaskedSongConfig, exist_ok=True)
-    AutoModelForTextToWaveform.register(MaskedSongConfig, masked[0], exist_ok=True)
-    AutoProcessor.register(MaskedSongConfig, masked[1], exist_ok=True)
-    if TASK not in PIPELINE_REGISTRY.supported_tasks:
-        _register_task()
+    masked: Any = MaskedProcessorLoader  # a class with from_pretrained only
+    AutoProcessor.register(MaskedSongConfig, masked, exist_ok=True)
 
 
 def _register_task() -> None:
@@ -82,6 +104,9 @@ def _register_task() -> None:
 
     from .checkpoints.embedded import MASKED_CHECKPOINT, find_checkpoint
     from .checkpoints.loading import TASK, SongPipelineFactory
+
+    if TASK in PIPELINE_REGISTRY.supported_tasks:
+        return
 
     class DeferredModel(AutoModelForTextToWaveform):
         """Auto class that loads a named model, and returns a loader for the default model."""
@@ -112,5 +137,15 @@ def _register_task() -> None:
         type="multimodal",
     )
 
+
+_hook = ImportHook(
+    {
+        "transformers.models.auto.configuration_auto": _register_configs,
+        "transformers.models.auto.modeling_auto": _register_models,
+        "transformers.models.auto.processing_auto": _register_processors,
+        "transformers.pipelines": _register_task,
+    },
+    packages=("transformers", "songgen_hf"),
+)
 
 __all__ = ["register"]

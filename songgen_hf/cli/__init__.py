@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 
-from .loading import models_ready
+from .loading import progress_bars_in_terminals
 from .output import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -50,7 +50,7 @@ def run_command(argv: list[str]) -> int:
     try:
         with (
             result_stream(separate=arguments.json) as stream,
-            models_ready() if needs_models else nullcontext(),
+            progress_bars_in_terminals() if needs_models else nullcontext(),
         ):
             result: CommandResult | None = command.run(options_of(arguments))
             if result is None:

@@ -41,13 +41,10 @@ class ModelOptions(RevisionOptions, DeviceOptions):
 
 
 @contextmanager
-def models_ready() -> Iterator[None]:
-    """Register the models; within the block, transformers shows progress bars in terminals only."""
+def progress_bars_in_terminals() -> Iterator[None]:
+    """Let transformers show progress bars in terminals only, within the block."""
     from transformers.utils import logging
 
-    from .. import register
-
-    register()
     before = logging.is_progress_bar_enabled()
     if not sys.stderr.isatty():
         logging.disable_progress_bar()

@@ -8,20 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedConfig
 
-from ..modeling.configuration_songgen import MASKED_MODEL_TYPE
+from ..modeling.masked.configuration import MaskedSongConfig
 from ..modeling.processing_songgen import SongGenProcessor
 from .masked_folders import HUB_OPTIONS, shared_source
-
-
-class MaskedSongConfig(PreTrainedConfig):
-    """Configuration by which transformers recognizes a masked song model.
-
-    The sizes are stored in the files of its parts.
-    """
-
-    model_type = MASKED_MODEL_TYPE
 
 
 class MaskedSongLoader:
@@ -64,4 +54,4 @@ def move_to_device(pipe: Any, device: Any = None) -> Any:
     return pipe.to(torch.device("cpu") if device == -1 else torch.device(device))
 
 
-__all__ = ["MaskedProcessorLoader", "MaskedSongConfig", "MaskedSongLoader", "move_to_device"]
+__all__ = ["MaskedProcessorLoader", "MaskedSongLoader", "move_to_device"]

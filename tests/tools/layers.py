@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[2] / "songgen_hf"
 ROOT_MODULE = "songgen_hf"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("version",),
+    ("version", "import_hook"),
     ("optional", "files", "provenance"),
     ("modeling",),
     ("modeling.masked",),
@@ -25,7 +25,15 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 """The layers, lowest first: a module imports modules of its own layer and of lower ones."""
 
-REGISTRATION_MAY_IMPORT = ("version", "optional", "files", "modeling", "pipelines", "checkpoints")
+REGISTRATION_MAY_IMPORT = (
+    "version",
+    "import_hook",
+    "optional",
+    "files",
+    "modeling",
+    "pipelines",
+    "checkpoints",
+)
 ROOT_MAY_IMPORT = (*REGISTRATION_MAY_IMPORT, "registration")
 
 
@@ -91,8 +99,7 @@ def may_import(module: str) -> set[str] | None:
         allowed |= set(layer)
         if own in layer:
             break
-    # The command line registers the models through the package itself.
-    return allowed | ({""} if own == "cli" else set())
+    return allowed
 
 
 def import_graph() -> dict[str, set[str]]:

@@ -6,10 +6,11 @@ Exit status 1 if something that generation needs is broken.
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from ..flags import option
-from ..loading import RevisionOptions, models_ready
+from ..loading import RevisionOptions, progress_bars_in_terminals
 from ..output import EXIT_DONE, EXIT_FAILED, CommandResult
 from .installation import (
     PYTHONS,
@@ -68,11 +69,10 @@ def examine_machine(
     Raises:
         ValueError, OSError: if the model that was named cannot be loaded.
     """
-    from ... import register
     from .machine import describe_devices, describe_hub
 
     try:
-        register()
+        import_module("transformers.pipelines")  # the models are registered after it
     except Exception as error:  # a broken installation can raise anything
         problems.append(f"the models cannot be used: {_line(error)}; install with pip")
         return
@@ -165,7 +165,7 @@ def generate_second(options: DoctorOptions) -> dict[str, Any]:
     from ...checkpoints.loading import load_pipeline
 
     started = time.perf_counter()
-    with models_ready():
+    with progress_bars_in_terminals():
         pipeline = load_pipeline(options.model, revision=options.revision)
     loaded = time.perf_counter()
     pipeline("folk", lyrics="la", seed=0, max_seconds=0.1)  # the first song takes extra time

@@ -9,6 +9,7 @@ once in the cache. Its config contains ``"trained": false``, and the pipelines w
 import hashlib
 import logging
 from pathlib import Path
+from typing import Any
 
 from ..files import new_directory
 from ..version import __version__
@@ -93,7 +94,7 @@ def find_checkpoint(name: str) -> str:
     return str(EMBEDDED / CODEC_FOLDER)
 
 
-def write_untrained(directory: Path | str, *, preset: str, seed: int, **options: str) -> None:
+def write_untrained(directory: Path | str, *, preset: str, seed: int, **options: Any) -> None:
     """Write a preset with seeded random weights and its processor, marked as untrained.
 
     Args:

@@ -51,6 +51,9 @@ class SongGenDecoderConfig(PreTrainedConfig):
         vocal_loss_weight: factor of their loss in the ``loss`` of ``forward``. It is 0 in the
             reference, whose trainer adds the loss itself, as ``songgen-hf train`` does. Set it, to
             0.1 as in the paper's recipe, for a trainer that minimizes ``loss``.
+        track_embeddings: whether each step of an interleaved pattern is told which track it writes,
+            by a learned vector that is added to its input. The reference has none: both tracks
+            share tables and heads, and only the position tells them apart. New vectors are zero.
         num_key_value_heads: key and value heads of self-attention; default ``num_attention_heads``.
         num_cross_attention_key_value_heads: key and value heads of cross-attention; default
             ``num_key_value_heads``.
@@ -89,6 +92,7 @@ class SongGenDecoderConfig(PreTrainedConfig):
     track_pattern: str = "mixed"
     add_vocal_loss: bool = False
     vocal_loss_weight: float = 0.0
+    track_embeddings: bool = False
     rope_embeddings: bool = False
     rope_theta: float | int = 10000.0
     rotate_cross_attention_queries: bool = True
@@ -131,6 +135,11 @@ class SongGenDecoderConfig(PreTrainedConfig):
             raise ValueError(
                 f"add_vocal_loss needs track_pattern 'mixed_pro': got {self.track_pattern!r}; "
                 "set add_vocal_loss=False or change the pattern"
+            )
+        if self.track_embeddings and not self.track_pattern.startswith("interleaving"):
+            raise ValueError(
+                f"track_embeddings need an interleaved track_pattern: got {self.track_pattern!r}; "
+                "set track_embeddings=False or change the pattern"
             )
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers import initialization as init
 from transformers.activations import ACT2FN
 from transformers.cache_utils import Cache, DynamicCache, EncoderDecoderCache
 from transformers.masking_utils import create_bidirectional_mask, create_causal_mask
@@ -82,6 +83,10 @@ def eager_attention_forward(
     weights = F.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
     weights = F.dropout(weights, p=dropout, training=module.training)
     return (weights @ value).transpose(1, 2), weights
+
+
+class TrackEmbedding(nn.Embedding):
+    """The vectors of the tracks. They are zero at first, so that adding them changes nothing."""
 
 
 class SongGenAttention(nn.Module):
@@ -237,6 +242,13 @@ class SongGenDecoderPreTrainedModel(PreTrainedModel):
     _supports_attention_backend = True
     _can_compile_fullgraph = True
 
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, TrackEmbedding):
+            init.zeros_(module.weight)
+        else:
+            super()._init_weights(module)
+
 
 class SongGenDecoder(SongGenDecoderPreTrainedModel):
     """The decoder without heads, from ids [B, rows, L] to hidden states [B, L, H]."""
@@ -252,22 +264,36 @@ class SongGenDecoder(SongGenDecoderPreTrainedModel):
         self.num_rows = config.num_rows
         # One table per row, stacked: id i of row n is entry n * vocab_size + i.
         self.embed_tokens = nn.Embedding(config.num_rows * config.vocab_size, config.hidden_size)
+        self.embed_tracks = (
+            TrackEmbedding(config.num_tracks, config.hidden_size)
+            if config.track_embeddings
+            else None
+        )
         self.layers = nn.ModuleList(
             SongGenDecoderLayer(config, i) for i in range(config.num_hidden_layers)
         )
         self.layer_norm = nn.LayerNorm(config.hidden_size)
         self.post_init()
 
-    def embed(self, input_ids: Tensor) -> Tensor:
+    def embed(self, input_ids: Tensor, first_step: int | Tensor = 0) -> Tensor:
         """Sum the embeddings of the rows: [B, rows, L] -> [B, L, H].
 
-        The sum is halved if each track has its own rows.
+        The sum is halved if each track has its own rows. With ``track_embeddings``, the vector of
+        the track that each step writes is added.
+
+        Args:
+            input_ids: [B, rows, L] delayed ids.
+            first_step: index of their first step in the song.
         """
         offset = (
             torch.arange(self.num_rows, device=input_ids.device)[:, None] * self.config.vocab_size
         )
         summed = self.embed_tokens(input_ids + offset).sum(dim=1)
-        return summed / (self.num_rows // self.config.num_codebooks)
+        summed = summed / (self.num_rows // self.config.num_codebooks)
+        if self.embed_tracks is None:
+            return summed
+        steps = torch.arange(input_ids.shape[-1], device=input_ids.device) + first_step
+        return summed + self.embed_tracks(self.config.pattern.track_of_steps(steps))
 
     @merge_with_config_defaults
     @capture_outputs
@@ -297,13 +323,14 @@ class SongGenDecoder(SongGenDecoderPreTrainedModel):
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("pass either input_ids or inputs_embeds: got both or neither")
+        past_length = past_key_values.get_seq_length() if past_key_values is not None else 0
         if inputs_embeds is None:
-            inputs_embeds = self.embed(input_ids.view(-1, self.num_rows, input_ids.shape[-1]))
+            input_ids = input_ids.view(-1, self.num_rows, input_ids.shape[-1])
+            inputs_embeds = self.embed(input_ids, past_length)
         if use_cache and past_key_values is None:
             past_key_values = EncoderDecoderCache(
                 DynamicCache(config=self.config), DynamicCache(config=self.config)
             )
-        past_length = past_key_values.get_seq_length() if past_key_values is not None else 0
         positions = torch.arange(inputs_embeds.shape[1], device=inputs_embeds.device) + past_length
 
         causal_mask = create_causal_mask(

@@ -26,13 +26,16 @@ from .songgen_outputs import SongGenSeq2SeqOutput, SongOutput
 logger = logging.get_logger(__name__)
 
 
-def codebook_cross_entropy(logits: Tensor, labels: Tensor, counted: Tensor) -> Tensor:
+def codebook_cross_entropy(
+    logits: Tensor, labels: Tensor, counted: Tensor, weights: Tensor | None = None
+) -> Tensor:
     """Compute the mean cross-entropy of each row over its counted steps.
 
     Args:
         logits: [B, N, L, V].
         labels: [B, L, N].
         counted: bool [B, N, L], the steps that are part of the mean.
+        weights: [B, L, N], weights of the labels in the mean; all equal by default.
 
     Returns:
         [N] float32; 0 for a row without a counted step.
@@ -44,7 +47,11 @@ def codebook_cross_entropy(logits: Tensor, labels: Tensor, counted: Tensor) -> T
         ignore_index=IGNORED_LABEL,
         reduction="none",
     ).view(targets.shape)
-    return losses.sum(dim=(0, 2)) / counted.sum(dim=(0, 2)).clamp(min=1)
+    if weights is None:
+        return losses.sum(dim=(0, 2)) / counted.sum(dim=(0, 2)).clamp(min=1)
+    weights = weights.transpose(1, 2).to(losses) * counted
+    total = weights.sum(dim=(0, 2))
+    return (losses * weights).sum(dim=(0, 2)) / total.where(total > 0, torch.ones_like(total))
 
 
 class SongGenForConditionalGeneration(
@@ -141,6 +148,7 @@ class SongGenForConditionalGeneration(
         past_key_values: Cache | None = None,
         labels: Tensor | None = None,
         vocal_labels: Tensor | None = None,
+        label_weights: Tensor | None = None,
         prepend_lyrics: bool | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int = 0,
@@ -164,6 +172,7 @@ class SongGenForConditionalGeneration(
                 whose input is the end mark are not counted, so each row is trained on exactly one
                 end of sequence.
             vocal_labels: [B, L, K] labels of the vocal track (mixed_pro with ``add_vocal_loss``).
+            label_weights: [B, L, rows], weights of ``labels`` in the mean of their row.
             prepend_lyrics: whether the input of this call begins with the prepended lyrics; by
                 default it does if the cache is empty.
             use_cache: whether to return a cache.
@@ -215,7 +224,9 @@ class SongGenForConditionalGeneration(
         not_ended = decoder_input_ids.ne(self.config.pad_token_id)
         codebook_losses = vocal_losses = None
         if labels is not None:
-            codebook_losses = self._losses(logits[:, :, -num_steps:], labels, not_ended)
+            codebook_losses = self._losses(
+                logits[:, :, -num_steps:], labels, not_ended, label_weights
+            )
         if vocal_labels is not None:
             vocal_logits = self.decoder.by_row(self.decoder.vocal_lm_heads(states[:, -num_steps:]))
             # Matches upstream: the ids of the mixture determine which steps of the vocal count.
@@ -289,7 +300,7 @@ class SongGenForConditionalGeneration(
         past_length = past_key_values.get_seq_length() if past_key_values is not None else 0
         if prepend is None:
             prepend = not past_length
-        embeds = self.decoder.model.embed(ids)
+        embeds = self.decoder.model.embed(ids, 0 if prepend else past_length - lyrics.shape[1])
         if mask is None:
             num_steps = ids.shape[-1] + (0 if prepend else past_length - lyrics.shape[1])
             mask = lyrics_mask.new_ones(lyrics_mask.shape[0], num_steps)
@@ -314,10 +325,12 @@ class SongGenForConditionalGeneration(
             return codebook_losses.mean()
         return codebook_losses.mean() + weight * vocal_losses.mean()
 
-    def _losses(self, logits: Tensor, labels: Tensor, not_ended: Tensor) -> Tensor:
+    def _losses(
+        self, logits: Tensor, labels: Tensor, not_ended: Tensor, weights: Tensor | None = None
+    ) -> Tensor:
         labels = labels.masked_fill(labels == self.config.decoder.bos_token_id, IGNORED_LABEL)
         counted = not_ended[:, : logits.shape[1]] & (labels != IGNORED_LABEL).transpose(1, 2)
-        return codebook_cross_entropy(logits, labels, counted)
+        return codebook_cross_entropy(logits, labels, counted, weights)
 
     @torch.no_grad()
     def encode_audio(self, input_values: Tensor, padding_mask: Tensor | None = None) -> Tensor:

@@ -112,6 +112,22 @@ class CodebookPattern:
         """Return the first step in which a prompt of that many frames does not fix every row."""
         return 1 + self.stride * num_prompt_frames
 
+    def track_of_steps(self, steps: Tensor) -> Tensor:
+        """Return the track (0 or 1) that a decoder step predicts, in an interleaved pattern.
+
+        Args:
+            steps: indices of steps, the begin-of-sequence step 0 included. Step s predicts the ids
+                of step s + 1, which all belong to one track.
+
+        Raises:
+            ValueError: for a pattern that is not interleaved, whose steps hold all tracks.
+        """
+        if self.stride != 2:
+            raise ValueError(
+                f"a step of {self.name} holds all of its tracks, expected interleaving"
+            )
+        return torch.where(steps % 2 == self.lags[VOCAL], VOCAL, ACCOMPANIMENT)
+
     def apply(self, codes: Tensor, *, bos_token_id: int, pad_token_id: int) -> Tensor:
         """Write codes [B, tracks, K, T] in the pattern.
 
@@ -186,9 +202,7 @@ class CodebookPattern:
         row = torch.arange(self.num_rows, device=device)[:, None]
         offset = step - 1
         if self.stride == 2:
-            track = torch.where(offset % 2 == self.lags[VOCAL], VOCAL, ACCOMPANIMENT).expand(
-                self.num_rows, -1
-            )
+            track = self.track_of_steps(offset).expand(self.num_rows, -1)
         else:
             track = (row // self.num_codebooks).expand(-1, num_steps)
         lag = torch.tensor(self.lags, device=device)[track]

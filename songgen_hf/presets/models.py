@@ -108,12 +108,20 @@ PRESETS: dict[str, dict[str, Any]] = {
 """Sections of :class:`SongGenConfig` that differ from the defaults of the class."""
 
 
-def build_config(preset: str, track_pattern: str = DEFAULT_TRACK_PATTERN) -> SongGenConfig:
+def build_config(
+    preset: str,
+    track_pattern: str = DEFAULT_TRACK_PATTERN,
+    *,
+    track_embeddings: bool = False,
+    rotary_positions: bool = False,
+) -> SongGenConfig:
     """Build the configuration of a new model.
 
     Args:
         preset: ``"mini"`` or ``"full"``.
         track_pattern: one of ``TRACK_PATTERNS``; ``"mixed_pro"`` includes the vocal heads.
+        track_embeddings: see :class:`SongGenDecoderConfig`.
+        rotary_positions: rotary instead of sinusoidal positions; cross-attention is not rotated.
     Raises:
         ValueError: for an unknown preset or pattern.
     """
@@ -127,6 +135,9 @@ def build_config(preset: str, track_pattern: str = DEFAULT_TRACK_PATTERN) -> Son
         "track_pattern": track_pattern,
         "add_vocal_loss": track_pattern == "mixed_pro",
         "vocal_loss_weight": 0.1 if track_pattern == "mixed_pro" else 0.0,
+        "track_embeddings": track_embeddings,
+        "rope_embeddings": rotary_positions,
+        "rotate_cross_attention_queries": not rotary_positions,
     }
     return SongGenConfig(
         text_encoder=text_encoder,
@@ -187,6 +198,8 @@ def build(
     preset: str,
     *,
     track_pattern: str = DEFAULT_TRACK_PATTERN,
+    track_embeddings: bool = False,
+    rotary_positions: bool = False,
     seed: int = 0,
     text_tokenizer: str | None = None,
     lyrics_vocab: str | None = None,
@@ -195,12 +208,17 @@ def build(
 
     Args:
         preset: as for :func:`build_config`.
-        track_pattern: as for :func:`build_config`.
+        track_pattern, track_embeddings, rotary_positions: as for :func:`build_config`.
         seed: seed of the weights.
         text_tokenizer: as for :func:`build_processor`.
         lyrics_vocab: as for :func:`build_processor`.
     """
-    config = build_config(preset, track_pattern)
+    config = build_config(
+        preset,
+        track_pattern,
+        track_embeddings=track_embeddings,
+        rotary_positions=rotary_positions,
+    )
     processor = build_processor(preset, text_tokenizer=text_tokenizer, lyrics_vocab=lyrics_vocab)
     if preset == "mini":
         config.text_encoder.vocab_size = config.lyrics_encoder.vocab_size = 0

@@ -20,6 +20,14 @@ class ModelOptions:
         "token pattern to train; a checkpoint of another pattern is converted (a dual-track model "
         "starts from a mixed one this way)",
     )
+    track_embeddings: bool = option(
+        False,
+        "tell each step of an interleaved pattern which track it writes; a checkpoint without the "
+        "vectors for it gets them as zeros",
+    )
+    rotary_positions: bool = option(
+        False, "rotary instead of sinusoidal positions, in the decoder of an untrained model"
+    )
     codec: str | None = option(None, "codec checkpoint that replaces the codec of the model")
     voice_encoder: str | None = option(
         None, "HuBERT-like checkpoint that encodes the reference voice of an untrained model"

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ...modeling.masked.code_vectors import hidden_codes
 from ...modeling.masked.distributions import CodebookDistribution, CumulativeMixture
+from ...modeling.patterns import CodebookPattern
 
 
 def sample_history(
@@ -21,10 +22,11 @@ def sample_history(
     logits: Tensor,
     share: float,
     *,
+    pattern: CodebookPattern,
     codebook_size: int,
     generator: torch.Generator,
-) -> Tensor:
-    """Replace some of the decoder's input ids with samples from the model.
+) -> tuple[Tensor, Tensor]:
+    """Replace the codes of some frames in the decoder's input with samples from the model.
 
     The rate of each song is uniform from 0 to twice ``share`` (at most 1), so that some songs keep
     nearly all true codes and others nearly none.
@@ -32,22 +34,33 @@ def sample_history(
     Args:
         input_ids: [B, rows, L], the decoder's input.
         logits: [B, rows, L, V] for this input: those of step t predict the input of step t + 1.
-        share: mean share of the steps to replace, all rows of a step together.
+        share: mean share of the frames to replace, all codebooks of a frame of a track together.
+        pattern: the token pattern of the ids.
         codebook_size: ids from here on are special and are not replaced.
         generator: source of all random numbers.
     Returns:
-        [B, rows, L].
+        The input [B, rows, L], and a mask [B, L - 1, rows] of labels: codes of a frame that has a
+        wrong coarser code. These labels do not follow from the input.
     """
     batch, _, length = input_ids.shape
     device = input_ids.device
-    rates = torch.rand(batch, 1, 1, generator=generator, device=device) * 2 * share
-    chosen = torch.rand(batch, 1, length - 1, generator=generator, device=device) < rates
-    scores = logits[:, :, :-1, :codebook_size].float()
+    num_frames = pattern.num_frames(length)
+    rows, steps = pattern.index(num_frames, device)  # [tracks, K, T]
+    true = input_ids[:, rows, steps]
+    shape = (batch, pattern.num_tracks, 1, num_frames)
+    rates = torch.rand(batch, 1, 1, 1, generator=generator, device=device) * 2 * share
+    chosen = torch.rand(shape, generator=generator, device=device) < rates
+    scores = logits[:, rows, steps - 1, :codebook_size].float()
     noise = torch.empty_like(scores).exponential_(generator=generator)
     sampled = (scores - noise.log()).argmax(dim=-1)  # Gumbel-max
-    true = input_ids[:, :, 1:]
     mixed = torch.where(chosen & (true < codebook_size), sampled, true)
-    return torch.cat([input_ids[:, :, :1], mixed], dim=-1)
+    wrong = (mixed != true).cumsum(dim=2) > 0
+    after = torch.cat([torch.zeros_like(wrong[:, :, :1]), wrong[:, :, :-1]], dim=2)
+    ids = input_ids.clone()
+    ids[:, rows, steps] = mixed
+    mask = torch.zeros(batch, length - 1, input_ids.shape[1], dtype=torch.bool, device=device)
+    mask[:, steps - 1, rows] = after
+    return ids, mask
 
 
 def hide_codes(

@@ -36,13 +36,31 @@ def load_model(
         )
     if options.preset is not None:
         pattern = options.track_pattern or presets.DEFAULT_TRACK_PATTERN
-        model, processor = presets.build(options.preset, track_pattern=pattern, seed=seed)
+        model, processor = presets.build(
+            options.preset,
+            track_pattern=pattern,
+            seed=seed,
+            track_embeddings=options.track_embeddings,
+            rotary_positions=options.rotary_positions,
+        )
     else:
         name = find_checkpoint(options.model or "")
         model = SongGenForConditionalGeneration.from_pretrained(name, dtype=torch.float32)
         processor = AutoProcessor.from_pretrained(name)
-        if options.track_pattern not in (None, model.config.decoder.track_pattern):
-            model = change_track_pattern(model, options.track_pattern, seed=seed)
+        if options.rotary_positions and not model.config.decoder.rope_embeddings:
+            raise ValueError(
+                "a trained model keeps its positions: leave --rotary-positions out, or start from "
+                "--preset"
+            )
+        decoder: Any = model.config.decoder
+        pattern = options.track_pattern or decoder.track_pattern
+        track_embeddings = options.track_embeddings or (
+            decoder.track_embeddings and pattern.startswith("interleaving")
+        )
+        if (pattern, track_embeddings) != (decoder.track_pattern, decoder.track_embeddings):
+            model = change_track_pattern(
+                model, pattern, track_embeddings=track_embeddings, seed=seed
+            )
     if options.attention is not None:
         model.decoder.set_attn_implementation(options.attention)
     if options.codec is not None:
@@ -97,7 +115,11 @@ def install_voice_encoder(
 
 
 def change_track_pattern(
-    model: SongGenForConditionalGeneration, track_pattern: str, *, seed: int = 0
+    model: SongGenForConditionalGeneration,
+    track_pattern: str,
+    *,
+    track_embeddings: bool = False,
+    seed: int = 0,
 ) -> SongGenForConditionalGeneration:
     """A model with another token pattern that starts from the weights of ``model``.
 
@@ -107,12 +129,16 @@ def change_track_pattern(
     Args:
         model: the model, which stays unchanged.
         track_pattern: the new pattern.
+        track_embeddings: whether the new model has track embeddings; new ones are zero.
         seed: seed of new vocal heads.
+    Raises:
+        ValueError: for track embeddings with a pattern that is not interleaved.
     """
     config = copy.deepcopy(model.config)
     decoder: Any = config.decoder
-    decoder.track_pattern = track_pattern
+    decoder.track_pattern, decoder.track_embeddings = track_pattern, track_embeddings
     decoder.add_vocal_loss = track_pattern == "mixed_pro"
+    decoder.validate_architecture()
     rows = CodebookPattern(track_pattern, decoder.num_codebooks).num_rows
     with seeded(seed):
         changed = SongGenForConditionalGeneration(config)
@@ -121,11 +147,15 @@ def change_track_pattern(
         by_row = weights[name].unflatten(0, (-1, decoder.vocab_size))  # [rows, V, H]
         copies = -(-rows // len(by_row))
         weights[name] = by_row.repeat(copies, 1, 1)[:rows].flatten(0, 1)
-    vocal_heads = "decoder.vocal_lm_heads.weight"
-    if decoder.add_vocal_loss:
-        weights.setdefault(vocal_heads, changed.state_dict()[vocal_heads])
-    else:
-        weights.pop(vocal_heads, None)
+    optional = {
+        "decoder.vocal_lm_heads.weight": decoder.add_vocal_loss,
+        "decoder.model.embed_tracks.weight": track_embeddings,
+    }
+    for name, wanted in optional.items():
+        if wanted:
+            weights.setdefault(name, changed.state_dict()[name])
+        else:
+            weights.pop(name, None)
     changed.load_state_dict(weights)
     return changed.to(dtype=model.dtype).eval()
 

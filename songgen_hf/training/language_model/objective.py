@@ -1,13 +1,16 @@
 """The training objective: losses of codebooks, tracks and vocal heads, weighted by a curriculum.
 
 The weights of early codebooks are high at first, and become more equal later (SongGen, arXiv
-2502.13128, section 3.4). Nothing here depends on data, optimizers or models.
+2502.13128, section 3.4). Labels of one row can have different weights, too: those of the vocal, of
+sung frames, of fine codebooks. Nothing here depends on data, optimizers or models.
 """
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from ...modeling.patterns import ACCOMPANIMENT, VOCAL, CodebookPattern
 
 EARLY_CODEBOOKS = 3
 EARLY_WEIGHT, LATE_WEIGHT = 0.25, 0.05
@@ -48,6 +51,52 @@ def codebook_weights(
     progress = torch.tensor(step) / total_steps
     flatness = FLATNESS[int(torch.bucketize(progress, torch.tensor(BOUNDARIES)))]
     return (1 - flatness) * initial + flatness / num_codebooks
+
+
+def label_weights(
+    pattern: CodebookPattern,
+    num_steps: int,
+    *,
+    vocal_track: float = 1.0,
+    fine_accompaniment: float = 1.0,
+    sung_frame: float = 1.0,
+    sung: Tensor | None = None,
+) -> Tensor:
+    """Weights of the labels of a batch in the mean of their row.
+
+    Args:
+        pattern: the token pattern.
+        num_steps: L of the labels.
+        vocal_track: weight of the vocal's labels; those of the accompaniment have 1.
+        fine_accompaniment: factor of the second half of the accompaniment's codebooks.
+        sung_frame: factor of the vocal's labels (of a single track: of its labels) in sung frames.
+        sung: [B, L] bool, whether the frame is sung whose first code a step predicts.
+    Returns:
+        [B or 1, L, rows] float32.
+    Raises:
+        ValueError: if tracks are to differ that have rows of their own, or are one.
+    """
+    if (vocal_track, fine_accompaniment) != (1.0, 1.0) and pattern.stride != 2:
+        raise ValueError(
+            "vocal_track_weight and fine_accompaniment_weight need an interleaved token pattern, "
+            f"whose rows hold both tracks: got {pattern.name}; leave them at 1"
+        )
+    num_frames = pattern.num_frames(num_steps + 1)
+    batch = 1 if sung is None else len(sung)
+    device = None if sung is None else sung.device
+    shape = (batch, pattern.num_tracks, pattern.num_codebooks, num_frames)
+    frames = torch.ones(shape, device=device)
+    rows, steps = pattern.index(num_frames, device)
+    singer = VOCAL if pattern.num_tracks > 1 else 0
+    if pattern.num_tracks > 1:
+        frames[:, VOCAL] *= vocal_track
+        frames[:, ACCOMPANIMENT, pattern.num_codebooks // 2 :] *= fine_accompaniment
+    if sung is not None:
+        inside = sung[:, steps[singer, 0] - 1].to(frames)  # [B, T]
+        frames[:, singer] *= (1 + (sung_frame - 1) * inside)[:, None]
+    weights = torch.ones(batch, num_steps, pattern.num_rows, device=device)
+    weights[:, steps - 1, rows] = frames
+    return weights
 
 
 @dataclass
@@ -119,5 +168,6 @@ __all__ = [
     "VOCAL_LOSS_WEIGHT",
     "Objective",
     "codebook_weights",
+    "label_weights",
     "song_objective",
 ]

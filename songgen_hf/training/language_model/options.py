@@ -15,6 +15,34 @@ class ObjectiveOptions(AuxiliaryOptions):
     vocal_loss_weight: float = option(
         VOCAL_LOSS_WEIGHT, "weight of the loss of the vocal heads (mixed_pro)"
     )
+    vocal_track_weight: float = option(
+        1.0, "weight of the vocal's codes; those of the accompaniment have 1 (interleaved patterns)"
+    )
+    fine_accompaniment_weight: float = option(
+        1.0,
+        "factor of the second half of the accompaniment's codebooks (interleaved patterns)",
+    )
+    sung_frame_weight: float = option(
+        1.0,
+        "factor of the vocal's (or the mixture's) codes in sung frames, for songs with timed words "
+        "and phonemes",
+    )
+    mask_after_errors: bool = option(
+        False,
+        "with scheduled_sampling: leave the finer codes of a frame out of the loss where a coarser "
+        "one in the input is wrong, as they do not follow from it",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        names = ("vocal_track_weight", "fine_accompaniment_weight", "sung_frame_weight")
+        check_range(self, *names, open_low=True)
+
+    @property
+    def weighs_labels(self) -> bool:
+        """Whether labels of one row have different weights."""
+        weights = (self.vocal_track_weight, self.fine_accompaniment_weight, self.sung_frame_weight)
+        return weights != (1.0, 1.0, 1.0)
 
 
 @dataclass

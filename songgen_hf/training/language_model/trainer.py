@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...modeling.patterns import shift_right
+from ...modeling.patterns import IGNORED_LABEL, shift_right
 from ..auxiliary.losses import AuxiliaryLosses
 from ..auxiliary.scheduled_sampling import sample_history
 from .collator import counted_positions
-from .objective import Objective, codebook_weights, song_objective
+from .objective import Objective, codebook_weights, label_weights, song_objective
 from .song_trainer import SongTrainer, base_model
 
 
@@ -28,8 +28,10 @@ class SongGenTrainer(SongTrainer):
     def losses(self, model: Any, inputs: dict[str, Any]) -> tuple[Objective, Any]:
         """The weighted losses of the codebooks, with the auxiliary losses added."""
         annotations = {name: inputs.pop(name, None) for name in ("lyrics_labels", "frame_labels")}
+        if self.objective.weighs_labels:
+            inputs["label_weights"] = self._label_weights(inputs["labels"], annotations)
         if model.training and self.objective.scheduled_sampling:
-            inputs["decoder_input_ids"] = self._sampled_input(model, inputs)
+            inputs |= self._sampled_input(model, inputs)
         auxiliary = AuxiliaryLosses(
             self.objective, base_model(self.model).decoder.model.layers, self.frame_label_heads
         )
@@ -55,22 +57,48 @@ class SongGenTrainer(SongTrainer):
         objective.metrics |= metrics
         return objective, outputs
 
+    def _label_weights(self, labels: Tensor, annotations: Mapping[str, Any]) -> Tensor:
+        sung = annotations["lyrics_labels"]
+        if self.objective.sung_frame_weight == 1:
+            sung = None
+        elif sung is None:
+            raise ValueError(
+                "sung_frame_weight needs songs with timed words and phonemes, and "
+                "--guided-attention-weight: got none; leave it at 1"
+            )
+        return label_weights(
+            self.song_config.decoder.pattern,
+            labels.shape[1],
+            vocal_track=self.objective.vocal_track_weight,
+            fine_accompaniment=self.objective.fine_accompaniment_weight,
+            sung_frame=self.objective.sung_frame_weight,
+            sung=None if sung is None else sung != IGNORED_LABEL,
+        ).to(labels.device)
+
     @torch.no_grad()
-    def _sampled_input(self, model: nn.Module, inputs: dict[str, Any]) -> Tensor:
-        """The decoder's input [B, rows, L] with some ids replaced by samples from the model."""
+    def _sampled_input(self, model: nn.Module, inputs: dict[str, Any]) -> dict[str, Tensor]:
+        """The decoder's input with samples from the model, and the labels that follow from it."""
         ids = inputs.get("decoder_input_ids")
         if ids is None:
             config = self.song_config
             ids = shift_right(inputs["labels"], config.decoder_start_token_id, config.pad_token_id)
-        given = {name: value for name, value in inputs.items() if "labels" not in name}
+        given = {name: value for name, value in inputs.items() if "label" not in name}
         logits = model(**given | {"decoder_input_ids": ids}).logits
-        return sample_history(
+        mixed, after_errors = sample_history(
             ids,
             logits.unflatten(0, (len(ids), -1))[:, :, -ids.shape[-1] :],
             self.objective.scheduled_sampling,
+            pattern=self.song_config.decoder.pattern,
             codebook_size=self.song_config.decoder.codebook_size,
             generator=torch.Generator(ids.device).manual_seed(self.sampling_seed()),
         )
+        found = {"decoder_input_ids": mixed}
+        if self.objective.mask_after_errors:
+            # Every code that the input holds is a label; the last step's labels are end marks.
+            kept = inputs["labels"].clone()
+            kept[:, : after_errors.shape[1]].masked_fill_(after_errors, IGNORED_LABEL)
+            found["labels"] = kept
+        return found
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         folder = Path(output_dir or self.args.output_dir or "")

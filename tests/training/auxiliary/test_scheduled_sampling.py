@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from songgen_hf.modeling.masked.distributions import CodebookDistribution
+from songgen_hf.modeling.patterns import CodebookPattern
 from songgen_hf.training.auxiliary.scheduled_sampling import (
     hide_codes,
     sample_history,
@@ -14,46 +15,78 @@ from songgen_hf.training.option_parsing import make_options
 SIZE = 10  # codes; 10 and 11 are special
 
 
-def sampled(share: float, seed: int = 0):
-    """Input ids of 6 songs, the next ids that a certain model samples, and the resulting input."""
+def sampled(share: float, seed: int = 0, name: str = "interleaving_A_V"):
+    """Input ids of 6 songs, the codes that a certain model samples, and the resulting input."""
     random = torch.Generator().manual_seed(9)
-    ids = torch.randint(0, 12, (6, 3, 40), generator=random)
-    wanted = torch.randint(0, SIZE, (6, 3, 40), generator=random)
-    logits = 50.0 * torch.nn.functional.one_hot(wanted, 12).float()
+    pattern = CodebookPattern(name, 3)
+    codes = torch.randint(0, SIZE, (6, pattern.num_tracks, 3, 20), generator=random)
+    codes[0, ..., 15:] = 11  # a shorter song
+    wanted = torch.randint(0, SIZE, codes.shape, generator=random)
+    ids = pattern.apply(codes, bos_token_id=10, pad_token_id=11)
+    samples = pattern.apply(wanted, bos_token_id=10, pad_token_id=11).roll(-1, -1)
+    logits = 50.0 * torch.nn.functional.one_hot(samples, 12).float()
     logits[..., SIZE:] = 100.0  # special ids are never drawn
-    mixed = sample_history(
-        ids, logits, share, codebook_size=SIZE, generator=torch.Generator().manual_seed(seed)
+    mixed, masked = sample_history(
+        ids,
+        logits,
+        share,
+        pattern=pattern,
+        codebook_size=SIZE,
+        generator=torch.Generator().manual_seed(seed),
     )
-    return ids, wanted, mixed
+    return pattern, codes, wanted, ids, mixed, masked
 
 
-def test_an_input_id_is_replaced_by_the_sample_of_the_step_before():
-    ids, wanted, mixed = sampled(1e6)
+@pytest.mark.parametrize("name", ["mixed", "parallel_A_V", "interleaving_V_A"])
+def test_an_input_code_is_replaced_by_the_sample_for_it(name):
+    pattern, codes, wanted, ids, mixed, _ = sampled(1e6, name=name)
 
-    assert torch.equal(mixed[:, :, 0], ids[:, :, 0])
-    special = ids[:, :, 1:] >= SIZE
-    assert torch.equal(mixed[:, :, 1:][special], ids[:, :, 1:][special])
-    assert torch.equal(mixed[:, :, 1:][~special], wanted[:, :, :-1][~special])
+    expected = torch.where(codes < SIZE, wanted, codes)
+    assert torch.equal(pattern.revert(mixed), expected)
+    rows, steps = pattern.index(20)
+    others = torch.ones_like(ids, dtype=torch.bool)
+    others[:, rows, steps] = False
+    assert torch.equal(mixed[others], ids[others])
 
 
-def test_whole_steps_are_replaced_at_a_rate_of_each_song():
-    ids, wanted, mixed = sampled(0.5)
+def test_whole_frames_are_replaced_at_a_rate_of_each_song():
+    pattern, codes, wanted, _, mixed, _ = sampled(0.5)
 
-    is_code = ids[:, :, 1:] < SIZE
-    drawn = (mixed[:, :, 1:] != ids[:, :, 1:]) & is_code
-    expected = (wanted[:, :, :-1] != ids[:, :, 1:]) & is_code
-    for song in range(6):
-        steps = drawn[song].any(dim=0)
-        assert torch.equal(drawn[song][:, steps], expected[song][:, steps])
-    rates = drawn.float().mean(dim=(1, 2))
+    found = pattern.revert(mixed)
+    drawn = (found != codes).any(dim=2, keepdim=True)
+    expected = torch.where(drawn & (codes < SIZE), wanted, codes)
+    assert torch.equal(found, expected)
+    rates = drawn.float().mean(dim=(1, 2, 3))
     assert rates.max() - rates.min() > 0.2 and 0.2 < rates.mean() < 0.6
 
 
 def test_samples_follow_the_generator_and_a_share_of_zero_changes_nothing():
-    assert torch.equal(sampled(0.5)[2], sampled(0.5)[2])
-    assert not torch.equal(sampled(0.5)[2], sampled(0.5, seed=1)[2])
-    ids, _, mixed = sampled(0.0)
-    assert torch.equal(ids, mixed)
+    assert torch.equal(sampled(0.5)[4], sampled(0.5)[4])
+    assert not torch.equal(sampled(0.5)[4], sampled(0.5, seed=1)[4])
+    *_, ids, mixed, masked = sampled(0.0)
+    assert torch.equal(ids, mixed) and not masked.any()
+
+
+@pytest.mark.parametrize("name", ["mixed", "parallel_V_A", "interleaving_A_V"])
+def test_labels_are_masked_after_a_wrong_coarser_code_of_their_frame(name):
+    pattern, codes, _, ids, mixed, masked = sampled(0.5, name=name)
+
+    expected = torch.zeros_like(masked)
+    heard = pattern.revert(mixed)
+    rows, steps = pattern.index(20)
+    for song in range(len(codes)):
+        for track in range(pattern.num_tracks):
+            for frame in range(20):
+                wrong = False
+                for book in range(3):
+                    place = steps[track, book, frame] - 1, rows[track, book, frame]
+                    expected[song][place] = wrong
+                    wrong |= bool(
+                        heard[song, track, book, frame] != codes[song, track, book, frame]
+                    )
+    assert torch.equal(masked, expected) and masked.any()
+    # A label is the id one step later.
+    assert masked.shape == (6, ids.shape[-1] - 1, ids.shape[1])
 
 
 @pytest.fixture

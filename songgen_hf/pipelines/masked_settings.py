@@ -31,6 +31,7 @@ class MaskedSettings:
         num_return_sequences: number of songs for each input.
         batch_size: number of songs that are generated together; None for all.
         output_type: one of ``OUTPUT_TYPES``.
+        raw: whether the edges of songs stay as they were decoded.
         callback: function that is called after each step.
         callback_tensors: names of the ``TENSORS`` that the callback gets.
         progress: whether to show a progress bar, or a function that is called with (number of steps
@@ -45,6 +46,7 @@ class MaskedSettings:
     num_return_sequences: int = 1
     batch_size: int | None = None
     output_type: str = "audio"
+    raw: bool = False
     callback: Callable[..., dict[str, Any] | None] | None = None
     callback_tensors: Sequence[str] = TENSORS
     progress: bool | Callable[[int, int | None], None] = True

@@ -19,7 +19,6 @@ from ..modeling.masked.model import MaskedSongModel, MaskedSongOutput
 from ..modeling.masked.scheduler import MaskedRVQScheduler
 from ..modeling.modeling_songgen import SongGenForConditionalGeneration
 from ..modeling.modeling_xcodec import XCodecModel
-from ..modeling.patterns import ACCOMPANIMENT, VOCAL
 from ..modeling.processing_songgen import SongGenProcessor
 from .masked_editing import (
     codes_of,
@@ -31,6 +30,7 @@ from .masked_editing import (
 from .masked_folders import MaskedFolderMixin
 from .masked_settings import DEFAULT_STEPS, TENSORS, MaskedSettings
 from .progress import step_counter
+from .song_edges import song_waveforms
 from .song_requests import REQUEST_KEYS, make_requests, prepare_inputs
 
 # isort: split
@@ -140,6 +140,7 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
         num_return_sequences: int = 1,
         batch_size: int | None = None,
         output_type: str = "audio",
+        raw: bool = False,
         callback_on_step_end: Callable[..., dict[str, Any] | None] | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = TENSORS,
         progress: bool | Callable[[int, int | None], None] = True,
@@ -184,6 +185,9 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
             batch_size: number of songs that are generated together; None for all. The songs do not
                 depend on it.
             output_type: "audio", or "codes" to leave out the waveforms.
+            raw: whether to return the samples as they were decoded. Otherwise songs begin and end
+                without a click: the first 5 ms fade in, and the last 30 ms fade out. The codes are
+                the same.
             callback_on_step_end: called as ``callback(pipeline, step, timestep, tensors)`` after
                 each step; the tensors that it returns replace ``codes`` and ``visible``.
             callback_on_step_end_tensor_inputs: names of the tensors that the callback gets.
@@ -216,6 +220,7 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
             num_return_sequences=num_return_sequences,
             batch_size=batch_size,
             output_type=output_type,
+            raw=raw,
             callback=callback_on_step_end,
             callback_tensors=callback_on_step_end_tensor_inputs,
             progress=progress,
@@ -319,7 +324,7 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
         songs = []
         for row, (request, length) in enumerate(zip(requests, lengths, strict=True)):
             own = codes[row, ..., :length]
-            tracks = self._decode(own) if settings.output_type == "audio" else {}
+            tracks = self._decode(own, settings.raw) if settings.output_type == "audio" else {}
             songs.append(
                 {
                     "audio": tracks.get("audio"),
@@ -416,7 +421,7 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
             codebook_size=config.codebook_size,
         ).cpu()
 
-    def _decode(self, codes: Tensor) -> dict[str, Any]:
+    def _decode(self, codes: Tensor, raw: bool) -> dict[str, Any]:
         """Decode the codes [N, K, T] of one song to waveforms, float32 [1, samples]."""
         _onload(self.codec)
         # One track at a time, so that a track that is kept has the same samples bit for bit.
@@ -424,10 +429,8 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
             self.codec.decode(track[None], return_dict=False)[0].float().cpu().numpy()
             for track in codes
         ]
-        if len(tracks) == 1:
-            return {"audio": tracks[0]}
-        vocal, accompaniment = tracks[VOCAL], tracks[ACCOMPANIMENT]
-        return {"audio": accompaniment + vocal, "vocal": vocal, "accompaniment": accompaniment}
+        # A masked model writes no end-of-song code.
+        return song_waveforms(tracks, self.sampling_rate, ended=[False] * len(tracks), raw=raw)
 
 
 def _pad_frames(tensor: Tensor, num_frames: int) -> Tensor:

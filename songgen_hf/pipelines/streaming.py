@@ -17,6 +17,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from ..modeling.patterns import ACCOMPANIMENT, VOCAL
 from ..modeling.xcodec_windows import XCodecStreamDecoder
+from .song_edges import FADE_SECONDS, soften_end, soften_start
 
 
 @dataclass
@@ -36,8 +37,9 @@ class SongChunk:
 class SongGenAudioStreamer(BaseStreamer):
     """Iterator over :class:`SongChunk` while ``generate(streamer=...)`` runs in another thread.
 
-    The joined chunks equal ``decode_codes(generate(...))``, which drops frames that hold special
-    ids. A frame can be decoded when its last codebook and the frames of its context on the right
+    The joined chunks equal the song of the pipeline, cut to the shorter track; with ``raw`` they
+    equal ``decode_codes(generate(...))``, which drops frames that hold special ids. A frame can be
+    decoded when its last codebook and the frames of its context on the right
     (``decode_context_frames``) have been generated.
 
     Args:
@@ -45,10 +47,20 @@ class SongGenAudioStreamer(BaseStreamer):
         chunk_frames: number of codec frames of a chunk; with fewer, chunks are available earlier,
             and decoding is less efficient.
         timeout: seconds to wait for the next chunk before ``queue.Empty`` is raised.
+        raw: whether to leave the edges of the song as they were decoded. Otherwise the last 30 ms
+            are held back, because only the end of the song shows that they fade out.
     """
 
-    def __init__(self, model: Any, chunk_frames: int = 25, timeout: float | None = None):
+    def __init__(
+        self,
+        model: Any,
+        chunk_frames: int = 25,
+        timeout: float | None = None,
+        *,
+        raw: bool = False,
+    ):
         self.model = model
+        self.raw = raw
         self.pattern = model.pattern
         self.timeout = timeout
         self._decoders = [
@@ -56,6 +68,8 @@ class SongGenAudioStreamer(BaseStreamer):
             for _ in range(self.pattern.num_tracks)
         ]
         self._waiting: list[Tensor] = [torch.zeros(0) for _ in self._decoders]
+        self._ended = [False] * len(self._decoders)
+        self._begun = False
         self._columns: list[Tensor] = []
         self._num_frames = 0
         self._queue: Queue[SongChunk | BaseException | None] = Queue()
@@ -78,7 +92,7 @@ class SongGenAudioStreamer(BaseStreamer):
         """Decode the remaining frames and end the iteration."""
         for track, decoder in enumerate(self._decoders):
             self._collect(track, decoder.finish())
-        self._emit()
+        self._emit(last=True)
         self._queue.put(None)
 
     def fail(self, error: BaseException) -> None:
@@ -108,7 +122,9 @@ class SongGenAudioStreamer(BaseStreamer):
         """Decode new frames, without those that hold special ids, and queue the result."""
         codebook_size = self.model.config.decoder.codebook_size
         for track, decoder in enumerate(self._decoders):
-            kept = codes[track][:, (codes[track] < codebook_size).all(dim=0)]
+            whole = (codes[track] < codebook_size).all(dim=0)
+            self._ended[track] |= not bool(whole.all())
+            kept = codes[track][:, whole]
             if kept.shape[-1]:
                 self._collect(track, decoder.push(kept[None]))
         self._emit()
@@ -118,11 +134,23 @@ class SongGenAudioStreamer(BaseStreamer):
         parts = [chunk[0, 0].float().cpu() for chunk in chunks]
         self._waiting[track] = torch.cat([self._waiting[track], *parts])
 
-    def _emit(self) -> None:
+    def _emit(self, last: bool = False) -> None:
         """Queue the part of the waveform that all tracks have."""
-        length = min(waiting.shape[-1] for waiting in self._waiting)
-        if not length:
+        rate = self.model.config.sampling_rate
+        held = 0 if last or self.raw else round(FADE_SECONDS * rate)
+        shorter = min(waiting.shape[-1] for waiting in self._waiting)
+        length = shorter - held
+        if length <= 0:
             return
+        if not self.raw:
+            for waiting, ended in zip(self._waiting, self._ended, strict=True):
+                if not self._begun:
+                    soften_start(waiting.numpy(), rate)
+                if last:
+                    soften_end(waiting.numpy(), rate, ended=ended)
+                if last and waiting.shape[-1] > shorter:
+                    soften_end(waiting[:shorter].numpy(), rate, ended=False)
+        self._begun = True
         tracks = [waiting[:length] for waiting in self._waiting]
         self._waiting = [waiting[length:] for waiting in self._waiting]
         if len(tracks) == 1:
@@ -143,7 +171,7 @@ class _StopWhenSet(StoppingCriteria):
 
 
 def stream_song(
-    model: Any, *, chunk_frames: int = 25, **generate_kwargs: Any
+    model: Any, *, chunk_frames: int = 25, raw: bool = False, **generate_kwargs: Any
 ) -> Iterator[SongChunk]:
     """Generate one song and yield it in chunks.
 
@@ -152,12 +180,13 @@ def stream_song(
     Args:
         model: a ``SongGenForConditionalGeneration``.
         chunk_frames: number of codec frames of a chunk.
+        raw: whether to leave the edges of the song as they were decoded.
         generate_kwargs: arguments of ``generate()`` for one song.
 
     Raises:
         ValueError: or any other error that ``generate()`` raises.
     """
-    streamer = SongGenAudioStreamer(model, chunk_frames)
+    streamer = SongGenAudioStreamer(model, chunk_frames, raw=raw)
     abandoned = Event()
     criteria = StoppingCriteriaList([*generate_kwargs.pop("stopping_criteria", [])])
     criteria.append(_StopWhenSet(abandoned))

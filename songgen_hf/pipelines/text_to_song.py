@@ -15,6 +15,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from .adapters import load_adapters
 from .progress import ProgressBar, ProgressStreamer
+from .song_edges import song_waveforms
 from .song_requests import check_mode, check_seconds, check_settings, make_requests, prepare_inputs
 
 logger = logging.getLogger(__name__)
@@ -104,6 +105,9 @@ class TextToSongPipeline(Pipeline):
             min_seconds: smallest length of a song in seconds, without the audio prompt.
             num_return_sequences: number of songs for each input.
             batch_size: number of inputs that are generated together; the songs do not depend on it.
+            raw: whether to return the samples as they were decoded. Otherwise songs begin and end
+                without a click: the first 5 ms fade in, and the last 5 ms fade out, or the last
+                30 ms of a song that was cut at its longest length. The codes are the same.
             progress: True for a progress bar, or a function that is called with (number of steps
                 done, total number or None).
             streamer: a streamer of transformers that gets the generated ids.
@@ -153,6 +157,7 @@ class TextToSongPipeline(Pipeline):
         *,
         max_seconds: float | None = None,
         min_seconds: float | None = None,
+        raw: bool = False,
         progress: bool | Callable[[int, int | None], None] = False,
         streamer: BaseStreamer | None = None,
         **generate_kwargs: Any,
@@ -172,7 +177,7 @@ class TextToSongPipeline(Pipeline):
 
         songs: list[list[dict[str, Any]]] = [[] for _ in requests] if batched else [[]]
         for indices, group, prompt_codes in self._groups(requests if batched else [requests]):
-            generated = self._generate(group, prompt_codes, settings, progress, streamer)
+            generated = self._generate(group, prompt_codes, settings, progress, streamer, raw)
             for index, input_songs in zip(indices, generated, strict=True):
                 songs[index] = input_songs
         return {"songs": songs if batched else songs[0]}
@@ -189,6 +194,7 @@ class TextToSongPipeline(Pipeline):
         settings: dict[str, Any],
         progress: bool | Callable[[int, int | None], None],
         streamer: BaseStreamer | None,
+        raw: bool,
     ) -> list[list[dict[str, Any]]]:
         """Generate the songs of requests whose audio prompts have the same length."""
         inputs = prepare_inputs(self.processor, requests).to(self.device, dtype=self.dtype)
@@ -205,13 +211,20 @@ class TextToSongPipeline(Pipeline):
             codes = self.model.generate(**inputs, seed=seeds, **settings)
         sound = self.model.decode_codes(codes)
 
+        rate = int(self.model.config.sampling_rate)
+        tracks = [(sound.waveform, sound.lengths)]
+        if sound.vocal is not None:
+            tracks = [
+                (sound.accompaniment, sound.accompaniment_lengths),
+                (sound.vocal, sound.vocal_lengths),
+            ]
+        ended = (codes >= self.model.config.decoder.codebook_size).any(dim=-1).any(dim=-1)
         songs = []
         for row, seed in enumerate(seeds):
+            waveforms = [_track(waveform, lengths, row) for waveform, lengths in tracks]
             song = {
-                "audio": _track(sound.waveform, sound.lengths, row),
-                "sampling_rate": int(self.model.config.sampling_rate),
-                "vocal": _track(sound.vocal, sound.vocal_lengths, row),
-                "accompaniment": _track(sound.accompaniment, sound.accompaniment_lengths, row),
+                **song_waveforms(waveforms, rate, ended=ended[row].tolist(), raw=raw),
+                "sampling_rate": rate,
                 "seed": seed,
                 "codes": codes[row].cpu().numpy(),
             }
@@ -288,14 +301,9 @@ class TextToSongPipeline(Pipeline):
         return ProgressBar(total=total, streamer=streamer)
 
 
-def _track(
-    waveform: torch.Tensor | None, lengths: torch.Tensor | None, row: int
-) -> np.ndarray | None:
-    """Return a row of a waveform [B, 1, S], cut to its length: float32 [1, samples], or None."""
-    if waveform is None:
-        return None
-    length = waveform.shape[-1] if lengths is None else int(lengths[row])
-    return waveform[row, :, :length].float().cpu().numpy()
+def _track(waveform: Any, lengths: Any, row: int) -> np.ndarray:
+    """Return a row of a waveform [B, 1, S], cut to its length: float32 [1, samples]."""
+    return waveform[row, :, : int(lengths[row])].float().cpu().numpy()
 
 
 __all__ = ["TextToSongPipeline"]

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..files import encode_json, safe_gain, write_files
 from ..modeling.audio_io import read_audio
+from ..pipelines.song_edges import mix_tracks
 from ..provenance import encode_song
 from .generation import GeneratedSong, min_seconds
 from .pictures import mel_picture
@@ -161,9 +162,8 @@ def remix(song: Song, balance: float) -> Song:
         vocal, accompaniment = (
             read_audio(song.track(name).audio, rate) for name in (VOCAL, ACCOMPANIMENT)
         )
-        length = min(len(vocal), len(accompaniment))
         vocal_gain, accompaniment_gain = balance_gains(balance)
-        mixed = vocal_gain * vocal[:length] + accompaniment_gain * accompaniment[:length]
+        mixed = mix_tracks(accompaniment_gain * accompaniment, vocal_gain * vocal, rate)
         record = sidecar["provenance"]
         record = {**record, "options": {**record["options"], "balance": balance}}
         title = _title(song.settings, MIXTURE)

@@ -61,7 +61,9 @@ def test_a_song_is_a_dict_as_of_the_other_pipeline_with_the_requested_length(
         assert song["vocal"] is None and song["accompaniment"] is None
 
 
-def test_the_waveforms_are_those_of_the_codes(sing, song, tiny_singer):
+def test_the_raw_waveforms_are_those_of_the_codes(sing, tiny_singer):
+    song = sing("folk", lyrics="la la la", seed=1, raw=True, **SHORT)
+
     sound = tiny_singer("parallel_std").decode_codes(torch.from_numpy(song["codes"])[None])
 
     assert same_sound(song["audio"], sound.waveform[0].numpy())

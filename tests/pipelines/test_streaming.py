@@ -18,7 +18,7 @@ def test_the_chunks_joined_are_the_decoded_song(tiny_model, pattern, chunk_frame
     model = tiny_model(pattern)
     settings = TEXT | {"max_new_frames": FRAMES, "seed": 3}
 
-    chunks = list(stream_song(model, chunk_frames=chunk_frames, **settings))
+    chunks = list(stream_song(model, chunk_frames=chunk_frames, raw=True, **settings))
 
     song = model.decode_codes(model.generate(**settings))
     length = int(song.lengths[0])
@@ -34,7 +34,7 @@ def test_the_chunks_joined_are_the_decoded_song(tiny_model, pattern, chunk_frame
 
 def test_the_first_chunk_comes_before_the_song_is_done(tiny_model):
     model = tiny_model("mixed")
-    streamer = SongGenAudioStreamer(model, chunk_frames=2, timeout=1.0)
+    streamer = SongGenAudioStreamer(model, chunk_frames=2, timeout=1.0, raw=True)
     context = model.audio_encoder.decode_context_frames
     steps = model.pattern.num_steps(2 + context)
 

@@ -59,6 +59,9 @@ class GenerateOptions(ModelOptions):
     greedy: bool = option(False, "always take the most probable code")
     num_songs: int = option(1, "number of songs; their files are numbered")
     stems: bool = option(False, "also write vocal and accompaniment")
+    raw: bool = option(
+        False, "write the samples as they were decoded, also where the song begins or ends loudly"
+    )
     save_codes: bool = option(
         False, "also write the codes (.codes.npz), to edit the song later (--song)"
     )

@@ -210,6 +210,7 @@ class AutoregressiveSampler(SongSampler):
             requests,
             batch_size=len(requests),
             max_seconds=self.max_seconds,
+            raw=True,
             past_key_values=growing_cache(),
             **setting.generation,
         )
@@ -253,6 +254,7 @@ class MaskedSampler(SongSampler):
                 requests,
                 num_inference_steps=setting.num_inference_steps,
                 max_seconds=self.max_seconds,
+                raw=True,
                 progress=False,
             )
         finally:

@@ -98,7 +98,7 @@ def _register_processors() -> None:
 
 
 def _register_task() -> None:
-    """Register the task, whose default model is loaded when the mode of the pipeline is known."""
+    """Register the task."""
     from transformers import AutoModelForTextToWaveform
     from transformers.pipelines import PIPELINE_REGISTRY
 
@@ -109,21 +109,22 @@ def _register_task() -> None:
         return
 
     class DeferredModel(AutoModelForTextToWaveform):
-        """Auto class that loads a named model, and returns a loader for the default model."""
+        """Auto class that returns a loader of the model.
+
+        ``transformers.pipeline`` tries to load a model twice and wraps both errors with their
+        tracebacks in one; those of a loader that the factory calls reach the caller unchanged.
+        """
 
         @classmethod
         def from_pretrained(cls, name: Any, *arguments: Any, **options: Any) -> Any:
-            load = AutoModelForTextToWaveform.from_pretrained
-            if isinstance(name, _DefaultCheckpoint):
-                return partial(load, str(name), *arguments, **options)
-            return load(name, *arguments, **options)
+            return partial(AutoModelForTextToWaveform.from_pretrained, name, *arguments, **options)
 
     class TaskPipeline(SongPipelineFactory):
-        """Factory of pipelines that loads the default model of the requested mode."""
+        """Factory of pipelines that loads the model, the default one of the requested mode."""
 
         def __call__(self, model: Any, *, mode: str | None = None, **options: Any) -> Any:
             if isinstance(model, partial):
-                if mode == "masked":
+                if mode == "masked" and isinstance(model.args[0], _DefaultCheckpoint):
                     model = partial(model.func, find_checkpoint(MASKED_CHECKPOINT))
                 model = model()
             return super().__call__(model, mode=mode, **options)

@@ -43,7 +43,7 @@ class MaskedFolderMixin(PortableConfigMixin):
             **kwargs: arguments of ``from_pretrained`` of diffusers.
 
         Raises:
-            ValueError: if it is not a masked song model.
+            ValueError: if it is not a masked song model, or if a file is damaged.
         """
         name = local_folder(pretrained_model_name_or_path, kwargs)
         if not (Path(name) / cls.config_name).is_file():
@@ -66,7 +66,15 @@ class MaskedFolderMixin(PortableConfigMixin):
         if "processor" not in kwargs:
             kwargs["processor"] = SongGenProcessor.from_pretrained(Path(name) / "processor")
         _check_variant(Path(name), kwargs.get("variant"))
-        return super().from_pretrained(name, **kwargs)  # type: ignore[misc]
+        try:
+            return super().from_pretrained(name, **kwargs)  # type: ignore[misc]
+        except OSError as error:
+            if "Unable to load weights" not in str(error):
+                raise
+            raise ValueError(
+                f"the weights of {name} are damaged or cut short ({str(error).strip()}); "
+                "copy or download the file again"
+            ) from error
 
     def save_pretrained(
         self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any

@@ -38,6 +38,17 @@ def test_every_part_is_saved_as_variant_and_in_shards(
     assert np.array_equal(song, again)
 
 
+def test_a_truncated_file_is_refused_as_damaged(tiny_masked, tmp_path):
+    tiny_masked().save_pretrained(tmp_path)
+    weights = tmp_path / "transformer" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:4000])
+
+    with pytest.raises(
+        ValueError, match="transformer/diffusion_.* copy or download the file again"
+    ):
+        MaskedSongPipeline.from_pretrained(tmp_path)
+
+
 def test_a_variant_that_is_not_there_is_named(tiny_masked, tmp_path):
     tiny_masked().save_pretrained(tmp_path)
 

@@ -1,6 +1,7 @@
 """Tests of the pipeline text-to-song: batching, seeds, prompts, progress and errors."""
 
 import logging
+import shutil
 
 import numpy as np
 import pytest
@@ -56,6 +57,19 @@ def test_importing_the_package_registers_the_task(tiny_checkpoint):
     assert song["audio"].ndim == 2 and song["audio"].shape[0] == 1
     assert song["vocal"] is None and song["accompaniment"] is None
     assert song["seed"] == 1
+
+
+def test_damaged_weights_are_one_line_without_a_traceback(tiny_checkpoint, tmp_path):
+    folder = shutil.copytree(tiny_checkpoint(), tmp_path / "song")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:5000])
+
+    with pytest.raises(ValueError, match="damaged or cut short") as caught:
+        pipeline("text-to-song", model=str(folder), device="cpu")
+
+    message = str(caught.value)
+    assert "\n" not in message and len(message) < 250 + len(str(folder))
+    assert str(folder) in message and "copy or download the file again" in message
 
 
 @pytest.mark.slow

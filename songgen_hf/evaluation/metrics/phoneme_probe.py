@@ -148,6 +148,11 @@ def probe_phonemes(
     return classes[predictions.numpy()] == test.phonemes
 
 
+def codebook_counts(total: int) -> list[int]:
+    """Return 1, 2, 4, ... and the total, the numbers of codebooks that are compared."""
+    return sorted({*(2**power for power in range(total.bit_length())), total})
+
+
 def probe_accuracies(
     train: ProbeFrames, test: ProbeFrames, *, codebook_size: int, seed: int = 0, **options: Any
 ) -> dict[str, float]:
@@ -157,10 +162,7 @@ def probe_accuracies(
         ``codebooks_<n>`` for each number n of codebooks, and ``commonest``, the accuracy of always
         predicting the most frequent phoneme of the training songs.
     """
-    total = train.codes.shape[1]
-    counts = sorted(
-        {*(2**power for power in range(total.bit_length()) if 2**power <= total), total}
-    )
+    counts = codebook_counts(train.codes.shape[1])
     scores = {
         f"codebooks_{count}": float(
             probe_phonemes(
@@ -180,6 +182,7 @@ def probe_accuracies(
 
 __all__ = [
     "ProbeFrames",
+    "codebook_counts",
     "collect_frames",
     "frame_phonemes",
     "probe_accuracies",

@@ -14,7 +14,12 @@ from ..judges.loading import Judges
 from ..judges.phonemes import row_phonemes
 from ..metrics.bootstrap import ratio_interval
 from ..metrics.phoneme_error_rate import lyrics_edits
-from ..metrics.phoneme_probe import ProbeFrames, collect_frames, probe_accuracies
+from ..metrics.phoneme_probe import (
+    ProbeFrames,
+    codebook_counts,
+    collect_frames,
+    probe_accuracies,
+)
 from ..metrics.reconstruction import reconstruction_scores
 from .options import CodecOptions
 from .prompts import corpus_rows
@@ -38,7 +43,8 @@ def evaluate_codecs(
     Returns:
         For each codec ``weights`` (a digest), ``scores`` and ``intervals``. The scores are
         ``mel_distance`` and ``si_sdr`` of mixtures and, ending in ``_vocal``, of vocals, ``per``
-        (of decoded vocals), ``per_true`` (of the vocals themselves), and those of
+        (of decoded vocals), ``per_codebooks_<n>`` (of vocals decoded from the first 1, 2, 4, ...
+        codebooks), ``per_true`` (of the vocals themselves), and those of
         :func:`~songgen_hf.evaluation.metrics.phoneme_probe.probe_accuracies` after ``probe_``.
     Raises:
         FileNotFoundError: if the corpus lacks a split, or the folder of judges a network.
@@ -62,6 +68,9 @@ def evaluate_codecs(
             found = reconstruction_scores(originals, decoded, codec.config.sample_rate)
             for metric, values in found.items():
                 parts[metric + ending] = (values, np.ones(len(values)))
+        for count in codebook_counts(codec.config.num_quantizers)[:-1]:
+            coarse = codec_round_trip(codec, vocals, num_codebooks=count)
+            parts[f"per_codebooks_{count}"] = lyrics_edits(judges, coarse, lyrics)
         parts |= {"per": lyrics_edits(judges, decoded_vocals, lyrics), "per_true": true_edits}
         scores = {part: float(above.sum() / below.sum()) for part, (above, below) in parts.items()}
         probe = probe_accuracies(

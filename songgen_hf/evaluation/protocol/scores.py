@@ -158,9 +158,10 @@ def score_songs(
         voice: whether the songs are compared with their reference voices.
     Returns:
         Ratios ``per`` (of the vocals, or of the mixtures where there are none), ``per_mixture``,
-        ``gender``, ``instrument``, ``tempo``, ``tempo_any_octave``, ``seconds`` and, with
-        ``voice``, ``voice_match`` (against any other voice), ``voice_match_same_gender`` and
-        ``voice_similarity``.
+        ``gender``, ``instrument``, ``tempo``, ``tempo_any_octave``, ``seconds``; with two tracks
+        ``swapped`` (songs whose lyrics are recognized better in the accompaniment than in the
+        vocal); with ``voice`` ``voice_match`` (against any other voice),
+        ``voice_match_same_gender`` and ``voice_similarity``.
     """
     judges = CachingJudges(judges)
     mixture_phonemes = judges.phonemes(mixtures)
@@ -175,6 +176,11 @@ def score_songs(
         "tempo_any_octave": tempo_scores(mixtures, tempi, any_octave=True),
         "seconds": np.array([len(mixture) / codec.config.sample_rate for mixture in mixtures]),
     }
+    if vocals is not None:
+        accompaniments = [rest_of_mixture(*pair) for pair in zip(mixtures, vocals, strict=True)]
+        in_vocal, _ = phoneme_edits(lyrics, phonemes)
+        in_accompaniment, _ = phoneme_edits(lyrics, judges.phonemes(accompaniments))
+        means["swapped"] = (in_accompaniment < in_vocal).astype(float)
     if voice:
         embeddings = judges.voice_embedding(mixtures if vocals is None else vocals)
         means |= _voice_scores(embeddings, prompts, voice_embedding)
@@ -190,6 +196,12 @@ def score_songs(
         references,
         tuple(tuple(song) for song in phonemes),
     )
+
+
+def rest_of_mixture(mixture: np.ndarray, vocal: np.ndarray) -> np.ndarray:
+    """The accompaniment [S'] of a mixture [S], which is the sum of both tracks."""
+    length = min(len(mixture), len(vocal))
+    return mixture[:length] - vocal[:length]
 
 
 def _voice_scores(
@@ -211,4 +223,4 @@ def _as_floats(above: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, np.nda
     return above.astype(np.float64), below.astype(np.float64)
 
 
-__all__ = ["CachingJudges", "RowScores", "paired_difference", "score_songs"]
+__all__ = ["CachingJudges", "RowScores", "paired_difference", "rest_of_mixture", "score_songs"]

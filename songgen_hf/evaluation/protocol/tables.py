@@ -10,6 +10,7 @@ BASELINES = ("untrained", "true", "codec")  # kinds of the rows that a headline 
 METRICS = (
     ("per", "phoneme error rate of the vocal track", "<= 45 %"),
     ("per_mixture", "phoneme error rate of the mixture", ""),
+    ("swapped", "tracks swapped: lyrics clearer in the accompaniment", "0 %"),
     ("gender", "gender as asked for", ">= 80 %"),
     ("instrument", "lead instrument family as asked for", ">= 80 %"),
     ("tempo", "tempo within 8 %", ">= 80 %"),
@@ -27,6 +28,9 @@ CODEC_METRICS = (
     ("si_sdr", "SI-SDR of mixtures, dB", False),
     ("si_sdr_vocal", "SI-SDR of vocals, dB", False),
     ("per", "phoneme error rate of decoded vocals", True),
+    ("per_codebooks_1", "... decoded from 1 codebook", True),
+    ("per_codebooks_2", "... from 2 codebooks", True),
+    ("per_codebooks_4", "... from 4 codebooks", True),
     ("per_true", "phoneme error rate of the vocals themselves", True),
     ("probe_codebooks_1", "phoneme of a frame, told linearly from 1 codebook", True),
     ("probe_codebooks_2", "... from 2 codebooks", True),

@@ -2,13 +2,14 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from transformers import GenerationConfig
 
 from songgen_hf.cli import main
-from songgen_hf.evaluation.metrics.frechet_distance import Moments
+from songgen_hf.evaluation.metrics.frechet_distance import Moments, semantic_moments
 from songgen_hf.evaluation.protocol.options import AutoregressiveSetting
 from songgen_hf.evaluation.protocol.reference_songs import ReferenceSongs
 from songgen_hf.evaluation.protocol.report import (
@@ -167,7 +168,12 @@ def test_the_part_of_the_codec_is_added_to_a_report(material, tmp_path, tiny_che
     for name in ("codec", "baseline"):
         scores = report["codec"][name]["scores"]
         expected = {"mel_distance", "si_sdr", "mel_distance_vocal", "si_sdr_vocal", "per"}
-        assert expected | {"per_true", "probe_codebooks_1", "probe_commonest"} <= set(scores)
+        assert expected | {
+            "per_true",
+            "per_codebooks_1",
+            "probe_codebooks_1",
+            "probe_commonest",
+        } <= set(scores)
         assert all(map(np.isfinite, scores.values()))
     assert (
         report["codec"]["codec"]["scores"]["per_true"]
@@ -294,3 +300,30 @@ def test_prompts_of_another_corpus_are_an_error(material, tmp_path):
 
     with pytest.raises(ValueError, match="no song 'test-000099' among 10"):
         references.waveform("test-000099")
+
+
+def test_tracks_are_swapped_if_the_lyrics_are_in_the_accompaniment(material, tiny_model):
+    judges, codec = tiny_judges(), tiny_model("mixed").audio_encoder
+    references = ReferenceSongs(material / "songs", judges)
+    prompt = some_prompts(1)[0]
+    vocal = references.waveform(prompt.id, "vocal")
+    band = references.waveform(prompt.other_song_id)[: len(vocal)]
+    vocal = vocal[: len(band)]
+    heard = {
+        "vocal": judges.phonemes([vocal])[0],
+        "band": judges.phonemes([vocal + band - vocal])[0],
+    }
+    assert heard["vocal"] != heard["band"]
+
+    scores = score_songs(
+        judges,
+        codec,
+        [replace(prompt, phonemes=tuple(heard[track])) for track in ("vocal", "band")],
+        [vocal + band] * 2,
+        [vocal] * 2,
+        voice_embedding=references.voice_embedding,
+        references=Moments.pooled(semantic_moments(codec, [vocal])),
+        voice=False,
+    )
+
+    assert scores.parts["swapped"][0].tolist() == [0.0, 1.0]

@@ -76,6 +76,10 @@ class SongGenConditioner(PreTrainedModel):
         self.voice_projection = nn.Linear(config.voice_encoder.hidden_size, hidden_size)
         self.post_init()
 
+    def get_input_embeddings(self) -> nn.Module:
+        """The table of the text encoder."""
+        return self.text_encoder.get_input_embeddings()
+
     def encode_text(
         self, input_ids: Tensor, attention_mask: Tensor, *, project: bool = True
     ) -> Tensor:

@@ -44,15 +44,21 @@ register_xcodec_mapping(XCodecConfig.model_type)
 _SPECTRAL_ARGUMENTS = {"channels": "channels", "num_layers": "layers"}
 
 
-class ChannelsFirstLinear(nn.Linear):
-    """A linear layer over the channels of [B, D, T]."""
+class ChannelsFirstLinear(nn.Module):
+    """A linear layer over the channels of [B, D, T], with the parameters of ``layer``.
+
+    As a convolution of width 1 it rounds as the reference does on the CPU (1e-5 instead of 1e-3 on
+    waveforms that reach 40). It is no ``nn.Linear``, for which quantization puts another layer,
+    over the last dimension.
+    """
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        self.in_features = layer.in_features
+        self.weight, self.bias = layer.weight, layer.bias
 
     def forward(self, input: Tensor) -> Tensor:
         """Map [B, D, T] to [B, D', T]."""
-        if type(self.weight.data) is not Tensor:  # quantized weights know the linear layer alone
-            return super().forward(input.transpose(1, 2)).transpose(1, 2)
-        # As a convolution of width 1 it rounds as the reference does on the CPU (1e-5 instead of
-        # 1e-3 on waveforms that reach 40).
         return F.conv1d(input, self.weight[:, :, None], self.bias)
 
 
@@ -116,7 +122,7 @@ class XCodecModel(OriginalLayoutMixin, XcodecModel):
         acoustic: Any = config.acoustic_model_config
         acoustic._attn_implementation = "eager"
         super().__init__(config)
-        self.fc2 = _channels_first(self.fc2)
+        self.fc2 = ChannelsFirstLinear(self.fc2)
         if self.is_spectral:
             sizes: Any = config.spectral_sizes
             encoder, decoder = (
@@ -126,6 +132,9 @@ class XCodecModel(OriginalLayoutMixin, XcodecModel):
             hop, width = config.hop_length, acoustic.hidden_size
             self.acoustic_encoder = SpectralEncoder(hop, width, **encoder)
             self.acoustic_decoder = SpectralDecoder(hop, width, **decoder)
+
+    def get_input_embeddings(self) -> None:  # type: ignore[override]
+        """None: the codec has no table of embeddings. Quantization asks for one."""
 
     @property
     def is_spectral(self) -> bool:
@@ -155,6 +164,9 @@ class XCodecModel(OriginalLayoutMixin, XcodecModel):
             # same codes.
             init.normal_(module.embed)
             init.copy_(module.embed_avg, module.embed)
+        elif isinstance(module, ChannelsFirstLinear):
+            init.normal_(module.weight, std=self.config.initializer_range)
+            init.zeros_(module.bias)
 
     @property
     def decode_context_frames(self) -> int:
@@ -417,14 +429,6 @@ class XCodecModel(OriginalLayoutMixin, XcodecModel):
         return XcodecOutput(
             audio_codes=audio_codes, audio_values=waveform[..., : input_values.shape[-1]]
         )
-
-
-def _channels_first(layer: nn.Linear) -> ChannelsFirstLinear:
-    """The same parameters in a layer that takes the channels first; draws no random numbers."""
-    with torch.device("meta"):
-        new = ChannelsFirstLinear(layer.in_features, layer.out_features)
-    new.weight, new.bias = layer.weight, layer.bias
-    return new
 
 
 __all__ = ["XCodecEncoderOutput", "XCodecFeatures", "XCodecModel", "XCodecStreamDecoder"]

@@ -67,7 +67,7 @@ class SpectralEncoder(nn.Module):
         self.context_frames = num_layers * (KERNEL // 2) + 2
 
     def forward(self, waveform: Tensor) -> Tensor:
-        dtype = self.output.weight.dtype
+        dtype = self.input.weight.dtype  # that of linear layers may be quantized
         spectra = self._log_magnitudes(waveform[:, 0].float())
         states = self.input(spectra.to(dtype))
         for block in self.blocks:

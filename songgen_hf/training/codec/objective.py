@@ -25,7 +25,7 @@ from transformers.models.xcodec.modeling_xcodec import XcodecResidualUnit
 
 from ...checkpoints.digests import SYNTHESIS_ONLY
 from ...modeling.configuration_xcodec import XCodecConfig
-from ...modeling.modeling_xcodec import XCodecModel
+from ...modeling.modeling_xcodec import ChannelsFirstLinear, XCodecModel
 from ...presets.models import build_config
 from ..auxiliary.frame_labels import FrameLabelHeads
 from ..seeding import seed_from, seeded
@@ -237,7 +237,7 @@ def balance_initial_weights(codec: XCodecModel, *, seed: int) -> None:
     stacks += [codec.encoder_semantic, codec.decoder_semantic]
     layers = [*stacks, codec.fc, codec.fc1, codec.fc2]
     for module in (module for layer in layers for module in layer.modules()):
-        if not isinstance(module, nn.Conv1d | nn.ConvTranspose1d | nn.Linear):
+        if not isinstance(module, nn.Conv1d | nn.ConvTranspose1d | nn.Linear | ChannelsFirstLinear):
             continue
         weight = module.weight
         fan_in = weight[0].numel()

@@ -12,7 +12,7 @@ from .registration import register
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .checkpoints.embedded import default_checkpoint
+    from .checkpoints.embedded import default_checkpoint, find_checkpoint
     from .modeling.configuration_songgen import SongGenConfig
     from .modeling.configuration_xcodec import XCodecConfig
     from .modeling.decoder import SongGenForCausalLM
@@ -38,6 +38,7 @@ _MODULES = {
     "XCodecConfig": ".modeling.configuration_xcodec",
     "XCodecModel": ".modeling.modeling_xcodec",
     "default_checkpoint": ".checkpoints.embedded",
+    "find_checkpoint": ".checkpoints.embedded",
 }
 
 
@@ -69,5 +70,6 @@ __all__ = [
     "XCodecModel",
     "__version__",
     "default_checkpoint",
+    "find_checkpoint",
     "register",
 ]

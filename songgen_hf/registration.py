@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from .import_hook import ImportHook
+from .modeling.checkpoint_names import register_names
 
 
 class _DefaultCheckpoint(str):
@@ -40,7 +41,15 @@ def register() -> None:
     Each is registered as soon as transformers has imported the classes that need it, which takes
     seconds; until then nothing is imported.
     """
+    register_names(_find_checkpoint)
     _hook.install()
+
+
+def _find_checkpoint(name: str) -> str:
+    """Return the folder of the name of an embedded checkpoint, and any other name unchanged."""
+    from .checkpoints.embedded import find_checkpoint
+
+    return find_checkpoint(name)
 
 
 def _register_configs() -> None:

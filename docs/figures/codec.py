@@ -33,9 +33,8 @@ def data() -> dict[str, Any]:
 def coded() -> tuple[torch.Tensor, dict[str, np.ndarray], Any]:
     """Codes [K, T], the waveforms [S] at 16 kHz by name, and the codec."""
     from songgen_hf import XCodecModel
-    from songgen_hf.checkpoints.embedded import find_checkpoint
 
-    codec = XCodecModel.from_pretrained(find_checkpoint("songgen-mini/codec"), dtype="float32")
+    codec = XCodecModel.from_pretrained("songgen-mini/codec", dtype="float32")
     codec.eval()
     samples, rate = soundfile.read(SONG, dtype="float32")
     assert rate == codec.config.sample_rate

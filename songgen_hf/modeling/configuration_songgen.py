@@ -14,6 +14,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
 from .checkpoint_mapping import rename_reference_config_keys
+from .checkpoint_names import NamedCheckpointMixin
 from .config_checks import build_config
 from .configuration_xcodec import XCodecConfig
 from .patterns import TRACK_PATTERNS, CodebookPattern
@@ -219,7 +220,7 @@ class SongGenLyricsEncoderConfig(PreTrainedConfig):
 
 
 @strict
-class SongGenConfig(PreTrainedConfig):
+class SongGenConfig(NamedCheckpointMixin, PreTrainedConfig):
     """Configuration of SongGen, which generates codec codes from text, lyrics and a voice.
 
     Args:

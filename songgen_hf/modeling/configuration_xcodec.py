@@ -14,12 +14,13 @@ from typing import Any
 
 from transformers import XcodecConfig
 
+from .checkpoint_names import NamedCheckpointMixin
 from .config_checks import build_config
 
 SPECTRAL_SIZES = {"encoder_channels", "encoder_layers", "decoder_channels", "decoder_layers"}
 
 
-class XCodecConfig(XcodecConfig):
+class XCodecConfig(NamedCheckpointMixin, XcodecConfig):
     """Configuration of :class:`XCodecModel`.
 
     It extends ``XcodecConfig`` of transformers under another model type, because ``"xcodec"`` is

@@ -27,6 +27,7 @@ from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
 from .checkpoint_mapping import register_songgen_mappings
+from .checkpoint_names import NamedCheckpointMixin
 from .configuration_songgen import SongGenDecoderConfig
 
 RotaryTable = tuple[Tensor, Tensor]
@@ -372,7 +373,7 @@ class SongGenDecoder(SongGenDecoderPreTrainedModel):
         )
 
 
-class SongGenForCausalLM(SongGenDecoderPreTrainedModel):
+class SongGenForCausalLM(NamedCheckpointMixin, SongGenDecoderPreTrainedModel):
     """The decoder with a language-model head for each row, stacked in one linear layer."""
 
     def __init__(self, config: SongGenDecoderConfig):

@@ -27,6 +27,7 @@ from transformers.models.xcodec.modeling_xcodec import (
 from transformers.utils import ModelOutput, can_return_tuple
 
 from .checkpoint_mapping import register_xcodec_mapping
+from .checkpoint_names import NamedCheckpointMixin
 from .configuration_xcodec import XCodecConfig
 from .execution_device import execution_device
 from .spectral_codec import SpectralDecoder, SpectralEncoder
@@ -93,7 +94,7 @@ class XCodecFeatures(ModelOutput):
     embeddings: Any = None
 
 
-class XCodecModel(OriginalLayoutMixin, XcodecModel):
+class XCodecModel(NamedCheckpointMixin, OriginalLayoutMixin, XcodecModel):
     """The X-Codec of SongGen, a subclass of ``XcodecModel`` of transformers.
 
     It differs from its base class as follows:

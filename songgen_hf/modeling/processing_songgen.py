@@ -20,6 +20,7 @@ from transformers import (
 from transformers.processing_utils import ProcessorMixin
 
 from .audio_io import AudioSource, is_rated_array, read_audio, warn_of_voice
+from .checkpoint_names import NamedCheckpointMixin
 from .lyrics_languages import LANGUAGES
 from .lyrics_normalization import normalize_lyrics, resolve_language
 from .tokenization_songgen import (
@@ -35,7 +36,7 @@ _AUDIO_ARGUMENTS = ("reference_voice", "audio")
 _TOKENIZER_ARGUMENTS = ("padding", "truncation", "max_length", "pad_to_multiple_of")
 
 
-class SongGenProcessor(ProcessorMixin):
+class SongGenProcessor(NamedCheckpointMixin, ProcessorMixin):
     """Processor of style text, lyrics, a reference voice and an audio prompt for one song or more.
 
     Args:

@@ -16,6 +16,7 @@ from .checkpoint_mapping import (
     SINUSOID_TABLE_KEY,
     UNUSED_LYRICS_WEIGHTS,
 )
+from .checkpoint_names import folder_of
 from .configuration_songgen import SongGenConfig
 from .decoder import sinusoidal_positions
 from .generation_songgen import default_generation_config
@@ -47,7 +48,8 @@ class ReferenceLayoutMixin:
         """Load a checkpoint in the layout of this package or of the reference.
 
         Args:
-            pretrained_model_name_or_path: folder or Hub id of the checkpoint.
+            pretrained_model_name_or_path: folder, Hub id, or the name of an embedded checkpoint
+                such as "songgen-mini/mixed_pro".
             *model_args: arguments of the model class.
             strict: whether to refuse a checkpoint with missing or unexpected weights. With False,
                 missing parts, for example vocal heads, are initialized.
@@ -57,7 +59,7 @@ class ReferenceLayoutMixin:
         Raises:
             ValueError: if a file is damaged, or if keys or shapes do not fit the configuration.
         """
-        name = pretrained_model_name_or_path
+        name = folder_of(pretrained_model_name_or_path)
         load = partial(
             super().from_pretrained,  # type: ignore[misc]
             name,

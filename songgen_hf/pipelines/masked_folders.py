@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 import torch
 from huggingface_hub import snapshot_download
 
+from ..modeling.checkpoint_names import folder_of
 from ..modeling.configuration_songgen import MASKED_MODEL_TYPE
 from ..modeling.masked.saving import PortableConfigMixin
 from ..modeling.modeling_songgen import SongGenForConditionalGeneration
@@ -39,7 +40,7 @@ class MaskedFolderMixin(PortableConfigMixin):
         (``songgen_hf.publishing.export_masked``), they are loaded from there.
 
         Args:
-            pretrained_model_name_or_path: folder or Hub id.
+            pretrained_model_name_or_path: folder, Hub id, or "songgen-mini/masked".
             **kwargs: arguments of ``from_pretrained`` of diffusers.
 
         Raises:
@@ -129,12 +130,13 @@ def local_folder(name: str | os.PathLike[str], options: dict[str, Any]) -> str:
     The snapshot is downloaded here, because diffusers does not download parts of other packages.
 
     Args:
-        name: folder or Hub id.
+        name: folder, Hub id or the name of an embedded checkpoint.
         options: arguments of ``from_pretrained``; those for the Hub are removed.
     Raises:
         ValueError: if the name is neither a folder nor a Hub id.
         OSError: if the repository cannot be downloaded.
     """
+    name = folder_of(name)
     given = {key: options.pop(key) for key in HUB_OPTIONS if key in options}
     if Path(name).is_dir():
         return str(name)

@@ -1,0 +1,78 @@
+"""Tests of the names of embedded checkpoints in ``from_pretrained`` of the package's classes."""
+
+import shutil
+
+import pytest
+
+import songgen_hf
+from songgen_hf import (
+    SongGenConfig,
+    SongGenForConditionalGeneration,
+    SongGenProcessor,
+    XCodecConfig,
+    XCodecModel,
+    find_checkpoint,
+)
+from songgen_hf.modeling import checkpoint_names
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (SongGenConfig, "songgen-mini"),
+        (SongGenConfig, "songgen-mini/interleaving_A_V"),
+        (XCodecConfig, "songgen-mini/codec"),
+        (SongGenProcessor, "songgen-mini/mixed_pro"),
+        (XCodecModel, "songgen-mini/codec"),
+        pytest.param(
+            SongGenForConditionalGeneration, "songgen-mini/mixed_pro", marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_a_name_loads_what_its_folder_loads(owner, name):
+    loaded = owner.from_pretrained(name)
+
+    folder = owner.from_pretrained(find_checkpoint(name))
+    assert type(loaded) is owner
+    for one in (loaded, folder):
+        config = getattr(one, "config", one)
+        assert config.to_dict() == getattr(folder, "config", folder).to_dict()
+
+
+@pytest.mark.slow
+def test_the_masked_pipeline_takes_a_name():
+    pytest.importorskip("diffusers", reason="needs the extra diffusers")
+
+    pipe = songgen_hf.MaskedSongPipeline.from_pretrained("songgen-mini/masked")
+
+    assert pipe.transformer.config.num_codebooks == pipe.codec.config.num_quantizers
+
+
+def test_a_local_folder_of_that_name_has_precedence(tmp_path, monkeypatch):
+    (tmp_path / "songgen-mini").mkdir()
+    shutil.copytree(
+        find_checkpoint("songgen-mini/interleaving_A_V"),
+        tmp_path / "songgen-mini" / "mixed_pro",
+        ignore=shutil.ignore_patterns("*.safetensors"),
+    )
+    monkeypatch.chdir(tmp_path)
+
+    config = SongGenConfig.from_pretrained("songgen-mini/mixed_pro")
+
+    assert config.decoder.track_pattern == "interleaving_A_V"
+
+
+def test_a_wrong_name_is_refused_before_the_hub_is_asked():
+    with pytest.raises(ValueError, match="'mixed' comes with the package: expected mixed_pro or"):
+        SongGenForConditionalGeneration.from_pretrained("songgen-mini/mixed")
+
+
+def test_without_the_package_names_stay_as_they_are(monkeypatch):
+    monkeypatch.setattr(checkpoint_names, "_find", None)
+
+    assert checkpoint_names.folder_of("songgen-mini/codec") == "songgen-mini/codec"
+
+
+@pytest.mark.parametrize("name", [None, 3, "facebook/musicgen-small", "nowhere"])
+def test_other_names_stay_as_they_are(name):
+    assert checkpoint_names.folder_of(name) == name

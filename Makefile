@@ -46,11 +46,11 @@ song: $(VENV)/installed
 		--model '$(MODEL)' --min-seconds $(MIN_SECONDS) --max-seconds $(SECONDS) --seed $(SEED) --out song.wav
 
 test: $(VENV)/installed-dev
-	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) -m '$(TESTS)'
+	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m '$(TESTS)'
 
 # What takes a minute, to be run after every change.
 fast: $(VENV)/installed-dev
-	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) -m 'not slow and $(TESTS)'
+	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m 'not slow and $(TESTS)'
 
 quality: $(VENV)/installed-dev
 	$(BIN)/ruff check .

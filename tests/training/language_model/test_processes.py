@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from songgen_hf.training.language_model.options import LANGUAGE_MODEL_OPTIONS
+from songgen_hf.training.language_model.run import train_language_model
+from songgen_hf.training.option_parsing import parse_options
+
 REPOSITORY = Path(__file__).parents[3]
 SETTINGS = (
     "--max-steps 4 --max-train-songs 8 --learning-rate 0.01 --warmup-steps 1 --logging-steps 1 "
@@ -18,15 +22,14 @@ SETTINGS = (
 ).split()
 
 
-def launch(arguments: list[str], *, processes: int, cache: Path) -> subprocess.CompletedProcess:
-    """Run ``songgen-hf train`` in one or several processes of one thread each."""
+def launch(arguments: list[str], *, cache: Path) -> subprocess.CompletedProcess:
+    """Run ``songgen-hf train`` in two processes of one thread each."""
     command = [sys.executable, "-m", "accelerate.commands.launch", "--num_machines", "1"]
-    command += ["--num_processes", str(processes), "--num_cpu_threads_per_process", "1"]
+    command += ["--num_processes", "2", "--num_cpu_threads_per_process", "1"]
     command += ["--mixed_precision", "no", "--dynamo_backend", "no"]
     # "multi_gpu" starts the processes with torchrun; for CPUs alone the launcher wants MPI.
-    command += ["--multi_gpu", "--main_process_port", "0"] if processes > 1 else ["--cpu"]
-    command += ["-m", "songgen_hf", "train", *arguments]
-    command += ["--ddp-backend", "gloo"] if processes > 1 else []
+    command += ["--multi_gpu", "--main_process_port", "0"]
+    command += ["-m", "songgen_hf", "train", *arguments, "--ddp-backend", "gloo"]
     environment = os.environ | {
         "ACCELERATE_USE_CPU": "true",
         "OMP_NUM_THREADS": "1",
@@ -37,6 +40,11 @@ def launch(arguments: list[str], *, processes: int, cache: Path) -> subprocess.C
     return subprocess.run(
         command, cwd=cache, env=environment, capture_output=True, text=True, timeout=300
     )
+
+
+def train_here(arguments: list[str]) -> None:
+    """Train with the same flags in this process."""
+    train_language_model(*parse_options(LANGUAGE_MODEL_OPTIONS, arguments))
 
 
 def losses(folder: Path) -> list[float]:
@@ -50,12 +58,13 @@ def test_two_processes_have_the_losses_of_one_with_twice_the_batch(
 ):
     shared = ["--model", tiny_checkpoint("mixed", dropout=0.0), "--dataset", songs_folder]
     shared += SETTINGS
-    runs = {1: ("one", "4"), 2: ("two", "2")}
-    for processes, (name, batch_size) in runs.items():
-        out = ["--output-dir", str(tmp_path / name), "--per-device-train-batch-size", batch_size]
-        done = launch([*shared, *out], processes=processes, cache=tmp_path)
-        assert done.returncode == 0, done.stderr[-2000:]
+    one = ["--output-dir", str(tmp_path / "one"), "--per-device-train-batch-size", "4"]
+    two = ["--output-dir", str(tmp_path / "two"), "--per-device-train-batch-size", "2"]
 
+    train_here([*shared, *one])
+    done = launch([*shared, *two], cache=tmp_path)
+
+    assert done.returncode == 0, done.stderr[-2000:]
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=1e-4)
     assert len(losses(tmp_path / "one")) == 4
 
@@ -80,7 +89,6 @@ def test_a_killed_process_resumes_with_the_same_losses(tiny_checkpoint, songs_fo
     shared += ["--max-steps", "60", "--save-steps", "5", "--per-device-train-batch-size", "2"]
     killed_folder, whole_folder = tmp_path / "killed", tmp_path / "whole"
 
-    whole = start([*shared, "--output-dir", str(whole_folder)], tmp_path)
     killed = start([*shared, "--output-dir", str(killed_folder)], tmp_path)
     deadline = time.monotonic() + 120
     while not list(killed_folder.glob("checkpoint-*/trainer_state.json")):
@@ -93,9 +101,9 @@ def test_a_killed_process_resumes_with_the_same_losses(tiny_checkpoint, songs_fo
 
     out = ["--output-dir", str(killed_folder), "--resume-from-checkpoint", "auto"]
     resumed = start([*shared, *out], tmp_path)
-    for process in (whole, resumed):
-        _, errors = process.communicate(timeout=200)
-        assert process.returncode == 0, errors[-2000:]
+    train_here([*shared, "--output-dir", str(whole_folder)])
+    _, errors = resumed.communicate(timeout=200)
+    assert resumed.returncode == 0, errors[-2000:]
 
     assert len(losses(whole_folder)) == 60
     assert losses(killed_folder) == pytest.approx(losses(whole_folder), abs=1e-6)

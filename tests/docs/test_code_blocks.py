@@ -1,7 +1,8 @@
 """Every code block of README and of the documentation runs, and prints what the page says.
 
 The blocks of a page run one after another in one folder and one namespace, as for a reader who
-follows the page. Songs are cut to a fifth of a second and training to one step.
+follows the page. Songs are cut to a fifth of a second, those of masked models to four steps, and
+training to one step.
 """
 
 import ast
@@ -39,6 +40,7 @@ from ..tools.documentation.given import MAKERS, give
 
 PAGES = {page.name: page for page in pages()}
 LONGEST_SONG = 10  # frames, a fifth of a second
+MOST_STEPS = 4  # of a masked model; one page prints each of four steps
 PARSED_AT_MOST = 0.35  # of the code blocks
 
 
@@ -49,9 +51,19 @@ def needs_debian(name: str) -> bool:
 
 @pytest.fixture
 def short_songs(monkeypatch):
-    """Cut every song to ten frames, or to the number of frames on the page if that is smaller."""
-    from songgen_hf import SongGenForConditionalGeneration
+    """Cut every song to ten frames, or to the number of frames on the page if that is smaller.
 
+    Masked songs keep their length, which pages print, and are generated in few steps.
+    """
+    from songgen_hf import MaskedSongPipeline, SongGenForConditionalGeneration
+
+    masked_call = MaskedSongPipeline.__call__
+
+    def generate_masked(self: Any, *args: Any, **kwargs: Any) -> Any:
+        kwargs["num_inference_steps"] = min(kwargs.get("num_inference_steps", 99), MOST_STEPS)
+        return masked_call(self, *args, **kwargs)
+
+    monkeypatch.setattr(MaskedSongPipeline, "__call__", generate_masked)
     library_generate = SongGenForConditionalGeneration.generate
 
     def generate(self: Any, *args: Any, **kwargs: Any) -> Any:

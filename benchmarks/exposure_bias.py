@@ -1,14 +1,16 @@
-"""How much of a model's phoneme error rate comes from conditioning on its own mistakes.
+"""The phoneme error rate of codes that a model predicts from the true past of songs.
 
     python benchmarks/exposure_bias.py [MODEL] --dataset CODES --judges JUDGES
                                        [--split validation] [--songs 16] [--seed 0]
 
-Each code is predicted from the true past of its song (teacher forcing), so that no mistake leads to
-another. The predicted codes are decoded, and the judges' phoneme recognizer measures their error
-rate: of the most likely codes (`best`), of sampled codes (`drawn`), and of codes sampled in the
-first codebook only or in all other codebooks only. `true` is the error rate of the true codes, the
-codec's own. The error rate of `songgen-hf evaluate mini` beyond `drawn` is exposure bias; see
-`songgen-hf train --history-corruption`. The last line is JSON.
+Each code is predicted from the true codes of all earlier steps (teacher forcing), also from the
+true lower codebooks of its own frame, which the delay pattern places in earlier steps. The
+predicted codes are decoded, and the judges' phoneme recognizer measures their error rate: of the
+most likely codes (`best`), of sampled codes (`drawn`), and of codes sampled in the first codebook
+only or in all other codebooks only. `true` is the error rate of the true codes, the codec's own.
+Sampled codes of a frame do not know of each other here, while those of `generate` do, and the songs
+are not the prompts of `songgen-hf evaluate mini`: a difference from its error rate is no measure of
+exposure bias. The last line is JSON.
 """
 
 import argparse

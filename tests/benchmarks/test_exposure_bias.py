@@ -1,4 +1,4 @@
-"""The measurement of exposure bias: what is predicted, and all of it on a tiny model."""
+"""The benchmark of codes predicted from true ones: what is predicted, and a tiny model."""
 
 import json
 import sys

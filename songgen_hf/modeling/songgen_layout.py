@@ -34,7 +34,8 @@ class ReferenceLayoutMixin:
     state_dict: Callable[[], dict[str, Tensor]]
     unused_weights: Mapping[str, Tensor] = MappingProxyType({})
     """Weights of the checkpoint that its configuration does not use, under the names of its file:
-    those of the lyrics encoder where ``use_lyrics_encoder`` is off. They are saved again."""
+    those of the lyrics encoder where ``use_lyrics_encoder`` is off. They are saved again,
+    in the precision of the model."""
 
     @classmethod
     def from_pretrained(
@@ -109,7 +110,8 @@ class ReferenceLayoutMixin:
             state_dict = dict(kwargs.pop("state_dict", None) or self.state_dict())
             if save_original_format and not self.config.decoder.rope_embeddings:
                 state_dict[SINUSOID_TABLE_KEY] = self.sinusoid_table()
-            kwargs["state_dict"] = {**state_dict, **self.unused_weights}
+            unused = {name: weight.to(self.dtype) for name, weight in self.unused_weights.items()}
+            kwargs["state_dict"] = {**state_dict, **unused}
         super().save_pretrained(  # type: ignore[misc]
             save_directory, *args, save_original_format=save_original_format, **kwargs
         )

@@ -167,12 +167,13 @@ def test_gradient_norms_match_the_recorded_ones(golden, name):
     loss.backward()
 
     norms = reference_gradient_norms(case.model)
-    missing = set(record["norms"]) - set(norms)
+    # A lyrics encoder that the configuration does not use is in the reference's list, with zeros.
+    missing = {key for key, expected in record["norms"].items() if expected} - set(norms)
     assert not missing
     wrong = {
-        key: (norms[key], expected)
+        key: (norms.get(key, 0.0), expected)
         for key, expected in record["norms"].items()
-        if not math.isclose(norms[key], expected, rel_tol=1e-3, abs_tol=1e-6)
+        if not math.isclose(norms.get(key, 0.0), expected, rel_tol=1e-3, abs_tol=1e-6)
     }
     assert not wrong
 

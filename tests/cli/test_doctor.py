@@ -11,7 +11,7 @@ import torch
 import transformers
 
 from songgen_hf.cli import doctor, main
-from songgen_hf.cli.doctor import installation, machine
+from songgen_hf.cli.doctor import installation, machine, text
 from songgen_hf.cli.footprint import cache_bytes, count_parameters, empty_model, weight_bytes
 
 ROOT = Path(__file__).parents[2]
@@ -72,6 +72,20 @@ def test_less_precision_is_advised_only_where_it_makes_a_model_fit(tiny_singer):
         fit = doctor.describe_model("tiny", config, [device])["fits"]["cpu"]
         return fit["dtype"], fit["fits"]
 
+    def told(free: int) -> list[str]:
+        device = {"device": "cpu", "free_bytes": free, "total_bytes": free}
+        device |= {"advice": "float32", "bfloat16": True}
+        model = doctor.describe_model("tiny", config, [device])
+        return [*text._section("", [text._device(device)]), *text._models([model], [device])]
+
+    advised = "use float32, and bfloat16 only for a model that does not fit otherwise"
+    for free, verdict in (
+        (whole, "cpu: fits in float32, needs"),
+        (half, "cpu: does not fit in float32, fits with --dtype bfloat16, needs"),
+        (half - 1, "cpu: does not fit, even in bfloat16, needs"),
+    ):
+        lines = told(free)
+        assert lines[1].endswith(advised) and lines[-1].strip().startswith(verdict)
     assert found(whole) == ("float32", True)
     assert found(whole - 1) == found(half) == ("bfloat16", True)
     assert found(half - 1) == ("bfloat16", False)

@@ -17,7 +17,8 @@ def describe_devices() -> list[dict[str, Any]]:
     devices = [_device("cpu", free, total, bfloat16=True, advice="float32")]
     for index in range(torch.cuda.device_count()):
         free, total = torch.cuda.mem_get_info(index)
-        supported = torch.cuda.is_bf16_supported()
+        with torch.cuda.device(index):  # emulated bfloat16 is slow
+            supported = torch.cuda.is_bf16_supported(including_emulation=False)
         advice = "bfloat16" if supported else "float16"
         devices.append(_device(f"cuda:{index}", free, total, bfloat16=supported, advice=advice))
     if torch.backends.mps.is_available():

@@ -19,7 +19,7 @@ def lines_of(facts: Mapping[str, Any], *, seconds: float) -> Iterator[str]:
     yield from _section("system", map(_program, facts.get("system", {}).items()))
     yield from _section("devices", map(_device, facts.get("devices", ())))
     title = f"models (needed for {seconds:g} s of song with guidance)"
-    yield from _section(title, _models(facts.get("models", ())))
+    yield from _section(title, _models(facts.get("models", ()), facts.get("devices", ())))
     if hub := facts.get("hub"):
         state = "offline (HF_HUB_OFFLINE)" if hub["offline"] else "online"
         yield f"Hub: {state}, cache {hub['cache']}, {_size(hub['free_bytes'])} free"
@@ -64,11 +64,16 @@ def _program(item: tuple[str, Mapping[str, Any]]) -> str:
 
 def _device(device: Mapping[str, Any]) -> str:
     free, total = _size(device["free_bytes"]), _size(device["total_bytes"])
-    return f"{device['device']:<8} {free} of {total} free: use {device['advice']}"
+    advice = device["advice"]
+    if device["bfloat16"] and advice != "bfloat16":
+        advice += ", and bfloat16 only for a model that does not fit otherwise"
+    return f"{device['device']:<8} {free} of {total} free: use {advice}"
 
 
-def _models(models: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    verdicts = {None: "free memory is unknown", True: "fits", False: "does not fit"}
+def _models(
+    models: Iterable[Mapping[str, Any]], devices: Iterable[Mapping[str, Any]]
+) -> Iterator[str]:
+    advice = {device["device"]: device["advice"] for device in devices}
     for model in models:
         weights, cache = model["weight_bytes"], model["cache_bytes_per_minute"]
         yield (
@@ -78,10 +83,22 @@ def _models(models: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         )
         for name, fit in model["fits"].items():
             yield (
-                f"  {name}: {verdicts[fit['fits']]} in {fit['dtype']}, needs "
+                f"  {name}: {_verdict(fit, advice[name])}, needs "
                 f"{_size(fit['needed_bytes'])}; each song beside it "
                 f"{_size(fit['another_song_bytes'])}"
             )
+
+
+def _verdict(fit: Mapping[str, Any], advised: str) -> str:
+    """Whether a model fits on a device in the advised precision, or in less."""
+    dtype = fit["dtype"]
+    if fit["fits"] is None:
+        return f"free memory is unknown; in {dtype}"
+    if dtype == advised:
+        return f"{'fits' if fit['fits'] else 'does not fit'} in {dtype}"
+    if fit["fits"]:
+        return f"does not fit in {advised}, fits with --dtype {dtype}"
+    return f"does not fit, even in {dtype}"
 
 
 def _size(size: int | None) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from .song_requests import check_seconds
+from .song_requests import check_length
 
 DEFAULT_STEPS = 28
 DEFAULT_MAX_SECONDS = 30.0
@@ -71,8 +71,7 @@ class MaskedSettings:
                 f"callback_on_step_end_tensor_inputs has {', '.join(sorted(unknown))}: expected "
                 f"some of {', '.join(TENSORS)}"
             )
-        for bound in ("min_seconds", "max_seconds"):
-            check_seconds(bound, getattr(self, bound), longest=LONGEST_SONG)
+        check_length(None, self.min_seconds, self.max_seconds, longest=LONGEST_SONG)
         if self.min_seconds is not None and self.min_seconds > self.longest:
             raise ValueError(
                 f"the shortest song must not exceed the longest: got {self.min_seconds:g} and "
@@ -107,9 +106,7 @@ class MaskedSettings:
             frame_rate: frames per second of the codec.
         """
         if seconds is not None:
-            check_seconds("seconds", seconds, longest=LONGEST_SONG)
-            if self.min_seconds is not None or self.max_seconds is not None:
-                raise ValueError("seconds is the length: leave min_seconds and max_seconds out")
+            check_length(seconds, self.min_seconds, self.max_seconds, longest=LONGEST_SONG)
             return max(1, round(seconds * frame_rate))
         least = 0 if self.min_seconds is None else round(self.min_seconds * frame_rate)
         return max(1, least, min(expected, round(self.longest * frame_rate)))

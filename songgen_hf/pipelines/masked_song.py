@@ -36,7 +36,7 @@ from .song_requests import REQUEST_KEYS, make_requests, prepare_inputs
 # isort: split
 from diffusers import DiffusionPipeline
 
-MASKED_REQUEST_KEYS = (*REQUEST_KEYS, "seconds", "song", "regions", "keep_track", "keep_codebooks")
+MASKED_REQUEST_KEYS = (*REQUEST_KEYS, "song", "regions", "keep_track", "keep_codebooks")
 
 
 class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
@@ -160,7 +160,8 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
             reference_voice: recording of a voice, in the forms of :class:`TextToSongPipeline`.
             voice_start: position, in seconds, at which the used part of the reference voice begins.
             language: code of the language of the lyrics.
-            seconds: length to generate, in seconds; None for the length that the model predicts.
+            seconds: exact length to generate, in seconds, without the audio prompt; None for the
+                length that the model predicts.
             max_seconds: largest predicted length, without the audio prompt; None for 30.
             min_seconds: smallest predicted length, without the audio prompt.
             audio_prompt: beginning of the song to continue: a recording; for models with two tracks

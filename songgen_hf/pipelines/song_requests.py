@@ -16,12 +16,15 @@ REQUEST_KEYS = (
     "voice_start",
     "audio_prompt",
     "language",
+    "seconds",
     "seed",
 )
 MODES = ("autoregressive", "masked")
 MAX_SEED = 2**63 - 1
 MAX_SECONDS = 3600.0
 """Longest song of one call, in seconds."""
+
+EXACT_OR_BOUNDED = "seconds is the length: leave min_seconds and max_seconds out"
 
 
 def check_seconds(name: str, value: Any, *, longest: float = MAX_SECONDS) -> None:
@@ -39,6 +42,26 @@ def check_seconds(name: str, value: Any, *, longest: float = MAX_SECONDS) -> Non
         raise ValueError(f"{name} must be above 0 and finite: got {value!r}")
     if value > longest:
         raise ValueError(f"{name} must be at most {longest:g} seconds: got {value:g}")
+
+
+def check_length(
+    seconds: Any, min_seconds: Any, max_seconds: Any, *, longest: float = MAX_SECONDS
+) -> None:
+    """Check the durations of a song.
+
+    In every pipeline, durations count what is generated, without an audio prompt: ``seconds`` is
+    the exact length, ``min_seconds`` and ``max_seconds`` are bounds of the length that the model
+    chooses.
+
+    Raises:
+        TypeError: if one of them is not a number.
+        ValueError: if one of them is out of range, or if a length is given with bounds.
+    """
+    durations = {"seconds": seconds, "min_seconds": min_seconds, "max_seconds": max_seconds}
+    for name, value in durations.items():
+        check_seconds(name, value, longest=longest)
+    if seconds is not None and (min_seconds is not None or max_seconds is not None):
+        raise ValueError(EXACT_OR_BOUNDED)
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
@@ -232,9 +255,11 @@ def draw_seed() -> int:
 
 
 __all__ = [
+    "EXACT_OR_BOUNDED",
     "MAX_SEED",
     "MODES",
     "REQUEST_KEYS",
+    "check_length",
     "check_mode",
     "check_seconds",
     "check_settings",

@@ -16,7 +16,15 @@ from transformers.generation.streamers import BaseStreamer
 from .adapters import load_adapters
 from .progress import ProgressBar, ProgressStreamer
 from .song_edges import song_waveforms
-from .song_requests import check_mode, check_seconds, check_settings, make_requests, prepare_inputs
+from .song_requests import (
+    EXACT_OR_BOUNDED,
+    check_length,
+    check_mode,
+    check_seconds,
+    check_settings,
+    make_requests,
+    prepare_inputs,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +88,7 @@ class TextToSongPipeline(Pipeline):
         voice_start: Any = 0.0,
         audio_prompt: Any = None,
         language: Any = "en",
+        seconds: Any = None,
         seed: int | list[int] | None = None,
         **kwargs: Any,
     ) -> Any:
@@ -87,8 +96,8 @@ class TextToSongPipeline(Pipeline):
 
         Args:
             text: style description; or a request dict with the key ``text`` and any of the next
-                five arguments and ``seed``, which have precedence over those of the call; or a
-                list, generator or dataset of either. With a list of inputs, the next five arguments
+                six arguments and ``seed``, which have precedence over those of the call; or a
+                list, generator or dataset of either. With a list of inputs, the next six arguments
                 can be lists of the same length.
             lyrics: lyrics of the song.
             reference_voice: recording of the voice that the song should have: a path, bytes,
@@ -98,11 +107,14 @@ class TextToSongPipeline(Pipeline):
                 for models with two tracks a dict of these with the keys ``vocal`` and
                 ``accompaniment``, or the tuple (accompaniment, vocal).
             language: code of the language of the lyrics.
+            seconds: exact length to generate, in seconds, without the audio prompt; None for the
+                length at which the model ends the song.
             seed: seed of the first song. Song ``j`` of input ``i`` is sampled with the seed
                 ``seed + i * num_return_sequences + j``; a list holds one seed for each input.
                 Without a seed, one is drawn from the operating system.
-            max_seconds: largest length of a song in seconds, without the audio prompt.
-            min_seconds: smallest length of a song in seconds, without the audio prompt.
+            max_seconds: largest length to generate, in seconds, without the audio prompt; None for
+                the longest song of the model, the audio prompt included.
+            min_seconds: smallest length to generate, in seconds, without the audio prompt.
             num_return_sequences: number of songs for each input.
             batch_size: number of inputs that are generated together; the songs do not depend on it.
             raw: whether to return the samples as they were decoded. Otherwise songs begin and end
@@ -129,10 +141,10 @@ class TextToSongPipeline(Pipeline):
             "voice_start": voice_start,
             "audio_prompt": audio_prompt,
             "language": language,
+            "seconds": seconds,
         }
         check_settings(kwargs)
-        for bound in ("max_seconds", "min_seconds"):
-            check_seconds(bound, kwargs.get(bound))
+        check_length(None, kwargs.get("min_seconds"), kwargs.get("max_seconds"))
         if isinstance(text, list | tuple) and not text:
             return []
         requests = make_requests(text, shared, seed, self._num_return_sequences(kwargs))
@@ -177,7 +189,8 @@ class TextToSongPipeline(Pipeline):
 
         songs: list[list[dict[str, Any]]] = [[] for _ in requests] if batched else [[]]
         for indices, group, prompt_codes in self._groups(requests if batched else [requests]):
-            generated = self._generate(group, prompt_codes, settings, progress, streamer, raw)
+            own = self._with_length(settings, group[0]["seconds"])
+            generated = self._generate(group, prompt_codes, own, progress, streamer, raw)
             for index, input_songs in zip(indices, generated, strict=True):
                 songs[index] = input_songs
         return {"songs": songs if batched else songs[0]}
@@ -234,17 +247,18 @@ class TextToSongPipeline(Pipeline):
     def _groups(
         self, requests: list[dict[str, Any]]
     ) -> Iterator[tuple[list[int], list[dict[str, Any]], torch.Tensor | None]]:
-        """Split a batch into groups with audio prompts of equal length, so that none is padded.
+        """Split a batch into groups of one length and audio prompts of one length.
 
         Yields (indices of the requests, requests, prompt codes [B, tracks, K, S] or None).
         """
-        groups: dict[int, list[int]] = {}
+        groups: dict[tuple[int, Any], list[int]] = {}  # an audio prompt cannot be padded
         prompts: list[torch.Tensor | None] = []
         for index, request in enumerate(requests):
+            check_seconds("seconds", request["seconds"])
             prompt = self._encode_prompt(request["audio_prompt"])
             prompts.append(prompt)
             length = 0 if prompt is None else prompt.shape[-1]
-            groups.setdefault(length, []).append(index)
+            groups.setdefault((length, request["seconds"]), []).append(index)
         for indices in groups.values():
             codes = [prompt for i in indices if (prompt := prompts[i]) is not None]
             yield indices, [requests[i] for i in indices], torch.cat(codes) if codes else None
@@ -276,6 +290,15 @@ class TextToSongPipeline(Pipeline):
                 f"num_return_sequences must be an integer of at least 1: got {value!r}"
             )
         return value
+
+    def _with_length(self, settings: dict[str, Any], seconds: Any) -> dict[str, Any]:
+        """Return the settings of songs of an exact length in seconds; None for any length."""
+        if seconds is None:
+            return settings
+        bounds = ("min_new_frames", "max_new_frames")
+        if any(bound in settings for bound in bounds):
+            raise ValueError(EXACT_OR_BOUNDED)
+        return {**settings, **dict.fromkeys(bounds, self._frames("seconds", seconds))}
 
     def _frames(self, name: str, seconds: float) -> int:
         """Return the number of codec frames of a duration in seconds, at least one."""

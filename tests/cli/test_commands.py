@@ -91,6 +91,18 @@ def test_a_song_ends_in_silence_unless_its_raw_samples_are_requested(tmp_path, t
 
 
 @pytest.mark.slow
+def test_seconds_is_the_exact_length_also_of_an_autoregressive_song(tmp_path, tiny_checkpoint):
+    status = main(
+        ["generate", "folk", "--model", tiny_checkpoint(), "--out", str(tmp_path / "song.wav")]
+        + ["--seconds", "0.3", "--seed", "1", "--save-codes", "--device", "cpu", "--quiet"]
+    )
+
+    assert status == 0
+    assert read_codes(tmp_path / "song.codes.npz")[0].shape[-1] == 15
+    assert json.loads((tmp_path / "song.json").read_text())["seconds"] == 0.3
+
+
+@pytest.mark.slow
 def test_several_songs_are_numbered(tmp_path, tiny_checkpoint):
     assert generate(tmp_path, tiny_checkpoint(), "--num-songs", 2, "--seed", 8) == 0
 

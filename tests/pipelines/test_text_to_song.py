@@ -190,6 +190,22 @@ def test_max_seconds_bounds_the_song_and_rounds_to_frames(sing):
     assert lengths[0] <= 320 and lengths[1] <= 5 * 320
 
 
+def test_seconds_is_the_exact_length_of_every_song_without_its_prompt(sing, tone):
+    pipe = sing("mixed")
+    ends_at_once = {(pipe.model.config.decoder.eos_token_id,): 50.0}
+    special = list(range(1025, pipe.model.config.decoder.vocab_size))
+    settings = {"sequence_bias": ends_at_once, "suppress_tokens": special, "batch_size": 3}
+    seconds, prompts = [0.1, 0.2, 0.1], [None, None, (tone[0][:3200], 16000)]
+
+    songs = pipe(TEXTS, seconds=seconds, audio_prompt=prompts, seed=1, **settings)
+
+    prompt_frames = 10
+    lengths = [song["codes"].shape[-1] for song in songs]
+    assert lengths == [5, 10, prompt_frames + 5]
+    alone = pipe({"text": TEXTS[1], "seconds": 0.2}, seed=2, **settings)
+    assert np.array_equal(alone["codes"], songs[1]["codes"])
+
+
 def test_a_song_begins_with_its_audio_prompt(sing, tone):
     pipe = sing()
     prompt = pipe.processor(audio=tone)
@@ -321,6 +337,9 @@ def test_the_global_random_state_is_unchanged(sing):
         (dict(text="a", max_seconds="4"), TypeError, "max_seconds must be a number of seconds"),
         (dict(text="a", min_seconds=-1), ValueError, "min_seconds must be above 0"),
         (dict(text="a", max_seconds=1, max_new_frames=9), ValueError, "they say the same"),
+        (dict(text="a", seconds=1, max_seconds=2), ValueError, "leave min_seconds and max_seconds"),
+        (dict(text="a", seconds=-1), ValueError, "seconds must be above 0"),
+        (dict(text="a", seconds="1"), TypeError, "seconds must be a number of seconds"),
         (dict(text="a", num_return_sequences=0), ValueError, "num_return_sequences must be"),
         (dict(text=iter("ab"), seed=[1, 2]), ValueError, "a list of seeds needs a list of inputs"),
         (dict(text=iter("ab"), lyrics=["x"]), ValueError, "a list for lyrics needs a list"),

@@ -8,7 +8,6 @@ from .options import GenerateOptions
 
 MASKED_SETTINGS = {
     "steps": "num_inference_steps",
-    "seconds": "seconds",
     "reveal": "reveal",
     "schedule": "schedule",
 }

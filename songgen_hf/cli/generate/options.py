@@ -40,8 +40,11 @@ class GenerateOptions(ModelOptions):
     seed: int | None = option(
         None, "seed, which gives the same song again (default: drawn, and reported)"
     )
-    max_seconds: float | None = option(None, "longest song, without the prompt")
-    min_seconds: float | None = option(None, "shortest song, without the prompt")
+    seconds: float | None = option(
+        None, "exact length to generate, without the prompt (default: the model chooses)"
+    )
+    max_seconds: float | None = option(None, "largest length to generate, without the prompt")
+    min_seconds: float | None = option(None, "smallest length to generate, without the prompt")
     mode: str | None = option(
         None,
         "masked: generate in a few steps with songgen-mini/masked (default: the mode of --model)",
@@ -74,9 +77,6 @@ class GenerateOptions(ModelOptions):
     adapter: str | None = option(None, "LoRA adapter to use: a directory or a Hub id")
 
     steps: int | None = option(None, "number of inference steps (default: 28)", group=MASKED)
-    seconds: float | None = option(
-        None, "length of the song (default: what the model expects of the lyrics)", group=MASKED
-    )
     reveal: str | None = option(
         None, "which codes are kept at each step", choices=("confidence", "random"), group=MASKED
     )

@@ -190,7 +190,8 @@ def _read_file(
             audio.seek(wanted.start)
             waveform = audio.read(wanted.stop - wanted.start, dtype="float32", always_2d=True)
     except soundfile.SoundFileError as error:
-        reason = str(error).rstrip(".").splitlines()[-1]
+        # Without the path, which the text of the error begins with.
+        reason = getattr(error, "error_string", str(error)).rstrip(".").splitlines()[-1]
         raise ValueError(
             f"cannot read {name} ({reason}); expected WAV, FLAC, OGG or MP3 audio"
         ) from error

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from ..optional import require
@@ -113,8 +112,8 @@ def _remix_endpoint(service: SongService) -> Callable[..., dict[str, Any]]:
 
 
 def _api_error(error: Exception) -> Exception:
-    """The error that gradio sends to the client."""
-    return gr.Error(escape(error_message(error)), print_exception=False)
+    """The error that gradio sends to the client, a program: plain text, not HTML."""
+    return gr.Error(error_message(error), print_exception=False)
 
 
 def _argument(name: str, default: Any) -> Any:

@@ -1,6 +1,7 @@
 """The functions of the Space behind the page and the API: generate, remix and delete songs."""
 
 import logging
+import re
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import asdict
@@ -21,6 +22,12 @@ INTERNAL_ERROR = (
     "Something went wrong on the server, not with your request. Please try again; if it happens "
     "again, tell the owner of this Space, who finds the details in the log."
 )
+_ROOT = r"(?:/|[A-Za-z]:[/\\])"
+_PATH = re.compile(
+    rf"(?<=['\"]){_ROOT}[^'\"]+(?=['\"])"
+    rf"|(?<![\w.:/\\]){_ROOT}[^\s'\"<>|,;:()]*[^\s'\"<>|,;:().]"
+)
+"""An absolute path, in quotes or a word; not an address on the web, nor the id of a model."""
 
 
 class SongService:
@@ -134,9 +141,13 @@ class SongService:
 
 
 def error_message(error: BaseException) -> str:
-    """The message for a visitor: the error if the visitor can correct it, else INTERNAL_ERROR."""
+    """The message for a visitor: the error if the visitor can correct it, else INTERNAL_ERROR.
+
+    The message is plain text. Of an absolute path, only the last name is left.
+    """
     if isinstance(error, ValueError | TypeError):
-        message = " ".join(str(error).split())
+        message = _PATH.sub(lambda path: re.split(r"[/\\]", path[0].rstrip("/\\"))[-1], str(error))
+        message = " ".join(message.split()).rstrip(".")
         return f"{message[:1].upper()}{message[1:]}."
     logger.error("a request failed", exc_info=error)
     return INTERNAL_ERROR

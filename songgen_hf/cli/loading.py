@@ -11,6 +11,9 @@ from .flags import option
 if TYPE_CHECKING:
     from ..modeling.modeling_xcodec import XCodecModel
 
+SMALL_MODEL = 100_000_000
+"""Number of weights below which a model on the CPU gets one thread: its steps are so short that
+threads which wait for each other cost more than they give, above all beside other programs."""
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -56,10 +59,13 @@ def progress_bars_in_terminals() -> Iterator[None]:
 
 
 def load_pipeline(options: Any) -> Any:
-    """The pipeline of the model, with its adapter if there is one, that the options name."""
+    """The pipeline of the model, with its adapter if there is one, that the options name.
+
+    On the CPU it gets ``options.threads`` threads; see :func:`use_threads`.
+    """
     from ..checkpoints import loading
 
-    return loading.load_pipeline(
+    pipeline = loading.load_pipeline(
         options.model,
         mode=options.mode,
         revision=options.revision,
@@ -67,6 +73,27 @@ def load_pipeline(options: Any) -> Any:
         dtype=options.dtype,
         adapter=options.adapter,
     )
+    use_threads(options.threads, pipeline)
+    return pipeline
+
+
+def use_threads(threads: int | None, pipeline: Any) -> None:
+    """Set the number of CPU threads of this process.
+
+    Args:
+        threads: number of threads. None for one thread if the model is on the CPU and smaller than
+            ``SMALL_MODEL``, and otherwise for the number that torch has chosen.
+        pipeline: the pipeline that the threads are for.
+    """
+    import torch
+
+    if threads is None:
+        network = pipeline.transformer if pipeline.mode == "masked" else pipeline.model
+        weights = sum(weight.numel() for weight in network.parameters())
+        if pipeline.device.type != "cpu" or weights >= SMALL_MODEL:
+            return
+        threads = 1
+    torch.set_num_threads(threads)
 
 
 def load_codec(options: Any) -> "XCodecModel":

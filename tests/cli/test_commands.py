@@ -208,6 +208,7 @@ def test_info_reads_no_weights(tmp_path, tiny_checkpoint, capsys):
     ("arguments", "message"),
     [
         (["generate", "a", "--out", "song.txt"], "cannot tell the sound format of 'song.txt'"),
+        (["generate", "a", "--threads", "0"], "--threads must be at least 1: got 0"),
         (["generate", "a", "--num-songs", "0"], "--num-songs must be at least 1: got 0"),
         (["generate", "a", "--model", "MIXED", "--stems"], "--stems needs a two-track model"),
         (["generate", "a", "--model", "MIXED", "--greedy", "--top-k", "3"], "drop --top-k"),

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from ..flags import option
-from ..loading import RevisionOptions, progress_bars_in_terminals
+from ..loading import RevisionOptions, progress_bars_in_terminals, use_threads
 from ..output import EXIT_DONE, EXIT_FAILED, CommandResult
 from .installation import (
     PYTHONS,
@@ -167,6 +167,7 @@ def generate_second(options: DoctorOptions) -> dict[str, Any]:
     started = time.perf_counter()
     with progress_bars_in_terminals():
         pipeline = load_pipeline(options.model, revision=options.revision)
+        use_threads(None, pipeline)
     loaded = time.perf_counter()
     pipeline("folk", lyrics="la", seed=0, max_seconds=0.1)  # the first song takes extra time
     ready = time.perf_counter()

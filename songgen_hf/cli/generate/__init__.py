@@ -26,6 +26,8 @@ def run(options: GenerateOptions) -> CommandResult:
         sound_format(options.out)
     if options.num_songs < 1:
         raise ValueError(f"--num-songs must be at least 1: got {options.num_songs}")
+    if options.threads is not None and options.threads < 1:
+        raise ValueError(f"--threads must be at least 1: got {options.threads}")
     lyrics = options.lyrics
     if options.lyrics_file is not None:
         lyrics = _read_lyrics(options.lyrics_file)

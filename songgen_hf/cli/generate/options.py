@@ -73,6 +73,9 @@ class GenerateOptions(ModelOptions):
         ".wav, .flac or .ogg file, or a folder, where the song is named after its first line and "
         "its seed",
     )
+    threads: int | None = option(
+        None, "CPU threads (default: 1 below 100 M weights, where more are slower, else all cores)"
+    )
     progress: bool = option(True, "show no progress bar", flag="--quiet")
     adapter: str | None = option(None, "LoRA adapter to use: a directory or a Hub id")
 

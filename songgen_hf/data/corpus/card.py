@@ -6,7 +6,8 @@ from pathlib import Path
 from ...files import write_files
 from .genres import GENRES
 from .instruments import FAMILIES, INSTRUMENTS
-from .singer import SINGERS
+from .vocabulary import HELD_OUT_PER_HUNDRED
+from .voices import SINGERS, drawn_singers, unheard_singers
 
 _CARD = """---
 license: apache-2.0
@@ -45,7 +46,7 @@ Rendered by `songgen-hf corpus` {how}; the same command gives the same files.
 - `captions`: four phrasings of the metadata, of which the first is complete.
 - `genre`, `mood`, `tempo` (bpm), `key`, `gender`, `voice_id`, `lead_instrument`, `lead_family`,
   `instruments` (lead first), `duration`, `sampling_rate`, `song_id`, `split`.
-- `unseen_words`: dictionary forms in a test song that no training song uses.
+{unseen}
 
 A reference voice for a song is the `vocal` of any other song with the same `voice_id`.
 
@@ -64,30 +65,54 @@ ornaments, and sing in one language. The lyrics are grammatical but mean little.
 are repeated patterns. The mood follows from genre and mode and is hardly audible beyond them.
 """
 _SPLIT_NOTES = {
-    "train": "lines of this split only; nine in ten words of the lexicon",
-    "validation": "lines of this split only; the words of train",
-    "test": "lines of this split only; also words that train never uses",
+    "small": {
+        "train": "lines of this split only; nine in ten words of the lexicon",
+        "validation": "lines of this split only; the words of train",
+        "test": "lines of this split only; also words that train never uses",
+    },
+    "large": {
+        "train": "lines of this split only; 97 % of the words, 64 singers",
+        "validation": "lines of this split only; also words and singers that train never uses",
+        "test": "lines of this split only; also words and singers that train never uses",
+    },
+}
+_UNSEEN_COLUMNS = {
+    "small": "- `unseen_words`: dictionary forms in a test song that no training song uses.",
+    "large": f"""- `unseen_words`: words of a validation or test song, as they are sung, that no
+  training song uses ({HELD_OUT_PER_HUNDRED} % of all words, chosen by a hash of the word).
+- `unseen_voice`: whether no training song has the singer, who is one of
+  {", ".join(sorted(unheard_singers()))}.""",
 }
 
 
-def card_text(seed: int, songs: Mapping[str, int], voices: Sequence[str] = ()) -> str:
+def card_text(
+    seed: int, songs: Mapping[str, int], voices: Sequence[str] = (), edition: str = "small"
+) -> str:
     """The text of the dataset card of a corpus.
 
     Args:
         seed: seed of the corpus.
         songs: number of songs of each split; empty splits are left out.
         voices: names of the singers, if they were chosen.
+        edition: ``small`` or ``large``.
     """
+    large = edition == "large"
+    everyone = SINGERS | drawn_singers() if large else SINGERS
     present = {split: count for split, count in songs.items() if count}
+    how = f"with seed {seed}"
+    how += f", edition {edition}" if large else ""
+    how += f" and voices {', '.join(voices)}" if voices else ""
     return _CARD.format(
         data_files="".join(
             f"  - split: {split}\n    path: data/{split}-*.parquet\n" for split in present
         ),
-        how=f"with seed {seed}" + (f" and voices {', '.join(voices)}" if voices else ""),
+        how=how,
+        unseen=_UNSEEN_COLUMNS[edition],
         splits="".join(
-            f"| {split} | {count} | {_SPLIT_NOTES[split]} |\n" for split, count in present.items()
+            f"| {split} | {count} | {_SPLIT_NOTES[edition][split]} |\n"
+            for split, count in present.items()
         ),
-        singers=len(voices or SINGERS),
+        singers=len(voices or everyone),
         genres=len(GENRES),
         instruments=len(INSTRUMENTS),
         families=len(FAMILIES),
@@ -95,7 +120,12 @@ def card_text(seed: int, songs: Mapping[str, int], voices: Sequence[str] = ()) -
 
 
 def write_card(
-    folder: Path, *, seed: int, songs: Mapping[str, int], voices: Sequence[str] = ()
+    folder: Path,
+    *,
+    seed: int,
+    songs: Mapping[str, int],
+    voices: Sequence[str] = (),
+    edition: str = "small",
 ) -> None:
     """Write the dataset card, ``README.md``, into the folder of a corpus."""
-    write_files({folder / "README.md": card_text(seed, songs, voices).encode()})
+    write_files({folder / "README.md": card_text(seed, songs, voices, edition).encode()})

@@ -10,13 +10,14 @@ import random
 from functools import cache
 
 from .lexicon import Word, is_held_out, lexicon
+from .morphology import inflect
 
 SPLITS = ("train", "validation", "test")
 MIN_SYLLABLES, MAX_SYLLABLES = 3, 14
 
 _LINE_BUCKETS = {"test": range(0, 10), "validation": range(10, 20), "train": range(20, 100)}
 _HELD_OUT_CHANCE = 0.3  # for each word of a test line
-_MAX_TRIES = 20_000
+MAX_TRIES = 20_000
 
 # Slots are in capitals, and literal words in small letters.
 _TEMPLATES = """
@@ -85,7 +86,7 @@ a N and a N
 give O D A N
 S VT and S VI
 """
-_CLOSED = {
+CLOSED = {
     "D": (("the", 1),) * 4
     + tuple((word, 1) for word in ("a", "my", "your", "our", "this", "that", "her", "his", "one"))
     + (("every", 2), ("another", 3)),
@@ -101,8 +102,7 @@ _CLOSED = {
     + (("until morning", 4), ("in the evening", 4), ("tomorrow", 3), ("forever", 3)),
     "U": (("down", 1), ("home", 1), ("far", 1), ("away", 2), ("alone", 2), ("together", 3)),
 }
-_PLURAL_DETERMINERS = (("the", 1), ("my", 1), ("your", 1), ("our", 1), ("these", 1), ("those", 1))
-_SIBILANT_ENDS = ("s", "x", "z", "ch", "sh", "ce", "ge", "se", "ze")
+PLURAL_DETERMINERS = (("the", 1), ("my", 1), ("your", 1), ("our", 1), ("these", 1), ("those", 1))
 
 
 def split_of(line: str) -> str:
@@ -125,25 +125,34 @@ def compose_line(rng: random.Random, syllables: int, split: str) -> tuple[str, t
     Raises:
         ValueError: if the split is unknown, or the grammar has no line of so many syllables.
     """
+    check_line(syllables, split)
+    templates = [line.split() for line in _TEMPLATES.strip().splitlines()]
+    fitting = [template for template in templates if len(template) <= syllables]
+    for _ in range(MAX_TRIES):
+        template = rng.choice(fitting)
+        words, count, unseen = _fill(rng, template, split)
+        if count != syllables:
+            continue
+        line = " ".join(with_articles(words))
+        if split_of(line) == split:
+            return line, tuple(unseen)
+    raise ValueError(
+        f"the grammar found no {split} line of {syllables} syllables: request 4 to 10 syllables"
+    )
+
+
+def check_line(syllables: int, split: str) -> None:
+    """Check the arguments of a line.
+
+    Raises:
+        ValueError: if the split is unknown, or the number of syllables out of range.
+    """
     if split not in SPLITS:
         raise ValueError(f"got split {split!r}, expected one of {', '.join(SPLITS)}")
     if not MIN_SYLLABLES <= syllables <= MAX_SYLLABLES:
         raise ValueError(
             f"got {syllables} syllables, expected {MIN_SYLLABLES} to {MAX_SYLLABLES} for a line"
         )
-    templates = [line.split() for line in _TEMPLATES.strip().splitlines()]
-    fitting = [template for template in templates if len(template) <= syllables]
-    for _ in range(_MAX_TRIES):
-        template = rng.choice(fitting)
-        words, count, unseen = _fill(rng, template, split)
-        if count != syllables:
-            continue
-        line = " ".join(_with_articles(words))
-        if split_of(line) == split:
-            return line, tuple(unseen)
-    raise ValueError(
-        f"the grammar found no {split} line of {syllables} syllables: request 4 to 10 syllables"
-    )
 
 
 def _fill(rng: random.Random, template: list[str], split: str) -> tuple[list[str], int, list[str]]:
@@ -155,8 +164,8 @@ def _fill(rng: random.Random, template: list[str], split: str) -> tuple[list[str
     for slot in template:
         if slot.islower():
             text, syllables = slot, 2 if slot == "never" else 1
-        elif slot in _CLOSED:
-            choices = _PLURAL_DETERMINERS if slot == "D" and plural else _CLOSED[slot]
+        elif slot in CLOSED:
+            choices = PLURAL_DETERMINERS if slot == "D" and plural else CLOSED[slot]
             text, syllables = rng.choice(choices)
         else:
             word = _pick(rng, _KINDS[slot], split)
@@ -190,49 +199,22 @@ def _pool(kind: str, held_out: bool) -> tuple[Word, ...]:
     return tuple(word for word in lexicon()[kind] if is_held_out(word.text) == held_out)
 
 
-def inflect(word: Word, slot: str) -> tuple[str, int]:
-    """Inflect a word for a slot; return the form and its number of syllables.
-
-    The slots ``NS`` (plural), ``VTS`` and ``VIS`` (third person) take forms in -s, ``VING`` takes
-    forms in -ing, and other slots take the dictionary form.
-    """
-    text, count = word.text, word.syllables
-    if slot in ("NS", "VTS", "VIS"):
-        if text.endswith(_SIBILANT_ENDS):
-            return text + ("s" if text.endswith("e") else "es"), count + 1
-        if text.endswith("y") and text[-2] not in "aeou":
-            return text[:-1] + "ies", count
-        if text.endswith("o") and slot != "NS":
-            return text + "es", count
-        return text + "s", count
-    if slot == "VING":
-        if text.endswith("ie"):
-            return text[:-2] + "ying", count + 1
-        if text.endswith("e") and not text.endswith(("ee", "oe", "ye")):
-            return text[:-1] + "ing", count + 1
-        if _doubles(word):
-            return text + text[-1] + "ing", count + 1
-        return text + "ing", count + 1
-    return text, count
-
-
-def _doubles(word: Word) -> bool:
-    """Whether the last consonant is doubled before -ing."""
-    text = word.text
-    if word.syllables > 1:
-        return text == "begin"
-    return (
-        len(text) > 2
-        and text[-1] not in "aeiouwxy"
-        and text[-2] in "aeiou"
-        and text[-3] not in "aeiou"
-    )
-
-
-def _with_articles(words: list[str]) -> list[str]:
+def with_articles(words: list[str]) -> list[str]:
     """Replace ``a`` by ``an`` before a vowel letter."""
     following = [*words[1:], ""]
     return [
         "an" if word == "a" and after[:1] in tuple("aeiou") else word
         for word, after in zip(words, following, strict=True)
     ]
+
+
+__all__ = [
+    "CLOSED",
+    "MAX_TRIES",
+    "PLURAL_DETERMINERS",
+    "SPLITS",
+    "check_line",
+    "compose_line",
+    "split_of",
+    "with_articles",
+]

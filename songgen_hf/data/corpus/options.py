@@ -6,6 +6,8 @@ from typing import Any
 
 from .lyrics_grammar import SPLITS
 
+EDITIONS = ("small", "large")
+
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusOptions:
@@ -18,6 +20,8 @@ class CorpusOptions:
         validation_songs: songs of the validation split: known words in new lines.
         test_songs: songs of the test split: some words are unknown from training.
         songs_per_shard: songs in one parquet file.
+        edition: ``small`` has 12 singers and some 1000 words, and the songs of the fixed prompts;
+            ``large`` has 72 singers and some 12000 words.
         workers: processes; their number does not change the bytes.
         soundfont: General-MIDI .sf2 file (default: that of Debian's fluid-soundfont-gm).
         voices: singers to draw from, such as female_7, who is held out of the usual corpus
@@ -33,6 +37,7 @@ class CorpusOptions:
     validation_songs: int = 100
     test_songs: int = 200
     songs_per_shard: int = 100
+    edition: str = field(default="small", metadata={"choices": EDITIONS})
     workers: int = 2
     soundfont: str | None = None
     voices: tuple[str, ...] = ()
@@ -47,10 +52,12 @@ class CorpusOptions:
         for name in ("songs_per_shard", "workers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"got {name} {getattr(self, name)}, expected 1 or more")
+        if self.edition not in EDITIONS:
+            raise ValueError(f"got edition {self.edition!r}, expected {' or '.join(EDITIONS)}")
         if sum(self.songs.values()) == 0:
             raise ValueError("got no songs to render: ask for at least one in some split")
         if self.voices:
-            from .singer import singers_named
+            from .voices import singers_named
 
             singers_named(self.voices)
 
@@ -65,6 +72,8 @@ class CorpusOptions:
         names = ("seed", "train_songs", "validation_songs", "test_songs", "songs_per_shard")
         values = asdict(self)
         manifest = {"format": 1} | {name: values[name] for name in names}
+        if self.edition != "small":
+            manifest["edition"] = self.edition
         return manifest | ({"voices": list(self.voices)} if self.voices else {})
 
 

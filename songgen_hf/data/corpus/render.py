@@ -1,7 +1,7 @@
 """Renders a corpus to parquet files, in parallel; an interrupted run can be resumed.
 
 Every shard is written whole or not at all, and a run skips the shards that exist. The content of a
-shard depends only on the seed, the number of songs and the chosen voices.
+shard depends only on the seed, the number of songs, the edition and the chosen voices.
 """
 
 import io
@@ -74,7 +74,13 @@ def render_corpus(options: CorpusOptions) -> RenderReport:
         _write_shard(paths[shard], rows)
         rendered += len(rows)
         audio_seconds += sum(row["duration"] for row in rows)
-    write_card(options.output, seed=options.seed, songs=options.songs, voices=options.voices)
+    write_card(
+        options.output,
+        seed=options.seed,
+        songs=options.songs,
+        voices=options.voices,
+        edition=options.edition,
+    )
     return RenderReport(rendered, audio_seconds, found, time.perf_counter() - started)
 
 
@@ -119,7 +125,14 @@ def _rendered_shards(
             while waiting and len(started) < 2:
                 shard = waiting.pop(0)
                 jobs = [
-                    pool.submit(_render_song, options.seed, shard.split, index, options.voices)
+                    pool.submit(
+                        _render_song,
+                        options.seed,
+                        shard.split,
+                        index,
+                        options.voices,
+                        options.edition,
+                    )
                     for index in range(shard.first, shard.last)
                 ]
                 started.append((shard, jobs))
@@ -137,9 +150,9 @@ def _open_synthesizers(soundfont: str | None) -> None:
     _synthesizers = IsolatedSynthesizers(soundfont)
 
 
-def _render_song(seed: int, split: str, index: int, voices: tuple[str, ...]) -> dict[str, Any]:
+def _render_song(*arguments: Any) -> dict[str, Any]:
     assert _synthesizers is not None
-    return _synthesizers.call(render_row, seed, split, index, voices)
+    return _synthesizers.call(render_row, *arguments)
 
 
 def _write_shard(path: Path, rows: list[dict[str, Any]]) -> None:

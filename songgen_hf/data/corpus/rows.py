@@ -28,6 +28,7 @@ def render_row(
     split: str,
     index: int,
     voices: Sequence[str] = (),
+    edition: str = "small",
 ) -> dict[str, Any]:
     """Render one song to a row with its FLAC files and its metadata.
 
@@ -38,9 +39,10 @@ def render_row(
         seed: seed of the corpus.
         split: split of the song.
         index: index of the song in its split.
-        voices: names of the singers to choose from; by default all but the held-out ones.
+        voices: names of the singers to choose from; by default those of the edition.
+        edition: ``small`` or ``large``.
     """
-    plan = plan_song(seed, split, index, speaker, voices)
+    plan = plan_song(seed, split, index, speaker, voices, edition)
     entropy = int.from_bytes(f"{seed}/{split}/{index}".encode(), "big")
     performance = perform(plan, synthesizer, entropy)
     row: dict[str, Any] = {
@@ -65,6 +67,7 @@ def to_dataset(rows: list[dict[str, Any]]) -> Any:
     features = {column: {"bytes": value("binary"), "path": text} for column in AUDIO_COLUMNS}
     features |= {name: text for name in _TEXTS} | {name: datasets.List(text) for name in _LISTS}
     features |= {"tempo": whole, "sampling_rate": whole, "duration": second}
+    features["unseen_voice"] = value("bool")
     features["words"] = datasets.List({"word": text, **span, "line": whole})
     features["phonemes"] = datasets.List({"symbol": text, **span, "word": whole})
     features["notes"] = datasets.List({"pitch": whole, **span})

@@ -7,7 +7,6 @@ synthesized with the pitch of the melody, with glides and vibrato.
 """
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -16,82 +15,14 @@ import soxr
 
 from ...optional import require
 from .speech import Phoneme, SpokenLine
+from .voices import Singer
 
-FRAME_PERIOD = 0.005  # seconds between two frames of WORLD
+FRAME_PERIOD = 0.005  # seconds between two frames of the synthesis
 _FFT_SIZE = 1024
 _LOWEST_POWER = 1e-12
+_RING_WIDTH = 450.0  # Hz, standard deviation of the singer's formant
+_JITTER = np.hanning(7)[1:-1] / np.sqrt(np.sum(np.hanning(7) ** 2))
 _FADE = 0.04  # seconds of the fades at both ends of a line
-
-
-@dataclass(frozen=True)
-class Singer:
-    """A synthetic singing voice.
-
-    Args:
-        voice_id: name of the singer.
-        gender: ``female`` or ``male``.
-        variant: voice of espeak-ng.
-        spoken_pitch: flat pitch at which espeak-ng speaks the variant, in Hz.
-        formants: factor on all formant frequencies.
-        low: lowest note, as a MIDI pitch.
-        high: highest note, as a MIDI pitch.
-        vibrato_rate: frequency of the vibrato in Hz.
-        vibrato_depth: depth of the vibrato in semitones.
-    """
-
-    voice_id: str
-    gender: str
-    variant: str
-    spoken_pitch: float
-    formants: float
-    low: int
-    high: int
-    vibrato_rate: float
-    vibrato_depth: float
-
-
-SINGERS = {
-    singer.voice_id: singer
-    for singer in (
-        Singer("male_1", "male", "en-us+m1", 82.3, 1.00, 43, 56, 5.2, 0.35),
-        Singer("male_2", "male", "en-us+m3", 91.0, 1.00, 45, 58, 5.5, 0.40),
-        Singer("male_3", "male", "en-us+m7", 89.9, 1.04, 45, 58, 5.0, 0.30),
-        Singer("male_4", "male", "en-us+m8", 73.6, 0.97, 41, 54, 4.8, 0.35),
-        Singer("male_5", "male", "en-us", 89.2, 1.06, 46, 58, 5.8, 0.25),
-        Singer("male_6", "male", "en-us+m2", 91.9, 0.96, 43, 56, 5.3, 0.45),
-        Singer("female_1", "female", "en-us+f4", 160.5, 1.06, 57, 70, 5.6, 0.40),
-        Singer("female_2", "female", "en-us+m7", 89.9, 1.15, 58, 71, 6.0, 0.35),
-        Singer("female_3", "female", "en-us+Annie", 186.9, 1.00, 59, 72, 5.4, 0.30),
-        Singer("female_4", "female", "en-us+f1", 159.9, 1.05, 56, 69, 5.2, 0.45),
-        Singer("female_5", "female", "en-us+m3", 91.0, 1.17, 57, 70, 5.8, 0.30),
-        Singer("female_6", "female", "en-us+f4", 160.5, 0.98, 59, 72, 6.1, 0.35),
-    )
-}
-
-HELD_OUT_SINGERS = {
-    singer.voice_id: singer
-    for singer in (
-        Singer("male_7", "male", "en-us+m6", 89.7, 0.88, 39, 52, 4.6, 0.20),
-        Singer("female_7", "female", "en-us+f5", 183.4, 1.20, 61, 74, 6.4, 0.25),
-    )
-}
-"""Singers that are only used if they are requested by name, for tests with unknown voices: one is
-deeper and one is brighter than all others."""
-
-
-def singers_named(names: Sequence[str]) -> list[Singer]:
-    """The singers with the given names; without names, all but the held-out singers.
-
-    Raises:
-        ValueError: for an unknown name.
-    """
-    if unknown := sorted(set(names) - SINGERS.keys() - HELD_OUT_SINGERS.keys()):
-        raise ValueError(
-            f"there is no singer {unknown[0]!r}: expected {', '.join(SINGERS)} or, held out, "
-            f"{', '.join(HELD_OUT_SINGERS)}"
-        )
-    everyone = SINGERS | HELD_OUT_SINGERS
-    return [everyone[name] for name in names or SINGERS]
 
 
 @dataclass(frozen=True)
@@ -116,6 +47,8 @@ def sing_line(
     singer: Singer,
     sampling_rate: int,
     rng: np.random.Generator,
+    *,
+    analysis_period: float = FRAME_PERIOD,
 ) -> tuple[np.ndarray, float, list[Phoneme]]:
     """Synthesize a line with one note for each syllable.
 
@@ -125,6 +58,8 @@ def sing_line(
         singer: the singer.
         sampling_rate: sampling rate of the result in Hz.
         rng: random number generator for the drift of the pitch.
+        analysis_period: seconds between two frames of the analysis, which takes most of the time.
+            Its windows are longer than 20 ms, so that 10 ms lose little.
     Returns:
         The waveform (float64 [S]), the time of its first sample in seconds of the song, and the
         phonemes with times in seconds of the song.
@@ -140,9 +75,9 @@ def sing_line(
     times = np.arange(first, last + FRAME_PERIOD, FRAME_PERIOD)  # [T] in the song
     source_times = np.interp(times, *_warp(spoken.phonemes, sung))
 
-    envelope, aperiodicity = _analyze(spoken, singer, sampling_rate)
-    envelope = np.exp(_read_frames(envelope, source_times))
-    aperiodicity = _read_frames(aperiodicity, source_times)
+    envelope, aperiodicity = _analyze(spoken, singer, sampling_rate, analysis_period)
+    envelope = np.exp(_read_frames(envelope, source_times / analysis_period))
+    aperiodicity = _read_frames(aperiodicity, source_times / analysis_period)
     pitch = _pitch_curve(times, notes, singer, rng)  # [T] in MIDI numbers
     frequency = 440.0 * 2.0 ** ((pitch - 69.0) / 12.0)
     waveform = world().synthesize(
@@ -207,32 +142,50 @@ def _warp(spoken: tuple[Phoneme, ...], sung: list[Phoneme]) -> tuple[np.ndarray,
 
 
 def _analyze(
-    spoken: SpokenLine, singer: Singer, sampling_rate: int
+    spoken: SpokenLine, singer: Singer, sampling_rate: int, period: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The log power envelope and the aperiodicity of the speech, both [T, F]."""
     pyworld = world()
     speech = soxr.resample(spoken.waveform, spoken.sampling_rate, sampling_rate)
-    times = np.arange(int(len(speech) / sampling_rate / FRAME_PERIOD) + 1) * FRAME_PERIOD
+    times = np.arange(int(len(speech) / sampling_rate / period) + 1) * period
     pitch = np.full(len(times), singer.spoken_pitch)
     envelope = pyworld.cheaptrick(speech, pitch, times, sampling_rate, fft_size=_FFT_SIZE)
     aperiodicity = pyworld.d4c(speech, pitch, times, sampling_rate, fft_size=_FFT_SIZE)
-    envelope = np.log(np.maximum(envelope, _LOWEST_POWER))
-    return _move_formants(envelope, singer), _move_formants(aperiodicity, singer)
+    envelope = _move_formants(np.log(np.maximum(envelope, _LOWEST_POWER)), singer)
+    aperiodicity = _move_formants(aperiodicity, singer)
+    hertz = np.fft.rfftfreq(_FFT_SIZE, 1 / sampling_rate)
+    if singer.tilt or singer.ring:
+        envelope += _timbre(hertz, singer)
+    if singer.breathiness:
+        breath = singer.breathiness * np.clip((hertz - 500.0) / 3000.0, 0.0, 1.0)
+        aperiodicity = 1.0 - (1.0 - aperiodicity) * (1.0 - breath)
+    return envelope, aperiodicity
+
+
+def _timbre(hertz: np.ndarray, singer: Singer) -> np.ndarray:
+    """What the singer adds to the log power envelope: spectral tilt and singer's formant, [F]."""
+    octaves = np.clip(np.log2(np.maximum(hertz, 1.0) / 500.0), 0.0, 3.5)
+    distance = (hertz - singer.ring_frequency) / _RING_WIDTH
+    decibels = singer.tilt * octaves + singer.ring * np.exp(-0.5 * distance**2)
+    return decibels * np.log(10.0) / 10.0
 
 
 def _move_formants(spectra: np.ndarray, singer: Singer) -> np.ndarray:
     """Stretch the frequency axis of spectra [T, F] by the formant factor of the singer."""
-    if singer.formants == 1.0:
+    if singer.formants == 1.0 and not singer.formant_slope:
         return spectra
-    bins = np.minimum(np.arange(spectra.shape[1]) / singer.formants, spectra.shape[1] - 1)
+    bins = np.arange(spectra.shape[1])
+    if singer.formant_slope:  # the factor changes from low to high formants
+        bins = bins / (1.0 + singer.formant_slope * (bins / spectra.shape[1] - 0.25))
+    bins = np.minimum(bins / singer.formants, spectra.shape[1] - 1)
     lower = np.minimum(bins.astype(int), spectra.shape[1] - 2)
     weight = bins - lower
     return spectra[:, lower] * (1 - weight) + spectra[:, lower + 1] * weight
 
 
-def _read_frames(frames: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Interpolate frames [T, F] linearly at times in seconds."""
-    positions = np.clip(times / FRAME_PERIOD, 0, len(frames) - 1)
+def _read_frames(frames: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Interpolate frames [T, F] linearly at positions in frames."""
+    positions = np.clip(positions, 0, len(frames) - 1)
     lower = np.minimum(positions.astype(int), len(frames) - 2)
     weight = (positions - lower)[:, None]
     return frames[lower] * (1 - weight) + frames[lower + 1] * weight
@@ -245,17 +198,21 @@ def _pitch_curve(
     starts = np.array([note.start for note in notes])
     current = np.clip(np.searchsorted(starts, times + 0.02, side="right") - 1, 0, None)
     pitch = np.array([note.pitch for note in notes])[current]
-    kernel = np.hanning(17)  # glides of about 60 ms
-    padded = np.pad(pitch, 8, mode="edge")
+    kernel = np.hanning(2 * singer.glide_frames + 1)
+    padded = np.pad(pitch, singer.glide_frames, mode="edge")
     pitch = np.convolve(padded, kernel / kernel.sum(), mode="valid")
 
     lengths = np.array([note.end - note.start for note in notes])[current]
     age = times - starts[current]
-    depth = singer.vibrato_depth * np.clip((age - 0.2) / 0.3, 0, 1) * (lengths > 0.4)
+    depth = (
+        singer.vibrato_depth * np.clip((age - singer.vibrato_onset) / 0.3, 0, 1) * (lengths > 0.4)
+    )
     phase = rng.uniform(0, 2 * np.pi)
     vibrato = depth * np.sin(2 * np.pi * singer.vibrato_rate * times + phase)
     knots = rng.normal(0.0, 0.06, size=max(2, int(len(times) * FRAME_PERIOD / 0.2) + 2))
     drift = np.interp(times, np.linspace(times[0], times[-1], len(knots)), knots)
+    if singer.jitter:
+        drift = drift + singer.jitter * np.convolve(rng.normal(size=len(times)), _JITTER, "same")
     return pitch + vibrato + drift
 
 

@@ -14,10 +14,11 @@ from .arrangement import Arrangement, Form, Instrumentation, arrange, choose_ins
 from .captions import write_captions
 from .genres import GENRES, Genre
 from .harmony import Key, chords_of_song, parse_chord
+from .large_grammar import compose_line as compose_large_line
 from .lyrics_grammar import SPLITS, compose_line
 from .melody import Note, line_melody, line_rhythm, syllables_that_fit
-from .singer import Singer, singers_named
 from .speech import Speaker, SpokenLine
+from .voices import Singer, choose_singer, unheard_singers
 
 SHORTEST_SONG, LONGEST_SONG = 6.0, 12.0  # seconds
 TAIL = 0.3  # seconds after the last beat
@@ -44,6 +45,7 @@ class SongPlan:
 
     song_id: str
     split: str
+    edition: str
     genre: Genre
     key: Key
     tempo: int  # bpm
@@ -70,7 +72,7 @@ class SongPlan:
     @property
     def facts(self) -> dict[str, Any]:
         """The metadata that do not depend on the rendered audio."""
-        return {
+        facts = {
             "song_id": self.song_id,
             "split": self.split,
             "genre": self.genre.name,
@@ -86,10 +88,18 @@ class SongPlan:
             "unseen_words": [word for line in self.lines for word in line.unseen_words],
             "captions": self.captions,
         }
+        if self.edition == "large":
+            facts["unseen_voice"] = self.singer.voice_id in unheard_singers()
+        return facts
 
 
 def plan_song(
-    seed: int, split: str, index: int, speaker: Speaker, voices: Sequence[str] = ()
+    seed: int,
+    split: str,
+    index: int,
+    speaker: Speaker,
+    voices: Sequence[str] = (),
+    edition: str = "small",
 ) -> SongPlan:
     """Plan a song.
 
@@ -98,7 +108,8 @@ def plan_song(
         split: one of ``SPLITS``.
         index: index of the song in its split, from 0.
         speaker: speaks the lines, which determines their syllables.
-        voices: names of the singers to choose from; by default all but the held-out ones.
+        voices: names of the singers to choose from; by default those of the edition.
+        edition: ``small`` or ``large``.
     Raises:
         ValueError: if the split or a voice is unknown, or the index is negative.
     """
@@ -106,21 +117,21 @@ def plan_song(
         raise ValueError(
             f"got split {split!r} and index {index}, expected {', '.join(SPLITS)} and 0 or more"
         )
-    rng = random.Random(f"songgen-corpus/{seed}/{split}/{index}")
+    name = f"{seed}/{split}/{index}" if edition == "small" else f"{edition}/{seed}/{split}/{index}"
+    rng = random.Random(f"songgen-corpus/{name}")
     genre = GENRES[rng.choice(sorted(GENRES))]
     mode = "minor" if rng.random() < genre.minor_chance else "major"
     key = Key(rng.randrange(12), mode)
     tempo = rng.randint(*genre.tempo)
     mood = rng.choice(genre.moods_minor if mode == "minor" else genre.moods_major)
     gender = rng.choice(("female", "male"))
-    singers = singers_named(voices)
-    singer = rng.choice([voice for voice in singers if voice.gender == gender] or singers)
+    singer = choose_singer(rng, gender, edition, split, voices)
     instruments = choose_instruments(rng, genre)
     form = make_form(rng, genre, key, tempo)
-    lines = _sung_lines(rng, split, tempo, key, form, singer, speaker)
+    lines = _sung_lines(rng, split, tempo, key, form, singer, speaker, edition)
     arrangement = arrange(rng, genre, key, form, instruments)
     plan = SongPlan(
-        f"{split}-{index:06d}", split, genre, key, tempo, mood, singer, instruments,
+        f"{split}-{index:06d}", split, edition, genre, key, tempo, mood, singer, instruments,
         form, arrangement, lines, [],
     )  # fmt: skip
     plan.captions.extend(write_captions(rng, plan.facts))
@@ -179,6 +190,7 @@ def _sung_lines(
     form: Form,
     singer: Singer,
     speaker: Speaker,
+    edition: str,
 ) -> tuple[SungLine, ...]:
     beat = 60.0 / tempo
     lines: list[SungLine] = []
@@ -187,7 +199,7 @@ def _sung_lines(
         most = syllables_that_fit(end - start, beat)
         wanted = round(rng.uniform(*_SYLLABLES_PER_SECOND) * ((end - start) * beat - 0.35))
         wanted = max(_MIN_LINE_SYLLABLES, min(wanted, most, _MAX_LINE_SYLLABLES))
-        text, unseen, spoken = _spoken_line(rng, wanted, most, split, singer, speaker)
+        text, unseen, spoken = _spoken_line(rng, wanted, most, split, singer, speaker, edition)
         rhythm = line_rhythm(rng, spoken.syllables, end - start, beat)
         notes = line_melody(
             rng, rhythm, start, key=key, chord_at=form.chord_at, low=singer.low, high=singer.high,
@@ -199,12 +211,19 @@ def _sung_lines(
 
 
 def _spoken_line(
-    rng: random.Random, wanted: int, most: int, split: str, singer: Singer, speaker: Speaker
+    rng: random.Random,
+    wanted: int,
+    most: int,
+    split: str,
+    singer: Singer,
+    speaker: Speaker,
+    edition: str,
 ) -> tuple[str, tuple[str, ...], SpokenLine]:
     """Compose a line in which espeak-ng speaks every word separately; it joins some pairs."""
+    large = edition == "large"
     while True:
-        text, unseen = compose_line(rng, wanted, split)
-        spoken = speaker.speak(text, singer.variant)
+        text, unseen = (compose_large_line if large else compose_line)(rng, wanted, split)
+        spoken = speaker.speak(text, singer.variant, skip_unnamed=large)
         sung_words = {phoneme.word for phoneme in spoken.phonemes if phoneme.is_vowel}
         if len(sung_words) == len(text.split(" ")) and spoken.syllables <= most:
             return text, unseen, spoken

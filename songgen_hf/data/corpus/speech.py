@@ -80,12 +80,15 @@ class Speaker:
         self._callback = _CALLBACK(self._receive)
         self._library.espeak_SetSynthCallback(self._callback)
 
-    def speak(self, text: str, voice: str) -> SpokenLine:
+    def speak(self, text: str, voice: str, *, skip_unnamed: bool = False) -> SpokenLine:
         """Speak a line at a flat pitch.
 
         Args:
             text: words, separated by single spaces.
             voice: voice and variant of espeak-ng, for example ``"en-us+m3"``.
+            skip_unnamed: whether a sound without a symbol inside a word (as after the first vowel
+                of ``piano``) belongs to the phoneme before it; by default it ends the line, as the
+                songs of the small edition were rendered.
         Returns:
             The speech. Every word has at least one phoneme unless espeak-ng joined two words.
         Raises:
@@ -105,7 +108,7 @@ class Speaker:
         library.espeak_Synth(encoded, len(encoded), 0, 1, 0, _UTF8_WITH_PAUSE, None, None)
         library.espeak_Synchronize()
         waveform = np.concatenate(self._chunks).astype(np.float64) / 32768.0
-        phonemes = _phonemes(text, self._events, self.sampling_rate)
+        phonemes = _phonemes(text, self._events, self.sampling_rate, skip_unnamed)
         return SpokenLine(waveform, self.sampling_rate, phonemes)
 
     def _receive(self, samples: Any, count: int, events: Any) -> int:
@@ -122,7 +125,7 @@ class Speaker:
 
 
 def _phonemes(
-    text: str, events: list[tuple[int, int, str]], sampling_rate: int
+    text: str, events: list[tuple[int, int, str]], sampling_rate: int, skip_unnamed: bool = False
 ) -> tuple[Phoneme, ...]:
     """Convert events to phonemes.
 
@@ -135,9 +138,12 @@ def _phonemes(
         position += len(word) + 1
     sounding: list[tuple[str, float, int]] = []
     end = events[-1][1] / sampling_rate if events else 0.0
-    for text_position, sample, symbol in events:
-        symbol = symbol.strip("ˈˌ‿ ")
+    events = [(position, sample, symbol.strip("ˈˌ‿ ")) for position, sample, symbol in events]
+    for index, (text_position, sample, symbol) in enumerate(events):
         if not symbol:
+            following = next((event for event in events[index:] if event[2]), None)
+            if skip_unnamed and following and following[0] == text_position:
+                continue
             if sounding:
                 end = sample / sampling_rate
                 break

@@ -5,7 +5,8 @@ import random
 import pytest
 
 from songgen_hf.data.corpus.lexicon import Word, is_held_out, lexicon
-from songgen_hf.data.corpus.lyrics_grammar import SPLITS, compose_line, inflect, split_of
+from songgen_hf.data.corpus.lyrics_grammar import SPLITS, compose_line, split_of
+from songgen_hf.data.corpus.morphology import inflect
 
 
 def lines(split: str, count: int = 200) -> list[str]:

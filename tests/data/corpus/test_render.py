@@ -16,8 +16,14 @@ from songgen_hf.data.corpus.lexicon import lexicon
 from songgen_hf.data.corpus.options import CorpusOptions
 from songgen_hf.data.corpus.render import MANIFEST, render_corpus
 from songgen_hf.data.corpus.rows import AUDIO_COLUMNS, read_sound, render_row
-from songgen_hf.data.corpus.singer import HELD_OUT_SINGERS, SINGERS
 from songgen_hf.data.corpus.song import plan_song
+from songgen_hf.data.corpus.vocabulary import vocabulary
+from songgen_hf.data.corpus.voices import (
+    HELD_OUT_SINGERS,
+    SINGERS,
+    drawn_singers,
+    unheard_singers,
+)
 from songgen_hf.data.loudness import integrated_loudness
 
 debian = pytest.mark.debian
@@ -96,7 +102,7 @@ def test_words_of_the_lexicon_have_the_syllables_of_espeak(synthesizers):
 
 @debian
 def test_espeak_has_the_voice_of_every_singer(synthesizers):
-    for singer in (SINGERS | HELD_OUT_SINGERS).values():
+    for singer in (SINGERS | HELD_OUT_SINGERS | drawn_singers()).values():
         assert synthesizers.speaker.speak("a river of gold", singer.variant).syllables == 5
 
 
@@ -112,6 +118,43 @@ def test_songs_have_the_requested_singers_and_held_out_ones_only_on_request(synt
     assert {singer.voice_id for singer in asked} == {"female_7"}
     assert {singer.voice_id for singer in two} == {"male_1", "male_7"}
     assert usual <= SINGERS.keys()
+
+
+@debian
+def test_a_song_of_the_large_edition_says_which_words_and_voices_are_unseen(synthesizers):
+    rows = [synthesizers.call(render_row, 0, "test", i, (), "large") for i in range(2)]
+
+    for row in rows:
+        assert set(row["unseen_words"]) <= set(row["lyrics"].split())
+        assert row["unseen_voice"] == (row["voice_id"] in unheard_singers())
+        assert [word["word"] for word in row["words"]] == row["lyrics"].split()
+    assert rows[0]["lyrics"] != synthesizers.call(render_row, 0, "test", 0)["lyrics"]
+
+
+@debian
+def test_words_of_the_large_edition_have_about_the_syllables_of_espeak(synthesizers):
+    different = 0
+    sample = [
+        (text, syllables)
+        for forms in vocabulary().values()
+        for text, syllables in list(zip(forms.texts, forms.syllables, strict=True))[::97]
+    ]
+
+    for text, syllables in sample:
+        spoken = synthesizers.speaker.speak(text, "en-us+m3", skip_unnamed=True)
+        different += spoken.syllables != syllables
+
+    assert len(sample) > 100
+    assert different < 0.05 * len(sample)
+
+
+@debian
+def test_an_unnamed_sound_inside_a_word_does_not_end_the_line(synthesizers):
+    cut = synthesizers.speaker.speak("a piano sings", "en-us+m3")
+    whole = synthesizers.speaker.speak("a piano sings", "en-us+m3", skip_unnamed=True)
+
+    assert cut.syllables == 2
+    assert [phoneme.word for phoneme in whole.phonemes if phoneme.is_vowel] == [0, 1, 1, 1, 2]
 
 
 @debian

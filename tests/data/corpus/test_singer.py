@@ -1,17 +1,20 @@
 """The synthetic singers: timing of phonemes, pitch of notes, and voices."""
 
+import random
+
 import numpy as np
 import pytest
 
-from songgen_hf.data.corpus.singer import (
+from songgen_hf.data.corpus.singer import SungNote, place_phonemes, sing_line
+from songgen_hf.data.corpus.speech import Phoneme, SpokenLine
+from songgen_hf.data.corpus.voices import (
     HELD_OUT_SINGERS,
     SINGERS,
-    SungNote,
-    place_phonemes,
-    sing_line,
+    choose_singer,
+    drawn_singers,
     singers_named,
+    unheard_singers,
 )
-from songgen_hf.data.corpus.speech import Phoneme, SpokenLine
 
 SPOKEN = (
     Phoneme("h", 0.00, 0.06, 0),
@@ -104,3 +107,26 @@ def test_held_out_singers_are_distinct_and_only_used_by_name():
 def test_an_unknown_singer_is_refused():
     with pytest.raises(ValueError, match="there is no singer 'bob': expected male_1, male_2"):
         singers_named(["male_1", "bob"])
+
+
+def test_the_large_edition_has_72_distinct_singers_half_of_them_female():
+    singers = {**SINGERS, **drawn_singers()}
+
+    assert len(singers) == 72
+    assert sum(singer.gender == "female" for singer in singers.values()) == 36
+    assert len({(s.variant, s.formants, s.tilt) for s in singers.values()}) == 72
+    assert drawn_singers()["male_8"].vibrato_rate == 6.41
+
+
+def test_unheard_singers_sing_in_validation_and_test_songs_of_the_large_edition_only():
+    rng = random.Random(0)
+    chosen = {
+        split: {choose_singer(rng, gender, "large", split).voice_id for _ in range(1500)}
+        for split, gender in (("train", "male"), ("test", "male"), ("validation", "female"))
+    }
+
+    unheard = unheard_singers()
+    assert len(chosen["train"]) == 32 and not chosen["train"] & unheard
+    assert {name for name in unheard if name.startswith("male")} < chosen["test"]
+    assert {name for name in unheard if name.startswith("female")} < chosen["validation"]
+    assert {choose_singer(rng, "male", "small", "test") for _ in range(99)} <= {*SINGERS.values()}

@@ -22,6 +22,7 @@ def corpus_row(index: int, split: str = "test", *, seconds: float = 3.2) -> dict
         "gender": voice.split("_")[0],
         "voice_id": voice,
         "lyrics": "us\nus",
+        "unseen_words": [row["words"][0]["word"]] if index % 2 else [],
         "genre": "folk",
         "mood": "calm",
         "instruments": [row["lead_instrument"], "upright bass"],

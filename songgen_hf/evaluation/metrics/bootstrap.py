@@ -23,7 +23,7 @@ def bootstrap(
 
     Args:
         statistic: takes the indices [count] of the drawn songs, of which some occur more than once,
-            and returns the score.
+            and returns the score; draws for which it is NaN are left out.
         count: number of songs.
         seed: seed of the draws.
         draws: number of draws.
@@ -40,7 +40,7 @@ def bootstrap(
         )
     random = np.random.default_rng(seed)
     scores = [statistic(random.integers(count, size=count)) for _ in range(draws)]
-    lower, upper = np.quantile(scores, [(1 - level) / 2, (1 + level) / 2])
+    lower, upper = np.nanquantile(scores, [(1 - level) / 2, (1 + level) / 2])
     return float(lower), float(upper)
 
 

@@ -313,6 +313,7 @@ class Evaluation:
             voice_embedding=self.references.voice_embedding,
             references=self._moments[codec],
             voice=voice,
+            unseen_phonemes=self.references.unseen_phonemes,
         )
 
     def _logged(self, row: EvaluatedRow) -> EvaluatedRow:

@@ -12,11 +12,15 @@ import numpy as np
 from ...data.corpus.rows import read_sound
 from ..judges.loading import Judges
 from ..judges.log_mels import SAMPLING_RATE
+from ..judges.phonemes import merge_phonemes
 from ..metrics.frechet_distance import Moments, semantic_moments
 from .prompts import Prompt, corpus_rows
 
 HELD_OUT_SPLITS = ("validation", "test")
-_COLUMNS = ("song_id", "mixture", "vocal", "accompaniment", "sampling_rate")
+_COLUMNS = (
+    "song_id", "mixture", "vocal", "accompaniment", "sampling_rate", "phonemes", "words",
+    "unseen_words",
+)  # fmt: skip
 
 
 class ReferenceSongs:
@@ -51,13 +55,30 @@ class ReferenceSongs:
         Raises:
             ValueError: for a song that the splits do not contain.
         """
+        return read_sound(self._row(song_id), column)
+
+    def _row(self, song_id: str) -> dict[str, Any]:
         if song_id not in self._rows:
             raise ValueError(
                 f"no song {song_id!r} among {len(self._rows)}: the prompts belong to another "
                 "corpus; render the corpus of seed 0, or make prompts of yours with songgen-hf "
                 "evaluate prompts"
             )
-        return read_sound(self._rows[song_id], column)
+        return self._rows[song_id]
+
+    def unseen_phonemes(self, song_id: str) -> np.ndarray:
+        """Return which merged phonemes of a song belong to words of no training song, bool [N]."""
+        row = self._row(song_id)
+        unseen = set(row["unseen_words"] or ())
+        of_words = [word["word"] in unseen for word in row["words"]]
+        return np.array(
+            [
+                of_words[phoneme["word"]]
+                for phoneme in row["phonemes"]
+                for _ in merge_phonemes([phoneme["symbol"]])
+            ],
+            dtype=bool,
+        )
 
     def reference_voice(self, song_id: str) -> tuple[np.ndarray, int]:
         """Return the vocal of a song and its rate in Hz."""

@@ -13,18 +13,20 @@ from typing import Any
 import numpy as np
 
 from ..judges.loading import Judges
+from ..judges.phonemes import merge_phonemes
 from ..judges.song_classifier import SongClassification
 from ..metrics.bootstrap import Interval, bootstrap, grouped_ratio
 from ..metrics.frechet_distance import Moments, frechet_distance, semantic_moments
 from ..metrics.gender import gender_scores
 from ..metrics.lead_instrument import lead_instrument_scores
-from ..metrics.phoneme_error_rate import phoneme_edits
+from ..metrics.phoneme_error_rate import edits_by_phoneme, phoneme_edits
 from ..metrics.tempo import tempo_scores
 from .prompts import Prompt
 
 MAX_FAD_DRAWS = 200
 Statistic = Callable[[np.ndarray], float]
 VoiceEmbeddings = Callable[[str], np.ndarray]
+UnseenPhonemes = Callable[[str], np.ndarray]
 
 
 class CachingJudges(Judges):
@@ -144,6 +146,7 @@ def score_songs(
     voice_embedding: VoiceEmbeddings,
     references: Moments,
     voice: bool,
+    unseen_phonemes: UnseenPhonemes | None = None,
 ) -> RowScores:
     """Score the songs of one row.
 
@@ -156,8 +159,12 @@ def score_songs(
         voice_embedding: returns the voice embedding [E] of a corpus song's vocal by its id.
         references: moments of the reference songs.
         voice: whether the songs are compared with their reference voices.
+        unseen_phonemes: returns which merged phonemes of a corpus song belong to words that no
+            training song has, bool [N], by its id.
     Returns:
-        Ratios ``per`` (of the vocals, or of the mixtures where there are none), ``per_mixture``,
+        Ratios ``per`` (of the vocals, or of the mixtures where there are none), with
+        ``unseen_phonemes`` also ``per_seen`` and ``per_unseen`` (its share at words that occur in
+        training songs, and at the others), ``per_mixture``,
         ``gender``, ``instrument``, ``tempo``, ``tempo_any_octave``, ``seconds``; with two tracks
         ``swapped`` (songs whose lyrics are recognized better in the accompaniment than in the
         vocal); with ``voice`` ``voice_match`` (against any other voice),
@@ -189,6 +196,9 @@ def score_songs(
         "per_mixture": _as_floats(*phoneme_edits(lyrics, mixture_phonemes)),
         **{name: (values, np.ones(len(values))) for name, values in means.items()},
     }
+    if unseen_phonemes is not None:
+        masks = [unseen_phonemes(prompt.id) for prompt in prompts]
+        parts |= _parts_of_words(lyrics, phonemes, masks)
     return RowScores(
         tuple(prompt.id for prompt in prompts),
         parts,
@@ -196,6 +206,25 @@ def score_songs(
         references,
         tuple(tuple(song) for song in phonemes),
     )
+
+
+def _parts_of_words(
+    lyrics: Sequence[Sequence[str]],
+    recognized: Sequence[Sequence[str]],
+    unseen: Sequence[np.ndarray],
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Edits and lengths of the seen and of the unseen words of each song, where there are any."""
+    edits = [
+        edits_by_phoneme(merge_phonemes(reference), merge_phonemes(hypothesis))
+        for reference, hypothesis in zip(lyrics, recognized, strict=True)
+    ]
+    parts = {}
+    for name, masks in (("per_seen", [~mask for mask in unseen]), ("per_unseen", unseen)):
+        lengths = np.array([mask.sum() for mask in masks])
+        if lengths.sum():
+            above = np.array([e[mask].sum() for e, mask in zip(edits, masks, strict=True)])
+            parts[name] = _as_floats(above, lengths)
+    return parts
 
 
 def rest_of_mixture(mixture: np.ndarray, vocal: np.ndarray) -> np.ndarray:

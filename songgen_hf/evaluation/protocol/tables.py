@@ -9,6 +9,8 @@ BASELINES = ("untrained", "true", "codec")  # kinds of the rows that a headline 
 # Metric of a song model, its title, and the goal.
 METRICS = (
     ("per", "phoneme error rate of the vocal track", "<= 45 %"),
+    ("per_seen", "... at words that occur in training songs", ""),
+    ("per_unseen", "... at other words", "<= 10 points more"),
     ("per_mixture", "phoneme error rate of the mixture", ""),
     ("swapped", "tracks swapped: lyrics clearer in the accompaniment", "0 %"),
     ("gender", "gender as asked for", ">= 80 %"),

@@ -327,3 +327,29 @@ def test_tracks_are_swapped_if_the_lyrics_are_in_the_accompaniment(material, tin
     )
 
     assert scores.parts["swapped"][0].tolist() == [0.0, 1.0]
+
+
+def test_the_words_of_a_song_are_split_into_seen_and_unseen_ones(material, tiny_model):
+    judges, codec = tiny_judges(), tiny_model("mixed").audio_encoder
+    references = ReferenceSongs(material / "songs", judges)
+    prompts = some_prompts(2)
+    mixtures = [references.waveform(prompt.id) for prompt in prompts]
+
+    parts = score_songs(
+        judges,
+        codec,
+        prompts,
+        mixtures,
+        None,
+        voice_embedding=references.voice_embedding,
+        references=Moments.pooled(semantic_moments(codec, mixtures[:1])),
+        voice=False,
+        unseen_phonemes=references.unseen_phonemes,
+    ).parts
+
+    masks = [references.unseen_phonemes(prompt.id) for prompt in prompts]
+    assert [mask.any() for mask in masks] == [False, True]
+    for place in (0, 1):  # edits, then phonemes
+        both = parts["per_seen"][place] + parts["per_unseen"][place]
+        np.testing.assert_array_equal(both, parts["per"][place])
+    assert parts["per_unseen"][1].tolist() == [0, masks[1].sum()]

@@ -6,6 +6,7 @@ imports only the files beside it, with which it travels to the Hub as remote cod
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,8 @@ class TextToSongPipeline(Pipeline):
                 "TextToSongPipeline is for autoregressive models: use MaskedSongPipeline for "
                 "masked ones (pip install 'songgen-hf[diffusers]')"
             )
+        if isinstance(kwargs.get("model"), partial):  # of pipeline(pipeline_class=...)
+            kwargs["model"] = kwargs["model"]()
         super().__init__(*args, **kwargs)
         if self.processor is None:
             raise ValueError(

@@ -73,6 +73,14 @@ def test_damaged_weights_are_one_line_without_a_traceback(tiny_checkpoint, tmp_p
 
 
 @pytest.mark.slow
+def test_the_class_of_the_pipeline_may_be_given_with_the_name_of_a_model(tiny_checkpoint):
+    options = {"model": tiny_checkpoint(), "device": "cpu"}
+    pipe = pipeline("text-to-song", pipeline_class=TextToSongPipeline, **options)
+
+    assert type(pipe.model).__name__ == "SongGenForConditionalGeneration"
+
+
+@pytest.mark.slow
 def test_auto_classes_load_the_checkpoint(tiny_checkpoint):
     model = AutoModel.from_pretrained(tiny_checkpoint("parallel_std"))
     processor = AutoProcessor.from_pretrained(tiny_checkpoint("parallel_std"))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..optional import require
 from .controls import session_of
 from .generation import Progress
-from .settings import FIELDS, Settings
+from .settings import FIELDS, LONGEST, Settings
 from .song_files import Song
 from .song_service import SongService, error_message
 
@@ -39,7 +39,7 @@ def add_api(service: SongService, *, group: str) -> None:
     voice = gr.Audio(type="filepath", visible=False, label="voice")
     gr.Button(visible=False).click(
         _sing_endpoint(service),
-        [*settings, voice],
+        [*settings, voice, _argument(LONGEST, None)],
         gr.JSON(visible=False, label="songs"),
         api_name="sing",
         api_description="Sing lyrics. Returns a list of songs with their settings, their seeds and "
@@ -76,8 +76,10 @@ def _sing_endpoint(service: SongService) -> Callable[..., Iterator[list[dict[str
         adapter: Any = None,
         adapter_weight: Any = None,
         voice: Any = None,
+        max_seconds: Any = None,
         request: gr.Request = None,  # type: ignore[assignment]
     ) -> Iterator[list[dict[str, Any]]]:
+        seconds = seconds if max_seconds is None else max_seconds
         values = (lyrics, text, voice_start, mode, seconds, seed, guidance, top_k, temperature,
                   steps, variations, adapter, adapter_weight)  # fmt: skip
         settings = Settings(**dict(zip(FIELDS, values, strict=True)))

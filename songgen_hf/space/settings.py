@@ -19,6 +19,8 @@ MODES = (MIXED, TWO_TRACKS, FEW_STEPS)
 MAX_STEPS = 64
 MAX_SEED = 2**53 - 1  # the largest integer that a browser represents exactly
 MIN_SECONDS = 1.0
+LONGEST = "max_seconds"
+"""Name of the pipelines for ``seconds``, which the API and links take as well."""
 VOICE_KEY = "voice"
 """Key in a link that says that a reference voice was used, which a link cannot contain."""
 
@@ -38,7 +40,7 @@ class Settings:
         text: style description.
         voice_start: second at which the used part of the reference voice begins.
         mode: ``"mixed"``, ``"two tracks"`` or ``"few steps"`` (a masked model).
-        seconds: maximum length of a song.
+        seconds: largest length to generate, the ``max_seconds`` of the pipelines.
         seed: seed of the first song, as a number or as digits; a random one for None or "".
         guidance: scale of classifier-free guidance; 1 turns it off.
         top_k: sample from the k most likely codes, or from all codes for 0; ignored in the mode
@@ -119,6 +121,8 @@ def from_query(query: Mapping[str, str], defaults: Settings) -> Settings | None:
         None if the query contains no settings.
     """
     found: dict[str, Any] = {}
+    if LONGEST in query:
+        query = {**query, "seconds": query[LONGEST]}
     for name in FIELDS:
         if name not in query:
             continue
@@ -188,6 +192,7 @@ def _number(name: str, value: Any, low: float, high: float, *, whole: bool = Fal
 __all__ = [
     "FEW_STEPS",
     "FIELDS",
+    "LONGEST",
     "MAX_SEED",
     "MAX_STEPS",
     "MIN_SECONDS",

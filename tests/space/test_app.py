@@ -2,9 +2,11 @@
 
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from songgen_hf.space import api
 from songgen_hf.space.app import build_demo
 from songgen_hf.space.controls import CONTROLS, Control, Page
 from songgen_hf.space.form import restored, shown_in
@@ -107,6 +109,20 @@ def test_progress_is_shown_as_text_and_as_a_number():
     assert "Singing song 2 of 3" in piece and "43 % · at most 12 s left" in piece
     assert 'role="progressbar"' in piece and 'aria-valuenow="43"' in piece
     assert 'data-say="Singing song 2 of 3, 25 percent"' in piece
+
+
+def test_the_api_names_the_longest_length_as_the_pipelines_do():
+    seen = []
+
+    def generate(session, settings, voice):
+        seen.append(settings.seconds)
+        yield from ()
+
+    sing = api._sing_endpoint(SimpleNamespace(generate=generate))
+    for arguments in ({"seconds": 7.0}, {"seconds": 7.0, "max_seconds": 3.0}):
+        assert list(sing(**arguments, request=SimpleNamespace(session_hash="a"))) == [[]]
+
+    assert seen == [7.0, 3.0]
 
 
 def test_only_errors_that_the_visitor_can_correct_are_shown(caplog):

@@ -79,6 +79,7 @@ def test_every_setting_is_an_argument_of_the_api_with_a_default(client):
     assert [parameter["parameter_name"] for parameter in parameters] == [
         "lyrics", "text", "voice_start", "mode", "seconds", "seed", "guidance", "top_k",
         "temperature", "steps", "variations", "adapter", "adapter_weight", "voice",
+        "max_seconds",
     ]  # fmt: skip
     assert all(parameter["parameter_has_default"] for parameter in parameters)
 

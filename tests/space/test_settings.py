@@ -47,6 +47,10 @@ def test_a_link_without_settings_gives_none():
     assert from_query({"__theme": "dark"}, Settings()) is None
 
 
+def test_a_link_may_name_the_longest_length_as_the_pipelines_do():
+    assert from_query({"max_seconds": "4"}, Settings()) == Settings(seconds=4.0)
+
+
 def test_invalid_values_in_a_link_become_the_defaults():
     query = {"seconds": "nan", "seed": "x", "mode": "opera", "top_k": "1e9", "text": "pop"}
 

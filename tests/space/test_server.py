@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from songgen_hf.pipelines.song_edges import FADE_SECONDS
 from songgen_hf.provenance import read_provenance
 
 from ..tools.waiting import wait_until
@@ -133,7 +134,8 @@ def test_remix_changes_the_balance_without_running_the_model(client, pipelines, 
     karaoke = client.predict(song_id=song["id"], balance=-100, api_name="/remix")
 
     mix, band = samples(karaoke["files"]["mix"]), samples(song["files"]["band"])
-    np.testing.assert_allclose(mix, band[: len(mix)], atol=1)
+    inside = len(mix) - round(FADE_SECONDS * 16000)  # a longer track fades out where it is cut
+    np.testing.assert_allclose(mix[:inside], band[:inside], atol=1)
     assert karaoke["balance"] == -100
 
 

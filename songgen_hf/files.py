@@ -1,8 +1,10 @@
 """Writes files whole or not at all, makes portable file names, and encodes audio and JSON."""
 
+import errno
 import io
 import json
 import os
+import re
 import shutil
 import tempfile
 import unicodedata
@@ -34,7 +36,7 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
     Args:
         contents: the content of each path; missing folders are created.
     Raises:
-        OSError: if a file cannot be written.
+        OSError: naming the file that cannot be written.
         ValueError: if two paths are the same file on systems that ignore case (Windows and macOS),
             or a name is not valid on this system.
     """
@@ -42,14 +44,15 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
     written: list[tuple[Path, Path]] = []
     try:
         for path, content in contents.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if path.is_dir():
-                raise IsADirectoryError(f"{path} is a directory: give a file name")
-            descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
-            written.append((Path(name), path))
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-            os.chmod(name, 0o666 & ~_umask())
+            with _disk_errors(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if path.is_dir():
+                    raise IsADirectoryError(f"{path} is a directory: give a file name")
+                descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
+                written.append((Path(name), path))
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(content)
+                os.chmod(name, 0o666 & ~_umask())
         for temporary, path in written:
             os.replace(temporary, path)
     finally:
@@ -66,22 +69,45 @@ def new_directory(directory: Path | str) -> Iterator[Path]:
         directory: final path, which must not exist or be empty; its parents are created.
     Raises:
         FileExistsError: if ``directory`` is a file or contains files.
+        OSError: naming ``directory``, if the disk is full.
     """
     directory = Path(directory)
     if directory.exists() and not directory.is_dir():
         raise FileExistsError(f"{directory} is a file: give a directory")
     if directory.is_dir() and any(directory.iterdir()):
         raise FileExistsError(f"{directory} is not empty: give a new directory")
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name[:40]}.", dir=directory.parent))
+    with _disk_errors(directory):
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name[:40]}.", dir=directory.parent))
     try:
-        yield temporary
+        with _disk_errors(directory):
+            yield temporary
         temporary.chmod(0o777 & ~_umask())
         with suppress(FileNotFoundError):
             directory.rmdir()  # Windows cannot replace even an empty directory
         os.replace(temporary, directory)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    """Name the path if a file is too large for its disk; the block may write other files in it.
+
+    safetensors, which cannot be imported here, raises errors of its own with the number of the
+    system's error in their text.
+    """
+    try:
+        yield
+    except Exception as error:
+        found = re.search(r"\(os error (\d+)\)", str(error))
+        number = error.errno if isinstance(error, OSError) else found and int(found[1])
+        if number not in (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)):
+            raise
+        raise OSError(
+            f"cannot write {path}: {os.strerror(number)}; free space there, or name a path on "
+            "another disk"
+        ) from error
 
 
 def safe_name(words: str, *, default: str = "song", longest: int = LONGEST_NAME) -> str:

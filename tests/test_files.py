@@ -1,12 +1,16 @@
 """Writing files whole or not at all, and encoding audio and JSON."""
 
 import io
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import soundfile
+from safetensors.numpy import save_file
 
+from songgen_hf.cli import main
 from songgen_hf.files import encode_json, encode_sound, new_directory, safe_gain, write_files
+from tests.tools.tiny_checkpoint import tiny_checkpoint, tiny_processor, tiny_singer
 
 
 def test_missing_folders_are_created_and_files_have_the_default_mode(tmp_path):
@@ -29,6 +33,56 @@ def test_an_error_changes_no_file_and_leaves_no_temporary_file(tmp_path):
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["old.txt", "taken"]
     assert (tmp_path / "old.txt").read_bytes() == b"old"
+
+
+@contextmanager
+def full_disk(size: int):
+    """Within the block, no file can have more bytes, as on a full disk."""
+    resource = pytest.importorskip("resource")  # not on Windows
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_an_error_that_names_the_file_and_leaves_nothing(tmp_path):
+    with full_disk(1000), pytest.raises(OSError, match="cannot write .*b.bin: .*; free space"):
+        write_files({tmp_path / "a.bin": b"1", tmp_path / "b.bin": b"1" * 2000})
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_on_a_full_disk_leave_no_directory(tmp_path):
+    weights = {"a": np.zeros(2000, np.float32)}
+
+    with full_disk(1000), pytest.raises(OSError, match="cannot write .*model: .*; free space"):
+        with new_directory(tmp_path / "model") as folder:
+            save_file(weights, folder / "a.safetensors")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["export", "encode"])
+def test_commands_report_a_full_disk_in_one_line_and_leave_nothing(
+    command, tmp_path, tiny_checkpoint, capsys
+):
+    model, out = str(tiny_checkpoint("mixed")), tmp_path / "disk" / "new.npz"
+    (tmp_path / "disk").mkdir()
+    words = {
+        "export": ["export", model, out],
+        "encode": ["encode", tmp_path / "a.wav", out, "--model", model],
+    }
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).normal(0, 0.1, 16000), 16000)
+
+    with full_disk(100):
+        status = main([str(word) for word in words[command]])
+
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert status == 2 and error.startswith(f"songgen-hf {command}: error: cannot write ")
+    assert str(out) in error and "free space" in error and len(error) < 400
+    assert list((tmp_path / "disk").iterdir()) == []
 
 
 def test_a_new_directory_is_created_only_if_its_block_raises_no_error(tmp_path):

@@ -102,7 +102,11 @@ def _disk_errors(path: Path) -> Iterator[None]:
     except Exception as error:
         found = re.search(r"\(os error (\d+)\)", str(error))
         number = error.errno if isinstance(error, OSError) else found and int(found[1])
-        if number not in (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)):
+        if number is None or number not in (
+            errno.ENOSPC,
+            errno.EFBIG,
+            getattr(errno, "EDQUOT", errno.ENOSPC),
+        ):
             raise
         raise OSError(
             f"cannot write {path}: {os.strerror(number)}; free space there, or name a path on "

@@ -57,14 +57,11 @@ def load_codec(
     Raises:
         ValueError: if the checkpoint is neither a song model nor a codec.
     """
-    from transformers import PreTrainedConfig
-
     from ..modeling.modeling_songgen import SongGenForConditionalGeneration
     from ..modeling.modeling_xcodec import XCodecModel
 
     checkpoint = resolve_checkpoint(name)
-    config, _ = PreTrainedConfig.get_config_dict(checkpoint, revision=revision)
-    kind = config.get("model_type")
+    kind = _model_type(checkpoint, revision)
     options: dict[str, Any] = {"revision": revision, "dtype": dtype}
     codec: Any
     if kind == "songgen":
@@ -103,8 +100,6 @@ def load_pipeline(
     Raises:
         ValueError: if the checkpoint cannot be found or has another mode.
     """
-    from transformers import PreTrainedConfig
-
     from ..modeling.configuration_songgen import MASKED_MODEL_TYPE, SongGenConfig
     from ..modeling.modeling_songgen import SongGenForConditionalGeneration
     from ..modeling.processing_songgen import SongGenProcessor
@@ -118,8 +113,7 @@ def load_pipeline(
         import torch
 
         dtype = getattr(torch, dtype)
-    fields, _ = PreTrainedConfig.get_config_dict(checkpoint, revision=revision)
-    kind = fields.get("model_type")
+    kind = _model_type(checkpoint, revision)
     if kind not in (SongGenConfig.model_type, MASKED_MODEL_TYPE):
         raise ValueError(f"{checkpoint} is of type {kind!r}: expected a SongGen checkpoint")
     placed = {"device": checked_device(device), "mode": mode, "adapter": adapter}
@@ -129,6 +123,17 @@ def load_pipeline(
     model = SongGenForConditionalGeneration.from_pretrained(checkpoint, **loaded)
     processor = SongGenProcessor.from_pretrained(checkpoint, revision=revision)
     return song_pipeline(model, processor=processor, task=TASK, **placed)
+
+
+def _model_type(checkpoint: str, revision: str | None) -> Any:
+    """The ``model_type`` in the ``config.json`` of a checkpoint; None without one."""
+    from transformers import PreTrainedConfig
+
+    from ..modeling.checkpoint_files import reading
+
+    with reading(checkpoint):
+        fields, _ = PreTrainedConfig.get_config_dict(checkpoint, revision=revision)
+        return fields.get("model_type")
 
 
 class SongPipelineFactory:

@@ -37,22 +37,34 @@ def read_codes(path: Path) -> tuple["np.ndarray", dict[str, Any]]:
     """Codes [K, T] or [tracks, K, T] of a file, and the facts that it holds about them.
 
     Raises:
-        ValueError: if the file has another ending or holds no array ``codes``.
+        ValueError: if the file has another ending, is damaged or holds no array ``codes``.
     """
+    from ..modeling.checkpoint_files import reading
+
+    if path.suffix not in CODES_ENDINGS:
+        raise ValueError(f"{str(path)!r} must end in .npz or .safetensors")
+    with reading(path):
+        arrays, facts = _read_arrays(path)
+    if "codes" not in arrays:
+        raise ValueError(f"{path} has no array 'codes': got {', '.join(arrays) or 'nothing'}")
+    return arrays["codes"], facts
+
+
+def _read_arrays(path: Path) -> tuple[dict[str, "np.ndarray"], dict[str, int]]:
+    """All arrays of a file of codes, and its facts, which are positive integers."""
     import numpy as np
 
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
-        facts = {name: int(arrays[name]) for name in FACTS if name in arrays}
-    elif path.suffix == ".safetensors":
+        found = {name: arrays[name] for name in FACTS if name in arrays}
+    else:
         from safetensors import safe_open
 
         with safe_open(path, framework="np") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            facts = json.loads((file.metadata() or {}).get("songgen_hf", "{}"))
-    else:
-        raise ValueError(f"{str(path)!r} must end in .npz or .safetensors")
-    if "codes" not in arrays:
-        raise ValueError(f"{path} has no array 'codes': got {', '.join(arrays) or 'nothing'}")
-    return arrays["codes"], facts
+            found = json.loads((file.metadata() or {}).get("songgen_hf", "{}"))
+    facts = {name: int(found[name]) for name in FACTS if name in found}
+    if wrong := [name for name, value in facts.items() if value < 1]:
+        raise ValueError(f"{path} has the {wrong[0]} {facts[wrong[0]]}, expected 1 or more")
+    return arrays, facts

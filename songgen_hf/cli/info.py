@@ -27,8 +27,11 @@ OPTIONS = InfoOptions
 def run(options: InfoOptions) -> CommandResult:
     """Describe the checkpoint."""
     from ..checkpoints.loading import resolve_checkpoint
+    from ..modeling.checkpoint_files import reading
 
-    facts = describe(resolve_checkpoint(options.model), options.revision)
+    checkpoint = resolve_checkpoint(options.model)
+    with reading(checkpoint):
+        facts = describe(checkpoint, options.revision)
     lines = []
     for name, value in facts.items():
         if isinstance(value, dict):
@@ -79,9 +82,12 @@ def describe_masked(checkpoint: str, revision: str | None = None) -> dict[str, A
     """The facts in the configurations of a masked model's transformer and scheduler."""
     from transformers.utils import cached_file
 
+    from ..modeling.config_checks import check_sizes
+
     files = ("transformer/config.json", "scheduler/scheduler_config.json")
     found = [cached_file(checkpoint, file, revision=revision) for file in files]
     sizes, settings = (json.loads(Path(str(file)).read_text(encoding="utf-8")) for file in found)
+    check_sizes(sizes)
     return {
         "model": checkpoint,
         "mode": "masked",

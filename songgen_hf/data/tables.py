@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
+from ..modeling.checkpoint_files import reading
 from ..optional import require
 
 CARD = "README.md"
@@ -26,13 +27,17 @@ def load_rows(source: str | Path, split: str, *, extra: str = "train") -> Any:
         extra: of this package, which brings ``datasets``.
     Raises:
         FileNotFoundError: if a folder holds no parquet files.
-        ValueError: if there is no such split.
+        ValueError: if there is no such split, or a file is damaged.
     """
     datasets = require("datasets", extra)
     if not Path(source).exists():
         return datasets.load_dataset(str(source), split=split)
-    files = [str(path) for path in split_files(source, split, extra=extra)]
-    return datasets.load_dataset("parquet", data_files={split: files}, split=split)
+    with reading(source):
+        files = [str(path) for path in split_files(source, split, extra=extra)]
+        try:
+            return datasets.load_dataset("parquet", data_files={split: files}, split=split)
+        except datasets.exceptions.DatasetGenerationError as error:
+            raise error.__cause__ or error from None
 
 
 def split_files(source: str | Path, split: str, *, extra: str = "train") -> list[Path]:

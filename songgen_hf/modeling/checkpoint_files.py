@@ -1,4 +1,4 @@
-"""Reads checkpoint files without running pickled code, and reports weights that do not fit.
+"""Reads checkpoint files without running pickled code, and names those that cannot be used.
 
 The module handles files and the loading report of transformers; it depends on no model class.
 """
@@ -7,7 +7,8 @@ import json
 import os
 import pickle
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -17,7 +18,60 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, cached_file
 
+LONGEST_REASON, LONGEST_MESSAGE = 180, 320
+"""Characters of a library's error that a message repeats, and of one that is left as it is."""
 HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only", "force_download")
+
+
+@contextmanager
+def reading(name: Any) -> Iterator[None]:
+    """Turn errors of libraries about the files of a checkpoint into messages of one line.
+
+    Damaged files make transformers, diffusers and tokenizers fail in many ways: a missing key, a
+    wrong type, a value that is not JSON. Short messages that name the checkpoint or its
+    ``config.json`` stay as they are.
+
+    Args:
+        name: folder, file or Hub id that is read.
+
+    Raises:
+        ValueError, OSError: naming the checkpoint.
+    """
+    try:
+        yield
+    except (ImportError, MemoryError):
+        raise
+    except Exception as error:
+        text = str(error)
+        if type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text:
+            raise
+        if isinstance(error, SafetensorError) or "Unable to load weights" in text:
+            raise ValueError(
+                f"the weights of {name} are damaged or cut short ({_shortened(error)}); "
+                "copy or download the file again"
+            ) from error
+        if isinstance(error, RuntimeError) and "mismatch" in text.lower():
+            raise ValueError(
+                f"the weights of {name} do not have the shapes of its config.json; "
+                "use the config that belongs to the weights (sizes, and decoder.track_pattern of a "
+                "song model)"
+            ) from error
+        reason, expected = _shortened(error), isinstance(error, ValueError | TypeError | OSError)
+        named = str(name) in text or "config.json" in text
+        is_clear = named and "\n" not in text and len(text) <= LONGEST_MESSAGE
+        if expected and (is_clear or text.startswith(("cannot read ", "the weights of "))):
+            raise
+        kind = OSError if isinstance(error, OSError) else ValueError
+        raise kind(
+            f"cannot read {name} ({reason if expected else f'{type(error).__name__}: {reason}'}); "
+            "a file there is damaged or does not fit the others: copy or download it again"
+        ) from error
+
+
+def _shortened(error: Exception) -> str:
+    """The text of an error in one line of at most ``LONGEST_REASON`` characters."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]} ..."
 
 
 def load_fitting(load: Callable[[], tuple[Any, dict[str, Any]]], name: Any, *, strict: bool) -> Any:
@@ -34,21 +88,8 @@ def load_fitting(load: Callable[[], tuple[Any, dict[str, Any]]], name: Any, *, s
     Raises:
         ValueError: if a file is damaged, or if keys or shapes do not fit the configuration.
     """
-    try:
+    with reading(name):
         model, report = load()
-    except SafetensorError as error:
-        raise ValueError(
-            f"the weights of {name} are damaged or cut short ({error}); "
-            "copy or download the file again"
-        ) from error
-    except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines() if "mismatch" in line.lower()]
-        if not lines:
-            raise
-        raise ValueError(
-            f"the weights of {name} do not have the shapes of its config.json ({lines[0]}); "
-            "use the config that belongs to the checkpoint (sizes and decoder.track_pattern)"
-        ) from error
     problems = {
         kind: sorted(str(key) for key in report.get(f"{kind}_keys", ()) or ())
         for kind in ("missing", "unexpected")
@@ -130,4 +171,11 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     return dict(content)
 
 
-__all__ = ["HUB_OPTIONS", "cached_commit", "load_fitting", "read_state_dict", "read_weights"]
+__all__ = [
+    "HUB_OPTIONS",
+    "cached_commit",
+    "load_fitting",
+    "read_state_dict",
+    "read_weights",
+    "reading",
+]

@@ -6,7 +6,6 @@ lyrics encoder, the voice encoder and the codec, which its ``config.json`` lacks
 """
 
 import os
-from functools import partial
 from typing import Any, Literal
 
 from huggingface_hub.dataclasses import strict
@@ -15,7 +14,7 @@ from transformers.configuration_utils import SubConfigSpec
 
 from .checkpoint_mapping import rename_reference_config_keys
 from .checkpoint_names import NamedCheckpointMixin
-from .config_checks import build_config
+from .config_checks import CheckedConfigMixin
 from .configuration_xcodec import XCodecConfig
 from .patterns import TRACK_PATTERNS, CodebookPattern
 
@@ -220,7 +219,7 @@ class SongGenLyricsEncoderConfig(PreTrainedConfig):
 
 
 @strict
-class SongGenConfig(NamedCheckpointMixin, PreTrainedConfig):
+class SongGenConfig(NamedCheckpointMixin, CheckedConfigMixin, PreTrainedConfig):
     """Configuration of SongGen, which generates codec codes from text, lyrics and a voice.
 
     Args:
@@ -302,15 +301,6 @@ class SongGenConfig(NamedCheckpointMixin, PreTrainedConfig):
         if not self.null_text_ids:
             end = getattr(self.text_encoder, "eos_token_id", None)
             self.null_text_ids = [1 if end is None else end]
-
-    @classmethod
-    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """Build the configuration from the fields of a ``config.json``.
-
-        Raises:
-            ValueError: for a value of a wrong type, or sizes that no machine can hold.
-        """
-        return build_config(partial(super().from_dict, config_dict, **kwargs), config_dict)
 
     @classmethod
     def get_config_dict(

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from transformers import XcodecConfig
 
 from .checkpoint_names import NamedCheckpointMixin
-from .config_checks import build_config
+from .config_checks import CheckedConfigMixin
 
 SPECTRAL_SIZES = {"encoder_channels", "encoder_layers", "decoder_channels", "decoder_layers"}
 
 
-class XCodecConfig(NamedCheckpointMixin, XcodecConfig):
+class XCodecConfig(NamedCheckpointMixin, CheckedConfigMixin, XcodecConfig):
     """Configuration of :class:`XCodecModel`.
 
     It extends ``XcodecConfig`` of transformers under another model type, because ``"xcodec"`` is
@@ -51,15 +50,6 @@ class XCodecConfig(NamedCheckpointMixin, XcodecConfig):
     residual_rms: list[float] | None = None
     acoustic_network: str = "waveform"
     spectral_sizes: dict[str, int] | None = None
-
-    @classmethod
-    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """Build the configuration from the fields of a ``config.json``.
-
-        Raises:
-            ValueError: for a value of a wrong type, or sizes that no machine can hold.
-        """
-        return build_config(partial(super().from_dict, config_dict, **kwargs), config_dict)
 
     def validate_codec(self) -> None:
         """Raise ValueError unless the fields that depend on one another are consistent."""

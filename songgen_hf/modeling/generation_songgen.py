@@ -15,6 +15,7 @@ from transformers import GenerationConfig, GenerationMixin, LogitsProcessorList
 from transformers.generation import ClassifierFreeGuidanceLogitsProcessor, GenerationMode
 from transformers.generation.utils import GenerateEncoderDecoderOutput
 
+from .config_checks import check_generation_settings
 from .configuration_songgen import SongGenConfig
 from .logits_process import CodebookPatternLogitsProcessor, SeededSamplingLogitsProcessor
 from .patterns import CodebookPattern
@@ -106,6 +107,7 @@ class SongGenGenerationMixin(GenerationMixin):
         generation_config, model_kwargs = super()._prepare_generation_config(
             generation_config, **kwargs
         )
+        check_generation_settings(generation_config, self.config.decoder.vocab_size)
         if generation_config.get_generation_mode() not in (
             GenerationMode.GREEDY_SEARCH,
             GenerationMode.SAMPLE,

@@ -20,6 +20,7 @@ from transformers import (
 from transformers.processing_utils import ProcessorMixin
 
 from .audio_io import AudioSource, is_rated_array, read_audio, warn_of_voice
+from .checkpoint_files import reading
 from .checkpoint_names import NamedCheckpointMixin
 from .lyrics_languages import LANGUAGES
 from .lyrics_normalization import normalize_lyrics, resolve_language
@@ -74,6 +75,18 @@ class SongGenProcessor(NamedCheckpointMixin, ProcessorMixin):
                 f"the lyrics tokenizer has no {LYRICS_START} token, so it is another tokenizer; "
                 "pass one made by lyrics_tokenizer_from_vocab, or restore lyrics_tokenizer/"
             )
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | os.PathLike[str] | None, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Load a processor; arguments are those of ``from_pretrained`` of transformers.
+
+        Raises:
+            ValueError, OSError: naming the folder, if a file is missing or damaged.
+        """
+        with reading(pretrained_model_name_or_path):
+            return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
 
     @classmethod
     def for_reference_checkpoint(

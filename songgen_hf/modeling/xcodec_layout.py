@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers.core_model_loading import WeightConverter
 
-from .checkpoint_files import read_state_dict
+from .checkpoint_files import read_state_dict, reading
 from .checkpoint_mapping import NUM_XCODEC_STAGES
 from .configuration_xcodec import XCodecConfig
 
@@ -19,6 +19,20 @@ class OriginalLayoutMixin:
     """
 
     config: XCodecConfig
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | os.PathLike[str] | None, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Load a codec; arguments and result are those of ``from_pretrained`` of transformers.
+
+        Raises:
+            ValueError: if a file is damaged, or if shapes do not fit the configuration.
+        """
+        with reading(pretrained_model_name_or_path or "the codec"):
+            return super().from_pretrained(  # type: ignore[misc]
+                pretrained_model_name_or_path, *args, **kwargs
+            )
 
     def save_pretrained(
         self,
@@ -94,10 +108,10 @@ class OriginalLayoutMixin:
         state_dict = read_state_dict(path)
         config = XCodecConfig() if config is None else config
         try:
-            loaded: Any = cls.from_pretrained(  # type: ignore[attr-defined]
+            loaded: Any = cls.from_pretrained(
                 None, config=config, state_dict=state_dict, output_loading_info=True, **kwargs
             )
-        except RuntimeError as error:
+        except ValueError as error:
             raise ValueError(
                 f"{path} does not fit the configuration: {error}; pass the config of that codec."
             ) from error

@@ -8,7 +8,8 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from safetensors import SafetensorError
+LONGEST_REASON = 200
+"""Characters of an error of a library that a message repeats."""
 
 
 def load_adapters(model: Any, adapters: str | Mapping[str, float]) -> None:
@@ -36,9 +37,12 @@ def load_adapters(model: Any, adapters: str | Mapping[str, float]) -> None:
                 # Several adapters are intended.
                 warnings.filterwarnings("ignore", message="Already found a `peft_config`")
                 model.load_adapter(source, adapter_name=name)
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        except (ImportError, MemoryError):
+            raise
+        except Exception as error:  # a damaged file makes PEFT fail in many ways
+            reason = " ".join(str(error).split())[:LONGEST_REASON]
             raise ValueError(
-                f"cannot load the adapter {source!r}: {error}; give a folder or Hub id that "
+                f"cannot load the adapter {source!r}: {reason}; give a folder or Hub id that "
                 "songgen-hf train lora wrote for this model"
             ) from error
     if not names:

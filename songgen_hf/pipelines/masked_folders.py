@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 import torch
 from huggingface_hub import snapshot_download
 
+from ..modeling.checkpoint_files import reading
 from ..modeling.checkpoint_names import folder_of
 from ..modeling.configuration_songgen import MASKED_MODEL_TYPE
 from ..modeling.masked.saving import PortableConfigMixin
@@ -47,35 +48,28 @@ class MaskedFolderMixin(PortableConfigMixin):
             ValueError: if it is not a masked song model, or if a file is damaged.
         """
         name = local_folder(pretrained_model_name_or_path, kwargs)
-        if not (Path(name) / cls.config_name).is_file():
-            raise ValueError(
-                f"{name} has no {cls.config_name}: it is not a masked song model; train one with "
-                "`songgen-hf train masked`"
-            )
-        if (source := shared_source(name)) is not None and any(
-            part not in kwargs for part in SHARED_PARTS
-        ):
-            dtype = kwargs.get("dtype", kwargs.get("torch_dtype"))
-            options: dict[str, Any] = {"dtype": dtype} if isinstance(dtype, torch.dtype) else {}
-            song_model = SongGenForConditionalGeneration.from_pretrained(source, **options).eval()
-            parts = {
-                "conditioner": song_model.conditioner,
-                "codec": song_model.audio_encoder,
-                "processor": SongGenProcessor.from_pretrained(source),
-            }
-            kwargs = {**parts, **kwargs}
-        if "processor" not in kwargs:
-            kwargs["processor"] = SongGenProcessor.from_pretrained(Path(name) / "processor")
-        _check_variant(Path(name), kwargs.get("variant"))
-        try:
+        with reading(name):
+            if not (Path(name) / cls.config_name).is_file():
+                raise ValueError(
+                    f"{name} has no {cls.config_name}: it is not a masked song model; train one "
+                    "with `songgen-hf train masked`"
+                )
+            if (source := shared_source(name)) is not None and any(
+                part not in kwargs for part in SHARED_PARTS
+            ):
+                dtype = kwargs.get("dtype", kwargs.get("torch_dtype"))
+                options: dict[str, Any] = {"dtype": dtype} if isinstance(dtype, torch.dtype) else {}
+                song_model = SongGenForConditionalGeneration.from_pretrained(source, **options)
+                parts = {
+                    "conditioner": song_model.eval().conditioner,
+                    "codec": song_model.audio_encoder,
+                    "processor": SongGenProcessor.from_pretrained(source),
+                }
+                kwargs = {**parts, **kwargs}
+            if "processor" not in kwargs:
+                kwargs["processor"] = SongGenProcessor.from_pretrained(Path(name) / "processor")
+            _check_variant(Path(name), kwargs.get("variant"))
             return super().from_pretrained(name, **kwargs)  # type: ignore[misc]
-        except OSError as error:
-            if "Unable to load weights" not in str(error):
-                raise
-            raise ValueError(
-                f"the weights of {name} are damaged or cut short ({str(error).strip()}); "
-                "copy or download the file again"
-            ) from error
 
     def save_pretrained(
         self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any

@@ -19,6 +19,8 @@ from transformers import HfArgumentParser, TrainingArguments
 STAGES_FOLDER = Path(__file__).parent / "stages"
 RECIPES_FOLDER = Path(__file__).parent / "recipes"
 RESOLVED_FILE = "training.yaml"
+LONGEST_REASON = 200
+"""Characters of an error of the YAML library that a message repeats."""
 
 EARLIER_NAMES = {
     "alignment_layers": "guided_attention_layers",
@@ -192,8 +194,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not YAML: {error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:LONGEST_REASON]
+        raise ValueError(f"{path} is not YAML: {reason}; correct that place") from error
     if not isinstance(values, dict):
         raise ValueError(f"{path} must map option names to values, like 'learning_rate: 1.0e-4'")
     return values

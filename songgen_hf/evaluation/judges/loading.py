@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ...modeling.checkpoint_files import reading
 from .log_mels import log_mels
 from .phoneme_recognizer import PhonemeRecognizer
 from .song_classifier import SongClassification, SongClassifier
@@ -98,7 +99,10 @@ class Judges:
 def read_report(directory: Path | str) -> dict[str, Any]:
     """Return the content of ``judges.json`` in a folder of judges, empty without that file."""
     path = Path(directory) / REPORT_FILE
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    with reading(path):
+        return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 __all__ = [

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils import CONFIG_NAME
 
+from ...modeling.checkpoint_files import reading
+
 
 class JudgeNetwork(PreTrainedModel):
     """A network over log mels that is saved in half precision and computes in float32."""
@@ -50,13 +52,10 @@ class JudgeNetwork(PreTrainedModel):
                 "...`"
             )
         remedy = "train the judges again"
-        try:
+        with reading(directory):
             network, report = super().from_pretrained(
                 directory, dtype=torch.float32, output_loading_info=True, **options
             )
-        except RuntimeError as error:
-            message = f"{directory}: the weights do not fit config.json ({error}): {remedy}"
-            raise ValueError(message) from error
         if wrong := sorted({*report["missing_keys"], *report["unexpected_keys"]}):
             raise ValueError(
                 f"{directory} holds another network than a {cls.__name__} "

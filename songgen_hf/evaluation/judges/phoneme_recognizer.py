@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
+from ...modeling.config_checks import CheckedConfigMixin
 from .log_mels import NUM_MELS
 from .network import JudgeNetwork, ResidualConvolution
 from .phonemes import PHONEMES
@@ -20,7 +21,7 @@ from .phonemes import PHONEMES
 BLANK = 0  # of CTC, and silence for the frame output; phoneme i of the config is class i + 1
 
 
-class PhonemeRecognizerConfig(PreTrainedConfig):
+class PhonemeRecognizerConfig(CheckedConfigMixin, PreTrainedConfig):
     """Configuration of :class:`PhonemeRecognizer`.
 
     Args:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
 from ...data.corpus.instruments import FAMILIES
+from ...modeling.config_checks import CheckedConfigMixin
 from .log_mels import NUM_MELS
 from .network import JudgeNetwork, ResidualConvolution
 
@@ -23,7 +24,7 @@ LEAD_FAMILIES = tuple(family for family in FAMILIES if family != "bass")  # a ba
 _VOICE_LOGIT_SCALE = 16.0  # of a cosine: sharp enough for a dozen voices, and bounded
 
 
-class SongClassifierConfig(PreTrainedConfig):
+class SongClassifierConfig(CheckedConfigMixin, PreTrainedConfig):
     """Configuration of :class:`SongClassifier`.
 
     Args:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -16,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.masking_utils import create_bidirectional_mask
 
+from ..config_checks import build_checked
 from ..configuration_songgen import SongGenDecoderConfig
 from ..decoder import SongGenDecoderLayer, rotary_table, sinusoidal_positions
 from .code_vectors import codebooks_of, hidden_codes, residual_rms_of, sum_code_vectors
@@ -182,6 +184,16 @@ class MaskedSongModel(PortableConfigMixin, ModelMixin, ConfigMixin, PeftAdapterM
             )
         self.length_head = LengthHead(condition_size)
         self._init_weights()
+
+    @classmethod
+    def from_config(cls, config: Any = None, **kwargs: Any) -> Any:
+        """Build the model from the fields of a ``config.json``.
+
+        Raises:
+            ValueError: for a value of a wrong type, or sizes that no machine can hold.
+        """
+        build = partial(super().from_config, config, **kwargs)
+        return build_checked(build, config if isinstance(config, dict) else {})
 
     def _init_weights(self) -> None:
         if self.code_projection[0].weight.is_meta:

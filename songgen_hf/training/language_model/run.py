@@ -10,6 +10,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from ...checkpoints.digests import codes_digest
 from ...data.preparation.codes import DESCRIPTION_FILE
+from ...modeling.checkpoint_files import reading
 from ...modeling.modeling_songgen import SongGenForConditionalGeneration
 from ...modeling.processing_songgen import SongGenProcessor
 from ..auxiliary.frame_labels import HEADS_FILE
@@ -160,7 +161,8 @@ def check_codec(dataset: Path, model: SongGenForConditionalGeneration) -> None:
     path = dataset / DESCRIPTION_FILE
     if not path.is_file():
         return
-    made_with = json.loads(path.read_text(encoding="utf-8"))
+    with reading(path):
+        made_with = dict(json.loads(path.read_text(encoding="utf-8")))
     decoder: Any = model.config.decoder
     expected = {
         "sampling_rate": model.config.sampling_rate,

@@ -134,5 +134,5 @@ def test_judge_weights_of_another_size_are_an_error(tmp_path):
     config = (tmp_path / "config.json").read_text()
     (tmp_path / "config.json").write_text(config.replace('"hidden_size": 16', '"hidden_size": 8'))
 
-    with pytest.raises(ValueError, match="do not fit config.json"):
+    with pytest.raises(ValueError, match="do not have the shapes of its config.json"):
         PhonemeRecognizer.from_pretrained(tmp_path)

@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import Trainer, TrainingArguments
 
 from songgen_hf.modeling.conditioning import SongGenConditioner
@@ -154,3 +155,21 @@ def test_eager_attention_equals_sdpa(tiny_model, tiny_inputs, pattern, dtype, to
 
     spread = logits["eager"].std()
     assert (logits["eager"] - logits["sdpa"]).abs().mean() <= tolerance * spread
+
+
+def test_weights_are_loaded_under_names_of_both_layouts_at_once(tiny_model, tmp_path):
+    model = tiny_model("mixed")
+    files = {}
+    for name in ("ours", "original"):
+        model.save_pretrained(tmp_path / name, save_original_format=name == "original")
+        files[name] = load_file(tmp_path / name / "model.safetensors")
+    mapped = ("decoder.", "conditioner.lyrics", "lyrics_", "embed_prompts")
+    weights = {k: v for k, v in files["ours"].items() if k.startswith(mapped)}
+    weights |= {k: v for k, v in files["original"].items() if not k.startswith(mapped)}
+
+    loaded = SongGenForConditionalGeneration.from_pretrained(
+        None, config=model.config, state_dict=weights
+    )
+
+    for name, weight in loaded.state_dict().items():
+        torch.testing.assert_close(weight, model.state_dict()[name], msg=name)

@@ -282,11 +282,13 @@ def _one_process(rank, port, folder):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_two_processes_end_with_the_codebooks_of_one_with_both_batches(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    mp.spawn(_one_process, args=(port, str(tmp_path)), nprocs=2)
+    # Forks import nothing again; they take no gradient, which would need threads of the parent.
+    mp.start_processes(_one_process, args=(port, str(tmp_path)), nprocs=2, start_method="fork")
     quantizer, trainer = make(started=False)
     for step in range(3):
         trainer(torch.cat([noise(2, 20, 20, seed=step * 2 + rank) for rank in range(2)]), seed=step)

@@ -14,11 +14,17 @@ from songgen_hf.cli import main
         ("accelerate", "train", ["train", "lm", "--preset", "mini", "--output-dir", "out"]),
         ("yaml", "train", ["train", "codec", "--output-dir", "out"]),
         ("diffusers", "diffusers", ["train", "masked", "--output-dir", "out"]),
+        ("datasets", "train", ["train", "codec", "--data", "x.parquet", "--out", "out"]),
+        ("datasets", "prepare", ["prepare", "codes", "x.parquet", "out"]),
+        ("pyworld", "corpus", ["corpus", "out", "--songs", "1"]),
+        ("gradio", "space", ["space", "files", "out"]),
+        ("gradio", "space", ["space", "run"]),
         ("shtab", "completion", ["completion", "bash"]),
     ],
 )
 def test_the_message_names_our_extra(package, extra, command, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.parquet").write_bytes(b"")
     monkeypatch.setitem(sys.modules, package, None)
 
     assert main(command) == 2

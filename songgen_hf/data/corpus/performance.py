@@ -19,8 +19,6 @@ _CHANNELS = {"bass": 0, "comp": 1, "pad": 2, "lead": 3, "drums": DRUM_CHANNEL}
 # Parts that form a group, and the loudness of the group relative to the others in LU.
 _GROUPS = ((("drums",), -1.0), (("bass", "comp", "pad"), -1.0), (("lead",), 1.0))
 _VOCAL_OVER_ACCOMPANIMENT = (1.5, 4.0)  # LU
-# Seconds between two frames of the analysis of speech; the large edition is rendered faster.
-_ANALYSIS_PERIOD = {"small": 0.005, "large": 0.01}
 _CEILING = 0.95
 _LIMITER_WINDOW = 161  # samples: 10 ms
 _ROOM_SECONDS, _ROOM_LEVEL = 0.35, 0.12
@@ -83,7 +81,7 @@ def _render_vocal(
         ]
         waveform, start, sung = sing_line(
             line.spoken, sung_notes, plan.singer, SAMPLING_RATE, rng,
-            analysis_period=_ANALYSIS_PERIOD[plan.edition],
+            fast=plan.edition == "large",
         )  # fmt: skip
         first = round(start * SAMPLING_RATE)
         piece = vocal[first : first + len(waveform)]

@@ -48,7 +48,7 @@ def sing_line(
     sampling_rate: int,
     rng: np.random.Generator,
     *,
-    analysis_period: float = FRAME_PERIOD,
+    fast: bool = False,
 ) -> tuple[np.ndarray, float, list[Phoneme]]:
     """Synthesize a line with one note for each syllable.
 
@@ -58,8 +58,8 @@ def sing_line(
         singer: the singer.
         sampling_rate: sampling rate of the result in Hz.
         rng: random number generator for the drift of the pitch.
-        analysis_period: seconds between two frames of the analysis, which takes most of the time.
-            Its windows are longer than 20 ms, so that 10 ms lose little.
+        fast: analyze every 10 ms instead of every 5 ms and halve the resolution of the spectra.
+            The windows of the analysis are longer than 20 ms, so that little is lost.
     Returns:
         The waveform (float64 [S]), the time of its first sample in seconds of the song, and the
         phonemes with times in seconds of the song.
@@ -75,9 +75,12 @@ def sing_line(
     times = np.arange(first, last + FRAME_PERIOD, FRAME_PERIOD)  # [T] in the song
     source_times = np.interp(times, *_warp(spoken.phonemes, sung))
 
-    envelope, aperiodicity = _analyze(spoken, singer, sampling_rate, analysis_period)
-    envelope = np.exp(_read_frames(envelope, source_times / analysis_period))
-    aperiodicity = _read_frames(aperiodicity, source_times / analysis_period)
+    period = 2 * FRAME_PERIOD if fast else FRAME_PERIOD
+    envelope, aperiodicity = _analyze(spoken, singer, sampling_rate, period)
+    if fast:
+        envelope, aperiodicity = envelope[:, ::2].copy(), aperiodicity[:, ::2].copy()
+    envelope = np.exp(_read_frames(envelope, source_times / period))
+    aperiodicity = _read_frames(aperiodicity, source_times / period)
     pitch = _pitch_curve(times, notes, singer, rng)  # [T] in MIDI numbers
     frequency = 440.0 * 2.0 ** ((pitch - 69.0) / 12.0)
     waveform = world().synthesize(

@@ -226,4 +226,4 @@ def _spoken_line(
         spoken = speaker.speak(text, singer.variant, skip_unnamed=large)
         sung_words = {phoneme.word for phoneme in spoken.phonemes if phoneme.is_vowel}
         if len(sung_words) == len(text.split(" ")) and spoken.syllables <= most:
-            return text, unseen, spoken
+            return text, unseen, spoken.without_pause() if large else spoken

@@ -6,7 +6,7 @@ between utterances (breath noise, flutter); see ``isolation.py`` for reproducibl
 """
 
 import ctypes
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ DEBIAN_PACKAGES = "espeak-ng fluidsynth fluid-soundfont-gm"
 ESPEAK = "libespeak-ng.so.1"
 WORDS_PER_MINUTE = 120
 
+_MARGIN = 0.1  # seconds after the last phoneme, longer than half a window of the analysis
 _SYNCHRONOUS = 2
 _PHONEME_EVENTS_IN_IPA_NO_EXIT = 1 | 2 | 0x8000
 _UTF8_WITH_PAUSE = 1 | 0x1000
@@ -58,6 +59,11 @@ class SpokenLine:
     def syllables(self) -> int:
         """Number of vowels."""
         return sum(phoneme.is_vowel for phoneme in self.phonemes)
+
+    def without_pause(self) -> "SpokenLine":
+        """The line without the pause at its end, which need not be analyzed."""
+        last = round((self.phonemes[-1].end + _MARGIN) * self.sampling_rate)
+        return replace(self, waveform=self.waveform[:last])
 
 
 class Speaker:

@@ -1,6 +1,7 @@
 """The synthetic singers: timing of phonemes, pitch of notes, and voices."""
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from songgen_hf.data.corpus.speech import Phoneme, SpokenLine
 from songgen_hf.data.corpus.voices import (
     HELD_OUT_SINGERS,
     SINGERS,
+    Singer,
     choose_singer,
     drawn_singers,
     singers_named,
@@ -130,3 +132,42 @@ def test_unheard_singers_sing_in_validation_and_test_songs_of_the_large_edition_
     assert {name for name in unheard if name.startswith("male")} < chosen["test"]
     assert {name for name in unheard if name.startswith("female")} < chosen["validation"]
     assert {choose_singer(rng, "male", "small", "test") for _ in range(99)} <= {*SINGERS.values()}
+
+
+def test_fast_singing_has_nearly_the_same_level_in_every_band():
+    pytest.importorskip("pyworld")
+    slow, fast = (
+        sing_line(speech(), NOTES, SINGERS["male_2"], 16000, np.random.default_rng(4), fast=fast)[0]
+        for fast in (False, True)
+    )
+
+    assert len(slow) == len(fast)
+    powers = [np.abs(np.fft.rfft(one)[:8000]) ** 2 for one in (slow, fast)]
+    bands = [10 * np.log10(power.reshape(8, -1).sum(axis=1)) for power in powers]
+    assert np.abs(bands[0] - bands[1])[:4].max() < 1.5
+
+
+def test_the_parameters_of_a_singer_change_the_sound():
+    pytest.importorskip("pyworld")
+    plain = SINGERS["male_2"]
+
+    def level(singer: Singer, low: int, high: int) -> float:
+        waveform = sing_line(speech(), NOTES, singer, 16000, np.random.default_rng(4), fast=True)[0]
+        power = np.abs(np.fft.rfft(waveform)) ** 2
+        hertz = np.fft.rfftfreq(len(waveform), 1 / 16000)
+        return 10 * np.log10(power[(hertz >= low) & (hertz < high)].sum())
+
+    bright = replace(plain, tilt=3.0)
+    ringing = replace(plain, ring=8.0)
+    assert 1.0 < level(bright, 1000, 2000) - level(plain, 1000, 2000) < 8.0
+    assert level(ringing, 2600, 3000) - level(plain, 2600, 3000) > 5.0
+    assert abs(level(ringing, 100, 1000) - level(plain, 100, 1000)) < 0.5
+
+
+def test_a_line_without_its_pause_ends_shortly_after_its_last_phoneme():
+    line = speech().without_pause()
+
+    assert len(line.waveform) / line.sampling_rate == pytest.approx(0.8, abs=0.07)
+    assert len(SpokenLine(np.zeros(44100), 22050, SPOKEN).without_pause().waveform) == round(
+        0.86 * 22050
+    )

@@ -7,6 +7,7 @@ TORCH := torch==2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 VENV := .venv
+LOWEST ?= .venv-lowest
 BIN := $(VENV)/bin
 OFFLINE := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
 # In the words and phrases that the default model was trained on; two lines last about ten seconds.
@@ -23,7 +24,7 @@ MIN_SECONDS ?= 5
 SEED ?= 7
 export TEXT LYRICS
 
-.PHONY: song test fast quality style docs figures tree clean
+.PHONY: song test fast lowest quality style docs figures tree clean
 
 # The environment is kept until what it is made from changes.
 $(VENV)/installed: setup.py constraints.txt
@@ -52,6 +53,19 @@ test: $(VENV)/installed-dev
 fast: $(VENV)/installed-dev
 	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m 'not slow and $(TESTS)'
 
+# The oldest versions that setup.py allows, and the tests of models and pipelines with them. PyTorch is
+# that of `make test`: the oldest with a build for CPUs where the index above cannot be had.
+lowest:
+	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --no-deps --index-url '$(TORCH_INDEX)' $(TORCH) 2>/dev/null \
+		|| $(LOWEST)/bin/python -m pip install --quiet $(TORCH)
+	$(LOWEST)/bin/python -m pip install --quiet uv
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
+		$(TORCH) 'pytest>=8' --editable '.[train,diffusers,lyrics,prepare]'
+	$(LOWEST)/bin/python -m tests.tools.lowest
+	$(OFFLINE) OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -q tests/modeling tests/pipelines \
+		-m 'not slow and $(TESTS)'
+
 quality: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -74,4 +88,4 @@ tree:
 	$(PYTHON) docs/tree.py
 
 clean:
-	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(LOWEST) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -11,20 +11,26 @@ VERSION = re.search(
 ).group(1)
 
 EXTRAS = {
-    "train": ["accelerate>=1.10", "datasets>=5", "peft>=0.21", "pyyaml>=6", "tensorboard>=2.16"],
+    "train": [
+        "accelerate>=1.10",
+        "datasets>=5.1",
+        "peft>=0.21",
+        "pyyaml>=6",
+        "tensorboard>=2.16.2",
+    ],
     "diffusers": ["diffusers>=0.42"],
-    "space": ["gradio>=6.20", "peft>=0.21", "pillow>=10"],
+    "space": ["gradio>=6.29.1", "peft>=0.21", "pillow>=10"],
     "lyrics": ["pypinyin>=0.50", "hangul-romanize>=0.1"],
     "corpus": [
-        "datasets>=5",
+        "datasets>=5.1",
         "pyloudnorm>=0.1.1",
         "pyworld>=0.3.4",
         "scipy>=1.13",
         # pyworld imports pkg_resources, which later setuptools no longer bring.
         "setuptools<82",
-        "tqdm>=4.60",
+        "tqdm>=4.66.3",
     ],
-    "prepare": ["datasets>=5", "pyarrow>=18"],
+    "prepare": ["datasets>=5.1", "pyarrow>=24"],
     "ray": ["ray[data]>=2.40"],
     "docs": [
         "matplotlib>=3.8",
@@ -34,7 +40,7 @@ EXTRAS = {
         # Its options are those that mkdocs.yml names.
         "mkdocstrings-python>=2.0",
     ],
-    "evaluate": ["matplotlib>=3.8", "pillow>=10", "pyarrow>=18"],
+    "evaluate": ["matplotlib>=3.8", "pillow>=10", "pyarrow>=24"],
     "completion": ["shtab>=1.13"],
 }
 EXTRAS["dev"] = sorted(
@@ -89,8 +95,8 @@ setup(
         "soundfile>=0.12",
         "soxr>=0.5",
         "huggingface-hub>=2.0",
-        "safetensors>=0.6",
-        "tokenizers>=0.22",
+        "safetensors>=0.8",
+        "tokenizers>=0.23.3",
         "num2words>=0.5.13",
     ],
     extras_require=EXTRAS,

@@ -18,6 +18,13 @@ from ..modeling.processing_songgen import SongGenProcessor
 MASKED_CONFIG = "config.json"
 """File beside ``model_index.json``, by whose ``model_type`` transformers recognizes a masked song
 model. Its ``song_model`` is the path of the SongGen checkpoint that holds the ``SHARED_PARTS``."""
+PIPELINE_MODULE = "pipeline"
+PIPELINE_CODE = '''"""Names the class of this model for ``DiffusionPipeline`` of diffusers."""
+
+from songgen_hf import MaskedSongPipeline
+
+__all__ = ["MaskedSongPipeline"]
+'''
 SHARED_PARTS = ("conditioner", "codec", "processor")
 PARTS = ("transformer", "scheduler", *SHARED_PARTS)
 HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only", "force_download")
@@ -82,6 +89,39 @@ class MaskedFolderMixin(PortableConfigMixin):
         (Path(save_directory) / MASKED_CONFIG).write_text(text, encoding="utf-8")
         super().save_pretrained(save_directory, *args, **kwargs)  # type: ignore[misc]
 
+    def save_config(
+        self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any
+    ) -> None:
+        """Save ``model_index.json``, and the file that it names for ``DiffusionPipeline``."""
+        super().save_config(save_directory, *args, **kwargs)  # type: ignore[misc]
+        code = Path(save_directory) / f"{PIPELINE_MODULE}.py"
+        code.write_text(PIPELINE_CODE, encoding="utf-8")
+
+    @classmethod
+    def extract_init_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """Return the arguments of the constructor.
+
+        Raises:
+            ValueError: if ``DiffusionPipeline`` loads a model that shares parts with another one.
+        """
+        # load_config of this class has replaced the list.
+        loaded_by_diffusers = isinstance(config_dict.get("_class_name"), list)
+        if loaded_by_diffusers and any(config_dict.get(p) == [None, None] for p in SHARED_PARTS):
+            raise ValueError(
+                "this masked song model shares its codec with a SongGen checkpoint: load it with "
+                "MaskedSongPipeline.from_pretrained of songgen_hf"
+            )
+        return super().extract_init_dict(config_dict, **kwargs)  # type: ignore[misc]
+
+    def to_json_string(self) -> str:
+        """Return the configuration as JSON, with the module of the class that is saved beside it.
+
+        Without it, ``DiffusionPipeline.from_pretrained`` looks for the class in diffusers.
+        """
+        config = json.loads(super().to_json_string())
+        config["_class_name"] = [PIPELINE_MODULE, config["_class_name"]]
+        return json.dumps(config, indent=2, sort_keys=True) + "\n"
+
     @classmethod
     def load_config(cls, *args: Any, **kwargs: Any) -> Any:
         """Read ``model_index.json`` and replace the modules of the parts by their current ones.
@@ -91,6 +131,7 @@ class MaskedFolderMixin(PortableConfigMixin):
         """
         loaded = super().load_config(*args, **kwargs)  # type: ignore[misc]
         index = loaded[0] if isinstance(loaded, tuple) else loaded
+        index["_class_name"] = cls.__name__  # type: ignore[attr-defined]
         for name, part in get_type_hints(cls).items():
             if name in PARTS and (index.get(name) or [None])[0] is not None:
                 index[name] = [part.__module__, part.__name__]

@@ -10,6 +10,8 @@ from transformers import AutoProcessor, pipeline
 
 pytest.importorskip("diffusers", reason="needs the extra diffusers")
 
+from diffusers import DiffusionPipeline
+
 import songgen_hf.checkpoints.embedded
 from songgen_hf import SongGenConfig, SongGenForConditionalGeneration
 from songgen_hf.checkpoints.embedded import MASKED_CHECKPOINT, default_checkpoint, find_checkpoint
@@ -50,6 +52,13 @@ def test_pipeline_of_a_masked_folder_generates_as_the_pipeline_of_diffusers(whol
     assert np.array_equal(
         song["codes"], tiny_masked()("folk", lyrics="la", seed=1, **SHORT)["codes"]
     )
+
+
+def test_the_general_class_of_diffusers_names_the_class_for_shared_parts(family):
+    with pytest.raises(
+        ValueError, match=r"shares its codec .* MaskedSongPipeline\.from_pretrained"
+    ):
+        DiffusionPipeline.from_pretrained(family / "masked", trust_remote_code=True)
 
 
 @pytest.mark.parametrize("kind", [SongGenConfig, SongGenForConditionalGeneration])

@@ -6,6 +6,8 @@ import torch
 
 pytest.importorskip("diffusers", reason="needs the extra diffusers")
 
+from diffusers import DiffusionPipeline
+
 from songgen_hf.pipelines.masked_song import MaskedSongPipeline
 
 SHORT = {"lyrics": "la", "seconds": 0.2, "num_inference_steps": 2, "progress": False, "seed": 1}
@@ -47,6 +49,19 @@ def test_a_truncated_file_is_refused_as_damaged(tiny_masked, tmp_path):
         ValueError, match="transformer/diffusion_.* copy or download the file again"
     ):
         MaskedSongPipeline.from_pretrained(tmp_path)
+
+
+def test_the_general_class_of_diffusers_loads_a_folder_whose_code_is_trusted(tiny_masked, tmp_path):
+    pipe = tiny_masked()
+    pipe.save_pretrained(tmp_path)
+
+    with pytest.raises(ValueError, match="trust_remote_code=True"):
+        DiffusionPipeline.from_pretrained(tmp_path)
+    loaded = DiffusionPipeline.from_pretrained(tmp_path, trust_remote_code=True)
+
+    assert type(loaded) is MaskedSongPipeline
+    song, again = (one("folk", **SHORT)["codes"] for one in (pipe, loaded))
+    assert np.array_equal(song, again)
 
 
 def test_a_variant_that_is_not_there_is_named(tiny_masked, tmp_path):

@@ -10,6 +10,7 @@ SongGen (arXiv 2502.13128, section 3.2).
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -91,6 +92,27 @@ class CodebookPattern:
         rows = codebook + track * self.num_codebooks * self.has_rows_per_track + 0 * frame
         steps = 1 + self.stride * (frame + codebook) + lag
         return rows, steps
+
+    def cells(self, num_steps: int, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
+        """Return the track and the frame of every cell.
+
+        Returns:
+            Two int64 tensors [rows, num_steps]: the frame is negative before a row's first code.
+        """
+        offset = torch.arange(num_steps, device=device)[None, :] - 1
+        row = torch.arange(self.num_rows, device=device)[:, None]
+        if self.stride == 2:
+            track = self.track_of_steps(offset).expand(self.num_rows, -1)
+        else:
+            track = (row // self.num_codebooks).expand(-1, num_steps)
+        lag = torch.tensor(self.lags, device=device)[track]
+        frame = (offset - lag).div(self.stride, rounding_mode="floor") - row % self.num_codebooks
+        return track, frame
+
+    def num_label_steps(self, num_frames: Any) -> Any:
+        """Return the number of steps of the labels of a song, or of each song of a tensor."""
+        parallel_lag = max(self.lags) * self.has_rows_per_track
+        return self.stride * (num_frames + self.num_codebooks) + parallel_lag
 
     def num_steps(self, num_frames: int) -> int:
         """Return the number of steps that hold all codes of ``num_frames`` frames.
@@ -199,14 +221,7 @@ class CodebookPattern:
             predicted.
         """
         step = torch.arange(num_steps, device=device)[None, :]
-        row = torch.arange(self.num_rows, device=device)[:, None]
-        offset = step - 1
-        if self.stride == 2:
-            track = self.track_of_steps(offset).expand(self.num_rows, -1)
-        else:
-            track = (row // self.num_codebooks).expand(-1, num_steps)
-        lag = torch.tensor(self.lags, device=device)[track]
-        frame = (offset - lag).div(self.stride, rounding_mode="floor") - row % self.num_codebooks
+        frame = self.cells(num_steps, device)[1]
         forced = torch.full_like(frame, FREE)
         forced[frame >= num_frames] = pad_token_id
         forced[(frame < 0) | (step == 0)] = bos_token_id
@@ -245,18 +260,25 @@ class CodebookPattern:
             ValueError: if a song's shape does not fit the pattern.
         """
         songs = list(codes)
-        rows = []
         for song in songs:
-            song = song[None]
-            self.check_codes(song, "codes")
-            num_frames = song.shape[-1]
-            num_steps = 1 + self.stride * (num_frames + self.num_codebooks)
-            num_steps += max(self.lags) * self.has_rows_per_track
-            cells = self.forced_ids(
-                num_steps, num_frames, bos_token_id, eos_token_id, song.device, song
-            )
-            rows.append(cells[0, :, 1:].T)
-        return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=IGNORED_LABEL)
+            self.check_codes(song[None], "codes")
+        device = songs[0].device
+        num_frames = torch.tensor([song.shape[-1] for song in songs])
+        longest = max(1, int(num_frames.max()))
+        shape = (len(songs), self.num_tracks, self.num_codebooks, longest)
+        padded = songs[0].new_zeros(shape, dtype=torch.int64)
+        for place, song in zip(padded, songs, strict=True):
+            place[..., : song.shape[-1]] = song
+        lengths = num_frames.to(device)[:, None, None]
+        num_steps = int(self.num_label_steps(num_frames.max()))
+        track, frame = (cell[:, 1:].T for cell in self.cells(num_steps + 1, device))  # [L', rows]
+        codebook = torch.arange(self.num_rows, device=device) % self.num_codebooks
+        place = (track * self.num_codebooks + codebook) * longest + frame.clamp(0, longest - 1)
+        labels = padded.flatten(1)[:, place]  # [B, L', rows]
+        labels.masked_fill_(frame < 0, bos_token_id)
+        labels.masked_fill_(frame >= lengths, eos_token_id)
+        step = torch.arange(num_steps, device=device)[:, None]
+        return labels.masked_fill_(step >= self.num_label_steps(lengths), IGNORED_LABEL)
 
     def check_codes(self, codes: Tensor, name: str) -> None:
         """Raise ValueError unless ``codes`` is [B, tracks, K, T] of this pattern."""

@@ -100,13 +100,13 @@ def labels_of_steps(labels: Sequence[Tensor], config: SongGenConfig) -> Tensor:
     """
     decoder: Any = config.decoder
     pattern = decoder.pattern
-    shape = (pattern.num_tracks, pattern.num_codebooks, -1)
-    frames = [torch.arange(len(song)).expand(shape) for song in labels]
-    row = pattern.num_codebooks * VOCAL if pattern.has_rows_per_track else 0
-    index = pattern.labels(frames, bos_token_id=-1, eos_token_id=-1)[:, :, row]  # [B, L]
     padded = pad_sequence(list(labels), batch_first=True, padding_value=IGNORED_LABEL)
-    found = padded.gather(1, index.clamp(min=0))
-    return found.masked_fill(index < 0, IGNORED_LABEL)
+    lengths = torch.tensor([len(song) for song in labels])[:, None]
+    num_steps = int(pattern.num_label_steps(lengths.max()))
+    row = pattern.num_codebooks * VOCAL if pattern.has_rows_per_track else 0
+    frame = pattern.cells(num_steps + 1)[1][row, 1:]  # [L]
+    found = padded[:, frame.clamp(0, padded.shape[1] - 1)]
+    return found.masked_fill_((frame < 0) | (frame >= lengths), IGNORED_LABEL)
 
 
 @contextmanager

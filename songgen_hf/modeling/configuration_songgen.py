@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 from huggingface_hub.dataclasses import strict
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
-from transformers.configuration_utils import SubConfigSpec
 
 from .checkpoint_mapping import rename_reference_config_keys
 from .checkpoint_names import NamedCheckpointMixin
@@ -253,14 +252,14 @@ class SongGenConfig(NamedCheckpointMixin, CheckedConfigMixin, PreTrainedConfig):
 
     model_type = "songgen"
     keys_to_ignore_at_inference = ["past_key_values"]
-    sub_configs_defaults = {
-        "text_encoder": SubConfigSpec(config_class=AutoConfig, model_type="t5"),
-        "lyrics_encoder": SubConfigSpec(config_class=SongGenLyricsEncoderConfig),
-        "voice_encoder": SubConfigSpec(
-            config_class=AutoConfig, model_type="hubert", init_kwargs=MERT_330M
-        ),
-        "audio_encoder": SubConfigSpec(config_class=XCodecConfig),
-        "decoder": SubConfigSpec(config_class=SongGenDecoderConfig),
+    # This class makes its sections, because transformers 5.17 does not know their defaults.
+    has_no_defaults_at_init = True
+    sub_configs = {
+        "text_encoder": AutoConfig,
+        "lyrics_encoder": SongGenLyricsEncoderConfig,
+        "voice_encoder": AutoConfig,
+        "audio_encoder": XCodecConfig,
+        "decoder": SongGenDecoderConfig,
     }
 
     text_encoder: dict | PreTrainedConfig | None = None
@@ -294,6 +293,8 @@ class SongGenConfig(NamedCheckpointMixin, CheckedConfigMixin, PreTrainedConfig):
                 setattr(self, key, value)
             elif not isinstance(getattr(self, section), PreTrainedConfig):
                 setattr(self, section, {key: value, **(getattr(self, section) or {})})
+        for name in self.sub_configs:
+            setattr(self, name, self._section(name))
         super().__post_init__(**kwargs)
         # An encoder has no head. This ties the two names of its input embedding, as in every T5
         # encoder.
@@ -301,6 +302,23 @@ class SongGenConfig(NamedCheckpointMixin, CheckedConfigMixin, PreTrainedConfig):
         if not self.null_text_ids:
             end = getattr(self.text_encoder, "eos_token_id", None)
             self.null_text_ids = [1 if end is None else end]
+
+    def _section(self, name: str) -> PreTrainedConfig:
+        """The configuration of a section, which may be given as a dict or, with defaults, not."""
+        value, kind = getattr(self, name), self.sub_configs[name]
+        if isinstance(value, PreTrainedConfig):
+            return value
+        if value is None:
+            value = MERT_330M if name == "voice_encoder" else {}
+        if kind is AutoConfig:
+            model_type = value.get("model_type", "t5" if name == "text_encoder" else "hubert")
+            if model_type not in CONFIG_MAPPING:
+                raise ValueError(
+                    f"{name} has the unknown model_type {model_type!r}: expected one that "
+                    "transformers knows, such as t5 or hubert"
+                )
+            kind = CONFIG_MAPPING[model_type]
+        return kind(**value)
 
     @classmethod
     def get_config_dict(

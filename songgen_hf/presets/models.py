@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from transformers import T5Config
 
-from ..modeling.configuration_songgen import SongGenConfig
+from ..modeling.configuration_songgen import MERT_330M, SongGenConfig
 from ..modeling.modeling_songgen import SongGenForConditionalGeneration
 from ..modeling.processing_songgen import SongGenProcessor
 from ..modeling.tokenization_songgen import LYRICS_START, LYRICS_STOP
@@ -130,7 +130,6 @@ def build_config(
     sections = copy.deepcopy(PRESETS[preset])
     text_encoder = T5Config(**sections.pop("text_encoder"))
     voice_encoder = sections.pop("voice_encoder")
-    defaults = SongGenConfig.sub_configs_defaults["voice_encoder"].init_kwargs
     sections["decoder"] |= {
         "track_pattern": track_pattern,
         "add_vocal_loss": track_pattern == "mixed_pro",
@@ -141,7 +140,7 @@ def build_config(
     }
     return SongGenConfig(
         text_encoder=text_encoder,
-        voice_encoder={"model_type": "hubert", **defaults, **voice_encoder},
+        voice_encoder={"model_type": "hubert", **MERT_330M, **voice_encoder},
         generation_text_projection="always",
         **sections,
     )

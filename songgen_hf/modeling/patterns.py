@@ -88,7 +88,7 @@ class CodebookPattern:
         track = torch.arange(self.num_tracks, device=device)[:, None, None]
         codebook = torch.arange(self.num_codebooks, device=device)[None, :, None]
         frame = torch.arange(num_frames, device=device)[None, None, :]
-        lag = torch.tensor(self.lags, device=device)[:, None, None]
+        lag = self._lag(track)
         rows = codebook + track * self.num_codebooks * self.has_rows_per_track + 0 * frame
         steps = 1 + self.stride * (frame + codebook) + lag
         return rows, steps
@@ -105,9 +105,12 @@ class CodebookPattern:
             track = self.track_of_steps(offset).expand(self.num_rows, -1)
         else:
             track = (row // self.num_codebooks).expand(-1, num_steps)
-        lag = torch.tensor(self.lags, device=device)[track]
-        frame = (offset - lag).div(self.stride, rounding_mode="floor") - row % self.num_codebooks
+        frame = (offset - self._lag(track)).div(self.stride, rounding_mode="floor") - row % self.num_codebooks
         return track, frame
+
+    def _lag(self, track: Tensor) -> Tensor:
+        """The lags of tracks, computed on their device: a copy of a table would be waited for."""
+        return self.lags[0] + track * (self.lags[-1] - self.lags[0])
 
     def num_label_steps(self, num_frames: Any) -> Any:
         """Return the number of steps of the labels of a song, or of each song of a tensor."""

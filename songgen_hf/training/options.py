@@ -48,7 +48,10 @@ class ModelOptions:
 class DatasetOptions:
     """Which songs are read."""
 
-    dataset: str | None = option(None, "codes parquet: a folder, a file or a Hub id")
+    dataset: str | None = option(
+        None,
+        "codes parquet: a folder, a file or a Hub id; or a folder of packed codes",
+    )
     dataset_files: str | None = option(
         None,
         "digest of the files of a local dataset; a run records it, and refuses other files under "
@@ -175,6 +178,11 @@ class SongGenTrainingArguments(TrainingArguments):
     allow_changed_options: bool = option(
         False, "resume although options differ from those of the checkpoint"
     )
+    max_shard_size: float | None = option(
+        None,
+        "greatest size of a file of a checkpoint or of the trained model, in megabytes; larger "
+        "weights are written as shards, other large files in parts",
+    )
     sample_songs: int = option(0, "songs to generate at each evaluation, written to samples/")
     sample_seconds: float = option(10.0, "longest duration of these songs")
     sample_guidance: float = option(1.0, "guidance scale of these songs")
@@ -189,16 +197,20 @@ class SongGenTrainingArguments(TrainingArguments):
             )
         if self.optimizer not in ("adamw", "muon"):
             raise ValueError(f"unknown optimizer: got {self.optimizer!r}, expected adamw or muon")
+        if self.max_shard_size is not None:
+            check_range(self, "max_shard_size", open_low=True)
         if not torch.accelerator.is_available():
             self.use_cpu = True  # the library refuses bf16 on a CPU that was not asked for
         super().__post_init__()
+        # With pinned memory, copies to the device do not wait for the work that is queued there.
+        self.accelerator_config.non_blocking = self.dataloader_pin_memory
 
 
 FREE_ON_RESUME = frozenset(
     """
     allow_changed_options attention codec dataloader_num_workers dataloader_prefetch_factor dataset
     disable_tqdm eval_on_start eval_split eval_steps eval_strategy logging_steps logging_strategy
-    max_eval_songs model output_dir per_device_eval_batch_size preset report_to
+    max_eval_songs max_shard_size model output_dir per_device_eval_batch_size preset report_to
     resume_from_checkpoint run_name sample_guidance sample_seconds sample_songs save_steps
     save_strategy save_total_limit voice_encoder
     """.split()

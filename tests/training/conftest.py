@@ -116,13 +116,13 @@ def interrupted_after(step: int):
         yield
 
 
-def flac(seconds: float, seed: int) -> bytes:
+def flac(seconds: float, seed: int, rate: int = VOICE_RATE) -> bytes:
     """Noise as FLAC bytes."""
     import soundfile
 
-    noise = np.random.default_rng(seed).normal(0, 0.1, round(seconds * VOICE_RATE))
+    noise = np.random.default_rng(seed).normal(0, 0.1, round(seconds * rate))
     buffer = io.BytesIO()
-    soundfile.write(buffer, noise.astype(np.float32), VOICE_RATE, format="FLAC")
+    soundfile.write(buffer, noise.astype(np.float32), rate, format="FLAC")
     return buffer.getvalue()
 
 
@@ -144,6 +144,38 @@ def song_row(number: int, num_frames: int) -> dict:
         "num_frames": num_frames,
         "vocal": {"bytes": flac(0.5, number), "path": None},
     }
+
+
+def annotated_row(number: int, num_frames: int) -> dict:
+    """A row with timed words and phonemes and with labels, some of which are unknown."""
+    words = [
+        {"word": "stone", "start": 0.02, "end": 0.09},
+        {"word": "river", "start": 0.1, "end": 0.2},
+    ]
+    phonemes = [
+        {
+            "symbol": symbol,
+            "start": 0.02 + 0.025 * place,
+            "end": 0.045 + 0.025 * place,
+            "word": word,
+        }
+        for place, (symbol, word) in enumerate([("s", 0), ("t", 0), ("o", 0), ("r", 1), ("v", 1)])
+    ]
+    phonemes.append({"symbol": f"z{number % 2}", "start": 0.2, "end": 0.2, "word": 1})  # no frame
+    labels = {
+        "lyrics": "Stone, river",
+        "words": words,
+        "phonemes": phonemes,
+        "tempo": 90.0 + 10 * number,
+        "lead_instrument": ("flute", "oboe")[number % 2],
+        "gender": ("female", None)[number % 2],
+        "genre": "folk",
+        "voice_id": f"voice {number % 3}",
+        "vocal": {"bytes": flac(0.5, number, 24000), "path": None},  # the rate of the processor
+    }
+    if number % 4 == 3:
+        labels |= dict.fromkeys(("words", "phonemes", "tempo"))
+    return song_row(number, num_frames) | labels
 
 
 def write_songs(path: Path, lengths: list[int]) -> None:
@@ -172,6 +204,16 @@ def songs_folder(tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("songs")
     write_songs(folder / "train-00000-of-00001.parquet", [9, 12, 7, 14, 10, 8, 11, 13, 9, 12])
     write_songs(folder / "validation-00000-of-00001.parquet", [8, 10])
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def annotated_folder(tmp_path_factory) -> str:
+    """A folder with 7 annotated songs to train on and 2 to evaluate on."""
+    folder = tmp_path_factory.mktemp("annotated")
+    for split, lengths in (("train", [9, 12, 7, 14, 10, 8, 11]), ("validation", [8, 10])):
+        rows = [annotated_row(number, length) for number, length in enumerate(lengths)]
+        write_table(folder / f"{split}-00000-of-00001.parquet", rows)
     return str(folder)
 
 

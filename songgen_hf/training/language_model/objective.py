@@ -7,6 +7,7 @@ sung frames, of fine codebooks. Nothing here depends on data, optimizers or mode
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,9 +48,7 @@ def codebook_weights(
         raise ValueError(
             f"initial codebook weights must be [{num_codebooks}]: got {list(initial.shape)}"
         )
-    # Matches upstream: float32 throughout, and a boundary belongs to the phase before it.
-    progress = torch.tensor(step) / total_steps
-    flatness = FLATNESS[int(torch.bucketize(progress, torch.tensor(BOUNDARIES)))]
+    flatness = FLATNESS[curriculum_phase(step, total_steps)]
     return (1 - flatness) * initial + flatness / num_codebooks
 
 
@@ -61,6 +60,7 @@ def label_weights(
     fine_accompaniment: float = 1.0,
     sung_frame: float = 1.0,
     sung: Tensor | None = None,
+    device: torch.device | None = None,
 ) -> Tensor:
     """Weights of the labels of a batch in the mean of their row.
 
@@ -71,6 +71,7 @@ def label_weights(
         fine_accompaniment: factor of the second half of the accompaniment's codebooks.
         sung_frame: factor of the vocal's labels (of a single track: of its labels) in sung frames.
         sung: [B, L] bool, whether the frame is sung whose first code a step predicts.
+        device: device of the result, that of ``sung`` if it is given.
     Returns:
         [B or 1, L, rows] float32.
     Raises:
@@ -83,7 +84,7 @@ def label_weights(
         )
     num_frames = pattern.num_frames(num_steps + 1)
     batch = 1 if sung is None else len(sung)
-    device = None if sung is None else sung.device
+    device = device if sung is None else sung.device
     shape = (batch, pattern.num_tracks, pattern.num_codebooks, num_frames)
     frames = torch.ones(shape, device=device)
     rows, steps = pattern.index(num_frames, device)
@@ -97,6 +98,13 @@ def label_weights(
     weights = torch.ones(batch, num_steps, pattern.num_rows, device=device)
     weights[:, steps - 1, rows] = frames
     return weights
+
+
+def curriculum_phase(step: int, total_steps: int) -> int:
+    """Index of the phase of the run, 0 to 3, within which the codebook weights stay the same."""
+    # Matches upstream: float32 throughout, and a boundary belongs to the phase before it.
+    progress = np.float32(step) / np.float32(total_steps)
+    return int(np.searchsorted(np.asarray(BOUNDARIES, dtype=np.float32), progress))
 
 
 @dataclass
@@ -168,6 +176,7 @@ __all__ = [
     "VOCAL_LOSS_WEIGHT",
     "Objective",
     "codebook_weights",
+    "curriculum_phase",
     "label_weights",
     "song_objective",
 ]

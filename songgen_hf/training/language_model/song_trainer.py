@@ -23,8 +23,10 @@ from transformers.trainer import TRAINER_STATE_NAME, TRAINING_ARGS_NAME
 from transformers.trainer_callback import ProgressCallback
 
 from ...modeling.processing_songgen import SongGenProcessor
+from ..attention import use_unread_masks
 from ..auxiliary.frame_labels import HEADS_FILE, FrameLabelHeads, FrameLabels
 from ..ema import WeightAverage
+from ..file_parts import joined_files, split_files
 from ..optimizers import MuonWithAdamW
 from ..option_parsing import RESOLVED_FILE
 from ..options import SongGenTrainingArguments
@@ -71,7 +73,8 @@ class SongTrainer(Trainer):
         self.processor, self.song_config = processor, base_model(model).config
         self.objective = objective or ObjectiveOptions()
         self.resolved_options = resolved_options
-        self._sums: dict[str, dict[str, Tensor]] = {"train": {}, "eval": {}}
+        # Sums of metrics on the device, by their names: they are read when they are logged.
+        self._sums: dict[str, dict[tuple[str, ...], Tensor]] = {"train": {}, "eval": {}}
         self._counts: dict[str, int] = defaultdict(int)
         self._sampler: SongSampler | None = None
         self._batches = 0  # of the current optimizer step
@@ -82,6 +85,7 @@ class SongTrainer(Trainer):
             # checkpoints of the average hold its weights under this name.
             width = self.states_width(model)
             model.sound_heads = FrameLabelHeads(labels.sizes(), width, seed=args.seed)
+        use_unread_masks(base_model(model))
         guided = self.objective.guided_attention_weight > 0
         super().__init__(
             model=model,
@@ -148,8 +152,7 @@ class SongTrainer(Trainer):
     ) -> Any:
         """The objective in training, the loss without weights in evaluation.
 
-        Raises:
-            ValueError: if the loss is not finite.
+        Nothing here waits for the device; :meth:`check_finite` reads the sums from time to time.
         """
         objective, outputs = self.losses(model, dict(inputs))
         share = torch.ones_like(objective.value)
@@ -158,17 +161,28 @@ class SongTrainer(Trainer):
             counted = self.counted(inputs).to(share)
             share = counted * self.args.world_size / num_items_in_batch
         split = "train" if model.training else "eval"
-        sums = self._sums[split]
-        for name, value in {"objective": objective.value, **objective.metrics}.items():
-            sums[name] = sums.get(name, 0) + value.detach().float() * share.detach()
+        found = {"objective": objective.value, **objective.metrics}
+        values = torch.stack([value.detach().float() for value in found.values()]) * share.detach()
+        sums, names = self._sums[split], tuple(found)
+        sums[names] = sums[names] + values if names in sums else values
         self._counts[split] += 1
         loss = objective.value * share if model.training else objective.loss
-        if not torch.isfinite(loss):
+        return (loss, outputs) if return_outputs else loss
+
+    def check_finite(self, values: Iterable[float] | None = None) -> None:
+        """Raise ValueError if a metric since the last log is not finite.
+
+        Args:
+            values: the metrics; by default the sums of this process.
+        """
+        if values is None:
+            values = [value for sums in self._sums["train"].values() for value in sums.tolist()]
+        wrong = [value for value in values if not math.isfinite(value)]
+        if wrong:
             raise ValueError(
-                f"the loss became {loss.item()} at step {self.state.global_step}: lower "
+                f"the loss became {wrong[0]} by step {self.state.global_step}: lower "
                 "--learning-rate or --max-grad-norm and resume from the last checkpoint"
             )
-        return (loss, outputs) if return_outputs else loss
 
     def sampling_seed(self) -> int:
         """A new seed for each batch; it follows from the run's seed, the step and the process."""
@@ -200,12 +214,14 @@ class SongTrainer(Trainer):
         sums = self._sums[split]
         if sums and ("loss" in logs or split == "eval"):
             steps = self._counts["step"] if split == "train" else self._counts["eval"]
-            values = torch.stack(list(sums.values()))
+            names = [name for group in sums for name in group]
+            values = torch.cat(list(sums.values()))
             if self.args.world_size > 1:
                 values = self.accelerator.reduce(values, reduction="mean")
             prefix = "eval_" if split == "eval" else ""
             means = (values / max(1, steps)).tolist()
-            logs |= {prefix + name: mean for name, mean in zip(sums, means, strict=True)}
+            self.check_finite(means)
+            logs |= {prefix + name: mean for name, mean in zip(names, means, strict=True)}
             self._sums[split] = {}
             self._counts[split] = 0
             if split == "train":
@@ -246,18 +262,32 @@ class SongTrainer(Trainer):
             self.average.save(Path(output_dir))
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        super()._load_optimizer_and_scheduler(checkpoint)
-        if self.average is not None and checkpoint is not None:
-            self.average.load(Path(checkpoint))
+        if checkpoint is None:
+            return super()._load_optimizer_and_scheduler(checkpoint)
+        with joined_files(Path(checkpoint)):
+            super()._load_optimizer_and_scheduler(checkpoint)
+            if self.average is not None:
+                self.average.load(Path(checkpoint))
+
+    @property
+    def max_file_bytes(self) -> int:
+        """Greatest size of a saved file, in bytes; the library's limit if none is asked for."""
+        megabytes = self.args.max_shard_size
+        return 50 * 10**9 if megabytes is None else round(megabytes * 10**6)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """Save a checkpoint, or remove what could be written of it.
 
         Raises:
             OSError: if it could not be written.
+            ValueError: if the loss is no longer finite, which would replace good checkpoints.
         """
+        self.check_finite()
         try:
             super()._save_checkpoint(model, trial)
+            if self.args.should_save and self.args.max_shard_size is not None:
+                folder = Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}"
+                split_files(folder, self.max_file_bytes)
         except (OSError, RuntimeError, SafetensorError) as error:
             folder = Path(self.args.output_dir or "") / f"checkpoint-{self.state.global_step}"
             if not (folder / TRAINER_STATE_NAME).is_file():

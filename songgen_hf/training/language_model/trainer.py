@@ -1,6 +1,8 @@
 """The trainer of autoregressive song models with any token pattern."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,22 @@ from ...modeling.patterns import IGNORED_LABEL, shift_right
 from ..auxiliary.losses import AuxiliaryLosses
 from ..auxiliary.scheduled_sampling import sample_history
 from .collator import counted_positions
-from .objective import Objective, codebook_weights, label_weights, song_objective
+from .objective import (
+    Objective,
+    codebook_weights,
+    curriculum_phase,
+    label_weights,
+    song_objective,
+)
 from .song_trainer import SongTrainer, base_model
 
 
 class SongGenTrainer(SongTrainer):
     """Trains :class:`SongGenForConditionalGeneration`; see :class:`SongTrainer`."""
+
+    def __init__(self, *args: Any, **options: Any):
+        super().__init__(*args, **options)
+        self._weights_by_phase: dict[int, Tensor] = {}
 
     def counted(self, batch: Mapping[str, Any]) -> Tensor:
         """Number of labels of one row."""
@@ -37,11 +49,9 @@ class SongGenTrainer(SongTrainer):
         )
         with auxiliary.recorded() as recorded:
             outputs = model(**inputs)
-        step = self.state.global_step if model.training else 0
-        num_codebooks = self.song_config.decoder.num_codebooks
         objective = song_objective(
             outputs.codebook_losses,
-            codebook_weights(step, max(1, self.state.max_steps), num_codebooks),
+            self._codebook_weights(model.training, outputs.codebook_losses.device),
             vocal_codebook_losses=outputs.vocal_codebook_losses,
             codebook_weighting=self.objective.codebook_weighting,
             vocal_loss_weight=self.objective.vocal_loss_weight,
@@ -73,7 +83,17 @@ class SongGenTrainer(SongTrainer):
             fine_accompaniment=self.objective.fine_accompaniment_weight,
             sung_frame=self.objective.sung_frame_weight,
             sung=None if sung is None else sung != IGNORED_LABEL,
-        ).to(labels.device)
+            device=labels.device,
+        )
+
+    def _codebook_weights(self, training: bool, device: torch.device) -> Tensor:
+        """The weights of the current phase, which are copied to the device once."""
+        step, total = self.state.global_step if training else 0, max(1, self.state.max_steps)
+        phase = curriculum_phase(step, total)
+        if phase not in self._weights_by_phase:
+            weights = codebook_weights(step, total, self.song_config.decoder.num_codebooks)
+            self._weights_by_phase[phase] = weights.to(device)
+        return self._weights_by_phase[phase]
 
     @torch.no_grad()
     def _sampled_input(self, model: nn.Module, inputs: dict[str, Any]) -> dict[str, Tensor]:
@@ -106,13 +126,25 @@ class SongGenTrainer(SongTrainer):
         if state_dict is not None:
             state_dict = {k: v for k, v in state_dict.items() if not k.startswith("sound_heads.")}
         try:
-            super()._save(output_dir, state_dict)
+            with self._shards_of_weights():
+                super()._save(output_dir, state_dict)
         finally:
             if heads is not None:
                 self.model.sound_heads = heads
         if self.args.should_save:
             self.processor.save_pretrained(folder)
             self.save_beside_model(folder)
+
+    @contextmanager
+    def _shards_of_weights(self) -> Iterator[None]:
+        """Let the library's trainer save the model in shards of ``max_shard_size``."""
+        base = base_model(self.model)
+        save, limit = base.save_pretrained, self.max_file_bytes
+        base.save_pretrained = partial(save, max_shard_size=limit)
+        try:
+            yield
+        finally:
+            del base.save_pretrained
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)

@@ -175,8 +175,37 @@ def test_a_loss_that_is_not_finite_stops_the_run(train, tiny_checkpoint, tmp_pat
         model.decoder.lm_heads.weight.fill_(float("nan"))
     model.save_pretrained(folder)
 
-    with pytest.raises(ValueError, match="the loss became nan at step 0: lower --learning-rate"):
+    message = "the loss became nan by step {}: lower --learning-rate"
+    with pytest.raises(ValueError, match=message.format(1)):
         train(model=str(folder))
+    seldom = {"logging_steps": 100, "out": "seldom", "max_steps": 3}
+    with pytest.raises(ValueError, match=message.format(2)):
+        train(model=str(folder), save_strategy="steps", save_steps=2, **seldom)
+    assert not list(tmp_path.rglob("checkpoint-*"))
+
+
+@pytest.mark.slow
+def test_a_run_with_small_files_resumes_and_saves_shards(train, tmp_path):
+    settings = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2, "ema_decay": 0.9}
+    small, limit = {**settings, "max_shard_size": 0.05}, 0.05e6
+    whole = train(out="whole", **settings)
+    with interrupted_after(3):
+        train(out="small", **small)
+    checkpoint = tmp_path / "small" / "checkpoint-2"
+    assert list(checkpoint.glob("optimizer.pt.part-00000-of-*"))
+
+    resumed = train(out="small", resume_from_checkpoint="auto", **small)
+
+    assert losses(resumed) == pytest.approx(losses(whole), abs=1e-6)
+    written = [file for file in (tmp_path / "small").rglob("*") if file.is_file()]
+    large = {file.name for file in written if file.stat().st_size > 1.1 * limit}
+    # JSON is not split, and a shard has one matrix at least.
+    assert not {name for name in large if not name.startswith("model") and ".json" not in name}
+    assert len(list((tmp_path / "small").glob("model-*.safetensors"))) > 4
+    load = SongGenForConditionalGeneration.from_pretrained
+    expected = load(tmp_path / "whole").state_dict()
+    for name, weight in load(tmp_path / "small").state_dict().items():
+        assert torch.allclose(weight, expected[name], atol=1e-6), name
 
 
 @pytest.mark.slow

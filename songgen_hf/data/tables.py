@@ -13,6 +13,7 @@ from typing import Any
 
 from ..modeling.checkpoint_files import reading
 from ..optional import require
+from .packed import is_packed, read_index
 
 CARD = "README.md"
 DIGITS = 16
@@ -111,10 +112,12 @@ def source_digest(
     Raises:
         ValueError: if they have another one.
     """
-    files = local_files(source, endings)
-    if not files:
+    if is_packed(source):
+        found = read_index(source)["digest"]  # of the content, so the folder may be copied
+    elif files := local_files(source, endings):
+        found = files_digest(files)
+    else:
         return recorded
-    found = files_digest(files)
     if recorded and recorded != found:
         raise ValueError(
             f"{source} holds other files (digest {found}) than the configuration was written for "

@@ -210,7 +210,7 @@ class SongGenProcessor(NamedCheckpointMixin, ProcessorMixin):
             languages,
             {**kwargs, **(lyrics_kwargs or {})},
         )
-        data |= self._prepare_voice(
+        data |= self.prepare_voice(
             _one_per_song(reference_voice, batch_size, "reference_voice"), starts, sampling_rate
         )
         if audio is not None:
@@ -279,12 +279,17 @@ class SongGenProcessor(NamedCheckpointMixin, ProcessorMixin):
         encoded = _tokenized(self.lyrics_tokenizer, tagged, options)
         return dict(zip(("lyrics_ids", "lyrics_attention_mask"), encoded, strict=True))
 
-    def _prepare_voice(
+    def prepare_voice(
         self,
         voices: Sequence[AudioSource | None],
         starts: Sequence[float],
-        sampling_rate: int | None,
+        sampling_rate: int | None = None,
     ) -> dict[str, np.ndarray]:
+        """Prepare the reference voices of a batch alone, see :meth:`__call__`.
+
+        Returns:
+            ``voice_values`` [B, S] float32 and ``voice_attention_mask`` [B, S] int64.
+        """
         extractor = self.voice_feature_extractor
         rate = extractor.sampling_rate
         num_samples = round(self.voice_seconds * rate)

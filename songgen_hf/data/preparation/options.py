@@ -1,4 +1,4 @@
-"""The options of encoding songs into codes."""
+"""The options of encoding songs into codes, and of packing codes."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,4 +65,37 @@ class CodesOptions:
         return {name: getattr(self, name) for name in names}
 
 
-__all__ = ["CodesOptions"]
+@dataclass(frozen=True)
+class PackOptions:
+    """Which codes to pack, for which model, and where to write them.
+
+    Args:
+        source: codes parquet, as ``prepare codes`` writes it: a folder or a Hub id.
+        output: folder to write; a started one is continued.
+        model: the model to train, or another one with the same tokenizers and the same sampling
+            rate of voices: a folder, a Hub id, or the name of a preset (mini, full).
+        splits: splits to pack (default: all).
+        voice_column: audio column from which reference voices are drawn; none if absent.
+        voice_clips: number of clips of reference voice to keep of each song, evenly spaced; 0 keeps
+            whole recordings, from which every start can be drawn.
+        max_shard_size: greatest size of a file in megabytes; a single song may be larger.
+    Raises:
+        ValueError: if a value is out of range.
+    """
+
+    source: str = field(metadata={"positional": True})
+    output: Path = field(metadata={"positional": True})
+    model: str = "mini"
+    splits: tuple[str, ...] | None = None
+    voice_column: str = "vocal"
+    voice_clips: int = 0
+    max_shard_size: float = 256.0
+
+    def __post_init__(self) -> None:
+        if self.voice_clips < 0:
+            raise ValueError(f"voice_clips must be 0 or more: got {self.voice_clips}")
+        if self.max_shard_size <= 0:
+            raise ValueError(f"max_shard_size must be more than 0: got {self.max_shard_size}")
+
+
+__all__ = ["CodesOptions", "PackOptions"]

@@ -9,6 +9,7 @@ supervision, arXiv 1409.5185). The heads are discarded after training; the model
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,31 +35,41 @@ class FrameLabels:
     Args:
         classes: names of the classes of each kind of label, in order; ``phoneme`` without silence,
             which is class 0. ``beat`` and ``tempo`` have no names.
+        phoneme_names: phonemes by the ids, from 1, that songs may have in their place.
     """
 
-    def __init__(self, classes: Mapping[str, Sequence[str]]):
+    def __init__(
+        self, classes: Mapping[str, Sequence[str]], phoneme_names: Sequence[str] | None = None
+    ):
         self.classes = {kind: list(names) for kind, names in classes.items()}
         self._indices = {
             kind: {name: index for index, name in enumerate(names)}
             for kind, names in self.classes.items()
         }
+        phonemes = self._indices.get("phoneme", {})
+        known = [self._phoneme_class(name, phonemes) for name in phoneme_names or ()]
+        self._class_of_id = np.array([SILENCE, *known], dtype=np.int64)
+
+    @staticmethod
+    def _phoneme_class(symbol: str, indices: Mapping[str, int]) -> int:
+        return indices.get(symbol, IGNORED_LABEL - 1) + 1
 
     @classmethod
     def from_rows(cls, rows: Any) -> "FrameLabels":
-        """The labels that a ``datasets.Dataset`` has.
+        """The labels that a ``datasets.Dataset`` has, or packed songs.
 
         Raises:
             ValueError: if it has no column of labels.
         """
-        rows = rows.with_format(None)
+        is_packed = hasattr(rows, "distinct")
+        rows = rows if is_packed else rows.with_format(None)
+        distinct = rows.distinct if is_packed else partial(distinct_names, rows)
         found: dict[str, list[str]] = {}
         for kind in CATEGORY_COLUMNS:
             if kind in rows.column_names:
-                found[kind] = sorted({str(value) for value in rows[kind] if value is not None})
+                found[kind] = distinct(kind)
         if "phonemes" in rows.column_names:
-            found["phoneme"] = sorted(
-                {one["symbol"] for song in rows["phonemes"] for one in song or ()}
-            )
+            found["phoneme"] = distinct("phonemes")
         if "tempo" in rows.column_names:
             found |= {"beat": [], "tempo": []}
         if not found:
@@ -67,7 +78,7 @@ class FrameLabels:
                 f"{', '.join(FRAME_LABEL_COLUMNS)}, got {', '.join(rows.column_names)}; pass "
                 "--frame-label-weight 0"
             )
-        return cls(found)
+        return cls(found, rows.index["phonemes"] if is_packed else None)
 
     def sizes(self) -> dict[str, int]:
         """Number of classes of each kind."""
@@ -83,8 +94,9 @@ class FrameLabels:
         """The labels of a song: for each kind [T] int64, -100 where the label is unknown.
 
         Args:
-            song: ``phonemes`` (``{"symbol", "start", "end"}`` in seconds), ``tempo`` in beats per
-                minute with a beat at 0 s, and the ``CATEGORY_COLUMNS``, each or None.
+            song: ``phonemes`` (``{"symbol", "start", "end"}`` in seconds, or an id for each frame,
+                0 for silence), ``tempo`` in beats per minute with a beat at 0 s, and the
+                ``CATEGORY_COLUMNS``, each or None.
             num_frames: T.
             frame_rate: frames per second.
         """
@@ -94,11 +106,12 @@ class FrameLabels:
         for kind, indices in self._indices.items():
             values = np.full(num_frames, IGNORED_LABEL, dtype=np.int64)
             if kind == "phoneme":
-                if phonemes is not None:
+                if isinstance(phonemes, np.ndarray):
+                    values = self._class_of_id[phonemes[:num_frames]]
+                elif phonemes is not None:
                     values[:] = SILENCE
-                for one in phonemes or ():
-                    inside = (time >= one["start"]) & (time < one["end"])
-                    values[inside] = indices.get(one["symbol"], IGNORED_LABEL - 1) + 1
+                    for first, last, symbol in phoneme_frames(phonemes, time):
+                        values[first:last] = self._phoneme_class(symbol, indices)
             elif kind in ("beat", "tempo"):
                 if tempo is not None and tempo > 0:
                     phase = (time * tempo / 60) % 1
@@ -108,6 +121,27 @@ class FrameLabels:
                 values[:] = indices.get(str(song.get(kind)), IGNORED_LABEL)
             labels[kind] = torch.from_numpy(values)
         return labels
+
+
+def distinct_names(rows: Any, column: str) -> list[str]:
+    """The sorted names that occur in a column of a ``datasets.Dataset``."""
+    if column == "phonemes":
+        return sorted({one["symbol"] for song in rows[column] for one in song or ()})
+    return sorted({str(value) for value in rows[column] if value is not None})
+
+
+def phoneme_frames(
+    phonemes: Sequence[Mapping[str, Any]], time: np.ndarray
+) -> Iterator[tuple[int, int, str]]:
+    """The first frame of each phoneme, the frame after its last one, and its symbol.
+
+    Args:
+        phonemes: ``{"symbol", "start", "end"}`` in seconds.
+        time: [T], middles of the frames in seconds, ascending.
+    """
+    for one in phonemes:
+        first, last = np.searchsorted(time, [one["start"], one["end"]])
+        yield int(first), int(last), one["symbol"]
 
 
 def tempo_class(tempo: float) -> int:

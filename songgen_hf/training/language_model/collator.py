@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -67,6 +68,8 @@ class SongCollator:
 
     def conditions(self, songs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """The processor's tensors of the songs' texts, lyrics and voices."""
+        if "text_ids" in songs[0]:
+            return self._packed_conditions(songs)
         return dict(
             self.processor(
                 text=[song["text"] for song in songs],
@@ -76,6 +79,24 @@ class SongCollator:
                 voice_start=[song["voice_start"] for song in songs],
             )
         )
+
+    def _packed_conditions(self, songs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """The tensors of :meth:`conditions` for songs whose texts and lyrics are ids already."""
+        processor = self.processor
+        text, text_mask = padded_ids([song["text_ids"] for song in songs], processor.tokenizer)
+        lyrics, lyrics_mask = padded_ids(
+            [song["lyrics_ids"] for song in songs], processor.lyrics_tokenizer
+        )
+        voices = processor.prepare_voice(
+            [song["voice"] for song in songs], [song["voice_start"] for song in songs]
+        )
+        return {
+            "input_ids": text,
+            "attention_mask": text_mask,
+            "lyrics_ids": lyrics,
+            "lyrics_attention_mask": lyrics_mask,
+            **{name: torch.from_numpy(values) for name, values in voices.items()},
+        }
 
     def annotations(
         self, songs: list[dict[str, Any]], join: Callable[[list[Tensor]], Tensor]
@@ -102,6 +123,8 @@ class SongCollator:
     def _sung_tokens(self, song: dict[str, Any]) -> Tensor:
         """The lyrics token sung in each frame of a song, [T]."""
         num_frames = song["codes"].shape[-1]
+        if "sung_tokens" in song:  # packed
+            return torch.from_numpy(song["sung_tokens"][:num_frames].astype(np.int64))
         known = song["lyrics"] and song.get("words") and song.get("phonemes") is not None
         if not known:
             return torch.full((num_frames,), IGNORED_LABEL)
@@ -109,6 +132,18 @@ class SongCollator:
         return sung_tokens(
             words, song["words"], song["phonemes"], num_frames, self.config.frame_rate
         )
+
+
+def padded_ids(rows: Sequence[np.ndarray], tokenizer: Any) -> tuple[Tensor, Tensor]:
+    """Ids and attention mask [B, L] int64 of rows of ids, padded as the tokenizer pads."""
+    longest = max(map(len, rows))
+    ids = np.full((len(rows), longest), tokenizer.pad_token_id, dtype=np.int64)
+    mask = np.zeros_like(ids)
+    for place, row in enumerate(rows):
+        start = longest - len(row) if tokenizer.padding_side == "left" else 0
+        ids[place, start : start + len(row)] = row
+        mask[place, start : start + len(row)] = 1
+    return torch.from_numpy(ids), torch.from_numpy(mask)
 
 
 def counted_positions(labels: Tensor, *, bos_token_id: int, pad_token_id: int) -> Tensor:

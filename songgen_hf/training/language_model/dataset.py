@@ -1,4 +1,4 @@
-"""The songs of a codes parquet as a dataset, and the sampler that orders them.
+"""The songs of a codes parquet, or packed ones, as a dataset, and the sampler that orders them.
 
 Every random choice about a song (caption, three seconds of voice, conditions that are left out)
 follows from the seed of the run, the epoch and the index of the song alone, never from the batch,
@@ -13,12 +13,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from ...data.packed import is_packed
 from ...data.tables import load_rows
 from ...modeling.configuration_songgen import SongGenConfig
 from ...modeling.processing_songgen import DEFAULT_VOICE_SECONDS
 from ...optional import require
 from ..auxiliary.frame_labels import FRAME_LABEL_COLUMNS
 from ..options import DataOptions
+from .packed_songs import PackedSong, PackedSongs, packed_voice
 
 CORRUPTED_FRAMES = (2, 16)  # shortest and longest corrupted span: about a phoneme
 REQUIRED_COLUMNS = {1: ("codes",), 2: ("accompaniment_codes", "vocal_codes")}
@@ -28,16 +30,16 @@ ANNOTATION_COLUMNS = ("words", "phonemes", *FRAME_LABEL_COLUMNS)
 
 
 def read_songs(dataset: str, split: str) -> Any:
-    """The rows of one split as a ``datasets.Dataset``.
+    """The rows of one split as a ``datasets.Dataset``, or :class:`PackedSongs`.
 
     Args:
-        dataset: a folder or file of parquet, or a Hub id.
+        dataset: a folder or file of parquet, a Hub id, or a folder of packed songs.
         split: name of the split, as ``datasets`` finds it (files ``train-*.parquet``, ...).
     Raises:
-        ValueError: if there is no such split.
+        ValueError: if there is no such split, or packed songs are incomplete.
         OSError: if there is no such dataset.
     """
-    return load_rows(dataset, split)
+    return PackedSongs(dataset, split) if is_packed(dataset) else load_rows(dataset, split)
 
 
 class SongDataset(Dataset):
@@ -49,7 +51,7 @@ class SongDataset(Dataset):
     times (see ``guided_attention.py``), and the labels of ``frame_labels.py``.
 
     Args:
-        rows: ``datasets.Dataset``.
+        rows: ``datasets.Dataset`` or :class:`PackedSongs`.
         config: configuration of the model.
         options: filters and dropout.
         seed: seed of every random choice.
@@ -88,11 +90,8 @@ class SongDataset(Dataset):
             )
         voice = options.voice_column
         self.voice_column = voice if voice in rows.column_names else None
-        columns = [*self.code_columns, *OPTIONAL_COLUMNS, *ANNOTATION_COLUMNS, self.voice_column]
-        rows = rows.select_columns([name for name in columns if name in rows.column_names])
-        if self.voice_column is not None:
-            audio = require("datasets", "train").Audio(decode=False)
-            rows = rows.cast_column(self.voice_column, audio)
+        if not isinstance(rows, PackedSongs):
+            rows = self._with_needed_columns(rows)
         self.lengths = num_frames_of(rows, self.code_columns[0])
         kept = np.flatnonzero(self._fits(self.lengths, config.frame_rate))
         if len(kept) == 0:
@@ -102,7 +101,15 @@ class SongDataset(Dataset):
             )
         if len(kept) < len(rows):
             rows, self.lengths = rows.select(kept), self.lengths[kept]
-        self.rows = rows.with_format("arrow")
+        self.rows = rows if isinstance(rows, PackedSongs) else rows.with_format("arrow")
+
+    def _with_needed_columns(self, rows: Any) -> Any:
+        columns = [*self.code_columns, *OPTIONAL_COLUMNS, *ANNOTATION_COLUMNS, self.voice_column]
+        rows = rows.select_columns([name for name in columns if name in rows.column_names])
+        if self.voice_column is None:
+            return rows
+        audio = require("datasets", "train").Audio(decode=False)
+        return rows.cast_column(self.voice_column, audio)
 
     def _fits(self, lengths: np.ndarray, frame_rate: float) -> np.ndarray:
         seconds = lengths / frame_rate
@@ -154,24 +161,24 @@ class SongDataset(Dataset):
                     length = int(random.integers(min(num_frames, foreign.shape[-1]) + 1))
                     codes[0, :, :length] = foreign[:, :length]
                 song["input_codes"] = codes
+        if isinstance(self.rows, PackedSongs):
+            self.rows.add_ids(song)
         return song
 
     def _codes(self, row: Any, name: str, index: int) -> Tensor:
-        array = row.column(name).chunk(0)
-        levels = array.flatten()
-        values = levels.flatten().to_numpy(zero_copy_only=False)
+        values, num_codebooks = codes_of(row, name)
         where = f"{name} of song {value_of(row, 'id') or index}"
-        if len(levels) != self.num_codebooks or len(values) % self.num_codebooks:
+        if num_codebooks != self.num_codebooks or values.size % self.num_codebooks:
             raise ValueError(
-                f"{where}: got {len(levels)} codebooks, expected {self.num_codebooks} of one "
+                f"{where}: got {num_codebooks} codebooks, expected {self.num_codebooks} of one "
                 "length; prepare the codes with the codec of this model"
             )
-        if len(values) and not 0 <= values.min() <= values.max() < self.codebook_size:
+        if values.size and not 0 <= values.min() <= values.max() < self.codebook_size:
             raise ValueError(
                 f"{where}: got codes from {values.min()} to {values.max()}, expected 0 to "
                 f"{self.codebook_size - 1}; prepare the codes with the codec of this model"
             )
-        return torch.from_numpy(values.astype(np.int64)).view(self.num_codebooks, -1)
+        return torch.from_numpy(values.astype(np.int64, order="C")).view(self.num_codebooks, -1)
 
     def _caption(self, row: Any, random: np.random.Generator) -> str | None:
         for name in CAPTION_COLUMNS:
@@ -185,6 +192,9 @@ class SongDataset(Dataset):
 
     def _voice(self, row: Any, random: np.random.Generator) -> dict[str, Any]:
         audio = value_of(row, self.voice_column)
+        if isinstance(audio, list):
+            place = random.random() if self.training else 0.0
+            return packed_voice(audio, place, self.voice_seconds)
         if audio is None or (audio.get("bytes") is None and audio.get("path") is None):
             return {}
         place = random.random() if self.training else 0.0
@@ -219,8 +229,19 @@ def corrupted(codes: Tensor, share: float, random: np.random.Generator) -> Tenso
 
 
 def value_of(row: Any, name: str | None) -> Any:
-    """The value of a column of an arrow table with one row; None if there is no such column."""
+    """The value of a column of a packed song or of an arrow table with one row, or None."""
+    if isinstance(row, PackedSong):
+        return row.value(name)
     return row.column(name)[0].as_py() if name in row.column_names else None
+
+
+def codes_of(row: Any, name: str) -> tuple[np.ndarray, int]:
+    """The codes of a row, codebook by codebook, and the number of codebooks."""
+    if isinstance(row, PackedSong):
+        codes = row.codes(name)
+        return codes, len(codes)
+    levels = row.column(name).chunk(0).flatten()
+    return levels.flatten().to_numpy(zero_copy_only=False), len(levels)
 
 
 def seconds_of(audio: dict[str, Any]) -> float:
@@ -235,6 +256,8 @@ def seconds_of(audio: dict[str, Any]) -> float:
 
 def num_frames_of(rows: Any, column: str) -> np.ndarray:
     """Number of frames of every row, [N] int64, from ``num_frames`` or from the codes."""
+    if isinstance(rows, PackedSongs):
+        return rows.num_frames(column)
     if "num_frames" in rows.column_names:
         return np.asarray(rows["num_frames"][:], dtype=np.int64)
     compute = require("pyarrow.compute", "train")

@@ -27,6 +27,7 @@ from .dataset import SongDataset, read_songs
 from .freezing import freeze
 from .initialization import load_model
 from .options import ObjectiveOptions
+from .packed_songs import PackedSongs
 from .samples import SampleSongs
 from .song_trainer import SongTrainer, last_checkpoint
 from .trainer import SongGenTrainer
@@ -135,6 +136,8 @@ def load_songs(
 
     def load(split: str, limit: int | None, training: bool) -> SongDataset:
         rows = read_songs(options.dataset or "", split)
+        if isinstance(rows, PackedSongs):
+            rows.check(processor)
         if limit is not None:
             rows = rows.select(range(min(limit, len(rows))))
         return SongDataset(
@@ -186,8 +189,11 @@ def train_and_save(trainer: SongTrainer, checkpoint: Path | None) -> None:
     Args:
         trainer: the trainer of the run.
         checkpoint: where to resume; None to start from the beginning.
+    Raises:
+        ValueError: if the loss became infinite or no number.
     """
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    trainer.check_finite()
     output_dir = Path(trainer.args.output_dir or "")
     if trainer.average is not None:
         trainer.average.copy_to(trainer.accelerator.unwrap_model(trainer.model))

@@ -105,8 +105,8 @@ class CodebookPattern:
             track = self.track_of_steps(offset).expand(self.num_rows, -1)
         else:
             track = (row // self.num_codebooks).expand(-1, num_steps)
-        frame = (offset - self._lag(track)).div(self.stride, rounding_mode="floor") - row % self.num_codebooks
-        return track, frame
+        frame = (offset - self._lag(track)).div(self.stride, rounding_mode="floor")
+        return track, frame - row % self.num_codebooks
 
     def _lag(self, track: Tensor) -> Tensor:
         """The lags of tracks, computed on their device: a copy of a table would be waited for."""

@@ -24,7 +24,7 @@ MIN_SECONDS ?= 5
 SEED ?= 7
 export TEXT LYRICS
 
-.PHONY: song test fast lowest quality style docs figures tree clean
+.PHONY: song test fast lowest gpu quality style docs figures tree clean
 
 # The environment is kept until what it is made from changes.
 $(VENV)/installed: setup.py constraints.txt
@@ -65,6 +65,10 @@ lowest:
 	$(LOWEST)/bin/python -m tests.tools.lowest
 	$(OFFLINE) OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -q tests/modeling tests/pipelines \
 		-m 'not slow and $(TESTS)'
+
+# On a machine with a CUDA device, with what its Python has: nothing is installed. Eight minutes at most.
+gpu:
+	$(OFFLINE) $(PYTHON) -W ignore benchmarks/gpu.py --tests --minutes 3 --report gpu.json
 
 quality: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -5,13 +5,29 @@ import json
 import pytest
 import torch
 
+from songgen_hf.presets import models as presets
+
+from ..training.conftest import SIZES
+
+
+@pytest.fixture
+def tiny_preset(monkeypatch):
+    """The name of a preset of tiny models with the tokenizers of the mini preset."""
+    processor = presets.build_processor("mini")
+    sizes = {name: dict(section) for name, section in SIZES.items()}
+    sizes["text_encoder"]["vocab_size"] = len(processor.tokenizer)
+    sizes["lyrics_encoder"]["vocab_size"] = len(processor.lyrics_tokenizer)
+    monkeypatch.setitem(presets.PRESETS, "tiny", sizes)
+    return "tiny"
+
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_every_row_is_measured(benchmark, capsys, tmp_path):
+def test_every_row_is_measured(benchmark, tiny_preset, capsys, tmp_path):
     pytest.importorskip("diffusers", reason="needs the extra diffusers")
+    report = str(tmp_path / "gpu.json")
 
-    assert benchmark.main(["--smoke", "--report", str(tmp_path / "gpu.json")]) == 0
+    assert benchmark.main(["--smoke", "--preset", tiny_preset, "--report", report]) == 0
 
     lines = capsys.readouterr().out.splitlines()
     report = json.loads(lines[-1])

@@ -30,6 +30,7 @@ def equal_states(one, two):
     return one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("max_shard_size", ["5GB", "40KB"])
 @pytest.mark.parametrize("variant", [None, "fp16"])
 @pytest.mark.parametrize("kind", PARTS)
@@ -47,6 +48,7 @@ def test_a_model_is_saved_as_variant_and_in_shards(
     assert equal_states(loaded, model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [SongGenForConditionalGeneration, XCodecModel])
 def test_keys_of_the_original_layout_are_loaded_from_shards(tiny_model, tmp_path, kind):
     model = tiny_model("mixed").get_submodule(PARTS[kind])
@@ -71,6 +73,7 @@ def test_a_model_is_made_without_memory(tiny_model, kind):
     assert shapes == {name: weight.shape for name, weight in model.named_parameters()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["conditioner", "decoder", "audio_encoder"])
 @pytest.mark.parametrize("voice", [False, True])
 def test_any_part_can_stay_on_the_disk(tiny_model, tiny_inputs, tmp_path, part, voice):
@@ -93,6 +96,7 @@ def test_any_part_can_stay_on_the_disk(tiny_model, tiny_inputs, tmp_path, part, 
     assert torch.equal(loaded.encode_audio(waveform), model.encode_audio(waveform))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["cpu", "disk"])
 def test_the_parts_of_an_offloaded_masked_pipeline_edit_alike(tiny_masked, tmp_path, how):  # noqa: F811
     accelerate = pytest.importorskip("accelerate")

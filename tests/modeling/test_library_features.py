@@ -27,6 +27,7 @@ def offloaded(model, how, folder):
     return accelerate.disk_offload(model, folder, execution_device=torch.device("cpu"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["cpu", "disk"])
 @pytest.mark.parametrize("voice", [False, True])
 @pytest.mark.parametrize("pattern", ["mixed_pro", "interleaving_A_V"])
@@ -67,6 +68,7 @@ def test_an_offloaded_model_encodes_an_audio_prompt(tiny_model, tmp_path, how):
     assert torch.equal(moved.encode_audio(waveform), model.encode_audio(waveform))
 
 
+@pytest.mark.slow
 def test_the_codec_decodes_in_one_graph(tiny_model):
     codec = tiny_model("mixed").audio_encoder
     codes = torch.randint(0, 64, (1, 4, 6), generator=torch.Generator().manual_seed(0))
@@ -77,6 +79,7 @@ def test_the_codec_decodes_in_one_graph(tiny_model):
         assert torch.equal(compiled(codes, return_dict=False), codec.decode(codes).audio_values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["softmax", "mixture"])
 def test_the_masked_model_runs_in_one_graph(tiny_masked, head):  # noqa: F811
     model = tiny_masked(head=head).transformer

@@ -45,6 +45,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_checks_of_a_case_pass_without_a_lyrics_encoder(folder, tmp_path):
     assert case_names() == [NAME]
     load = partial(load_case, folder)

@@ -50,6 +50,7 @@ def indices(ranges: str) -> list[int]:
     return numbers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", list(layouts()))
 def test_a_full_size_checkpoint_has_the_recorded_names_and_shapes(layout):
     pattern = layout.split()[0]

@@ -239,6 +239,7 @@ def intended_inputs(case: GoldenCase, rows: int) -> dict:
     return {names.get(name, name): case.tensors[f"in.{name}"][:rows] for name in INTENDED_INPUTS}
 
 
+@pytest.mark.slow
 @each_run(recorded=False)
 def test_a_run_that_fails_in_the_reference_is_the_same_with_and_without_cache(
     golden_case, name, run

@@ -13,6 +13,7 @@ from songgen_hf.pipelines.masked_song import MaskedSongPipeline
 SHORT = {"lyrics": "la", "seconds": 0.2, "num_inference_steps": 2, "progress": False, "seed": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", [None, "fp16"])
 @pytest.mark.parametrize("max_shard_size", [None, "100KB"])
 def test_every_part_is_saved_as_variant_and_in_shards(

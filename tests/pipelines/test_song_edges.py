@@ -112,6 +112,7 @@ def test_only_the_edges_of_a_masked_song_differ_from_raw(tiny_masked):
     assert_only_the_edges_differ(song, raw)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pattern", "frames"), [("mixed", 1), ("mixed", 24), ("parallel_std", 24)])
 def test_a_streamed_song_has_the_samples_of_the_pipeline(
     tiny_singer, tiny_processor, pattern, frames

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -37,6 +38,7 @@ REGISTRATION_MAY_IMPORT = (
 ROOT_MAY_IMPORT = (*REGISTRATION_MAY_IMPORT, "registration")
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Return the file of each module name within the package ("" for the package itself)."""
     found = {}
@@ -46,6 +48,7 @@ def modules() -> dict[str, Path]:
     return found
 
 
+@cache
 def imports(path: Path) -> list[tuple[str, int]]:
     """Return the imports of a file as (module name within the package, number of dots).
 

@@ -99,6 +99,7 @@ def test_missing_labels_are_named(songs, tmp_path):
         WaveformCrops(songs, RATE).labeled_batch(1, HOP, hop_length=HOP, seed=0, step=0)
 
 
+@pytest.mark.slow
 def test_a_teacher_learns_the_labels_and_is_published_without_their_heads(
     tiny_preset,  # noqa: F811
     songs,
@@ -148,6 +149,7 @@ def test_the_first_code_alone_is_trained_to_say_the_labels():
     assert all(weight.grad is None for weight in made.codec.acoustic_decoder.parameters())
 
 
+@pytest.mark.slow
 def test_a_codec_run_with_labels_resumes(tiny_preset, songs, tmp_path):  # noqa: F811
     values = {"label_weight": 1.0, "first_semantic_weight": 1.0, "discriminator_start": 99}
     train_codec(codec_options(songs, tmp_path / "whole", **values, schedule="exponential"))

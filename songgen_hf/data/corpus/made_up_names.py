@@ -35,6 +35,12 @@ def made_up_names() -> dict[str, tuple[Word, ...]]:
     }
 
 
+def draw_names(rng: random.Random, count: int) -> list[Word]:
+    """Draw names of places and people alike, also ones that occur in no song."""
+    places = _names(rng, "place", _PLACE_ENDS, count // 2)
+    return [*places, *_names(rng, "person", _PERSON_ENDS, count - count // 2)]
+
+
 def _names(
     rng: random.Random, kind: str, ends: dict[int, list[str]], count: int
 ) -> tuple[Word, ...]:
@@ -53,3 +59,6 @@ def _names(
         if "quu" not in text and len(text) > 3:
             names.setdefault(text, Word(text, kind, syllables + size))
     return tuple(names.values())
+
+
+__all__ = ["draw_names", "made_up_names"]

@@ -20,9 +20,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from ...data.corpus.spoken_words import spoken_lines
 from ...files import new_directory, write_files
 from ...modeling.conditioning import SongGenConditioner
 from ...modeling.patterns import IGNORED_LABEL
+from ...modeling.processing_songgen import SongGenProcessor
 from ..auxiliary.frame_labels import recorded_output, tempo_of_class
 from ..language_model.dataset import read_songs
 from ..language_model.freezing import freeze, submodule
@@ -41,6 +43,7 @@ from ..resumable_run import (
 from ..seeding import seed_from, seeded
 from .heads import AttributeHeads, cross_entropy
 from .labels import (
+    LYRICS_COLUMNS,
     SET_COLUMN,
     TEMPO_COLUMN,
     Caption,
@@ -281,6 +284,8 @@ def train_conditioner(model_options: ModelOptions, options: ConditionerOptions) 
     vocabulary = Vocabulary.of(columns)
     captions = read_captions(columns, vocabulary, processor)
     lyrics = read_lyrics(columns, vocabulary, processor)
+    if options.spoken_words:
+        lyrics += read_spoken_words(options, vocabulary, processor)
     writer = None
     if captions and options.written_captions:
         writer = CaptionWriter(vocabulary, columns.get(TEMPO_COLUMN, []), processor)
@@ -300,6 +305,24 @@ def train_conditioner(model_options: ModelOptions, options: ConditionerOptions) 
         write_files({folder / name: text.encode() for name, text in texts.items()})
     last = {name: value for entry in log for name, value in entry.items()}
     return last | {f"before_{name}": v for name, v in log[0].items() if name != "step"}
+
+
+def read_spoken_words(
+    options: ConditionerOptions, vocabulary: Vocabulary, processor: SongGenProcessor
+) -> list[Lyrics]:
+    """Lines of ``spoken_words`` different words, labeled by espeak-ng.
+
+    Raises:
+        ValueError: if the songs have no phonemes, whose classes are needed.
+        ImportError: if espeak-ng is missing.
+    """
+    if "phonemes" not in vocabulary.values:
+        raise ValueError(
+            "spoken_words needs songs with phonemes: got none; leave --spoken-words out"
+        )
+    rows = list(spoken_lines(options.spoken_words, seed=options.seed))
+    columns = {name: [row[name] for row in rows] for name in LYRICS_COLUMNS}
+    return read_lyrics(columns, vocabulary, processor)
 
 
 def train_and_log(trainer: ConditionerTrainer, held_out: Any | None) -> list[dict[str, float]]:

@@ -25,8 +25,10 @@ from songgen_hf.training.conditioner.run import (
     TRAINED_PARTS,
     ConditionerTrainer,
     padded_ids,
+    read_spoken_words,
     train_conditioner,
 )
+from songgen_hf.training.language_model.dataset import read_songs
 from songgen_hf.training.option_parsing import read_yaml
 from songgen_hf.training.options import ModelOptions
 from songgen_hf.training.resumable_run import cosine_rate
@@ -184,6 +186,24 @@ def test_attributes_and_phonemes_are_learned(labeled_songs):
 
 
 @pytest.mark.slow
+@pytest.mark.debian
+def test_words_of_text_alone_are_learned_from_too(labeled_songs):
+    processor = build_tiny("mixed")[1]
+    columns = read_columns(read_songs(labeled_songs, "train"))
+    vocabulary = Vocabulary.of(columns)
+    options = ConditionerOptions(spoken_words=40)
+
+    lines = read_spoken_words(options, vocabulary, processor)
+
+    assert 5 < len(lines) < 15
+    labels = torch.cat([line.labels["phoneme"] for line in lines])
+    known = {symbol for word in SPELLED.values() for symbol in word}
+    assert set(labels.unique().tolist()) <= {-100, *range(1, len(known) + 1)}
+    assert (labels > 0).any()
+    with pytest.raises(ValueError, match="spoken_words needs songs with phonemes"):
+        read_spoken_words(options, Vocabulary({"gender": ["male"]}), processor)
+
+
 def test_a_frozen_part_stays(labeled_songs, tiny_checkpoint, tmp_path):
     model = tiny_checkpoint("mixed")
     options = ConditionerOptions(

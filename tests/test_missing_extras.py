@@ -16,6 +16,8 @@ from songgen_hf.cli import main
         ("diffusers", "diffusers", ["train", "masked", "--output-dir", "out"]),
         ("datasets", "train", ["train", "codec", "--data", "x.parquet", "--out", "out"]),
         ("datasets", "prepare", ["prepare", "codes", "x.parquet", "out"]),
+        ("pyarrow", "prepare", ["prepare", "codes", "x.parquet", "out"]),
+        ("scipy", "corpus", ["corpus", "out", "--songs", "1"]),
         ("pyworld", "corpus", ["corpus", "out", "--songs", "1"]),
         ("gradio", "space", ["space", "files", "out"]),
         ("gradio", "space", ["space", "run"]),

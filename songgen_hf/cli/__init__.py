@@ -15,6 +15,7 @@ from .output import (
     escape_unencodable_characters,
     output_is_closed,
     result_stream,
+    shortened,
     show,
 )
 from .parser import COMMANDS, build_parser, options_of
@@ -66,7 +67,7 @@ def run_command(argv: list[str]) -> int:
         out_of_memory = _is_out_of_memory(error)
         if arguments.debug or (isinstance(error, RuntimeError) and not out_of_memory):
             raise
-        message = " ".join(str(error).split()) or type(error).__name__
+        message = shortened(" ".join(str(error).split())) or type(error).__name__
         if out_of_memory:
             message = f"out of memory ({message}); `songgen-hf doctor` says what a model needs"
         print(f"songgen-hf {arguments.command}: error: {message}", file=sys.stderr)

@@ -32,12 +32,13 @@ def run(options: DecodeOptions) -> CommandResult:
 
     codes, facts = read_codes(options.codes)
     codec = load_codec(options)
-    _check_codes(codes, codec.config.codebook_size, codec.config.num_quantizers)
+    sizes = codec.config.codebook_size, codec.config.num_quantizers
+    _check_codes(options.codes, codes, *sizes)
     rate = codec.config.sample_rate
     if facts.get("sampling_rate", rate) != rate:
         raise ValueError(
-            f"the codes were made at {facts['sampling_rate']} Hz, this codec works at {rate} Hz: "
-            "give the model that made them"
+            f"the codes of {options.codes} were made at {facts['sampling_rate']} Hz, this codec "
+            f"works at {rate} Hz: give the model that made them"
         )
     with torch.inference_mode():
         ids = torch.from_numpy(codes).long()[None].to(codec.device)  # [1, K, T]
@@ -52,12 +53,12 @@ def run(options: DecodeOptions) -> CommandResult:
     )
 
 
-def _check_codes(codes: "np.ndarray", codebook_size: int, num_codebooks: int) -> None:
+def _check_codes(path: Path, codes: "np.ndarray", codebook_size: int, num_codebooks: int) -> None:
     """ValueError unless the codec can decode the codes."""
     if codes.ndim != 2 or not 1 <= codes.shape[0] <= num_codebooks or codes.shape[1] < 1:
         raise ValueError(
-            f"codes must be [K, T] with at most {num_codebooks} codebooks and at least one frame: "
-            f"got {list(codes.shape)}"
+            f"the codes of {path} must be [K, T] with at most {num_codebooks} codebooks and at "
+            f"least one frame: got {list(codes.shape)}"
         )
     if codes.dtype.kind not in "iu" or codes.min() < 0 or codes.max() >= codebook_size:
-        raise ValueError(f"codes must be integers from 0 to {codebook_size - 1}")
+        raise ValueError(f"the codes of {path} must be integers from 0 to {codebook_size - 1}")

@@ -22,6 +22,9 @@ EXIT_MISUSE = 2
 EXIT_INTERRUPTED = 130
 EXIT_PIPE_CLOSED = 141
 
+LONGEST_MESSAGE = 360
+"""Characters of the message of an error; ``--debug`` shows longer ones whole."""
+
 EXIT_STATUS = (
     "exit status: 0 done; 1 a check failed, or memory ran out; 2 wrong input; 130 interrupted; "
     "141 the output was closed before everything was written"
@@ -86,6 +89,14 @@ def show(result: CommandResult, stream: TextIO, *, as_json: bool) -> None:
 def result_json(facts: Mapping[str, Any]) -> str:
     """JSON that any console and any parser reads: ASCII, and null for numbers that JSON lacks."""
     return json.dumps(_plain(facts), indent=2, allow_nan=False)
+
+
+def shortened(message: str) -> str:
+    """A message of at most ``LONGEST_MESSAGE`` characters, with its beginning and its remedy."""
+    if len(message) <= LONGEST_MESSAGE:
+        return message
+    half = (LONGEST_MESSAGE - 5) // 2
+    return f"{message[:half]} ... {message[-half:]}"
 
 
 def escape_unencodable_characters() -> None:

@@ -52,6 +52,7 @@ def datasets_progress_bars(shown: bool, *, extra: str) -> Iterator[None]:
         shown: whether bars that are enabled stay enabled.
         extra: extra of this package that installs datasets.
     """
+    require("pyarrow", extra)  # datasets imports it, and its error would not name the extra
     datasets = require("datasets", extra)
     was_enabled = datasets.is_progress_bar_enabled()
     if not shown:

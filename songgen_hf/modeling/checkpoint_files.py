@@ -43,6 +43,7 @@ def reading(name: Any) -> Iterator[None]:
         raise
     except Exception as error:
         text = str(error)
+        name = name if len(str(name)) <= LONGEST_REASON else f"...{str(name)[-LONGEST_REASON:]}"
         if type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text:
             raise
         if isinstance(error, SafetensorError) or "Unable to load weights" in text:

@@ -14,7 +14,7 @@ import soundfile
 import torch
 
 from songgen_hf.cli import COMMANDS, build_parser, main
-from songgen_hf.cli.output import CommandResult, result_json
+from songgen_hf.cli.output import LONGEST_MESSAGE, CommandResult, result_json, shortened
 
 # Calls of each command, and of each of its sub-commands, that are refused on every machine.
 REFUSED = {
@@ -263,3 +263,13 @@ def test_a_console_that_lacks_a_character_shows_its_number(monkeypatch):
 
     assert main(["info"]) == 0
     assert narrow.buffer.getvalue().split() == [b"\\u96e8.wav:", b"2", b"s"]
+
+
+def test_long_messages_keep_their_beginning_and_their_end(capsys):
+    message = f"begins {'x' * 1000} ends"
+
+    assert shortened("short") == "short"
+    assert len(shortened(message)) <= LONGEST_MESSAGE
+    assert shortened(message).startswith("begins xx") and shortened(message).endswith("xx ends")
+    assert main(["info", "a" * 300 + "/" + "b" * 300]) == 2
+    assert len(capsys.readouterr().err.strip()) < 400

@@ -35,7 +35,7 @@ class IsolatedSynthesizers:
     """
 
     def __init__(self, soundfont: str | None = None) -> None:
-        for module in ("pyloudnorm", "scipy.ndimage"):  # imported once, not in every fork
+        for module in ("scipy.ndimage", "pyloudnorm"):  # imported once, not in every fork
             require(module, "corpus")
         world()
         self.speaker = Speaker()

@@ -54,7 +54,8 @@ def render_corpus(options: CorpusOptions) -> RenderReport:
         ValueError: if the folder contains a corpus with other options, or other files.
         ImportError: if a package of the extra ``corpus`` or a Debian package is missing.
     """
-    for module in ("datasets", "pyloudnorm", "scipy.ndimage", "tqdm"):
+    # What a package of the extra imports comes before it, so that the message names the extra.
+    for module in ("pyarrow", "datasets", "scipy", "pyloudnorm", "tqdm"):
         require(module, "corpus")
     world()
     check_system(options.soundfont)

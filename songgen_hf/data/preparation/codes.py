@@ -143,7 +143,7 @@ def encode_row(rows: Any, index: int, codec: Any, options: CodesOptions) -> dict
             f"{options.source} has none of the audio columns {', '.join(TRACKS.values())} in row "
             f"{index}; rename yours, or render songs with songgen-hf corpus"
         )
-    waveforms = [read_track(row[column], codec, options) for column in tracks.values()]
+    waveforms = [read_track(row, column, codec, options) for column in tracks.values()]
     codes = encode(codec, waveforms)
     result: dict[str, Any] = {"id": song_id(row) or str(index)}
     result |= dict(zip(tracks, codes, strict=True))
@@ -162,8 +162,8 @@ def encode_mixture(rows: Any, index: int, codec: Any, options: CodesOptions) -> 
     first, second = (rows[int(one)] for one in random.choice(len(rows), 2, replace=len(rows) < 2))
     column = TRACKS["codes"]
     mixture = mix_waveforms(
-        read_track(first[column], codec, options),
-        read_track(second[column], codec, options),
+        read_track(first, column, codec, options),
+        read_track(second, column, codec, options),
         random,
     )
     codes = encode(codec, [mixture])
@@ -180,9 +180,17 @@ def song_id(row: dict[str, Any]) -> str:
     return str(row.get("id") or row.get("song_id") or "")
 
 
-def read_track(audio: Any, codec: Any, options: CodesOptions) -> np.ndarray:
-    """The waveform [S] of an audio cell, at the sampling rate of the codec."""
-    return read_audio(audio, codec.config.sample_rate, duration=options.max_seconds)
+def read_track(row: dict[str, Any], column: str, codec: Any, options: CodesOptions) -> np.ndarray:
+    """The waveform [S] of an audio cell, at the sampling rate of the codec.
+
+    Raises:
+        ValueError: naming the song, if the audio cannot be read.
+    """
+    try:
+        return read_audio(row[column], codec.config.sample_rate, duration=options.max_seconds)
+    except ValueError as error:
+        place = f"{column} of the song {song_id(row)!r} of {options.source}"
+        raise ValueError(f"{place}: {error}") from error
 
 
 def encode(codec: Any, waveforms: list[np.ndarray]) -> np.ndarray:

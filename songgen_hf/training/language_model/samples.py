@@ -56,9 +56,13 @@ class SampleSongs(TrainerCallback):
     def _record(self, model: Any, args: Any, index: int, state: Any) -> dict[str, Any]:
         """The provenance record of a sample."""
         song = self.songs[index]
+        text, lyrics = song["text"], song["lyrics"]
+        if "text_ids" in song:  # packed
+            text = self.processor.tokenizer.decode(song["text_ids"], skip_special_tokens=True)
+            lyrics = self.processor.decode_lyrics(song["lyrics_ids"], skip_special_tokens=True)
         options = {
-            "text": song["text"],
-            "lyrics": song["lyrics"],
+            "text": text,
+            "lyrics": lyrics,
             "guidance_scale": args.sample_guidance,
             "training_step": state.global_step,
         }

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from songgen_hf.data.preparation.options import PackOptions
+from songgen_hf.provenance import read_provenance
 from songgen_hf.training.language_model.options import LANGUAGE_MODEL_OPTIONS
 from songgen_hf.training.language_model.packing import pack_songs
 from songgen_hf.training.language_model.run import train_language_model
@@ -87,3 +88,21 @@ def test_packed_songs_train_the_same_model_without_packages_for_data_and_sound(
     assert resumed.keys() == whole.keys()
     for name, weight in whole.items():
         assert torch.allclose(resumed[name], weight, atol=1e-6), name
+
+
+@pytest.mark.slow
+def test_samples_of_packed_songs_record_their_words(packed, tiny_checkpoint, tmp_path):
+    values = settings(tiny_checkpoint("mixed_pro"), packed, tmp_path) | {
+        "max_steps": 1,
+        "save_strategy": "no",
+        "eval_split": "validation",
+        "eval_strategy": "steps",
+        "eval_steps": 1,
+        "sample_songs": 1,
+        "sample_seconds": 0.2,
+    }
+    train_language_model(*make_options(LANGUAGE_MODEL_OPTIONS, values))
+
+    (sample,) = (tmp_path / "samples").rglob("0.flac")
+    options = read_provenance(sample)["options"]
+    assert options["text"] == "caption 0 a" and options["lyrics"] == "stone, river"

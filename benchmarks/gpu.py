@@ -58,7 +58,7 @@ class Report:
     def __init__(self, device: torch.device, seconds: float):
         self.device, self.end = device, time.monotonic() + seconds
         self.rows: list[dict[str, Any]] = []
-        print(("{:<34}" + "{:>9}" * 5).format(*COLUMNS), flush=True)
+        print(("{:<34}" + "{:>11}" * 5).format(*COLUMNS), flush=True)
 
     def add(self, what: str, batch: int | None, call: Callable[[], dict[str, float]]) -> None:
         """Measure a row; its error becomes part of the table, so that the others are measured."""
@@ -76,7 +76,7 @@ class Report:
                 row["GB"] = torch.cuda.max_memory_allocated() / 1e9
         self.rows.append(row)
         cells = [row.get(name) for name in COLUMNS[1:]]
-        shown = "".join(f"{'' if cell is None else f'{cell:.4g}':>9}" for cell in cells)
+        shown = "".join(f"{'' if cell is None else f'{cell:.4g}':>11}" for cell in cells)
         print(f"{what:<34}{row.get('error') or shown}", flush=True)
 
 

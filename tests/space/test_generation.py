@@ -185,7 +185,7 @@ def test_concurrent_songs_equal_songs_generated_alone(pipelines):
 
 
 def test_an_error_of_the_pipeline_is_raised_by_the_iterator(generator):
-    with pytest.raises(ValueError, match="max_seconds must be above 0"):
+    with pytest.raises(ValueError, match="seconds must be above 0"):
         list(generator.generate(replace(SETTINGS, seconds=-1.0)))
 
     assert len(songs_of(generator.generate(SETTINGS))) == 1

@@ -13,6 +13,7 @@ import copy
 import gc
 import json
 import math
+import warnings
 from functools import cache
 
 import pytest
@@ -37,7 +38,9 @@ def short_garbage_collections():
 
     A trainer collects garbage after every run, which takes half a second with all imported modules.
     """
-    gc.collect()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # of event loops that gradio leaves open
+        gc.collect()
     gc.freeze()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import write_files
+from ..optional import require
 from .flags import option
 from .loading import DeviceOptions
 from .output import CommandResult
@@ -101,6 +102,7 @@ def start(options: RunOptions) -> None:
     """
     import torch
 
+    require("gradio", "space")
     from ..space.app import build_demo
     from ..space.limits import Limits
     from ..space.loading import default_settings, load_pipelines

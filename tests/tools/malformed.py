@@ -124,7 +124,10 @@ def guarded(call: Callable[[], object], log: Path, names: tuple[str, ...] = ()) 
             sys.stdout, sys.stderr = (
                 os.fdopen(number, "w", encoding="utf-8", errors="replace") for number in (1, 2)
             )
-            resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
+            # The fork begins with the address space of this process. A limit on the whole would
+            # let threads die while they start, which waits forever.
+            most = BYTES + address_space()
+            resource.setrlimit(resource.RLIMIT_AS, (most, most))
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 1))
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -143,6 +146,12 @@ def guarded(call: Callable[[], object], log: Path, names: tuple[str, ...] = ()) 
     output = log.read_text(encoding="utf-8", errors="replace")
     seconds = os.times().children_user + os.times().children_system - before
     return Outcome(kind_of(ended, output, names), output, seconds)
+
+
+def address_space() -> int:
+    """The bytes of address space that this process has taken."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def kind_of(ended: int, output: str, names: tuple[str, ...]) -> str:

@@ -33,7 +33,13 @@ _SMALL_HUBERT: dict[str, Any] = {
     "num_hidden_layers": 4,
     "num_attention_heads": 4,
     "intermediate_size": 256,
-    "conv_dim": [64] * 7,
+    # The first layer is a filter bank (`training.codec.filter_bank`) with windows of 400 samples:
+    # a stack of short kernels takes a teacher of this size too many steps to learn one.
+    "conv_dim": [256, 128, 128],
+    "conv_kernel": [400, 2, 2],
+    "conv_stride": [80, 2, 2],
+    "feat_extract_norm": "layer",
+    "num_feat_extract_layers": 3,
     "num_conv_pos_embeddings": 32,
     "num_conv_pos_embedding_groups": 8,
 }

@@ -25,6 +25,7 @@ from ...presets.models import build_config
 from ..auxiliary.frame_labels import FrameLabelHeads
 from ..resumable_run import Metrics, set_learning_rate
 from ..seeding import seed_from, seeded
+from .filter_bank import set_filter_bank
 from .options import TeacherTrainingOptions
 from .teacher_labels import FirstCodebook, LogMelClusters, span_mask
 from .waveform_trainer import WaveformTrainer, learning_rate
@@ -138,8 +139,10 @@ class TeacherTrainer(WaveformTrainer):
         state = self.resume()
         self.clusters = self._make_clusters(rate, state)
         with seeded(seed_from(options.seed)):
+            model = HubertModel(config)
+            set_filter_bank(model, rate)
             network = MaskedPrediction(
-                HubertModel(config),
+                model,
                 self.clusters.num_clusters,
                 visible_weight=options.visible_weight,
                 label_sizes=self.label_sizes(),

@@ -13,8 +13,8 @@ from transformers import AutoModelForTextEncoding, PreTrainedModel
 from transformers.utils import ModelOutput
 
 from .configuration_songgen import SongGenConfig
-from .decoder import sinusoidal_positions
 from .lyrics_encoder import SongGenLyricsEncoder
+from .positions import sinusoidal_positions
 from .voice_encoder import SongGenVoiceEncoder, has_voice
 
 MAX_LYRICS_IDS = 8192

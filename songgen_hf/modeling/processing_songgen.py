@@ -452,7 +452,4 @@ def _tokenized(
     return ids, mask
 
 
-__all__ = [
-    "SongGenProcessor",
-    "build_voice_feature_extractor",
-]
+__all__ = ["SongGenProcessor", "build_voice_feature_extractor"]

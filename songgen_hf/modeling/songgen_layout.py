@@ -18,8 +18,8 @@ from .checkpoint_mapping import (
 )
 from .checkpoint_names import folder_of
 from .configuration_songgen import SongGenConfig
-from .decoder import sinusoidal_positions
 from .generation_songgen import default_generation_config
+from .positions import sinusoidal_positions
 
 
 class ReferenceLayoutMixin:

@@ -19,7 +19,8 @@ from transformers.masking_utils import create_bidirectional_mask
 
 from ..config_checks import build_checked
 from ..configuration_songgen import SongGenDecoderConfig
-from ..decoder import SongGenDecoderLayer, rotary_table, sinusoidal_positions
+from ..decoder import SongGenDecoderLayer
+from ..positions import rotary_table, sinusoidal_positions
 from .code_vectors import codebooks_of, hidden_codes, residual_rms_of, sum_code_vectors
 from .distributions import MaskedDistribution
 from .heads import LengthHead, MixtureHead, SoftmaxHead

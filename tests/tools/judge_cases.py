@@ -10,12 +10,15 @@ from songgen_hf.evaluation.judges.loading import Judges
 from songgen_hf.evaluation.judges.phoneme_recognizer import (
     PhonemeRecognizer,
     PhonemeRecognizerConfig,
+    SpectrogramRecognizer,
+    SpectrogramRecognizerConfig,
 )
 from songgen_hf.evaluation.judges.song_classifier import SongClassifier, SongClassifierConfig
 
 RATE = 16000
 VOICES = ("female_1", "male_1")
 TINY_RECOGNIZER = PhonemeRecognizerConfig(hidden_size=16, dilations=(1,))
+TINY_SECOND = SpectrogramRecognizerConfig(channels=(4, 8), hidden_size=16)
 TINY_CLASSIFIER = SongClassifierConfig(
     voices=VOICES, hidden_size=16, dilations=(1,), embedding_size=8
 )
@@ -27,11 +30,13 @@ def tiny_judges(seed: int = 0) -> Judges:
     for network, config in (
         (PhonemeRecognizer, TINY_RECOGNIZER),
         (SongClassifier, TINY_CLASSIFIER),
+        (SpectrogramRecognizer, TINY_SECOND),
     ):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             networks.append(network(config))
-    return Judges(*networks)
+    recognizer, classifier, second = networks
+    return Judges(recognizer, classifier, second=second)
 
 
 def flac(waveform: np.ndarray) -> dict[str, bytes]:

@@ -15,6 +15,11 @@ class JudgesFlags:
     """Flags of ``songgen-hf evaluate judges``."""
 
     data: str = option(help="parquet files of the songs to train on, a pattern")
+    second_data: str | None = option(
+        None,
+        "parquet files of other songs, to train a second phoneme recognizer of another kind with "
+        "another seed",
+    )
     validation_data: str | None = option(None, "parquet files of other songs to validate with")
     out: Path = option(help="folder to write; a run in it is continued")
     seed: int = option(JudgeTrainingOptions.seed, "seed of weights, crops and augmentations")
@@ -56,7 +61,7 @@ class CodecFlags(CodecOptions, ReportFlags):
 
 
 def run_judges(flags: JudgesFlags, command: str) -> CommandResult:
-    """Train both networks and report their scores on the validation songs."""
+    """Train the networks and report their scores on the validation songs."""
     from ...checkpoints.loading import load_codec
     from ...evaluation.judges.training import train_judges
     from ...evaluation.protocol.judge_validation import validate_judges
@@ -74,6 +79,7 @@ def run_judges(flags: JudgesFlags, command: str) -> CommandResult:
             coded_songs=flags.coded_songs,
             bf16=flags.bf16,
         ),
+        second_data=flags.second_data,
         validation_data=flags.validation_data,
         validate=validate_judges,
         codec=codec,

@@ -2,7 +2,8 @@
 
 judges/
   phoneme_recognizer/   config.json, model.safetensors
-  song_classifier/      config.json, model.safetensors
+  second_recognizer/    the same, optional: see phoneme_recognizer.py
+  song_classifier/      the same
   judges.json           how they were trained, and their scores on songs of the corpus
 """
 
@@ -17,10 +18,11 @@ import numpy as np
 
 from ...modeling.checkpoint_files import reading
 from .log_mels import log_mels
-from .phoneme_recognizer import PhonemeRecognizer
+from .phoneme_recognizer import PhonemeRecognizer, Recognizer, SpectrogramRecognizer
 from .song_classifier import SongClassification, SongClassifier
 
 RECOGNIZER_FOLDER, CLASSIFIER_FOLDER = "phoneme_recognizer", "song_classifier"
+SECOND_FOLDER = "second_recognizer"
 REPORT_FILE = "judges.json"
 Waveforms = Sequence[np.ndarray]
 
@@ -32,16 +34,19 @@ class Judges:
         recognizer: recognizes phonemes.
         classifier: predicts gender, lead instrument family and voice.
         report: content of ``judges.json``.
+        second: another recognizer, which shares nothing with the first; None for none.
     """
 
     def __init__(
         self,
-        recognizer: PhonemeRecognizer,
+        recognizer: Recognizer,
         classifier: SongClassifier,
         report: Mapping[str, Any] | None = None,
+        second: Recognizer | None = None,
     ) -> None:
         self.recognizer, self.classifier = recognizer.eval(), classifier.eval()
         self.report = dict(report or {})
+        self.second = None if second is None else second.eval()
 
     @classmethod
     def load(cls, directory: Path | str) -> Judges:
@@ -52,20 +57,30 @@ class Judges:
             ValueError: if a network does not fit its folder.
         """
         directory = Path(directory)
+        second = directory / SECOND_FOLDER
         return cls(
             PhonemeRecognizer.from_pretrained(directory / RECOGNIZER_FOLDER),
             SongClassifier.from_pretrained(directory / CLASSIFIER_FOLDER),
             read_report(directory),
+            SpectrogramRecognizer.from_pretrained(second) if second.is_dir() else None,
         )
 
     def save(self, directory: Path | str) -> None:
-        """Write both networks to the folder that :meth:`load` reads, without ``judges.json``."""
+        """Write the networks to the folder that :meth:`load` reads, without ``judges.json``."""
         self.recognizer.save_pretrained(Path(directory) / RECOGNIZER_FOLDER)
         self.classifier.save_pretrained(Path(directory) / CLASSIFIER_FOLDER)
+        if self.second is not None:
+            self.second.save_pretrained(Path(directory) / SECOND_FOLDER)
 
     def phonemes(self, waveforms: Waveforms) -> list[list[str]]:
         """Recognize the phonemes of each vocal or mixture, members of ``phonemes.PHONEMES``."""
         return [self.recognizer.recognize(log_mels(waveform)) for waveform in waveforms]
+
+    def second_phonemes(self, waveforms: Waveforms) -> list[list[str]] | None:
+        """Recognize the phonemes of each vocal or mixture with the second recognizer, if any."""
+        if self.second is None:
+            return None
+        return [self.second.recognize(log_mels(waveform)) for waveform in waveforms]
 
     def gender(self, waveforms: Waveforms) -> list[str]:
         """Predict the gender of each vocal or mixture, ``male`` or ``female``."""
@@ -109,6 +124,7 @@ __all__ = [
     "CLASSIFIER_FOLDER",
     "RECOGNIZER_FOLDER",
     "REPORT_FILE",
+    "SECOND_FOLDER",
     "Judges",
     "Waveforms",
     "read_report",

@@ -16,7 +16,7 @@ from .augmentation import augmented, mix_power, with_accompaniment
 from .dataset import JudgeSong, crop_lines, frame_classes, pad_mels
 from .log_mels import FLOOR, FRAME_RATE
 from .options import JudgeTrainingOptions
-from .phoneme_recognizer import BLANK, PhonemeRecognizer
+from .phoneme_recognizer import BLANK, Recognizer
 from .song_classifier import SongClassifier
 
 Losses = dict[str, Tensor]
@@ -26,7 +26,7 @@ _AUDIBLE = 10.0 ** (-12 / 10)  # least power of an accompaniment whose lead inst
 
 
 def recognizer_losses(
-    network: PhonemeRecognizer, songs: list[JudgeSong], options: JudgeTrainingOptions, step: int
+    network: Recognizer, songs: list[JudgeSong], options: JudgeTrainingOptions, step: int
 ) -> Losses:
     """CTC loss of each crop plus a cross-entropy of its frames with decreasing weight.
 

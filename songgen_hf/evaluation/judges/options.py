@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+_NO_NUMBERS = ("seed", "bf16", "codec", "data_files", "second_data_files")
+
 
 @dataclass(frozen=True)
 class JudgeTrainingOptions:
@@ -19,6 +21,7 @@ class JudgeTrainingOptions:
         coded_songs: number of songs that are also used after a codec, if one is given.
         codec: digest of that codec's weights, empty without one.
         data_files: digest of the files of the training songs, empty before they are read.
+        second_data_files: the same for the songs of the second recognizer, empty without one.
         learning_rate: highest learning rate; linear warm-up, then a cosine to zero.
         bf16: compute matrix products in bfloat16, which takes half the time on newer CPUs.
         save_every: steps between checkpoints.
@@ -35,13 +38,14 @@ class JudgeTrainingOptions:
     coded_songs: int = 400
     codec: str = ""
     data_files: str = ""
+    second_data_files: str = ""
     learning_rate: float = 2e-3
     bf16: bool = True
     save_every: int = 200
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if name not in ("seed", "bf16", "codec", "data_files") and value <= 0:
+            if name not in _NO_NUMBERS and value <= 0:
                 raise ValueError(f"got {name} {value}, expected a positive number")
 
 

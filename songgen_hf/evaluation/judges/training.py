@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -31,12 +31,19 @@ from ...training.resumable_run import (
 )
 from ...training.seeding import seeded
 from .dataset import JudgeSong, count_rows, read_judge_songs, read_rows
-from .loading import CLASSIFIER_FOLDER, RECOGNIZER_FOLDER, REPORT_FILE, Judges
+from .loading import CLASSIFIER_FOLDER, RECOGNIZER_FOLDER, REPORT_FILE, SECOND_FOLDER, Judges
 from .losses import Losses, classifier_losses, recognizer_losses
 from .options import JudgeTrainingOptions
-from .phoneme_recognizer import PhonemeRecognizer, PhonemeRecognizerConfig
+from .phoneme_recognizer import (
+    PhonemeRecognizer,
+    PhonemeRecognizerConfig,
+    Recognizer,
+    SpectrogramRecognizer,
+    SpectrogramRecognizerConfig,
+)
 from .song_classifier import SongClassifier, SongClassifierConfig
 
+NetworkT = TypeVar("NetworkT", bound=Recognizer)
 CHECKPOINTS = "checkpoints"  # temporary folder, removed when the judges are trained
 
 
@@ -45,17 +52,20 @@ def train_judges(
     out: Path | str,
     options: JudgeTrainingOptions,
     *,
+    second_data: str | Path | None = None,
     validation_data: str | Path | None = None,
     validate: Callable[..., dict[str, float]] | None = None,
     codec: Any = None,
     progress: bool = True,
 ) -> dict[str, float]:
-    """Train and validate both networks, and write the folder that ``Judges.load`` reads.
+    """Train and validate the networks, and write the folder that ``Judges.load`` reads.
 
     Args:
         data: pattern of the parquet files of the corpus to train on.
         out: folder to write; an interrupted run in it is resumed.
         options: options of the run.
+        second_data: pattern of the files of other songs, on which a second recognizer of another
+            kind is trained with another seed; None for none.
         validation_data: pattern of parquet files of other songs to validate the judges with.
         validate: ``validate_judges`` of the evaluation's protocol, needed for ``validation_data``.
         codec: ``XCodecModel`` that some of the songs are encoded and decoded with, which makes the
@@ -76,18 +86,29 @@ def train_judges(
         )
     digest = source_digest(data, recorded=options.data_files)
     options = replace(options, data_files=digest or "")
+    if second_data is not None:
+        digest = source_digest(second_data, recorded=options.second_data_files)
+        options = replace(options, second_data_files=digest or "")
     if codec is not None:
         options = replace(options, codec=weights_digest(codec))
-    songs = read_judge_songs(data, codec=codec, coded_songs=options.coded_songs, progress=progress)
+    read = partial(
+        read_judge_songs, codec=codec, coded_songs=options.coded_songs, progress=progress
+    )
+    songs = read(data)
     checkpoints = out / CHECKPOINTS
     recognizer = train_recognizer(songs, options, checkpoints, progress=progress)
     recognizer.save_pretrained(out / RECOGNIZER_FOLDER)
     classifier = train_classifier(songs, options, checkpoints, progress=progress)
     classifier.save_pretrained(out / CLASSIFIER_FOLDER)
+    count = len(songs)
+    if second_data is not None:
+        songs = read(second_data)
+        second = train_second_recognizer(songs, options, checkpoints, progress=progress)
+        second.save_pretrained(out / SECOND_FOLDER)
     scores: dict[str, float] = {}
     if validation_data is not None and validate is not None:
         scores = validate(Judges.load(out), read_rows(validation_data), seed=options.seed)
-    report = {"training_songs": len(songs), "options": asdict(options), "true_songs": scores}
+    report = {"training_songs": count, "options": asdict(options), "true_songs": scores}
     write_files({out / REPORT_FILE: encode_json(report)})
     shutil.rmtree(checkpoints)
     return scores
@@ -116,8 +137,36 @@ def train_recognizer(
     """
     with seeded(options.seed):
         network = PhonemeRecognizer(config or PhonemeRecognizerConfig())
+    return _train_recognizer(network, songs, options, directory / "phonemes.pt", progress)
+
+
+def train_second_recognizer(
+    songs: list[JudgeSong],
+    options: JudgeTrainingOptions,
+    directory: Path,
+    *,
+    config: SpectrogramRecognizerConfig | None = None,
+    progress: bool = True,
+) -> SpectrogramRecognizer:
+    """Train the second recognizer, with the seed after that of the options.
+
+    Arguments and errors are those of :func:`train_recognizer`.
+    """
+    options = replace(options, seed=options.seed + 1)
+    with seeded(options.seed):
+        network = SpectrogramRecognizer(config or SpectrogramRecognizerConfig())
+    return _train_recognizer(network, songs, options, directory / "second.pt", progress)
+
+
+def _train_recognizer(
+    network: NetworkT,
+    songs: list[JudgeSong],
+    options: JudgeTrainingOptions,
+    path: Path,
+    progress: bool,
+) -> NetworkT:
     losses = partial(recognizer_losses, network, songs, options)
-    steps, path = options.recognizer_steps, directory / "phonemes.pt"
+    steps = options.recognizer_steps
     _train(network, losses, options, steps=steps, path=path, progress=progress)
     return network
 
@@ -190,4 +239,4 @@ def _train(
     network.eval()
 
 
-__all__ = ["train_classifier", "train_judges", "train_recognizer"]
+__all__ = ["train_classifier", "train_judges", "train_recognizer", "train_second_recognizer"]

@@ -14,7 +14,7 @@ from ..metrics.accuracy import accuracy_scores, mean_score
 from ..metrics.gender import evaluate_gender
 from ..metrics.key import evaluate_key
 from ..metrics.lead_instrument import evaluate_lead_instrument
-from ..metrics.phoneme_error_rate import evaluate_lyrics
+from ..metrics.phoneme_error_rate import evaluate_lyrics, phoneme_error_rate
 from ..metrics.tempo import evaluate_tempo
 from ..metrics.voice_similarity import evaluate_voice_similarity
 
@@ -32,7 +32,8 @@ def validate_judges(
         seed: seed of the pairs of songs whose voices are compared.
     Returns:
         ``songs`` (their number); ``gender``, ``instrument``, ``tempo``, ``tempo_any_octave`` and
-        ``key`` of mixtures; ``per``, ``voice`` (accuracy among the training voices),
+        ``key`` of mixtures; ``per``, with a second recognizer ``per_second``, ``voice`` (accuracy
+        over the songs of training voices),
         ``voice_match`` and voice similarities of vocals and, ending in ``_mixture``, of mixtures.
     Raises:
         ValueError: if there are too few songs.
@@ -56,8 +57,14 @@ def validate_judges(
         references, others = ([vocals[index] for index in group] for group in (same, other))
         found = evaluate_lyrics(judges, waveforms, phonemes)
         found |= evaluate_voice_similarity(judges, waveforms, references, others)
-        correct = accuracy_scores(judges.voice(waveforms), labels["voice_id"], voices)
-        found["voice"] = mean_score(correct)
+        known = [place for place, voice in enumerate(labels["voice_id"]) if voice in voices]
+        if known:
+            named = judges.voice([waveforms[place] for place in known])
+            correct = accuracy_scores(named, [labels["voice_id"][place] for place in known], voices)
+            found["voice"] = mean_score(correct)
+        second = judges.second_phonemes(waveforms)
+        if second is not None:
+            found["per_second"] = phoneme_error_rate(phonemes, second)
         scores |= {name + ending: value for name, value in found.items()}
     return scores
 

@@ -37,7 +37,7 @@ class CachingJudges(Judges):
     """
 
     def __init__(self, judges: Judges) -> None:
-        super().__init__(judges.recognizer, judges.classifier, judges.report)
+        super().__init__(judges.recognizer, judges.classifier, judges.report, judges.second)
         # The waveform is kept with its result, since only then is its id unique.
         self._results: dict[int, tuple[np.ndarray, SongClassification]] = {}
 
@@ -164,7 +164,8 @@ def score_songs(
     Returns:
         Ratios ``per`` (of the vocals, or of the mixtures where there are none), with
         ``unseen_phonemes`` also ``per_seen`` and ``per_unseen`` (its share at words that occur in
-        training songs, and at the others), ``per_mixture``,
+        training songs, and at the others), with a second recognizer ``per_second`` (as ``per``,
+        recognized by it), ``per_mixture``,
         ``gender``, ``instrument``, ``tempo``, ``tempo_any_octave``, ``seconds``; with two tracks
         ``swapped`` (songs whose lyrics are recognized better in the accompaniment than in the
         vocal); with ``voice`` ``voice_match`` (against any other voice),
@@ -196,6 +197,9 @@ def score_songs(
         "per_mixture": _as_floats(*phoneme_edits(lyrics, mixture_phonemes)),
         **{name: (values, np.ones(len(values))) for name, values in means.items()},
     }
+    second = judges.second_phonemes(mixtures if vocals is None else vocals)
+    if second is not None:
+        parts["per_second"] = _as_floats(*phoneme_edits(lyrics, second))
     if unseen_phonemes is not None:
         masks = [unseen_phonemes(prompt.id) for prompt in prompts]
         parts |= _parts_of_words(lyrics, phonemes, masks)

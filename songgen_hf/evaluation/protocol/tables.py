@@ -11,6 +11,7 @@ METRICS = (
     ("per", "phoneme error rate of the vocal track", "<= 45 %"),
     ("per_seen", "... at words that occur in training songs", ""),
     ("per_unseen", "... at other words", "<= 10 points more"),
+    ("per_second", "... recognized by the second recognizer", ""),
     ("per_mixture", "phoneme error rate of the mixture", ""),
     ("swapped", "tracks swapped: lyrics clearer in the accompaniment", "0 %"),
     ("gender", "gender as asked for", ">= 80 %"),

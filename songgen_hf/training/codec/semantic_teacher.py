@@ -123,7 +123,9 @@ def network_of_preset(preset: str, part: str) -> tuple[HubertConfig, int]:
     if part not in networks:
         raise ValueError(f"part is {part!r}, expected {' or '.join(networks)}")
     sizes, rate = networks[part]
-    return HubertConfig(**sizes.to_dict()), rate
+    # The features are the mean of all layers, so none may be left out at random; with few layers
+    # all of them would be, now and then.
+    return HubertConfig(**{**sizes.to_dict(), "layerdrop": 0.0}), rate
 
 
 class TeacherTrainer(WaveformTrainer):

@@ -18,7 +18,13 @@ from songgen_hf.evaluation.judges.song_classifier import (
     SongClassifierConfig,
 )
 
-from ...tools.judge_cases import TINY_CLASSIFIER, TINY_RECOGNIZER, VOICES, tiny_judges
+from ...tools.judge_cases import (
+    TINY_CLASSIFIER,
+    TINY_RECOGNIZER,
+    TINY_SECOND,
+    VOICES,
+    tiny_judges,
+)
 
 
 @pytest.fixture
@@ -99,6 +105,7 @@ def test_saved_judges_are_loaded(tmp_path, waveforms):
     for network, config in (
         (loaded.recognizer, TINY_RECOGNIZER),
         (loaded.classifier, TINY_CLASSIFIER),
+        (loaded.second, TINY_SECOND),
     ):
         assert network.config.to_dict() | {"_name_or_path": ""} == config.to_dict()
         assert not network.training and network.dtype == torch.float32
@@ -107,6 +114,14 @@ def test_saved_judges_are_loaded(tmp_path, waveforms):
     np.testing.assert_allclose(
         loaded.voice_embedding(waveforms), judges.voice_embedding(waveforms), atol=2e-3
     )
+
+
+def test_the_second_recognizer_hears_for_itself(waveforms):
+    judges = tiny_judges()
+
+    assert judges.second_phonemes(waveforms) != judges.phonemes(waveforms)
+    without = Judges(judges.recognizer, judges.classifier)
+    assert without.second_phonemes(waveforms) is None
 
 
 def test_the_default_networks_of_the_judges_are_small(tmp_path):

@@ -31,12 +31,13 @@ from songgen_hf.evaluation.judges.training import (
     train_classifier,
     train_judges,
     train_recognizer,
+    train_second_recognizer,
 )
 from songgen_hf.evaluation.metrics.phoneme_error_rate import phoneme_error_rate
 from songgen_hf.evaluation.protocol.judge_validation import validate_judges, voice_pairs
 from songgen_hf.training.seeding import seeded
 
-from ...tools.judge_cases import TINY_CLASSIFIER, TINY_RECOGNIZER, invented_row
+from ...tools.judge_cases import TINY_CLASSIFIER, TINY_RECOGNIZER, TINY_SECOND, invented_row
 
 OPTIONS = JudgeTrainingOptions(
     recognizer_steps=4,
@@ -153,13 +154,19 @@ def test_losses_depend_on_seed_and_step_alone(songs):
         assert np.isfinite(values).all()
 
 
-@pytest.mark.parametrize("train", [train_recognizer, train_classifier])
-def test_a_stopped_judge_run_is_resumed(songs, tmp_path, monkeypatch, train):
-    config = TINY_RECOGNIZER if train is train_recognizer else TINY_CLASSIFIER
+@pytest.mark.parametrize(
+    ("train", "config"),
+    [
+        (train_recognizer, TINY_RECOGNIZER),
+        (train_second_recognizer, TINY_SECOND),
+        (train_classifier, TINY_CLASSIFIER),
+    ],
+)
+def test_a_stopped_judge_run_is_resumed(songs, tmp_path, monkeypatch, train, config):
     whole = train(songs, OPTIONS, tmp_path / "whole", config=config, progress=False)
     from songgen_hf.evaluation.judges import training as judge_training
 
-    name = "recognizer_losses" if train is train_recognizer else "classifier_losses"
+    name = "classifier_losses" if train is train_classifier else "recognizer_losses"
     real = getattr(judge_training, name)
 
     def until_killed(network, songs, options, step):
@@ -193,12 +200,16 @@ def test_training_leaves_the_global_generator_alone(songs, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_small_recognizer_learns_two_phonemes(songs, tmp_path):
+@pytest.mark.parametrize(
+    ("train", "config"),
+    [(train_recognizer, TINY_RECOGNIZER), (train_second_recognizer, TINY_SECOND)],
+)
+def test_a_small_recognizer_learns_two_phonemes(songs, tmp_path, train, config):
     options = JudgeTrainingOptions(
-        recognizer_steps=120, recognizer_batch=4, learning_rate=1e-2, bf16=False
+        recognizer_steps=240, recognizer_batch=4, learning_rate=1e-2, bf16=False
     )
 
-    network = train_recognizer(songs, options, tmp_path, config=TINY_RECOGNIZER, progress=False)
+    network = train(songs, options, tmp_path, config=config, progress=False)
 
     rows = [invented_row(index) for index in range(4)]
     from songgen_hf.data.corpus.rows import read_sound
@@ -213,12 +224,14 @@ def test_the_command_writes_judges_and_their_scores(tmp_path, monkeypatch):
 
     monkeypatch.setattr(judge_training, "PhonemeRecognizerConfig", lambda: TINY_RECOGNIZER)
     monkeypatch.setattr(judge_training, "SongClassifierConfig", lambda voices: TINY_CLASSIFIER)
+    monkeypatch.setattr(judge_training, "SpectrogramRecognizerConfig", lambda: TINY_SECOND)
     data = write_rows(tmp_path / "songs" / "train-0.parquet", 4)
 
     scores = train_judges(
         data,
         tmp_path / "judges",
         OPTIONS,
+        second_data=write_rows(tmp_path / "songs" / "second.parquet", 3),
         validation_data=data,
         validate=validate_judges,
         progress=False,
@@ -227,10 +240,19 @@ def test_the_command_writes_judges_and_their_scores(tmp_path, monkeypatch):
     judges = Judges.load(tmp_path / "judges")
     assert judges.report["true_songs"] == scores and judges.report["training_songs"] == 4
     assert json.loads((tmp_path / "judges" / "judges.json").read_text())["options"]["seed"] == 0
-    assert {"per", "per_mixture", "gender", "instrument", "tempo", "key", "voice"} <= set(scores)
+    assert {
+        "per",
+        "per_second",
+        "per_mixture",
+        "gender",
+        "instrument",
+        "tempo",
+        "key",
+        "voice",
+    } <= set(scores)
     assert 0 <= scores["voice_match"] <= 1
     assert sorted(path.name for path in (tmp_path / "judges").iterdir()) == [
-        "judges.json", "phoneme_recognizer", "song_classifier",
+        "judges.json", "phoneme_recognizer", "second_recognizer", "song_classifier",
     ]  # fmt: skip
 
 

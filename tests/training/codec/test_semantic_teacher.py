@@ -199,3 +199,11 @@ def test_sounds_at_another_rate_are_resampled(sounds):  # noqa: F811
     assert len(at_24k) == 12000
     # The same half second: the same loudest frequency, in bins of 2 Hz.
     assert np.abs(np.fft.rfft(at_16k)).argmax() == np.abs(np.fft.rfft(at_24k)).argmax()
+
+
+@pytest.mark.parametrize("part", ["semantic", "voice"])
+def test_no_layer_is_left_out_at_random(part):
+    # With all four layers of a mini teacher left out, the mean of its layers is undefined.
+    config, _ = network_of_preset("mini", part)
+
+    assert config.layerdrop == 0

@@ -60,6 +60,25 @@ def test_whole_frames_are_replaced_at_a_rate_of_each_song():
     assert rates.max() - rates.min() > 0.2 and 0.2 < rates.mean() < 0.6
 
 
+def test_samples_have_the_distribution_of_the_logits():
+    pattern = CodebookPattern("mixed", 2)
+    ids = pattern.apply(torch.zeros(4, 1, 2, 3000).long(), bos_token_id=10, pad_token_id=11)
+    logits = torch.log(torch.tensor([0.0, 0.5, 0.0, 0.3, 0.15, 0.05, 0.0, 0.0, 0.0, 0.0]))
+    logits = logits.expand(*ids.shape, SIZE)
+    mixed, _ = sample_history(
+        ids,
+        logits,
+        1e6,
+        pattern=pattern,
+        codebook_size=SIZE,
+        generator=torch.Generator().manual_seed(0),
+    )
+
+    shares = pattern.revert(mixed).flatten().bincount(minlength=SIZE) / (4 * 2 * 3000)
+    torch.testing.assert_close(shares, logits[0, 0, 0].exp(), atol=0.01, rtol=0)
+    assert (shares[logits[0, 0, 0].exp() == 0] == 0).all()
+
+
 def test_samples_follow_the_generator_and_a_share_of_zero_changes_nothing():
     assert torch.equal(sampled(0.5)[4], sampled(0.5)[4])
     assert not torch.equal(sampled(0.5)[4], sampled(0.5, seed=1)[4])

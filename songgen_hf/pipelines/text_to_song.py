@@ -26,6 +26,7 @@ from .song_requests import (
     make_requests,
     prepare_inputs,
 )
+from .swapped_tracks import SURE_MARGIN, swap_margin
 
 logger = logging.getLogger(__name__)
 
@@ -245,7 +246,24 @@ class TextToSongPipeline(Pipeline):
                 "codes": codes[row].cpu().numpy(),
             }
             songs.append(song)
+            if song["vocal"] is not None and inputs.get("voice_values") is not None:
+                self._warn_if_swapped(song, inputs["voice_values"][row // num_songs])
         return [songs[i : i + num_songs] for i in range(0, len(songs), num_songs)]
+
+    def _warn_if_swapped(self, song: dict[str, Any], voice_values: torch.Tensor) -> None:
+        """Log a warning if the voice of a song is certainly in its accompaniment."""
+        if not voice_values.any():
+            return
+        tracks = song["vocal"], song["accompaniment"]
+        margin = swap_margin(
+            self.model, self.processor, voice_values, *tracks, song["sampling_rate"]
+        )
+        if margin > SURE_MARGIN:
+            logger.warning(
+                "The song of seed %s has its voice in the accompaniment instead of the vocal "
+                "track: try another seed.",
+                song["seed"],
+            )
 
     def _groups(
         self, requests: list[dict[str, Any]]

@@ -1,0 +1,75 @@
+"""Detects songs with swapped tracks: the reference voice sings in the accompaniment.
+
+Nothing forces a model with two tracks to put the voice where it belongs. The voice encoder of the
+model itself compares both tracks with the reference voice. The file travels to the Hub with the
+pipeline and imports nothing of this package.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+SURE_MARGIN = 0.2
+"""Difference of cosines from which a song is certainly swapped."""
+CLIPS = 6
+"""Number of clips of a track that are compared with the reference voice."""
+_AUDIBLE = 0.1  # least level of a clip, relative to the loudest one
+
+
+@torch.no_grad()
+def swap_margin(
+    model: Any,
+    processor: Any,
+    voice_values: torch.Tensor,
+    vocal: np.ndarray,
+    accompaniment: np.ndarray,
+    sampling_rate: int,
+) -> float:
+    """Compare both tracks of a song with its reference voice.
+
+    Each track is represented by the mean of the states of all layers and frames of its audible
+    clips.
+
+    Args:
+        model: the song model.
+        processor: its processor.
+        voice_values: [S], the reference voice as the processor has prepared it.
+        vocal, accompaniment: [channels, samples].
+        sampling_rate: sampling rate of the tracks in Hz.
+    Returns:
+        The cosine of accompaniment and reference minus that of vocal and reference, -2 to 2:
+        positive if the accompaniment is more similar to the voice. NaN if a track is silent.
+    """
+    reference = _embedding(model, voice_values[None])
+    nearness = []
+    for track in (accompaniment, vocal):
+        clips = _audible_clips(track.mean(axis=0), round(processor.voice_seconds * sampling_rate))
+        if not clips:
+            return float("nan")
+        sources = [(clip, sampling_rate) for clip in clips]
+        values = processor.prepare_voice(sources, [0.0] * len(sources))["voice_values"]
+        embedding = _embedding(model, torch.from_numpy(values).to(voice_values))
+        nearness.append(torch.cosine_similarity(embedding, reference, dim=0).item())
+    return nearness[0] - nearness[1]
+
+
+def _embedding(model: Any, values: torch.Tensor) -> torch.Tensor:
+    """The mean state [D] of voices [B, S]."""
+    return model.conditioner.voice_encoder.hidden_states(values).float().mean(dim=(0, 1, 2))
+
+
+def _audible_clips(track: np.ndarray, length: int) -> list[np.ndarray]:
+    """Evenly spaced clips [length] of a track [samples], without those that are nearly silent."""
+    count = min(CLIPS, max(1, len(track) // max(1, length)))
+    starts = np.linspace(0, max(0, len(track) - length), count).astype(int)
+    clips = [track[start : start + length] for start in starts]
+    levels = [float(np.sqrt(np.mean(np.square(clip)))) if len(clip) else 0.0 for clip in clips]
+    return [
+        clip
+        for clip, level in zip(clips, levels, strict=True)
+        if level > _AUDIBLE * max(levels) and level > 1e-4
+    ]
+
+
+__all__ = ["SURE_MARGIN", "swap_margin"]

@@ -39,8 +39,8 @@ class ModelOptions:
     )
     freeze: list[str] = option(
         [],
-        "parts not to train: text_encoder, conditions, embeddings; the codec and the voice network "
-        "are never trained",
+        "parts not to train: text_encoder, text, lyrics (the last two are what train conditioner "
+        "trains), conditions, embeddings; the codec and the voice network are never trained",
     )
 
 

@@ -10,24 +10,26 @@ from torch import nn
 from ...modeling.modeling_songgen import SongGenForConditionalGeneration
 
 ALWAYS_FROZEN = ("audio_encoder", "conditioner.voice_encoder.model")
+_TEXT = ("conditioner.text_encoder", "conditioner.text_projection")
+_LYRICS = (
+    "conditioner.lyrics_embedding",
+    "conditioner.lyrics_encoder",
+    "conditioner.lyrics_projection",
+)
 FREEZABLE: dict[str, tuple[str, ...]] = {
     "text_encoder": ("conditioner.text_encoder",),
+    "text": _TEXT,
+    "lyrics": _LYRICS,
     "conditions": (
-        "conditioner.text_encoder",
-        "conditioner.text_projection",
+        *_TEXT,
         "conditioner.voice_encoder",
         "conditioner.voice_projection",
     ),
     "embeddings": ("conditioner.lyrics_embedding", "decoder.model.embed_tokens"),
 }
 """Name of a part -> its modules. ``conditions`` (with the lyrics, where they are cross-attended) is
-``freeze_cross`` of the reference, ``embeddings`` is ``freeze_embed_prompts``."""
-
-_LYRICS = (
-    "conditioner.lyrics_embedding",
-    "conditioner.lyrics_encoder",
-    "conditioner.lyrics_projection",
-)
+``freeze_cross`` of the reference, ``embeddings`` is ``freeze_embed_prompts``. ``text`` and
+``lyrics`` are what ``train conditioner`` trains; the projection of the voice stays trainable."""
 
 
 def freeze(model: SongGenForConditionalGeneration, parts: Iterable[str] = ()) -> int:

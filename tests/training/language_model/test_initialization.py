@@ -99,6 +99,17 @@ def test_freezing_leaves_the_same_weights_as_the_reference(mixed):
     assert model.conditioner.text_projection.weight.requires_grad
 
 
+def test_the_voice_is_learned_while_text_and_lyrics_are_frozen(mixed):
+    model = change_track_pattern(mixed, "mixed")
+
+    freeze(model, ["text", "lyrics"])
+
+    conditions = {name for name in trained(model) if name.startswith("conditioner")}
+    assert conditions == {"conditioner.voice_encoder", "conditioner.voice_projection"}
+    freeze(model, ["lyrics"])
+    assert model.conditioner.text_projection.weight.requires_grad
+
+
 @pytest.mark.slow
 def test_prepended_lyrics_stay_trained_when_conditions_are_frozen(mixed):
     model = change_track_pattern(mixed, "mixed")

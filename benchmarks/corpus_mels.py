@@ -16,7 +16,7 @@ from corpus_labels import RATE
 from PIL import Image
 
 from songgen_hf.data.corpus.rows import read_sound
-from songgen_hf.evaluation.mel_picture import mel_decibels
+from songgen_hf.data.listening.mel_picture import mel_decibels
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402

@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 
-from ..evaluation.mel_picture import mel_decibels
+from ..data.listening.mel_picture import mel_decibels
 from ..optional import require
 
 WIDTH, HEIGHT = 960, 160  # pixels

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from songgen_hf.evaluation.metrics.key import KEYS, chroma, estimate_key, evaluate_key
+from songgen_hf.data.listening.key import KEYS, chroma, estimate_key
+from songgen_hf.evaluation.metrics.key import evaluate_key
 
 RATE = 16000
 MAJOR_STEPS, MINOR_STEPS = (0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10)

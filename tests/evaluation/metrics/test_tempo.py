@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from songgen_hf.evaluation.metrics.tempo import estimate_tempo, evaluate_tempo, tempo_scores
+from songgen_hf.data.listening.tempo import estimate_tempo
+from songgen_hf.evaluation.metrics.tempo import evaluate_tempo, tempo_scores
 
 RATE = 16000
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from songgen_hf.evaluation.mel_picture import mel_decibels
-from songgen_hf.evaluation.metrics.key import chroma
-from songgen_hf.evaluation.metrics.tempo import spectral_flux
+from songgen_hf.data.listening.key import chroma
+from songgen_hf.data.listening.mel_picture import mel_decibels
+from songgen_hf.data.listening.tempo import spectral_flux
 
 RATE = 16000
 

@@ -1,0 +1,1 @@
+"""What can be heard in a recording: tempo, key and spectrograms."""

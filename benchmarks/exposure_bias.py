@@ -21,8 +21,8 @@ from torch import Tensor
 from transformers import AutoProcessor
 
 from songgen_hf.checkpoints.embedded import find_checkpoint
+from songgen_hf.data.listening.phonemes import row_phonemes
 from songgen_hf.evaluation.judges.loading import Judges
-from songgen_hf.evaluation.judges.phonemes import row_phonemes
 from songgen_hf.evaluation.metrics.phoneme_error_rate import phoneme_error_rate
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
 from songgen_hf.training.language_model.collator import SongCollator

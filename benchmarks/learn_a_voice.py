@@ -22,8 +22,8 @@ from transformers import pipeline
 
 from songgen_hf.checkpoints.embedded import find_checkpoint
 from songgen_hf.data.corpus.rows import read_sound
+from songgen_hf.data.listening.log_mels import SAMPLING_RATE
 from songgen_hf.evaluation.judges.loading import Judges
-from songgen_hf.evaluation.judges.log_mels import SAMPLING_RATE
 from songgen_hf.evaluation.metrics.bootstrap import ratio_interval
 from songgen_hf.evaluation.metrics.voice_similarity import voice_similarities
 from songgen_hf.evaluation.protocol.growing_cache import growing_cache

@@ -6,13 +6,13 @@ import numpy as np
 import soundfile
 import torch
 
-from songgen_hf.evaluation.judges.loading import Judges
-from songgen_hf.evaluation.judges.phoneme_recognizer import (
+from songgen_hf.data.listening.phoneme_recognizer import (
     PhonemeRecognizer,
     PhonemeRecognizerConfig,
     SpectrogramRecognizer,
     SpectrogramRecognizerConfig,
 )
+from songgen_hf.evaluation.judges.loading import Judges
 from songgen_hf.evaluation.judges.song_classifier import SongClassifier, SongClassifierConfig
 
 RATE = 16000

@@ -1,1 +1,1 @@
-"""What can be heard in a recording: tempo, key and spectrograms."""
+"""What can be heard in a recording: tempo, key, phonemes and spectrograms."""

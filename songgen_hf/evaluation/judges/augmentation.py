@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .log_mels import FLOOR, relative_log
+from ...data.listening.log_mels import FLOOR, relative_log
 
 _LOG_FLOOR = math.log10(FLOOR)
 

@@ -17,10 +17,10 @@ from torch import Tensor
 from transformers.utils.logging import tqdm
 
 from ...data.corpus.rows import read_sound
+from ...data.listening.log_mels import FRAME_RATE, NUM_MELS, SAMPLING_RATE, mel_power
+from ...data.listening.phonemes import PHONEMES, merge_phonemes
 from ...optional import require
 from ..codec_round_trip import codec_round_trip
-from .log_mels import FRAME_RATE, NUM_MELS, SAMPLING_RATE, mel_power
-from .phonemes import PHONEMES, merge_phonemes
 
 _QUIETEST = 1e-10  # least power, whose logarithm float16 can represent
 _COLUMNS = (

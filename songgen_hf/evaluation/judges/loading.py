@@ -16,9 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from ...data.listening.log_mels import log_mels
+from ...data.listening.phoneme_recognizer import (
+    PhonemeRecognizer,
+    Recognizer,
+    SpectrogramRecognizer,
+)
 from ...modeling.checkpoint_files import reading
-from .log_mels import log_mels
-from .phoneme_recognizer import PhonemeRecognizer, Recognizer, SpectrogramRecognizer
 from .song_classifier import SongClassification, SongClassifier
 
 RECOGNIZER_FOLDER, CLASSIFIER_FOLDER = "phoneme_recognizer", "song_classifier"

@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...data.listening.log_mels import FLOOR, FRAME_RATE
+from ...data.listening.phoneme_recognizer import BLANK, Recognizer
 from .augmentation import augmented, mix_power, with_accompaniment
 from .dataset import JudgeSong, crop_lines, frame_classes, pad_mels
-from .log_mels import FLOOR, FRAME_RATE
 from .options import JudgeTrainingOptions
-from .phoneme_recognizer import BLANK, Recognizer
 from .song_classifier import SongClassifier
 
 Losses = dict[str, Tensor]

@@ -17,6 +17,13 @@ import torch
 from torch import nn
 
 from ...checkpoints.digests import weights_digest
+from ...data.listening.phoneme_recognizer import (
+    PhonemeRecognizer,
+    PhonemeRecognizerConfig,
+    Recognizer,
+    SpectrogramRecognizer,
+    SpectrogramRecognizerConfig,
+)
 from ...data.tables import source_digest
 from ...files import encode_json, write_files
 from ...training.resumable_run import (
@@ -34,13 +41,6 @@ from .dataset import JudgeSong, count_rows, read_judge_songs, read_rows
 from .loading import CLASSIFIER_FOLDER, RECOGNIZER_FOLDER, REPORT_FILE, SECOND_FOLDER, Judges
 from .losses import Losses, classifier_losses, recognizer_losses
 from .options import JudgeTrainingOptions
-from .phoneme_recognizer import (
-    PhonemeRecognizer,
-    PhonemeRecognizerConfig,
-    Recognizer,
-    SpectrogramRecognizer,
-    SpectrogramRecognizerConfig,
-)
 from .song_classifier import SongClassifier, SongClassifierConfig
 
 NetworkT = TypeVar("NetworkT", bound=Recognizer)

@@ -9,9 +9,9 @@ import numpy as np
 
 from ...checkpoints.digests import weights_digest
 from ...data.corpus.rows import read_sound
+from ...data.listening.phonemes import row_phonemes
 from ..codec_round_trip import codec_round_trip
 from ..judges.loading import Judges
-from ..judges.phonemes import row_phonemes
 from ..metrics.bootstrap import ratio_interval
 from ..metrics.phoneme_error_rate import lyrics_edits
 from ..metrics.phoneme_probe import (

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ...data.corpus.rows import read_sound
+from ...data.listening.phonemes import row_phonemes
 from ..judges.loading import Judges
-from ..judges.phonemes import row_phonemes
 from ..metrics.accuracy import accuracy_scores, mean_score
 from ..metrics.gender import evaluate_gender
 from ..metrics.key import evaluate_key

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from transformers.audio_utils import hertz_to_mel
 
+from ...data.listening.log_mels import SAMPLING_RATE
 from ...data.listening.mel_picture import mel_decibels
 from ...optional import require
-from ..judges.log_mels import SAMPLING_RATE
 
 HOP_LENGTH, NUM_BANDS = 160, 96
 MIN_FREQUENCY, MAX_FREQUENCY = 40.0, 7800.0  # Hz

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from ...data.corpus.rows import read_sound
+from ...data.listening.log_mels import SAMPLING_RATE
+from ...data.listening.phonemes import merge_phonemes
 from ..judges.loading import Judges
-from ..judges.log_mels import SAMPLING_RATE
-from ..judges.phonemes import merge_phonemes
 from ..metrics.frechet_distance import Moments, semantic_moments
 from .prompts import Prompt, corpus_rows
 

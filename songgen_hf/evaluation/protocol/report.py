@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from ...checkpoints.digests import pipeline_digest, weights_digest
+from ...data.listening.phonemes import merge_phonemes
 from ...files import encode_json, write_files
 from ...optional import require
 from ...provenance import library_versions
 from ..judges.loading import read_report
-from ..judges.phonemes import merge_phonemes
 from .claims import BOOTSTRAP_SEED, describe_comparisons, describe_goal
 from .evaluation import EvaluatedRow
 from .mel_page import PicturedSong, draw_page

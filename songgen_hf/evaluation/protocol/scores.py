@@ -12,14 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from ...data.listening.edit_distance import edits_by_phoneme
+from ...data.listening.phonemes import merge_phonemes
 from ..judges.loading import Judges
-from ..judges.phonemes import merge_phonemes
 from ..judges.song_classifier import SongClassification
 from ..metrics.bootstrap import Interval, bootstrap, grouped_ratio
 from ..metrics.frechet_distance import Moments, frechet_distance, semantic_moments
 from ..metrics.gender import gender_scores
 from ..metrics.lead_instrument import lead_instrument_scores
-from ..metrics.phoneme_error_rate import edits_by_phoneme, phoneme_edits
+from ..metrics.phoneme_error_rate import phoneme_edits
 from ..metrics.tempo import tempo_scores
 from .prompts import Prompt
 

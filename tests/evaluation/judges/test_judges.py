@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from songgen_hf.evaluation.judges.loading import Judges
-from songgen_hf.evaluation.judges.phoneme_recognizer import (
+from songgen_hf.data.listening.phoneme_recognizer import (
     PhonemeRecognizer,
     PhonemeRecognizerConfig,
     collapse,
 )
-from songgen_hf.evaluation.judges.phonemes import PHONEMES
+from songgen_hf.data.listening.phonemes import PHONEMES
+from songgen_hf.evaluation.judges.loading import Judges
 from songgen_hf.evaluation.judges.song_classifier import (
     GENDERS,
     LEAD_FAMILIES,

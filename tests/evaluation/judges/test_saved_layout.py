@@ -11,11 +11,11 @@ import pytest
 import safetensors.torch
 import torch
 
-from songgen_hf.evaluation.judges.loading import Judges
-from songgen_hf.evaluation.judges.phoneme_recognizer import (
+from songgen_hf.data.listening.phoneme_recognizer import (
     PhonemeRecognizer,
     PhonemeRecognizerConfig,
 )
+from songgen_hf.evaluation.judges.loading import Judges
 from songgen_hf.evaluation.judges.song_classifier import SongClassifier, SongClassifierConfig
 
 NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")

@@ -10,6 +10,9 @@ import pyarrow.parquet
 import pytest
 import torch
 
+from songgen_hf.data.listening.log_mels import log_mels
+from songgen_hf.data.listening.phoneme_recognizer import PhonemeRecognizer
+from songgen_hf.data.listening.phonemes import PHONEMES, row_phonemes
 from songgen_hf.evaluation.judges import augmentation as mel_augmentation
 from songgen_hf.evaluation.judges.augmentation import augmented, mix_power
 from songgen_hf.evaluation.judges.dataset import (
@@ -21,11 +24,8 @@ from songgen_hf.evaluation.judges.dataset import (
     read_judge_songs,
 )
 from songgen_hf.evaluation.judges.loading import Judges
-from songgen_hf.evaluation.judges.log_mels import log_mels
 from songgen_hf.evaluation.judges.losses import classifier_losses, recognizer_losses
 from songgen_hf.evaluation.judges.options import JudgeTrainingOptions
-from songgen_hf.evaluation.judges.phoneme_recognizer import PhonemeRecognizer
-from songgen_hf.evaluation.judges.phonemes import PHONEMES, row_phonemes
 from songgen_hf.evaluation.judges.song_classifier import SongClassifier
 from songgen_hf.evaluation.judges.training import (
     train_classifier,

@@ -7,7 +7,7 @@ import pytest
 
 from songgen_hf.cli import main
 from songgen_hf.data.corpus.instruments import INSTRUMENTS
-from songgen_hf.evaluation.judges.phonemes import merge_phonemes
+from songgen_hf.data.listening.phonemes import merge_phonemes
 from songgen_hf.evaluation.judges.song_classifier import GENDERS, LEAD_FAMILIES
 from songgen_hf.evaluation.protocol.prompts import (
     PROMPTS_FILE,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from songgen_hf.evaluation.judges.log_mels import FLOOR, HOP_LENGTH, NUM_MELS, log_mels, mel_power
+from songgen_hf.data.listening.log_mels import FLOOR, HOP_LENGTH, NUM_MELS, log_mels, mel_power
 
 RATE = 16000
 

@@ -21,7 +21,7 @@ from transformers import PreTrainedConfig
 
 from ...modeling.config_checks import CheckedConfigMixin
 from .log_mels import NUM_MELS
-from .network import JudgeNetwork, ResidualConvolution
+from .network import MelNetwork, ResidualConvolution
 from .phonemes import PHONEMES
 
 BLANK = 0  # of CTC, and silence for the frame output; phoneme i of the config is class i + 1
@@ -68,7 +68,7 @@ class SpectrogramRecognizerConfig(CheckedConfigMixin, PreTrainedConfig):
         self.channels, self.phonemes = tuple(self.channels), tuple(self.phonemes)
 
 
-class Recognizer(JudgeNetwork):
+class Recognizer(MelNetwork):
     """Predicts phoneme classes 50 times a second from log mels with 100 frames a second.
 
     Args:

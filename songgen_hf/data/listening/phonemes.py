@@ -1,4 +1,4 @@
-"""The phoneme classes of the judges, and the merging of espeak-ng's symbols into them.
+"""The phoneme classes of the recognizer, and the merging of espeak-ng's symbols into them.
 
 The corpus uses the 59 symbols of espeak-ng for American English. As is usual for phoneme error
 rates since Lee and Hon (1989), symbols that listeners do not distinguish are merged: stressed and

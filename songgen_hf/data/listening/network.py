@@ -1,4 +1,4 @@
-"""The base class of the judges' networks, and the layer that they share."""
+"""The base class of networks over log mels, and the layer that they share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from transformers.utils import CONFIG_NAME
 from ...modeling.checkpoint_files import reading
 
 
-class JudgeNetwork(PreTrainedModel):
+class MelNetwork(PreTrainedModel):
     """A network over log mels that is saved in half precision and computes in float32."""
 
     main_input_name = "mels"
@@ -48,8 +48,7 @@ class JudgeNetwork(PreTrainedModel):
         """
         if not (path := Path(directory) / CONFIG_NAME).is_file():
             raise FileNotFoundError(
-                f"{path} does not exist: train the judges with `songgen-hf evaluate judges --out "
-                "...`"
+                f"{path} does not exist: train networks with `songgen-hf evaluate judges --out ...`"
             )
         remedy = "train the judges again"
         with reading(directory):
@@ -84,4 +83,4 @@ class ResidualConvolution(nn.Module):
         return hidden + F.relu(self.norm(self.convolution(hidden)))
 
 
-__all__ = ["JudgeNetwork", "ResidualConvolution"]
+__all__ = ["MelNetwork", "ResidualConvolution"]

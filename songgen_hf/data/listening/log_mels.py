@@ -1,6 +1,6 @@
-"""The input of the judges: log mel power relative to the mean power of the song.
+"""Log mels, the input of recognizer and judges: mel power relative to the mean of the song.
 
-It is separate from the mels of codecs and models, so that a change of those leaves the judges
+It is separate from the mels of codecs and models, so that a change of those leaves the networks
 unchanged.
 """
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from songgen_hf.evaluation.judges.phonemes import (
+from songgen_hf.data.listening.phonemes import (
     CONSONANTS,
     MERGED,
     PHONEMES,

@@ -30,7 +30,7 @@ EXTRAS = {
         "setuptools<82",
         "tqdm>=4.66.3",
     ],
-    "prepare": ["datasets>=5.1", "pyarrow>=24"],
+    "prepare": ["datasets>=5.1", "pyarrow>=24", "pyloudnorm>=0.1.1"],
     "ray": ["ray[data]>=2.40"],
     "docs": [
         "matplotlib>=3.8",

@@ -56,11 +56,33 @@ def read_audio(
         ValueError: if the source cannot be read, is empty, ends before ``start`` or holds NaN or
             infinity, or if a rate, the start or the duration is out of range.
     """
+    target_rate = check_sampling_rate(target_rate)
+    channels, rate = read_channels(
+        source, sampling_rate=sampling_rate, start=start, duration=duration
+    )
+    return resample(channels.mean(axis=0, dtype=np.float32), rate, target_rate)
+
+
+def read_channels(
+    source: AudioSource,
+    *,
+    sampling_rate: int | None = None,
+    start: float = 0.0,
+    duration: float | None = None,
+) -> tuple[np.ndarray, int]:
+    """Read audio from any supported source with its own channels and sampling rate.
+
+    Args:
+        source, sampling_rate, start, duration: as for :func:`read_audio`.
+    Returns:
+        [C, S] float32 and the sampling rate in Hz.
+    Raises:
+        TypeError, ValueError: as for :func:`read_audio`.
+    """
     if not (_is_number(start) and start >= 0 and math.isfinite(start)):
         raise ValueError(f"the start must be a number of seconds >= 0, got {start!r}")
     if duration is not None and not (_is_number(duration) and 0 < duration < math.inf):
         raise ValueError(f"the duration must be a number of seconds > 0, got {duration!r}")
-    target_rate = check_sampling_rate(target_rate)
     name, payload, rate = _open_source(source, sampling_rate)
     if isinstance(payload, np.ndarray):
         assert rate is not None
@@ -68,10 +90,10 @@ def read_audio(
         waveform = waveform[:, _sample_range(waveform.shape[1], rate, start, duration, name)]
     else:
         waveform, rate = _read_file(payload, name, start, duration)
-    mono = _as_float(waveform, name).mean(axis=0, dtype=np.float32)
-    if not np.isfinite(mono).all():
+    waveform = _as_float(waveform, name)
+    if not np.isfinite(waveform).all():
         raise ValueError(f"{name} holds NaN or infinite samples; repair or replace the recording")
-    return resample(mono, rate, target_rate)
+    return waveform, rate
 
 
 def resample(waveform: np.ndarray, source_rate: int, target_rate: int) -> np.ndarray:
@@ -192,6 +214,8 @@ def _read_file(
     except soundfile.SoundFileError as error:
         # Without the path, which the text of the error begins with.
         reason = getattr(error, "error_string", str(error)).rstrip(".").splitlines()[-1]
+        if reason.startswith("File does not exist"):  # libsndfile, of text with an audio ending
+            reason = "no audio format was recognized"
         raise ValueError(
             f"cannot read {name} ({reason}); expected WAV, FLAC, OGG or MP3 audio"
         ) from error

@@ -9,7 +9,12 @@ import pytest
 import soundfile
 import torch
 
-from songgen_hf.modeling.audio_io import check_sampling_rate, read_audio, resample
+from songgen_hf.modeling.audio_io import (
+    check_sampling_rate,
+    read_audio,
+    read_channels,
+    resample,
+)
 
 
 def sine(seconds: float, rate: int, frequency: float = 220.0) -> np.ndarray:
@@ -159,6 +164,21 @@ def test_a_file_that_is_no_audio_gives_one_line(tmp_path, content):
         read_audio(path, 16000)
 
     assert "\n" not in str(info.value)
+
+
+def test_text_with_the_ending_of_audio_is_not_called_a_missing_file(tmp_path):
+    (tmp_path / "song.mp3").write_text("no sound at all\n" * 1000)
+
+    with pytest.raises(ValueError, match=r"cannot read 'song\.mp3' \(no audio format was rec"):
+        read_audio(tmp_path / "song.mp3", 16000)
+
+
+def test_channels_are_read_with_their_own_rate(stereo_file):
+    channels, rate = read_channels(stereo_file, start=0.25, duration=0.5)
+
+    whole, true_rate = soundfile.read(stereo_file, dtype="float32")
+    assert rate == true_rate
+    np.testing.assert_array_equal(channels.T, whole[rate // 4 : rate // 4 + rate // 2])
 
 
 def test_audio_without_samples_is_refused(tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...modeling import audio_io
 from ...modeling.audio_io import read_audio
 
 TRACK_COLUMNS = {"mixture": "path", "vocal": "vocal", "accompaniment": "accompaniment"}
@@ -50,4 +51,22 @@ def read_clip(row: Mapping[str, Any], track: str, rate: int) -> np.ndarray | Non
     return waveform
 
 
-__all__ = ["EDGE_SECONDS", "TRACK_COLUMNS", "clip_id", "read_clip"]
+def read_channels(row: Mapping[str, Any]) -> tuple[np.ndarray, int]:
+    """Read the mixture of a clip with the channels and the sampling rate of its recording.
+
+    Args:
+        row: a clip.
+    Returns:
+        [C, S] float32 without fades, and the sampling rate in Hz.
+    Raises:
+        ValueError: naming the clip, if its audio cannot be read.
+    """
+    try:
+        return audio_io.read_channels(
+            row["path"], start=row["clip_start"], duration=row["clip_seconds"]
+        )
+    except ValueError as error:
+        raise ValueError(f"mixture of the clip {row['id']!r}: {error}") from error
+
+
+__all__ = ["EDGE_SECONDS", "TRACK_COLUMNS", "clip_id", "read_channels", "read_clip"]

@@ -23,6 +23,7 @@ from ..shards import Shard, datasets_progress_bars, shards_of
 from ..tables import load_rows, source_digest, split_names
 from .mixing import captions_of, join_captions, mix_waveforms
 from .options import CodesOptions
+from .runners import run_all
 
 TRACKS = {"codes": "mixture", "vocal_codes": "vocal", "accompaniment_codes": "accompaniment"}
 """Audio column from which each column of codes is made."""
@@ -51,8 +52,15 @@ def prepare_codes(options: CodesOptions, *, progress: bool = True) -> dict[str, 
         shards = shards_of(sizes, options.songs_per_shard)
         missing = [shard for shard in shards if not (options.output / shard.name).is_file()]
         if missing:
-            run = run_with_ray if options.runner == "ray" else run_with_map
-            run(missing, options, progress)
+            absolute = dataclasses.replace(options, output=options.output.resolve())
+            run_all(
+                [dataclasses.asdict(shard) for shard in missing],
+                partial(write_shard, options=absolute),
+                runner=options.runner,
+                workers=options.workers,
+                description="Encoding shards",
+                progress=progress,
+            )
     return sizes
 
 
@@ -229,33 +237,6 @@ def write_rows(rows: list[dict[str, Any]], path: Path, schema: Any) -> None:
     sink = pyarrow.BufferOutputStream()
     parquet.write_table(pyarrow.table(columns), sink)
     write_files({path: sink.getvalue().to_pybytes()})
-
-
-def run_with_map(shards: list[Shard], options: CodesOptions, progress: bool) -> None:
-    """Encode shards with ``datasets.map`` in processes of this machine."""
-    datasets = require("datasets", "prepare")
-    work = datasets.Dataset.from_list([dataclasses.asdict(shard) for shard in shards])
-    work.map(
-        partial(write_shard, options=options),
-        num_proc=options.workers if options.workers > 1 else None,
-        keep_in_memory=True,
-        load_from_cache_file=False,
-        # Without this argument, datasets would hash the function to look for cached results.
-        new_fingerprint="songgen-hf-prepare-codes",
-        desc="Encoding shards",
-    )
-
-
-def run_with_ray(shards: list[Shard], options: CodesOptions, progress: bool) -> None:
-    """Encode shards with Ray Data; all machines must have access to the output folder."""
-    require("ray", "ray")
-    data = require("ray.data", "ray")
-    data.DataContext.get_current().enable_progress_bars = progress
-    work = data.from_items([dataclasses.asdict(shard) for shard in shards])
-    work = work.repartition(len(shards))
-    absolute = dataclasses.replace(options, output=options.output.resolve())
-    task = partial(write_shard, options=absolute)
-    work.map(task, concurrency=options.workers).materialize()
 
 
 def source_splits(source: str) -> list[str]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-RUNNERS = ("map", "ray")
+from .runners import RUNNERS
 
 
 @dataclass(frozen=True)

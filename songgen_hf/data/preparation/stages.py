@@ -1,0 +1,196 @@
+"""Runs the stages of a preparation over recordings, so that any of it can be killed and resumed.
+
+A stage is a stateless function with typed columns. It runs on one recording or on a few clips at a
+time; the result of each run is one parquet file, written whole or not at all, and what has a file
+is not computed again. What cannot be read becomes a row with its error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ...files import write_files
+from ...optional import require
+from .runners import run_all
+
+CLIPS_PER_FILE = 32
+ERROR = "error"
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A step of a preparation.
+
+    Args:
+        name: name of the stage and of its folder.
+        function: with ``makes_clips`` a function from a recording to its clips, otherwise from a
+            list of clips to the same clips with more columns. It can be pickled.
+        columns: returns the names and arrow types of the columns that the function adds.
+        makes_clips: whether it turns recordings into clips, which the first stage does.
+        device_share: with Ray, the share of a GPU that it needs.
+    """
+
+    name: str
+    function: Callable[..., list[Row]]
+    columns: Callable[[], Mapping[str, Any]]
+    makes_clips: bool = False
+    device_share: float = 0.0
+
+
+def run_stages(
+    stages: Sequence[Stage],
+    recordings: Sequence[Row],
+    folder: Path,
+    *,
+    runner: str = "map",
+    workers: int = 1,
+    progress: bool = True,
+) -> None:
+    """Run all stages on all recordings, except for what has been done.
+
+    Args:
+        stages: the first one makes the clips.
+        recordings: rows with a ``recording_id`` each.
+        folder: folder of the results, one subfolder for each stage.
+        runner, workers: see :func:`~.runners.run_all`.
+        progress: whether to show progress.
+    Raises:
+        OSError: if a file cannot be written.
+        ValueError: if two recordings have one id, or the first stage does not make clips.
+    """
+    ids = [row["recording_id"] for row in recordings]
+    if len(set(ids)) < len(ids):
+        raise ValueError(f"got two recordings with one id: {_repeated(ids)!r}; rename one of them")
+    if not stages or [stage.makes_clips for stage in stages] != [True, *[False] * len(stages[1:])]:
+        raise ValueError("expected stages of which only the first one makes clips")
+    folder = folder.resolve()
+    for number, stage in enumerate(stages):
+        earlier = tuple(stages[:number])
+        pieces = [
+            {"recording": place, "part": part}
+            for place, name in enumerate(ids)
+            for part in range(_parts(stages[0], folder, name) if number else 1)
+            if not result_path(folder, stage, name, part).is_file()
+        ]
+        run_all(
+            pieces,
+            partial(_run, stage=stage, earlier=earlier, recordings=recordings, folder=folder),
+            runner=runner,
+            workers=workers,
+            device_share=stage.device_share,
+            description=f"{number + 1}/{len(stages)} {stage.name}",
+            progress=progress,
+        )
+
+
+def read_clips(stages: Sequence[Stage], recordings: Sequence[Row], folder: Path) -> Iterator[Row]:
+    """Yield the clips of all recordings with the columns of all stages, in order.
+
+    A recording that could not be read is a row with ``recording_id`` and ``error``.
+    """
+    for recording in recordings:
+        name = recording["recording_id"]
+        for part in range(_parts(stages[0], folder, name)):
+            yield from _read(stages, recording, folder, part)
+
+
+def result_path(folder: Path, stage: Stage, recording_id: str, part: int) -> Path:
+    """The file of a stage with the clips of one part of a recording."""
+    number = "" if stage.makes_clips else f"-{part:05d}"
+    return folder / stage.name / f"{recording_id}{number}.parquet"
+
+
+def _run(
+    piece: Row,
+    *,
+    stage: Stage,
+    earlier: tuple[Stage, ...],
+    recordings: Sequence[Row],
+    folder: Path,
+) -> Row:
+    """Run a stage on a recording or on one part of its clips, and write the file."""
+    recording = recordings[piece["recording"]]
+    if stage.makes_clips:
+        try:
+            rows = stage.function(recording)
+        except (OSError, ValueError) as error:
+            rows = [{"id": recording["recording_id"], ERROR: _one_line(error)}]
+        known: set[str] = set(recording)
+    else:
+        before = list(_read(earlier, recording, folder, piece["part"]))
+        rows = _run_on_clips(stage, before)
+        known = {name for row in before for name in row}
+    path = result_path(folder, stage, recording["recording_id"], piece["part"])
+    known -= {"id", ERROR, *stage.columns()}
+    added = [{key: value for key, value in row.items() if key not in known} for row in rows]
+    _write(added, stage, path)
+    return piece
+
+
+def _run_on_clips(stage: Stage, clips: list[Row]) -> list[Row]:
+    """Run a stage on clips; if that fails, on each by itself, so that only some have an error."""
+    healthy = [row for row in clips if not row.get(ERROR)]
+    try:
+        results = iter(stage.function([dict(row) for row in healthy]) if healthy else [])
+        return [next(results) if not row.get(ERROR) else row for row in clips]
+    except (OSError, ValueError) as error:
+        if len(healthy) == 1:
+            return [
+                {**row, ERROR: f"{stage.name}: {_one_line(error)}"} if row is healthy[0] else row
+                for row in clips
+            ]
+    return [_run_on_clips(stage, [row])[0] for row in clips]
+
+
+def _read(stages: Sequence[Stage], recording: Row, folder: Path, part: int) -> Iterator[Row]:
+    """The clips of one part of a recording with the columns of some stages."""
+    parquet = require("pyarrow.parquet", "prepare")
+    name = recording["recording_id"]
+    first, *others = stages
+    clips = parquet.read_table(result_path(folder, first, name, 0)).to_pylist()
+    clips = clips[part * CLIPS_PER_FILE : (part + 1) * CLIPS_PER_FILE]
+    tables = [parquet.read_table(result_path(folder, one, name, part)) for one in others]
+    for row, *more in zip(clips, *(table.to_pylist() for table in tables), strict=True):
+        clip = {**recording, **row}
+        for added in more:
+            clip |= {**added, ERROR: clip.get(ERROR) or added.get(ERROR)}
+        yield clip
+
+
+def _parts(first: Stage, folder: Path, name: str) -> int:
+    """The number of parts of a recording's clips; at least one."""
+    parquet = require("pyarrow.parquet", "prepare")
+    count = parquet.read_metadata(result_path(folder, first, name, 0)).num_rows
+    return -(-count // CLIPS_PER_FILE)
+
+
+def _write(rows: Sequence[Row], stage: Stage, path: Path) -> None:
+    """Write the columns of a stage to a file, whole or not at all."""
+    pyarrow = require("pyarrow", "prepare")
+    parquet = require("pyarrow.parquet", "prepare")
+    types = {"id": pyarrow.string(), **stage.columns(), ERROR: pyarrow.string()}
+    unknown = sorted({name for row in rows for name in row} - set(types))
+    if unknown:
+        raise ValueError(f"the stage {stage.name} wrote {unknown[0]!r}, which is no column of it")
+    columns = {
+        name: pyarrow.array([row.get(name) for row in rows], kind) for name, kind in types.items()
+    }
+    sink = pyarrow.BufferOutputStream()
+    parquet.write_table(pyarrow.table(columns), sink)
+    write_files({path: sink.getvalue().to_pybytes()})
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _repeated(names: Sequence[str]) -> str:
+    return next(name for place, name in enumerate(names) if name in names[:place])
+
+
+__all__ = ["CLIPS_PER_FILE", "ERROR", "Stage", "read_clips", "result_path", "run_stages"]

@@ -1,0 +1,140 @@
+"""Tests of running stages: results, resumption, errors, workers."""
+
+from functools import partial
+
+import pyarrow
+import pytest
+
+from songgen_hf.data.preparation.stages import (
+    CLIPS_PER_FILE,
+    ERROR,
+    Stage,
+    read_clips,
+    result_path,
+    run_stages,
+)
+
+RECORDINGS = [
+    {"recording_id": "long", "path": "long.mp3", "count": 2 * CLIPS_PER_FILE + 3},
+    {"recording_id": "broken", "path": "broken.mp3", "count": -1},
+    {"recording_id": "empty", "path": "empty.mp3", "count": 0},
+    {"recording_id": "short", "path": "short.mp3", "count": 2},
+]
+
+
+def cut(recording):
+    """Clips of a recording; "path" becomes that of a stem."""
+    if recording["count"] < 0:
+        raise ValueError("no sound\nin the file")
+    return [
+        {
+            **recording,
+            "path": "stem.flac",
+            "id": f"{recording['recording_id']}-{i}",
+            "clip_start": i,
+        }
+        for i in range(recording["count"])
+    ]
+
+
+def measure(rows, bad="", stop_after=None, seen=None):
+    """A column from another one; fails on one clip, or after so many calls."""
+    if seen is not None:
+        seen.append([row["id"] for row in rows])
+        if stop_after is not None and len(seen) > stop_after:
+            raise KeyboardInterrupt
+    if any(row["id"] == bad for row in rows):
+        raise ValueError("cannot be measured")
+    return [{**row, "level": 2.0 * row["clip_start"]} for row in rows]
+
+
+def cut_columns():
+    """Columns of ``cut``."""
+    return {"path": pyarrow.string(), "clip_start": pyarrow.float64()}
+
+
+def level_columns():
+    """Columns of ``measure``."""
+    return {"level": pyarrow.float64()}
+
+
+def stages(**settings):
+    """Two stages."""
+    return (
+        Stage("cut", cut, cut_columns, makes_clips=True),
+        Stage("measure", partial(measure, **settings), level_columns),
+    )
+
+
+def run(folder, chosen, **settings):
+    """The clips after running the stages."""
+    run_stages(chosen, RECORDINGS, folder, progress=False, **settings)
+    return list(read_clips(chosen, RECORDINGS, folder))
+
+
+def test_clips_have_the_columns_of_all_stages(tmp_path):
+    rows = run(tmp_path, stages())
+
+    assert [row["id"] for row in rows if row["recording_id"] == "short"] == ["short-0", "short-1"]
+    assert rows[-1] == {
+        "recording_id": "short", "path": "stem.flac", "count": 2, "id": "short-1",
+        "clip_start": 1.0, ERROR: None, "level": 2.0,
+    }  # fmt: skip
+    assert len(rows) == 2 * CLIPS_PER_FILE + 3 + 1 + 2
+    first = [row for row in rows if row["recording_id"] == "long"]
+    assert [row["level"] for row in first] == [2.0 * i for i in range(len(first))]
+
+
+def test_what_cannot_be_read_is_a_row_with_its_error(tmp_path):
+    rows = run(tmp_path, stages(bad="long-5"))
+
+    wrong = {row["id"]: row[ERROR] for row in rows if row[ERROR]}
+    assert wrong == {
+        "broken": "no sound in the file",
+        "long-5": "measure: cannot be measured",
+    }
+    assert all(row["level"] is not None for row in rows if not row[ERROR])
+
+
+@pytest.mark.parametrize("stop_after", range(4))
+def test_a_stopped_run_goes_on_without_repeating_or_losing_a_clip(tmp_path, stop_after):
+    whole, seen = run(tmp_path / "whole", stages()), []
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "parts", stages(seen=seen, stop_after=stop_after))
+    done = {name for call in seen[:stop_after] for name in call}
+    again = []
+    resumed = run(tmp_path / "parts", stages(seen=again))
+
+    assert resumed == whole
+    assert done.isdisjoint(name for call in again for name in call)
+
+
+@pytest.mark.slow
+def test_workers_write_the_same_files(tmp_path):
+    for workers in (1, 3):
+        run(tmp_path / str(workers), stages(bad="long-5"), workers=workers)
+
+    files = sorted(path.relative_to(tmp_path / "1") for path in (tmp_path / "1").rglob("*.parquet"))
+    assert len(files) == 4 + 3 + 1 + 1
+    for name in files:
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "3" / name).read_bytes()
+
+
+def test_wrong_stages_and_ids_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="two recordings with one id: 'long'"):
+        run_stages(stages(), [RECORDINGS[0]] * 2, tmp_path)
+    with pytest.raises(ValueError, match="only the first one makes clips"):
+        run_stages(stages()[1:], RECORDINGS, tmp_path)
+    other = Stage("measure", measure, lambda: {}, makes_clips=False)
+    with pytest.raises(ValueError, match="measure wrote 'level', which is no column of it"):
+        run(tmp_path, (stages()[0], other))
+
+
+def test_results_lie_where_their_path_says(tmp_path):
+    chosen = stages()
+    run(tmp_path, chosen)
+
+    assert result_path(tmp_path, chosen[0], "long", 0).is_file()
+    assert result_path(tmp_path, chosen[1], "long", 2).is_file()
+    assert not result_path(tmp_path, chosen[1], "long", 3).exists()

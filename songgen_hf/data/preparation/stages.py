@@ -7,7 +7,7 @@ is not computed again. What cannot be read becomes a row with its error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,14 +30,14 @@ class Stage:
         name: name of the stage and of its folder.
         function: with ``makes_clips`` a function from a recording to its clips, otherwise from a
             list of clips to the same clips with more columns. It can be pickled.
-        columns: returns the names and arrow types of the columns that the function adds.
+        columns: returns the arrow fields of the columns that the function adds or changes.
         makes_clips: whether it turns recordings into clips, which the first stage does.
         device_share: with Ray, the share of a GPU that it needs.
     """
 
     name: str
     function: Callable[..., list[Row]]
-    columns: Callable[[], Mapping[str, Any]]
+    columns: Callable[[], Sequence[Any]]
     makes_clips: bool = False
     device_share: float = 0.0
 
@@ -126,7 +126,7 @@ def _run(
         rows = _run_on_clips(stage, before)
         known = {name for row in before for name in row}
     path = result_path(folder, stage, recording["recording_id"], piece["part"])
-    known -= {"id", ERROR, *stage.columns()}
+    known -= {"id", ERROR, *(field.name for field in stage.columns())}
     added = [{key: value for key, value in row.items() if key not in known} for row in rows]
     _write(added, stage, path)
     return piece
@@ -173,7 +173,8 @@ def _write(rows: Sequence[Row], stage: Stage, path: Path) -> None:
     """Write the columns of a stage to a file, whole or not at all."""
     pyarrow = require("pyarrow", "prepare")
     parquet = require("pyarrow.parquet", "prepare")
-    types = {"id": pyarrow.string(), **stage.columns(), ERROR: pyarrow.string()}
+    types = {field.name: field.type for field in stage.columns()}
+    types = {"id": pyarrow.string(), **types, ERROR: pyarrow.string()}
     unknown = sorted({name for row in rows for name in row} - set(types))
     if unknown:
         raise ValueError(f"the stage {stage.name} wrote {unknown[0]!r}, which is no column of it")

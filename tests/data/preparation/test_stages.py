@@ -50,12 +50,12 @@ def measure(rows, bad="", stop_after=None, seen=None):
 
 def cut_columns():
     """Columns of ``cut``."""
-    return {"path": pyarrow.string(), "clip_start": pyarrow.float64()}
+    return [pyarrow.field("path", pyarrow.string()), pyarrow.field("clip_start", pyarrow.float64())]
 
 
 def level_columns():
     """Columns of ``measure``."""
-    return {"level": pyarrow.float64()}
+    return [pyarrow.field("level", pyarrow.float64())]
 
 
 def stages(**settings):
@@ -126,7 +126,7 @@ def test_wrong_stages_and_ids_are_refused(tmp_path):
         run_stages(stages(), [RECORDINGS[0]] * 2, tmp_path)
     with pytest.raises(ValueError, match="only the first one makes clips"):
         run_stages(stages()[1:], RECORDINGS, tmp_path)
-    other = Stage("measure", measure, lambda: {}, makes_clips=False)
+    other = Stage("measure", measure, lambda: [], makes_clips=False)
     with pytest.raises(ValueError, match="measure wrote 'level', which is no column of it"):
         run(tmp_path, (stages()[0], other))
 

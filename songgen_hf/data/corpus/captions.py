@@ -22,6 +22,8 @@ _OPENINGS = (
     "{genre} music{mood_tail}",
     "{style}",
 )
+_OPENINGS_WITHOUT_GENRE = ("{a_style} song", "{a_style} track", "{a_style} piece of music")
+_OPENINGS_WITHOUT_VOICE = ("{a_style} track", "{a_style} piece", "{a_style} instrumental")
 _LEADS = (
     "led by {lead}",
     "with {lead} as the lead instrument",
@@ -82,38 +84,48 @@ def write_caption(rng: random.Random, facts: Mapping[str, Any], *, complete: boo
 
     Args:
         rng: random number generator.
-        facts: metadata as for :func:`write_captions`.
+        facts: metadata as for :func:`write_captions`. Facts that are missing or empty are left out,
+            and ``lead_instrument`` is then the first of ``instruments``. ``instrumental`` says that
+            nobody sings.
         complete: whether the caption must contain every fact.
     """
     keep = {name: complete or rng.random() < chance for name, chance in _KEEP.items()}
-    others = [name for name in facts["instruments"] if name != facts["lead_instrument"]]
-    style = f"{facts['mood']} {facts['genre']}" if keep["mood"] else facts["genre"]
+    genre, mood, gender = (facts.get(name) or "" for name in ("genre", "mood", "gender"))
+    instruments = list(facts.get("instruments") or [])
+    lead = facts.get("lead_instrument") or (instruments[0] if instruments else "")
+    others = [name for name in instruments if name != lead]
+    style = " ".join(filter(None, (mood if keep["mood"] else "", genre)))
     words = {
-        "genre": facts["genre"],
+        "genre": genre,
         "style": style,
-        "a_style": f"{_article(style)} {style}",
-        "mood_tail": f", {facts['mood']}" if keep["mood"] else "",
-        "lead": facts["lead_instrument"],
+        "a_style": f"{_article(style)} {style}" if style else "a",
+        "mood_tail": f", {mood}" if keep["mood"] and mood else "",
+        "lead": lead,
         "others": join_names(others if complete else rng.sample(others, min(2, len(others)))),
-        "gender": facts["gender"],
-        "person": "a woman" if facts["gender"] == "female" else "a man",
-        "bpm": facts["tempo"],
-        "key": facts["key"],
+        "gender": gender,
+        "person": {"female": "a woman", "male": "a man"}.get(gender, "a singer"),
+        "bpm": facts.get("tempo") and round(facts["tempo"]),
+        "key": facts.get("key"),
     }
     phrases = []
-    if keep["gender"]:
+    if facts.get("instrumental"):
+        phrases.append("without vocals")
+    elif keep["gender"] and gender:
         phrases.append(rng.choice(_GENDERS))
-    if keep["lead"]:
+    if keep["lead"] and lead:
         phrases.append(rng.choice(_LEADS))
     if keep["others"] and others:
         phrases.append(rng.choice(_OTHERS))
-    if keep["tempo"]:
+    if keep["tempo"] and facts.get("tempo"):
         in_words = _TEMPI_IN_WORDS[tempo_word(facts["tempo"])]
         phrases.append(rng.choice(in_words if rng.random() < 0.5 else _TEMPI_IN_NUMBERS))
-    if keep["key"]:
+    if keep["key"] and facts.get("key"):
         phrases.append(rng.choice(_KEYS))
     rng.shuffle(phrases)
-    caption = ", ".join([rng.choice(_OPENINGS), *phrases]).format(**words)
+    openings = _OPENINGS if genre else _OPENINGS_WITHOUT_GENRE
+    if facts.get("instrumental"):
+        openings = _OPENINGS_WITHOUT_VOICE
+    caption = ", ".join([rng.choice(openings), *phrases]).format(**words)
     looks = rng.random()
     if looks < 0.4:
         return caption[0].upper() + caption[1:] + "."

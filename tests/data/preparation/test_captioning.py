@@ -1,0 +1,272 @@
+"""Tests of captions, with miniature checkpoints of the classes of the Hub's models."""
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import (
+    ClapConfig,
+    ClapFeatureExtractor,
+    ClapModel,
+    ClapProcessor,
+    PreTrainedTokenizerFast,
+    Qwen2AudioConfig,
+    Qwen2AudioForConditionalGeneration,
+    Qwen2AudioProcessor,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperForConditionalGeneration,
+    WhisperProcessor,
+)
+
+from songgen_hf.data.preparation.captioning import (
+    MAX_CHARACTERS,
+    CaptionOptions,
+    caption,
+    clap_scores,
+    columns,
+    with_tags,
+)
+from songgen_hf.data.preparation.clips import read_clip
+from songgen_hf.data.preparation.tags import read_tags
+
+from .sounds import SAMPLING_RATE, song
+
+WORDS = "a song with guitar and drums calm bright slow fast voice piano music jazz rock . ,".split()
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    path = tmp_path_factory.mktemp("songs") / "song.flac"
+    soundfile.write(path, song(0, 3.0), SAMPLING_RATE)
+    return {"id": "a-000000000", "path": str(path), "clip_start": 0.0, "clip_seconds": 3.0}
+
+
+def tokenizer(*special: str) -> PreTrainedTokenizerFast:
+    names = ["<pad>", "<s>", "</s>", "<unk>", *special]
+    vocabulary = {word: index for index, word in enumerate([*names, *WORDS])}
+    words = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=words, pad_token="<pad>", bos_token="<s>", eos_token="</s>",
+        unk_token="<unk>", additional_special_tokens=list(special),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def clap(tmp_path_factory):
+    """The folder of a tiny CLAP model with windows of one second."""
+    folder = str(tmp_path_factory.mktemp("clap"))
+    torch.manual_seed(0)
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = ClapConfig(
+        text_config=small
+        | {"intermediate_size": 16, "vocab_size": 40, "projection_dim": 8, "pad_token_id": 0}
+        | {"max_position_embeddings": 40},
+        audio_config={
+            "spec_size": 64, "num_mel_bins": 16, "depths": [1, 1], "num_attention_heads": [2, 2],
+            "patch_embeds_hidden_size": 8, "hidden_size": 16, "window_size": 4, "projection_dim": 8,
+            "patch_size": 4, "patch_stride": [4, 4], "aff_block_r": 2, "enable_fusion": False,
+        },
+        projection_dim=8,
+    )  # fmt: skip
+    ClapModel(config).save_pretrained(folder)
+    extractor = ClapFeatureExtractor(
+        feature_size=16, max_length_s=1, fft_window_size=1024, truncation="rand_trunc"
+    )
+    ClapProcessor(extractor, tokenizer()).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def qwen(tmp_path_factory):
+    """The folder of a tiny Qwen2-Audio."""
+    folder = str(tmp_path_factory.mktemp("qwen"))
+    torch.manual_seed(0)
+    words = tokenizer("<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>", "<|im_start|>", "<|im_end|>")
+    sizes = {"encoder_layers": 1, "encoder_attention_heads": 2, "encoder_ffn_dim": 16}
+    config = Qwen2AudioConfig(
+        audio_config={**sizes, "d_model": 16, "num_mel_bins": 16, "max_source_positions": 1500},
+        text_config={
+            "model_type": "qwen2", "hidden_size": 16, "intermediate_size": 16,
+            "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2,
+            "vocab_size": len(words), "max_position_embeddings": 2048,
+        },
+        audio_token_index=words.convert_tokens_to_ids("<|AUDIO|>"),
+    )  # fmt: skip
+    model = Qwen2AudioForConditionalGeneration(config)
+    model.generation_config.pad_token_id, model.generation_config.eos_token_id = 0, 2
+    model.save_pretrained(folder)
+    Qwen2AudioProcessor(WhisperFeatureExtractor(feature_size=16), words).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whisper(tmp_path_factory):
+    """The folder of a tiny Whisper."""
+    folder = str(tmp_path_factory.mktemp("whisper"))
+    torch.manual_seed(0)
+    words = tokenizer()
+    config = WhisperConfig(
+        vocab_size=len(words), num_mel_bins=16, d_model=16, encoder_layers=1, decoder_layers=1,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=16,
+        decoder_ffn_dim=16, max_target_positions=160, pad_token_id=0, bos_token_id=1,
+        eos_token_id=2, decoder_start_token_id=1, suppress_tokens=[0, 1, 3],
+        begin_suppress_tokens=None,
+    )  # fmt: skip
+    model = WhisperForConditionalGeneration(config)
+    model.save_pretrained(folder)
+    WhisperProcessor(WhisperFeatureExtractor(feature_size=16), words).save_pretrained(folder)
+    return folder
+
+
+def test_tags_are_sorted_by_what_they_say():
+    facts = read_tags(
+        ["Female_vocalists", "JAZZ", "smoky", "Piano", "drums", "92 BPM", "Eb minor", "late night"]
+        + ["rock"]
+    )
+
+    assert facts == {
+        "gender": "female",
+        "genre": "jazz",
+        "mood": "smoky",
+        "instruments": ["piano", "drums"],
+        "tempo": 92.0,
+        "key": "Eb minor",
+        "other": ["late night", "rock"],
+    }
+    assert read_tags(["male singer"])["gender"] == "male"
+    assert read_tags(["Key: C# Major"])["key"] == "C# major"
+    assert read_tags(["instrumental", " "]) == {"instrumental": True}
+    assert read_tags([]) == {}
+
+
+def test_sentences_are_written_from_what_is_known_and_differ(clip):
+    row = {**clip, "tags": ["jazz", "female vocals", "late night"], "tempo": 90.0}
+    row |= {"measured_tempo": 180.0, "measured_key": "C major"}
+
+    (found,) = caption([row], CaptionOptions(phrasings=6))
+
+    assert [*found][len(row) :] == [
+        field.name for field in columns() if field.name not in ("tempo",)
+    ]
+    assert (found["genre"], found["gender"], found["tempo"]) == ("jazz", "female", 90.0)
+    assert (found["key"], found["mood"], found["clap_score"]) == ("C major", None, None)
+    assert len(set(found["captions"])) == 6 and found["caption"] == found["captions"][0]
+    for text in found["captions"]:
+        assert "jazz" in text.lower() and "late night" in text and "None" not in text
+    assert caption([row], CaptionOptions(phrasings=6)) == [found]
+    assert caption([row], CaptionOptions(phrasings=6, seed=1)) != [found]
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({"tags": ["sad"]}, "sad"),
+        ({"tags": ["unheard-of genre"]}, "unheard-of genre"),
+        ({"sung": False, "tags": ["piano"]}, "without vocals"),
+        ({"measured_tempo": 101.7}, ""),
+        ({"genre": "Balkan brass"}, "Balkan brass"),
+    ],
+)
+def test_few_facts_are_enough_for_a_sentence(clip, facts, expected):
+    (found,) = caption([{**clip, **facts}], CaptionOptions(phrasings=9))
+
+    assert all(expected in text.lower() or expected in text for text in found["captions"])
+    assert found["captions"] and not any(
+        "None" in text or "{" in text for text in found["captions"]
+    )
+
+
+def test_a_clip_of_which_nothing_is_known_has_no_caption(clip):
+    (found,) = caption([clip])
+
+    assert (found["caption"], found["captions"], found["clap_scores"]) == (None, [], None)
+
+
+def test_tags_are_appended_whole_and_the_limit_is_kept():
+    assert with_tags("A calm song.", ["piano", "Calm", "slow"]) == "A calm song. piano, slow"
+    assert with_tags("", ["piano", "slow"]) == "piano, slow"
+    long = with_tags("word " * 300, ["piano"])
+    assert 590 < len(long) <= MAX_CHARACTERS and set(long.split()) == {"word"}
+    assert with_tags("a" * 595, ["much too long", "b"]) == "a" * 595 + ", b"
+    assert len(with_tags("a" * 700, [])) == MAX_CHARACTERS
+
+
+def test_a_given_caption_gets_all_tags_and_comes_first(clip):
+    row = {**clip, "caption": "Something by hand.", "tags": ["rock", "live"]}
+
+    (found,) = caption([row])
+
+    assert found["caption"] == "Something by hand. rock, live"
+    assert len(found["captions"]) > 2
+    assert all("live" in text for text in found["captions"])
+
+
+@pytest.mark.parametrize("name", ["qwen", "whisper"])
+def test_a_captioner_describes_clips_alone_as_in_a_batch(clip, name, request):
+    folder = request.getfixturevalue(name)
+    rows = [{**clip, "tags": ["rock"]}, {**clip, "clip_seconds": 1.0, "id": "b"}]
+    single = CaptionOptions(captioner=folder, max_new_tokens=8)
+
+    found = caption(rows, single)
+
+    texts = [row["captions"][0].removesuffix(", rock").removesuffix(" rock") for row in found]
+    assert all(word in WORDS for text in texts for word in text.split()) and texts[0]
+    batched = caption(rows, CaptionOptions(captioner=folder, max_new_tokens=8, batch_size=2))
+    assert [row["captions"] for row in batched] == [row["captions"] for row in found]
+
+
+def test_clap_scores_are_cosines_of_the_library_and_the_best_caption_comes_first(clip, clap):
+    row = {**clip, "captions": ["calm piano", "fast rock with drums", "jazz"], "tags": []}
+
+    scores = clap_scores(row, row["captions"], clap)
+    (found,) = caption([row], CaptionOptions(clap=clap, min_clap_score=-1))
+
+    assert scores == clap_scores(row, row["captions"], clap), "no random crops"
+    model, processor = ClapModel.from_pretrained(clap), ClapProcessor.from_pretrained(clap)
+    second = {**row, "clip_seconds": 1.0}
+    inputs = processor(
+        text=row["captions"], audio=read_clip(second, "mixture", 48000), sampling_rate=48000,
+        padding=True, return_tensors="pt",
+    )  # fmt: skip
+    with torch.no_grad():
+        output = model.eval()(**inputs)
+        cosines = output.logits_per_text[:, 0] / model.logit_scale_t.exp()
+    np.testing.assert_allclose(clap_scores(second, row["captions"], clap), cosines, atol=1e-5)
+    assert found["clap_scores"] == sorted(scores, reverse=True)
+    assert found["clap_score"] == max(scores) and len(found["captions"]) == 3
+    assert scores[row["captions"].index(found["caption"])] == max(scores)
+
+
+def test_captions_below_the_bound_are_left_out_unless_all_are(clip, clap):
+    row = {**clip, "captions": ["calm piano", "fast rock with drums", "jazz"]}
+    scores = clap_scores(row, row["captions"], clap)
+    bound = sorted(scores)[1]
+
+    (some,) = caption([row], CaptionOptions(clap=clap, min_clap_score=bound))
+    (none,) = caption([row], CaptionOptions(clap=clap, min_clap_score=1.0))
+
+    assert len(some["captions"]) == 2 and min(some["clap_scores"]) == bound
+    assert none["captions"] == [some["caption"]] and none["clap_score"] == max(scores)
+
+
+def test_a_model_that_cannot_be_loaded_is_named_in_one_line(clip, tmp_path):
+    for options in (
+        CaptionOptions(captioner=str(tmp_path)),
+        CaptionOptions(clap=str(tmp_path), phrasings=1),
+    ):
+        with pytest.raises(ValueError, match=r"^cannot load the model .*") as info:
+            caption([{**clip, "tags": ["rock"]}], options)
+        assert "\n" not in str(info.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"phrasings": 0}, "phrasings must be at least 1: got 0"),
+     ({"min_clap_score": 2.0}, "min_clap_score must be from -1 to 1: got 2.0")],
+)  # fmt: skip
+def test_options_out_of_range_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        CaptionOptions(**changes)

@@ -7,6 +7,7 @@ is not computed again. What cannot be read becomes a row with its error.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -55,7 +56,7 @@ def run_stages(
 
     Args:
         stages: the first one makes the clips.
-        recordings: rows with a ``recording_id`` each.
+        recordings: rows with a ``recording_id`` each, of what JSON can hold.
         folder: folder of the results, one subfolder for each stage.
         runner, workers: see :func:`~.runners.run_all`.
         progress: whether to show progress.
@@ -72,14 +73,14 @@ def run_stages(
     for number, stage in enumerate(stages):
         earlier = tuple(stages[:number])
         pieces = [
-            {"recording": place, "part": part}
-            for place, name in enumerate(ids)
+            {"recording": json.dumps(recording), "part": part}
+            for recording, name in zip(recordings, ids, strict=True)
             for part in range(_parts(stages[0], folder, name) if number else 1)
             if not result_path(folder, stage, name, part).is_file()
         ]
         run_all(
             pieces,
-            partial(_run, stage=stage, earlier=earlier, recordings=recordings, folder=folder),
+            partial(_run, stage=stage, earlier=earlier, folder=folder),
             runner=runner,
             workers=workers,
             device_share=stage.device_share,
@@ -105,16 +106,9 @@ def result_path(folder: Path, stage: Stage, recording_id: str, part: int) -> Pat
     return folder / stage.name / f"{recording_id}{number}.parquet"
 
 
-def _run(
-    piece: Row,
-    *,
-    stage: Stage,
-    earlier: tuple[Stage, ...],
-    recordings: Sequence[Row],
-    folder: Path,
-) -> Row:
+def _run(piece: Row, *, stage: Stage, earlier: tuple[Stage, ...], folder: Path) -> Row:
     """Run a stage on a recording or on one part of its clips, and write the file."""
-    recording = recordings[piece["recording"]]
+    recording = json.loads(piece["recording"])
     if stage.makes_clips:
         try:
             rows = stage.function(recording)

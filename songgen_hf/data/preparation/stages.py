@@ -1,8 +1,9 @@
 """Runs the stages of a preparation over recordings, so that any of it can be killed and resumed.
 
-A stage is a stateless function with typed columns. It runs on one recording or on a few clips at a
-time; the result of each run is one parquet file, written whole or not at all, and what has a file
-is not computed again. What cannot be read becomes a row with its error.
+A stage is a stateless function with typed columns. Some stages run on one recording, one of them
+makes its clips, and the others run on a few clips at a time. The result of each run is one parquet
+file, written whole or not at all, and what has a file is not computed again. What cannot be read
+becomes a row with its error.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ...files import write_files
 from ...optional import require
@@ -20,6 +21,7 @@ from .runners import run_all
 
 CLIPS_PER_FILE = 32
 ERROR = "error"
+_KINDS = ("recording", "cut", "clips")
 Row = dict[str, Any]
 
 
@@ -29,17 +31,18 @@ class Stage:
 
     Args:
         name: name of the stage and of its folder.
-        function: with ``makes_clips`` a function from a recording to its clips, otherwise from a
-            list of clips to the same clips with more columns. It can be pickled.
+        kind: ``recording`` for a function from a recording to the same with more columns, ``cut``
+            for one from a recording to its clips, ``clips`` for one from a list of clips to the
+            same clips with more columns.
+        function: the function; it can be pickled.
         columns: returns the arrow fields of the columns that the function adds or changes.
-        makes_clips: whether it turns recordings into clips, which the first stage does.
         device_share: with Ray, the share of a GPU that it needs.
     """
 
     name: str
-    function: Callable[..., list[Row]]
+    kind: Literal["recording", "cut", "clips"]
+    function: Callable[..., Any]
     columns: Callable[[], Sequence[Any]]
-    makes_clips: bool = False
     device_share: float = 0.0
 
 
@@ -55,27 +58,29 @@ def run_stages(
     """Run all stages on all recordings, except for what has been done.
 
     Args:
-        stages: the first one makes the clips.
+        stages: those on recordings, the one that cuts, and those on clips; from the first stage up
+            to any of them.
         recordings: rows with a ``recording_id`` each, of what JSON can hold.
         folder: folder of the results, one subfolder for each stage.
         runner, workers: see :func:`~.runners.run_all`.
         progress: whether to show progress.
     Raises:
         OSError: if a file cannot be written.
-        ValueError: if two recordings have one id, or the first stage does not make clips.
+        ValueError: if two recordings have one id, or the stages have another order.
     """
     ids = [row["recording_id"] for row in recordings]
     if len(set(ids)) < len(ids):
         raise ValueError(f"got two recordings with one id: {_repeated(ids)!r}; rename one of them")
-    if not stages or [stage.makes_clips for stage in stages] != [True, *[False] * len(stages[1:])]:
-        raise ValueError("expected stages of which only the first one makes clips")
+    order = [_KINDS.index(stage.kind) for stage in stages]
+    if order != sorted(order) or order.count(1) > 1 or (2 in order and 1 not in order):
+        raise ValueError("expected stages on recordings, one that cuts, then stages on clips")
     folder = folder.resolve()
     for number, stage in enumerate(stages):
         earlier = tuple(stages[:number])
         pieces = [
             {"recording": json.dumps(recording), "part": part}
             for recording, name in zip(recordings, ids, strict=True)
-            for part in range(_parts(stages[0], folder, name) if number else 1)
+            for part in range(_parts(earlier, folder, name) if stage.kind == "clips" else 1)
             if not result_path(folder, stage, name, part).is_file()
         ]
         run_all(
@@ -96,34 +101,53 @@ def read_clips(stages: Sequence[Stage], recordings: Sequence[Row], folder: Path)
     """
     for recording in recordings:
         name = recording["recording_id"]
-        for part in range(_parts(stages[0], folder, name)):
+        for part in range(_parts(stages, folder, name)):
             yield from _read(stages, recording, folder, part)
 
 
 def result_path(folder: Path, stage: Stage, recording_id: str, part: int) -> Path:
     """The file of a stage with the clips of one part of a recording."""
-    number = "" if stage.makes_clips else f"-{part:05d}"
+    number = f"-{part:05d}" if stage.kind == "clips" else ""
     return folder / stage.name / f"{recording_id}{number}.parquet"
 
 
 def _run(piece: Row, *, stage: Stage, earlier: tuple[Stage, ...], folder: Path) -> Row:
     """Run a stage on a recording or on one part of its clips, and write the file."""
     recording = json.loads(piece["recording"])
-    if stage.makes_clips:
-        try:
-            rows = stage.function(recording)
-        except (OSError, ValueError) as error:
-            rows = [{"id": recording["recording_id"], ERROR: _one_line(error)}]
-        known: set[str] = set(recording)
-    else:
+    name = recording["recording_id"]
+    if stage.kind == "clips":
         before = list(_read(earlier, recording, folder, piece["part"]))
         rows = _run_on_clips(stage, before)
-        known = {name for row in before for name in row}
-    path = result_path(folder, stage, recording["recording_id"], piece["part"])
+        known = {key for row in before for key in row}
+    else:
+        rows = _run_on_recording(stage, _with_columns(recording, earlier, folder))
+        known = set(recording)
     known -= {"id", ERROR, *(field.name for field in stage.columns())}
     added = [{key: value for key, value in row.items() if key not in known} for row in rows]
-    _write(added, stage, path)
+    _write(added, stage, result_path(folder, stage, name, piece["part"]))
     return piece
+
+
+def _run_on_recording(stage: Stage, recording: Row) -> list[Row]:
+    """Run a stage on a recording; one row with the error if that fails or has failed before."""
+    if not recording.get(ERROR):
+        try:
+            result = stage.function(dict(recording))
+            return result if stage.kind == "cut" else [{**result, "id": result["recording_id"]}]
+        except (OSError, ValueError) as error:
+            recording = {**recording, ERROR: f"{stage.name}: {_one_line(error)}"}
+    return [{"id": recording["recording_id"], ERROR: recording[ERROR]}]
+
+
+def _with_columns(recording: Row, stages: Sequence[Stage], folder: Path) -> Row:
+    """A recording with the columns of the stages on recordings."""
+    parquet = require("pyarrow.parquet", "prepare")
+    for stage in stages:
+        if stage.kind == "recording":
+            path = result_path(folder, stage, recording["recording_id"], 0)
+            (row,) = parquet.read_table(path).to_pylist()
+            recording = {**recording, **{key: row[key] for key in row if key != "id"}}
+    return recording
 
 
 def _run_on_clips(stage: Stage, clips: list[Row]) -> list[Row]:
@@ -145,9 +169,11 @@ def _read(stages: Sequence[Stage], recording: Row, folder: Path, part: int) -> I
     """The clips of one part of a recording with the columns of some stages."""
     parquet = require("pyarrow.parquet", "prepare")
     name = recording["recording_id"]
-    first, *others = stages
-    clips = parquet.read_table(result_path(folder, first, name, 0)).to_pylist()
+    recording = _with_columns(recording, stages, folder)
+    (cut,) = (stage for stage in stages if stage.kind == "cut")
+    clips = parquet.read_table(result_path(folder, cut, name, 0)).to_pylist()
     clips = clips[part * CLIPS_PER_FILE : (part + 1) * CLIPS_PER_FILE]
+    others = [stage for stage in stages if stage.kind == "clips"]
     tables = [parquet.read_table(result_path(folder, one, name, part)) for one in others]
     for row, *more in zip(clips, *(table.to_pylist() for table in tables), strict=True):
         clip = {**recording, **row}
@@ -156,10 +182,11 @@ def _read(stages: Sequence[Stage], recording: Row, folder: Path, part: int) -> I
         yield clip
 
 
-def _parts(first: Stage, folder: Path, name: str) -> int:
-    """The number of parts of a recording's clips; at least one."""
+def _parts(stages: Sequence[Stage], folder: Path, name: str) -> int:
+    """The number of parts of a recording's clips."""
     parquet = require("pyarrow.parquet", "prepare")
-    count = parquet.read_metadata(result_path(folder, first, name, 0)).num_rows
+    (cut,) = (stage for stage in stages if stage.kind == "cut")
+    count = parquet.read_metadata(result_path(folder, cut, name, 0)).num_rows
     return -(-count // CLIPS_PER_FILE)
 
 

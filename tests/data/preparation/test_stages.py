@@ -23,18 +23,27 @@ RECORDINGS = [
 
 
 def cut(recording):
-    """Clips of a recording; "path" becomes that of a stem."""
+    """Clips of a recording; "count" becomes a float."""
     if recording["count"] < 0:
         raise ValueError("no sound\nin the file")
     return [
         {
             **recording,
-            "path": "stem.flac",
+            "count": float(recording["count"]),
             "id": f"{recording['recording_id']}-{i}",
             "clip_start": i,
         }
         for i in range(recording["count"])
     ]
+
+
+def separate(recording, seen=None, missing=""):
+    """A recording with a stem in place of its path."""
+    if seen is not None:
+        seen.append(recording["recording_id"])
+    if recording["recording_id"] == missing:
+        raise FileNotFoundError("no such file")
+    return {**recording, "path": "stem.flac"}
 
 
 def measure(rows, bad="", stop_after=None, seen=None):
@@ -48,9 +57,17 @@ def measure(rows, bad="", stop_after=None, seen=None):
     return [{**row, "level": 2.0 * row["clip_start"]} for row in rows]
 
 
+def separate_columns():
+    """Columns of ``separate``."""
+    return [pyarrow.field("path", pyarrow.string())]
+
+
 def cut_columns():
     """Columns of ``cut``."""
-    return [pyarrow.field("path", pyarrow.string()), pyarrow.field("clip_start", pyarrow.float64())]
+    return [
+        pyarrow.field("clip_start", pyarrow.float64()),
+        pyarrow.field("count", pyarrow.float64()),
+    ]
 
 
 def level_columns():
@@ -58,11 +75,13 @@ def level_columns():
     return [pyarrow.field("level", pyarrow.float64())]
 
 
-def stages(**settings):
-    """Two stages."""
+def stages(separated=None, missing="", **settings):
+    """A stage of each kind."""
+    first = partial(separate, seen=separated, missing=missing)
     return (
-        Stage("cut", cut, cut_columns, makes_clips=True),
-        Stage("measure", partial(measure, **settings), level_columns),
+        Stage("separate", "recording", first, separate_columns),
+        Stage("cut", "cut", cut, cut_columns),
+        Stage("measure", "clips", partial(measure, **settings), level_columns),
     )
 
 
@@ -77,7 +96,7 @@ def test_clips_have_the_columns_of_all_stages(tmp_path):
 
     assert [row["id"] for row in rows if row["recording_id"] == "short"] == ["short-0", "short-1"]
     assert rows[-1] == {
-        "recording_id": "short", "path": "stem.flac", "count": 2, "id": "short-1",
+        "recording_id": "short", "path": "stem.flac", "count": 2.0, "id": "short-1",
         "clip_start": 1.0, ERROR: None, "level": 2.0,
     }  # fmt: skip
     assert len(rows) == 2 * CLIPS_PER_FILE + 3 + 1 + 2
@@ -86,11 +105,12 @@ def test_clips_have_the_columns_of_all_stages(tmp_path):
 
 
 def test_what_cannot_be_read_is_a_row_with_its_error(tmp_path):
-    rows = run(tmp_path, stages(bad="long-5"))
+    rows = run(tmp_path, stages(bad="long-5", missing="empty"))
 
     wrong = {row["id"]: row[ERROR] for row in rows if row[ERROR]}
     assert wrong == {
-        "broken": "no sound in the file",
+        "broken": "cut: no sound in the file",
+        "empty": "separate: no such file",
         "long-5": "measure: cannot be measured",
     }
     assert all(row["level"] is not None for row in rows if not row[ERROR])
@@ -98,15 +118,15 @@ def test_what_cannot_be_read_is_a_row_with_its_error(tmp_path):
 
 @pytest.mark.parametrize("stop_after", range(4))
 def test_a_stopped_run_goes_on_without_repeating_or_losing_a_clip(tmp_path, stop_after):
-    whole, seen = run(tmp_path / "whole", stages()), []
+    whole, seen, separated = run(tmp_path / "whole", stages()), [], []
 
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "parts", stages(seen=seen, stop_after=stop_after))
+        run(tmp_path / "parts", stages(separated, seen=seen, stop_after=stop_after))
     done = {name for call in seen[:stop_after] for name in call}
     again = []
-    resumed = run(tmp_path / "parts", stages(seen=again))
+    resumed = run(tmp_path / "parts", stages(separated, seen=again))
 
-    assert resumed == whole
+    assert resumed == whole and len(separated) == len(RECORDINGS)
     assert done.isdisjoint(name for call in again for name in call)
 
 
@@ -116,7 +136,7 @@ def test_workers_write_the_same_files(tmp_path):
         run(tmp_path / str(workers), stages(bad="long-5"), workers=workers)
 
     files = sorted(path.relative_to(tmp_path / "1") for path in (tmp_path / "1").rglob("*.parquet"))
-    assert len(files) == 4 + 3 + 1 + 1
+    assert len(files) == 4 + 4 + 3 + 1 + 1
     for name in files:
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "3" / name).read_bytes()
 
@@ -124,17 +144,18 @@ def test_workers_write_the_same_files(tmp_path):
 def test_wrong_stages_and_ids_are_refused(tmp_path):
     with pytest.raises(ValueError, match="two recordings with one id: 'long'"):
         run_stages(stages(), [RECORDINGS[0]] * 2, tmp_path)
-    with pytest.raises(ValueError, match="only the first one makes clips"):
-        run_stages(stages()[1:], RECORDINGS, tmp_path)
-    other = Stage("measure", measure, lambda: [], makes_clips=False)
+    for wrong in (stages()[::2], stages()[::-1], stages()[1:2] * 2):
+        with pytest.raises(ValueError, match="on recordings, one that cuts, then stages on clips"):
+            run_stages(wrong, RECORDINGS, tmp_path)
+    other = Stage("measure", "clips", measure, list)
     with pytest.raises(ValueError, match="measure wrote 'level', which is no column of it"):
-        run(tmp_path, (stages()[0], other))
+        run(tmp_path, (*stages()[:2], other))
 
 
 def test_results_lie_where_their_path_says(tmp_path):
     chosen = stages()
     run(tmp_path, chosen)
 
-    assert result_path(tmp_path, chosen[0], "long", 0).is_file()
-    assert result_path(tmp_path, chosen[1], "long", 2).is_file()
-    assert not result_path(tmp_path, chosen[1], "long", 3).exists()
+    assert result_path(tmp_path, chosen[1], "long", 0).is_file()
+    assert result_path(tmp_path, chosen[2], "long", 2).is_file()
+    assert not result_path(tmp_path, chosen[2], "long", 3).exists()

@@ -8,6 +8,7 @@ machines. Both write the same files, and an interrupted run can be resumed.
 import dataclasses
 import json
 import os
+from collections.abc import Collection
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ import numpy as np
 
 from ...checkpoints.digests import codes_digest
 from ...checkpoints.loading import load_codec
-from ...files import encode_json, write_files
+from ...files import encode_json, encode_sound, write_files
 from ...modeling.audio_io import read_audio
 from ...optional import require
 from ..shards import Shard, datasets_progress_bars, shards_of
 from ..tables import load_rows, source_digest, split_names
+from .clips import TRACK_COLUMNS, read_clip
 from .mixing import captions_of, join_captions, mix_waveforms
 from .options import CodesOptions
 from .runners import run_all
@@ -28,6 +30,10 @@ from .runners import run_all
 TRACKS = {"codes": "mixture", "vocal_codes": "vocal", "accompaniment_codes": "accompaniment"}
 """Audio column from which each column of codes is made."""
 DESCRIPTION_FILE = "codes.json"
+KEPT_RATE = 24000
+"""Sampling rate in Hz of the audio of clips that is kept for the reference voice."""
+CLIP_COLUMNS = ("path", "clip_start")
+"""Columns of clips that mean nothing beside their codes."""
 
 
 def prepare_codes(options: CodesOptions, *, progress: bool = True) -> dict[str, int]:
@@ -142,7 +148,7 @@ def encode_row(rows: Any, index: int, codec: Any, options: CodesOptions) -> dict
     if index >= len(rows):
         return encode_mixture(rows, index, codec, options)
     row = rows[index]
-    tracks = {name: column for name, column in TRACKS.items() if row.get(column) is not None}
+    tracks = {name: column for name, column in TRACKS.items() if has_track(row, column)}
     if options.mixtures:
         tracks.pop("vocal_codes", None)
         tracks.pop("accompaniment_codes", None)
@@ -158,8 +164,8 @@ def encode_row(rows: Any, index: int, codec: Any, options: CodesOptions) -> dict
     result["num_frames"] = codes[0].shape[-1]
     if options.mixtures:
         return result | {"captions": captions_of(row)}
-    result |= {name: row[name] for name in options.keep_audio if name in row}
-    known = {*result, *TRACKS.values(), "song_id"}
+    result |= {name: kept_audio(row, name) for name in options.keep_audio if name in row}
+    known = {*result, *TRACKS.values(), *(CLIP_COLUMNS if is_clip(row) else ()), "song_id"}
     result |= {name: value for name, value in row.items() if name not in known}
     return result
 
@@ -188,6 +194,26 @@ def song_id(row: dict[str, Any]) -> str:
     return str(row.get("id") or row.get("song_id") or "")
 
 
+def is_clip(row: Collection[str]) -> bool:
+    """Whether rows of these columns name places of recordings (``clips.py``) and hold no audio."""
+    return "clip_start" in row
+
+
+def has_track(row: dict[str, Any], column: str) -> bool:
+    """Whether a row has the audio of a track."""
+    return row.get(TRACK_COLUMNS[column] if is_clip(row) else column) is not None
+
+
+def kept_audio(row: dict[str, Any], column: str) -> Any:
+    """An audio cell as it is kept beside the codes; of a clip, its place as a FLAC file."""
+    if not is_clip(row) or column not in TRACK_COLUMNS:
+        return row[column]
+    waveform = read_clip(row, column, KEPT_RATE)
+    if waveform is None:
+        return None
+    return {"bytes": encode_sound(waveform[None], KEPT_RATE, "clip.flac"), "path": None}
+
+
 def read_track(row: dict[str, Any], column: str, codec: Any, options: CodesOptions) -> np.ndarray:
     """The waveform [S] of an audio cell, at the sampling rate of the codec.
 
@@ -195,6 +221,11 @@ def read_track(row: dict[str, Any], column: str, codec: Any, options: CodesOptio
         ValueError: naming the song, if the audio cannot be read.
     """
     try:
+        if is_clip(row):
+            waveform = read_clip(row, column, codec.config.sample_rate)
+            assert waveform is not None  # see has_track
+            longest = options.max_seconds and round(options.max_seconds * codec.config.sample_rate)
+            return waveform[:longest]
         return read_audio(row[column], codec.config.sample_rate, duration=options.max_seconds)
     except ValueError as error:
         place = f"{column} of the song {song_id(row)!r} of {options.source}"
@@ -226,6 +257,9 @@ def write_rows(rows: list[dict[str, Any]], path: Path, schema: Any) -> None:
     types = {field.name: field.type for field in schema}
     types |= {name: codes_type for name in TRACKS}
     types |= {"id": pyarrow.string(), "num_frames": pyarrow.int32()}
+    if is_clip(types):  # the paths of their tracks become sounds, see kept_audio
+        sound = pyarrow.struct({"bytes": pyarrow.binary(), "path": pyarrow.string()})
+        types |= dict.fromkeys(TRACK_COLUMNS, sound)
     if not any(isinstance(row.get("captions"), str) for row in rows):
         types["captions"] = pyarrow.list_(pyarrow.string())
     columns = {}

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from songgen_hf.data.preparation.codes import prepare_codes
+from songgen_hf.data.preparation.clips import read_clip
+from songgen_hf.data.preparation.codes import KEPT_RATE, prepare_codes
 from songgen_hf.data.preparation.mixing import join_captions, mix_waveforms, rms
 from songgen_hf.data.preparation.options import CodesOptions
+from songgen_hf.modeling.audio_io import read_audio
 from songgen_hf.modeling.modeling_xcodec import XCodecModel
 from tests.training.conftest import build_tiny
 
@@ -73,6 +75,44 @@ def prepare(source, codec_folder, tmp_path):
         return tmp_path / out
 
     return run
+
+
+@pytest.fixture
+def clips(tmp_path):
+    """A parquet file of two clips of one recording with stems, and their true cuts."""
+    import datasets
+    import soundfile
+
+    stems = np.random.default_rng(0).normal(0, 0.05, (2, 4 * 44100)).astype(np.float32)
+    sounds = {"path": stems.sum(axis=0), "vocal": stems[0], "accompaniment": stems[1]}
+    paths = {name: str(tmp_path / f"{name}.flac") for name in sounds}
+    for name, sound in sounds.items():
+        soundfile.write(paths[name], sound, 44100)
+    rows = [
+        {"id": f"clip-{start}", **paths, "clip_start": start, "clip_seconds": 1.25, "genre": "folk"}
+        for start in (0.0, 2.5)
+    ]
+    (tmp_path / "clips").mkdir()
+    datasets.Dataset.from_list(rows).to_parquet(tmp_path / "clips" / "train-0.parquet")
+    return rows
+
+
+@pytest.mark.slow
+def test_clips_of_recordings_are_encoded_at_their_places(clips, codec_folder, tmp_path):
+    source = str(tmp_path / "clips")
+    options = CodesOptions(source=source, output=tmp_path / "codes", model=codec_folder)
+    prepare_codes(options, progress=False)
+
+    codec = XCodecModel.from_pretrained(codec_folder).eval()
+    for row, clip in zip(rows_of(tmp_path / "codes"), clips, strict=True):
+        assert row["genre"] == "folk" and "path" not in row and "clip_start" not in row
+        for name, track in (("codes", "mixture"), ("vocal_codes", "vocal")):
+            true = torch.from_numpy(read_clip(clip, track, RATE))
+            with torch.no_grad():
+                expected = codec.encode(true[None, None]).audio_codes[0]
+            np.testing.assert_array_equal(row[name], expected)
+        kept = read_audio(row["vocal"], KEPT_RATE)
+        np.testing.assert_allclose(kept, read_clip(clip, "vocal", KEPT_RATE), atol=2e-4)
 
 
 def rows_of(folder, split="train") -> list[dict]:

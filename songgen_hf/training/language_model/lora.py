@@ -22,6 +22,7 @@ from ...pipelines.adapters import load_adapters
 from ..option_parsing import dump_options
 from ..options import DataOptions, ModelOptions, SongGenTrainingArguments
 from ..seeding import seeded
+from .drift import DriftLimit
 from .initialization import load_model
 from .options import LoraOptions, ObjectiveOptions
 from .run import checkpoint_to_resume, load_songs, train_and_save
@@ -137,6 +138,15 @@ def train_lora(
     trained, total = adapted.get_nb_trainable_parameters()
     logger.info("the adapter has %s weights, %.2f %% of all", f"{trained:,}", 100 * trained / total)
     train_songs, eval_songs = load_songs(data_options, model, processor, args)
+    callbacks: list[Any] = []
+    if args.sample_songs:
+        callbacks.append(SampleSongs(eval_songs or train_songs, processor))
+    if lora.max_drift is not None:
+        if eval_songs is None:
+            raise ValueError(
+                "max_drift is measured on evaluation songs: add --eval-split and --eval-strategy"
+            )
+        callbacks.append(DriftLimit(eval_songs, processor, lora.max_drift))
     trainer = LoraTrainer(
         adapted,
         args,
@@ -145,7 +155,7 @@ def train_lora(
         eval_dataset=eval_songs,
         objective=objective,
         resolved_options=dump_options(options),
-        callbacks=[SampleSongs(eval_songs or train_songs, processor)] if args.sample_songs else [],
+        callbacks=callbacks,
         lora_plus_ratio=lora.lora_plus_ratio,
     )
     train_and_save(trainer, checkpoint)

@@ -65,7 +65,15 @@ class LoraOptions:
         None, "LoRA+: learning rate of the B matrices over that of the A matrices"
     )
 
+    max_drift: float | None = option(
+        None,
+        "stop when the adapted model's distributions differ from those of the base model by so "
+        "many nats a code on evaluation songs; measured at each evaluation, 0.3 is a clear change",
+    )
+
     def __post_init__(self) -> None:
+        if self.max_drift is not None:
+            check_range(self, "max_drift", open_low=True)
         check_range(self, "lora_rank", low=1)
         if self.lora_plus_ratio is not None:
             check_range(self, "lora_plus_ratio", open_low=True)

@@ -3,6 +3,7 @@ import re
 import pytest
 import torch
 
+from songgen_hf.training.language_model.drift import measure_drift
 from songgen_hf.training.language_model.lora import (
     ATTENTION,
     LoraOptions,
@@ -227,9 +228,39 @@ def test_a_killed_adapter_run_resumes_with_the_same_losses(train, tmp_path):
     assert losses(resumed) == pytest.approx(losses(whole), abs=1e-6)
 
 
+@pytest.mark.slow
+def test_the_drift_grows_with_the_effect_of_the_adapter(train):
+    trainer = train(max_steps=1, learning_rate=0.0, eval_split="train", eval_strategy="no")
+    adapted, songs = trainer.model, trainer.eval_dataset
+
+    drifts = [measure_drift(adapted, songs, trainer.processor)]
+    generator = torch.Generator().manual_seed(0)
+    for scale in (0.1, 0.3):
+        with torch.no_grad():
+            for name, weight in adapted.named_parameters():
+                if "lora_B" in name:
+                    weight.normal_(0, scale, generator=generator)
+        drifts.append(measure_drift(adapted, songs, trainer.processor))
+
+    assert drifts[0] == 0 and 0 < drifts[1] < drifts[2]
+    assert adapted.training  # as it was
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("limit", "steps"), [(1e-6, 2), (100.0, 6)])
+def test_training_stops_when_the_model_has_drifted(train, limit, steps):
+    trainer = train(
+        max_drift=limit, eval_split="train", eval_strategy="steps", eval_steps=2, max_eval_songs=1
+    )
+
+    drifts = [e["eval_drift"] for e in trainer.state.log_history if "eval_drift" in e]
+    assert trainer.state.global_step == steps and len(drifts) == steps // 2 and drifts[0] > 0
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"max_drift": 0.1}, "max_drift is measured on evaluation songs: add --eval-split"),
         ({"lora_rank": 0}, "lora_rank is 0, expected 1 or more; change --lora-rank"),
         ({"lora_plus_ratio": -1.0}, "lora_plus_ratio is -1.0, expected more than 0"),
         ({"lyrics_tokens": ["[xx]"]}, r"the lyrics tokenizer has no token '\[xx\]'"),

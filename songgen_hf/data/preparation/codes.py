@@ -32,7 +32,7 @@ TRACKS = {"codes": "mixture", "vocal_codes": "vocal", "accompaniment_codes": "ac
 DESCRIPTION_FILE = "codes.json"
 KEPT_RATE = 24000
 """Sampling rate in Hz of the audio of clips that is kept for the reference voice."""
-CLIP_COLUMNS = ("path", "clip_start")
+CLIP_COLUMNS = ("path", "clip_start", "voice_start", "voice_seconds")
 """Columns of clips that mean nothing beside their codes."""
 
 
@@ -205,9 +205,17 @@ def has_track(row: dict[str, Any], column: str) -> bool:
 
 
 def kept_audio(row: dict[str, Any], column: str) -> Any:
-    """An audio cell as it is kept beside the codes; of a clip, its place as a FLAC file."""
+    """An audio cell as it is kept beside the codes; of a clip, its place as a FLAC file.
+
+    Of a clip with ``voice_start`` the vocal is its reference voice, from another place of the
+    recording; None if there is no such place.
+    """
     if not is_clip(row) or column not in TRACK_COLUMNS:
         return row[column]
+    if column == "vocal" and "voice_start" in row:
+        if row["voice_start"] is None:
+            return None
+        row = {**row, "clip_start": row["voice_start"], "clip_seconds": row["voice_seconds"]}
     waveform = read_clip(row, column, KEPT_RATE)
     if waveform is None:
         return None

@@ -115,6 +115,25 @@ def test_clips_of_recordings_are_encoded_at_their_places(clips, codec_folder, tm
         np.testing.assert_allclose(kept, read_clip(clip, "vocal", KEPT_RATE), atol=2e-4)
 
 
+@pytest.mark.slow
+def test_the_reference_voice_of_a_clip_is_from_another_place(clips, codec_folder, tmp_path):
+    import datasets
+
+    rows = [{**clips[0], "voice_start": 1.0, "voice_seconds": 3.0}]
+    rows.append({**clips[1], "voice_start": None, "voice_seconds": None})
+    datasets.Dataset.from_list(rows).to_parquet(tmp_path / "train-0.parquet")
+    options = CodesOptions(
+        source=str(tmp_path / "train-0.parquet"), output=tmp_path / "codes", model=codec_folder
+    )
+    prepare_codes(options, progress=False)
+
+    first, second = rows_of(tmp_path / "codes")
+    assert second["vocal"] is None and second["vocal_codes"] is not None
+    kept, true = read_audio(first["vocal"], RATE), read_audio(rows[0]["vocal"], RATE, start=1.0)
+    assert len(kept) == 3 * RATE
+    np.testing.assert_allclose(kept[1000:-1000], true[1000 : len(kept) - 1000], atol=3e-3)
+
+
 def rows_of(folder, split="train") -> list[dict]:
     import pyarrow.parquet
 

@@ -79,6 +79,7 @@ setup(
         "songgen_hf": [
             "py.typed",
             "checkpoints/songgen-mini/**",
+            "data/preparation/*.css",
             "evaluation/protocol/*.json",
             "publishing/cards.md",
             "space/*.css",

@@ -31,7 +31,7 @@ from transformers.audio_utils import mel_filter_bank, spectrogram, window_functi
 from songgen_hf.data.corpus.isolation import IsolatedSynthesizers
 from songgen_hf.data.corpus.rows import read_sound
 from songgen_hf.data.listening.key import estimate_key
-from songgen_hf.evaluation.metrics.tempo import estimate_tempo
+from songgen_hf.data.listening.tempo import estimate_tempo
 
 RATE = 16000
 OTHER_VOICE = {"male": "en-us+m6", "female": "en-us+f3"}

@@ -138,7 +138,7 @@ RULES = (
     Rule("max_peak_density", "peak_density", "clipping (density of peaks)"),
     Rule("max_silent_share", "silent_share", "silence", " of the clip", (0.0, 1.0)),
     Rule("min_bandwidth", "bandwidth", "bandwidth", " Hz"),
-    Rule("max_mono_loss", "mono_loss", "mono compatibility", " dB of loss"),
+    Rule("max_mono_loss", "mono_loss", "loss of level in mono", " dB"),
     Rule("min_vocal_energy", "vocal_energy", "energy of the vocal", of_singing=True),
     Rule("min_accompaniment_energy", "accompaniment_energy", "energy of the accompaniment"),
     Rule("max_speech_score", "speech_score", "speech", "", (0.0, 1.0), of_singing=True),

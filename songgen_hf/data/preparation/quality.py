@@ -37,7 +37,7 @@ class ScoreOptions:
     """Which scores to compute.
 
     Args:
-        music: also estimate the tempo and the key, two thirds of the time of this stage.
+        music: also estimate tempo and key, about a fifth of the time of this stage.
         fingerprints: also compute fingerprints, by which duplicates are found.
     """
 

@@ -42,6 +42,7 @@ DESCRIPTIONS = {
     "space/": "The files of a Gradio Space on the Hub, as `songgen-hf space push` writes them.",
     "tests/": "Tests in the folders of the package; `parity/` compares with the reference code.",
     PACKAGE + "checkpoints/songgen-mini/": "The weights of songgen-mini: codec and three models.",
+    PACKAGE + "data/preparation/report.css": "The style sheet of the report of prepared clips.",
     PACKAGE + "evaluation/protocol/prompts.json": "The 100 prompts of the evaluation.",
     PACKAGE + "publishing/cards.md": "The template of model cards.",
     PACKAGE + "py.typed": "Marks the package as typed (PEP 561).",

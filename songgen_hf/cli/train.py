@@ -1,5 +1,6 @@
 """Train a language model (lm, the default), a LoRA adapter (lora), a conditioner (conditioner), a
-masked model (masked), a codec (codec) or the semantic teacher of a codec (teacher).
+masked model (masked), a codec (codec), the semantic teacher of a codec (teacher), or a network that
+separates vocal and accompaniment (separator).
 
 Options come from --stage (1, 1.5, 2a, 2b, 3), --config (YAML) and flags; later ones win.
 `songgen-hf train lora --help` lists the flags of one kind, `songgen-hf train lm --help` those of
@@ -28,6 +29,10 @@ KINDS = {
     "masked": ("masked.options:MASKED_OPTIONS", "masked.run:train_masked_model"),
     "codec": ("codec.options:CodecTrainingOptions", "codec.trainer:train_codec"),
     "teacher": ("codec.options:TeacherTrainingOptions", "codec.semantic_teacher:train_teacher"),
+    "separator": (
+        "separator.options:SeparatorTrainingOptions",
+        "separator.trainer:train_separator",
+    ),
 }
 """Kind of training -> its dataclasses of options and the function that trains, in ``training``."""
 
@@ -102,7 +107,7 @@ def run(arguments: argparse.Namespace) -> CommandResult | None:
     options = parse_options(_options(kind), remaining, program=program)
     if kind == "masked":
         require("diffusers", "diffusers")
-    if kind not in ("codec", "teacher"):
+    if kind not in ("codec", "teacher", "separator"):
         quiet_warnings()
     written, metrics = _written(_named(KINDS[kind][1])(*options), options)
     if os.environ.get("RANK", "0") != "0":

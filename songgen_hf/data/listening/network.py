@@ -1,9 +1,9 @@
-"""The base class of networks over log mels, and the layer that they share."""
+"""The base class of networks over log mels or spectra, and a layer that some of them share."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -15,9 +15,11 @@ from ...modeling.checkpoint_files import reading
 
 
 class MelNetwork(PreTrainedModel):
-    """A network over log mels that is saved in half precision and computes in float32."""
+    """A network over log mels or spectra, saved in half precision and computed in float32."""
 
     main_input_name = "mels"
+    training_command: ClassVar[str] = "songgen-hf evaluate judges"
+    """The command that trains such a network, for messages."""
 
     def _init_weights(self, module: nn.Module) -> None:
         """Keep the initial weights of torch's layers."""
@@ -48,9 +50,9 @@ class MelNetwork(PreTrainedModel):
         """
         if not (path := Path(directory) / CONFIG_NAME).is_file():
             raise FileNotFoundError(
-                f"{path} does not exist: train networks with `songgen-hf evaluate judges --out ...`"
+                f"{path} does not exist: train networks with `{cls.training_command} --out ...`"
             )
-        remedy = "train the judges again"
+        remedy = f"train it again with `{cls.training_command}`"
         with reading(directory):
             network, report = super().from_pretrained(
                 directory, dtype=torch.float32, output_loading_info=True, **options

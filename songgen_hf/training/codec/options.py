@@ -10,8 +10,8 @@ from .waveform_crops import STEM_COLUMNS
 
 
 @dataclass
-class WaveformTrainingOptions:
-    """Options that training on waveforms has in common.
+class WaveformRunOptions:
+    """Options of every run of a ``WaveformTrainer``.
 
     Raises:
         ValueError: if a number is out of its range.
@@ -29,33 +29,17 @@ class WaveformTrainingOptions:
         "digest of the files of the data; a run records it, and refuses other files under the same "
         "name when it is resumed",
     )
-    columns: list[str] = option(list(STEM_COLUMNS), "parquet columns that hold sounds")
-    preset: str = option("mini", "sizes of the model: mini or full")
     steps: int = option(400_000, "optimizer steps")
     max_minutes: float | None = option(None, "stop with a checkpoint after so many minutes")
     batch_size: int = option(8, "crops of each step in each process")
-    crop_frames: int = option(150, "frames of a crop, 50 per second")
     learning_rate: float = option(2e-4, "highest learning rate of AdamW")
     warmup_steps: int = option(0, "steps of linear warm-up")
-    schedule: str = option(
-        "exponential", "exponential (decay_rate every decay_steps) or cosine (to zero at steps)"
-    )
-    decay_rate: float = option(0.999, "factor of the exponential schedule")
-    decay_steps: int = option(1000, "steps after which the factor applies once")
     max_grad_norm: float = option(2.0, "largest norm of the gradients; larger ones are clipped")
     mixed_precision: str = option("no", "no, bf16 or fp16")
     seed: int = option(2333, "seed of crops, weights, codebook counts and revived codes")
     save_every: int = option(5000, "steps between checkpoints")
     keep_checkpoints: int = option(2, "number of checkpoints to keep")
     evaluate_every: int = option(5000, "steps between evaluations")
-    labels: list[str] = option(
-        ["phoneme"],
-        "kinds of frame labels of a rendered corpus that label_weight asks for: phoneme, beat, "
-        "tempo, lead_instrument, gender, genre, voice_id",
-    )
-    label_weight: float = option(
-        0.0, "weight of telling the labels of each frame linearly; the heads are discarded"
-    )
     evaluation_crops: int = option(32, "crops of an evaluation")
     log_every: int = option(50, "steps between lines of metrics.jsonl")
     report_to: str = option("none", "where losses are plotted: none, tensorboard or trackio")
@@ -64,20 +48,54 @@ class WaveformTrainingOptions:
     )
 
     def __post_init__(self) -> None:
-        check_range(self, "steps", "batch_size", "crop_frames", "decay_steps", open_low=True)
+        check_range(self, "steps", "batch_size", open_low=True)
         check_range(self, "save_every", "evaluate_every", "log_every", open_low=True)
         check_range(self, "evaluation_crops", "keep_checkpoints", open_low=True)
         check_range(self, "learning_rate", "max_grad_norm", open_low=True)
-        check_range(self, "label_weight")
-        if self.schedule not in ("exponential", "cosine"):
-            raise ValueError(f"schedule is {self.schedule!r}, expected exponential or cosine")
         if self.max_minutes is not None:
             check_range(self, "max_minutes", open_low=True)
 
     def free_on_resume(self) -> set[str]:
         """Names of options that may change on resumption, as they change no computed number."""
         free = {"out", "max_minutes", "save_every", "evaluate_every", "log_every", "report_to"}
-        free |= {"keep_checkpoints", "allow_changed_options"}
+        return free | {"keep_checkpoints", "allow_changed_options"}
+
+
+@dataclass
+class WaveformTrainingOptions(WaveformRunOptions):
+    """Options that training codec and semantic teacher have in common.
+
+    Raises:
+        ValueError: if a number is out of its range.
+    """
+
+    columns: list[str] = option(list(STEM_COLUMNS), "parquet columns that hold sounds")
+    preset: str = option("mini", "sizes of the model: mini or full")
+    crop_frames: int = option(150, "frames of a crop, 50 per second")
+    schedule: str = option(
+        "exponential", "exponential (decay_rate every decay_steps) or cosine (to zero at steps)"
+    )
+    decay_rate: float = option(0.999, "factor of the exponential schedule")
+    decay_steps: int = option(1000, "steps after which the factor applies once")
+    labels: list[str] = option(
+        ["phoneme"],
+        "kinds of frame labels of a rendered corpus that label_weight asks for: phoneme, beat, "
+        "tempo, lead_instrument, gender, genre, voice_id",
+    )
+    label_weight: float = option(
+        0.0, "weight of telling the labels of each frame linearly; the heads are discarded"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range(self, "crop_frames", "decay_steps", open_low=True)
+        check_range(self, "label_weight")
+        if self.schedule not in ("exponential", "cosine"):
+            raise ValueError(f"schedule is {self.schedule!r}, expected exponential or cosine")
+
+    def free_on_resume(self) -> set[str]:
+        """Names of options that may change on resumption, as they change no computed number."""
+        free = super().free_on_resume()
         return free if self.schedule == "cosine" else free | {"steps"}
 
 
@@ -197,4 +215,9 @@ class TeacherTrainingOptions(WaveformTrainingOptions):
     visible_weight: float = option(0.0, "weight of the loss over frames that are not masked")
 
 
-__all__ = ["CodecTrainingOptions", "TeacherTrainingOptions", "WaveformTrainingOptions"]
+__all__ = [
+    "CodecTrainingOptions",
+    "TeacherTrainingOptions",
+    "WaveformRunOptions",
+    "WaveformTrainingOptions",
+]

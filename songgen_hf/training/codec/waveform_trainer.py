@@ -1,6 +1,6 @@
-"""The base class of the trainers of codec and semantic teacher: data, schedule, files.
+"""The base class of the trainers of codec, semantic teacher and separator: data, schedule, files.
 
-Both read random crops of waveforms and run under ``accelerate launch``. A run that is found in the
+All read random crops of waveforms and run under ``accelerate launch``. A run that is found in the
 output folder is resumed, and gives the same results as one that was never stopped.
 """
 
@@ -19,7 +19,7 @@ from ...data.tables import source_digest
 from ...optional import require
 from ..option_parsing import check_given
 from ..resumable_run import Action, Metrics, RunFolder, cosine_rate, run_steps, warmup
-from .options import WaveformTrainingOptions
+from .options import WaveformRunOptions, WaveformTrainingOptions
 from .waveform_crops import DATA_ENDINGS, WaveformCrops
 
 
@@ -45,7 +45,7 @@ class WaveformTrainer(ABC):
     done = 0
     held_out: Tensor | None = None
 
-    def __init__(self, options: WaveformTrainingOptions) -> None:
+    def __init__(self, options: WaveformRunOptions) -> None:
         self._began = time.monotonic()
         check_given(options, "data", "out")
         digest = source_digest(options.data, recorded=options.data_files, endings=DATA_ENDINGS)
@@ -117,7 +117,7 @@ class WaveformTrainer(ABC):
 
     @abstractmethod
     def evaluate(self, waveforms: Tensor) -> Metrics:
-        """Metrics of held-out waveforms [N, 1, S]."""
+        """Metrics of what is held out, such as waveforms [N, 1, S]."""
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
@@ -191,7 +191,7 @@ def learning_rate(options: WaveformTrainingOptions, step: int) -> float:
     return peak * warmup(step, warmup_steps) * decay
 
 
-def make_accelerator(options: WaveformTrainingOptions) -> Any:
+def make_accelerator(options: WaveformRunOptions) -> Any:
     """The ``Accelerator`` of accelerate, with the precision and the tracker of a run."""
     accelerate = require("accelerate", "train")
     tracker: dict[str, Any] = {}

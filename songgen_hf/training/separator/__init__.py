@@ -1,0 +1,1 @@
+"""Training of the separator, which extracts the vocal from a mixture."""

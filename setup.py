@@ -32,6 +32,7 @@ EXTRAS = {
     ],
     "prepare": ["datasets>=5.1", "pyarrow>=24", "pyloudnorm>=0.1.1"],
     "ray": ["ray[data]>=2.40"],
+    "separate": ["demucs>=4.1"],
     "docs": [
         "matplotlib>=3.8",
         "mkdocs>=1.6",
@@ -51,6 +52,7 @@ EXTRAS["dev"] = sorted(
         *EXTRAS["corpus"],
         *EXTRAS["prepare"],
         *EXTRAS["ray"],
+        *EXTRAS["separate"],
         *EXTRAS["docs"],
         *EXTRAS["evaluate"],
         *EXTRAS["completion"],
@@ -78,6 +80,7 @@ setup(
     package_data={
         "songgen_hf": [
             "py.typed",
+            "checkpoints/separator-mini/**",
             "checkpoints/songgen-mini/**",
             "data/preparation/*.css",
             "evaluation/protocol/*.json",

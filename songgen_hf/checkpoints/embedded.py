@@ -1,7 +1,8 @@
 """Finds the checkpoints that are part of the package, among them the default model.
 
 The folder ``songgen-mini/`` beside this file holds a folder for each track pattern and one codec
-for all of them (:func:`~songgen_hf.publishing.export.export_sharing_codec`). If the installed
+for all of them (:func:`~songgen_hf.publishing.export.export_sharing_codec`); ``separator-mini/``
+holds a network that separates vocal and accompaniment. If the installed
 package lacks it, the default model is the mini preset with seeded random weights, which is created
 once in the cache. Its config contains ``"trained": false``, and the pipelines warn about it.
 """
@@ -23,6 +24,8 @@ EMBEDDED_PATTERNS = ("mixed_pro", "interleaving_A_V")
 CODEC_FOLDER = "codec"
 MASKED_FOLDER = "masked"
 MASKED_CHECKPOINT = f"{EMBEDDED_NAME}/{MASKED_FOLDER}"
+SEPARATOR_NAME = "separator-mini"
+"""The network that separates vocal and accompaniment, trained on rendered songs alone."""
 UNTRAINED_SEED = 0
 
 
@@ -67,13 +70,21 @@ def find_checkpoint(name: str) -> str:
     """Return the directory of an embedded checkpoint; any other name is returned unchanged.
 
     The names of embedded checkpoints are ``songgen-mini`` (the default model),
-    ``songgen-mini/mixed_pro``, ``songgen-mini/interleaving_A_V``, ``songgen-mini/masked`` and
-    ``songgen-mini/codec``. A directory of that name in the working directory has precedence.
+    ``songgen-mini/mixed_pro``, ``songgen-mini/interleaving_A_V``, ``songgen-mini/masked``,
+    ``songgen-mini/codec`` and ``separator-mini``. A directory of that name in the working directory
+    has precedence.
 
     Raises:
-        ValueError: for another name that begins with ``songgen-mini/``, or if the codec or the
-            masked model is not embedded.
+        ValueError: for another name that begins with ``songgen-mini/``, or if the codec, the
+            masked model or the separator is not embedded.
     """
+    if name == SEPARATOR_NAME and not Path(name).is_dir():
+        if not ((folder := EMBEDDED.parent / name) / "config.json").is_file():
+            raise ValueError(
+                f"no separator comes with this installation: {name} does not exist; train one with "
+                "`songgen-hf train separator`, and pass its folder"
+            )
+        return str(folder)
     family, _, part = name.partition("/")
     if family != EMBEDDED_NAME or Path(name).is_dir():
         return name
@@ -132,6 +143,7 @@ __all__ = [
     "EMBEDDED_PATTERNS",
     "MASKED_CHECKPOINT",
     "MASKED_FOLDER",
+    "SEPARATOR_NAME",
     "default_checkpoint",
     "find_checkpoint",
     "write_untrained",

@@ -23,6 +23,7 @@ GIVES = {
     "corpus": "songgen-hf corpus: songs to train on, rendered here",
     "prepare": "songgen-hf prepare: songs to codes",
     "ray": "songgen-hf prepare --runner ray: on many machines",
+    "separate": "Demucs models, which separate vocal and accompaniment",
     "evaluate": "songgen-hf evaluate: judges, tables, pictures",
     "completion": "songgen-hf completion: shell completion",
     "docs": "building the documentation",

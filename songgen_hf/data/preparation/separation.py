@@ -1,0 +1,350 @@
+"""Separation: the vocal and the accompaniment of a recording, as files with its time axis.
+
+Stems that a recording already has are used as they are. Other recordings are separated by the
+network that the package contains (``mini``: trained on rendered songs alone), by a folder that
+``songgen-hf train separator`` wrote, or by a Demucs model (extra ``separate``). The recording is
+read in blocks, so memory does not grow with its length. The accompaniment is the mixture minus the
+vocal; both are written completely or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...checkpoints.embedded import SEPARATOR_NAME, find_checkpoint
+from ...files import new_directory, safe_name
+from ...modeling.audio_io import check_sampling_rate, resample
+from ...optional import require
+from ..listening.separator import BLOCK_SECONDS, VocalSeparator, map_blocks
+
+STEM_RATE = 24_000  # Hz of the files that are written
+GIVEN, MINI = "given", "mini"
+DEMUCS_MODELS = (
+    *("htdemucs", "htdemucs_ft", "htdemucs_6s", "hdemucs_mmi"),
+    *("mdx", "mdx_extra", "mdx_q", "mdx_extra_q"),
+)
+LONGEST_DIFFERENCE = 0.1  # seconds between the lengths of a recording and of stems that are given
+DEMUCS_MARGIN, DEMUCS_FADE = 8.0, 1.0  # seconds around a block, and of crossfade between blocks
+_READ_SECONDS = 10.0
+_FULL_SCALE = 2**15
+
+
+@dataclass(frozen=True)
+class SeparateOptions:
+    """How recordings without stems are separated.
+
+    Args:
+        separator: ``mini`` (the network of the package), ``given`` (only recordings with stems are
+            accepted), the folder of a network that ``songgen-hf train separator`` wrote, or the
+            name of a Demucs model, such as ``htdemucs``.
+        device: device of the network; ``auto`` for an accelerator, if there is one.
+    Raises:
+        ValueError: for an unknown separator.
+    """
+
+    separator: str = MINI
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        known = (GIVEN, MINI, *DEMUCS_MODELS)
+        if self.separator not in known and not Path(self.separator).is_dir():
+            raise ValueError(
+                f"unknown separator: got {self.separator!r}, expected a folder or one of "
+                f"{', '.join(known)}"
+            )
+
+
+class Separator(NamedTuple):
+    """A network that extracts vocals.
+
+    Args:
+        rate: sampling rate of its input and output in Hz.
+        channels: number of channels of its input.
+        vocal: samples [S_i, channels] of a recording -> samples [S_j] of its vocal.
+    """
+
+    rate: int
+    channels: int
+    vocal: Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
+
+
+def columns() -> list[Any]:
+    """The columns that :func:`separate` adds, as fields of pyarrow."""
+    pyarrow = require("pyarrow", "prepare")
+    names = ("vocal", "accompaniment", "separator")
+    return [pyarrow.field(name, pyarrow.string()) for name in names]
+
+
+def separate(
+    recording: Mapping[str, Any], options: SeparateOptions, folder: Path | str
+) -> dict[str, Any]:
+    """Separate a recording, unless it has its stems already.
+
+    Args:
+        recording: row with ``recording_id`` and ``path``; ``vocal`` and ``accompaniment`` may be
+            paths of stems with the same length.
+        options: which separator.
+        folder: folder of all stems; those of the recording are written to a subfolder with its id,
+            in place of earlier ones.
+    Returns:
+        The row with the paths of ``vocal`` and ``accompaniment``, mono files of 24 kHz unless they
+        were given, and ``separator``, the name of the separator.
+    Raises:
+        ValueError: naming the recording, if it cannot be read, or its stems are missing or have
+            another length.
+        OSError: if the files cannot be written.
+        ImportError: if the package of the separator is not installed.
+    """
+    stems = [recording.get(name) for name in ("vocal", "accompaniment")]
+    name = f"the recording {recording['recording_id']!r}"
+    if any(stems):
+        _check_stems(name, recording["path"], stems)
+        return {**recording, "separator": GIVEN}
+    if options.separator == GIVEN:
+        raise ValueError(
+            f"{name} has no stems: expected the columns vocal and accompaniment with paths, or "
+            f"another separator, such as {MINI}"
+        )
+    separator = load_separator(options.separator, options.device)
+    target = Path(folder) / _folder_name(recording["recording_id"])
+    shutil.rmtree(target, ignore_errors=True)
+    with new_directory(target) as temporary:
+        try:
+            _write_stems(recording["path"], separator, temporary)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+    paths = {stem: str(target / f"{stem}.flac") for stem in ("vocal", "accompaniment")}
+    return {**recording, **paths, "separator": options.separator}
+
+
+def separate_voice(
+    waveform: np.ndarray, rate: int, *, separator: str = MINI, device: str = "cpu"
+) -> np.ndarray:
+    """Extract the vocal of a waveform, for example of a mixed recording as reference voice.
+
+    Args:
+        waveform: float32 [S], mono.
+        rate: sampling rate in Hz.
+        separator: as in :class:`SeparateOptions`, except for ``given``.
+        device: device of the network.
+    Returns:
+        float32 [S] at the same rate; frequencies above half of the separator's rate are removed.
+    """
+    network = load_separator(separator, device)
+    mixture = resample(np.asarray(waveform, np.float32), rate, network.rate)
+    channels = np.repeat(mixture[:, None], network.channels, axis=1)
+    vocal = resample(np.concatenate([*network.vocal([channels])]), network.rate, rate)
+    return _cut([vocal], len(waveform))
+
+
+@cache
+def load_separator(name: str, device: str = "cpu") -> Separator:
+    """Load a separator once per process.
+
+    Raises:
+        ValueError: if the name is unknown, or its folder holds no separator.
+        ImportError: if the package of the separator is not installed.
+    """
+    from ...checkpoints.loading import checked_device
+
+    if name in DEMUCS_MODELS:
+        return demucs_separator(name, device=device)
+    folder = find_checkpoint(SEPARATOR_NAME) if name == MINI else name
+    try:
+        network = VocalSeparator.from_pretrained(folder).to(checked_device(device))
+    except FileNotFoundError as error:
+        raise ValueError(str(error)) from error
+    return Separator(STEM_RATE, 1, partial(network.vocal_blocks, rate=STEM_RATE))
+
+
+def demucs_separator(name: str, *, device: str = "cpu") -> Separator:
+    """Load a model of the package demucs, which downloads its weights on first use.
+
+    Raises:
+        ImportError: if demucs is not installed.
+        ValueError: if the weights cannot be had.
+    """
+    import torch
+
+    from ...checkpoints.loading import checked_device
+
+    require("demucs", "separate")
+    api = require("demucs.api", "separate")
+    try:
+        # Without random shifts, so that the same recording gives the same stems.
+        model = api.Separator(name, device=checked_device(device), shifts=0)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"cannot load the Demucs model {name}: {reason}; connect to the internet once, or pass "
+            f"another separator, such as {MINI}"
+        ) from error
+    rate = int(model.samplerate)
+
+    def extract(block: np.ndarray) -> np.ndarray:
+        _, stems = model.separate_tensor(torch.from_numpy(block.T.copy()))
+        return stems["vocals"].mean(dim=0).cpu().numpy()
+
+    separate_blocks = partial(
+        map_blocks,
+        process=extract,
+        size=round(BLOCK_SECONDS * rate),
+        margin=round(DEMUCS_MARGIN * rate),
+        fade=round(DEMUCS_FADE * rate),
+    )
+    return Separator(rate, int(model.audio_channels), separate_blocks)
+
+
+def read_blocks(path: Path | str, rate: int, channels: int = 1) -> Iterator[np.ndarray]:
+    """Read a recording at another sampling rate without holding all of it.
+
+    Args:
+        path: WAV, FLAC, OGG or MP3 file.
+        rate: sampling rate of the result in Hz.
+        channels: 1 for the mean of its channels; 2 for its first two, equal ones if it has one.
+    Yields:
+        float32 [S_i, channels]; together round(S * rate / its own rate) samples.
+    Raises:
+        ValueError: if the file cannot be read, is empty or holds NaN or infinity.
+    """
+    import soundfile
+    import soxr
+
+    label, count, produced = repr(Path(path).name), 0, 0
+    try:
+        with soundfile.SoundFile(path) as sound:
+            own = check_sampling_rate(sound.samplerate)
+            stream = soxr.ResampleStream(own, rate, channels, dtype="float32")
+            while len(read := sound.read(round(_READ_SECONDS * own), "float32", always_2d=True)):
+                if not np.isfinite(read).all():
+                    raise ValueError(f"{label} holds NaN or infinite samples; repair or replace it")
+                count += len(read)
+                block = _with_channels(read, channels)
+                resampled = block if own == rate else stream.resample_chunk(block)
+                produced += len(resampled)
+                yield resampled
+    except soundfile.SoundFileError as error:
+        reason = getattr(error, "error_string", str(error)).rstrip(".").splitlines()[-1]
+        raise ValueError(
+            f"cannot read {label} ({reason}); expected WAV, FLAC, OGG or MP3 audio"
+        ) from error
+    if not count:
+        raise ValueError(f"{label} holds no audio")
+    if own != rate:
+        rest = stream.resample_chunk(np.zeros((0, channels), np.float32), last=True)
+        yield _cut([rest], round(count * rate / own) - produced)
+
+
+def _with_channels(samples: np.ndarray, channels: int) -> np.ndarray:
+    """[S, C] with another number of channels."""
+    if channels == 1:
+        return samples.mean(axis=1, dtype=np.float32, keepdims=True)
+    if samples.shape[1] == 1:
+        return np.repeat(samples, channels, axis=1)
+    return np.ascontiguousarray(samples[:, :channels])
+
+
+def _write_stems(path: str, separator: Separator, folder: Path) -> None:
+    """Write the stems of a recording as PCM_16 FLAC, whose samples add up to the mixture."""
+    import soundfile
+
+    vocals: Iterable[np.ndarray] = separator.vocal(
+        read_blocks(path, separator.rate, separator.channels)
+    )
+    if separator.rate != STEM_RATE:
+        vocals = _resampled(vocals, separator.rate)
+    waiting: list[np.ndarray] = []
+    source = iter(vocals)
+    vocal_file, accompaniment_file = (
+        soundfile.SoundFile(
+            folder / f"{stem}.flac", "w", STEM_RATE, 1, subtype="PCM_16", format="FLAC"
+        )
+        for stem in ("vocal", "accompaniment")
+    )
+    with vocal_file, accompaniment_file:
+        for block in read_blocks(path, STEM_RATE):
+            mixture = _quantized(block[:, 0])
+            while sum(map(len, waiting)) < len(mixture):
+                if (more := next(source, None)) is None:
+                    break
+                waiting.append(more)
+            joined = np.concatenate([*waiting, np.zeros(0, np.float32)])
+            vocal = _quantized(_cut([joined], len(mixture)))
+            waiting = [joined[len(mixture) :]]
+            vocal_file.write(vocal.astype(np.int16))
+            accompaniment_file.write(
+                np.clip(mixture - vocal, -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
+            )
+
+
+def _quantized(waveform: np.ndarray) -> np.ndarray:
+    """Samples as int32 in the range of 16 bits; louder ones are clipped."""
+    return np.clip(np.rint(waveform * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int32)
+
+
+def _resampled(blocks: Iterable[np.ndarray], rate: int) -> Iterator[np.ndarray]:
+    """Blocks [S_i] at the rate of the stems."""
+    import soxr
+
+    stream = soxr.ResampleStream(rate, STEM_RATE, 1, dtype="float32")
+    for block in blocks:
+        yield stream.resample_chunk(block)
+    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def _cut(blocks: list[np.ndarray], length: int) -> np.ndarray:
+    """Blocks of samples, joined and cut or padded with zeros to a length."""
+    joined = np.concatenate(blocks)[: max(0, length)]
+    return np.pad(joined, [(0, max(0, length) - len(joined)), *[(0, 0)] * (joined.ndim - 1)])
+
+
+def _folder_name(recording_id: str) -> str:
+    """A portable name for the folder of a recording, another one for every id."""
+    name = safe_name(recording_id, default="recording")
+    if name == recording_id:
+        return name
+    return f"{name}-{hashlib.sha256(recording_id.encode()).hexdigest()[:8]}"
+
+
+def _check_stems(name: str, path: str, stems: list[str | None]) -> None:
+    """Check that both stems can be opened and are as long as the recording."""
+    import soundfile
+
+    if not all(stems):
+        raise ValueError(
+            f"{name} has one stem: expected vocal and accompaniment, or neither of them"
+        )
+    seconds = []
+    for file in (path, *stems):
+        try:
+            seconds.append(soundfile.info(file).duration)
+        except soundfile.SoundFileError as error:
+            raise ValueError(f"{name}: cannot read {Path(str(file)).name!r}") from error
+    if max(seconds) - min(seconds) > LONGEST_DIFFERENCE:
+        lengths = ", ".join(f"{length:.2f} s" for length in seconds)
+        raise ValueError(
+            f"{name}: mixture, vocal and accompaniment have {lengths}, expected one length; cut "
+            "them to the same, or leave the stems out"
+        )
+
+
+__all__ = [
+    "DEMUCS_MODELS",
+    "STEM_RATE",
+    "SeparateOptions",
+    "Separator",
+    "columns",
+    "demucs_separator",
+    "load_separator",
+    "read_blocks",
+    "separate",
+    "separate_voice",
+]

@@ -80,6 +80,7 @@ setup(
     package_data={
         "songgen_hf": [
             "py.typed",
+            "checkpoints/recognizer-mini/**",
             "checkpoints/separator-mini/**",
             "checkpoints/songgen-mini/**",
             "data/preparation/*.css",

@@ -41,6 +41,7 @@ DESCRIPTIONS = {
     "examples/": "Four short scripts: two tracks, streaming, continuation, a spectrogram.",
     "space/": "The files of a Gradio Space on the Hub, as `songgen-hf space push` writes them.",
     "tests/": "Tests in the folders of the package; `parity/` compares with the reference code.",
+    PACKAGE + "checkpoints/recognizer-mini/": "The weights of the phoneme recognizer.",
     PACKAGE + "checkpoints/songgen-mini/": "The weights of songgen-mini: codec and three models.",
     PACKAGE + "data/preparation/report.css": "The style sheet of the report of prepared clips.",
     PACKAGE + "evaluation/protocol/prompts.json": "The 100 prompts of the evaluation.",

@@ -26,7 +26,19 @@ MASKED_FOLDER = "masked"
 MASKED_CHECKPOINT = f"{EMBEDDED_NAME}/{MASKED_FOLDER}"
 SEPARATOR_NAME = "separator-mini"
 """The network that separates vocal and accompaniment, trained on rendered songs alone."""
+RECOGNIZER_NAME = "recognizer-mini"
+"""The network that recognizes phonemes, trained on rendered songs alone."""
 UNTRAINED_SEED = 0
+_REMEDIES = {
+    SEPARATOR_NAME: (
+        "separator",
+        "train one with `songgen-hf train separator`, and pass its folder",
+    ),
+    RECOGNIZER_NAME: (
+        "phoneme recognizer",
+        "train one with `songgen-hf evaluate judges`, and pass its folder",
+    ),
+}
 
 
 def default_checkpoint(track_pattern: str = EMBEDDED_PATTERNS[0]) -> str:
@@ -71,18 +83,18 @@ def find_checkpoint(name: str) -> str:
 
     The names of embedded checkpoints are ``songgen-mini`` (the default model),
     ``songgen-mini/mixed_pro``, ``songgen-mini/interleaving_A_V``, ``songgen-mini/masked``,
-    ``songgen-mini/codec`` and ``separator-mini``. A directory of that name in the working directory
-    has precedence.
+    ``songgen-mini/codec``, ``separator-mini`` and ``recognizer-mini``. A directory of that name in
+    the working directory has precedence.
 
     Raises:
         ValueError: for another name that begins with ``songgen-mini/``, or if the codec, the
-            masked model or the separator is not embedded.
+            masked model, the separator or the phoneme recognizer is not embedded.
     """
-    if name == SEPARATOR_NAME and not Path(name).is_dir():
+    if name in _REMEDIES and not Path(name).is_dir():
         if not ((folder := EMBEDDED.parent / name) / "config.json").is_file():
+            what, remedy = _REMEDIES[name]
             raise ValueError(
-                f"no separator comes with this installation: {name} does not exist; train one with "
-                "`songgen-hf train separator`, and pass its folder"
+                f"no {what} comes with this installation: {name} does not exist; {remedy}"
             )
         return str(folder)
     family, _, part = name.partition("/")
@@ -143,6 +155,7 @@ __all__ = [
     "EMBEDDED_PATTERNS",
     "MASKED_CHECKPOINT",
     "MASKED_FOLDER",
+    "RECOGNIZER_NAME",
     "SEPARATOR_NAME",
     "default_checkpoint",
     "find_checkpoint",

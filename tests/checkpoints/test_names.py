@@ -1,6 +1,7 @@
 """Tests of the names of embedded checkpoints in ``from_pretrained`` of the package's classes."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -76,3 +77,20 @@ def test_without_the_package_names_stay_as_they_are(monkeypatch):
 @pytest.mark.parametrize("name", [None, 3, "facebook/musicgen-small", "nowhere"])
 def test_other_names_stay_as_they_are(name):
     assert checkpoint_names.folder_of(name) == name
+
+
+def test_the_phoneme_recognizer_of_the_package_is_small_and_knows_all_phonemes(
+    tmp_path, monkeypatch
+):
+    from songgen_hf.checkpoints.embedded import RECOGNIZER_NAME
+    from songgen_hf.data.listening.phoneme_recognizer import PhonemeRecognizer
+    from songgen_hf.data.listening.phonemes import PHONEMES
+
+    folder = Path(find_checkpoint(RECOGNIZER_NAME))
+    network = PhonemeRecognizer.from_pretrained(folder)
+
+    assert network.config.phonemes == PHONEMES
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= 2.5e6
+    monkeypatch.setattr("songgen_hf.checkpoints.embedded.EMBEDDED", tmp_path / "songgen-mini")
+    with pytest.raises(ValueError, match="no phoneme recognizer comes.*evaluate judges"):
+        find_checkpoint(RECOGNIZER_NAME)

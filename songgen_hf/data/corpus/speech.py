@@ -74,14 +74,9 @@ class Speaker:
     """
 
     def __init__(self) -> None:
-        self._library = load_library(ESPEAK)
+        self._library, self.sampling_rate = open_espeak()
         self._chunks: list[np.ndarray] = []
         self._events: list[tuple[int, int, str]] = []  # text position, sample, symbol
-        self.sampling_rate: int = self._library.espeak_Initialize(
-            _SYNCHRONOUS, 0, None, _PHONEME_EVENTS_IN_IPA_NO_EXIT
-        )
-        if self.sampling_rate <= 0:
-            raise ImportError(missing_packages("the voice data of espeak-ng"))
         # The attribute keeps the callback alive, because the library stores only a pointer to it.
         self._callback = _CALLBACK(self._receive)
         self._library.espeak_SetSynthCallback(self._callback)
@@ -164,6 +159,21 @@ def _phonemes(
         Phoneme(symbol, times[index], times[index + 1], word)
         for index, (symbol, _, word) in enumerate(sounding)
     )
+
+
+def open_espeak() -> tuple[ctypes.CDLL, int]:
+    """Open espeak-ng in the same way for everyone in this process.
+
+    Returns:
+        The library and its sampling rate in Hz.
+    Raises:
+        ImportError: if the library or its voices are missing.
+    """
+    library = load_library(ESPEAK)
+    rate = library.espeak_Initialize(_SYNCHRONOUS, 0, None, _PHONEME_EVENTS_IN_IPA_NO_EXIT)
+    if rate <= 0:
+        raise ImportError(missing_packages("the voice data of espeak-ng"))
+    return library, int(rate)
 
 
 def load_library(name: str) -> ctypes.CDLL:

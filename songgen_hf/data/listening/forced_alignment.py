@@ -1,0 +1,149 @@
+"""Forced alignment: the frames of each phoneme of known lyrics (Viterbi over the CTC trellis).
+
+State 2 i + 1 of the trellis is phoneme i, the even states are the blanks between phonemes. Memory
+grows little with the length of a recording: only the states around the best path are kept, and the
+way back is computed in segments, from scores that are kept at their beginnings.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .phoneme_recognizer import BLANK
+
+BAND = 4096  # states around the best path, which are about 500 words
+_SEGMENT = 1024  # frames whose way back is computed at once
+_LOWEST = -1e30
+
+
+class Alignment(NamedTuple):
+    """First frame and the one after the last of each phoneme, int64 [N], and its score [N].
+
+    A score is the mean log probability of the phoneme in its frames, relative to their best class.
+    """
+
+    first: np.ndarray
+    last: np.ndarray
+    score: np.ndarray
+
+
+def align(
+    log_probabilities: np.ndarray,
+    classes: np.ndarray,
+    word_starts: np.ndarray,
+    *,
+    filler_penalty: float = 2.0,
+    band: int = BAND,
+) -> Alignment | None:
+    """Find the most probable frames of a sequence of phonemes.
+
+    Between words there may be sounds that the lyrics do not have: the most probable class of a
+    frame, at a cost.
+
+    Args:
+        log_probabilities: float32 [T, classes], class 0 the blank.
+        classes: int64 [N], at least one, none of them the blank.
+        word_starts: bool [N], whether a phoneme is the first one of its word.
+        filler_penalty: cost of a frame with another sound between words, in nats.
+        band: states that are kept in each frame.
+    Returns:
+        The alignment, or None if there are fewer frames than phonemes.
+    """
+    repeated = np.concatenate([[False], classes[1:] == classes[:-1]])
+    if not len(classes) or len(log_probabilities) < len(classes) + repeated.sum():
+        return None
+    trellis = _Trellis(log_probabilities, classes, repeated, word_starts, filler_penalty, band)
+    path = trellis.best_path()
+    phonemes = np.flatnonzero(path % 2)
+    places = path[phonemes] // 2
+    first = phonemes[np.searchsorted(places, np.arange(len(classes)))]
+    last = phonemes[np.searchsorted(places, np.arange(len(classes)), side="right") - 1] + 1
+    heard = log_probabilities[phonemes, classes[places]] - log_probabilities[phonemes].max(axis=1)
+    score = np.add.reduceat(heard, np.searchsorted(places, np.arange(len(classes))))
+    return Alignment(first, last, score / np.bincount(places, minlength=len(classes)))
+
+
+class _Trellis:
+    def __init__(
+        self,
+        log_probabilities: np.ndarray,
+        classes: np.ndarray,
+        repeated: np.ndarray,
+        word_starts: np.ndarray,
+        filler_penalty: float,
+        band: int,
+    ) -> None:
+        num_frames, num_classes = log_probabilities.shape
+        # One more column: the blank between two words, which may also be another sound.
+        other = log_probabilities[:, BLANK + 1 :].max(axis=1) - filler_penalty
+        between = np.maximum(log_probabilities[:, BLANK], other)
+        self.emissions = np.column_stack([log_probabilities, between]).astype(np.float32)
+        self.states = 2 * len(classes) + 1
+        self.classes = np.full(self.states, BLANK)
+        self.classes[1::2] = classes
+        self.classes[:-1:2][word_starts] = num_classes
+        self.classes[-1] = num_classes
+        self.skips = np.zeros(self.states, dtype=np.float32)  # from the state two before
+        self.skips[::2] = _LOWEST
+        self.skips[1::2][repeated] = _LOWEST
+        self.band = min(band, self.states)
+        self.num_frames = num_frames
+
+    def best_path(self) -> np.ndarray:
+        """The state of each frame, int64 [T]."""
+        scores = np.full(self.band, _LOWEST, dtype=np.float32)
+        scores[:2] = self.emissions[0, self.classes[:2]]
+        offsets = np.zeros(self.num_frames, dtype=np.int64)
+        kept = {}
+        for frame in range(1, self.num_frames):
+            if (frame - 1) % _SEGMENT == 0:
+                kept[frame - 1] = scores
+            offsets[frame] = self._offset(frame, int(offsets[frame - 1]), scores)
+            scores, _ = self._advance(frame, offsets, scores)
+        path = np.zeros(self.num_frames, dtype=np.int64)
+        final = self.states - 1 - int(offsets[-1])
+        path[-1] = self.states - 1 - int(scores[final - 1] > scores[final])
+        for begin in sorted(kept, reverse=True):
+            scores, end = kept[begin], min(begin + _SEGMENT, self.num_frames - 1)
+            steps = []
+            for frame in range(begin + 1, end + 1):
+                scores, taken = self._advance(frame, offsets, scores)
+                steps.append(taken)
+            for frame in range(end, begin, -1):
+                path[frame - 1] = path[frame] - steps.pop()[path[frame] - offsets[frame]]
+        return path
+
+    def _offset(self, frame: int, before: int, scores: np.ndarray) -> int:
+        """The first state of the band: it follows the best state and reaches the last in time."""
+        highest = self.states - self.band
+        if before == highest:
+            return before
+        wanted = max(
+            before + int(np.argmax(scores)) - self.band // 2,
+            highest - (self.num_frames - 1 - frame),
+        )
+        return min(max(before, wanted), highest, before + self.band // 2)
+
+    def _advance(
+        self, frame: int, offsets: np.ndarray, scores: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The scores of the next frame, and how many states each of them advanced, int8."""
+        offset, moved = int(offsets[frame]), int(offsets[frame] - offsets[frame - 1])
+        before = np.full(self.band + 2, _LOWEST, dtype=np.float32)  # from the state offset - 2 on
+        source = scores[max(0, moved - 2) :]
+        begin = max(0, 2 - moved)
+        before[begin : begin + len(source)] = source[: self.band + 2 - begin]
+        window = slice(offset, offset + self.band)
+        best, step = before[2:].copy(), before[1:-1]
+        skip = before[:-2] + self.skips[window]
+        taken = (step > best).astype(np.int8)
+        np.maximum(best, step, out=best)
+        taken[skip > best] = 2
+        np.maximum(best, skip, out=best)
+        best += self.emissions[frame, self.classes[window]]
+        return best, taken
+
+
+__all__ = ["BAND", "Alignment", "align"]

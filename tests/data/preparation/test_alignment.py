@@ -1,0 +1,102 @@
+"""Alignment of given lyrics with recordings."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile
+
+from songgen_hf.data.preparation.alignment import AlignmentOptions, align_lyrics, columns
+from songgen_hf.evaluation.judges.dataset import judge_song
+from songgen_hf.evaluation.judges.options import JudgeTrainingOptions
+from songgen_hf.evaluation.judges.training import train_recognizer
+
+from ...tools.judge_cases import RATE, TINY_RECOGNIZER, invented_row
+
+pytestmark = pytest.mark.debian
+LYRICS = "[verse]\nus\nus\n\nus\nus"
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory):
+    """A recognizer of the two phonemes of invented songs, trained in a second."""
+    folder = tmp_path_factory.mktemp("judges")
+    songs = [judge_song(invented_row(index)) for index in range(6)]
+    training = JudgeTrainingOptions(
+        recognizer_steps=60, recognizer_batch=4, learning_rate=1e-2, bf16=False
+    )
+    network = train_recognizer(songs, training, folder, config=TINY_RECOGNIZER, progress=False)
+    network.save_pretrained(folder / "phoneme_recognizer")
+    return AlignmentOptions(recognizer=str(folder))
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """Two clips with two words each, and one without singing between them."""
+    songs = [invented_row(index) for index in (10, 12)]
+    sounds = [soundfile.read(io.BytesIO(song["vocal"]["bytes"]))[0] for song in songs]
+    path = tmp_path_factory.mktemp("songs") / "vocal.wav"
+    soundfile.write(path, np.concatenate([sounds[0], np.zeros(2 * RATE), sounds[1]]), RATE)
+    row = {"recording_id": "a", "path": str(path), "vocal": str(path), "lyrics": LYRICS}
+    places = [(0.0, 3.0, True), (3.0, 2.0, False), (5.0, 3.0, True)]
+    return [
+        {**row, "id": f"a-{index}", "clip_start": start, "clip_seconds": length, "sung": sung}
+        for index, (start, length, sung) in enumerate(places)
+    ]
+
+
+def test_every_clip_gets_its_lines_with_the_times_of_its_words(clips, options):
+    first, between, last = align_lyrics(clips, options)
+
+    assert [first["lyrics"], between["lyrics"], last["lyrics"]] == ["us\nus", None, "us\nus"]
+    assert first["recording_lyrics"] == LYRICS and first["lyrics_source"] == "aligned"
+    for row in (first, last):
+        true = invented_row(0)["words"]
+        for found, word in zip(row["words"], true, strict=True):
+            assert found["start"] == pytest.approx(word["start"], abs=0.06)
+            assert found["end"] == pytest.approx(word["end"], abs=0.12)
+        assert row["lyrics_error"] < 0.3 and row["lyrics_score"] > -1
+    assert between["words"] is None and between["lyrics_error"] is None
+
+
+def test_alignment_repeated_changes_nothing(clips, options):
+    once = align_lyrics(clips, options)
+
+    assert align_lyrics(once, options) == once
+    assert {field.name for field in columns()} == set(once[0]) - set(clips[0]) | {"lyrics"}
+
+
+def test_wrong_lyrics_have_a_larger_error_and_a_lower_score(clips, options):
+    right = align_lyrics(clips, options)
+    wrong = align_lyrics([{**clip, "lyrics": "see a sea\nsee"} for clip in clips], options)
+
+    for good, bad in zip(right[::2], wrong[::2], strict=True):
+        assert bad["lyrics_error"] > good["lyrics_error"] + 0.2
+    scores = [row["lyrics_score"] for row in wrong if row["lyrics_score"] is not None]
+    assert max(scores) < min(row["lyrics_score"] for row in right[::2])
+
+
+def test_lyrics_of_another_song_that_are_too_long_are_not_placed(clips, options):
+    rows = align_lyrics([{**clip, "lyrics": "us " * 200} for clip in clips], options)
+
+    assert [row["lyrics"] for row in rows] == [None] * 3
+    assert [row["lyrics_error"] for row in rows] == [1.0, None, 1.0]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"lyrics": None}, {"lyrics": ""}, {"vocal": None}, {"language": "de"}]
+)
+def test_what_cannot_be_aligned_stays_as_it_is(clips, options, changes):
+    rows = align_lyrics([{**clip, **changes} for clip in clips], options)
+
+    assert [row["lyrics"] for row in rows] == [{**clips[0], **changes}["lyrics"]] * 3
+    assert all(row["words"] is None and row["lyrics_source"] is None for row in rows)
+    assert align_lyrics([], options) == []
+
+
+def test_a_missing_recognizer_is_named(clips, options, tmp_path):
+    with pytest.raises(FileNotFoundError, match="nothing"):
+        align_lyrics(clips, replace(options, recognizer=str(tmp_path / "nothing")))
+    with pytest.raises(ValueError, match="filler_penalty must be 0 or more"):
+        replace(options, filler_penalty=-1.0)

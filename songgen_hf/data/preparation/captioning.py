@@ -121,7 +121,7 @@ def _captioned(
     facts = read_tags(tags)
     measured = {name: row.get(f"measured_{name}") for name in ("tempo", "key")}
     known = {
-        name: row[name] if row.get(name) is not None else facts.get(name, measured.get(name))
+        name: given if (given := _given_fact(row, name)) else facts.get(name, measured.get(name))
         for name in FACTS
     }
     candidates = [with_tags(one, tags) for one in (*_given(row), description) if one]
@@ -155,6 +155,27 @@ def _captioned(
         "clap_score": scores[0] if scores else None,
         "clap_scores": scores,
     }
+
+
+def _given_fact(row: Mapping[str, Any], name: str) -> Any:
+    """The value of a user's column in the type of :func:`columns`; None for an empty one.
+
+    Raises:
+        ValueError: for a tempo that is no number.
+    """
+    value = row.get(name)
+    if value is None or value == "":
+        return None
+    if name == "instruments":
+        return [one.strip() for one in value.split(",")] if isinstance(value, str) else list(value)
+    if name == "tempo":
+        try:
+            return float(value)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"tempo of the clip {row['id']!r}: got {value!r}, expected beats per minute"
+            ) from error
+    return str(value)
 
 
 def _given(row: Mapping[str, Any]) -> list[str]:

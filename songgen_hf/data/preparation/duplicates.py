@@ -119,8 +119,8 @@ def _candidates(hashes: Sequence[np.ndarray]) -> list[tuple[int, int, int]]:
     lengths = [len(one) for one in hashes]
     if not sum(lengths):
         return []
-    clips = np.repeat(np.arange(len(hashes)), lengths)
-    places = np.concatenate([np.arange(length) for length in lengths])
+    clips = np.repeat(np.arange(len(hashes), dtype=np.int32), lengths)
+    places = np.concatenate([np.arange(length, dtype=np.int32) for length in lengths])
     values = np.concatenate(hashes)
     sounding = values != 0
     clips, places, values = clips[sounding], places[sounding], values[sounding]
@@ -132,7 +132,7 @@ def _candidates(hashes: Sequence[np.ndarray]) -> list[tuple[int, int, int]]:
         key, clip, place = keys[order], clips[order], places[order]
         for step in range(1, min(_NEIGHBORS, len(key) - 1) + 1):
             same = (key[step:] == key[:-step]) & (clip[step:] != clip[:-step])
-            first, second = clip[:-step][same], clip[step:][same]
+            first, second = clip[:-step][same].astype(np.int64), clip[step:][same]
             shift = place[step:][same] - place[:-step][same]
             votes.append((first * count + second) * (2 * longest) + shift + longest)
     found, counts = np.unique(np.concatenate(votes), return_counts=True)

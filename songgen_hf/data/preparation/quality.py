@@ -29,6 +29,7 @@ _FRAME_SECONDS = 0.05
 _FLAT_SAMPLES = 3  # equal samples in a row that are a clipped peak
 _FLAT_STEP = 1.5 / 2**15  # difference of samples that are equal after rounding to 16 bits
 _FLAT_LEVEL = 0.5  # of the highest peak; equal samples below are no clipped peaks
+_QUIET_LEVEL = 0.01  # of the highest peak; 40 dB
 _SPECTRUM_HERTZ = 20.0  # width of the bins of the long-term spectrum
 
 
@@ -137,6 +138,7 @@ def peak_density(waveform: np.ndarray) -> float:
     level = np.abs(waveform)
     if not len(waveform) or not level.max():
         return 0.0
+    level = level[level >= _QUIET_LEVEL * level.max()]  # so that pauses do not move the quantiles
     found = 0.0
     for ceiling in np.quantile(level, (0.99, 0.999, 0.9999)):
         at = np.count_nonzero((level >= 0.9 * ceiling) & (level < 1.1 * ceiling))

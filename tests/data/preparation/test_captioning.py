@@ -185,6 +185,17 @@ def test_a_clip_of_which_nothing_is_known_has_no_caption(clip):
     assert (found["caption"], found["captions"], found["clap_scores"]) == (None, [], None)
 
 
+def test_columns_of_a_manifest_are_read_as_text(clip):
+    row = {**clip, "instruments": "piano, harp", "tempo": "90", "genre": "", "tags": ["folk"]}
+
+    (found,) = caption([row])
+
+    assert (found["instruments"], found["tempo"]) == (["piano", "harp"], 90.0)
+    assert found["genre"] == "folk" and "harp" in found["caption"] and "90" in found["caption"]
+    with pytest.raises(ValueError, match="tempo of the clip 'a-000000000': got 'fast', expected"):
+        caption([{**clip, "tempo": "fast"}])
+
+
 def test_tags_are_appended_whole_and_the_limit_is_kept():
     assert with_tags("A calm song.", ["piano", "Calm", "slow"]) == "A calm song. piano, slow"
     assert with_tags("", ["piano", "slow"]) == "piano, slow"

@@ -97,6 +97,8 @@ def test_clipping_is_found_after_lossy_coding_and_attenuation(decibels):
 
     assert peak_density(coded(sound)) < 0.6
     assert peak_density(coded(np.clip(10 ** (decibels / 20) * sound, -1, 1))) > 0.65
+    mostly_silent = np.concatenate([1e-5 * np.ones(5 * len(sound)), sound])
+    assert peak_density(mostly_silent) == pytest.approx(peak_density(sound), rel=0.1)
     assert peak_density(np.zeros(100)) == peak_density(np.zeros(0)) == 0
 
 

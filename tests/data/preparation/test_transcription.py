@@ -1,0 +1,189 @@
+"""Transcription of clips with two speech recognition models."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from transformers import (
+    GenerationConfig,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperForConditionalGeneration,
+    WhisperProcessor,
+    WhisperTokenizer,
+)
+
+from songgen_hf.data.preparation.transcription import (
+    TranscriptionOptions,
+    columns,
+    text_distance,
+    transcribe,
+)
+
+SECONDS = 2.0
+SPECIAL = (
+    "<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|de|>", "<|translate|>",
+    "<|transcribe|>", "<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>",
+)  # fmt: skip
+WORDS = ("the", "river", "rivers", "sings", "der", "fluss", "singt")
+
+
+def write_whisper(folder, words, language="en"):
+    """Write a Whisper of the real classes that hears the same words in every sound.
+
+    Its layers add nothing to the embeddings, so the embedding of a position decides on the token.
+    """
+    names = [*(f"Ġ{word}" for word in WORDS), *SPECIAL]
+    names += [f"<|{index * 0.02:.2f}|>" for index in range(1501)]
+    ids = {name: index for index, name in enumerate(names)}
+    tokenizer = WhisperTokenizer(
+        vocab={f"Ġ{word}": ids[f"Ġ{word}"] for word in WORDS},
+        merges=[],
+        pad_token="<|endoftext|>",
+    )
+    tokenizer.add_special_tokens({"additional_special_tokens": list(SPECIAL)})
+    tokenizer.add_tokens(names[len(WORDS) + len(SPECIAL) :])
+    assert [tokenizer.convert_tokens_to_ids(name) for name in names] == list(range(len(names)))
+    config = WhisperConfig(
+        vocab_size=len(names), num_mel_bins=8, d_model=64, encoder_layers=1, decoder_layers=1,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=8, decoder_ffn_dim=8,
+        max_target_positions=40, max_source_positions=150, pad_token_id=ids["<|endoftext|>"],
+        bos_token_id=ids["<|endoftext|>"], eos_token_id=ids["<|endoftext|>"],
+        decoder_start_token_id=ids["<|startoftranscript|>"], suppress_tokens=None,
+        begin_suppress_tokens=None,
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = WhisperForConditionalGeneration(config)
+    said = [f"<|{language}|>", None, "<|0.00|>", *(f"Ġ{word}" for word in words), "<|1.60|>"]
+    decoder = model.model.decoder
+    with torch.no_grad():
+        layer = decoder.layers[0]
+        for part in (layer.self_attn.out_proj, layer.encoder_attn.out_proj, layer.fc2):
+            part.weight.zero_()
+            part.bias.zero_()
+        embeddings = torch.nn.functional.normalize(torch.randn(len(names), 64), dim=1)
+        decoder.embed_tokens.weight.copy_(embeddings)
+        decoder.layer_norm.weight.mul_(6)  # so that the most probable token is certain
+        for place in range(config.max_target_positions):
+            name = said[place] if place < len(said) else "<|endoftext|>"
+            decoder.embed_positions.weight[place] = 20 * embeddings[ids[name or "<|endoftext|>"]]
+    model.generation_config = GenerationConfig(
+        **{
+            name: getattr(config, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")
+        },
+        decoder_start_token_id=config.decoder_start_token_id,
+        lang_to_id={name: ids[name] for name in ("<|en|>", "<|de|>")},
+        task_to_id={name: ids[f"<|{name}|>"] for name in ("transcribe", "translate")},
+        no_timestamps_token_id=ids["<|notimestamps|>"],
+        is_multilingual=True,
+        alignment_heads=[[0, 0]],
+        max_initial_timestamp_index=50,
+        max_length=40,
+    )
+    model.save_pretrained(folder)
+    WhisperProcessor(WhisperFeatureExtractor(8, chunk_length=3), tokenizer).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Folders of models by what they hear."""
+    folder = tmp_path_factory.mktemp("whisper")
+    return {
+        "one": write_whisper(folder / "one", ("the", "river", "sings")),
+        "many": write_whisper(folder / "many", ("the", "rivers", "sings")),
+        "german": write_whisper(folder / "german", ("der", "fluss", "singt"), "de"),
+        "loop": write_whisper(folder / "loop", ("river",) * 25),
+    }
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    path = str(tmp_path_factory.mktemp("songs") / "vocal.wav")
+    soundfile.write(path, 0.1 * np.random.default_rng(0).standard_normal(48000), 16000)
+    return {
+        "id": "a-000000000", "path": path, "vocal": path, "sung": True, "clip_start": 0.5,
+        "clip_seconds": SECONDS, "language": None, "lyrics": None,
+    }  # fmt: skip
+
+
+def test_a_clip_gets_text_word_times_and_language(clip, models):
+    options = TranscriptionOptions(models=(models["many"], models["one"]))
+    (row,) = transcribe([clip], options)
+
+    assert row["transcripts"] == ["the rivers sings", "the river sings"]
+    assert row["transcript_distance"] == pytest.approx(1 / 16, abs=1e-4)
+    assert row["lyrics"] == "the river sings" and row["lyrics_source"] == "transcribed"
+    assert row["language"] == "en"
+    assert [word["word"] for word in row["words"]] == ["the", "river", "sings"]
+    times = [time for word in row["words"] for time in (word["start"], word["end"])]
+    assert times == sorted(times) and 0 <= times[0] and times[-1] <= SECONDS
+    assert {field.name for field in columns()} <= set(row)
+
+
+def test_the_language_is_that_of_the_better_text_unless_it_is_given(clip, models):
+    options = TranscriptionOptions(models=(models["one"], models["german"]))
+    free, told = transcribe([clip, {**clip, "language": "en"}], options)
+
+    assert free["language"] == "de" and told["language"] == "en"
+    assert free["transcript_distance"] > 0.5
+
+
+def test_a_text_that_repeats_itself_is_not_taken(clip, models):
+    for order in (("loop", "one"), ("one", "loop")):
+        options = TranscriptionOptions(models=tuple(models[name] for name in order))
+        (row,) = transcribe([clip], options)
+        assert row["lyrics"] == "the river sings"
+
+
+def test_only_clips_with_unknown_words_are_transcribed(clip, models):
+    options = TranscriptionOptions(models=(models["one"], models["one"]), batch_size=2)
+    rows = [
+        clip,
+        {**clip, "lyrics": "the sea", "lyrics_source": "aligned"},
+        {**clip, "sung": False},
+        {**clip, "vocal": None},
+        {**clip, "recording_lyrics": "given", "lyrics": None},
+        clip,
+        {**clip, "clip_seconds": 1.0},
+    ]
+
+    found = transcribe(rows, options)
+
+    assert [row["lyrics_source"] for row in found] == [
+        "transcribed", "aligned", None, None, None, "transcribed", "transcribed",
+    ]  # fmt: skip
+    assert found[1]["lyrics"] == "the sea" and found[1]["transcripts"] is None
+    alone = [transcribe([row], options)[0] for row in rows]
+    assert found == alone
+    assert transcribe([], options) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "distance"),
+    [
+        ("The river, sings!", "the river sings", 0.0),
+        ("", "", 0.0),
+        ("...", "a", 1.0),
+        ("well-known", "Well known", 0.0),
+        ("abcd", "abcf", 0.25),
+        ("STRASSE", "straße", 0.0),
+    ],
+)
+def test_the_distance_of_texts_ignores_case_and_punctuation(first, second, distance):
+    assert text_distance(first, second) == text_distance(second, first) == distance
+
+
+def test_a_missing_model_and_wrong_options_are_named(clip, tmp_path):
+    options = TranscriptionOptions(models=(str(tmp_path / "none"), str(tmp_path / "none")))
+
+    with pytest.raises(ValueError, match="cannot load the speech recognition model .*none"):
+        transcribe([clip], options)
+    with pytest.raises(ValueError, match="got 1 speech recognition models, expected 2"):
+        replace(options, models=("one",))
+    for name in ("batch_size", "num_beams"):
+        with pytest.raises(ValueError, match=f"{name} must be at least 1"):
+            replace(options, **{name: 0})

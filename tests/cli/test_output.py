@@ -27,6 +27,7 @@ REFUSED = {
     "completion": [["tcsh"]],
     "corpus": [["taken", "--train-songs", "-1"]],
     "prepare": [["codes", "nowhere", "out", "--mixtures", "-1"]],
+    "adapt": [["nowhere", "--out", "out", "--steps", "0"]],
     "train": [["everything"], ["--preset", "mini"]],
     "evaluate": [
         ["judges", "--data", "nowhere", "--out", "out"],
@@ -39,6 +40,7 @@ REFUSED = {
     "space": [["run", "--threads", "0"]],
 }
 CALLS = {command: calls[0] for command, calls in REFUSED.items()} | {
+    "adapt": ["nowhere", "--out", "out"],
     "completion": ["bash"],
     "corpus": ["out"],
     "prepare": ["codes", "songs", "out"],

@@ -1,4 +1,4 @@
-"""The options of encoding songs into codes, and of packing codes."""
+"""The options of preparing songs, of encoding them into codes, and of packing codes."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,6 +65,62 @@ class CodesOptions:
         return {name: getattr(self, name) for name in names}
 
 
+STAGE_NAMES = ("inspect", "separate", "segment", "transcribe", "score", "caption")
+"""The stages of a preparation in order; the filter follows."""
+CONFIGURATIONS = ("paper", "hq", "small")
+
+
+@dataclass(frozen=True)
+class SongsOptions:
+    """Which recordings to prepare, how, and where to write the result.
+
+    Args:
+        source: recordings: a folder of sound files, a manifest (CSV, JSON lines, parquet) with a
+            column path, or a dataset with audio.
+        output: folder to write; a started one is continued.
+        config: how to prepare: paper (the bounds of SongGen), hq (those of its high quality
+            subset), small (for an album), or a YAML file with a section for each stage.
+        changes: options of stages, such as separate.separator=htdemucs or
+            filter.min_bandwidth=4000.
+        split: split of a source that is a dataset.
+        validation_share: share of the recordings whose clips become the split validation.
+        until: last stage to run (default: all, and the filter).
+        seed: seed of the choice of recordings for validation and preview, and of the report's
+            samples.
+        runner: map of the datasets library, or ray for many machines.
+        workers: processes.
+    Raises:
+        ValueError: if a value is out of range.
+    """
+
+    source: str = field(metadata={"positional": True})
+    output: Path = field(metadata={"positional": True})
+    config: str = "paper"
+    changes: tuple[str, ...] = field(
+        default=(), metadata={"flag": "--set", "metavar": "STAGE.OPTION=VALUE", "nargs": "+"}
+    )
+    split: str = "train"
+    validation_share: float = 0.0
+    until: str | None = field(default=None, metadata={"choices": STAGE_NAMES})
+    seed: int = 0
+    runner: str = field(default="map", metadata={"choices": RUNNERS})
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        if self.runner not in RUNNERS:
+            raise ValueError(f"unknown runner: got {self.runner!r}, expected map or ray")
+        if self.until is not None and self.until not in STAGE_NAMES:
+            raise ValueError(
+                f"unknown stage: got {self.until!r}, expected one of {', '.join(STAGE_NAMES)}"
+            )
+        if self.workers < 1:
+            raise ValueError(f"workers must be at least 1: got {self.workers}")
+        if not 0 <= self.validation_share < 1:
+            raise ValueError(
+                f"validation_share must be 0 or more and below 1: got {self.validation_share}"
+            )
+
+
 @dataclass(frozen=True)
 class PackOptions:
     """Which codes to pack, for which model, and where to write them.
@@ -98,4 +154,4 @@ class PackOptions:
             raise ValueError(f"max_shard_size must be more than 0: got {self.max_shard_size}")
 
 
-__all__ = ["CodesOptions", "PackOptions"]
+__all__ = ["CONFIGURATIONS", "STAGE_NAMES", "CodesOptions", "PackOptions", "SongsOptions"]

@@ -35,8 +35,9 @@ def find_recordings(source: str, folder: Path, *, split: str = "train") -> list[
     """List the recordings of a source, in order.
 
     - A folder: every sound file in it and its subfolders. Beside ``song.mp3``, ``song.txt`` holds
-      the lyrics, ``song.json`` further columns. A subfolder with ``vocals`` and ``accompaniment``
-      (or ``no_vocals``, ``instrumental``) is one recording with stems; its ``mixture`` is needed.
+      the lyrics, ``song.json`` further columns, ``song.vocal.flac`` and ``song.accompaniment.flac``
+      its stems. A subfolder with ``vocals`` and ``accompaniment`` (or ``no_vocals``,
+      ``instrumental``) is one recording with stems; its ``mixture`` is needed.
     - A manifest (CSV, JSON lines or parquet) with a column ``path``, relative to the manifest.
     - A folder of parquet files or the name of a dataset of the Hub, with an audio column ``audio``
       or ``mixture`` and perhaps ``vocal`` and ``accompaniment``; the sounds are written to
@@ -76,6 +77,15 @@ def find_recordings(source: str, folder: Path, *, split: str = "train") -> list[
 def _folder_rows(folder: Path) -> Iterator[dict[str, Any]]:
     stems_of: dict[Path, dict[str, str]] = {}
     files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in AUDIO_ENDINGS]
+    mixtures = {path.with_suffix("") for path in files}
+    for path in files:
+        song = path.with_suffix("")  # "song.vocal" of "song.vocal.flac"
+        name = song.suffix.lower().removeprefix(".")
+        role = next((role for role, names in STEM_NAMES.items() if name in names), None)
+        if role in ("vocal", "accompaniment") and song.with_suffix("") in mixtures:
+            stems_of.setdefault(song.with_suffix(""), {})[role] = str(path.resolve())
+    taken = {path for stems in stems_of.values() for path in stems.values()}
+    files = [path for path in files if str(path.resolve()) not in taken]
     for path in files:
         if (role := _role(path)) is not None:
             stems_of.setdefault(path.parent, {})[role] = str(path.resolve())
@@ -83,7 +93,7 @@ def _folder_rows(folder: Path) -> Iterator[dict[str, Any]]:
     for path in files:
         role, stems = _role(path), stems_of.get(path.parent, {})
         if role is None or not stems:
-            yield _file_row(path, folder)
+            yield {**_file_row(path, folder), **stems_of.get(path.with_suffix(""), {})}
         elif role == "path":
             yield {
                 **_file_row(path, folder),

@@ -120,7 +120,8 @@ def _run(piece: Row, *, stage: Stage, earlier: tuple[Stage, ...], folder: Path) 
         rows = _run_on_clips(stage, before)
         known = {key for row in before for key in row}
     else:
-        rows = _run_on_recording(stage, _with_columns(recording, earlier, folder))
+        recording = _with_columns(recording, earlier, folder)
+        rows = _run_on_recording(stage, recording)
         known = set(recording)
     known -= {"id", ERROR, *(field.name for field in stage.columns())}
     added = [{key: value for key, value in row.items() if key not in known} for row in rows]

@@ -28,12 +28,12 @@ class TranscriptionOptions:
     """With what vocals are transcribed.
 
     Args:
-        models: two speech recognition models: folders or Hub ids.
+        models: two speech recognition models, folders or Hub ids; none for no transcripts.
         device: device of the models.
         batch_size: clips that a model hears at once.
         num_beams: beams of the search of a Whisper; more take as many times longer.
     Raises:
-        ValueError: unless there are two models, and for numbers below 1.
+        ValueError: unless there are two models or none, and for numbers below 1.
     """
 
     models: tuple[str, ...] = field(
@@ -44,8 +44,9 @@ class TranscriptionOptions:
     num_beams: int = 1
 
     def __post_init__(self) -> None:
-        if len(self.models) != 2:
-            raise ValueError(f"got {len(self.models)} speech recognition models, expected 2")
+        if len(self.models) not in (0, 2):
+            count = len(self.models)
+            raise ValueError(f"got {count} speech recognition models, expected 2, or none")
         for name in ("batch_size", "num_beams"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1: got {getattr(self, name)}")
@@ -103,8 +104,8 @@ def transcribe(
         "words": None,
     }
     added = [{**unheard, **row, "language": row.get("language")} for row in rows]
-    wanted = [row for row in added if _is_unknown(row)]
-    transcripts = [transcripts_of(wanted, name, options) for name in options.models]
+    wanted = [row for row in added if options.models and _is_unknown(row)]
+    transcripts = [transcripts_of(wanted, name, options) for name in options.models] or [[], []]
     for row, first, second in zip(wanted, *transcripts, strict=True):
         better = first if _is_better(first.text, second.text) else second
         row |= {

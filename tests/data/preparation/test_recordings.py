@@ -48,6 +48,18 @@ def test_a_subfolder_with_stems_is_one_recording(tmp_path):
     assert names == ["mixture.wav", "vocals.wav", "no_vocals.wav"]
 
 
+def test_stems_beside_a_song_belong_to_it(tmp_path):
+    for name in ("song-1", "song-1.vocal", "song-1.accompaniment", "song-2", "lead.vocal"):
+        tone(tmp_path / f"{name}.wav")
+
+    rows = {row["recording_id"]: row for row in find_recordings(str(tmp_path), tmp_path / "out")}
+
+    assert set(rows) == {"song-1", "song-2", "lead-vocal"}
+    assert rows["song-1"]["vocal"].endswith("song-1.vocal.wav")
+    assert rows["song-1"]["accompaniment"].endswith("song-1.accompaniment.wav")
+    assert "vocal" not in rows["song-2"]
+
+
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
 def test_a_manifest_keeps_its_columns(tmp_path, ending):
     tone(tmp_path / "sounds" / "a.wav")

@@ -57,6 +57,16 @@ def measure(rows, bad="", stop_after=None, seen=None):
     return [{**row, "level": 2.0 * row["clip_start"]} for row in rows]
 
 
+def inspect(recording):
+    """A recording with a fact about it."""
+    return {**recording, "rate": 44100}
+
+
+def inspect_columns():
+    """Columns of ``inspect``."""
+    return [pyarrow.field("rate", pyarrow.int64())]
+
+
 def separate_columns():
     """Columns of ``separate``."""
     return [pyarrow.field("path", pyarrow.string())]
@@ -76,9 +86,10 @@ def level_columns():
 
 
 def stages(separated=None, missing="", **settings):
-    """A stage of each kind."""
+    """Stages of each kind."""
     first = partial(separate, seen=separated, missing=missing)
     return (
+        Stage("inspect", "recording", inspect, inspect_columns),
         Stage("separate", "recording", first, separate_columns),
         Stage("cut", "cut", cut, cut_columns),
         Stage("measure", "clips", partial(measure, **settings), level_columns),
@@ -96,7 +107,7 @@ def test_clips_have_the_columns_of_all_stages(tmp_path):
 
     assert [row["id"] for row in rows if row["recording_id"] == "short"] == ["short-0", "short-1"]
     assert rows[-1] == {
-        "recording_id": "short", "path": "stem.flac", "count": 2.0, "id": "short-1",
+        "recording_id": "short", "path": "stem.flac", "count": 2.0, "rate": 44100, "id": "short-1",
         "clip_start": 1.0, ERROR: None, "level": 2.0,
     }  # fmt: skip
     assert len(rows) == 2 * CLIPS_PER_FILE + 3 + 1 + 2
@@ -136,7 +147,7 @@ def test_workers_write_the_same_files(tmp_path):
         run(tmp_path / str(workers), stages(bad="long-5"), workers=workers)
 
     files = sorted(path.relative_to(tmp_path / "1") for path in (tmp_path / "1").rglob("*.parquet"))
-    assert len(files) == 4 + 4 + 3 + 1 + 1
+    assert len(files) == 4 + 4 + 4 + 3 + 1 + 1
     for name in files:
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "3" / name).read_bytes()
 
@@ -144,18 +155,18 @@ def test_workers_write_the_same_files(tmp_path):
 def test_wrong_stages_and_ids_are_refused(tmp_path):
     with pytest.raises(ValueError, match="two recordings with one id: 'long'"):
         run_stages(stages(), [RECORDINGS[0]] * 2, tmp_path)
-    for wrong in (stages()[::2], stages()[::-1], stages()[1:2] * 2):
+    for wrong in (stages()[::3], stages()[::-1], stages()[2:3] * 2):
         with pytest.raises(ValueError, match="on recordings, one that cuts, then stages on clips"):
             run_stages(wrong, RECORDINGS, tmp_path)
     other = Stage("measure", "clips", measure, list)
     with pytest.raises(ValueError, match="measure wrote 'level', which is no column of it"):
-        run(tmp_path, (*stages()[:2], other))
+        run(tmp_path, (*stages()[:3], other))
 
 
 def test_results_lie_where_their_path_says(tmp_path):
     chosen = stages()
     run(tmp_path, chosen)
 
-    assert result_path(tmp_path, chosen[1], "long", 0).is_file()
-    assert result_path(tmp_path, chosen[2], "long", 2).is_file()
-    assert not result_path(tmp_path, chosen[2], "long", 3).exists()
+    assert result_path(tmp_path, chosen[2], "long", 0).is_file()
+    assert result_path(tmp_path, chosen[3], "long", 2).is_file()
+    assert not result_path(tmp_path, chosen[3], "long", 3).exists()

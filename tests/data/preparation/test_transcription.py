@@ -187,3 +187,11 @@ def test_a_missing_model_and_wrong_options_are_named(clip, tmp_path):
     for name in ("batch_size", "num_beams"):
         with pytest.raises(ValueError, match=f"{name} must be at least 1"):
             replace(options, **{name: 0})
+
+
+def test_without_models_nothing_is_transcribed():
+    clip = {"id": "a", "path": "missing.wav", "vocal": "missing.wav", "sung": True}
+
+    (row,) = transcribe([clip], TranscriptionOptions(models=()))
+
+    assert row["transcripts"] is None and row["transcript_distance"] is None

@@ -54,6 +54,20 @@ def recordings(folder: Path) -> None:
         (folder / f"song-{number}.txt").write_text("the river runs", encoding="utf-8")
 
 
+def album(folder: Path) -> None:
+    """Two songs of six seconds with their stems and genre."""
+    folder.mkdir()
+    mixture, rate = soundfile.read(ROOT / "docs" / "audio" / "rendered.flac", dtype="float32")
+    sung, _ = soundfile.read(ROOT / "docs" / "audio" / "voice.flac", dtype="float32")
+    for number in (1, 2):
+        accompaniment = 0.5 * mixture[number * rate : (number + 6) * rate]
+        vocal = 0.5 * np.resize(sung, len(accompaniment))
+        both = {"": accompaniment + vocal, ".vocal": vocal, ".accompaniment": accompaniment}
+        for suffix, samples in both.items():
+            soundfile.write(folder / f"song-{number}{suffix}.wav", samples, rate)
+        (folder / f"song-{number}.json").write_text('{"genre": "folk"}', encoding="utf-8")
+
+
 def parquet(path: Path) -> None:
     """The three songs of ``recordings`` as parquet with the columns of the corpus."""
     import datasets
@@ -149,6 +163,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "words.txt": words,
     "beginning.wav": recording,
     "song.wav": recording,
+    "album": album,
     "my-recordings": recordings,
     "my-songs": songs,
     "songs": corpus,

@@ -1,0 +1,333 @@
+"""Prepares recordings for training: whole songs become clips with lyrics, captions and scores.
+
+SongGen's data pipeline (arXiv 2502.13128, section 3.4) in stages that can be used alone, changed by
+a configuration, killed and resumed. The recordings stay where they are; the output folder holds
+
+    songs.json       what was prepared, and how
+    recordings/      sounds of a source that is a dataset
+    stems/           vocal and accompaniment of recordings that came without
+    stages/          the result of each stage, one parquet file for each recording or 32 clips
+    clips.parquet    all clips with all scores, kept or not, and the reasons
+    data/            the kept clips, which `songgen-hf prepare codes` reads
+    report.html      counts, distributions, and clips to listen to
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ...files import encode_json, write_files
+from ...optional import require
+from ..shards import datasets_progress_bars, shards_of
+from . import (
+    alignment,
+    captioning,
+    inspection,
+    quality,
+    segmentation,
+    separation,
+    transcription,
+    voice_prompts,
+)
+from .configuration import Preparation, read_preparation
+from .duplicates import group_duplicates
+from .filtering import filter_clips
+from .options import SongsOptions
+from .recordings import find_recordings
+from .report import write_report
+from .stages import ERROR, Row, Stage, read_clips, run_stages
+
+DESCRIPTION_FILE, TABLE_FILE, REPORT_FILE = "songs.json", "clips.parquet", "report.html"
+DATA_FOLDER = "data"
+CLIPS_PER_SHARD = 1000
+
+
+class PreparedSongs(NamedTuple):
+    """What a preparation has found.
+
+    ``recordings`` and ``clips`` are numbers, as are ``kept`` and ``failed`` (recordings and clips
+    with an error); ``seconds`` is the length of the kept clips, ``reasons`` counts the rules by
+    which clips were dropped.
+    """
+
+    recordings: int
+    clips: int
+    kept: int
+    failed: int
+    seconds: float
+    reasons: dict[str, int]
+
+
+class Preview(NamedTuple):
+    """A preparation of some recordings: what was found, and seconds that the others will take."""
+
+    found: PreparedSongs
+    remaining_seconds: float
+
+
+def prepare_songs(options: SongsOptions, *, progress: bool = True) -> PreparedSongs | None:
+    """Prepare all recordings of a source, or go on with it.
+
+    Args:
+        options: what to prepare, how, and where to write it.
+        progress: whether to show progress.
+    Returns:
+        What was found; None if ``options.until`` stops before the filter.
+    Raises:
+        FileNotFoundError: if the source has no recordings.
+        ValueError: if the output holds a preparation with other stages.
+        OSError: if a file cannot be read or written.
+        ImportError: if the package of a stage is missing.
+    """
+    recordings = find_recordings(options.source, options.output / "recordings", split=options.split)
+    return _prepare(options, recordings, progress)
+
+
+def preview_songs(options: SongsOptions, count: int = 10, *, progress: bool = True) -> Preview:
+    """Prepare some recordings, drawn with the seed; their results are used when all are prepared.
+
+    Args:
+        options: as for :func:`prepare_songs`.
+        count: number of recordings.
+        progress: whether to show progress.
+    Raises: as :func:`prepare_songs`.
+    """
+    recordings = find_recordings(options.source, options.output / "recordings", split=options.split)
+    chosen = random.Random(f"songgen-preview/{options.seed}").sample(
+        range(len(recordings)), min(count, len(recordings))
+    )
+    start = time.monotonic()
+    found = _prepare(options, [recordings[place] for place in sorted(chosen)], progress)
+    spent = time.monotonic() - start
+    assert found is not None or options.until is not None
+    nothing = PreparedSongs(len(chosen), 0, 0, 0, 0.0, {})
+    rest = (len(recordings) - len(chosen)) / max(1, len(chosen))
+    return Preview(found or nothing, spent * rest)
+
+
+def filter_again(options: SongsOptions, *, progress: bool = True) -> PreparedSongs:
+    """Apply the thresholds of the options to a finished table; nothing else is computed.
+
+    Args:
+        options: the output and the thresholds.
+        progress: whether to show progress.
+    Raises:
+        FileNotFoundError: if the output holds no finished preparation.
+    """
+    path = options.output / TABLE_FILE
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} does not exist: prepare songs first with `songgen-hf prepare songs`"
+        )
+    parquet = require("pyarrow.parquet", "prepare")
+    return _finish(options, parquet.read_table(path))
+
+
+def build_stages(preparation: Preparation, output: Path) -> tuple[Stage, ...]:
+    """The stages of a preparation, in order, for :func:`~.stages.run_stages`."""
+    stems = (output / "stems").resolve()
+    return (
+        Stage("inspect", "recording", inspection.inspect_recording, inspection.columns),
+        Stage(
+            "separate",
+            "recording",
+            partial(_separate, options=preparation.separate, stems=stems),
+            separation.columns,
+        ),
+        Stage(
+            "segment",
+            "cut",
+            partial(_segment, preparation=preparation),
+            _segment_columns,
+        ),
+        Stage(
+            "transcribe",
+            "clips",
+            partial(transcription.transcribe, options=preparation.transcribe),
+            transcription.columns,
+        ),
+        Stage("score", "clips", partial(quality.score, options=preparation.score), quality.columns),
+        Stage(
+            "caption",
+            "clips",
+            partial(captioning.caption, options=preparation.caption),
+            captioning.columns,
+        ),
+    )
+
+
+def _separate(recording: Row, *, options: Any, stems: Path) -> Row:
+    return separation.separate(recording, options, stems)
+
+
+def _segment(recording: Row, *, preparation: Preparation) -> list[Row]:
+    """Cut a recording, distribute its lyrics over the clips, and choose their reference voices."""
+    clips = segmentation.segment(recording, preparation.segment)
+    clips = alignment.align_lyrics(clips, preparation.align)
+    return voice_prompts.choose_voices(clips, preparation.voice)
+
+
+def _segment_columns() -> list[Any]:
+    return [*segmentation.columns(), *alignment.columns(), *voice_prompts.columns()]
+
+
+def _prepare(
+    options: SongsOptions, recordings: Sequence[Row], progress: bool
+) -> PreparedSongs | None:
+    """Run the stages on recordings, and finish their table if all have run."""
+    preparation = read_preparation(options.config, options.changes)
+    _write_description(options, preparation)
+    stages = build_stages(preparation, options.output)
+    if options.until is not None:
+        names = [stage.name for stage in stages]
+        stages = stages[: names.index(options.until) + 1]
+    folder = options.output / "stages"
+    with datasets_progress_bars(progress, extra="prepare"):
+        run_stages(
+            stages,
+            recordings,
+            folder,
+            runner=options.runner,
+            workers=options.workers,
+            progress=progress,
+        )
+    if options.until is not None:
+        return None
+    return _finish(options, _as_table(list(read_clips(stages, recordings, folder)), stages))
+
+
+def _as_table(rows: Sequence[Row], stages: Sequence[Stage]) -> Any:
+    """A table of clips; the columns of stages have their types, those of recordings any."""
+    pyarrow = require("pyarrow", "prepare")
+    types = {field.name: field.type for stage in stages for field in stage.columns()}
+    types |= {"id": pyarrow.string(), ERROR: pyarrow.string()}
+    columns = {}
+    for name in dict.fromkeys([*(name for row in rows for name in row), *types]):
+        values = [row.get(name) for row in rows]
+        try:
+            columns[name] = pyarrow.array(values, types.get(name))
+        except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError):
+            if name in types:
+                raise
+            # A user's column with values of different kinds.
+            texts = [None if value is None else str(value) for value in values]
+            columns[name] = pyarrow.array(texts, pyarrow.string())
+    return pyarrow.table(columns)
+
+
+def _write_description(options: SongsOptions, preparation: Preparation) -> None:
+    """Write ``songs.json``, or check that the stages are those of an earlier run.
+
+    Raises:
+        ValueError: if the output holds a preparation with other stages.
+    """
+    path = options.output / DESCRIPTION_FILE
+    description = json.loads(
+        json.dumps({"source": options.source, "stages": preparation.identity()})
+    )
+    if path.is_file():
+        found = json.loads(path.read_text(encoding="utf-8"))["stages"]
+        for name, section in description["stages"].items():
+            for key, value in section.items():
+                if found.get(name, {}).get(key) != value:
+                    raise ValueError(
+                        f"{options.output} was prepared with another {name}.{key} "
+                        f"({found.get(name, {}).get(key)!r}, now {value!r}): choose a new folder, "
+                        "or remove the old one"
+                    )
+    description["filter"] = asdict(preparation.filter)
+    write_files({path: encode_json(description)})
+
+
+def _finish(options: SongsOptions, table: Any) -> PreparedSongs:
+    """Filter a table, and write it, the data and the report."""
+    pyarrow = require("pyarrow", "prepare")
+    thresholds = read_preparation(options.config, options.changes).filter
+    table = _with_duplicates(table)
+    table = filter_clips(table, thresholds)
+    sink = pyarrow.BufferOutputStream()
+    require("pyarrow.parquet", "prepare").write_table(table, sink)
+    write_files({options.output / TABLE_FILE: sink.getvalue().to_pybytes()})
+    _write_data(options, table)
+    write_report(options.output / REPORT_FILE, table, thresholds, seed=options.seed)
+    return _summary(table)
+
+
+def _with_duplicates(table: Any) -> Any:
+    """A table with the groups of duplicates among its clips."""
+    pyarrow = require("pyarrow", "prepare")
+    names = [name for name in ("id", "fingerprint") if name in table.column_names]
+    groups = [row["duplicate_group"] for row in group_duplicates(table.select(names).to_pylist())]
+    if "duplicate_group" in table.column_names:
+        table = table.drop_columns(["duplicate_group"])
+    return table.append_column("duplicate_group", pyarrow.array(groups, pyarrow.string()))
+
+
+def _write_data(options: SongsOptions, table: Any) -> None:
+    """Write the kept clips as parquet files of each split, in place of earlier ones."""
+    parquet = require("pyarrow.parquet", "prepare")
+    pyarrow = require("pyarrow", "prepare")
+    dropped = ("kept", "reasons", "fingerprint", "duplicate_group", ERROR)
+    kept = table.filter(table.column("kept"))
+    kept = kept.drop_columns([name for name in dropped if name in kept.column_names])
+    places: dict[str, list[int]] = {"train": [], "validation": []}
+    for place, name in enumerate(kept.column("recording_id").to_pylist()):
+        split = _split(name, options)
+        places[split].append(place)
+    contents: dict[Path, bytes] = {}
+    folder = options.output / DATA_FOLDER
+    sizes = {split: len(rows) for split, rows in places.items() if rows}
+    for shard in shards_of(sizes, CLIPS_PER_SHARD):
+        rows = kept.take(places[shard.split][shard.first : shard.last])
+        sink = pyarrow.BufferOutputStream()
+        parquet.write_table(rows, sink)
+        contents[folder / shard.name] = sink.getvalue().to_pybytes()
+    found = {path: path.read_bytes() for path in folder.glob("*.parquet")}
+    if found != contents:  # unchanged files keep their times, by which codes know their source
+        shutil.rmtree(folder, ignore_errors=True)
+        write_files(contents)
+
+
+def _split(recording_id: str, options: SongsOptions) -> str:
+    """The split of all clips of a recording; it depends on its id and the seed alone."""
+    digest = sha256(f"{options.seed}/{recording_id}".encode()).digest()
+    share = int.from_bytes(digest[:8], "big") / 2**64
+    return "validation" if share < options.validation_share else "train"
+
+
+def _summary(table: Any) -> PreparedSongs:
+    names = ["recording_id", "kept", "reasons", "clip_seconds", ERROR]
+    rows = table.select(names).to_pylist()
+    kept = [row for row in rows if row["kept"]]
+    reasons: dict[str, int] = {}
+    for row in rows:
+        for reason in row["reasons"]:
+            name = reason.partition(":")[0]
+            reasons[name] = reasons.get(name, 0) + 1
+    return PreparedSongs(
+        recordings=len({row["recording_id"] for row in rows}),
+        clips=len(rows),
+        kept=len(kept),
+        failed=sum(row[ERROR] is not None for row in rows),
+        seconds=round(sum(row["clip_seconds"] for row in kept), 3),
+        reasons=dict(sorted(reasons.items(), key=lambda entry: -entry[1])),
+    )
+
+
+__all__ = [
+    "PreparedSongs",
+    "Preview",
+    "build_stages",
+    "filter_again",
+    "prepare_songs",
+    "preview_songs",
+]

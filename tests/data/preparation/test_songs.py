@@ -1,0 +1,141 @@
+"""The whole preparation of songs: recordings become clips with scores, reasons and a report."""
+
+import json
+
+import pyarrow.parquet
+import pytest
+import soundfile
+
+from songgen_hf.cli import main
+from songgen_hf.data.preparation.options import SongsOptions
+from songgen_hf.data.preparation.songs import filter_again, prepare_songs, preview_songs
+
+from ...tools.sung_album import RATE, sing
+
+QUICK = ("score.music=false", "caption.phrasings=1")
+
+
+@pytest.fixture(scope="module")
+def album(tmp_path_factory):
+    """Two songs with stems, a copy of the second one, and a text file with the name of a sound."""
+    folder = tmp_path_factory.mktemp("album")
+    for name, seed in (("one", 0), ("two", 1), ("two again", 1)):
+        vocal, accompaniment = sing(seed)
+        sounds = {"mixture": vocal + accompaniment, "vocals": vocal, "no_vocals": accompaniment}
+        (folder / name).mkdir()
+        for track, sound in sounds.items():
+            soundfile.write(folder / name / f"{track}.wav", sound, RATE)
+        (folder / name / "mixture.json").write_text('{"genre": "folk", "artist": "Ann"}')
+    (folder / "broken.mp3").write_text("These are words, not sounds.")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def prepared(album, tmp_path_factory):
+    """The output folder of a preparation, and what it found."""
+    output = tmp_path_factory.mktemp("prepared") / "out"
+    options = SongsOptions(source=str(album), output=output, config="small", changes=QUICK)
+    return output, prepare_songs(options, progress=False)
+
+
+def table(folder):
+    """The rows of clips.parquet."""
+    return pyarrow.parquet.read_table(folder / "clips.parquet").to_pylist()
+
+
+@pytest.mark.slow
+def test_songs_become_clips_with_scores_and_reasons(prepared):
+    folder, found = prepared
+    rows = table(folder)
+
+    assert found.recordings == 4 and found.clips == len(rows) and found.failed == 1
+    assert found.kept == sum(row["kept"] for row in rows) > 0
+    assert all(row["kept"] == (not row["reasons"]) for row in rows)
+    (broken,) = (row for row in rows if row["error"])
+    assert broken["recording_id"] == "broken" and broken["reasons"][0].startswith("error: inspect")
+    good = [row for row in rows if not row["error"]]
+    assert {row["genre"] for row in good} == {"folk"} and all(row["captions"] for row in good)
+    assert all(row["vocal_energy"] > 0 and row["loudness"] > -50 for row in good)
+    copies = {row["recording_id"]: row["kept"] for row in good if row["duplicate_group"]}
+    assert set(copies) == {"two", "two-again"} and sum(copies.values()) == 1
+    assert found.reasons["duplicate"] == sum(not kept for kept in copies.values())
+
+
+@pytest.mark.slow
+def test_kept_clips_and_a_report_are_written(prepared):
+    folder, found = prepared
+    data = pyarrow.parquet.read_table(folder / "data").to_pylist()
+
+    assert len(data) == found.kept
+    assert "fingerprint" not in data[0] and data[0]["clip_seconds"] >= 2
+    page = (folder / "report.html").read_text()
+    assert "duplicate" in page and "<audio" in page
+    described = json.loads((folder / "songs.json").read_text())
+    assert described["stages"]["score"]["music"] is False
+
+
+@pytest.mark.slow
+def test_other_bounds_need_no_stage(prepared, album, monkeypatch):
+    folder, found = prepared
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("stages/**/*.parquet")}
+    loud = SongsOptions(
+        source="", output=folder, config="small", changes=(*QUICK, "filter.min_loudness=-1")
+    )
+
+    none_kept = filter_again(loud)
+    again = filter_again(SongsOptions(source="", output=folder, config="small", changes=QUICK))
+
+    assert none_kept.kept == 0 and none_kept.reasons["loudness"] > 0
+    assert again == found
+    after = {path: path.stat().st_mtime_ns for path in folder.glob("stages/**/*.parquet")}
+    assert after == before
+
+
+@pytest.mark.slow
+def test_a_preview_prepares_some_and_the_rest_follows(album, prepared, tmp_path):
+    _, whole = prepared
+    options = SongsOptions(source=str(album), output=tmp_path, config="small", changes=QUICK)
+
+    preview = preview_songs(options, 2, progress=False)
+    done = {path: path.stat().st_mtime_ns for path in tmp_path.glob("stages/**/*.parquet")}
+    found = prepare_songs(options, progress=False)
+
+    assert preview.found.recordings == 2 and preview.remaining_seconds > 0
+    assert found == whole
+    assert all(path.stat().st_mtime_ns == then for path, then in done.items())
+
+
+@pytest.mark.slow
+def test_other_stages_in_the_same_folder_are_refused(prepared, album):
+    folder, _ = prepared
+    changes = (*QUICK, "segment.mean_seconds=8")
+    options = SongsOptions(source=str(album), output=folder, config="small", changes=changes)
+
+    with pytest.raises(ValueError, match=r"another segment.mean_seconds \(15.0, now 8\)"):
+        prepare_songs(options, progress=False)
+
+
+@pytest.mark.slow
+def test_clips_of_a_recording_stay_in_one_split(album, tmp_path, capsys):
+    status = main(
+        ["prepare", "songs", str(album), str(tmp_path / "out"), "--config", "small", "--quiet"]
+        + ["--validation-share", "0.5", "--set", *QUICK, "filter.duplicates=true"]
+    )
+
+    assert status == 0 and "report.html" in capsys.readouterr().out
+    splits = {
+        path.name.split("-")[0]: set(pyarrow.parquet.read_table(path)["recording_id"].to_pylist())
+        for path in (tmp_path / "out" / "data").glob("*.parquet")
+    }
+    assert sum(map(len, splits.values())) == len(set.union(*splits.values())) == 3
+
+
+def test_filtering_needs_a_finished_preparation(tmp_path, capsys):
+    assert main(["prepare", "filter", str(tmp_path)]) == 2
+    assert "prepare songs first with `songgen-hf prepare songs`" in capsys.readouterr().err
+
+
+def test_a_source_without_sounds_is_refused(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert main(["prepare", "songs", str(tmp_path / "empty"), str(tmp_path / "out")]) == 2
+    assert "holds no sound files" in capsys.readouterr().err

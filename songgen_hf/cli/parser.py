@@ -25,6 +25,7 @@ COMMANDS = {
     "info": ("songgen_hf.cli.info", "describe a checkpoint"),
     "corpus": ("songgen_hf.cli.corpus", "render a corpus of songs for training"),
     "prepare": ("songgen_hf.cli.prepare", "prepare data for training"),
+    "adapt": ("songgen_hf.cli.adapt", "adapt a model to your own recordings"),
     "train": (
         "songgen_hf.cli.train",
         "train a language model, an adapter, a conditioner, a masked model, a codec or a teacher",

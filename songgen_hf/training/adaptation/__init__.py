@@ -1,0 +1,1 @@
+"""Adapts a song model to recordings: preparation, codes, LoRA adapter."""

@@ -1,0 +1,170 @@
+"""Adapts a song model to a folder of recordings: preparation, codes, and a LoRA adapter.
+
+Every part goes on where it was stopped, so the same call finishes what a crash interrupted,
+prepares recordings that were added, and trains further for a larger number of steps.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ...checkpoints.loading import resolve_checkpoint
+from ...data.preparation.codes import prepare_codes
+from ...data.preparation.options import CodesOptions, SongsOptions
+from ...data.preparation.songs import DATA_FOLDER, TABLE_FILE, PreparedSongs, prepare_songs
+from ...optional import require
+from ..language_model.lora import train_lora
+from ..language_model.options import LORA_OPTIONS
+from ..language_model.song_trainer import last_checkpoint
+from ..option_parsing import make_options
+from .options import AdaptOptions
+
+SONGS_FOLDER, CODES_FOLDER, RUN_FOLDER = "songs", "codes", "run"
+
+
+class RecordingState(NamedTuple):
+    """Where a recording stands: its clips, how many are trained on, and why the others are not."""
+
+    recording_id: str
+    clips: int
+    kept: int
+    reason: str
+
+
+class Adapted(NamedTuple):
+    """The result: steps that were trained, the drift from the base, the recordings, the samples."""
+
+    steps: int
+    drift: float | None
+    stopped_by_drift: bool
+    found: PreparedSongs
+    samples: Path
+
+
+def adapt(
+    options: AdaptOptions,
+    confirm: Callable[[PreparedSongs, list[RecordingState]], bool] = lambda *_: True,
+    *,
+    progress: bool = True,
+) -> Adapted | None:
+    """Adapt a model to recordings.
+
+    Args:
+        options: recordings, model and training.
+        confirm: decides, from what was prepared, whether to train.
+        progress: whether to show progress.
+    Returns:
+        The result; None if ``confirm`` said no.
+    Raises:
+        ValueError: if no clip is kept, or an option does not fit.
+        OSError: if a file cannot be read or written.
+        ImportError: if a package is missing.
+    """
+    songs = SongsOptions(
+        source=options.source,
+        output=options.out / SONGS_FOLDER,
+        config=options.config,
+        changes=options.changes,
+        seed=options.seed,
+        workers=options.workers,
+    )
+    found = prepare_songs(songs, progress=progress)
+    assert found is not None  # without ``until`` all stages run
+    states = recording_states(songs.output)
+    if not found.kept:
+        wrong = next(iter(found.reasons), "no singing and no sound")
+        raise ValueError(
+            f"none of the {found.clips} clips of {options.source} can be used (mostly: {wrong}); "
+            f"see {songs.output / 'report.html'}, and change bounds with --set filter.NAME=VALUE"
+        )
+    if not confirm(found, states):
+        return None
+    model = resolve_checkpoint(options.model)
+    codes = _codes_folder(options.out, songs.output)
+    prepare_codes(
+        CodesOptions(
+            source=str(songs.output / DATA_FOLDER),
+            output=codes,
+            model=model,
+            workers=options.workers,
+        ),
+        progress=progress,
+    )
+    return _train(options, model, codes, found)
+
+
+def recording_states(folder: Path) -> list[RecordingState]:
+    """Where every recording of a preparation stands, in order.
+
+    Args:
+        folder: output of ``songgen-hf prepare songs``.
+    """
+    parquet = require("pyarrow.parquet", "prepare")
+    table = parquet.read_table(folder / TABLE_FILE, columns=["recording_id", "kept", "reasons"])
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for row in table.to_pylist():
+        rows.setdefault(row["recording_id"], []).append(row)
+    return [
+        RecordingState(
+            name,
+            len(clips),
+            sum(clip["kept"] for clip in clips),
+            next((clip["reasons"][0] for clip in clips if clip["reasons"]), ""),
+        )
+        for name, clips in rows.items()
+    ]
+
+
+def _codes_folder(out: Path, songs: Path) -> Path:
+    """A folder of codes for the clips that are kept now; other clips need other codes."""
+    from ...data.tables import files_digest
+
+    names = sorted((songs / DATA_FOLDER).glob("*.parquet"))
+    return out / f"{CODES_FOLDER}-{files_digest(names)}"
+
+
+def _train(options: AdaptOptions, model: str, codes: Path, found: PreparedSongs) -> Adapted:
+    run = options.out / RUN_FOLDER
+    values = {
+        "model": model,
+        "dataset": str(codes),
+        "output_dir": str(run),
+        "max_steps": options.steps,
+        "per_device_train_batch_size": options.batch_size,
+        "learning_rate": options.learning_rate,
+        "lr_scheduler_type": "constant_with_warmup",
+        "warmup_steps": min(20, options.steps // 4),
+        "lora_rank": options.rank,
+        "max_drift": options.max_drift,
+        "eval_split": "train",
+        "max_eval_songs": 8,
+        "eval_strategy": "steps",
+        "eval_steps": options.every,
+        "eval_on_start": True,
+        "sample_songs": options.samples,
+        "sample_seconds": options.sample_seconds,
+        "save_strategy": "steps",
+        "save_steps": options.every,
+        "seed": options.seed,
+        "disable_tqdm": False,
+        "resume_from_checkpoint": "auto",
+        # More steps, other clips: the run is meant to go on.
+        "allow_changed_options": True,
+    }
+    if (last_checkpoint(run)) is not None:
+        values["eval_on_start"] = False
+    trainer = train_lora(*make_options(LORA_OPTIONS, values))
+    drifts = [entry["eval_drift"] for entry in trainer.state.log_history if "eval_drift" in entry]
+    trainer.model.save_pretrained(options.out)
+    trainer.processor.save_pretrained(options.out)
+    drift = drifts[-1] if drifts else None
+    return Adapted(
+        trainer.state.global_step,
+        drift,
+        drift is not None and drift > options.max_drift,
+        found,
+        run / "samples",
+    )
+
+
+__all__ = ["AdaptOptions", "Adapted", "RecordingState", "adapt", "recording_states"]

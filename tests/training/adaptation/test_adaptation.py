@@ -1,0 +1,119 @@
+"""Adapting a model to a folder of recordings."""
+
+import json
+import shutil
+
+import pytest
+import soundfile
+
+from songgen_hf.cli import main
+from songgen_hf.pipelines.text_to_song import TextToSongPipeline
+from songgen_hf.training.adaptation.run import AdaptOptions, adapt, recording_states
+
+from ...tools.sung_album import RATE, sing
+from ..conftest import build_tiny
+
+pytestmark = [
+    pytest.mark.slow,
+    # PEFT 0.21 asks transformers 5.23 by an old name.
+    pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning"),
+]
+QUICK = ("score.music=false", "caption.phrasings=1", "segment.mean_seconds=4")
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    """Two songs with stems, and a file that is no sound."""
+    folder = tmp_path / "recordings"
+    for seed, name in enumerate(("one", "two")):
+        vocal, accompaniment = sing(seed, lines=1)
+        sounds = {"mixture": vocal + accompaniment, "vocals": vocal, "no_vocals": accompaniment}
+        (folder / name).mkdir(parents=True)
+        for track, sound in sounds.items():
+            soundfile.write(folder / name / f"{track}.wav", sound, RATE)
+        (folder / name / "mixture.json").write_text('{"genre": "folk"}')
+    (folder / "broken.mp3").write_text("words")
+    return folder
+
+
+@pytest.fixture
+def options(recordings, tiny_checkpoint, tmp_path):
+    """Factory of options of a short adaptation."""
+
+    def build(**changes):
+        values = {
+            "source": str(recordings), "out": tmp_path / "adapter", "changes": QUICK, "rank": 2,
+            "model": tiny_checkpoint("mixed", dropout=0.0), "steps": 4, "every": 2, "samples": 1,
+            "sample_seconds": 0.1, "batch_size": 1, **changes,
+        }  # fmt: skip
+        return AdaptOptions(**values)
+
+    return build
+
+
+def test_recordings_become_an_adapter_that_sings(options, tmp_path):
+    asked = []
+    result = adapt(options(), lambda *given: asked.append(given) or True, progress=False)
+
+    ((found, states),) = asked
+    assert result.found == found and found.kept >= 2 and result.steps == 4
+    by_name = {state.recording_id: state for state in states}
+    assert by_name["broken"].kept == 0 and by_name["broken"].reason.startswith("error")
+    assert by_name["one"].kept >= 1
+    assert states == recording_states(tmp_path / "adapter" / "songs")
+    assert sorted(path.name for path in result.samples.iterdir()) == [
+        "step-0000000", "step-0000002", "step-0000004",
+    ]  # fmt: skip
+    model, processor = build_tiny("mixed", dropout=0.0)
+    pipe = TextToSongPipeline(model=model, processor=processor, adapter=str(tmp_path / "adapter"))
+    assert pipe("folk", seed=0, max_seconds=0.1)["audio"].size
+
+
+def test_the_same_call_goes_on_and_more_steps_train_further(options, tmp_path):
+    adapt(options(), progress=False)
+    stamp = (tmp_path / "adapter" / "songs" / "clips.parquet").stat().st_size
+    shutil.rmtree(tmp_path / "adapter" / "run" / "checkpoint-4")
+
+    again = adapt(options(), progress=False)
+    further = adapt(options(steps=6), progress=False)
+
+    assert (again.steps, further.steps) == (4, 6)
+    assert (tmp_path / "adapter" / "songs" / "clips.parquet").stat().st_size == stamp
+    assert len(list((tmp_path / "adapter").glob("codes-*"))) == 1
+
+
+def test_training_stops_at_the_drift(options):
+    result = adapt(options(max_drift=1e-6, learning_rate=0.05, steps=8), progress=False)
+
+    assert result.stopped_by_drift and result.steps == 2 and result.drift > 1e-6
+
+
+def test_the_answer_no_trains_nothing(options, tmp_path):
+    assert adapt(options(), lambda *_: False, progress=False) is None
+    assert not (tmp_path / "adapter" / "run").exists()
+
+
+def test_the_command_shows_the_recordings_and_needs_an_answer(
+    options, tmp_path, capsys, monkeypatch
+):
+    given = options()
+    words = ["adapt", given.source, "--out", str(given.out), "--model", given.model, "--quiet"]
+    words += ["--steps", "2", "--every", "2", "--rank", "2", "--batch-size", "1"]
+    words += ["--sample-seconds", "0.1", "--samples", "1", "--set", *QUICK]
+
+    assert main(words) == 2
+    shown = capsys.readouterr().err
+    assert "broken: 0 of 1 clips (error: inspect" in shown and "add --yes" in shown
+    assert main([*words, "--yes", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == 2
+
+
+def test_recordings_without_a_usable_clip_are_refused(options):
+    changes = (*QUICK, "filter.min_loudness=-1")
+    with pytest.raises(ValueError, match=r"none of the \d clips .* can be used \(mostly: loudness"):
+        adapt(options(changes=changes), progress=False)
+
+
+def test_numbers_of_steps_are_positive(tmp_path):
+    with pytest.raises(ValueError, match="steps must be at least 1: got 0"):
+        AdaptOptions(source="a", out=tmp_path, steps=0)

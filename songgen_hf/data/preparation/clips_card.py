@@ -74,7 +74,8 @@ def render_clips_card(
     """
     from huggingface_hub import DatasetCardData
 
-    splits = list(dict.fromkeys(PurePath(file).name.partition("-")[0] for file in files))
+    folders = {PurePath(file).name.partition("-")[0]: PurePath(file).parent for file in files}
+    splits = list(folders)
     languages = sorted({row["language"] for row in rows if row["kept"] and row.get("language")})
     metadata = DatasetCardData(
         license=license,
@@ -85,7 +86,8 @@ def render_clips_card(
             {
                 "config_name": "default",
                 "data_files": [
-                    {"split": split, "path": f"**/{split}-*.parquet"} for split in splits
+                    {"split": split, "path": (folder / f"{split}-*.parquet").as_posix()}
+                    for split, folder in folders.items()
                 ],
             }
         ],

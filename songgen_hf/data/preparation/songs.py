@@ -9,6 +9,7 @@ a configuration, killed and resumed. The recordings stay where they are; the out
     stages/          the result of each stage, one parquet file for each recording or 32 clips
     clips.parquet    all clips with all scores, kept or not, and the reasons
     data/            the kept clips, which `songgen-hf prepare codes` reads
+    README.md        the dataset card of the clips
     report.html      counts, distributions, and clips to listen to
 """
 
@@ -28,6 +29,7 @@ from typing import Any, NamedTuple
 from ...files import encode_json, write_files
 from ...optional import require
 from ..shards import datasets_progress_bars, shards_of
+from ..tables import CARD
 from . import (
     alignment,
     captioning,
@@ -38,9 +40,10 @@ from . import (
     transcription,
     voice_prompts,
 )
+from .clips_card import render_clips_card
 from .configuration import Preparation, read_preparation
 from .duplicates import group_duplicates
-from .filtering import filter_clips
+from .filtering import PRESETS, Thresholds, filter_clips
 from .options import SongsOptions
 from .recordings import find_recordings
 from .report import write_report
@@ -259,7 +262,20 @@ def _finish(options: SongsOptions, table: Any) -> PreparedSongs:
     write_files({options.output / TABLE_FILE: sink.getvalue().to_pybytes()})
     _write_data(options, table)
     write_report(options.output / REPORT_FILE, table, thresholds, seed=options.seed)
+    _write_card(options.output, table, thresholds)
     return _summary(table)
+
+
+def _write_card(folder: Path, table: Any, thresholds: Thresholds) -> None:
+    unused = [name for name in ("fingerprint", "words") if name in table.column_names]
+    card = render_clips_card(
+        table.drop_columns(unused).to_pylist(),
+        thresholds,
+        PRESETS["hq"],
+        [f"{DATA_FOLDER}/{path.name}" for path in sorted((folder / DATA_FOLDER).glob("*.parquet"))],
+        name=folder.resolve().name,
+    )
+    write_files({folder / CARD: card.encode()})
 
 
 def _with_duplicates(table: Any) -> Any:

@@ -70,6 +70,7 @@ def test_kept_clips_and_a_report_are_written(prepared):
     assert "fingerprint" not in data[0] and data[0]["clip_seconds"] >= 2
     page = (folder / "report.html").read_text()
     assert "duplicate" in page and "<audio" in page
+    assert "| all clips |" in (folder / "README.md").read_text()
     described = json.loads((folder / "songs.json").read_text())
     assert described["stages"]["score"]["music"] is False
 

@@ -53,10 +53,10 @@ def columns() -> list[Any]:
     """The columns that :func:`align_lyrics` adds or replaces, as fields of pyarrow.
 
     ``recording_lyrics`` are the given lyrics and ``lyrics`` the part that is sung in the clip;
-    ``lyrics_source`` is ``aligned``, or null if the clip has none. The times of ``words`` are
-    seconds of the clip; a word's score and ``lyrics_score``, the mean of the words, are log
-    probabilities relative to what was heard, at best 0. ``lyrics_error`` is the edit distance
-    between the phonemes of the lyrics and those heard, relative to the longer.
+    ``lyrics_source`` is ``aligned`` or ``given``, or null if the clip has none. The times of
+    ``words`` are seconds of the clip; a word's score and ``lyrics_score``, the mean of the words,
+    are log probabilities relative to what was heard, at best 0. ``lyrics_error`` is the edit
+    distance between the phonemes of the lyrics and those heard, relative to the longer.
     """
     arrow = require("pyarrow", "prepare")
     text, number = arrow.string(), arrow.float64()
@@ -89,20 +89,23 @@ def align_lyrics(
         clips: all clips of one recording in order of time, with ``vocal`` and ``lyrics``.
         options: the recognizer.
     Returns:
-        The clips with :func:`columns`; these are null without lyrics, without a vocal stem and for
-        lyrics in another language than English.
+        The clips with :func:`columns`. Without lyrics they are null; without a vocal stem, and in
+        another language than English, only a single clip gets the lyrics, as they are given.
     Raises:
         ValueError: if the recognizer or the audio of a clip cannot be read.
         ImportError: if espeak-ng is missing, which pronounces the lyrics.
     """
     rows: list[dict[str, Any]] = []
     for clip in clips:
-        lyrics = clip.get("recording_lyrics") or clip.get("lyrics")
-        added = dict.fromkeys(("lyrics_source", "words", "lyrics_score", "lyrics_error"))
-        rows.append({**clip, "recording_lyrics": lyrics, "lyrics": lyrics, **added})
-    if not rows or not rows[0]["recording_lyrics"] or rows[0].get("vocal") is None:
+        lyrics = clip.get("recording_lyrics") or clip.get("lyrics") or None
+        added = dict.fromkeys(("lyrics", "lyrics_source", "words", "lyrics_score", "lyrics_error"))
+        rows.append({**clip, "recording_lyrics": lyrics, **added})
+    if not rows or not rows[0]["recording_lyrics"]:
         return rows
-    if (rows[0].get("language") or "en").lower() not in _LANGUAGES:
+    language = (rows[0].get("language") or "en").lower().split("-")[0]
+    if rows[0].get("vocal") is None or language not in _LANGUAGES:
+        if len(rows) == 1:
+            rows[0] |= {"lyrics": rows[0]["recording_lyrics"], "lyrics_source": "given"}
         return rows
     words = lyrics_words(rows[0]["recording_lyrics"])
     network = load_recognizer(options.recognizer)
@@ -111,9 +114,6 @@ def align_lyrics(
     placed = _place(words, heard, network, options.filler_penalty)
     for row, sounds, inside in zip(sung, heard, placed, strict=True):
         row |= _describe(inside, sounds.phonemes)
-    for row in rows:
-        if row.get("sung") is False:
-            row["lyrics"] = None
     return rows
 
 

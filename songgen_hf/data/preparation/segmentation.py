@@ -1,8 +1,8 @@
 """Segments recordings into clips whose edges lie in pauses of the vocal.
 
 The paper cuts at the pauses that a voice activity detector finds in the vocal stem, and keeps clips
-of 2 to 30 s (SongGen, arXiv 2502.13128, section 3.4). Here the energy of the stem decides and a
-detector has one vote, since detectors of speech miss singing. Times are multiples of 20 ms.
+of 2 to 30 s (SongGen, arXiv 2502.13128). Here the energy of the stem decides and a detector has one
+vote, since detectors of speech miss singing. Times are multiples of 20 ms.
 """
 
 from __future__ import annotations

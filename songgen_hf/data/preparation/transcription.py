@@ -1,7 +1,7 @@
 """Transcribes clips with two models, whose texts agree where the words are clear.
 
-The paper keeps clips on which Whisper large-v2 and large-v3 agree (SongGen, arXiv 2502.13128,
-section 3.4). Any two models of the speech recognition pipeline of transformers can be named.
+The paper keeps clips on which Whisper large-v2 and large-v3 agree (SongGen, arXiv 2502.13128). Any
+two models of the speech recognition pipeline of transformers can be named.
 """
 
 from __future__ import annotations
@@ -122,8 +122,9 @@ def transcribe(
 
 
 def _is_unknown(row: Mapping[str, Any]) -> bool:
-    given = row.get("recording_lyrics") or row.get("lyrics")
-    return not given and row.get("vocal") is not None and row.get("sung") is not False
+    """Whether somebody sings words that are not given, or that could not be aligned."""
+    known = bool(row.get("lyrics")) or row.get("lyrics_error") is not None
+    return not known and row.get("vocal") is not None and row.get("sung") is not False
 
 
 def transcripts_of(

@@ -84,14 +84,22 @@ def test_lyrics_of_another_song_that_are_too_long_are_not_placed(clips, options)
     assert [row["lyrics_error"] for row in rows] == [1.0, None, 1.0]
 
 
-@pytest.mark.parametrize(
-    "changes", [{"lyrics": None}, {"lyrics": ""}, {"vocal": None}, {"language": "de"}]
-)
-def test_what_cannot_be_aligned_stays_as_it_is(clips, options, changes):
-    rows = align_lyrics([{**clip, **changes} for clip in clips], options)
+@pytest.mark.parametrize("changes", [{"vocal": None}, {"language": "de"}])
+def test_what_cannot_be_aligned_is_kept_for_a_single_clip_alone(clips, options, changes):
+    several = align_lyrics([{**clip, **changes} for clip in clips], options)
+    (single,) = align_lyrics([{**clips[0], **changes}], options)
 
-    assert [row["lyrics"] for row in rows] == [{**clips[0], **changes}["lyrics"]] * 3
-    assert all(row["words"] is None and row["lyrics_source"] is None for row in rows)
+    assert all(row["lyrics"] is None and row["lyrics_source"] is None for row in several)
+    assert all(row["recording_lyrics"] == LYRICS for row in several)
+    assert single["lyrics"] == LYRICS and single["lyrics_source"] == "given"
+    assert single["words"] is None and single["lyrics_error"] is None
+
+
+@pytest.mark.parametrize("lyrics", [None, ""])
+def test_without_lyrics_all_columns_are_null(clips, options, lyrics):
+    rows = align_lyrics([{**clip, "lyrics": lyrics} for clip in clips], options)
+
+    assert all(row[field.name] is None for row in rows for field in columns())
     assert align_lyrics([], options) == []
 
 

@@ -146,7 +146,7 @@ def test_only_clips_with_unknown_words_are_transcribed(clip, models):
         {**clip, "lyrics": "the sea", "lyrics_source": "aligned"},
         {**clip, "sung": False},
         {**clip, "vocal": None},
-        {**clip, "recording_lyrics": "given", "lyrics": None},
+        {**clip, "recording_lyrics": "given", "lyrics": None, "lyrics_error": 1.0},
         clip,
         {**clip, "clip_seconds": 1.0},
     ]

@@ -4,10 +4,9 @@
 
 FOLDER holds parquet files of rendered songs. Every song is written as a stereo mp3 file at 44.1 kHz
 with its stems, and once more with a fault: a copy at another bit rate, gain and format, clipping,
-silence, 8 kHz resampled, an end that is missing, or text with the ending .mp3. A fault is found if
-the reason names it.
-Clips (here whole songs) are inspected, scored, grouped and filtered as by `prepare songs`. The last
-line of the output is JSON.
+silence, 8 kHz resampled, an end that is missing, text with the ending .mp3, or the lyrics of
+another song. A fault is found if the reason names it. Clips (here whole songs) are inspected,
+scored, aligned, grouped and filtered as by `prepare songs`. The last line of the output is JSON.
 """
 
 import argparse
@@ -26,6 +25,7 @@ import soundfile
 import soxr
 
 from songgen_hf.data.corpus.rows import read_sound
+from songgen_hf.data.preparation.alignment import AlignmentOptions, align_lyrics
 from songgen_hf.data.preparation.duplicates import group_duplicates
 from songgen_hf.data.preparation.filtering import PRESETS, filter_clips
 from songgen_hf.data.preparation.inspection import inspect_recording
@@ -33,7 +33,7 @@ from songgen_hf.data.preparation.quality import ScoreOptions, score
 
 RATE, STEM_RATE = 44100, 16000
 MP3 = {"format": "MP3", "subtype": "MPEG_LAYER_III", "bitrate_mode": "CONSTANT"}
-FAULTS = ("duplicate", "clipping", "silence", "8 kHz", "truncated", "text")
+FAULTS = ("duplicate", "clipping", "silence", "8 kHz", "truncated", "text", "lyrics")
 EXPECTED = {
     "duplicate": "duplicate",
     "clipping": "clipping",
@@ -41,6 +41,7 @@ EXPECTED = {
     "8 kHz": "bandwidth",
     "truncated": "truncated",
     "text": "error",
+    "lyrics": "lyrics are not sung",
 }
 """The beginning of the reason that names each fault."""
 
@@ -99,13 +100,15 @@ def recordings(songs: Iterable[tuple], folder: Path, seed: int) -> Iterator[dict
     """Write songs, each with one faulty copy, and yield a row for each file.
 
     Args:
-        songs: vocal and accompaniment [S] at 16 kHz of each song.
+        songs: vocal and accompaniment [S] at 16 kHz and the lyrics, or None, of each song.
         folder: folder to write to.
         seed: seed of the faults.
     """
-    for index, (vocal, accompaniment) in enumerate(songs):
+    others = None
+    for index, (vocal, accompaniment, lyrics) in enumerate(songs):
         rng = np.random.default_rng([seed, index])
-        row = {"recording_id": f"{index:04d}", "fault": None, "path": folder / f"{index:04d}.mp3"}
+        row = {"recording_id": f"{index:04d}", "fault": None, "lyrics": lyrics}
+        row["path"] = folder / f"{index:04d}.mp3"
         for name, waveform in (("vocal", vocal), ("accompaniment", accompaniment)):
             row[name] = str(folder / f"{index:04d}-{name}.flac")
             soundfile.write(row[name], waveform, STEM_RATE)
@@ -114,18 +117,21 @@ def recordings(songs: Iterable[tuple], folder: Path, seed: int) -> Iterator[dict
         yield row
         name = f"{index:04d}-{fault.replace(' ', '')}"
         path = plant(fault, sound, folder / f"{name}.mp3", rng)
+        row |= {"lyrics": others} if fault == "lyrics" else {}
+        others = lyrics
         yield {**row, "recording_id": name, "fault": fault, "path": path}
 
 
 def prepared(rows: Iterable[dict], options: ScoreOptions) -> list[dict]:
-    """Inspect and score recordings as clips of their whole length, and group the duplicates."""
+    """Inspect, score and align recordings as clips of their whole length; group the duplicates."""
     clips = []
     for row in rows:
         row = {**row, "id": f"{row['recording_id']}-{0:09d}"}
         try:
             row = inspect_recording(row)
             seconds = min(30.0, row["source_seconds"])
-            clips += score([{**row, "clip_start": 0.0, "clip_seconds": seconds}], options)
+            scored = score([{**row, "clip_start": 0.0, "clip_seconds": seconds}], options)
+            clips += align_lyrics(scored, AlignmentOptions())
         except ValueError as error:
             clips.append({**row, "error": str(error)})
     return group_duplicates(clips)
@@ -165,18 +171,21 @@ def _kept_copy(row: dict) -> str:
 
 
 def rendered_songs(folder: str, first: int, count: int) -> Iterator[tuple]:
-    """The vocal and the accompaniment of the songs of a rendered corpus."""
+    """The vocal, the accompaniment and the lyrics of the songs of a rendered corpus."""
     for path in sorted(glob.glob(f"{folder}/**/*.parquet", recursive=True)):
         file = pq.ParquetFile(path)
         if first >= file.metadata.num_rows:
             first -= file.metadata.num_rows
             continue
-        for batch in file.iter_batches(8, columns=["vocal", "accompaniment"]):
+        for batch in file.iter_batches(8, columns=["vocal", "accompaniment", "lyrics"]):
             for row in batch.to_pylist():
                 first -= 1
                 if first < 0 < count:
                     count -= 1
-                    yield read_sound(row, "vocal"), read_sound(row, "accompaniment")
+                    yield (
+                        *(read_sound(row, name) for name in ("vocal", "accompaniment")),
+                        row["lyrics"],
+                    )
 
 
 def main() -> None:

@@ -38,7 +38,8 @@ class Thresholds:
         max_speech_score: largest share of voiced frames without a held pitch; speech has about 0.6.
         max_transcript_distance: largest normalized edit distance of two transcripts.
         max_lyrics_error: largest normalized edit distance between the phonemes of the given lyrics
-            and those that are heard.
+            and those that are heard; rendered songs have at most 0.6, and at least 0.8 with the
+            lyrics of another song.
         min_clap_score: lowest similarity of caption and audio, -1 to 1.
         languages: languages that are kept.
         instrumental: keep clips without singing, whatever their vocal energy.
@@ -65,7 +66,7 @@ class Thresholds:
     min_accompaniment_energy: float | None = 200.0
     max_speech_score: float | None = 0.5
     max_transcript_distance: float | None = 0.2
-    max_lyrics_error: float | None = 0.5
+    max_lyrics_error: float | None = 0.65
     min_clap_score: float | None = 0.0
     languages: tuple[str, ...] | None = ("en",)
     instrumental: bool = True
@@ -155,7 +156,7 @@ PRESETS = {
         min_vocal_energy=1000.0,
         min_accompaniment_energy=1000.0,
         max_transcript_distance=0.05,
-        max_lyrics_error=0.35,
+        max_lyrics_error=0.4,
         min_clap_score=0.25,
         max_clipped_share=0.0001,
         max_silent_share=0.2,
@@ -172,7 +173,7 @@ PRESETS = {
         min_vocal_energy=None,
         min_accompaniment_energy=None,
         max_transcript_distance=0.5,
-        max_lyrics_error=0.7,
+        max_lyrics_error=0.75,
         min_clap_score=None,
         languages=None,
     ),

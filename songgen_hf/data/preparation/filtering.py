@@ -11,6 +11,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, TypeVar
 
 from ...optional import require
@@ -41,7 +42,7 @@ class Thresholds:
             and those that are heard; rendered songs have at most 0.6, and at least 0.8 with the
             lyrics of another song.
         min_clap_score: lowest similarity of caption and audio, -1 to 1.
-        languages: languages that are kept.
+        languages: languages that are kept, as codes or English names.
         instrumental: keep clips without singing, whatever their vocal energy.
         truncated: keep clips of files whose end is missing.
         duplicates: keep all clips of the same sound.
@@ -264,11 +265,24 @@ def _own_reasons(row: Mapping[str, Any], thresholds: Thresholds) -> list[str]:
     if row.get("sung") is False and not thresholds.instrumental:
         found.append("no singing: clips without singing are not kept")
     language = row.get("language")
-    if thresholds.languages is not None and language and language not in thresholds.languages:
+    if (
+        thresholds.languages is not None
+        and language
+        and (_language_code(language) not in map(_language_code, thresholds.languages))
+    ):
         allowed = ", ".join(thresholds.languages)
         found.append(f"language: {language} is not among those allowed, {allowed}")
     found += filter(None, (rule.reason(row, thresholds) for rule in RULES))
     return found
+
+
+@cache
+def _language_code(name: str) -> str:
+    """The code of a language that is given by its code, its name, or a code with a region."""
+    from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
+
+    word = name.strip().lower()
+    return TO_LANGUAGE_CODE.get(word, word.replace("_", "-").partition("-")[0])
 
 
 def _kept_groups(

@@ -76,6 +76,13 @@ def test_a_clip_has_every_reason_with_value_and_bound():
     ]
 
 
+@pytest.mark.parametrize("language", ["en", "EN", "English", "en-US", "en_GB", None, ""])
+def test_a_language_can_be_written_as_a_code_or_a_name(language):
+    assert len(kept(clips(1, language=language))) == 1
+    assert kept(clips(1, language=language or "en"), languages=("German", "fr")) == []
+    assert len(kept(clips(1, language="de"), languages=("German", "fr"))) == 1
+
+
 def test_errors_and_files_without_their_end_are_dropped():
     rows = clips(3, error=["no audio", None, ""], truncated=[False, True, False])
     rows[1]["source_seconds"] = 12.34

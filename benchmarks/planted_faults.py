@@ -117,9 +117,8 @@ def recordings(songs: Iterable[tuple], folder: Path, seed: int) -> Iterator[dict
         yield row
         name = f"{index:04d}-{fault.replace(' ', '')}"
         path = plant(fault, sound, folder / f"{name}.mp3", rng)
-        row |= {"lyrics": others} if fault == "lyrics" else {}
-        others = lyrics
-        yield {**row, "recording_id": name, "fault": fault, "path": path}
+        given, others = (others if fault == "lyrics" else lyrics), lyrics
+        yield {**row, "recording_id": name, "fault": fault, "path": path, "lyrics": given}
 
 
 def prepared(rows: Iterable[dict], options: ScoreOptions) -> list[dict]:

@@ -179,7 +179,7 @@ def test_the_dataset_card_states_counts_thresholds_and_terms(clips):
     metadata = yaml.safe_load(card.split("---")[1])
     assert (metadata["license"], metadata["language"]) == ("cc0-1.0", ["en"])
     assert metadata["configs"][0]["data_files"] == [
-        {"split": "train", "path": "**/train-*.parquet"}
+        {"split": "train", "path": "data/train-*.parquet"}
     ]
     assert "| after: bandwidth | 7 |" in card and "| high quality | 4 |" in card
     assert "| `vocal_energy` | at least 200 | at least 1000 |" in card

@@ -84,6 +84,7 @@ class SongsOptions:
             filter.min_bandwidth=4000.
         split: split of a source that is a dataset.
         validation_share: share of the recordings whose clips become the split validation.
+        retry: compute recordings with an error again.
         until: last stage to run (default: all, and the filter).
         seed: seed of the choice of recordings for validation and preview, and of the report's
             samples.
@@ -101,6 +102,7 @@ class SongsOptions:
     )
     split: str = "train"
     validation_share: float = 0.0
+    retry: bool = False
     until: str | None = field(default=None, metadata={"choices": STAGE_NAMES})
     seed: int = 0
     runner: str = field(default="map", metadata={"choices": RUNNERS})

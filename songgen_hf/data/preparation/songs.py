@@ -47,7 +47,7 @@ from .filtering import PRESETS, Thresholds, filter_clips
 from .options import SongsOptions
 from .recordings import find_recordings
 from .report import write_report
-from .stages import ERROR, Row, Stage, read_clips, run_stages
+from .stages import ERROR, Row, Stage, forget_errors, read_clips, run_stages
 
 DESCRIPTION_FILE, TABLE_FILE, REPORT_FILE = "songs.json", "clips.parquet", "report.html"
 DATA_FOLDER = "data"
@@ -194,6 +194,8 @@ def _prepare(
         names = [stage.name for stage in stages]
         stages = stages[: names.index(options.until) + 1]
     folder = options.output / "stages"
+    if options.retry:
+        forget_errors(stages, recordings, folder)
     with datasets_progress_bars(progress, extra="prepare"):
         run_stages(
             stages,

@@ -105,6 +105,27 @@ def read_clips(stages: Sequence[Stage], recordings: Sequence[Row], folder: Path)
             yield from _read(stages, recording, folder, part)
 
 
+def forget_errors(stages: Sequence[Stage], recordings: Sequence[Row], folder: Path) -> int:
+    """Remove the results of recordings from the first error on, so that they are computed again.
+
+    Returns:
+        The number of recordings with an error.
+    """
+    parquet = require("pyarrow.parquet", "prepare")
+    count = 0
+    for recording in recordings:
+        name, failed = recording["recording_id"], False
+        for stage in stages:
+            pattern = f"{name}-[0-9][0-9][0-9][0-9][0-9]" if stage.kind == "clips" else name
+            for path in sorted((folder / stage.name).glob(f"{pattern}.parquet")):
+                errors = parquet.read_table(path, columns=[ERROR]).column(ERROR)
+                failed = failed or errors.null_count < len(errors)
+                if failed:
+                    path.unlink()
+        count += failed
+    return count
+
+
 def result_path(folder: Path, stage: Stage, recording_id: str, part: int) -> Path:
     """The file of a stage with the clips of one part of a recording."""
     number = f"-{part:05d}" if stage.kind == "clips" else ""
@@ -216,4 +237,12 @@ def _repeated(names: Sequence[str]) -> str:
     return next(name for place, name in enumerate(names) if name in names[:place])
 
 
-__all__ = ["CLIPS_PER_FILE", "ERROR", "Stage", "read_clips", "result_path", "run_stages"]
+__all__ = [
+    "CLIPS_PER_FILE",
+    "ERROR",
+    "Stage",
+    "forget_errors",
+    "read_clips",
+    "result_path",
+    "run_stages",
+]

@@ -65,6 +65,7 @@ def adapt(
         output=options.out / SONGS_FOLDER,
         config=options.config,
         changes=options.changes,
+        retry=True,
         seed=options.seed,
         workers=options.workers,
     )

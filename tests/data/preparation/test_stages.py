@@ -9,6 +9,7 @@ from songgen_hf.data.preparation.stages import (
     CLIPS_PER_FILE,
     ERROR,
     Stage,
+    forget_errors,
     read_clips,
     result_path,
     run_stages,
@@ -139,6 +140,21 @@ def test_a_stopped_run_goes_on_without_repeating_or_losing_a_clip(tmp_path, stop
 
     assert resumed == whole and len(separated) == len(RECORDINGS)
     assert done.isdisjoint(name for call in again for name in call)
+
+
+def test_recordings_with_an_error_are_computed_again(tmp_path):
+    run(tmp_path, stages(bad="long-5", missing="empty"))
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
+
+    assert forget_errors(stages(), RECORDINGS, tmp_path) == 3
+    kept = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.parquet")}
+    rows = run(tmp_path, stages())
+
+    assert "measure/long-00000.parquet" not in kept and "cut/long.parquet" in kept
+    assert "separate/empty.parquet" not in kept and "measure/short-00000.parquet" in kept
+    assert [row["id"] for row in rows if row[ERROR]] == ["broken"]
+    short = tmp_path / "measure" / "short-00000.parquet"
+    assert short.stat().st_mtime_ns == before[short]
 
 
 @pytest.mark.slow

@@ -141,8 +141,8 @@ def separate_voice(
     network = load_separator(separator, device)
     mixture = resample(np.asarray(waveform, np.float32), rate, network.rate)
     channels = np.repeat(mixture[:, None], network.channels, axis=1)
-    vocal = resample(np.concatenate([*network.vocal([channels])]), network.rate, rate)
-    return _cut([vocal], len(waveform))
+    vocal = np.concatenate([*network.vocal([channels]), np.zeros(0, np.float32)])
+    return _cut([resample(vocal, network.rate, rate)], len(waveform))
 
 
 @cache

@@ -42,6 +42,7 @@ DESCRIPTIONS = {
     "space/": "The files of a Gradio Space on the Hub, as `songgen-hf space push` writes them.",
     "tests/": "Tests in the folders of the package; `parity/` compares with the reference code.",
     PACKAGE + "checkpoints/recognizer-mini/": "The weights of the phoneme recognizer.",
+    PACKAGE + "checkpoints/separator-mini/": "The separator, trained on rendered songs alone.",
     PACKAGE + "checkpoints/songgen-mini/": "The weights of songgen-mini: codec and three models.",
     PACKAGE + "data/preparation/report.css": "The style sheet of the report of prepared clips.",
     PACKAGE + "evaluation/protocol/prompts.json": "The 100 prompts of the evaluation.",

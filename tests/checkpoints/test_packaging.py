@@ -1,4 +1,4 @@
-"""Tests that wheels and source archives contain the embedded checkpoint."""
+"""Tests that wheels and source archives contain the embedded checkpoints."""
 
 import os
 import re
@@ -13,15 +13,17 @@ from setuptools import Distribution, find_packages
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parents[2]
-CHECKPOINT = "songgen_hf/checkpoints/songgen-mini"
+CHECKPOINTS = "songgen_hf/checkpoints"
 FILES = (
-    "codec/config.json",
-    "codec/model.safetensors",
-    "mixed_pro/config.json",
-    "mixed_pro/language_model.safetensors",
-    "mixed_pro/model.safetensors.index.json",
-    "mixed_pro/lyrics_tokenizer/tokenizer.json",
-    "interleaving_A_V/config.json",
+    "songgen-mini/codec/config.json",
+    "songgen-mini/codec/model.safetensors",
+    "songgen-mini/mixed_pro/config.json",
+    "songgen-mini/mixed_pro/language_model.safetensors",
+    "songgen-mini/mixed_pro/model.safetensors.index.json",
+    "songgen-mini/mixed_pro/lyrics_tokenizer/tokenizer.json",
+    "songgen-mini/interleaving_A_V/config.json",
+    "separator-mini/config.json",
+    "separator-mini/model.safetensors",
 )
 
 
@@ -36,7 +38,7 @@ def project(tmp_path):
         shutil.copyfile(ROOT / folder.relative_to(tmp_path) / "__init__.py", folder / "__init__.py")
     shutil.copyfile(ROOT / "songgen_hf" / "version.py", package / "version.py")
     for name in FILES:
-        path = tmp_path / CHECKPOINT / name
+        path = tmp_path / CHECKPOINTS / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("{}")
     cache = package / "checkpoints" / "__pycache__"
@@ -61,7 +63,7 @@ def test_every_folder_of_sources_is_a_package_that_setup_finds():
     assert names <= set(find_packages(str(ROOT), include=["songgen_hf", "songgen_hf.*"]))
 
 
-def test_a_wheel_holds_every_file_of_the_checkpoint_and_no_bytecode(project, monkeypatch):
+def test_a_wheel_holds_every_file_of_the_checkpoints_and_no_bytecode(project, monkeypatch):
     monkeypatch.chdir(project)
     distribution = Distribution(
         {"packages": ["songgen_hf"], "package_data": {"songgen_hf": patterns()}}
@@ -74,13 +76,13 @@ def test_a_wheel_holds_every_file_of_the_checkpoint_and_no_bytecode(project, mon
         for _, folder, _, names in command.data_files
         for name in names
     }
-    assert {f"{CHECKPOINT.removeprefix('songgen_hf/')}/{name}" for name in FILES} == {
+    assert {f"{CHECKPOINTS.removeprefix('songgen_hf/')}/{name}" for name in FILES} == {
         name.removeprefix("songgen_hf/") for name in files
     }
 
 
 @pytest.mark.slow
-def test_a_source_archive_holds_every_file_of_the_checkpoint(project):
+def test_a_source_archive_holds_every_file_of_the_checkpoints(project):
     done = subprocess.run(
         [sys.executable, "setup.py", "-q", "sdist", "--formats=tar"],
         cwd=project,
@@ -93,4 +95,4 @@ def test_a_source_archive_holds_every_file_of_the_checkpoint(project):
     assert done.returncode == 0, done.stderr
     with tarfile.open(next((project / "dist").glob("*.tar"))) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {f"{CHECKPOINT}/{name}" for name in FILES} <= names
+    assert {f"{CHECKPOINTS}/{name}" for name in FILES} <= names

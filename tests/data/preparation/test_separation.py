@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from songgen_hf.checkpoints.embedded import find_checkpoint
 from songgen_hf.data.preparation import separation
 from songgen_hf.data.preparation.separation import (
     STEM_RATE,
@@ -17,9 +18,12 @@ from songgen_hf.data.preparation.separation import (
     separate,
     separate_voice,
 )
+from songgen_hf.evaluation.metrics.reconstruction import si_sdr
 from songgen_hf.modeling.audio_io import read_audio
 
 from ...tools.separation_cases import noise, tiny_separator
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -164,13 +168,39 @@ def test_an_unknown_separator_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("rate", [16000, 24000, 44100])
-def test_a_voice_keeps_its_length_and_rate(rate, network):
-    waveform = noise(rate + 13)
+@pytest.mark.parametrize("length", [0, 1, 16013])
+def test_a_voice_keeps_its_length_and_rate(rate, length, network):
+    waveform = noise(length)
 
     vocal = separate_voice(waveform, rate, separator=network.separator)
 
     assert vocal.shape == waveform.shape and vocal.dtype == np.float32
-    assert 0.01 < np.abs(vocal).max() < 1.5
+    assert length < 2 or 0.01 < np.abs(vocal).max() < 1.5
+
+
+def test_the_embedded_separator_removes_a_chord_from_a_voice():
+    voice = read_audio(ROOT / "docs" / "audio" / "voice.flac", STEM_RATE)
+    time = np.arange(len(voice)) / STEM_RATE
+    chord = sum(
+        np.sin(2 * np.pi * pitch * order * time) / order
+        for pitch in (196.0, 246.9, 293.7)
+        for order in (1, 2, 3, 4, 5, 6)
+    ) * np.exp(-3 * (time % 0.5))
+    chord *= np.sqrt(np.mean(voice**2) / np.mean(chord**2))
+    mixture = (voice + chord).astype(np.float32)
+
+    vocal = separate_voice(mixture, STEM_RATE)
+
+    assert si_sdr(voice, separate_voice(voice, STEM_RATE)) > 15
+    assert si_sdr(voice, vocal) - si_sdr(voice, mixture) > 2
+    assert np.mean(separate_voice(chord, STEM_RATE) ** 2) < 0.1 * np.mean(chord**2)
+
+
+def test_the_embedded_separator_is_small():
+    files = [*Path(find_checkpoint("separator-mini")).iterdir()]
+
+    assert sum(path.stat().st_size for path in files) < 3_000_000
+    assert "rendered" in (Path(find_checkpoint("separator-mini")) / "README.md").read_text()
 
 
 def test_columns_are_those_that_are_added():

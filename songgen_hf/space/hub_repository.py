@@ -174,7 +174,11 @@ def _package_files(*, with_checkpoint: bool) -> dict[str, bytes]:
     files = {}
     for path in sorted(_walk(PACKAGE)):
         name = path.relative_to(PACKAGE).as_posix()
-        if with_checkpoint or not name.startswith(f"checkpoints/{EMBEDDED_NAME}/"):
+        folder = (
+            name.split("/")[1] if name.count("/") > 1 and name.startswith("checkpoints/") else ""
+        )
+        # The Space prepares no recordings: networks for that stay behind.
+        if not folder or (with_checkpoint and folder == EMBEDDED_NAME):
             files[f"{PACKAGE.name}/{name}"] = path.read_bytes()
     return files
 

@@ -36,12 +36,13 @@ def run(options: GenerateOptions) -> CommandResult:
         options = replace(options, model=MASKED_CHECKPOINT)
     pipeline = load_pipeline(options)
     settings, edits, prompt = _arguments(options, pipeline)
+    voice, voice_start = _voice(options, pipeline)
     songs = pipeline(
         options.text,
         lyrics=lyrics,
         language=options.language,
-        reference_voice=options.voice,
-        voice_start=options.voice_start,
+        reference_voice=voice,
+        voice_start=voice_start,
         audio_prompt=prompt,
         seed=options.seed,
         seconds=options.seconds,
@@ -73,6 +74,20 @@ def run(options: GenerateOptions) -> CommandResult:
         )
     write_files(files)
     return CommandResult({"songs": facts}, "\n".join(map(str, files)))
+
+
+def _voice(options: GenerateOptions, pipeline: Any) -> tuple[Any, float]:
+    """The voice without its accompaniment, and the second at which its used part begins."""
+    if options.voice is None:
+        return None, options.voice_start
+    from ...data.preparation.separation import reference_voice
+
+    return reference_voice(
+        options.voice,
+        options.voice_start,
+        seconds=pipeline.processor.voice_seconds,
+        separate=options.separate_voice,
+    )
 
 
 def _arguments(
@@ -125,6 +140,7 @@ def _request(
         "language": options.language,
         "voice": None if options.voice is None else options.voice.name,
         "voice_start": options.voice_start,
+        "separate_voice": options.separate_voice,
         "prompt_audio": [prompt.name for prompt in options.prompt_audio or []],
         "seconds": options.seconds,
         "max_seconds": options.max_seconds,

@@ -32,6 +32,12 @@ class GenerateOptions(ModelOptions):
     language: str = option("en", "language of the lyrics")
     voice: Path | None = option(None, "sound file of the voice to sing with")
     voice_start: float = option(0.0, "second at which the used part of the voice begins")
+    separate_voice: str = option(
+        "auto",
+        "whether the accompaniment is removed from the voice: auto if both are audible in the used "
+        "part, always, never",
+        choices=("auto", "always", "never"),
+    )
     prompt_audio: list[Path] | None = option(
         None,
         "sound file to continue; for a two-track model: accompaniment, then vocal; for a masked "

@@ -21,7 +21,7 @@ import numpy as np
 
 from ...checkpoints.embedded import SEPARATOR_NAME, find_checkpoint
 from ...files import new_directory, safe_name
-from ...modeling.audio_io import check_sampling_rate, resample
+from ...modeling.audio_io import AudioSource, check_sampling_rate, read_audio, resample
 from ...optional import require
 from ..listening.separator import BLOCK_SECONDS, VocalSeparator, map_blocks
 
@@ -33,6 +33,10 @@ DEMUCS_MODELS = (
 )
 LONGEST_DIFFERENCE = 0.1  # seconds between the lengths of a recording and of stems that are given
 DEMUCS_MARGIN, DEMUCS_FADE = 8.0, 1.0  # seconds around a block, and of crossfade between blocks
+SEPARATE_VOICE = ("auto", "always", "never")
+CONTEXT_SECONDS = 2.0
+"""Seconds around a reference voice that the separator hears, too."""
+_AUDIBLE_BAND, _AUDIBLE_VOICE = -15.0, 10.0  # dB of the accompaniment relative to the voice
 _READ_SECONDS = 10.0
 _FULL_SCALE = 2**15
 
@@ -143,6 +147,47 @@ def separate_voice(
     channels = np.repeat(mixture[:, None], network.channels, axis=1)
     vocal = np.concatenate([*network.vocal([channels]), np.zeros(0, np.float32)])
     return _cut([resample(vocal, network.rate, rate)], len(waveform))
+
+
+def reference_voice(
+    source: AudioSource,
+    start: float = 0.0,
+    *,
+    seconds: float = 3.0,
+    separate: str = "auto",
+    separator: str = MINI,
+) -> tuple[AudioSource, float]:
+    """Remove the accompaniment from a reference voice.
+
+    Args:
+        source: the recording, in any form that the processor takes.
+        start: second at which the used part begins.
+        seconds: length of the used part.
+        separate: ``auto`` separates if voice and accompaniment are both audible in the used part,
+            ``always`` in any case, ``never`` not at all.
+        separator: as in :class:`SeparateOptions`, except for ``given``.
+    Returns:
+        ``reference_voice`` and ``voice_start`` of a pipeline: the arguments, or the separated part
+        and 0.
+    Raises:
+        ValueError: for another word, or if the recording cannot be read.
+    """
+    if separate not in SEPARATE_VOICE:
+        raise ValueError(f"got separate {separate!r}, expected one of {', '.join(SEPARATE_VOICE)}")
+    if separate == "never":
+        return source, start
+    before = min(start, CONTEXT_SECONDS)  # the network hears what is around a place
+    heard = read_audio(
+        source, STEM_RATE, start=start - before, duration=before + seconds + CONTEXT_SECONDS
+    )
+    part = slice(round(before * STEM_RATE), round((before + seconds) * STEM_RATE))
+    vocal = separate_voice(heard, STEM_RATE, separator=separator)
+    if separate == "auto":
+        levels = (np.square(heard[part] - vocal[part]).sum(), np.square(vocal[part]).sum())
+        ratio = 10 * np.log10((levels[0] + 1e-12) / (levels[1] + 1e-12))
+        if not _AUDIBLE_BAND < ratio < _AUDIBLE_VOICE:
+            return source, start
+    return (vocal[part], STEM_RATE), 0.0
 
 
 @cache

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers.trainer import TRAINER_STATE_NAME
-
 from ...checkpoints.digests import codes_digest
 from ...data.preparation.codes import DESCRIPTION_FILE
 from ...modeling.checkpoint_files import reading
@@ -29,7 +27,7 @@ from .initialization import load_model
 from .options import ObjectiveOptions
 from .packed_songs import PackedSongs
 from .samples import SampleSongs
-from .song_trainer import SongTrainer, last_checkpoint
+from .song_trainer import SongTrainer, is_complete, last_checkpoint
 from .trainer import SongGenTrainer
 
 logger = logging.getLogger(__name__)
@@ -103,7 +101,7 @@ def checkpoint_to_resume(options: Sequence[Any]) -> Path | None:
     checkpoint = newest if named == "auto" else Path(named)
     if checkpoint is None:
         return None
-    if not (checkpoint / TRAINER_STATE_NAME).is_file():
+    if not is_complete(checkpoint):
         raise ValueError(
             f"{named} is no complete checkpoint; --resume-from-checkpoint auto finds one"
         )

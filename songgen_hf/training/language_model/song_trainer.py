@@ -5,6 +5,7 @@ over all counted positions of an optimizer step, so it does not depend on the nu
 and accumulated batches.
 """
 
+import json
 import math
 import shutil
 from collections import defaultdict
@@ -290,7 +291,7 @@ class SongTrainer(Trainer):
                 split_files(folder, self.max_file_bytes)
         except (OSError, RuntimeError, SafetensorError) as error:
             folder = Path(self.args.output_dir or "") / f"checkpoint-{self.state.global_step}"
-            if not (folder / TRAINER_STATE_NAME).is_file():
+            if not is_complete(folder):
                 shutil.rmtree(folder, ignore_errors=True)
             raise OSError(
                 f"cannot write {folder} ({error}): make room and resume; earlier checkpoints remain"
@@ -328,9 +329,21 @@ def last_checkpoint(output_dir: Path) -> Path | None:
     complete = [
         (int(folder.name.rpartition("-")[2]), folder)
         for folder in output_dir.glob("checkpoint-*")
-        if folder.name.rpartition("-")[2].isdigit() and (folder / TRAINER_STATE_NAME).is_file()
+        if folder.name.rpartition("-")[2].isdigit() and is_complete(folder)
     ]
     return max(complete)[1] if complete else None
 
 
-__all__ = ["SongTrainer", "base_model", "last_checkpoint"]
+def is_complete(checkpoint: Path) -> bool:
+    """Whether a checkpoint was written to its end.
+
+    The library writes its state last, but not at once: a run that was killed then leaves a part.
+    """
+    try:
+        json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    return True
+
+
+__all__ = ["SongTrainer", "base_model", "is_complete", "last_checkpoint"]

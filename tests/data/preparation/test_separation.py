@@ -15,6 +15,7 @@ from songgen_hf.data.preparation.separation import (
     columns,
     demucs_separator,
     read_blocks,
+    reference_voice,
     separate,
     separate_voice,
 )
@@ -230,3 +231,32 @@ def test_without_demucs_the_extra_is_named(monkeypatch):
 
     with pytest.raises(ImportError, match=r"pip install 'songgen-hf\[separate\]'"):
         demucs_separator("htdemucs")
+
+
+def test_a_mixed_reference_voice_is_separated_and_a_clean_one_is_not(monkeypatch):
+    rng = np.random.default_rng(0)
+    voice, band = (0.1 * rng.standard_normal(5 * STEM_RATE).astype(np.float32) for _ in range(2))
+    monkeypatch.setattr(separation, "separate_voice", lambda *given, **_: voice[: len(given[0])])
+
+    (alone, rate), start = reference_voice((voice + band, STEM_RATE))
+    np.testing.assert_array_equal(alone, voice[: 3 * STEM_RATE])
+    assert (rate, start) == (STEM_RATE, 0.0)
+    clean = (voice, STEM_RATE)
+    assert reference_voice(clean, 0.5) == (clean, 0.5)
+    loud_band = (voice + 10 * band, STEM_RATE)  # what is left of a voice there is no voice
+    assert reference_voice(loud_band)[0] is loud_band
+    assert reference_voice(loud_band, separate="always")[0] is not loud_band
+    mixed = (voice + band, STEM_RATE)
+    assert reference_voice(mixed, separate="never")[0] is mixed
+    with pytest.raises(ValueError, match="got separate 'maybe', expected one of auto"):
+        reference_voice(mixed, separate="maybe")
+
+
+@pytest.mark.slow
+def test_the_network_of_the_package_finds_the_voice_of_a_mixture():
+    folder = Path(__file__).parents[3] / "docs" / "audio"
+
+    assert reference_voice(folder / "voice.flac", 0.25) == (folder / "voice.flac", 0.25)
+    (alone, rate), start = reference_voice(folder / "rendered.flac")
+    assert (rate, start) == (STEM_RATE, 0.0)
+    assert alone.shape == (3 * STEM_RATE,) and 0.01 < np.abs(alone).max() < 1

@@ -60,8 +60,8 @@ def album(folder: Path) -> None:
     mixture, rate = soundfile.read(ROOT / "docs" / "audio" / "rendered.flac", dtype="float32")
     sung, _ = soundfile.read(ROOT / "docs" / "audio" / "voice.flac", dtype="float32")
     for number in (1, 2):
-        accompaniment = 0.5 * mixture[number * rate : (number + 6) * rate]
-        vocal = 0.5 * np.resize(sung, len(accompaniment))
+        accompaniment = 0.5 * np.resize(np.roll(mixture, number * rate), 6 * rate)
+        vocal = 0.5 * np.resize(sung, 6 * rate)
         both = {"": accompaniment + vocal, ".vocal": vocal, ".accompaniment": accompaniment}
         for suffix, samples in both.items():
             soundfile.write(folder / f"song-{number}{suffix}.wav", samples, rate)

@@ -118,6 +118,9 @@ def test_an_incomplete_checkpoint_is_ignored(tmp_path):
     (tmp_path / "checkpoint-last").mkdir()
 
     assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-12"
+    (tmp_path / "checkpoint-13").mkdir()  # killed while its last file was written
+    (tmp_path / "checkpoint-13" / "trainer_state.json").write_text('{"epoch": 1.0, "glob')
+    assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-12"
     assert last_checkpoint(tmp_path / "nowhere") is None
 
 

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..pipelines.masked_loading import move_to_device
 from ..pipelines.song_requests import check_mode
+from .devices import checked_device
 from .embedded import MASKED_CHECKPOINT, default_checkpoint, find_checkpoint
 
 if TYPE_CHECKING:
-    import torch
-
     from ..modeling.modeling_xcodec import XCodecModel
 
 TASK = "text-to-song"
@@ -160,6 +159,7 @@ class SongPipelineFactory:
             ValueError: if the model has another mode, or if it is masked and ``adapter`` is given.
         """
         from ..pipelines.text_to_song import TextToSongPipeline
+        from .separators import separate_voice
 
         found = check_mode(getattr(model, "mode", "autoregressive"))
         expected = found if mode is None else check_mode(mode)
@@ -170,34 +170,18 @@ class SongPipelineFactory:
                 "folder as model"
             )
         if found == "autoregressive":
-            return TextToSongPipeline(model=model, adapter=adapter, **options)
+            return TextToSongPipeline(
+                model=model, adapter=adapter, voice_separator=separate_voice, **options
+            )
         if adapter is not None:
             raise ValueError("adapters are for autoregressive models: leave adapter or mode out")
         if expected != found:
             raise ValueError(f"mode={mode!r}: got a {found} model; leave mode (--mode) out")
+        model.voice_separator = separate_voice
         return move_to_device(model, options.get("device"))
 
 
 song_pipeline = SongPipelineFactory()
-
-
-def checked_device(name: str) -> "torch.device":
-    """Return the device of a name; "auto" is the accelerator if there is one, else the CPU.
-
-    Raises:
-        ValueError: if the device cannot be used.
-    """
-    import torch
-
-    if name == "auto":
-        return torch.accelerator.current_accelerator() or torch.device("cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).split("\n")[0]
-        raise ValueError(f"cannot use device {name!r}: {reason}; try --device cpu") from error
-    return device
 
 
 __all__ = [

@@ -243,6 +243,11 @@ def _is_second(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
 
 
+def pad_frames(tensor: Tensor, num_frames: int) -> Tensor:
+    """Pad the last dimension of a tensor with zeros to ``num_frames``."""
+    return torch.nn.functional.pad(tensor, (0, num_frames - tensor.shape[-1]))
+
+
 __all__ = [
     "TRACK_NAMES",
     "codes_of",
@@ -250,6 +255,7 @@ __all__ = [
     "drop_special_frames",
     "encode_conditions",
     "known_codes",
+    "pad_frames",
     "recording_of",
     "visible_codebooks",
 ]

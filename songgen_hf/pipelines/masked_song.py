@@ -25,13 +25,14 @@ from .masked_editing import (
     drop_special_frames,
     encode_conditions,
     known_codes,
+    pad_frames,
     recording_of,
 )
 from .masked_folders import MaskedFolderMixin
 from .masked_settings import DEFAULT_STEPS, TENSORS, MaskedSettings
 from .progress import step_counter
 from .song_edges import song_waveforms
-from .song_requests import REQUEST_KEYS, make_requests, prepare_inputs
+from .song_requests import REQUEST_KEYS, make_requests, prepare_inputs, separate_voices
 
 # isort: split
 from diffusers import DiffusionPipeline
@@ -51,6 +52,7 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
     """
 
     mode = "masked"
+    voice_separator: Callable[..., tuple[Any, float]] | None = None  # as of TextToSongPipeline
     model_cpu_offload_seq = "conditioner->transformer->codec"
     # Offloading layer by layer follows calls of forward only, and the codec is used otherwise.
     _exclude_from_cpu_offload = ["codec"]
@@ -120,6 +122,7 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
         *,
         reference_voice: Any = None,
         voice_start: Any = 0.0,
+        separate_voice: Any = False,
         language: Any = "en",
         seconds: Any = None,
         max_seconds: float | None = None,
@@ -159,6 +162,7 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
             lyrics: lyrics of the song.
             reference_voice: recording of a voice, in the forms of :class:`TextToSongPipeline`.
             voice_start: position, in seconds, at which the used part of the reference voice begins.
+            separate_voice: as of :class:`TextToSongPipeline`.
             language: code of the language of the lyrics.
             seconds: exact length to generate, in seconds, without the audio prompt; None for the
                 length that the model predicts.
@@ -230,6 +234,7 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
             "lyrics": lyrics,
             "reference_voice": reference_voice,
             "voice_start": voice_start,
+            "separate_voice": separate_voice,
             "audio_prompt": audio_prompt,
             "language": language,
             "seconds": seconds,
@@ -255,6 +260,7 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
     def _generate(self, inputs: list[dict[str, Any]], settings: MaskedSettings) -> list[Any]:
         """Generate a song, or a list of songs, for each input, ``batch_size`` songs at a time."""
         num_songs = settings.num_return_sequences
+        inputs = separate_voices(inputs, self.voice_separator, self.processor.voice_seconds)
         requests = [{**one, "seed": one["seed"] + j} for one in inputs for j in range(num_songs)]
         generators = settings.generators(requests, self._execution_device)
         for request, generator in zip(requests, generators, strict=True):
@@ -307,8 +313,7 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
         lengths = [visible.shape[-1] for _, visible in known]
         frame_mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
         codes, visible = (
-            torch.stack([_pad_frames(song[part], max(lengths)) for song in known])
-            for part in (0, 1)
+            torch.stack([pad_frames(song[part], max(lengths)) for song in known]) for part in (0, 1)
         )
         device = self._execution_device
         codes = self._reveal(
@@ -432,11 +437,6 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
         ]
         # A masked model writes no end-of-song code.
         return song_waveforms(tracks, self.sampling_rate, ended=[False] * len(tracks), raw=raw)
-
-
-def _pad_frames(tensor: Tensor, num_frames: int) -> Tensor:
-    """Pad the last dimension of a tensor with zeros to ``num_frames``."""
-    return torch.nn.functional.pad(tensor, (0, num_frames - tensor.shape[-1]))
 
 
 def _onload(module: Any) -> None:

@@ -4,7 +4,7 @@ The file travels to the Hub with the pipeline and imports nothing of this packag
 """
 
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ REQUEST_KEYS = (
     "lyrics",
     "reference_voice",
     "voice_start",
+    "separate_voice",
     "audio_prompt",
     "language",
     "seconds",
@@ -200,6 +201,39 @@ def lazy_requests(
     )
 
 
+def separate_voices(
+    requests: Sequence[Mapping[str, Any]],
+    separator: Callable[..., tuple[Any, float]] | None,
+    seconds: float,
+) -> list[dict[str, Any]]:
+    """Remove the accompaniment from the reference voices of requests that ask for it.
+
+    Args:
+        requests: checked requests.
+        separator: called as ``separator(reference_voice, voice_start, seconds=, separate=)``, with
+            the ``separate_voice`` of the request; returns another voice and its start.
+        seconds: length of the used part of a voice.
+    Returns:
+        The requests with the voices to use.
+    Raises:
+        ValueError: if a voice is to be separated, but there is no separator.
+    """
+    separated = []
+    for request in requests:
+        voice, separate = request["reference_voice"], request["separate_voice"]
+        if voice is None or separate is False:
+            separated.append(dict(request))
+            continue
+        if separator is None:
+            raise ValueError(
+                f"separate_voice is {separate!r}, but this pipeline has no separator: load it with "
+                'songgen-hf (pipeline("text-to-song", model=...)), or separate the voice beforehand'
+            )
+        voice, start = separator(voice, request["voice_start"], seconds=seconds, separate=separate)
+        separated.append({**request, "reference_voice": voice, "voice_start": start})
+    return separated
+
+
 def prepare_inputs(processor: Any, requests: Sequence[Mapping[str, Any]]) -> Any:
     """Run the processor on the texts, lyrics and voices of checked requests, one row per request.
 
@@ -266,4 +300,5 @@ __all__ = [
     "check_seed",
     "make_requests",
     "prepare_inputs",
+    "separate_voices",
 ]

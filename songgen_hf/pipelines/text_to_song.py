@@ -25,6 +25,7 @@ from .song_requests import (
     check_settings,
     make_requests,
     prepare_inputs,
+    separate_voices,
 )
 from .swapped_tracks import SURE_MARGIN, swap_margin
 
@@ -43,6 +44,9 @@ class TextToSongPipeline(Pipeline):
     Args:
         adapter: LoRA adapters to use, see :func:`load_adapters`.
         mode: must be "autoregressive".
+        voice_separator: function that removes the accompaniment from reference voices, as
+            ``checkpoints.separators.separate_voice``, which pipelines have that songgen-hf loads;
+            None for a pipeline that cannot.
     """
 
     mode = "autoregressive"
@@ -59,6 +63,7 @@ class TextToSongPipeline(Pipeline):
         *args: Any,
         adapter: str | Mapping[str, float] | None = None,
         mode: str = "autoregressive",
+        voice_separator: Callable[..., tuple[Any, float]] | None = None,
         **kwargs: Any,
     ):
         if check_mode(mode) != self.mode:
@@ -69,6 +74,7 @@ class TextToSongPipeline(Pipeline):
         if isinstance(kwargs.get("model"), partial):  # of pipeline(pipeline_class=...)
             kwargs["model"] = kwargs["model"]()
         super().__init__(*args, **kwargs)
+        self.voice_separator = voice_separator
         if self.processor is None:
             raise ValueError(
                 "TextToSongPipeline needs a processor: got None; "
@@ -90,6 +96,7 @@ class TextToSongPipeline(Pipeline):
         *,
         reference_voice: Any = None,
         voice_start: Any = 0.0,
+        separate_voice: Any = False,
         audio_prompt: Any = None,
         language: Any = "en",
         seconds: Any = None,
@@ -100,13 +107,17 @@ class TextToSongPipeline(Pipeline):
 
         Args:
             text: style description; or a request dict with the key ``text`` and any of the next
-                six arguments and ``seed``, which have precedence over those of the call; or a
-                list, generator or dataset of either. With a list of inputs, the next six arguments
-                can be lists of the same length.
+                seven arguments and ``seed``, which have precedence over those of the call; or a
+                list, generator or dataset of either. With a list of inputs, the next seven
+                arguments can be lists of the same length.
             lyrics: lyrics of the song.
             reference_voice: recording of the voice that the song should have: a path, bytes,
                 (array, sampling rate in Hz) or a dict in the form of the datasets library.
             voice_start: position, in seconds, at which the used part of the reference voice begins.
+            separate_voice: whether the accompaniment is removed from the reference voice: False or
+                "never"; "auto" if voice and accompaniment are both audible in the used part; True
+                or "always"; or the name of a separator to use in any case: "mini" (the network of
+                songgen-hf, which "auto" and True use), a Demucs model or the folder of a separator.
             audio_prompt: beginning of the song to continue, in the forms of ``reference_voice``;
                 for models with two tracks a dict of these with the keys ``vocal`` and
                 ``accompaniment``, or the tuple (accompaniment, vocal).
@@ -143,6 +154,7 @@ class TextToSongPipeline(Pipeline):
             "lyrics": lyrics,
             "reference_voice": reference_voice,
             "voice_start": voice_start,
+            "separate_voice": separate_voice,
             "audio_prompt": audio_prompt,
             "language": language,
             "seconds": seconds,
@@ -214,6 +226,7 @@ class TextToSongPipeline(Pipeline):
         raw: bool,
     ) -> list[list[dict[str, Any]]]:
         """Generate the songs of requests whose audio prompts have the same length."""
+        requests = separate_voices(requests, self.voice_separator, self.processor.voice_seconds)
         inputs = prepare_inputs(self.processor, requests).to(self.device, dtype=self.dtype)
         if prompt_codes is not None:
             inputs["audio_prompt_codes"] = prompt_codes.to(self.device)

@@ -154,8 +154,9 @@ def _voice_block(form: Form, limits: Limits, defaults: Settings) -> None:
     """Draw the reference voice."""
     with gr.Accordion("Reference voice", open=False, elem_id="voice-block"):
         gr.HTML(
-            '<p class="sg-hint">About three seconds of a person who sings or speaks. Use a voice '
-            "only if its owner has agreed. Recordings are deleted with the session.</p>"
+            '<p class="sg-hint">About three seconds of a person who sings or speaks; an audible '
+            "accompaniment is removed. Use a voice only if its owner has agreed. Recordings are "
+            "deleted with the session.</p>"
         )
         form.voice = gr.Audio(
             sources=["upload", "microphone"],

@@ -285,6 +285,7 @@ def _generate_song(
         settings.text,
         lyrics=settings.lyrics,
         reference_voice=voice,
+        separate_voice="auto",
         seed=int(settings.seed or 0) + number,
         max_seconds=settings.seconds,
         min_seconds=min_seconds(settings),

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from ..checkpoints.embedded import EMBEDDED_NAME
+from ..checkpoints.embedded import EMBEDDED_NAME, SEPARATOR_NAME
 from ..files import write_files
 from ..optional import require
 from .adapters import is_hub_id
@@ -177,8 +177,9 @@ def _package_files(*, with_checkpoint: bool) -> dict[str, bytes]:
         folder = (
             name.split("/")[1] if name.count("/") > 1 and name.startswith("checkpoints/") else ""
         )
-        # The Space prepares no recordings: networks for that stay behind.
-        if not folder or (with_checkpoint and folder == EMBEDDED_NAME):
+        # The Space separates voices, but transcribes nothing.
+        used = {"", SEPARATOR_NAME, *([EMBEDDED_NAME] if with_checkpoint else [])}
+        if folder in used:
             files[f"{PACKAGE.name}/{name}"] = path.read_bytes()
     return files
 

@@ -11,20 +11,11 @@ from ..tools.tiny_checkpoint import tiny_checkpoint, tiny_masked, tiny_processor
 @pytest.fixture(scope="session")
 def pipelines(tiny_checkpoint):
     """Mode -> a tiny pipeline for these tests alone, because adapters change the model."""
-    from transformers import pipeline
+    from songgen_hf.checkpoints.loading import load_pipeline
 
-    import songgen_hf
-    from songgen_hf.pipelines.text_to_song import TextToSongPipeline
-
-    songgen_hf.register()
     patterns = {"mixed": "mixed_pro", "two tracks": "interleaving_A_V"}
     return {
-        mode: pipeline(
-            "text-to-song",
-            model=tiny_checkpoint(pattern),
-            device="cpu",
-            pipeline_class=TextToSongPipeline,
-        )
+        mode: load_pipeline(tiny_checkpoint(pattern), device="cpu")
         for mode, pattern in patterns.items()
     }
 

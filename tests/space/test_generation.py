@@ -2,10 +2,13 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from songgen_hf.checkpoints.separators import separate_voice
+from songgen_hf.modeling.audio_io import read_audio
 from songgen_hf.space.generation import (
     GeneratedSong,
     Progress,
@@ -243,6 +246,18 @@ def test_a_reference_voice_changes_the_song(generator):
     (voiced,) = songs_of(generator.generate(SETTINGS, (tone, 24000)))
 
     assert not np.array_equal(plain.mixture, voiced.mixture)
+
+
+@pytest.mark.slow
+def test_the_accompaniment_of_a_reference_voice_is_removed(generator):
+    folder = Path(__file__).parents[2] / "docs" / "audio"
+    mixed = (read_audio(folder / "rendered.flac", 24000), 24000)
+    alone, _ = separate_voice(mixed)
+
+    (song,) = songs_of(generator.generate(SETTINGS, mixed))
+    (expected,) = songs_of(generator.generate(SETTINGS, alone))
+
+    np.testing.assert_array_equal(song.mixture, expected.mixture)
 
 
 def test_the_gpu_time_of_a_request_grows_with_length_and_variations(generator):

@@ -13,7 +13,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("version", "import_hook"),
     ("optional", "files", "provenance"),
     ("modeling",),
-    ("modeling.masked",),
+    ("modeling.masked", "modeling.listening"),
     ("pipelines",),
     ("presets",),
     ("checkpoints",),

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from songgen_hf.data.listening.separator import SeparatorConfig, VocalSeparator
+from songgen_hf.modeling.listening.separator import SeparatorConfig, VocalSeparator
 
 TINY_SIZES = {"hidden_size": 8, "dilations": (1, 3)}
 

@@ -36,13 +36,13 @@ def run(options: GenerateOptions) -> CommandResult:
         options = replace(options, model=MASKED_CHECKPOINT)
     pipeline = load_pipeline(options)
     settings, edits, prompt = _arguments(options, pipeline)
-    voice, voice_start = _voice(options, pipeline)
     songs = pipeline(
         options.text,
         lyrics=lyrics,
         language=options.language,
-        reference_voice=voice,
-        voice_start=voice_start,
+        reference_voice=options.voice,
+        voice_start=options.voice_start,
+        separate_voice=options.separate_voice,
         audio_prompt=prompt,
         seed=options.seed,
         seconds=options.seconds,
@@ -74,20 +74,6 @@ def run(options: GenerateOptions) -> CommandResult:
         )
     write_files(files)
     return CommandResult({"songs": facts}, "\n".join(map(str, files)))
-
-
-def _voice(options: GenerateOptions, pipeline: Any) -> tuple[Any, float]:
-    """The voice without its accompaniment, and the second at which its used part begins."""
-    if options.voice is None:
-        return None, options.voice_start
-    from ...data.preparation.separation import reference_voice
-
-    return reference_voice(
-        options.voice,
-        options.voice_start,
-        seconds=pipeline.processor.voice_seconds,
-        separate=options.separate_voice,
-    )
 
 
 def _arguments(

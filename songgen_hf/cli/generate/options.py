@@ -35,8 +35,7 @@ class GenerateOptions(ModelOptions):
     separate_voice: str = option(
         "auto",
         "whether the accompaniment is removed from the voice: auto if both are audible in the used "
-        "part, always, never",
-        choices=("auto", "always", "never"),
+        "part, always, never, or the name of a separator, such as htdemucs",
     )
     prompt_audio: list[Path] | None = option(
         None,

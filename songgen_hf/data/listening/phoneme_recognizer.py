@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
 from ...modeling.config_checks import CheckedConfigMixin
+from ...modeling.listening.network import MelNetwork, ResidualConvolution
 from .log_mels import NUM_MELS
-from .network import MelNetwork, ResidualConvolution
 from .phonemes import PHONEMES
 
 BLANK = 0  # of CTC, and silence for the frame output; phoneme i of the config is class i + 1

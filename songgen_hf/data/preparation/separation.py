@@ -11,32 +11,21 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from ...checkpoints.embedded import SEPARATOR_NAME, find_checkpoint
+from ...checkpoints.separators import MINI, Separator, check_separator, load_separator
 from ...files import new_directory, safe_name
-from ...modeling.audio_io import AudioSource, check_sampling_rate, read_audio, resample
+from ...modeling.audio_io import check_sampling_rate
 from ...optional import require
-from ..listening.separator import BLOCK_SECONDS, VocalSeparator, map_blocks
 
 STEM_RATE = 24_000  # Hz of the files that are written
-GIVEN, MINI = "given", "mini"
-DEMUCS_MODELS = (
-    *("htdemucs", "htdemucs_ft", "htdemucs_6s", "hdemucs_mmi"),
-    *("mdx", "mdx_extra", "mdx_q", "mdx_extra_q"),
-)
+GIVEN = "given"
 LONGEST_DIFFERENCE = 0.1  # seconds between the lengths of a recording and of stems that are given
-DEMUCS_MARGIN, DEMUCS_FADE = 8.0, 1.0  # seconds around a block, and of crossfade between blocks
-SEPARATE_VOICE = ("auto", "always", "never")
-CONTEXT_SECONDS = 2.0
-"""Seconds around a reference voice that the separator hears, too."""
-_AUDIBLE_BAND, _AUDIBLE_VOICE = -15.0, 10.0  # dB of the accompaniment relative to the voice
 _READ_SECONDS = 10.0
 _FULL_SCALE = 2**15
 
@@ -58,26 +47,7 @@ class SeparateOptions:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        known = (GIVEN, MINI, *DEMUCS_MODELS)
-        if self.separator not in known and not Path(self.separator).is_dir():
-            raise ValueError(
-                f"unknown separator: got {self.separator!r}, expected a folder or one of "
-                f"{', '.join(known)}"
-            )
-
-
-class Separator(NamedTuple):
-    """A network that extracts vocals.
-
-    Args:
-        rate: sampling rate of its input and output in Hz.
-        channels: number of channels of its input.
-        vocal: samples [S_i, channels] of a recording -> samples [S_j] of its vocal.
-    """
-
-    rate: int
-    channels: int
-    vocal: Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
+        check_separator(self.separator, GIVEN)
 
 
 def columns() -> list[Any]:
@@ -127,125 +97,6 @@ def separate(
             raise ValueError(f"{name}: {error}") from error
     paths = {stem: str(target / f"{stem}.flac") for stem in ("vocal", "accompaniment")}
     return {**recording, **paths, "separator": options.separator}
-
-
-def separate_voice(
-    waveform: np.ndarray, rate: int, *, separator: str = MINI, device: str = "cpu"
-) -> np.ndarray:
-    """Extract the vocal of a waveform, for example of a mixed recording as reference voice.
-
-    Args:
-        waveform: float32 [S], mono.
-        rate: sampling rate in Hz.
-        separator: as in :class:`SeparateOptions`, except for ``given``.
-        device: device of the network.
-    Returns:
-        float32 [S] at the same rate; frequencies above half of the separator's rate are removed.
-    """
-    network = load_separator(separator, device)
-    mixture = resample(np.asarray(waveform, np.float32), rate, network.rate)
-    channels = np.repeat(mixture[:, None], network.channels, axis=1)
-    vocal = np.concatenate([*network.vocal([channels]), np.zeros(0, np.float32)])
-    return _cut([resample(vocal, network.rate, rate)], len(waveform))
-
-
-def reference_voice(
-    source: AudioSource,
-    start: float = 0.0,
-    *,
-    seconds: float = 3.0,
-    separate: str = "auto",
-    separator: str = MINI,
-) -> tuple[AudioSource, float]:
-    """Remove the accompaniment from a reference voice.
-
-    Args:
-        source: the recording, in any form that the processor takes.
-        start: second at which the used part begins.
-        seconds: length of the used part.
-        separate: ``auto`` separates if voice and accompaniment are both audible in the used part,
-            ``always`` in any case, ``never`` not at all.
-        separator: as in :class:`SeparateOptions`, except for ``given``.
-    Returns:
-        ``reference_voice`` and ``voice_start`` of a pipeline: the arguments, or the separated part
-        and 0.
-    Raises:
-        ValueError: for another word, or if the recording cannot be read.
-    """
-    if separate not in SEPARATE_VOICE:
-        raise ValueError(f"got separate {separate!r}, expected one of {', '.join(SEPARATE_VOICE)}")
-    if separate == "never":
-        return source, start
-    before = min(start, CONTEXT_SECONDS)  # the network hears what is around a place
-    heard = read_audio(
-        source, STEM_RATE, start=start - before, duration=before + seconds + CONTEXT_SECONDS
-    )
-    part = slice(round(before * STEM_RATE), round((before + seconds) * STEM_RATE))
-    vocal = separate_voice(heard, STEM_RATE, separator=separator)
-    if separate == "auto":
-        levels = (np.square(heard[part] - vocal[part]).sum(), np.square(vocal[part]).sum())
-        ratio = 10 * np.log10((levels[0] + 1e-12) / (levels[1] + 1e-12))
-        if not _AUDIBLE_BAND < ratio < _AUDIBLE_VOICE:
-            return source, start
-    return (vocal[part], STEM_RATE), 0.0
-
-
-@cache
-def load_separator(name: str, device: str = "cpu") -> Separator:
-    """Load a separator once per process.
-
-    Raises:
-        ValueError: if the name is unknown, or its folder holds no separator.
-        ImportError: if the package of the separator is not installed.
-    """
-    from ...checkpoints.loading import checked_device
-
-    if name in DEMUCS_MODELS:
-        return demucs_separator(name, device=device)
-    folder = find_checkpoint(SEPARATOR_NAME) if name == MINI else name
-    try:
-        network = VocalSeparator.from_pretrained(folder).to(checked_device(device))
-    except FileNotFoundError as error:
-        raise ValueError(str(error)) from error
-    return Separator(STEM_RATE, 1, partial(network.vocal_blocks, rate=STEM_RATE))
-
-
-def demucs_separator(name: str, *, device: str = "cpu") -> Separator:
-    """Load a model of the package demucs, which downloads its weights on first use.
-
-    Raises:
-        ImportError: if demucs is not installed.
-        ValueError: if the weights cannot be had.
-    """
-    import torch
-
-    from ...checkpoints.loading import checked_device
-
-    require("demucs", "separate")
-    api = require("demucs.api", "separate")
-    try:
-        # Without random shifts, so that the same recording gives the same stems.
-        model = api.Separator(name, device=checked_device(device), shifts=0)
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(
-            f"cannot load the Demucs model {name}: {reason}; connect to the internet once, or pass "
-            f"another separator, such as {MINI}"
-        ) from error
-    rate = int(model.samplerate)
-
-    def extract(block: np.ndarray) -> np.ndarray:
-        _, stems = model.separate_tensor(torch.from_numpy(block.T.copy()))
-        return stems["vocals"].mean(dim=0).cpu().numpy()
-
-    separate_blocks = partial(
-        map_blocks,
-        process=extract,
-        size=round(BLOCK_SECONDS * rate),
-        margin=round(DEMUCS_MARGIN * rate),
-        fade=round(DEMUCS_FADE * rate),
-    )
-    return Separator(rate, int(model.audio_channels), separate_blocks)
 
 
 def read_blocks(path: Path | str, rate: int, channels: int = 1) -> Iterator[np.ndarray]:
@@ -381,15 +232,4 @@ def _check_stems(name: str, path: str, stems: list[str | None]) -> None:
         )
 
 
-__all__ = [
-    "DEMUCS_MODELS",
-    "STEM_RATE",
-    "SeparateOptions",
-    "Separator",
-    "columns",
-    "demucs_separator",
-    "load_separator",
-    "read_blocks",
-    "separate",
-    "separate_voice",
-]
+__all__ = ["STEM_RATE", "SeparateOptions", "columns", "read_blocks", "separate"]

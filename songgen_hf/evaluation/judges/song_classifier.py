@@ -16,8 +16,8 @@ from transformers import PreTrainedConfig
 
 from ...data.corpus.instruments import FAMILIES
 from ...data.listening.log_mels import NUM_MELS
-from ...data.listening.network import MelNetwork, ResidualConvolution
 from ...modeling.config_checks import CheckedConfigMixin
+from ...modeling.listening.network import MelNetwork, ResidualConvolution
 
 GENDERS = ("female", "male")
 LEAD_FAMILIES = tuple(family for family in FAMILIES if family != "bass")  # a bass never leads

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...data.listening.separator import SeparatorConfig, VocalSeparator
+from ...modeling.listening.separator import SeparatorConfig, VocalSeparator
 from ..codec.waveform_trainer import WaveformTrainer
 from ..optimizers import MuonWithAdamW
 from ..resumable_run import Metrics, cosine_rate, set_learning_rate

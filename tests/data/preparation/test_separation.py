@@ -1,30 +1,23 @@
 """Separation of recordings into files: given stems, the network, Demucs models, broken files."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from songgen_hf.checkpoints.embedded import find_checkpoint
+from songgen_hf.checkpoints import separators
 from songgen_hf.data.preparation import separation
 from songgen_hf.data.preparation.separation import (
     STEM_RATE,
     SeparateOptions,
     columns,
-    demucs_separator,
     read_blocks,
-    reference_voice,
     separate,
-    separate_voice,
 )
-from songgen_hf.evaluation.metrics.reconstruction import si_sdr
 from songgen_hf.modeling.audio_io import read_audio
 
 from ...tools.separation_cases import noise, tiny_separator
-
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -168,53 +161,17 @@ def test_an_unknown_separator_is_refused(tmp_path):
         separate(recorded(tmp_path), SeparateOptions(str(tmp_path)), tmp_path / "stems")
 
 
-@pytest.mark.parametrize("rate", [16000, 24000, 44100])
-@pytest.mark.parametrize("length", [0, 1, 16013])
-def test_a_voice_keeps_its_length_and_rate(rate, length, network):
-    waveform = noise(length)
-
-    vocal = separate_voice(waveform, rate, separator=network.separator)
-
-    assert vocal.shape == waveform.shape and vocal.dtype == np.float32
-    assert length < 2 or 0.01 < np.abs(vocal).max() < 1.5
-
-
-def test_the_embedded_separator_removes_a_chord_from_a_voice():
-    voice = read_audio(ROOT / "docs" / "audio" / "voice.flac", STEM_RATE)
-    time = np.arange(len(voice)) / STEM_RATE
-    chord = sum(
-        np.sin(2 * np.pi * pitch * order * time) / order
-        for pitch in (196.0, 246.9, 293.7)
-        for order in (1, 2, 3, 4, 5, 6)
-    ) * np.exp(-3 * (time % 0.5))
-    chord *= np.sqrt(np.mean(voice**2) / np.mean(chord**2))
-    mixture = (voice + chord).astype(np.float32)
-
-    vocal = separate_voice(mixture, STEM_RATE)
-
-    assert si_sdr(voice, separate_voice(voice, STEM_RATE)) > 15
-    assert si_sdr(voice, vocal) - si_sdr(voice, mixture) > 2
-    assert np.mean(separate_voice(chord, STEM_RATE) ** 2) < 0.1 * np.mean(chord**2)
-
-
-def test_the_embedded_separator_is_small():
-    files = [*Path(find_checkpoint("separator-mini")).iterdir()]
-
-    assert sum(path.stat().st_size for path in files) < 3_000_000
-    assert "rendered" in (Path(find_checkpoint("separator-mini")) / "README.md").read_text()
-
-
 def test_columns_are_those_that_are_added():
     assert [field.name for field in columns()] == ["vocal", "accompaniment", "separator"]
 
 
 def test_a_demucs_model_separates_stereo_recordings_in_blocks(tmp_path, monkeypatch):
     pytest.importorskip("demucs")
-    monkeypatch.setattr(separation, "BLOCK_SECONDS", 1.0)
-    monkeypatch.setattr(separation, "DEMUCS_MARGIN", 0.5)
-    monkeypatch.setattr(separation, "DEMUCS_FADE", 0.2)
-    monkeypatch.setattr(separation, "DEMUCS_MODELS", ("demucs_unittest",))
-    separation.load_separator.cache_clear()
+    monkeypatch.setattr(separators, "DEMUCS_SECONDS", 1.0)
+    monkeypatch.setattr(separators, "DEMUCS_MARGIN", 0.5)
+    monkeypatch.setattr(separators, "DEMUCS_FADE", 0.2)
+    monkeypatch.setattr(separators, "DEMUCS_MODELS", ("demucs_unittest",))
+    separators.load_separator.cache_clear()
     row = recorded(tmp_path, rate=32000)
 
     made = separate(row, SeparateOptions("demucs_unittest"), tmp_path / "stems")
@@ -223,40 +180,4 @@ def test_a_demucs_model_separates_stereo_recordings_in_blocks(tmp_path, monkeypa
     mixture = read_audio(row["path"], STEM_RATE) * 2**15
     assert len(vocal) == len(mixture) and np.abs(vocal).max() > 0
     np.testing.assert_allclose(vocal + accompaniment, mixture, atol=3)
-    assert demucs_separator("demucs_unittest").rate == 44100
-
-
-def test_without_demucs_the_extra_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "demucs", None)
-
-    with pytest.raises(ImportError, match=r"pip install 'songgen-hf\[separate\]'"):
-        demucs_separator("htdemucs")
-
-
-def test_a_mixed_reference_voice_is_separated_and_a_clean_one_is_not(monkeypatch):
-    rng = np.random.default_rng(0)
-    voice, band = (0.1 * rng.standard_normal(5 * STEM_RATE).astype(np.float32) for _ in range(2))
-    monkeypatch.setattr(separation, "separate_voice", lambda *given, **_: voice[: len(given[0])])
-
-    (alone, rate), start = reference_voice((voice + band, STEM_RATE))
-    np.testing.assert_array_equal(alone, voice[: 3 * STEM_RATE])
-    assert (rate, start) == (STEM_RATE, 0.0)
-    clean = (voice, STEM_RATE)
-    assert reference_voice(clean, 0.5) == (clean, 0.5)
-    loud_band = (voice + 10 * band, STEM_RATE)  # what is left of a voice there is no voice
-    assert reference_voice(loud_band)[0] is loud_band
-    assert reference_voice(loud_band, separate="always")[0] is not loud_band
-    mixed = (voice + band, STEM_RATE)
-    assert reference_voice(mixed, separate="never")[0] is mixed
-    with pytest.raises(ValueError, match="got separate 'maybe', expected one of auto"):
-        reference_voice(mixed, separate="maybe")
-
-
-@pytest.mark.slow
-def test_the_network_of_the_package_finds_the_voice_of_a_mixture():
-    folder = Path(__file__).parents[3] / "docs" / "audio"
-
-    assert reference_voice(folder / "voice.flac", 0.25) == (folder / "voice.flac", 0.25)
-    (alone, rate), start = reference_voice(folder / "rendered.flac")
-    assert (rate, start) == (STEM_RATE, 0.0)
-    assert alone.shape == (3 * STEM_RATE,) and 0.01 < np.abs(alone).max() < 1
+    assert separators.demucs_separator("demucs_unittest").rate == 44100

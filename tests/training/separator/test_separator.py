@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from songgen_hf.cli import main
-from songgen_hf.data.listening.separator import VocalSeparator
+from songgen_hf.modeling.listening.separator import VocalSeparator
 from songgen_hf.training.separator.mixtures import Mixture, Mixtures, augmented
 from songgen_hf.training.separator.options import SeparatorTrainingOptions
 from songgen_hf.training.separator.trainer import (

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils import CONFIG_NAME
 
-from ...modeling.checkpoint_files import reading
+from ..checkpoint_files import reading
 
 
 class MelNetwork(PreTrainedModel):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from songgen_hf.data.listening.phoneme_recognizer import PhonemeRecognizer
-from songgen_hf.data.listening.separator import VocalSeparator, map_blocks
+from songgen_hf.modeling.listening.separator import VocalSeparator, map_blocks
 
 from ...tools.separation_cases import noise, tiny_separator
 

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
-from ...modeling.config_checks import CheckedConfigMixin
+from ..config_checks import CheckedConfigMixin
 from .network import MelNetwork
 
 QUIETEST_POWER = 1e-11  # mean power of cells below which a passage counts as silence

@@ -1,0 +1,1 @@
+"""Networks over log mels and spectra: their base class and the separator."""

@@ -45,8 +45,10 @@ def inspect_recording(recording: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         The recording with the columns of :func:`columns`.
     Raises:
-        ValueError: if the file is no audio or nothing of it can be decoded.
+        ValueError: if there is no file, or nothing of it can be decoded.
     """
+    if not recording.get("path"):
+        raise ValueError("it has no sound")
     path = Path(recording["path"])
     read_channels(path, duration=_PROBE_SECONDS)
     with soundfile.SoundFile(path) as audio:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 from ...files import safe_name, write_files
 from ...modeling.checkpoint_files import reading
 from ...optional import require
-from ..tables import load_rows
+from ..tables import DIGITS, files_digest, load_rows
 
 AUDIO_ENDINGS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aif", ".aiff")
 MANIFEST_ENDINGS = (".csv", ".jsonl", ".parquet")
@@ -28,6 +29,7 @@ STEM_NAMES = {
 }
 """Names of the files of a folder that holds one recording with its stems."""
 _PATHS = ("path", "vocal", "accompaniment")
+_TEXTS = (*_PATHS, "lyrics", "language")
 _LONGEST_ID = 80
 
 
@@ -36,8 +38,8 @@ def find_recordings(source: str, folder: Path, *, split: str = "train") -> list[
 
     - A folder: every sound file in it and its subfolders. Beside ``song.mp3``, ``song.txt`` holds
       the lyrics, ``song.json`` further columns, ``song.vocal.flac`` and ``song.accompaniment.flac``
-      its stems. A subfolder with ``vocals`` and ``accompaniment`` (or ``no_vocals``,
-      ``instrumental``) is one recording with stems; its ``mixture`` is needed.
+      its stems. A subfolder with ``vocals``, ``accompaniment`` (or ``no_vocals``,
+      ``instrumental``) and ``mixture`` is one recording with stems.
     - A manifest (CSV, JSON lines or parquet) with a column ``path``, relative to the manifest.
     - A folder of parquet files or the name of a dataset of the Hub, with an audio column ``audio``
       or ``mixture`` and perhaps ``vocal`` and ``accompaniment``; the sounds are written to
@@ -49,10 +51,16 @@ def find_recordings(source: str, folder: Path, *, split: str = "train") -> list[
         split: split of a dataset.
     Raises:
         FileNotFoundError: if there is no recording.
-        ValueError: if a manifest cannot be read or lacks the column ``path``.
+        ValueError: if a manifest cannot be read or lacks the column ``path``, lyrics or language of
+            a recording are no text, stems have no mixture, or ``folder`` lies in ``source``.
     """
     path = Path(source)
     if path.is_dir():
+        if folder.resolve().is_relative_to(path.resolve()):
+            raise ValueError(
+                f"{folder.parent} lies in the folder of recordings {source}, where its own sounds "
+                "would be prepared, too: choose a folder outside"
+            )
         rows = list(_folder_rows(path))
         if not rows and any(path.rglob("*.parquet")):
             rows = list(_dataset_rows(source, split, folder))
@@ -75,36 +83,54 @@ def find_recordings(source: str, folder: Path, *, split: str = "train") -> list[
 
 
 def _folder_rows(folder: Path) -> Iterator[dict[str, Any]]:
-    stems_of: dict[Path, dict[str, str]] = {}
-    files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in AUDIO_ENDINGS]
+    files = [path for path in sorted(folder.rglob("*")) if _is_sound(path, folder)]
     mixtures = {path.with_suffix("") for path in files}
+    beside: dict[Path, dict[str, Path]] = defaultdict(dict)  # song -> its stems
     for path in files:
         song = path.with_suffix("")  # "song.vocal" of "song.vocal.flac"
-        name = song.suffix.lower().removeprefix(".")
-        role = next((role for role, names in STEM_NAMES.items() if name in names), None)
+        role = _role(song.suffix.removeprefix("."))
         if role in ("vocal", "accompaniment") and song.with_suffix("") in mixtures:
-            stems_of.setdefault(song.with_suffix(""), {})[role] = str(path.resolve())
-    taken = {path for stems in stems_of.values() for path in stems.values()}
-    files = [path for path in files if str(path.resolve()) not in taken]
+            beside[song.with_suffix("")][role] = path
+    taken = {path for stems in beside.values() for path in stems.values()}
+    files = [path for path in files if path not in taken]
+    folders: dict[Path, dict[str, Path]] = defaultdict(dict)  # folder -> what it holds
     for path in files:
-        if (role := _role(path)) is not None:
-            stems_of.setdefault(path.parent, {})[role] = str(path.resolve())
-    stems_of = {place: roles for place, roles in stems_of.items() if "vocal" in roles}
+        if (role := _role(path.stem)) is not None:
+            folders[path.parent][role] = path
+    # A vocal without the others is a song of that name.
+    folders = {
+        place: roles
+        for place, roles in folders.items()
+        if "vocal" in roles and roles.keys() - {"vocal"}
+    }
+    for place, roles in folders.items():
+        if "path" not in roles:
+            raise ValueError(
+                f"{place} holds stems, but no file {' or '.join(STEM_NAMES['path'])}: add the "
+                "mixture"
+            )
     for path in files:
-        role, stems = _role(path), stems_of.get(path.parent, {})
-        if role is None or not stems:
-            yield {**_file_row(path, folder), **stems_of.get(path.with_suffix(""), {})}
-        elif role == "path":
-            yield {
-                **_file_row(path, folder),
-                **stems,
-                "_name": str(path.parent.relative_to(folder)),
-            }
+        if path.parent not in folders or _role(path.stem) is None:
+            stems, name = beside.get(path.with_suffix(""), {}), None
+        elif path == folders[path.parent]["path"]:
+            stems, name = folders[path.parent], str(path.parent.relative_to(folder))
+        else:
+            continue
+        row = {
+            **_file_row(path, folder),
+            **{role: str(one.resolve()) for role, one in stems.items()},
+        }
+        yield {**row, "_name": name or row["_name"]}
 
 
-def _role(path: Path) -> str | None:
-    name = path.stem.lower()
-    return next((role for role, names in STEM_NAMES.items() if name in names), None)
+def _is_sound(path: Path, folder: Path) -> bool:
+    """Whether a path is a sound file that is not hidden, as files of an operating system are."""
+    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    return path.suffix.lower() in AUDIO_ENDINGS and not hidden and path.is_file()
+
+
+def _role(name: str) -> str | None:
+    return next((role for role, names in STEM_NAMES.items() if name.lower() in names), None)
 
 
 def _file_row(path: Path, folder: Path) -> dict[str, Any]:
@@ -162,7 +188,7 @@ def _dataset_rows(source: str, split: str, folder: Path) -> Iterator[dict[str, A
     for index, row in enumerate(rows):
         name = str(row.get("id") or row.get("song_id") or f"{split}-{index:06d}")
         paths = {
-            role: _sound_file(row[key], folder, f"{name}.{role}")
+            role: _sound_file(row[key], folder, name, role)
             for role, key in sounds.items()
             if isinstance(row.get(key), dict)
         }
@@ -170,12 +196,13 @@ def _dataset_rows(source: str, split: str, folder: Path) -> Iterator[dict[str, A
         yield {**kept, **paths, "_name": name}
 
 
-def _sound_file(cell: Mapping[str, Any], folder: Path, name: str) -> str:
-    """The file of an audio cell; one that holds bytes is written."""
+def _sound_file(cell: Mapping[str, Any], folder: Path, name: str, role: str) -> str:
+    """The file of an audio cell; one that holds bytes is written, with their digest in its name."""
     if cell.get("bytes") is None:
         return str(Path(cell["path"]).resolve())
     ending = Path(cell.get("path") or "").suffix or ".flac"
-    path = folder / f"{safe_name(name, longest=_LONGEST_ID)}{ending}"
+    digest = sha256(cell["bytes"]).hexdigest()[:DIGITS]
+    path = folder / f"{safe_name(name)}-{role}-{digest}{ending}"
     if not path.is_file():
         write_files({path: cell["bytes"]})
     return str(path.resolve())
@@ -186,13 +213,34 @@ def _with_ids(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     taken: set[str] = set()
     for row in rows:
         name = row.pop("_name")
-        identity = safe_name(name.replace("/", "-"), default="recording", longest=_LONGEST_ID)
-        if identity in taken:
-            digest = sha256(f"{name}/{row['path']}/{len(taken)}".encode()).hexdigest()[:8]
-            identity = f"{identity}-{digest}"
+        for key in _TEXTS:
+            if not isinstance(row.get(key), str | None):
+                raise ValueError(f"{key} of {name!r}: got {row[key]!r}, expected text")
+        identity = plain = safe_name(name, default="recording", longest=_LONGEST_ID)
+        while identity in taken:
+            text = f"{identity}/{name}/{row.get('path')}"
+            identity = f"{plain}-{sha256(text.encode()).hexdigest()[:8]}"
         taken.add(identity)
         row = {key: value for key, value in row.items() if key != "recording_id"}
         yield {"recording_id": identity, **json.loads(json.dumps(row, default=str))}
 
 
-__all__ = ["AUDIO_ENDINGS", "MANIFEST_ENDINGS", "STEM_NAMES", "find_recordings"]
+def recording_digest(recording: Mapping[str, Any]) -> str:
+    """A digest of what is known of a recording and of its files, wherever they are.
+
+    Args:
+        recording: row of :func:`find_recordings`.
+    """
+    paths = [Path(recording[name]) for name in _PATHS if recording.get(name)]
+    known = {name: value for name, value in recording.items() if name not in _PATHS}
+    text = json.dumps([known, files_digest(path for path in paths if path.is_file())])
+    return sha256(text.encode()).hexdigest()[:DIGITS]
+
+
+__all__ = [
+    "AUDIO_ENDINGS",
+    "MANIFEST_ENDINGS",
+    "STEM_NAMES",
+    "find_recordings",
+    "recording_digest",
+]

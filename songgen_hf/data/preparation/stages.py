@@ -2,8 +2,8 @@
 
 A stage is a stateless function with typed columns. Some stages run on one recording, one of them
 makes its clips, and the others run on a few clips at a time. The result of each run is one parquet
-file, written whole or not at all, and what has a file is not computed again. What cannot be read
-becomes a row with its error.
+file, written whole or not at all, and what has a file is not computed again, unless the recording
+is another one. What cannot be read becomes a row with its error.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from typing import Any, Literal
 
 from ...files import write_files
 from ...optional import require
+from .recordings import recording_digest
 from .runners import run_all
 
 CLIPS_PER_FILE = 32
 ERROR = "error"
+_DIGEST = b"recording"  # in the files of the first stage: what their recording was
 _KINDS = ("recording", "cut", "clips")
 Row = dict[str, Any]
 
@@ -57,6 +59,8 @@ def run_stages(
 ) -> None:
     """Run all stages on all recordings, except for what has been done.
 
+    Results of a recording whose row or files have changed since are computed again.
+
     Args:
         stages: those on recordings, the one that cuts, and those on clips; from the first stage up
             to any of them.
@@ -75,6 +79,11 @@ def run_stages(
     if order != sorted(order) or order.count(1) > 1 or (2 in order and 1 not in order):
         raise ValueError("expected stages on recordings, one that cuts, then stages on clips")
     folder = folder.resolve()
+    for recording in recordings:
+        if _has_changed(stages[0], recording, folder):
+            for stage in reversed(stages):  # the first one last, should this be interrupted
+                for path in _results(stage, recording, folder):
+                    path.unlink()
     for number, stage in enumerate(stages):
         earlier = tuple(stages[:number])
         pieces = [
@@ -114,10 +123,9 @@ def forget_errors(stages: Sequence[Stage], recordings: Sequence[Row], folder: Pa
     parquet = require("pyarrow.parquet", "prepare")
     count = 0
     for recording in recordings:
-        name, failed = recording["recording_id"], False
+        failed = False
         for stage in stages:
-            pattern = f"{name}-[0-9][0-9][0-9][0-9][0-9]" if stage.kind == "clips" else name
-            for path in sorted((folder / stage.name).glob(f"{pattern}.parquet")):
+            for path in _results(stage, recording, folder):
                 errors = parquet.read_table(path, columns=[ERROR]).column(ERROR)
                 failed = failed or errors.null_count < len(errors)
                 if failed:
@@ -132,10 +140,27 @@ def result_path(folder: Path, stage: Stage, recording_id: str, part: int) -> Pat
     return folder / stage.name / f"{recording_id}{number}.parquet"
 
 
+def _results(stage: Stage, recording: Row, folder: Path) -> list[Path]:
+    """The files of a stage that exist of a recording."""
+    number = "-[0-9][0-9][0-9][0-9][0-9]" if stage.kind == "clips" else ""
+    return sorted((folder / stage.name).glob(f"{recording['recording_id']}{number}.parquet"))
+
+
+def _has_changed(stage: Stage, recording: Row, folder: Path) -> bool:
+    """Whether the results of the first stage are those of another recording with the same id."""
+    parquet = require("pyarrow.parquet", "prepare")
+    path = result_path(folder, stage, recording["recording_id"], 0)
+    if not path.is_file():
+        return False
+    known = parquet.read_metadata(path).metadata or {}
+    return bool(known.get(_DIGEST, b"").decode() != recording_digest(recording))
+
+
 def _run(piece: Row, *, stage: Stage, earlier: tuple[Stage, ...], folder: Path) -> Row:
     """Run a stage on a recording or on one part of its clips, and write the file."""
     recording = json.loads(piece["recording"])
     name = recording["recording_id"]
+    digest = None if earlier else recording_digest(recording)
     if stage.kind == "clips":
         before = list(_read(earlier, recording, folder, piece["part"]))
         rows = _run_on_clips(stage, before)
@@ -146,7 +171,7 @@ def _run(piece: Row, *, stage: Stage, earlier: tuple[Stage, ...], folder: Path) 
         known = set(recording)
     known -= {"id", ERROR, *(field.name for field in stage.columns())}
     added = [{key: value for key, value in row.items() if key not in known} for row in rows]
-    _write(added, stage, result_path(folder, stage, name, piece["part"]))
+    _write(added, stage, result_path(folder, stage, name, piece["part"]), digest)
     return piece
 
 
@@ -212,8 +237,8 @@ def _parts(stages: Sequence[Stage], folder: Path, name: str) -> int:
     return -(-count // CLIPS_PER_FILE)
 
 
-def _write(rows: Sequence[Row], stage: Stage, path: Path) -> None:
-    """Write the columns of a stage to a file, whole or not at all."""
+def _write(rows: Sequence[Row], stage: Stage, path: Path, digest: str | None) -> None:
+    """Write the columns of a stage and perhaps a digest to a file, whole or not at all."""
     pyarrow = require("pyarrow", "prepare")
     parquet = require("pyarrow.parquet", "prepare")
     types = {field.name: field.type for field in stage.columns()}
@@ -225,7 +250,8 @@ def _write(rows: Sequence[Row], stage: Stage, path: Path) -> None:
         name: pyarrow.array([row.get(name) for row in rows], kind) for name, kind in types.items()
     }
     sink = pyarrow.BufferOutputStream()
-    parquet.write_table(pyarrow.table(columns), sink)
+    metadata = {_DIGEST: digest} if digest else None
+    parquet.write_table(pyarrow.table(columns, metadata=metadata), sink)
     write_files({path: sink.getvalue().to_pybytes()})
 
 

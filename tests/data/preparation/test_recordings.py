@@ -1,6 +1,8 @@
 """Tests of finding recordings."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow
@@ -8,7 +10,8 @@ import pyarrow.parquet
 import pytest
 import soundfile
 
-from songgen_hf.data.preparation.recordings import find_recordings
+from songgen_hf.data.preparation.inspection import inspect_recording
+from songgen_hf.data.preparation.recordings import find_recordings, recording_digest
 
 
 def tone(path, seed=0):
@@ -19,14 +22,20 @@ def tone(path, seed=0):
     return path
 
 
-def test_a_folder_gives_its_sounds_with_lyrics_and_details(tmp_path):
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    """A folder for the sounds of datasets."""
+    return tmp_path_factory.mktemp("out") / "recordings"
+
+
+def test_a_folder_gives_its_sounds_with_lyrics_and_details(tmp_path, out):
     tone(tmp_path / "Album One" / "Erste Blüte.wav")
     tone(tmp_path / "b.flac")
     (tmp_path / "b.txt").write_text("one word\ntwo\n", encoding="utf-8")
     (tmp_path / "b.json").write_text(json.dumps({"genre": "folk", "tags": ["calm"]}))
     (tmp_path / "notes.pdf").write_bytes(b"")
 
-    one, two = find_recordings(str(tmp_path), tmp_path / "out")
+    one, two = find_recordings(str(tmp_path), out)
 
     assert one["recording_id"] == "album-one-erste-blüte"
     assert one["path"] == str((tmp_path / "Album One" / "Erste Blüte.wav").resolve())
@@ -36,23 +45,23 @@ def test_a_folder_gives_its_sounds_with_lyrics_and_details(tmp_path):
     }  # fmt: skip
 
 
-def test_a_subfolder_with_stems_is_one_recording(tmp_path):
+def test_a_subfolder_with_stems_is_one_recording(tmp_path, out):
     for name in ("mixture", "vocals", "no_vocals"):
         tone(tmp_path / "song" / f"{name}.wav")
     (tmp_path / "song" / "mixture.txt").write_text("sung words")
 
-    (row,) = find_recordings(str(tmp_path), tmp_path / "out")
+    (row,) = find_recordings(str(tmp_path), out)
 
     assert row["recording_id"] == "song" and row["lyrics"] == "sung words"
     names = [row[key].rsplit("/", 1)[-1] for key in ("path", "vocal", "accompaniment")]
     assert names == ["mixture.wav", "vocals.wav", "no_vocals.wav"]
 
 
-def test_stems_beside_a_song_belong_to_it(tmp_path):
+def test_stems_beside_a_song_belong_to_it(tmp_path, out):
     for name in ("song-1", "song-1.vocal", "song-1.accompaniment", "song-2", "lead.vocal"):
         tone(tmp_path / f"{name}.wav")
 
-    rows = {row["recording_id"]: row for row in find_recordings(str(tmp_path), tmp_path / "out")}
+    rows = {row["recording_id"]: row for row in find_recordings(str(tmp_path), out)}
 
     assert set(rows) == {"song-1", "song-2", "lead-vocal"}
     assert rows["song-1"]["vocal"].endswith("song-1.vocal.wav")
@@ -61,7 +70,7 @@ def test_stems_beside_a_song_belong_to_it(tmp_path):
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
-def test_a_manifest_keeps_its_columns(tmp_path, ending):
+def test_a_manifest_keeps_its_columns(tmp_path, out, ending):
     tone(tmp_path / "sounds" / "a.wav")
     rows = [
         {"path": "sounds/a.wav", "artist": "Ann", "recording_id": "first"},
@@ -77,7 +86,7 @@ def test_a_manifest_keeps_its_columns(tmp_path, ending):
             "path,artist,recording_id\n" + "\n".join(",".join(row.values()) for row in rows)
         )
 
-    one, two = find_recordings(str(manifest), tmp_path / "out")
+    one, two = find_recordings(str(manifest), out)
 
     assert one == {
         "recording_id": "first", "artist": "Ann", "path": str((tmp_path / "sounds/a.wav").resolve())
@@ -85,7 +94,7 @@ def test_a_manifest_keeps_its_columns(tmp_path, ending):
     assert two["artist"] == "Bo" and two["recording_id"].startswith("first-")
 
 
-def test_sounds_of_a_dataset_become_files(tmp_path):
+def test_sounds_of_a_dataset_become_files(tmp_path, out):
     content = tone(tmp_path / "a.wav").read_bytes()
     cell = {"bytes": content, "path": None}
     rows = [{"id": "x/1", "mixture": cell, "vocal": cell, "mood": "calm"}]
@@ -94,11 +103,122 @@ def test_sounds_of_a_dataset_become_files(tmp_path):
         pyarrow.Table.from_pylist(rows), tmp_path / "songs" / "train-0.parquet"
     )
 
-    (row,) = find_recordings(str(tmp_path / "songs"), tmp_path / "out")
+    (row,) = find_recordings(str(tmp_path / "songs"), out)
 
     assert row["recording_id"] == "x-1" and row["mood"] == "calm"
     assert soundfile.info(row["path"]).frames == soundfile.info(row["vocal"]).frames == 8000
     assert row["path"] != row["vocal"] and "mixture" not in row
+
+
+def test_sounds_of_a_dataset_are_kept_apart_whatever_their_names(tmp_path, out):
+    contents = [tone(tmp_path / f"{seed}.wav", seed).read_bytes() for seed in range(6)]
+    cells = [{"bytes": content, "path": None} for content in contents]
+    rows = [
+        {"id": "a" * 90, "mixture": cells[0], "vocal": cells[1], "accompaniment": cells[2]},
+        {"id": "b", "mixture": cells[3], "vocal": None, "accompaniment": None},
+        {"id": "b", "mixture": cells[4], "vocal": None, "accompaniment": None},
+    ]
+    (tmp_path / "songs").mkdir()
+    table = tmp_path / "songs" / "train-0.parquet"
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), table)
+
+    def found():
+        names = ("path", "vocal", "accompaniment")
+        rows = find_recordings(str(tmp_path / "songs"), out)
+        return [[Path(row[name]).read_bytes() for name in names if name in row] for row in rows]
+
+    assert found() == [contents[:3], contents[3:4], contents[4:5]]
+    rows[2]["mixture"] = cells[5]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), table)
+    assert found()[2] == contents[5:]
+
+
+def test_a_row_without_a_sound_is_a_recording_that_cannot_be_read(tmp_path, out):
+    cell = {"bytes": tone(tmp_path / "a.wav").read_bytes(), "path": None}
+    (tmp_path / "songs").mkdir()
+    rows = [{"id": "a", "audio": cell}, {"id": "b", "audio": None}, {"id": "b", "audio": None}]
+    pyarrow.parquet.write_table(
+        pyarrow.Table.from_pylist(rows), tmp_path / "songs" / "train-0.parquet"
+    )
+
+    found = find_recordings(str(tmp_path / "songs"), out)
+
+    assert len({row["recording_id"] for row in found}) == 3
+    for row in found[1:]:
+        with pytest.raises(ValueError, match="it has no sound"):
+            inspect_recording(row)
+
+
+def test_hidden_files_and_folders_are_no_recordings(tmp_path, out):
+    tone(tmp_path / "a.wav")
+    (tmp_path / "._a.wav").write_bytes(b"a resource fork")
+    tone(tmp_path / ".trash" / "b.wav")
+    (tmp_path / "album.wav").mkdir()
+
+    (row,) = find_recordings(str(tmp_path), out)
+
+    assert row["recording_id"] == "a"
+
+
+def test_stems_without_their_mixture_are_refused(tmp_path, out):
+    tone(tmp_path / "a.wav")
+    for name in ("vocals", "no_vocals"):
+        tone(tmp_path / "song" / f"{name}.wav")
+
+    with pytest.raises(ValueError, match="song holds stems, but no file mixture or mix"):
+        find_recordings(str(tmp_path), out)
+
+
+def test_a_song_with_the_name_of_a_stem_is_a_recording(tmp_path, out):
+    for name in ("Vocal", "other"):
+        tone(tmp_path / f"{name}.wav")
+
+    found = find_recordings(str(tmp_path), out)
+
+    assert [row["recording_id"] for row in found] == ["vocal", "other"]
+
+
+def test_an_output_within_the_source_is_refused(tmp_path):
+    tone(tmp_path / "a.wav")
+
+    with pytest.raises(ValueError, match="lies in the folder of recordings"):
+        find_recordings(str(tmp_path), tmp_path / "adapter" / "songs" / "recordings")
+
+
+def test_equal_names_keep_their_ids_when_recordings_are_added(tmp_path, out):
+    tone(tmp_path / "x" / "y.wav")
+    tone(tmp_path / "x-y.wav")
+    before = {row["path"]: row["recording_id"] for row in find_recordings(str(tmp_path), out)}
+
+    for name in ("a", "x-x"):
+        tone(tmp_path / f"{name}.wav")
+    after = {row["path"]: row["recording_id"] for row in find_recordings(str(tmp_path), out)}
+
+    assert len(set(after.values())) == 4 and before.items() <= after.items()
+
+
+@pytest.mark.parametrize("column", ["lyrics", "language", "vocal"])
+def test_columns_that_must_be_text_are_checked_first(tmp_path, out, column):
+    tone(tmp_path / "a.wav")
+    (tmp_path / "a.json").write_text(json.dumps({column: ["one", "two"]}))
+
+    with pytest.raises(ValueError, match=rf"{column} of 'a': got \['one', 'two'\], expected text"):
+        find_recordings(str(tmp_path), out)
+
+
+def test_a_changed_recording_has_another_digest_and_a_moved_one_has_not(tmp_path, out):
+    def digest(place):
+        (row,) = find_recordings(str(tmp_path / place), out)
+        return recording_digest(row)
+
+    tone(tmp_path / "here" / "a.wav")
+    first = digest("here")
+    shutil.copytree(tmp_path / "here", tmp_path / "there")
+    assert digest("there") == digest("here") == first
+
+    (tmp_path / "here" / "a.txt").write_text("some words")
+    soundfile.write(tmp_path / "there" / "a.wav", np.zeros(9000), 8000)
+    assert len({first, digest("here"), digest("there")}) == 3
 
 
 @pytest.mark.parametrize(
@@ -110,12 +230,12 @@ def test_sounds_of_a_dataset_become_files(tmp_path):
         ("songs.pdf", "", "is neither a folder nor a manifest"),
     ],
 )
-def test_what_holds_no_recordings_is_refused(tmp_path, name, content, message):
+def test_what_holds_no_recordings_is_refused(tmp_path, out, name, content, message):
     (tmp_path / name).write_text(content)
     with pytest.raises(ValueError, match=message):
-        find_recordings(str(tmp_path / name), tmp_path / "out")
+        find_recordings(str(tmp_path / name), out)
 
 
-def test_an_empty_folder_is_refused(tmp_path):
+def test_an_empty_folder_is_refused(tmp_path, out):
     with pytest.raises(FileNotFoundError, match="holds no sound files"):
-        find_recordings(str(tmp_path), tmp_path / "out")
+        find_recordings(str(tmp_path), out)

@@ -157,6 +157,21 @@ def test_recordings_with_an_error_are_computed_again(tmp_path):
     assert short.stat().st_mtime_ns == before[short]
 
 
+def test_a_changed_recording_is_computed_again_and_no_other(tmp_path):
+    before, seen, separated = run(tmp_path, stages()), [], []
+    changed = [
+        {**row, "lyrics": "new"} if row["recording_id"] == "long" else row for row in RECORDINGS
+    ]
+    changed[0]["count"] = 1
+
+    run_stages(stages(separated, seen=seen), changed, tmp_path, progress=False)
+    rows = list(read_clips(stages(), changed, tmp_path))
+
+    assert separated == ["long"] and seen == [["long-0"]]
+    assert not result_path(tmp_path, stages()[3], "long", 1).exists()
+    assert rows[0]["lyrics"] == "new" and rows[1:] == before[2 * CLIPS_PER_FILE + 3 :]
+
+
 @pytest.mark.slow
 def test_workers_write_the_same_files(tmp_path):
     for workers in (1, 3):

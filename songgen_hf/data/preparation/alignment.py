@@ -24,9 +24,11 @@ from ..listening.log_mels import FRAME_RATE, SAMPLING_RATE, log_mels
 from ..listening.phoneme_recognizer import PhonemeRecognizer, collapse
 from ..listening.spelling import LyricsWord, lyrics_words
 from .clips import read_clip
+from .languages import language_code
+from .stages import loading
 
 _FRAME_SECONDS = 2 / FRAME_RATE  # the recognizer halves the frames of the mels
-_LANGUAGES = ("en", "english")
+_LANGUAGE = "en"
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def align_lyrics(
         The clips with :func:`columns`. Without lyrics they are null; without a vocal stem, and in
         another language than English, only a single clip gets the lyrics, as they are given.
     Raises:
-        ValueError: if the recognizer or the audio of a clip cannot be read.
+        ValueError: if the recognizer (``ModelError``) or the audio of a clip cannot be read.
         ImportError: if espeak-ng is missing, which pronounces the lyrics.
     """
     rows: list[dict[str, Any]] = []
@@ -102,8 +104,8 @@ def align_lyrics(
         rows.append({**clip, "recording_lyrics": lyrics, **added})
     if not rows or not rows[0]["recording_lyrics"]:
         return rows
-    language = (rows[0].get("language") or "en").lower().split("-")[0]
-    if rows[0].get("vocal") is None or language not in _LANGUAGES:
+    language = language_code(rows[0].get("language") or _LANGUAGE)
+    if rows[0].get("vocal") is None or language != _LANGUAGE:
         if len(rows) == 1:
             rows[0] |= {"lyrics": rows[0]["recording_lyrics"], "lyrics_source": "given"}
         return rows
@@ -216,11 +218,12 @@ def load_recognizer(name: str) -> PhonemeRecognizer:
     """Load a phoneme recognizer by the name of the embedded one, or from a folder.
 
     Raises:
-        FileNotFoundError, ValueError: if there is none, or another network.
+        ModelError: if there is none, or another network.
     """
-    folder = Path(find_checkpoint(name))
-    inner = folder / "phoneme_recognizer"
-    return PhonemeRecognizer.from_pretrained(inner if inner.is_dir() else folder)
+    with loading(f"the phoneme recognizer {name!r}"):
+        folder = Path(find_checkpoint(name))
+        inner = folder / "phoneme_recognizer"
+        return PhonemeRecognizer.from_pretrained(inner if inner.is_dir() else folder)
 
 
 __all__ = ["AlignmentOptions", "align_lyrics", "columns", "hear", "load_recognizer"]

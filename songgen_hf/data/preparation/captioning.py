@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +20,7 @@ from ...checkpoints.loading import checked_device
 from ...optional import require
 from ..corpus.captions import write_caption
 from .clips import read_clip
+from .stages import ModelError, loading
 from .tags import read_tags
 
 MAX_CHARACTERS = 600
@@ -101,7 +103,8 @@ def caption(
         CLAP if there is a model, else the first; ``clap_scores`` belong to ``captions``. A clip of
         which nothing is known has no caption.
     Raises:
-        ValueError: if a model cannot be loaded, or audio cannot be read; it names model or clip.
+        ValueError: if a model cannot be loaded (``ModelError``), or audio cannot be read; it names
+            model or clip.
     """
     described: list[str | None] = [None] * len(rows)
     if options.captioner is not None:
@@ -117,7 +120,7 @@ def caption(
 def _captioned(
     row: Mapping[str, Any], description: str | None, options: CaptionOptions
 ) -> dict[str, Any]:
-    tags = [str(tag) for tag in row.get("tags") or []]
+    tags = _listed(row.get("tags"))
     facts = read_tags(tags)
     measured = {name: row.get(f"measured_{name}") for name in ("tempo", "key")}
     known = {
@@ -164,22 +167,33 @@ def _given_fact(row: Mapping[str, Any], name: str) -> Any:
         ValueError: for a tempo that is no number.
     """
     value = row.get(name)
+    if name == "instruments":
+        return _listed(value) or None
+    if name != "tempo":
+        return ", ".join(_listed(value)) or None
     if value is None or value == "":
         return None
-    if name == "instruments":
-        return [one.strip() for one in value.split(",")] if isinstance(value, str) else list(value)
-    if name == "tempo":
-        try:
-            return float(value)
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"tempo of the clip {row['id']!r}: got {value!r}, expected beats per minute"
-            ) from error
-    return str(value)
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"tempo of the clip {row['id']!r}: got {value!r}, expected beats per minute"
+        ) from error
+
+
+def _listed(value: Any) -> list[str]:
+    """The texts of a user's column; a single text is divided at commas, as in a CSV file."""
+    if isinstance(value, str):
+        value = value.split(",")
+    elif not isinstance(value, list | tuple):
+        value = [] if value is None else [value]
+    return [text for one in value if (text := str(one).strip())]
 
 
 def _given(row: Mapping[str, Any]) -> list[str]:
-    return [text for text in (row.get("caption"), *(row.get("captions") or [])) if text]
+    several = row.get("captions") or []
+    several = [several] if isinstance(several, str) else several
+    return [text for text in (row.get("caption"), *several) if text]
 
 
 def with_tags(text: str, tags: Sequence[str], *, limit: int = MAX_CHARACTERS) -> str:
@@ -191,7 +205,7 @@ def with_tags(text: str, tags: Sequence[str], *, limit: int = MAX_CHARACTERS) ->
     if len(text) > limit:
         text = text[: limit + 1].rsplit(" ", 1)[0][:limit]
     for tag in tags:
-        if tag.lower() in text.lower():
+        if re.search(rf"(?<!\w){re.escape(tag)}(?!\w)", text, re.IGNORECASE):
             continue
         joint = " " if text.endswith((".", "!", "?")) else ", "
         longer = text + joint + tag if text else tag
@@ -262,17 +276,14 @@ def _captioner(name: str, device: str) -> tuple[Any, Any]:
 
     loaded, processor = _load(name, device, model, AutoProcessor)
     if not hasattr(processor, "feature_extractor"):
-        raise ValueError(f"{name!r} hears no audio: expected a captioner such as Qwen2-Audio")
+        raise ModelError(f"{name!r} hears no audio: expected a captioner such as Qwen2-Audio")
     processor.tokenizer.padding_side = "left"
     return loaded, processor
 
 
 def _load(name: str, device: str, model: Callable[[], Any], processor: Any) -> tuple[Any, Any]:
-    try:
+    with loading(f"the model {name!r}"):
         return model().eval().to(checked_device(device)), processor.from_pretrained(name)
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"cannot load the model {name!r}: {reason[:300]}") from error
 
 
 def _describe(rows: Sequence[Mapping[str, Any]], options: CaptionOptions) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import Any
 
 from .filtering import RULES, Thresholds
+from .languages import language_code
 from .report import funnel
 
 _TEXT = """---
@@ -15,13 +16,13 @@ _TEXT = """---
 
 # {title}
 
-Clips of songs with scores, captions and the reasons why a clip is kept or not. Prepared by
-`songgen-hf prepare songs`.
+Clips of songs with scores and captions, prepared by `songgen-hf prepare songs`. A row names the
+place of a clip in a recording, which the dataset does not hold.
 
 ```python
 from datasets import load_dataset
 
-clips = load_dataset("{name}", split="{split}").filter(lambda clip: clip["kept"])
+clips = load_dataset("{name}", split="{split}")
 ```
 
 ## What each step left
@@ -30,8 +31,9 @@ clips = load_dataset("{name}", split="{split}").filter(lambda clip: clip["kept"]
 |---|---|
 {funnel}
 
-{hours:.2f} hours are kept. `hq` marks the clips of high quality. No clip was removed from the
-table: `kept` and `reasons` can be computed again with other thresholds.
+{hours:.2f} hours are kept. `hq` marks the clips of high quality. The dataset holds the kept clips;
+the table `clips.parquet` holds all of them, with `kept` and `reasons`, which can be computed again
+with other thresholds (`songgen-hf prepare filter`).
 
 ## Thresholds
 
@@ -42,7 +44,8 @@ table: `kept` and `reasons` can be computed again with other thresholds.
 ## Columns
 
 - `id`, `recording_id`, `clip_start`, `clip_seconds`: the place of the clip, in seconds.
-- `kept`, `reasons`, `hq`: the judgment, every reason with the value and its bound.
+- `hq`: whether the clip is of high quality. In the table also `kept` and `reasons`, every reason
+  with the value and its bound.
 - Scores: {scores}.
 - `caption` and `captions`, `lyrics`, and all columns that the recordings had.
 
@@ -76,7 +79,9 @@ def render_clips_card(
 
     folders = {PurePath(file).name.partition("-")[0]: PurePath(file).parent for file in files}
     splits = list(folders)
-    languages = sorted({row["language"] for row in rows if row["kept"] and row.get("language")})
+    languages = sorted(
+        {language_code(row["language"]) for row in rows if row["kept"] and row.get("language")}
+    )
     metadata = DatasetCardData(
         license=license,
         language=languages or None,

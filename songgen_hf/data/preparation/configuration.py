@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
+
+from huggingface_hub.dataclasses import type_validator
 
 from ...modeling.checkpoint_files import reading
 from ...optional import require
@@ -77,7 +79,7 @@ def read_preparation(config: str, changes: Iterable[str] = ()) -> Preparation:
         if not isinstance(sections, Mapping):
             raise ValueError(f"{config} holds no sections: expected one for each stage")
         sections = dict(sections)
-        config = sections.pop("preset", "paper")
+        config = str(sections.pop("preset", "paper"))
         if config not in PRESETS:
             raise ValueError(f"unknown preset: got {config!r}, expected {', '.join(PRESETS)}")
     preparation = Preparation(filter=PRESETS[config])
@@ -90,7 +92,12 @@ def read_preparation(config: str, changes: Iterable[str] = ()) -> Preparation:
         name, dot, key = place.partition(".")
         if not (separator and dot):
             raise ValueError(f"got the change {change!r}, expected STAGE.OPTION=VALUE")
-        preparation = _changed(preparation, name, {key: yaml.safe_load(value)})
+        try:
+            value = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            reason = " ".join(str(error).split())
+            raise ValueError(f"cannot read the change {change!r} as YAML: {reason}") from error
+        preparation = _changed(preparation, name, {key: value})
     return preparation
 
 
@@ -102,27 +109,33 @@ def _changed(preparation: Preparation, name: str, values: Any) -> Preparation:
     section = getattr(preparation, name)
     if not isinstance(values, Mapping):
         raise ValueError(f"the section {name} must hold options: got {values!r}")
-    options = [entry.name for entry in fields(section)]
+    kinds = get_type_hints(type(section))
     for key, value in values.items():
-        if key not in options:
+        if key not in kinds:
             raise ValueError(
-                f"unknown option of {name}: got {key!r}, expected one of {', '.join(options)}"
+                f"unknown option of {name}: got {key!r}, expected one of {', '.join(kinds)}"
             )
-        expected = getattr(section, key)
-        if isinstance(value, list):
-            value = tuple(value)
-        if expected is not None and value is not None and not _fits(value, expected):
-            raise ValueError(f"{name}.{key} must be of the kind of {expected!r}: got {value!r}")
-        section = replace(section, **{key: value})
+        section = replace(section, **{key: _checked(f"{name}.{key}", value, kinds[key])})
     return replace(preparation, **{name: section})
 
 
-def _fits(value: Any, expected: Any) -> bool:
-    if isinstance(expected, bool) or isinstance(value, bool):
-        return isinstance(expected, bool) and isinstance(value, bool)
-    if isinstance(expected, float):
-        return isinstance(value, int | float)
-    return isinstance(value, type(expected))
+def _checked(name: str, value: Any, kind: Any) -> Any:
+    """The value of an option; lists become tuples, and so does one text where several may stand.
+
+    Raises:
+        ValueError: for a value of another type.
+    """
+    expected = (kind.__name__ if type(kind) is type else str(kind)).replace(
+        "tuple[str, ...]", "a list of str"
+    )
+    is_list = isinstance(value, list) or (isinstance(value, str) and "list" in expected)
+    found = (tuple(value) if isinstance(value, list) else (value,)) if is_list else value
+    whole = isinstance(value, int) and not isinstance(value, bool) and "float" in expected
+    try:
+        type_validator(name, float(value) if whole else found, kind)
+    except TypeError as error:
+        raise ValueError(f"{name} must be {expected}: got {value!r}") from error
+    return found
 
 
 __all__ = ["Preparation", "read_preparation"]

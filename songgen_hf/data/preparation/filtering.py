@@ -11,10 +11,10 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cache
 from typing import Any, TypeVar
 
 from ...optional import require
+from .languages import language_code
 
 Table = TypeVar("Table")
 
@@ -268,21 +268,12 @@ def _own_reasons(row: Mapping[str, Any], thresholds: Thresholds) -> list[str]:
     if (
         thresholds.languages is not None
         and language
-        and (_language_code(language) not in map(_language_code, thresholds.languages))
+        and (language_code(language) not in map(language_code, thresholds.languages))
     ):
         allowed = ", ".join(thresholds.languages)
         found.append(f"language: {language} is not among those allowed, {allowed}")
     found += filter(None, (rule.reason(row, thresholds) for rule in RULES))
     return found
-
-
-@cache
-def _language_code(name: str) -> str:
-    """The code of a language that is given by its code, its name, or a code with a region."""
-    from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
-
-    word = name.strip().lower()
-    return TO_LANGUAGE_CODE.get(word, word.replace("_", "-").partition("-")[0])
 
 
 def _kept_groups(

@@ -132,7 +132,12 @@ def filter_again(options: SongsOptions, *, progress: bool = True) -> PreparedSon
             f"{path} does not exist: prepare songs first with `songgen-hf prepare songs`"
         )
     parquet = require("pyarrow.parquet", "prepare")
-    return _finish(options, parquet.read_table(path))
+    description = options.output / DESCRIPTION_FILE
+    described = json.loads(description.read_text(encoding="utf-8"))
+    described["filter"] = asdict(read_preparation(options.config, options.changes).filter)
+    found = _finish(options, parquet.read_table(path))
+    write_files({description: encode_json(described)})
+    return found
 
 
 def build_stages(preparation: Preparation, output: Path) -> tuple[Stage, ...]:

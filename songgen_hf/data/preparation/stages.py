@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,8 @@ from .recordings import recording_digest
 from .runners import run_all
 
 CLIPS_PER_FILE = 32
+LONGEST_REASON = 300
+"""Characters of an error of a library that a message repeats."""
 ERROR = "error"
 _DIGEST = b"recording"  # in the files of the first stage: what their recording was
 _KINDS = ("recording", "cut", "clips")
@@ -48,6 +51,23 @@ class Stage:
     device_share: float = 0.0
 
 
+class ModelError(ValueError):
+    """A model of a stage cannot be loaded: the run ends, since no recording can be processed."""
+
+
+@contextmanager
+def loading(what: str) -> Iterator[None]:
+    """Turn errors of libraries about a model into a :class:`ModelError` of one line.
+
+    Args:
+        what: the model, for messages.
+    """
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise ModelError(f"cannot load {what}: {_one_line(error)[:LONGEST_REASON]}") from error
+
+
 def run_stages(
     stages: Sequence[Stage],
     recordings: Sequence[Row],
@@ -70,7 +90,8 @@ def run_stages(
         progress: whether to show progress.
     Raises:
         OSError: if a file cannot be written.
-        ValueError: if two recordings have one id, or the stages have another order.
+        ValueError: if two recordings have one id, or the stages have another order; ``ModelError``
+            if a model cannot be loaded.
     """
     ids = [row["recording_id"] for row in recordings]
     if len(set(ids)) < len(ids):
@@ -181,6 +202,8 @@ def _run_on_recording(stage: Stage, recording: Row) -> list[Row]:
         try:
             result = stage.function(dict(recording))
             return result if stage.kind == "cut" else [{**result, "id": result["recording_id"]}]
+        except ModelError:
+            raise
         except (OSError, ValueError) as error:
             recording = {**recording, ERROR: f"{stage.name}: {_one_line(error)}"}
     return [{"id": recording["recording_id"], ERROR: recording[ERROR]}]
@@ -203,6 +226,8 @@ def _run_on_clips(stage: Stage, clips: list[Row]) -> list[Row]:
     try:
         results = iter(stage.function([dict(row) for row in healthy]) if healthy else [])
         return [next(results) if not row.get(ERROR) else row for row in clips]
+    except ModelError:
+        raise
     except (OSError, ValueError) as error:
         if len(healthy) == 1:
             return [
@@ -266,8 +291,10 @@ def _repeated(names: Sequence[str]) -> str:
 __all__ = [
     "CLIPS_PER_FILE",
     "ERROR",
+    "ModelError",
     "Stage",
     "forget_errors",
+    "loading",
     "read_clips",
     "result_path",
     "run_stages",

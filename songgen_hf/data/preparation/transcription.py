@@ -14,9 +14,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
 
+from ...checkpoints.loading import checked_device
 from ...optional import require
 from ..listening.edit_distance import edit_distance
 from .clips import read_clip
+from .languages import language_code
+from .stages import loading
 
 _RATE = 16000
 _REPEATING = 2.4  # ratio of compression above which Whisper takes a text for a loop
@@ -29,7 +32,7 @@ class TranscriptionOptions:
 
     Args:
         models: two speech recognition models, folders or Hub ids; none for no transcripts.
-        device: device of the models.
+        device: device of the models; ``auto`` for an accelerator, if there is one.
         batch_size: clips that a model hears at once.
         num_beams: beams of the search of a Whisper; more take as many times longer.
     Raises:
@@ -95,7 +98,7 @@ def transcribe(
         The rows in order, with :func:`columns`. A ``language`` that is given is told to the models
         and stays; otherwise it is the one that the model of the better text identifies.
     Raises:
-        ValueError: if a model or the audio of a clip cannot be read.
+        ValueError: if a model (``ModelError``) or the audio of a clip cannot be read.
     """
     unheard = {
         "transcripts": None,
@@ -141,8 +144,8 @@ def transcripts_of(
         return []
     recognizer = _recognizer(name, options.device)
     sounds = [read_clip(row, "vocal", _RATE) for row in rows]
-    languages = [row["language"] for row in rows]
-    if recognizer.type == _WHISPER:
+    languages = [row["language"] and language_code(row["language"]) for row in rows]
+    if multilingual := _is_multilingual(recognizer):
         # The pipeline returns the language of the first clip of a batch alone.
         languages = [
             language or _identify_language(recognizer, sound)
@@ -153,7 +156,7 @@ def transcripts_of(
         places = [index for index, one in enumerate(languages) if (one or "") == language]
         settings: dict[str, Any] = {"return_timestamps": "word", "batch_size": options.batch_size}
         if recognizer.type == _WHISPER:
-            told = {"language": language or None, "task": "transcribe"}
+            told = {"language": language or None, "task": "transcribe"} if multilingual else {}
             settings["generate_kwargs"] = {**told, "num_beams": options.num_beams}
         inputs = [{"raw": sounds[place], "sampling_rate": _RATE} for place in places]
         for place, output in zip(places, recognizer(inputs, **settings), strict=True):
@@ -161,11 +164,15 @@ def transcripts_of(
     return [found[place] for place in range(len(rows))]
 
 
-def _identify_language(recognizer: Any, sound: Any) -> str | None:
-    """The code of the language that a Whisper hears in a sound; None if it knows one alone."""
+def _is_multilingual(recognizer: Any) -> bool:
+    """Whether a model is a Whisper of several languages, which are told to it."""
+    languages = getattr(recognizer.model.generation_config, "lang_to_id", None)
+    return recognizer.type == _WHISPER and bool(languages)
+
+
+def _identify_language(recognizer: Any, sound: Any) -> str:
+    """The code of the language that a multilingual Whisper hears in a sound."""
     model = recognizer.model
-    if not getattr(model.generation_config, "lang_to_id", None):
-        return None
     features = recognizer.feature_extractor(sound, sampling_rate=_RATE, return_tensors="pt")
     heard = model.detect_language(features["input_features"].to(model.device, model.dtype))
     names = {token: name for name, token in model.generation_config.lang_to_id.items()}
@@ -221,12 +228,10 @@ def _faults(text: str) -> int:
 def _recognizer(name: str, device: str) -> Any:
     from transformers import pipeline
 
-    try:
-        return pipeline("automatic-speech-recognition", model=name, device=device, dtype="auto")
-    except OSError as error:
-        raise ValueError(
-            f"cannot load the speech recognition model {name!r}: {str(error).splitlines()[0]}"
-        ) from error
+    with loading(f"the speech recognition model {name!r}"):
+        return pipeline(
+            "automatic-speech-recognition", model=name, device=checked_device(device), dtype="auto"
+        )
 
 
 __all__ = ["Transcript", "TranscriptionOptions", "columns", "text_distance", "transcribe"]

@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from songgen_hf.data.preparation.alignment import AlignmentOptions, align_lyrics, columns
+from songgen_hf.data.preparation.stages import ModelError
 from songgen_hf.evaluation.judges.dataset import judge_song
 from songgen_hf.evaluation.judges.options import JudgeTrainingOptions
 from songgen_hf.evaluation.judges.training import train_recognizer
@@ -95,6 +96,13 @@ def test_what_cannot_be_aligned_is_kept_for_a_single_clip_alone(clips, options, 
     assert single["words"] is None and single["lyrics_error"] is None
 
 
+@pytest.mark.parametrize("language", ["en_US", "English", "en-GB"])
+def test_english_of_any_region_is_aligned(clips, options, language):
+    rows = align_lyrics([{**clip, "language": language} for clip in clips], options)
+
+    assert rows[0]["lyrics_source"] == "aligned"
+
+
 @pytest.mark.parametrize("lyrics", [None, ""])
 def test_without_lyrics_all_columns_are_null(clips, options, lyrics):
     rows = align_lyrics([{**clip, "lyrics": lyrics} for clip in clips], options)
@@ -104,7 +112,7 @@ def test_without_lyrics_all_columns_are_null(clips, options, lyrics):
 
 
 def test_a_missing_recognizer_is_named(clips, options, tmp_path):
-    with pytest.raises(FileNotFoundError, match="nothing"):
+    with pytest.raises(ModelError, match="cannot load the phoneme recognizer .*nothing"):
         align_lyrics(clips, replace(options, recognizer=str(tmp_path / "nothing")))
     with pytest.raises(ValueError, match="filler_penalty must be 0 or more"):
         replace(options, filler_penalty=-1.0)

@@ -186,12 +186,15 @@ def test_a_clip_of_which_nothing_is_known_has_no_caption(clip):
 
 
 def test_columns_of_a_manifest_are_read_as_text(clip):
-    row = {**clip, "instruments": "piano, harp", "tempo": "90", "genre": "", "tags": ["folk"]}
+    row = {**clip, "instruments": "piano, harp", "tempo": "90", "genre": "", "tags": "folk, live"}
 
     (found,) = caption([row])
 
     assert (found["instruments"], found["tempo"]) == (["piano", "harp"], 90.0)
     assert found["genre"] == "folk" and "harp" in found["caption"] and "90" in found["caption"]
+    assert all(text.endswith("live") for text in found["captions"])
+    (given,) = caption([{**clip, "captions": "A song, by hand.", "mood": ["calm", "sad"]}])
+    assert given["captions"][0] == "A song, by hand." and given["mood"] == "calm, sad"
     with pytest.raises(ValueError, match="tempo of the clip 'a-000000000': got 'fast', expected"):
         caption([{**clip, "tempo": "fast"}])
 
@@ -199,6 +202,7 @@ def test_columns_of_a_manifest_are_read_as_text(clip):
 def test_tags_are_appended_whole_and_the_limit_is_kept():
     assert with_tags("A calm song.", ["piano", "Calm", "slow"]) == "A calm song. piano, slow"
     assert with_tags("", ["piano", "slow"]) == "piano, slow"
+    assert with_tags("A rapid female voice", ["rap", "male"]) == "A rapid female voice, rap, male"
     long = with_tags("word " * 300, ["piano"])
     assert 590 < len(long) <= MAX_CHARACTERS and set(long.split()) == {"word"}
     assert with_tags("a" * 595, ["much too long", "b"]) == "a" * 595 + ", b"

@@ -27,6 +27,13 @@ def test_a_file_and_changes_replace_options(tmp_path):
     assert found.filter.max_lyrics_error == PRESETS["hq"].max_lyrics_error
 
 
+@pytest.mark.parametrize("preset", ["paper", "small"])
+def test_one_text_is_a_list_of_one(preset):
+    found = read_preparation(preset, ["filter.languages=de", "filter.max_mono_loss=3"])
+
+    assert found.filter.languages == ("de",) and found.filter.max_mono_loss == 3
+
+
 def test_the_bounds_do_not_decide_the_stages():
     one, other = read_preparation("paper"), read_preparation("hq", ["filter.min_bandwidth=1"])
 
@@ -45,9 +52,18 @@ def test_the_bounds_do_not_decide_the_stages():
         ("paper", ["filter"], "got the change 'filter', expected STAGE.OPTION=VALUE"),
         ("paper", ["mix.level=1"], "unknown stage: got 'mix', expected one of separate, segment"),
         ("paper", ["segment.level=1"], "unknown option of segment: got 'level', expected one of"),
-        ("paper", ["segment.min_pause=long"], "segment.min_pause must be of the kind of 0.2"),
-        ("paper", ["score.music=1"], "score.music must be of the kind of True: got 1"),
+        ("paper", ["segment.min_pause=long"], "segment.min_pause must be float: got 'long'"),
+        ("paper", ["score.music=1"], "score.music must be bool: got 1"),
         ("paper", ["segment.min_pause=-1"], "min_pause must be more than 0"),
+        (
+            "small",
+            ["filter.max_clips_per_artist=many"],
+            "clips_per_artist must be int . None",
+        ),
+        ("small", ["filter.languages=[1]"], "filter.languages must be a list of str . None: got"),
+        ("paper", ["filter.languages=[no]"], "filter.languages must be a list of str . None: got"),
+        ("paper", ["segment.min_pause=null"], "segment.min_pause must be float: got None"),
+        ("paper", ["caption.prompt=[a"], "cannot read the change 'caption.prompt=\\[a'"),
     ],
 )
 def test_wrong_configurations_are_refused(config, changes, message):
@@ -61,6 +77,7 @@ def test_wrong_configurations_are_refused(config, changes, message):
         ("[1, 2]", "holds no sections"),
         ("segment: 3", "the section segment must hold options: got 3"),
         ("preset: best", "unknown preset: got 'best'"),
+        ("preset: [hq]", "unknown preset: got"),
         ("a: b: c", "album.yaml"),
     ],
 )

@@ -1,6 +1,7 @@
 """The whole preparation of songs: recordings become clips with scores, reasons and a report."""
 
 import json
+import re
 
 import pyarrow.parquet
 import pytest
@@ -62,7 +63,7 @@ def test_songs_become_clips_with_scores_and_reasons(prepared):
 
 
 @pytest.mark.slow
-def test_kept_clips_and_a_report_are_written(prepared):
+def test_kept_clips_and_a_report_are_written(prepared, monkeypatch):
     folder, found = prepared
     data = pyarrow.parquet.read_table(folder / "data").to_pylist()
 
@@ -70,7 +71,14 @@ def test_kept_clips_and_a_report_are_written(prepared):
     assert "fingerprint" not in data[0] and data[0]["clip_seconds"] >= 2
     page = (folder / "report.html").read_text()
     assert "duplicate" in page and "<audio" in page
-    assert "| all clips |" in (folder / "README.md").read_text()
+    card = (folder / "README.md").read_text()
+    (code,) = re.findall("```python\n(.*?)```", card, re.DOTALL)
+    monkeypatch.chdir(folder.parent)
+    exec(code, names := {})
+    assert names["clips"]["id"] == [row["id"] for row in data]
+    assert "| all clips |" in card
+    missing = set(re.findall(r"`(\w+)`", card.partition("## Columns")[2])) - set(table(folder)[0])
+    assert missing == set()
     described = json.loads((folder / "songs.json").read_text())
     assert described["stages"]["score"]["music"] is False
 
@@ -84,6 +92,8 @@ def test_other_bounds_need_no_stage(prepared, album, monkeypatch):
     )
 
     none_kept = filter_again(loud)
+    described = json.loads((folder / "songs.json").read_text())
+    assert described["filter"]["min_loudness"] == -1 and described["source"] == str(album)
     again = filter_again(SongsOptions(source="", output=folder, config="small", changes=QUICK))
 
     assert none_kept.kept == 0 and none_kept.reasons["loudness"] > 0

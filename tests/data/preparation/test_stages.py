@@ -8,6 +8,7 @@ import pytest
 from songgen_hf.data.preparation.stages import (
     CLIPS_PER_FILE,
     ERROR,
+    ModelError,
     Stage,
     forget_errors,
     read_clips,
@@ -155,6 +156,17 @@ def test_recordings_with_an_error_are_computed_again(tmp_path):
     assert [row["id"] for row in rows if row[ERROR]] == ["broken"]
     short = tmp_path / "measure" / "short-00000.parquet"
     assert short.stat().st_mtime_ns == before[short]
+
+
+def test_a_model_that_cannot_be_loaded_ends_the_run(tmp_path):
+    def load(rows):
+        raise ModelError("no such model")
+
+    chosen = (*stages()[:3], Stage("measure", "clips", load, level_columns))
+    with pytest.raises(ModelError, match="no such model"):
+        run(tmp_path, chosen)
+
+    assert not (tmp_path / "measure").exists() and (tmp_path / "cut" / "long.parquet").is_file()
 
 
 def test_a_changed_recording_is_computed_again_and_no_other(tmp_path):

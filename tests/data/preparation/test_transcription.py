@@ -15,6 +15,7 @@ from transformers import (
     WhisperTokenizer,
 )
 
+from songgen_hf.data.preparation.stages import ModelError
 from songgen_hf.data.preparation.transcription import (
     TranscriptionOptions,
     columns,
@@ -30,10 +31,11 @@ SPECIAL = (
 WORDS = ("the", "river", "rivers", "sings", "der", "fluss", "singt")
 
 
-def write_whisper(folder, words, language="en"):
+def write_whisper(folder, words, language="en", multilingual=True):
     """Write a Whisper of the real classes that hears the same words in every sound.
 
-    Its layers add nothing to the embeddings, so the embedding of a position decides on the token.
+    One that is not multilingual takes neither a language nor a task. Its layers add nothing to the
+    embeddings, so the embedding of a position decides on the token.
     """
     names = [*(f"Ġ{word}" for word in WORDS), *SPECIAL]
     names += [f"<|{index * 0.02:.2f}|>" for index in range(1501)]
@@ -58,6 +60,7 @@ def write_whisper(folder, words, language="en"):
         torch.manual_seed(0)
         model = WhisperForConditionalGeneration(config)
     said = [f"<|{language}|>", None, "<|0.00|>", *(f"Ġ{word}" for word in words), "<|1.60|>"]
+    said = said if multilingual else said[2:]
     decoder = model.model.decoder
     with torch.no_grad():
         layer = decoder.layers[0]
@@ -70,15 +73,18 @@ def write_whisper(folder, words, language="en"):
         for place in range(config.max_target_positions):
             name = said[place] if place < len(said) else "<|endoftext|>"
             decoder.embed_positions.weight[place] = 20 * embeddings[ids[name or "<|endoftext|>"]]
+    languages = {
+        "lang_to_id": {name: ids[name] for name in ("<|en|>", "<|de|>")},
+        "task_to_id": {name: ids[f"<|{name}|>"] for name in ("transcribe", "translate")},
+    }
     model.generation_config = GenerationConfig(
         **{
             name: getattr(config, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")
         },
         decoder_start_token_id=config.decoder_start_token_id,
-        lang_to_id={name: ids[name] for name in ("<|en|>", "<|de|>")},
-        task_to_id={name: ids[f"<|{name}|>"] for name in ("transcribe", "translate")},
+        **(languages if multilingual else {}),
         no_timestamps_token_id=ids["<|notimestamps|>"],
-        is_multilingual=True,
+        is_multilingual=multilingual,
         alignment_heads=[[0, 0]],
         max_initial_timestamp_index=50,
         max_length=40,
@@ -97,6 +103,7 @@ def models(tmp_path_factory):
         "many": write_whisper(folder / "many", ("the", "rivers", "sings")),
         "german": write_whisper(folder / "german", ("der", "fluss", "singt"), "de"),
         "loop": write_whisper(folder / "loop", ("river",) * 25),
+        "english": write_whisper(folder / "english", ("the", "river"), multilingual=False),
     }
 
 
@@ -130,6 +137,21 @@ def test_the_language_is_that_of_the_better_text_unless_it_is_given(clip, models
 
     assert free["language"] == "de" and told["language"] == "en"
     assert free["transcript_distance"] > 0.5
+
+
+def test_a_model_of_english_alone_is_told_no_language(clip, models):
+    options = TranscriptionOptions(models=(models["english"], models["one"]))
+    free, told = transcribe([clip, {**clip, "language": "en"}], options)
+
+    assert free["transcripts"] == told["transcripts"] == ["the river", "the river sings"]
+
+
+@pytest.mark.parametrize("language", ["de-CH", "de_AT", "German"])
+def test_languages_are_given_by_code_region_or_name(clip, models, language):
+    options = TranscriptionOptions(models=(models["german"], models["german"]), device="auto")
+    (row,) = transcribe([{**clip, "language": language}], options)
+
+    assert row["language"] == language and row["lyrics"] == "der fluss singt"
 
 
 def test_a_text_that_repeats_itself_is_not_taken(clip, models):
@@ -180,7 +202,7 @@ def test_the_distance_of_texts_ignores_case_and_punctuation(first, second, dista
 def test_a_missing_model_and_wrong_options_are_named(clip, tmp_path):
     options = TranscriptionOptions(models=(str(tmp_path / "none"), str(tmp_path / "none")))
 
-    with pytest.raises(ValueError, match="cannot load the speech recognition model .*none"):
+    with pytest.raises(ModelError, match="cannot load the speech recognition model .*none"):
         transcribe([clip], options)
     with pytest.raises(ValueError, match="got 1 speech recognition models, expected 2"):
         replace(options, models=("one",))

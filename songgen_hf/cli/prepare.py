@@ -47,13 +47,19 @@ class PrepareFilterOptions:
     """Options of ``songgen-hf prepare filter``."""
 
     output: Path = option(help="folder that songgen-hf prepare songs wrote", positional=True)
-    config: str = option("paper", "bounds of this preset, or of a YAML file")
+    config: str | None = option(
+        None, "bounds of this preset, or of a YAML file (default: those of the preparation)"
+    )
     changes: tuple[str, ...] = option(
         (), "other bounds, such as filter.min_bandwidth=4000", flag="--set", nargs="+",
         metavar="filter.OPTION=VALUE",
     )  # fmt: skip
-    validation_share: float = option(0.0, "share of the recordings for the split validation")
-    seed: int = option(0, "seed of that choice and of the report's samples")
+    validation_share: float | None = option(
+        None, "share of the recordings for the split validation (default: that of the preparation)"
+    )
+    seed: int | None = option(
+        None, "seed of that choice and of the report's samples (default: that of the preparation)"
+    )
 
 
 def _up_to(stage: str) -> type[PrepareSongsOptions]:
@@ -110,14 +116,11 @@ def _prepare_songs(options: PrepareSongsOptions | PrepareFilterOptions) -> Comma
     preview: songs.Preview | None = None
     if isinstance(options, PrepareFilterOptions):
         found: songs.PreparedSongs | None = songs.filter_again(
-            SongsOptions(
-                source="",
-                output=options.output,
-                config=options.config,
-                changes=options.changes,
-                validation_share=options.validation_share,
-                seed=options.seed,
-            )  # fmt: skip
+            options.output,
+            config=options.config,
+            changes=options.changes,
+            validation_share=options.validation_share,
+            seed=options.seed,
         )
     elif isinstance(options, PreparePreviewOptions):
         preview = songs.preview_songs(options, options.count, progress=options.progress)

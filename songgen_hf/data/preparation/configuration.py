@@ -52,38 +52,27 @@ class Preparation:
         return sections
 
 
-def read_preparation(config: str, changes: Iterable[str] = ()) -> Preparation:
+def read_preparation(config: str | Mapping[str, Any], changes: Iterable[str] = ()) -> Preparation:
     """Read the configuration of a preparation.
 
     Args:
-        config: name of a preset, whose bounds the filter has; or a YAML file with a section of
-            options for each stage, and perhaps ``preset``, the name of the preset to start from.
+        config: name of a preset, whose bounds the filter has; or sections of options for each
+            stage, and perhaps ``preset``, the name of the preset to start from: a YAML file or its
+            content.
         changes: ``stage.option=value`` each, with a value in YAML.
     Raises:
         ValueError: for an unknown preset, stage or option, or a value out of range.
         OSError: if the file cannot be read.
     """
     yaml = require("yaml", "prepare")
-    sections: dict[str, Any] = {}
-    if config not in PRESETS:
-        if not Path(config).is_file():
-            raise ValueError(
-                f"unknown configuration: got {config!r}, expected {', '.join(PRESETS)} or a YAML "
-                "file"
-            )
-        with reading(config):
-            try:
-                sections = yaml.safe_load(Path(config).read_text(encoding="utf-8")) or {}
-            except yaml.YAMLError as error:
-                raise ValueError(" ".join(str(error).split())) from error
-        if not isinstance(sections, Mapping):
-            raise ValueError(f"{config} holds no sections: expected one for each stage")
-        sections = dict(sections)
-        config = str(sections.pop("preset", "paper"))
-        if config not in PRESETS:
-            raise ValueError(f"unknown preset: got {config!r}, expected {', '.join(PRESETS)}")
-    preparation = Preparation(filter=PRESETS[config])
-    if config == "small":  # the lyrics of an album are known, or not needed
+    if isinstance(config, str):
+        config = {"preset": config} if config in PRESETS else _read_sections(config)
+    sections = dict(config)
+    preset = str(sections.pop("preset", "paper"))
+    if preset not in PRESETS:
+        raise ValueError(f"unknown preset: got {preset!r}, expected {', '.join(PRESETS)}")
+    preparation = Preparation(filter=PRESETS[preset])
+    if preset == "small":  # the lyrics of an album are known, or not needed
         preparation = replace(preparation, transcribe=TranscriptionOptions(models=()))
     for name, values in sections.items():
         preparation = _changed(preparation, name, values)
@@ -99,6 +88,23 @@ def read_preparation(config: str, changes: Iterable[str] = ()) -> Preparation:
             raise ValueError(f"cannot read the change {change!r} as YAML: {reason}") from error
         preparation = _changed(preparation, name, {key: value})
     return preparation
+
+
+def _read_sections(file: str) -> Mapping[str, Any]:
+    """The sections of a YAML file."""
+    yaml = require("yaml", "prepare")
+    if not Path(file).is_file():
+        raise ValueError(
+            f"unknown configuration: got {file!r}, expected {', '.join(PRESETS)} or a YAML file"
+        )
+    with reading(file):
+        try:
+            sections = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
+        except yaml.YAMLError as error:
+            raise ValueError(" ".join(str(error).split())) from error
+    if not isinstance(sections, Mapping):
+        raise ValueError(f"{file} holds no sections: expected one for each stage")
+    return sections
 
 
 def _changed(preparation: Preparation, name: str, values: Any) -> Preparation:

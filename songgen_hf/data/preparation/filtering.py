@@ -10,13 +10,11 @@ import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 from ...optional import require
 from .languages import language_code
-
-Table = TypeVar("Table")
 
 
 @dataclass(frozen=True)
@@ -195,8 +193,11 @@ def columns() -> Any:
 
 
 def filter_clips(
-    table: Table, thresholds: Thresholds = PRESETS["paper"], *, hq: Thresholds = PRESETS["hq"]
-) -> Table:
+    rows: Sequence[Mapping[str, Any]],
+    thresholds: Thresholds = PRESETS["paper"],
+    *,
+    hq: Thresholds = PRESETS["hq"],
+) -> list[dict[str, Any]]:
     """Mark the clips that are kept, and say of the others why they are not.
 
     Of the clips of a ``duplicate_group`` that fulfill all bounds, one is kept: one with lyrics
@@ -204,26 +205,31 @@ def filter_clips(
     clipping, the greatest length, and the smallest id.
 
     Args:
-        table: clips, as a list of rows or a ``pyarrow.Table``; scores that are missing or None are
-            not judged. Rows with an ``error`` are not kept.
+        rows: clips; scores that are missing or None are not judged. Rows with an ``error`` are not
+            kept.
         thresholds: bounds of clips that are kept.
         hq: bounds of clips that also belong to the high quality subset.
     Returns:
-        The same rows in the same order and form, with ``kept``, ``reasons`` (empty for kept clips;
-        each begins with the name of a rule and a colon) and ``hq``. Earlier values are replaced.
+        The rows in the same order, with ``kept``, ``reasons`` (empty for kept clips; each begins
+        with the name of a rule and a colon) and ``hq``. Earlier values are replaced.
     """
-    if isinstance(table, Sequence):
-        found = _judge(table, thresholds, hq)
-        return [{**row, **new} for row, new in zip(table, found, strict=True)]  # type: ignore
-    arrow_table: Any = table
-    names = {name for name in arrow_table.column_names if name in _USED_COLUMNS}
-    found = _judge(arrow_table.select(sorted(names)).to_pylist(), thresholds, hq)
+    found = _judge(rows, thresholds, hq)
+    return [{**row, **new} for row, new in zip(rows, found, strict=True)]
+
+
+def filter_table(
+    table: Any, thresholds: Thresholds = PRESETS["paper"], *, hq: Thresholds = PRESETS["hq"]
+) -> Any:
+    """Mark the clips of a ``pyarrow.Table`` as :func:`filter_clips` does those of rows."""
+    pyarrow = require("pyarrow", "prepare")
+    names = [name for name in table.column_names if name in _USED_COLUMNS]
+    found = _judge(table.select(names).to_pylist(), thresholds, hq)
     for field in columns():
-        if field.name in arrow_table.column_names:
-            arrow_table = arrow_table.drop_columns([field.name])
-        values = require("pyarrow", "prepare").array([row[field.name] for row in found], field.type)
-        arrow_table = arrow_table.append_column(field, values)
-    return arrow_table  # type: ignore[no-any-return]
+        if field.name in table.column_names:
+            table = table.drop_columns([field.name])
+        values = pyarrow.array([row[field.name] for row in found], field.type)
+        table = table.append_column(field, values)
+    return table
 
 
 _USED_COLUMNS = frozenset(
@@ -283,7 +289,7 @@ def _kept_groups(
     groups: dict[Any, list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
         if not reasons[index] and row.get(column):
-            groups[row[column]].append(index)
+            groups[str(row[column])].append(index)
     return groups
 
 
@@ -336,19 +342,4 @@ def _genre_limit(counts: Iterable[int], share: float) -> int:
     return 1
 
 
-def with_changes(thresholds: Thresholds, changes: Mapping[str, Any]) -> Thresholds:
-    """Replace some bounds of a preset.
-
-    Raises:
-        ValueError: for a name that is no field of :class:`Thresholds`, or a value out of range.
-    """
-    known = {field.name: getattr(thresholds, field.name) for field in fields(thresholds)}
-    if unknown := changes.keys() - known.keys():
-        raise ValueError(
-            f"unknown threshold: got {', '.join(sorted(unknown))}, expected one of "
-            f"{', '.join(known)}"
-        )
-    return Thresholds(**(known | dict(changes)))
-
-
-__all__ = ["PRESETS", "RULES", "Rule", "Thresholds", "columns", "filter_clips", "with_changes"]
+__all__ = ["PRESETS", "RULES", "Rule", "Thresholds", "columns", "filter_clips", "filter_table"]

@@ -1,26 +1,25 @@
-"""Writes the report of a preparation: one HTML file that needs no network.
+"""Draws the report of a preparation: one HTML page that needs no network.
 
 It shows how many clips each step leaves, the distribution of every score with the thresholds, the
-reasons, and clips to listen to. Drawn again with other thresholds, it computes no score.
+reasons, and clips to listen to.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
 
-from ...files import write_files
 from .clips import read_clip
-from .filtering import PRESETS, RULES, Rule, Thresholds, filter_clips
+from .filtering import PRESETS, RULES, Rule, Thresholds
 from .report_pictures import data_uri, histogram, spectrogram_png
 
 SAMPLING_RATE = 16000  # Hz, of the players
@@ -35,26 +34,10 @@ _STEPS = (
     ("within the balance", ("balance",)),
 )
 """The steps of the funnel with the beginnings of their reasons."""
-_UNUSED = frozenset(("fingerprint",))
-
-
-def write_report(
-    path: Path,
-    table: Any,
-    thresholds: Thresholds = PRESETS["paper"],
-    *,
-    hq: Thresholds = PRESETS["hq"],
-    title: str = "Prepared songs",
-    samples: int = 6,
-    seed: int = 0,
-) -> None:
-    """Write the report of the clips of a preparation; the arguments are those of :func:`report`."""
-    page = report(table, thresholds, hq=hq, title=title, samples=samples, seed=seed)
-    write_files({path: page.encode()})
 
 
 def report(
-    table: Any,
+    rows: Sequence[Mapping[str, Any]],
     thresholds: Thresholds = PRESETS["paper"],
     *,
     hq: Thresholds = PRESETS["hq"],
@@ -65,19 +48,15 @@ def report(
     """Draw the report; the same arguments give the same text.
 
     Args:
-        table: clips with their scores, a list of rows or a ``pyarrow.Table``; they are filtered
-            here. Rows with an ``error`` need no other column than an id.
-        thresholds: bounds of clips that are kept.
+        rows: clips with their scores, as :func:`~.filtering.filter_clips` marked them. Those with
+            an ``error`` need no other column than an id.
+        thresholds: bounds of the clips that are kept.
         hq: bounds of the high quality subset.
         title: title of the page.
         samples: number of kept clips, and of dropped ones, to listen to; their audio files have to
             be at their places.
         seed: seed of the choice of samples.
     """
-    if not isinstance(table, Sequence):
-        table = table.drop_columns([name for name in table.column_names if name in _UNUSED])
-        table = table.to_pylist()
-    rows: list[dict[str, Any]] = filter_clips(table, thresholds, hq=hq)
     style = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
     sections = [
         _numbers(rows),
@@ -209,9 +188,9 @@ def _figure(
     """The histogram of one score; nothing if no clip has it."""
     values = {
         kept: [
-            float(row[rule.column])
+            _score(row, rule)
             for row in rows
-            if row["kept"] is kept and row.get(rule.column) is not None
+            if row["kept"] is kept and not math.isnan(_score(row, rule))
         ]
         for kept in (True, False)
     }
@@ -235,6 +214,12 @@ def _figure(
     )  # fmt: skip
     unit = f" <span class=quiet>({escape(rule.unit.strip())})</span>" if rule.unit else ""
     return f"<figure><b>{escape(title)}{unit}</b>{picture}</figure>\n"
+
+
+def _score(row: Mapping[str, Any], rule: Rule) -> float:
+    """The score of a clip; NaN if it has none."""
+    score = row.get(rule.column)
+    return math.nan if score is None else float(score)
 
 
 def _samples(rows: Sequence[Mapping[str, Any]], kept: bool, count: int, seed: int) -> str:
@@ -288,4 +273,4 @@ def _mp3(waveform: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-__all__ = ["funnel", "report", "write_report"]
+__all__ = ["funnel", "report"]

@@ -19,7 +19,7 @@ import json
 import random
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from hashlib import sha256
@@ -43,10 +43,10 @@ from . import (
 from .clips_card import render_clips_card
 from .configuration import Preparation, read_preparation
 from .duplicates import group_duplicates
-from .filtering import PRESETS, Thresholds, filter_clips
+from .filtering import PRESETS, Thresholds, filter_table
 from .options import SongsOptions
 from .recordings import find_recordings
-from .report import write_report
+from .report import report
 from .stages import ERROR, Row, Stage, forget_errors, read_clips, run_stages
 
 DESCRIPTION_FILE, TABLE_FILE, REPORT_FILE = "songs.json", "clips.parquet", "report.html"
@@ -117,27 +117,47 @@ def preview_songs(options: SongsOptions, count: int = 10, *, progress: bool = Tr
     return Preview(found or nothing, spent * rest)
 
 
-def filter_again(options: SongsOptions, *, progress: bool = True) -> PreparedSongs:
-    """Apply the thresholds of the options to a finished table; nothing else is computed.
+def filter_again(
+    output: Path,
+    *,
+    config: str | None = None,
+    changes: Sequence[str] = (),
+    validation_share: float | None = None,
+    seed: int | None = None,
+) -> PreparedSongs:
+    """Apply other bounds to a finished table; no stage is run.
 
     Args:
-        options: the output and the thresholds.
-        progress: whether to show progress.
+        output: folder of a preparation.
+        config: preset or YAML file with the bounds; None for those of the preparation.
+        changes: ``filter.option=value`` each.
+        validation_share, seed: see :class:`SongsOptions`; None for those of the preparation.
     Raises:
         FileNotFoundError: if the output holds no finished preparation.
+        ValueError: for wrong bounds.
     """
-    path = options.output / TABLE_FILE
+    path = output / TABLE_FILE
     if not path.is_file():
         raise FileNotFoundError(
             f"{path} does not exist: prepare songs first with `songgen-hf prepare songs`"
         )
-    parquet = require("pyarrow.parquet", "prepare")
-    description = options.output / DESCRIPTION_FILE
-    described = json.loads(description.read_text(encoding="utf-8"))
-    described["filter"] = asdict(read_preparation(options.config, options.changes).filter)
-    found = _finish(options, parquet.read_table(path))
-    write_files({description: encode_json(described)})
+    described = json.loads((output / DESCRIPTION_FILE).read_text(encoding="utf-8"))
+    preparation = read_preparation(config or {"filter": described["filter"]}, changes)
+    options = SongsOptions(
+        source=described["source"],
+        output=output,
+        validation_share=_first(validation_share, described.get("validation_share"), 0.0),
+        seed=_first(seed, described.get("seed"), 0),
+    )
+    table = require("pyarrow.parquet", "prepare").read_table(path)
+    found = _finish(options, preparation.filter, table)
+    _write_description(options, {**described, **_choices(options, preparation)})
     return found
+
+
+def _first(*values: Any) -> Any:
+    """The first value that is not None."""
+    return next(value for value in values if value is not None)
 
 
 def build_stages(preparation: Preparation, output: Path) -> tuple[Stage, ...]:
@@ -193,7 +213,9 @@ def _prepare(
 ) -> PreparedSongs | None:
     """Run the stages on recordings, and finish their table if all have run."""
     preparation = read_preparation(options.config, options.changes)
-    _write_description(options, preparation)
+    _check_stages(options, preparation)
+    identity = {"source": options.source, "stages": preparation.identity()}
+    _write_description(options, {**identity, **_choices(options, preparation)})
     stages = build_stages(preparation, options.output)
     if options.until is not None:
         names = [stage.name for stage in stages]
@@ -212,7 +234,8 @@ def _prepare(
         )
     if options.until is not None:
         return None
-    return _finish(options, _as_table(list(read_clips(stages, recordings, folder)), stages))
+    table = _as_table(list(read_clips(stages, recordings, folder)), stages)
+    return _finish(options, preparation.filter, table)
 
 
 def _as_table(rows: Sequence[Row], stages: Sequence[Stage]) -> Any:
@@ -234,55 +257,61 @@ def _as_table(rows: Sequence[Row], stages: Sequence[Stage]) -> Any:
     return pyarrow.table(columns)
 
 
-def _write_description(options: SongsOptions, preparation: Preparation) -> None:
-    """Write ``songs.json``, or check that the stages are those of an earlier run.
+def _choices(options: SongsOptions, preparation: Preparation) -> dict[str, Any]:
+    """What decides which clips are kept, and their splits; it can be changed later."""
+    return {
+        "filter": asdict(preparation.filter),
+        "validation_share": options.validation_share,
+        "seed": options.seed,
+    }
+
+
+def _check_stages(options: SongsOptions, preparation: Preparation) -> None:
+    """Check that the stages are those of an earlier run in the output.
 
     Raises:
-        ValueError: if the output holds a preparation with other stages.
+        ValueError: if it holds a preparation with other stages.
     """
     path = options.output / DESCRIPTION_FILE
-    description = json.loads(
-        json.dumps({"source": options.source, "stages": preparation.identity()})
-    )
-    if path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))["stages"]
-        for name, section in description["stages"].items():
-            for key, value in section.items():
-                if found.get(name, {}).get(key) != value:
-                    raise ValueError(
-                        f"{options.output} was prepared with another {name}.{key} "
-                        f"({found.get(name, {}).get(key)!r}, now {value!r}): choose a new folder, "
-                        "or remove the old one"
-                    )
-    description["filter"] = asdict(preparation.filter)
-    write_files({path: encode_json(description)})
+    if not path.is_file():
+        return
+    found = json.loads(path.read_text(encoding="utf-8"))["stages"]
+    for name, section in json.loads(json.dumps(preparation.identity())).items():
+        for key, value in section.items():
+            if found.get(name, {}).get(key) != value:
+                raise ValueError(
+                    f"{options.output} was prepared with another {name}.{key} "
+                    f"({found.get(name, {}).get(key)!r}, now {value!r}): choose a new folder, "
+                    "or remove the old one"
+                )
 
 
-def _finish(options: SongsOptions, table: Any) -> PreparedSongs:
+def _write_description(options: SongsOptions, description: Mapping[str, Any]) -> None:
+    write_files({options.output / DESCRIPTION_FILE: encode_json(description)})
+
+
+def _finish(options: SongsOptions, thresholds: Thresholds, table: Any) -> PreparedSongs:
     """Filter a table, and write it, the data and the report."""
     pyarrow = require("pyarrow", "prepare")
-    thresholds = read_preparation(options.config, options.changes).filter
     table = _with_duplicates(table)
-    table = filter_clips(table, thresholds)
+    table = filter_table(table, thresholds)
     sink = pyarrow.BufferOutputStream()
     require("pyarrow.parquet", "prepare").write_table(table, sink)
     write_files({options.output / TABLE_FILE: sink.getvalue().to_pybytes()})
     _write_data(options, table)
-    write_report(options.output / REPORT_FILE, table, thresholds, seed=options.seed)
-    _write_card(options.output, table, thresholds)
-    return _summary(table)
-
-
-def _write_card(folder: Path, table: Any, thresholds: Thresholds) -> None:
     unused = [name for name in ("fingerprint", "words") if name in table.column_names]
+    rows = table.drop_columns(unused).to_pylist()
+    data = sorted((options.output / DATA_FOLDER).glob("*.parquet"))
     card = render_clips_card(
-        table.drop_columns(unused).to_pylist(),
+        rows,
         thresholds,
         PRESETS["hq"],
-        [f"{DATA_FOLDER}/{path.name}" for path in sorted((folder / DATA_FOLDER).glob("*.parquet"))],
-        name=folder.resolve().name,
+        [f"{DATA_FOLDER}/{path.name}" for path in data],
+        name=options.output.resolve().name,
     )
-    write_files({folder / CARD: card.encode()})
+    page = report(rows, thresholds, seed=options.seed)
+    write_files({options.output / REPORT_FILE: page.encode(), options.output / CARD: card.encode()})
+    return _summary(rows)
 
 
 def _with_duplicates(table: Any) -> Any:
@@ -327,9 +356,7 @@ def _split(recording_id: str, options: SongsOptions) -> str:
     return "validation" if share < options.validation_share else "train"
 
 
-def _summary(table: Any) -> PreparedSongs:
-    names = ["recording_id", "kept", "reasons", "clip_seconds", ERROR]
-    rows = table.select(names).to_pylist()
+def _summary(rows: Sequence[Row]) -> PreparedSongs:
     kept = [row for row in rows if row["kept"]]
     reasons: dict[str, int] = {}
     for row in rows:

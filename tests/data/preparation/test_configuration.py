@@ -52,6 +52,7 @@ def test_the_bounds_do_not_decide_the_stages():
         ("paper", ["filter"], "got the change 'filter', expected STAGE.OPTION=VALUE"),
         ("paper", ["mix.level=1"], "unknown stage: got 'mix', expected one of separate, segment"),
         ("paper", ["segment.level=1"], "unknown option of segment: got 'level', expected one of"),
+        ("hq", ["filter.min_bandwith=1"], "unknown option of filter: got 'min_bandwith', expected"),
         ("paper", ["segment.min_pause=long"], "segment.min_pause must be float: got 'long'"),
         ("paper", ["score.music=1"], "score.music must be bool: got 1"),
         ("paper", ["segment.min_pause=-1"], "min_pause must be more than 0"),

@@ -87,14 +87,10 @@ def test_kept_clips_and_a_report_are_written(prepared, monkeypatch):
 def test_other_bounds_need_no_stage(prepared, album, monkeypatch):
     folder, found = prepared
     before = {path: path.stat().st_mtime_ns for path in folder.glob("stages/**/*.parquet")}
-    loud = SongsOptions(
-        source="", output=folder, config="small", changes=(*QUICK, "filter.min_loudness=-1")
-    )
-
-    none_kept = filter_again(loud)
+    none_kept = filter_again(folder, changes=("filter.min_loudness=-1",))
     described = json.loads((folder / "songs.json").read_text())
     assert described["filter"]["min_loudness"] == -1 and described["source"] == str(album)
-    again = filter_again(SongsOptions(source="", output=folder, config="small", changes=QUICK))
+    again = filter_again(folder, config="small")
 
     assert none_kept.kept == 0 and none_kept.reasons["loudness"] > 0
     assert again == found
@@ -134,10 +130,16 @@ def test_clips_of_a_recording_stay_in_one_split(album, tmp_path, capsys):
     )
 
     assert status == 0 and "report.html" in capsys.readouterr().out
-    splits = {
-        path.name.split("-")[0]: set(pyarrow.parquet.read_table(path)["recording_id"].to_pylist())
-        for path in (tmp_path / "out" / "data").glob("*.parquet")
-    }
+
+    def read_splits():
+        return {
+            path.name.split("-")[0]: {*pyarrow.parquet.read_table(path)["recording_id"].to_pylist()}
+            for path in (tmp_path / "out" / "data").glob("*.parquet")
+        }
+
+    splits = read_splits()
+    assert main(["prepare", "filter", str(tmp_path / "out")]) == 0
+    assert read_splits() == splits and {*splits} == {"train", "validation"}
     assert sum(map(len, splits.values())) == len(set.union(*splits.values())) == 3
 
 

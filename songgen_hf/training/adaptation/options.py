@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...data.preparation.option_checks import check_at_least, check_positive
+
 
 @dataclass(frozen=True)
 class AdaptOptions:
@@ -22,7 +24,7 @@ class AdaptOptions:
         max_drift: stop when the model has moved so far from its base, in nats a code.
         config: how to prepare, as for songgen-hf prepare songs.
         changes: options of stages, as for songgen-hf prepare songs.
-        seed: seed of everything.
+        seed: seed of the training and of the samples of the report.
         workers: processes of the preparation.
     Raises:
         ValueError: if a number is out of range.
@@ -47,9 +49,9 @@ class AdaptOptions:
     workers: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "rank", "every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1: got {getattr(self, name)}")
+        check_at_least(self, 1, "steps", "batch_size", "rank", "every", "workers")
+        check_at_least(self, 0, "samples")
+        check_positive(self, "learning_rate", "sample_seconds", "max_drift")
 
 
 __all__ = ["AdaptOptions"]

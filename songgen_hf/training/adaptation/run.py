@@ -141,7 +141,7 @@ def _train(options: AdaptOptions, model: str, codes: Path, found: PreparedSongs)
         "max_eval_songs": 8,
         "eval_strategy": "steps",
         "eval_steps": options.every,
-        "eval_on_start": True,
+        "eval_on_start": last_checkpoint(run) is None,
         "sample_songs": options.samples,
         "sample_seconds": options.sample_seconds,
         "save_strategy": "steps",
@@ -152,8 +152,6 @@ def _train(options: AdaptOptions, model: str, codes: Path, found: PreparedSongs)
         # More steps, other clips: the run is meant to go on.
         "allow_changed_options": True,
     }
-    if (last_checkpoint(run)) is not None:
-        values["eval_on_start"] = False
     trainer = train_lora(*make_options(LORA_OPTIONS, values))
     drifts = [entry["eval_drift"] for entry in trainer.state.log_history if "eval_drift" in entry]
     trainer.model.save_pretrained(options.out)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from ...modeling.patterns import IGNORED_LABEL
 from ...modeling.processing_songgen import SongGenProcessor
@@ -34,7 +34,24 @@ class DriftLimit(TrainerCallback):
     def __init__(self, songs: SongDataset, processor: SongGenProcessor, limit: float):
         self.songs, self.processor, self.limit = songs, processor, limit
 
-    def on_evaluate(self, args, state, control, model=None, metrics=None, **kwargs):  # type: ignore[no-untyped-def]
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Train no further in a resumed run that was stopped by this limit."""
+        drifts = [entry["eval_drift"] for entry in state.log_history if "eval_drift" in entry]
+        if drifts and drifts[-1] > self.limit:
+            control.should_training_stop = True
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: Any = None,
+        metrics: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Measure the drift, log it, and stop the training above the limit."""
         if model is None:
             return
         drift = measure_drift(getattr(model, "module", model), self.songs, self.processor)

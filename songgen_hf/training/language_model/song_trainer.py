@@ -236,6 +236,14 @@ class SongTrainer(Trainer):
         if self.average is not None and step % self.args.ema_every == 0:
             self.average.update(self.accelerator.unwrap_model(self.model))
 
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        """Train an epoch, unless the resumed run has reached its end.
+
+        The library would take another step first, in every call that resumes a finished run.
+        """
+        if self.state.global_step < self.state.max_steps and not self.control.should_training_stop:
+            super()._run_epoch(*args, **kwargs)
+
     def before_epoch(self, epoch: int) -> None:
         """Called before every epoch, since accelerate loses the sampler under several wrappers."""
         if self._sampler is not None:

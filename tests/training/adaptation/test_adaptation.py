@@ -2,11 +2,14 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import soundfile
 
 from songgen_hf.cli import main
+from songgen_hf.data.preparation.options import SongsOptions
+from songgen_hf.data.preparation.songs import prepare_songs
 from songgen_hf.pipelines.text_to_song import TextToSongPipeline
 from songgen_hf.training.adaptation.run import AdaptOptions, adapt, recording_states
 
@@ -21,10 +24,10 @@ pytestmark = [
 QUICK = ("score.music=false", "caption.phrasings=1", "segment.mean_seconds=4")
 
 
-@pytest.fixture
-def recordings(tmp_path):
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
     """Two songs with stems, and a file that is no sound."""
-    folder = tmp_path / "recordings"
+    folder = tmp_path_factory.mktemp("recordings")
     for seed, name in enumerate(("one", "two")):
         vocal, accompaniment = sing(seed, lines=1)
         sounds = {"mixture": vocal + accompaniment, "vocals": vocal, "no_vocals": accompaniment}
@@ -36,9 +39,19 @@ def recordings(tmp_path):
     return folder
 
 
+@pytest.fixture(scope="module")
+def songs(recordings, tmp_path_factory):
+    """The recordings as they are prepared for every adaptation of this module."""
+    songs = tmp_path_factory.mktemp("prepared") / "songs"
+    options = SongsOptions(source=str(recordings), output=songs, config="small", changes=QUICK)
+    prepare_songs(options, progress=False)
+    return songs
+
+
 @pytest.fixture
-def options(recordings, tiny_checkpoint, tmp_path):
-    """Factory of options of a short adaptation."""
+def options(recordings, songs, tiny_checkpoint, tmp_path):
+    """Factory of options of a short adaptation of prepared recordings."""
+    shutil.copytree(songs, tmp_path / "adapter" / "songs")
 
     def build(**changes):
         values = {
@@ -51,7 +64,8 @@ def options(recordings, tiny_checkpoint, tmp_path):
     return build
 
 
-def test_recordings_become_an_adapter_that_sings(options, tmp_path):
+def test_recordings_become_an_adapter_that_sings_and_is_trained_further(options, tmp_path):
+    shutil.rmtree(tmp_path / "adapter" / "songs")
     asked = []
     result = adapt(options(), lambda *given: asked.append(given) or True, progress=False)
 
@@ -68,12 +82,8 @@ def test_recordings_become_an_adapter_that_sings(options, tmp_path):
     pipe = TextToSongPipeline(model=model, processor=processor, adapter=str(tmp_path / "adapter"))
     assert pipe("folk", seed=0, max_seconds=0.1)["audio"].size
 
-
-def test_the_same_call_goes_on_and_more_steps_train_further(options, tmp_path):
-    adapt(options(), progress=False)
     stamp = (tmp_path / "adapter" / "songs" / "clips.parquet").stat().st_size
     shutil.rmtree(tmp_path / "adapter" / "run" / "checkpoint-4")
-
     again = adapt(options(), progress=False)
     further = adapt(options(steps=6), progress=False)
 
@@ -82,10 +92,15 @@ def test_the_same_call_goes_on_and_more_steps_train_further(options, tmp_path):
     assert len(list((tmp_path / "adapter").glob("codes-*"))) == 1
 
 
-def test_training_stops_at_the_drift(options):
-    result = adapt(options(max_drift=1e-6, learning_rate=0.05, steps=8), progress=False)
+def test_training_stops_at_the_drift_and_stays_there(options):
+    drifting = options(max_drift=1e-6, learning_rate=0.05, steps=8)
+    result = adapt(drifting, progress=False)
+    again = adapt(drifting, progress=False)
+    further = adapt(replace(drifting, max_drift=1e6, steps=3), progress=False)
 
     assert result.stopped_by_drift and result.steps == 2 and result.drift > 1e-6
+    assert again == result
+    assert further.steps == 3 and not further.stopped_by_drift
 
 
 def test_the_answer_no_trains_nothing(options, tmp_path):
@@ -114,6 +129,17 @@ def test_recordings_without_a_usable_clip_are_refused(options):
         adapt(options(changes=changes), progress=False)
 
 
-def test_numbers_of_steps_are_positive(tmp_path):
-    with pytest.raises(ValueError, match="steps must be at least 1: got 0"):
-        AdaptOptions(source="a", out=tmp_path, steps=0)
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("steps", 0, "steps must be at least 1: got 0"),
+        ("workers", 0, "workers must be at least 1: got 0"),
+        ("samples", -1, "samples must be 0 or more: got -1"),
+        ("learning_rate", 0.0, "learning_rate must be more than 0: got 0.0"),
+        ("sample_seconds", -1.0, "sample_seconds must be more than 0: got -1.0"),
+        ("max_drift", 0, "max_drift must be more than 0: got 0"),
+    ],
+)
+def test_numbers_are_checked_before_anything_is_prepared(tmp_path, name, value, message):
+    with pytest.raises(ValueError, match=message):
+        AdaptOptions(source="a", out=tmp_path, **{name: value})

@@ -200,7 +200,8 @@ def _sound_file(cell: Mapping[str, Any], folder: Path, name: str, role: str) -> 
     """The file of an audio cell; one that holds bytes is written, with their digest in its name."""
     if cell.get("bytes") is None:
         return str(Path(cell["path"]).resolve())
-    ending = Path(cell.get("path") or "").suffix or ".flac"
+    ending = Path(cell.get("path") or "").suffix.lower()
+    ending = ending if ending in AUDIO_ENDINGS else ".flac"
     digest = sha256(cell["bytes"]).hexdigest()[:DIGITS]
     path = folder / f"{safe_name(name)}-{role}-{digest}{ending}"
     if not path.is_file():

@@ -27,22 +27,14 @@ MOODS = frozenset(
 )
 INSTRUMENTS = frozenset(RENDERED_INSTRUMENTS) | frozenset(
     ("acoustic guitar", "bass", "bass guitar", "bells", "brass", "choir", "congas", "double bass")
-    + (
-        "drum machine",
-        "drums",
-        "fiddle",
-        "french horn",
-        "guitar",
-        "hand claps",
-        "horns",
-        "keyboard",
-    )
-    + ("keyboards", "lute", "mandolin", "organ", "pedal steel", "percussion", "sax", "saxophone")
-    + ("sitar", "strings", "synth", "synthesizer", "tabla", "tambourine", "tuba", "ukulele")
-    + ("viola", "whistle")
+    + ("drum machine", "drums", "fiddle", "french horn", "guitar", "hand claps", "horns")
+    + ("keyboard", "keyboards", "lute", "mandolin", "organ", "pedal steel", "percussion", "sax")
+    + ("saxophone", "sitar", "strings", "synth", "synthesizer", "tabla", "tambourine", "tuba")
+    + ("ukulele", "viola", "whistle")
 )
 _WOMAN = re.compile(r"\b(female|woman|women|girl|soprano|alto)\b")
 _MAN = re.compile(r"\b(male|man|men|boy|tenor|baritone)\b")
+_PITCHED = re.compile(r"(soprano|alto|tenor|baritone|bass) (sax(ophone)?|clarinet|flute|guitar)$")
 _NO_VOICE = frozenset(("instrumental", "no vocals", "without vocals"))
 _TEMPO = re.compile(r"^(\d{2,3}(?:\.\d+)?) ?(?:bpm|beats per minute)$")
 _KEY = re.compile(r"^(?:key:? )?([a-g](?:#|b| sharp| flat)?)[ -]?(major|maj|minor|min|m)$")
@@ -64,7 +56,7 @@ def read_tags(tags: Iterable[str]) -> dict[str, Any]:
         tag = " ".join(str(given).replace("_", " ").lower().split())
         if not tag:
             continue
-        if tag in INSTRUMENTS:
+        if tag in INSTRUMENTS or _PITCHED.match(tag):
             facts.setdefault("instruments", []).append(tag)
         elif tag in _NO_VOICE:
             facts["instrumental"] = True

@@ -137,6 +137,9 @@ def test_tags_are_sorted_by_what_they_say():
         "other": ["late night", "rock"],
     }
     assert read_tags(["male singer"])["gender"] == "male"
+    assert read_tags(["Alto sax", "drum and bass", "male choir", "choir"]) == {
+        "instruments": ["alto sax", "choir"], "genre": "drum and bass", "gender": "male",
+    }  # fmt: skip
     assert read_tags(["Key: C# Major"])["key"] == "C# major"
     assert read_tags(["instrumental", " "]) == {"instrumental": True}
     assert read_tags([]) == {}

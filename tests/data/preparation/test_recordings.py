@@ -11,7 +11,11 @@ import pytest
 import soundfile
 
 from songgen_hf.data.preparation.inspection import inspect_recording
-from songgen_hf.data.preparation.recordings import find_recordings, recording_digest
+from songgen_hf.data.preparation.recordings import (
+    AUDIO_ENDINGS,
+    find_recordings,
+    recording_digest,
+)
 
 
 def tone(path, seed=0):
@@ -112,7 +116,7 @@ def test_sounds_of_a_dataset_become_files(tmp_path, out):
 
 def test_sounds_of_a_dataset_are_kept_apart_whatever_their_names(tmp_path, out):
     contents = [tone(tmp_path / f"{seed}.wav", seed).read_bytes() for seed in range(6)]
-    cells = [{"bytes": content, "path": None} for content in contents]
+    cells = [{"bytes": content, "path": "sound.wav?raw=1"} for content in contents]
     rows = [
         {"id": "a" * 90, "mixture": cells[0], "vocal": cells[1], "accompaniment": cells[2]},
         {"id": "b", "mixture": cells[3], "vocal": None, "accompaniment": None},
@@ -125,6 +129,7 @@ def test_sounds_of_a_dataset_are_kept_apart_whatever_their_names(tmp_path, out):
     def found():
         names = ("path", "vocal", "accompaniment")
         rows = find_recordings(str(tmp_path / "songs"), out)
+        assert all(Path(row["path"]).suffix in AUDIO_ENDINGS for row in rows)
         return [[Path(row[name]).read_bytes() for name in names if name in row] for row in rows]
 
     assert found() == [contents[:3], contents[3:4], contents[4:5]]

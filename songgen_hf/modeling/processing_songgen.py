@@ -20,6 +20,7 @@ from transformers import (
 from transformers.processing_utils import ProcessorMixin
 
 from .audio_io import AudioSource, is_rated_array, read_audio, warn_of_voice
+from .batched_arguments import check_strings, common_batch_size, one_per_song
 from .checkpoint_files import reading
 from .checkpoint_names import NamedCheckpointMixin
 from .lyrics_languages import LANGUAGES
@@ -33,7 +34,6 @@ from .tokenization_songgen import (
 
 DEFAULT_VOICE_SECONDS = 3.0
 
-_AUDIO_ARGUMENTS = ("reference_voice", "audio")
 _TOKENIZER_ARGUMENTS = ("padding", "truncation", "max_length", "pad_to_multiple_of")
 
 
@@ -197,24 +197,24 @@ class SongGenProcessor(NamedCheckpointMixin, ProcessorMixin):
                 f"unknown argument of the processor: got {', '.join(unknown)}, expected some of "
                 f"{', '.join(_TOKENIZER_ARGUMENTS)}, text_kwargs or lyrics_kwargs besides its own"
             )
-        batch_size = _batch_size(
+        batch_size = common_batch_size(
             text=text, lyrics=lyrics, reference_voice=reference_voice, audio=audio
         )
-        languages = _one_per_song(language, batch_size, "language")
-        starts = _one_per_song(voice_start, batch_size, "voice_start")
+        languages = one_per_song(language, batch_size, "language")
+        starts = one_per_song(voice_start, batch_size, "voice_start")
         data = self._prepare_text(
-            _one_per_song(text, batch_size, "text"), {**kwargs, **(text_kwargs or {})}
+            one_per_song(text, batch_size, "text"), {**kwargs, **(text_kwargs or {})}
         )
         data |= self._prepare_lyrics(
-            _one_per_song(lyrics, batch_size, "lyrics"),
+            one_per_song(lyrics, batch_size, "lyrics"),
             languages,
             {**kwargs, **(lyrics_kwargs or {})},
         )
         data |= self.prepare_voice(
-            _one_per_song(reference_voice, batch_size, "reference_voice"), starts, sampling_rate
+            one_per_song(reference_voice, batch_size, "reference_voice"), starts, sampling_rate
         )
         if audio is not None:
-            data |= self._prepare_audio(_one_per_song(audio, batch_size, "audio"), sampling_rate)
+            data |= self._prepare_audio(one_per_song(audio, batch_size, "audio"), sampling_rate)
         return BatchFeature(data, tensor_type=return_tensors)
 
     def decode_lyrics(self, lyrics_ids: Any, skip_special_tokens: bool = False) -> str:
@@ -261,7 +261,7 @@ class SongGenProcessor(NamedCheckpointMixin, ProcessorMixin):
     def _prepare_text(
         self, texts: Sequence[str | None], options: Mapping[str, Any]
     ) -> dict[str, np.ndarray]:
-        _check_strings(texts, "text")
+        check_strings(texts, "text")
         encoded = _tokenized(self.tokenizer, [text or "" for text in texts], options)
         return dict(zip(("input_ids", "attention_mask"), encoded, strict=True))
 
@@ -271,7 +271,7 @@ class SongGenProcessor(NamedCheckpointMixin, ProcessorMixin):
         languages: Sequence[str],
         options: Mapping[str, Any],
     ) -> dict[str, np.ndarray]:
-        _check_strings(lyrics, "lyrics")
+        check_strings(lyrics, "lyrics")
         tagged = [
             self.tag_lyrics(words, language)
             for words, language in zip(lyrics, languages, strict=True)
@@ -363,57 +363,6 @@ def build_voice_feature_extractor(
         return_attention_mask=True,
         chunk_length_s=voice_seconds,
     )
-
-
-def _batch_size(**arguments: Any) -> int:
-    """Return the common length of the lists among the arguments; 1 without a list."""
-    sizes = {name: len(value) for name, value in arguments.items() if _is_batch(value, name)}
-    if len(set(sizes.values())) > 1:
-        found = ", ".join(f"{name}: {size}" for name, size in sizes.items())
-        raise ValueError(
-            f"the lists of one batch must have the same length, got {found}; "
-            "pass a value that all songs share without a list"
-        )
-    size = next(iter(sizes.values()), 1)
-    if size == 0:
-        raise ValueError(f"an empty batch: {', '.join(sizes)} has no items; give at least one")
-    return size
-
-
-def _is_batch(value: Any, name: str) -> bool:
-    """Whether the value holds one item per song, as lists do; a tuple of audio is one song's."""
-    if isinstance(value, tuple):
-        return name not in _AUDIO_ARGUMENTS
-    if isinstance(value, list) and name in _AUDIO_ARGUMENTS:
-        if value and isinstance(value[0], int | float):
-            raise TypeError(
-                f"{name} is a list of numbers, but a list is a batch; pass a waveform as an array"
-            )
-    return isinstance(value, list)
-
-
-def _one_per_song(value: Any, batch_size: int, name: str) -> list:
-    """Return an argument as one value for each song of the batch."""
-    if not _is_batch(value, name):
-        return [value] * batch_size
-    if len(value) != batch_size:
-        raise ValueError(f"{name} has {len(value)} items for a batch of {batch_size}")
-    return list(value)
-
-
-def _check_strings(values: Sequence[Any], name: str) -> None:
-    for value in values:
-        if value is not None and not isinstance(value, str):
-            raise TypeError(
-                f"{name} must be a string or a list of strings, got {type(value).__name__}"
-            )
-        try:
-            (value or "").encode()
-        except UnicodeEncodeError as error:
-            raise ValueError(
-                f"{name} holds a character that is not text (a lone surrogate, at position "
-                f"{error.start}): remove it"
-            ) from error
 
 
 def _equal_length(tracks: list[np.ndarray], rate: int) -> np.ndarray:

@@ -13,6 +13,7 @@ the first output.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
 from ...modeling.config_checks import CheckedConfigMixin
-from ...modeling.listening.network import MelNetwork, ResidualConvolution
+from ...modeling.listening.network import AudioNetwork, ResidualConvolution
 from .log_mels import NUM_MELS
 from .phonemes import PHONEMES
 
@@ -68,28 +69,22 @@ class SpectrogramRecognizerConfig(CheckedConfigMixin, PreTrainedConfig):
         self.channels, self.phonemes = tuple(self.channels), tuple(self.phonemes)
 
 
-class Recognizer(MelNetwork):
+class Recognizer(AudioNetwork, ABC):
     """Predicts phoneme classes 50 times a second from log mels with 100 frames a second.
 
-    Args:
-        config: sizes and classes.
+    Subclasses set the layers of :meth:`encode`, then call :meth:`add_heads`.
     """
 
-    def __init__(self, config: PhonemeRecognizerConfig | SpectrogramRecognizerConfig) -> None:
-        super().__init__(config)
-        classes = len(config.phonemes) + 1
-        self.build_layers(config)
-        self.sequence_head = nn.Conv1d(config.hidden_size, classes, 1)
-        self.frame_head = nn.Conv1d(config.hidden_size, classes, 1)
+    def add_heads(self) -> None:
+        """Set the outputs over what :meth:`encode` returns."""
+        size, classes = self.config.hidden_size, len(self.config.phonemes) + 1
+        self.sequence_head = nn.Conv1d(size, classes, 1)
+        self.frame_head = nn.Conv1d(size, classes, 1)
         self.post_init()
 
-    def build_layers(self, config: Any) -> None:
-        """Set the layers before the heads."""
-        raise NotImplementedError
-
+    @abstractmethod
     def encode(self, mels: Tensor) -> Tensor:
         """[B, mels, M] -> [B, hidden_size, ceil(M / 2)]."""
-        raise NotImplementedError
 
     def forward(self, mels: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the logits of the sequence (CTC) and of the single frames.
@@ -125,8 +120,8 @@ class PhonemeRecognizer(Recognizer):
 
     config_class = PhonemeRecognizerConfig
 
-    def build_layers(self, config: PhonemeRecognizerConfig) -> None:
-        """Set the entry and one residual convolution per dilation."""
+    def __init__(self, config: PhonemeRecognizerConfig) -> None:
+        super().__init__(config)
         size = config.hidden_size
         self.entry = nn.Sequential(
             nn.BatchNorm1d(NUM_MELS),
@@ -137,6 +132,7 @@ class PhonemeRecognizer(Recognizer):
         self.body = nn.Sequential(
             *(ResidualConvolution(size, dilation) for dilation in config.dilations)
         )
+        self.add_heads()
 
     def encode(self, mels: Tensor) -> Tensor:
         """[B, mels, M] -> [B, hidden_size, ceil(M / 2)]."""
@@ -152,8 +148,8 @@ class SpectrogramRecognizer(Recognizer):
 
     config_class = SpectrogramRecognizerConfig
 
-    def build_layers(self, config: SpectrogramRecognizerConfig) -> None:
-        """Set the convolutions over the spectrogram and those over time."""
+    def __init__(self, config: SpectrogramRecognizerConfig) -> None:
+        super().__init__(config)
         layers: list[nn.Module] = [nn.BatchNorm2d(1)]
         mels, before = NUM_MELS, 1
         for place, channels in enumerate(config.channels):
@@ -172,6 +168,7 @@ class SpectrogramRecognizer(Recognizer):
             nn.GELU(),
             *(ResidualConvolution(size, 1) for _ in range(3)),
         )
+        self.add_heads()
 
     def encode(self, mels: Tensor) -> Tensor:
         """[B, mels, M] -> [B, hidden_size, ceil(M / 2)]."""

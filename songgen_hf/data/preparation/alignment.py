@@ -25,6 +25,7 @@ from ..listening.phoneme_recognizer import PhonemeRecognizer, collapse
 from ..listening.spelling import LyricsWord, lyrics_words
 from .clips import read_clip
 from .languages import language_code
+from .option_checks import check_at_least
 from .stages import loading
 
 _FRAME_SECONDS = 2 / FRAME_RATE  # the recognizer halves the frames of the mels
@@ -47,8 +48,7 @@ class AlignmentOptions:
     filler_penalty: float = 2.0
 
     def __post_init__(self) -> None:
-        if self.filler_penalty < 0:
-            raise ValueError(f"filler_penalty must be 0 or more: got {self.filler_penalty}")
+        check_at_least(self, 0, "filler_penalty")
 
 
 def columns() -> list[Any]:

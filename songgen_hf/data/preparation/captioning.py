@@ -20,6 +20,7 @@ from ...checkpoints.loading import checked_device
 from ...optional import require
 from ..corpus.captions import write_caption
 from .clips import read_clip
+from .option_checks import check_at_least
 from .stages import ModelError, loading
 from .tags import read_tags
 
@@ -64,9 +65,7 @@ class CaptionOptions:
     batch_size: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("max_new_tokens", "phrasings", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1: got {getattr(self, name)}")
+        check_at_least(self, 1, "max_new_tokens", "phrasings", "batch_size")
         if not -1 <= self.min_clap_score <= 1:
             raise ValueError(f"min_clap_score must be from -1 to 1: got {self.min_clap_score}")
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .option_checks import check_at_least, check_positive
 from .runners import RUNNERS
 
 
@@ -45,11 +46,8 @@ class CodesOptions:
     def __post_init__(self) -> None:
         if self.runner not in RUNNERS:
             raise ValueError(f"unknown runner: got {self.runner!r}, expected map or ray")
-        for name in ("songs_per_shard", "workers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1: got {getattr(self, name)}")
-        if self.mixtures < 0:
-            raise ValueError(f"mixtures must be 0 or more: got {self.mixtures}")
+        check_at_least(self, 1, "songs_per_shard", "workers")
+        check_at_least(self, 0, "mixtures")
 
     def identity(self) -> dict[str, Any]:
         """What decides the rows; where, how fast and by whom they are made does not."""
@@ -115,8 +113,7 @@ class SongsOptions:
             raise ValueError(
                 f"unknown stage: got {self.until!r}, expected one of {', '.join(STAGE_NAMES)}"
             )
-        if self.workers < 1:
-            raise ValueError(f"workers must be at least 1: got {self.workers}")
+        check_at_least(self, 1, "workers")
         if not 0 <= self.validation_share < 1:
             raise ValueError(
                 f"validation_share must be 0 or more and below 1: got {self.validation_share}"
@@ -150,10 +147,8 @@ class PackOptions:
     max_shard_size: float = 256.0
 
     def __post_init__(self) -> None:
-        if self.voice_clips < 0:
-            raise ValueError(f"voice_clips must be 0 or more: got {self.voice_clips}")
-        if self.max_shard_size <= 0:
-            raise ValueError(f"max_shard_size must be more than 0: got {self.max_shard_size}")
+        check_at_least(self, 0, "voice_clips")
+        check_positive(self, "max_shard_size")
 
 
 __all__ = ["CONFIGURATIONS", "STAGE_NAMES", "CodesOptions", "PackOptions", "SongsOptions"]

@@ -16,6 +16,7 @@ import numpy as np
 from ...optional import require
 from ..listening.envelopes import FRAME_RATE, energy_envelope, held_pitch, pitch_envelope
 from .clips import clip_id
+from .option_checks import check_positive
 from .voice_activity import VOICE_DETECTORS, voice_probability
 
 _MARGIN = 5  # frames between singing and a cut, where the pause is long enough
@@ -81,9 +82,9 @@ class SegmentationOptions:
                 f"got clips of {self.min_seconds} to {self.max_seconds} s, expected max_seconds "
                 "of 2 s more than twice min_seconds or longer, so that every length can be cut"
             )
-        for name in ("min_pause", "instrumental_seconds", "silence_seconds", "singing_level"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be more than 0: got {getattr(self, name)}")
+        check_positive(
+            self, "min_pause", "instrumental_seconds", "silence_seconds", "singing_level"
+        )
         if self.quiet_level < self.singing_level:
             raise ValueError(
                 f"got quiet_level {self.quiet_level} and singing_level {self.singing_level}, "

@@ -22,6 +22,7 @@ from ...checkpoints.separators import MINI, Separator, check_separator, load_sep
 from ...files import new_directory, safe_name
 from ...modeling.audio_io import check_sampling_rate
 from ...optional import require
+from .stages import loading
 
 STEM_RATE = 24_000  # Hz of the files that are written
 GIVEN = "given"
@@ -87,7 +88,8 @@ def separate(
             f"{name} has no stems: expected the columns vocal and accompaniment with paths, or "
             f"another separator, such as {MINI}"
         )
-    separator = load_separator(options.separator, options.device)
+    with loading(f"the separator {options.separator!r}"):
+        separator = load_separator(options.separator, options.device)
     target = Path(folder) / _folder_name(recording["recording_id"])
     shutil.rmtree(target, ignore_errors=True)
     with new_directory(target) as temporary:

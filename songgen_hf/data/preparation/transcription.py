@@ -19,6 +19,7 @@ from ...optional import require
 from ..listening.edit_distance import edit_distance
 from .clips import read_clip
 from .languages import language_code
+from .option_checks import check_at_least
 from .stages import loading
 
 _RATE = 16000
@@ -50,9 +51,7 @@ class TranscriptionOptions:
         if len(self.models) not in (0, 2):
             count = len(self.models)
             raise ValueError(f"got {count} speech recognition models, expected 2, or none")
-        for name in ("batch_size", "num_beams"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1: got {getattr(self, name)}")
+        check_at_least(self, 1, "batch_size", "num_beams")
 
 
 def columns() -> list[Any]:

@@ -9,8 +9,8 @@ from zlib import crc32
 
 import numpy as np
 
-from ...modeling.audio_io import read_audio
 from ...optional import require
+from .option_checks import check_positive
 
 _STEP = 0.1  # seconds between two places that may be drawn
 
@@ -39,8 +39,7 @@ class VoicePromptOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.voice_seconds <= 0:
-            raise ValueError(f"voice_seconds must be more than 0: got {self.voice_seconds}")
+        check_positive(self, "voice_seconds")
         if not 0 < self.min_sung <= 1:
             raise ValueError(f"got min_sung {self.min_sung}, expected a share of more than 0 to 1")
 
@@ -104,21 +103,4 @@ def _places(clip: Mapping[str, Any], options: VoicePromptOptions) -> np.ndarray:
     return np.round(starts[sung >= options.min_sung * options.voice_seconds - 1e-6], 3)
 
 
-def read_voice(clip: Mapping[str, Any], rate: int) -> np.ndarray | None:
-    """Read the reference voice of a clip.
-
-    Args:
-        clip: row of :func:`choose_voices`.
-        rate: sampling rate of the result in Hz.
-    Returns:
-        float32 [S]; None for the null voice.
-    Raises:
-        ValueError: if the vocal stem cannot be read.
-    """
-    if clip["voice_start"] is None:
-        return None
-    start, duration = clip["voice_start"], clip["voice_seconds"]
-    return read_audio(clip["vocal"], rate, start=start, duration=duration)
-
-
-__all__ = ["VoicePromptOptions", "choose_voices", "columns", "read_voice"]
+__all__ = ["VoicePromptOptions", "choose_voices", "columns"]

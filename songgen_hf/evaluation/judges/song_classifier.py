@@ -17,7 +17,7 @@ from transformers import PreTrainedConfig
 from ...data.corpus.instruments import FAMILIES
 from ...data.listening.log_mels import NUM_MELS
 from ...modeling.config_checks import CheckedConfigMixin
-from ...modeling.listening.network import MelNetwork, ResidualConvolution
+from ...modeling.listening.network import AudioNetwork, ResidualConvolution
 
 GENDERS = ("female", "male")
 LEAD_FAMILIES = tuple(family for family in FAMILIES if family != "bass")  # a bass never leads
@@ -80,7 +80,7 @@ class WeightedStatistics(nn.Module):
         return torch.cat([mean, variance.clamp(min=1e-5).sqrt()], dim=-1)
 
 
-class SongClassifier(MelNetwork):
+class SongClassifier(AudioNetwork):
     """Predicts gender, lead instrument family and voice from log mels.
 
     Args:

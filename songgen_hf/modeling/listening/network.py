@@ -1,4 +1,4 @@
-"""The base class of networks over log mels or spectra, and a layer that some of them share."""
+"""The base class of networks that read log mels or spectra, and a layer that some share."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from transformers.utils import CONFIG_NAME
 from ..checkpoint_files import reading
 
 
-class MelNetwork(PreTrainedModel):
-    """A network over log mels or spectra, saved in half precision and computed in float32."""
+class AudioNetwork(PreTrainedModel):
+    """A network that reads log mels or spectra, saved in half precision and computed in float32."""
 
     main_input_name = "mels"
     training_command: ClassVar[str] = "songgen-hf evaluate judges"
@@ -85,4 +85,4 @@ class ResidualConvolution(nn.Module):
         return hidden + F.relu(self.norm(self.convolution(hidden)))
 
 
-__all__ = ["MelNetwork", "ResidualConvolution"]
+__all__ = ["AudioNetwork", "ResidualConvolution"]

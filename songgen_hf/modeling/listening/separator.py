@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
 from ..config_checks import CheckedConfigMixin
-from .network import MelNetwork
+from .network import AudioNetwork
 
 QUIETEST_POWER = 1e-11  # mean power of cells below which a passage counts as silence
 LOG_FLOOR = 1e-4  # smallest power of a cell, relative to the passage
@@ -55,7 +55,7 @@ class SeparatorConfig(CheckedConfigMixin, PreTrainedConfig):
         self.dilations = tuple(self.dilations)
 
 
-class VocalSeparator(MelNetwork):
+class VocalSeparator(AudioNetwork):
     """Predicts which part of each cell of a mixture's spectrum belongs to the vocal.
 
     Args:

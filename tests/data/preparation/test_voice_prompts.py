@@ -1,16 +1,17 @@
 """The choice of reference voices."""
 
+import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import soundfile
 
+from songgen_hf.data.preparation.codes import kept_audio
 from songgen_hf.data.preparation.voice_prompts import (
     VoicePromptOptions,
     choose_voices,
     columns,
-    read_voice,
 )
 
 OPTIONS = VoicePromptOptions()
@@ -72,7 +73,7 @@ def test_without_another_place_with_singing_there_is_the_null_voice(other):
     first, _ = choose_voices([clip(0.0), other], OPTIONS)
 
     assert first["voice_start"] is None and first["voice_seconds"] is None
-    assert read_voice(first, 16000) is None
+    assert kept_audio({**first, "vocal": "vocal.wav"}, "vocal") is None
     assert choose_voices([clip(0.0)], OPTIONS)[0]["voice_start"] is None
 
 
@@ -89,10 +90,11 @@ def test_the_voice_is_read_from_the_vocal_stem(tmp_path):
     soundfile.write(tmp_path / "vocal.wav", ramp, 8000)
     row = choose_voices([clip(0.0, vocal=str(tmp_path / "vocal.wav")), clip(10.0)], OPTIONS)[0]
 
-    voice = read_voice(row, 8000)
+    voice, rate = soundfile.read(io.BytesIO(kept_audio(row, "vocal")["bytes"]))
 
-    assert len(voice) == 3 * 8000
-    np.testing.assert_allclose(voice[0], ramp[round(row["voice_start"] * 8000)], atol=1e-3)
+    assert len(voice) == 3 * rate
+    middle = round((row["voice_start"] + 1.5) * 8000)
+    assert voice[len(voice) // 2] == pytest.approx(ramp[middle], abs=1e-3)
 
 
 def test_lengths_and_shares_out_of_range_are_refused():

@@ -109,13 +109,12 @@ def test_a_killed_run_resumes_with_the_same_losses(train):
             assert torch.allclose(resumed.average.average[name], average, atol=1e-6)
 
 
-@pytest.mark.parametrize("steps", [2, 3])
-def test_a_finished_run_is_not_trained_further(train, steps):
-    settings = {"out": "run", "max_steps": steps, "save_strategy": "steps", "save_steps": 1}
+def test_a_finished_run_is_not_trained_further(train):
+    settings = {"out": "run", "max_steps": 2, "save_strategy": "steps", "save_steps": 1}
     whole = train(**settings)
     again = train(resume_from_checkpoint="auto", **settings)
 
-    assert again.state.global_step == steps and losses(again) == losses(whole)
+    assert again.state.global_step == 2 and losses(again) == losses(whole)
     for name, weight in whole.model.state_dict().items():
         assert torch.equal(again.model.state_dict()[name], weight), name
 

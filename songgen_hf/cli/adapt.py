@@ -62,7 +62,8 @@ def run(options: AdaptFlags) -> CommandResult:
         },
         f"{options.out}: adapter after {adapted.steps} steps{why}{drift}\n"
         f"  songs of every evaluation: {adapted.samples}\n"
-        f"  sing with it: songgen-hf generate ... --adapter {options.out}",
+        f"  sing with it: songgen-hf generate ... --adapter {options.out}\n"
+        f"  on a web page: songgen-hf space run --adapter {options.out}",
     )
 
 

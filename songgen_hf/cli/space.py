@@ -24,7 +24,11 @@ class SpaceOptions:
         append=True,
     )
     adapters: list[str] = option(
-        [], "LoRA adapter to offer; may be repeated", flag="--adapter", append=True
+        [],
+        "LoRA adapter to offer, such as the folder of songgen-hf adapt; may be repeated; a single "
+        "one is chosen at the start",
+        flag="--adapter",
+        append=True,
     )
 
 

@@ -5,6 +5,7 @@ must be a Hub id, whose two files are downloaded to the Hub's cache (safetensors
 to a maximum size).
 """
 
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -45,6 +46,20 @@ class Adapters:
     def names(self) -> list[str]:
         """Names of the Space's own adapters."""
         return sorted(self._sources)
+
+    def base(self, name: str) -> str:
+        """The last part of the name of the model that an adapter of the Space was trained on.
+
+        "" if the adapter is not in a folder here, or does not say it.
+        """
+        if name not in self._sources:
+            return ""
+        path = Path(self._sources[name], FILES[0])
+        try:
+            named = json.loads(path.read_text(encoding="utf-8")).get("base_model_name_or_path")
+        except (OSError, ValueError, AttributeError):
+            return ""
+        return Path(named or "").name
 
     def resolve(self, name: str, weight: float) -> dict[str, float]:
         """The weight of an adapter by its folder, as ``load_adapters`` takes it.

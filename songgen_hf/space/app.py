@@ -73,7 +73,8 @@ def build_demo(
         pipeline: a text-to-song pipeline, or a mapping with some of the modes ``"mixed"``,
             ``"two tracks"`` and ``"few steps"``, the last for a :class:`MaskedSongPipeline`.
         limits: limits of a visitor's requests.
-        adapters: folders of LoRA adapters, folders that contain such folders, or Hub ids.
+        adapters: folders of LoRA adapters, folders that contain such folders, or Hub ids. A single
+            one is chosen in an empty form, with the mode of the model that it was trained on.
         defaults: settings of an empty form.
         controls: controls of a finished song, in their order on the page.
     Returns:
@@ -93,12 +94,18 @@ def build_demo(
         mode=defaults.mode if defaults.mode in modes else modes[0],
         seconds=min(defaults.seconds, limits.seconds),
     )
+    offered = Adapters(adapters, limits)
+    if len(offered.names) == 1 and not defaults.adapter:
+        (name,) = offered.names
+        mode = generator.mode_of_base(offered.base(name)) or defaults.mode
+        if mode != FEW_STEPS:
+            defaults = replace(defaults, adapter=name, mode=mode)
     keep = 60 * limits.keep_minutes
     folder = require("gradio.utils", "space").get_upload_folder()
     service = SongService(
         generator,
         SessionStore(folder, songs_per_session=limits.songs, keep_seconds=keep),
-        adapters=Adapters(adapters, limits),
+        adapters=offered,
         limits=limits,
         defaults=defaults,
     )

@@ -179,7 +179,8 @@ def _voice_block(form: Form, limits: Limits, defaults: Settings) -> None:
 def _sampling_block(form: Form, limits: Limits, defaults: Settings, adapters: list[str]) -> None:
     """Draw the sampling options, the number of variations and the adapter."""
     few = defaults.mode == FEW_STEPS
-    with gr.Accordion("More control", open=False, elem_id="more-block"):
+    chosen = bool(defaults.adapter)  # a visitor should see it
+    with gr.Accordion("More control", open=chosen, elem_id="more-block"):
         with gr.Row():
             form.parts["guidance"] = gr.Slider(
                 1, 10, value=defaults.guidance, step=0.1, label="Guidance",

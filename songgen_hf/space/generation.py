@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Condition, Event, Thread
 from typing import Any
@@ -121,6 +122,13 @@ class SongGenerator:
         """The song model of a mode; for a masked model, its pipeline."""
         pipeline = self._pipelines[mode].pipeline
         return pipeline if mode == FEW_STEPS else pipeline.model
+
+    def mode_of_base(self, name: str) -> str | None:
+        """The mode whose autoregressive model has a name, without its folders; None if none has."""
+        for mode in self.modes:
+            if mode != FEW_STEPS and name and Path(self.model(mode).name_or_path).name == name:
+                return mode
+        return None
 
     @property
     def running(self) -> int:

@@ -93,6 +93,12 @@ class SongService:
         settings = settings.checked(self.limits, modes=self.generator.modes)
         recording = read_voice(voice, settings.voice_start, self.limits)
         adapters = self.adapters.resolve(settings.adapter, settings.adapter_weight)
+        fitting = self.generator.mode_of_base(self.adapters.base(settings.adapter))
+        if adapters and fitting not in (None, settings.mode):
+            raise ValueError(
+                f"the adapter {settings.adapter!r} was trained for the mode {fitting!r}, not for "
+                f"{settings.mode!r}: choose that mode, or no adapter"
+            )
         with closing(self.generator.generate(settings, recording, adapters)) as items:
             for item in items:
                 if number <= self._stopped.get(session, -1):

@@ -27,6 +27,17 @@ def test_one_adapter_is_offered_by_its_folder_name(folder):
     assert Adapters([folder / "blues"]).names == ["blues"]
 
 
+def test_the_base_of_an_adapter_is_the_model_that_it_was_trained_on(folder):
+    path = folder / "blues" / "adapter_config.json"
+    path.write_text('{"base_model_name_or_path": "/models/songgen-mini/mixed_pro"}')
+    (folder / "broken").mkdir()
+    (folder / "broken" / "adapter_config.json").write_text("[")
+    adapters = Adapters([folder, "me/on-the-hub"])
+
+    assert adapters.base("blues") == "mixed_pro"
+    assert [adapters.base(name) for name in ("choir", "broken", "me/on-the-hub", "")] == [""] * 4
+
+
 def test_an_empty_name_or_a_weight_of_zero_gives_no_adapter(folder):
     adapters = Adapters([folder])
 

@@ -1,5 +1,6 @@
 """The page: its components, its controls, and the escaping of text from visitors."""
 
+import json
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -45,6 +46,48 @@ def built(pipelines, space_folder):
     yield build
     for demo in demos:
         demo.service.store.close()
+
+
+def write_adapter(folder, base):
+    """The files of an adapter that says on which model it was trained."""
+    folder.mkdir()
+    settings = {} if base is None else {"base_model_name_or_path": base}
+    (folder / "adapter_config.json").write_text(json.dumps(settings))
+    (folder / "adapter_model.safetensors").write_bytes(b"")
+    return folder
+
+
+def adapter_of(demo):
+    """The dropdown of adapters: its choices and its value."""
+    blocks = demo.config["components"]
+    (props,) = (
+        block["props"] for block in blocks if block["props"].get("label") == "Adapter (LoRA)"
+    )
+    return [name for name, _ in props["choices"]], props["value"]
+
+
+def test_a_single_adapter_is_chosen_with_the_mode_of_its_model(built, pipelines, tmp_path):
+    base = pipelines["two tracks"].model.name_or_path
+    mine = write_adapter(tmp_path / "mine", base)
+    other = write_adapter(tmp_path / "other", None)
+
+    demo = built(adapters=[mine])
+    both = built(adapters=[mine, other])
+    unknown = built(adapters=[other])
+
+    assert adapter_of(demo) == (["None", "mine"], "mine")
+    assert demo.service.defaults.mode == "two tracks"
+    assert adapter_of(both) == (["None", "mine", "other"], "")
+    assert both.service.defaults.mode == "mixed"
+    assert adapter_of(unknown)[1] == "other" and unknown.service.defaults.mode == "mixed"
+
+
+def test_an_adapter_of_another_model_is_refused(built, pipelines, tmp_path):
+    base = pipelines["two tracks"].model.name_or_path
+    demo = built(adapters=[write_adapter(tmp_path / "mine", base)])
+
+    with pytest.raises(ValueError, match="'mine' was trained for the mode 'two tracks', not for"):
+        list(demo.service.generate("session", Settings(text="folk", seconds=1.0, adapter="mine")))
 
 
 class Seen(HTMLParser):

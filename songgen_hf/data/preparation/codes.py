@@ -23,7 +23,7 @@ from ...optional import require
 from ..shards import Shard, datasets_progress_bars, shards_of
 from ..tables import load_rows, source_digest, split_names
 from .clips import TRACK_COLUMNS, read_clip
-from .mixing import captions_of, join_captions, mix_waveforms
+from .mixing import captions_of, draw_mixing, join_captions, mix_waveforms
 from .options import CodesOptions
 from .runners import run_all
 
@@ -32,6 +32,8 @@ TRACKS = {"codes": "mixture", "vocal_codes": "vocal", "accompaniment_codes": "ac
 DESCRIPTION_FILE = "codes.json"
 KEPT_RATE = 24000
 """Sampling rate in Hz of the audio of clips that is kept for the reference voice."""
+NO_MIXTURE = -1
+"""``mixture_epoch`` of songs, which every epoch has."""
 CLIP_COLUMNS = ("path", "clip_start", "voice_start", "voice_seconds")
 """Columns of clips that mean nothing beside their codes."""
 
@@ -51,7 +53,7 @@ def prepare_codes(options: CodesOptions, *, progress: bool = True) -> dict[str, 
     """
     with datasets_progress_bars(progress, extra="prepare"):
         sizes = {
-            split: size + num_mixtures(options, split, size)
+            split: size + options.mixture_epochs * num_mixtures(options, split, size)
             for split, size in split_sizes(options).items()
         }
         write_description(options)
@@ -83,7 +85,7 @@ def split_sizes(options: CodesOptions) -> dict[str, int]:
 
 
 def num_mixtures(options: CodesOptions, split: str, size: int) -> int:
-    """Number of mixtures of two songs that are added to a split."""
+    """Number of mixtures of two songs that an epoch of a split has."""
     return round(options.mixtures * size) if split == "train" else 0
 
 
@@ -163,7 +165,8 @@ def encode_row(rows: Any, index: int, codec: Any, options: CodesOptions) -> dict
     result |= dict(zip(tracks, codes, strict=True))
     result["num_frames"] = codes[0].shape[-1]
     if options.mixtures:
-        return result | {"captions": captions_of(row)}
+        none = {"mixture_epoch": NO_MIXTURE, "mixture_snr": None, "mixture_start": None}
+        return result | {"captions": captions_of(row), **none}
     result |= {name: kept_audio(row, name) for name in options.keep_audio if name in row}
     known = {*result, *TRACKS.values(), *(CLIP_COLUMNS if is_clip(row) else ()), "song_id"}
     result |= {name: value for name, value in row.items() if name not in known}
@@ -171,21 +174,24 @@ def encode_row(rows: Any, index: int, codec: Any, options: CodesOptions) -> dict
 
 
 def encode_mixture(rows: Any, index: int, codec: Any, options: CodesOptions) -> dict[str, Any]:
-    """The row of a mixture of two songs with both captions, drawn with the index as the seed."""
+    """The row of a mixture of two songs with both captions, drawn with the index as the seed.
+
+    The mixtures of each epoch follow those of the epoch before.
+    """
     random = np.random.default_rng([options.seed, index])
-    first, second = (rows[int(one)] for one in random.choice(len(rows), 2, replace=len(rows) < 2))
-    column = TRACKS["codes"]
-    mixture = mix_waveforms(
-        read_track(first, column, codec, options),
-        read_track(second, column, codec, options),
-        random,
-    )
-    codes = encode(codec, [mixture])
+    songs = [rows[int(one)] for one in random.choice(len(rows), 2, replace=len(rows) < 2)]
+    first, second = (read_track(song, TRACKS["codes"], codec, options) for song in songs)
+    rate = int(codec.config.sample_rate)
+    draw = draw_mixing((len(first), len(second)), rate, random)
+    codes = encode(codec, [mix_waveforms(first, second, draw)])
     return {
-        "id": f"{song_id(first)}+{song_id(second)}-{index}",
+        "id": f"{song_id(songs[0])}+{song_id(songs[1])}-{index}",
         "codes": codes[0],
         "num_frames": codes[0].shape[-1],
-        "captions": join_captions(first, second),
+        "captions": join_captions(*songs),
+        "mixture_epoch": (index - len(rows)) // num_mixtures(options, "train", len(rows)),
+        "mixture_snr": draw.snr,
+        "mixture_start": draw.start / rate,
     }
 
 
@@ -265,6 +271,8 @@ def write_rows(rows: list[dict[str, Any]], path: Path, schema: Any) -> None:
     types = {field.name: field.type for field in schema}
     types |= {name: codes_type for name in TRACKS}
     types |= {"id": pyarrow.string(), "num_frames": pyarrow.int32()}
+    types |= {"mixture_epoch": pyarrow.int32()}
+    types |= dict.fromkeys(("mixture_snr", "mixture_start"), pyarrow.float32())
     if is_clip(types):  # the paths of their tracks become sounds, see kept_audio
         sound = pyarrow.struct({"bytes": pyarrow.binary(), "path": pyarrow.string()})
         types |= dict.fromkeys(TRACK_COLUMNS, sound)

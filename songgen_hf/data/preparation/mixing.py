@@ -5,38 +5,60 @@ captions describe.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 SNR_RANGE = (-5.0, 5.0)  # dB
-MAX_OFFSET = 0.5  # fraction of the first song
+HEARD_SECONDS = 1.0  # of the second song at least, whose caption would be wrong otherwise
 PEAK = 0.99
 SILENCE = 1e-8  # root mean square below which a song is not scaled
 
 
-def mix_waveforms(first: np.ndarray, second: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Add a second song to a first one, at a random time and a random level.
+class Draw(NamedTuple):
+    """How a second song is added to a first one.
 
-    The second song starts within the first half of the first song and is cut at its end. Its level
-    is -5 to 5 dB below that of the first song. A mixture above full scale is scaled down.
+    Args:
+        snr: level of the first song over that of the second one, in dB.
+        start: sample of the first song at which the second one begins.
+    """
+
+    snr: float
+    start: int
+
+
+def draw_mixing(lengths: tuple[int, int], rate: int, random: np.random.Generator) -> Draw:
+    """Draw the level and the place of a second song.
+
+    Both are uniform: the level over -5 to 5 dB, the place over the whole first song, so that a
+    second of the second song is heard.
+
+    Args:
+        lengths: samples of the first and of the second song.
+        rate: sampling rate of both in Hz.
+        random: random number generator.
+    """
+    latest = max(0, lengths[0] - min(round(HEARD_SECONDS * rate), *lengths))
+    return Draw(float(random.uniform(*SNR_RANGE)), int(random.integers(latest + 1)))
+
+
+def mix_waveforms(first: np.ndarray, second: np.ndarray, draw: Draw) -> np.ndarray:
+    """Add a second song to a first one, at the end of which it is cut.
+
+    The ratio of the levels (root mean squares) of the whole songs is that of the draw, unless one
+    of them is silent. A mixture above full scale is scaled down.
 
     Args:
         first: float32 [S] in [-1, 1].
         second: float32 [S'] at the same sampling rate.
-        random: random number generator for time and level.
+        draw: level and place of the second song.
     Returns:
         float32 [S] in [-1, 1].
     """
-    snr = random.uniform(*SNR_RANGE)
-    start = int(random.uniform(0, MAX_OFFSET) * len(first))
-    inserted = second[: len(first) - start]
-    first_level, second_level = rms(first), rms(inserted)
-    gain = 1.0
-    if min(first_level, second_level) > SILENCE:
-        gain = first_level / second_level * 10 ** (-snr / 20)
+    levels = rms(first), rms(second)
+    gain = levels[0] / levels[1] * 10 ** (-draw.snr / 20) if min(levels) > SILENCE else 1.0
     mixture = first.astype(np.float32, copy=True)
-    mixture[start : start + len(inserted)] += gain * inserted
+    mixture[draw.start : draw.start + len(second)] += gain * second[: len(first) - draw.start]
     peak = float(np.abs(mixture).max(initial=0.0))
     return mixture * np.float32(PEAK / peak) if peak > PEAK else mixture
 
@@ -65,4 +87,4 @@ def captions_of(row: Mapping[str, Any]) -> list[str]:
     return [found] if isinstance(found, str) else list(found or [])
 
 
-__all__ = ["captions_of", "join_captions", "mix_waveforms"]
+__all__ = ["Draw", "captions_of", "draw_mixing", "join_captions", "mix_waveforms"]

@@ -21,6 +21,8 @@ class CodesOptions:
         max_seconds: length to which longer songs are cut (default: no limit).
         mixtures: songs made of two to add per training song (AudioGen's augmentation), for songs
             without lyrics: only the codes and captions of the mixture are written.
+        mixture_epochs: epochs of training for which the added songs are drawn anew; training
+            repeats them after that.
         seed: seed of the added songs.
         songs_per_shard: songs in one parquet file.
         runner: ``map`` of the datasets library, or ``ray`` for many machines.
@@ -37,6 +39,7 @@ class CodesOptions:
     keep_audio: tuple[str, ...] = field(default=("vocal",), metadata={"nargs": "*"})
     max_seconds: float | None = None
     mixtures: float = 0.0
+    mixture_epochs: int = 1
     seed: int = 0
     songs_per_shard: int = 200
     runner: str = field(default="map", metadata={"choices": RUNNERS})
@@ -46,7 +49,7 @@ class CodesOptions:
     def __post_init__(self) -> None:
         if self.runner not in RUNNERS:
             raise ValueError(f"unknown runner: got {self.runner!r}, expected map or ray")
-        check_at_least(self, 1, "songs_per_shard", "workers")
+        check_at_least(self, 1, "mixture_epochs", "songs_per_shard", "workers")
         check_at_least(self, 0, "mixtures")
 
     def identity(self) -> dict[str, Any]:
@@ -57,6 +60,7 @@ class CodesOptions:
             "keep_audio",
             "max_seconds",
             "mixtures",
+            "mixture_epochs",
             "seed",
             "songs_per_shard",
         )

@@ -25,7 +25,11 @@ from .packed_songs import PackedSong, PackedSongs, packed_voice
 CORRUPTED_FRAMES = (2, 16)  # shortest and longest corrupted span: about a phoneme
 REQUIRED_COLUMNS = {1: ("codes",), 2: ("accompaniment_codes", "vocal_codes")}
 CAPTION_COLUMNS = ("captions", "caption", "text")
-OPTIONAL_COLUMNS = ("id", "song_id", "lyrics", "language", "num_frames", *CAPTION_COLUMNS)
+MIXTURE_COLUMN = "mixture_epoch"
+OPTIONAL_COLUMNS = (
+    *("id", "song_id", "lyrics", "language", "num_frames", MIXTURE_COLUMN),
+    *CAPTION_COLUMNS,
+)
 ANNOTATION_COLUMNS = ("words", "phonemes", *FRAME_LABEL_COLUMNS)
 
 
@@ -48,7 +52,9 @@ class SongDataset(Dataset):
     Required columns are ``codes`` (mixture) or ``accompaniment_codes`` and ``vocal_codes``, each
     int [K, T]. Optional columns are ``captions`` (list) or ``caption``, ``lyrics``, ``language``,
     ``num_frames``, ``id``, an audio column for the reference voice, ``words`` and ``phonemes`` with
-    times (see ``guided_attention.py``), and the labels of ``frame_labels.py``.
+    times (see ``guided_attention.py``), and the labels of ``frame_labels.py``. Rows with a
+    ``mixture_epoch`` that is not negative are mixtures of two songs for that epoch alone, see
+    :class:`SongSampler`.
 
     Args:
         rows: ``datasets.Dataset`` or :class:`PackedSongs`.
@@ -99,6 +105,7 @@ class SongDataset(Dataset):
                 f"no song of {len(rows)} lasts {options.min_seconds} to {options.max_seconds} s; "
                 "change --min-seconds or --max-seconds"
             )
+        self.mixture_epochs = mixture_epochs_of(rows)[kept]
         if len(kept) < len(rows):
             rows, self.lengths = rows.select(kept), self.lengths[kept]
         self.rows = rows if isinstance(rows, PackedSongs) else rows.with_format("arrow")
@@ -268,6 +275,15 @@ def num_frames_of(rows: Any, column: str) -> np.ndarray:
     return np.concatenate(lengths).astype(np.int64)
 
 
+def mixture_epochs_of(rows: Any) -> np.ndarray:
+    """The epoch of each mixture and -1 for each song, [N] int64."""
+    if MIXTURE_COLUMN not in rows.column_names:
+        return np.full(len(rows), -1)
+    if isinstance(rows, PackedSongs):
+        return rows.integers(MIXTURE_COLUMN)
+    return np.asarray(rows[MIXTURE_COLUMN][:], dtype=np.int64)
+
+
 class SongSampler(Sampler):
     """The order of the songs of an epoch, as keys (epoch, index).
 
@@ -275,16 +291,30 @@ class SongSampler(Sampler):
     each group, so that the songs of a batch have similar lengths. The longest batch comes first, so
     that a run that does not fit into memory fails immediately.
 
+    Every epoch has all songs and the mixtures that ``prepare codes --mixture-epochs`` has drawn for
+    it; after the last of these epochs, they come again. Where filters have left different numbers
+    of mixtures, epochs have the smallest of them, so that all epochs are equally long.
+
     Args:
         lengths: lengths of the songs.
         batch_size: number of songs in the batches of all processes together.
         seed: seed of the order.
         strategy: "group_by_length", "random" or "sequential".
+        mixture_epochs: epoch of each row that is a mixture, negative for songs; None for songs
+            alone.
     """
 
     BATCHES_PER_GROUP = 50
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, *, seed: int, strategy: str):
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        batch_size: int,
+        *,
+        seed: int,
+        strategy: str,
+        mixture_epochs: np.ndarray | None = None,
+    ):
         if strategy not in ("group_by_length", "random", "sequential"):
             raise ValueError(
                 f"unknown train_sampling_strategy: got {strategy!r}, expected group_by_length, "
@@ -295,23 +325,31 @@ class SongSampler(Sampler):
         self.seed = seed
         self.strategy = strategy
         self.epoch = 0
+        own = np.full(len(self.lengths), -1) if mixture_epochs is None else mixture_epochs
+        self.songs = np.flatnonzero(own < 0)
+        mixtures = [np.flatnonzero(own == epoch) for epoch in range(own.max(initial=-1) + 1)]
+        fewest = min(map(len, mixtures), default=0)
+        self.mixtures = [rows[:fewest] for rows in mixtures]
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch whose order comes next."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return len(self.songs) + (len(self.mixtures[0]) if self.mixtures else 0)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return iter([(self.epoch, int(index)) for index in self.order()])
 
     def order(self) -> np.ndarray:
         """Indices of the songs in the order of the current epoch."""
+        rows = self.songs
+        if self.mixtures:
+            rows = np.concatenate([rows, self.mixtures[self.epoch % len(self.mixtures)]])
         if self.strategy == "sequential":
-            return np.arange(len(self))
+            return rows
         random = np.random.default_rng([self.seed, self.epoch])
-        order = random.permutation(len(self))
+        order = rows[random.permutation(len(rows))]
         if self.strategy == "random":
             return order
         size = self.batch_size * self.BATCHES_PER_GROUP

@@ -18,6 +18,7 @@ from ...modeling.patterns import IGNORED_LABEL
 from ..auxiliary.frame_labels import CATEGORY_COLUMNS
 
 CODE_COLUMNS = ("codes", "vocal_codes", "accompaniment_codes")
+INTEGER_COLUMNS = ("num_frames", "mixture_epoch")
 NO_NAME = -1
 
 
@@ -60,7 +61,7 @@ class PackedSong:
         if name == "tempo":
             tempo = float(self._row(name)[0])
             return None if np.isnan(tempo) else tempo
-        return int(self._row(name)[0]) if name == "num_frames" else None
+        return int(self._row(name)[0]) if name in INTEGER_COLUMNS else None
 
     def _row(self, name: str) -> np.ndarray:
         return self.shard.row(self.number, name)
@@ -96,8 +97,12 @@ class PackedSongs(PackedTable):
         """Number of frames of every song, [N] int64."""
         if "num_frames" not in self.column_names:
             return self.lengths(column)
-        numbers = [shard.columns["num_frames"] for shard in self.shards]
-        return np.concatenate(numbers).astype(np.int64)[self.kept]
+        return self.integers("num_frames")
+
+    def integers(self, column: str) -> np.ndarray:
+        """The values of a column that has one integer in each song, [N] int64."""
+        values = [shard.columns[column] for shard in self.shards]
+        return np.concatenate(values).astype(np.int64)[self.kept]
 
     def phoneme_ids(self, shard: PackedShard) -> np.ndarray:
         """Ids of a shard's phonemes -> ids of the folder's; both begin with silence, 0."""

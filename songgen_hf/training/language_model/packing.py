@@ -20,7 +20,7 @@ from ...modeling.audio_io import read_audio
 from ..auxiliary.frame_labels import CATEGORY_COLUMNS, phoneme_frames
 from ..auxiliary.guided_attention import sung_tokens, tokens_of_words
 from .dataset import ANNOTATION_COLUMNS, CAPTION_COLUMNS, codes_of, value_of
-from .packed_songs import CODE_COLUMNS, NO_NAME, vocabulary_digest
+from .packed_songs import CODE_COLUMNS, INTEGER_COLUMNS, NO_NAME, vocabulary_digest
 
 NAME_COLUMNS = (*CATEGORY_COLUMNS, "language")
 DEFAULT_LANGUAGE = "en"
@@ -107,7 +107,14 @@ class SongPacker:
         voice = options.voice_column if options.voice_column in columns else None
         rate = self.processor.voice_feature_extractor.sampling_rate
         captions = ["captions"] if set(CAPTION_COLUMNS) & set(columns) else []
-        kept = {*CODE_COLUMNS, *ANNOTATION_COLUMNS, *NAME_COLUMNS, "lyrics", "num_frames", voice}
+        kept = {
+            *CODE_COLUMNS,
+            *ANNOTATION_COLUMNS,
+            *NAME_COLUMNS,
+            *INTEGER_COLUMNS,
+            "lyrics",
+            voice,
+        }
         languages = {DEFAULT_LANGUAGE}
         if "language" in columns:
             languages |= {name for table in rows.values() for name in table.unique("language")}
@@ -174,8 +181,9 @@ class SongPacker:
         language = value_of(row, "language") or DEFAULT_LANGUAGE
         lyrics = value_of(row, "lyrics")
         phonemes = value_of(row, "phonemes")
-        if "num_frames" in columns:
-            packed["num_frames"] = np.array([value_of(row, "num_frames")], np.int32)
+        for name in INTEGER_COLUMNS:
+            if name in columns:
+                packed[name] = np.array([value_of(row, name)], np.int32)
         if "captions" in columns:
             texts = [np.array(self._text_ids(text)) for text in captions_of(row)]
             packed |= joined("text", texts, ids_type(self.processor.tokenizer))

@@ -131,6 +131,7 @@ class SongTrainer(Trainer):
             args.train_batch_size * args.gradient_accumulation_steps * args.world_size,
             seed=args.seed if args.data_seed is None else args.data_seed,
             strategy=args.train_sampling_strategy,
+            mixture_epochs=dataset.mixture_epochs,
         )
         return self._sampler
 

@@ -42,6 +42,11 @@ class MaskedSongs(Dataset):
         return self.songs.lengths
 
     @property
+    def mixture_epochs(self) -> np.ndarray:
+        """The epoch of each mixture, and -1 for each song, [N]."""
+        return self.songs.mixture_epochs
+
+    @property
     def rows(self) -> Any:
         """The rows of the songs."""
         return self.songs.rows

@@ -11,7 +11,7 @@ import torch
 
 from songgen_hf.data.preparation.clips import read_clip
 from songgen_hf.data.preparation.codes import KEPT_RATE, prepare_codes
-from songgen_hf.data.preparation.mixing import join_captions, mix_waveforms, rms
+from songgen_hf.data.preparation.mixing import Draw, draw_mixing, join_captions, mix_waveforms, rms
 from songgen_hf.data.preparation.options import CodesOptions
 from songgen_hf.modeling.audio_io import read_audio
 from songgen_hf.modeling.modeling_xcodec import XCodecModel
@@ -210,15 +210,39 @@ def test_long_songs_are_cut_to_the_maximum_length(prepare):
     assert max(row["num_frames"] for row in rows) == 6
 
 
-def test_mixtures_of_two_songs_are_added_to_the_training_split(prepare):
+def test_mixtures_of_two_songs_are_added_to_the_training_split(prepare, codec_folder):
     folder = prepare(mixtures=0.6)
 
     rows = rows_of(folder)
     assert len(rows) == 8
-    assert rows[0].keys() == {"id", "codes", "num_frames", "captions"}
+    assert [row["mixture_epoch"] for row in rows] == [-1] * 5 + [0] * 3
+    assert rows[0]["mixture_snr"] is None and "vocal" not in rows[0]
     mixed = rows[-1]
     assert mixed["captions"][0].count("song") == 2
     assert len(rows_of(folder, "validation")) == 1
+
+    first, second = (
+        read_audio(song(int(name.split("-")[1]))["mixture"], RATE)
+        for name in mixed["id"].split("+")
+    )
+    draw = Draw(mixed["mixture_snr"], round(mixed["mixture_start"] * RATE))
+    codec = XCodecModel.from_pretrained(codec_folder).eval()
+    mixture = torch.from_numpy(mix_waveforms(first, second, draw))
+    assert mixed["codes"] == codec.encode(mixture[None, None]).audio_codes[0].tolist()
+
+
+def test_every_epoch_has_other_mixtures_which_the_seed_determines(prepare):
+    def drawn(out, **options):
+        rows = rows_of(prepare(out, mixtures=0.8, **options))[5:]
+        return [(row["id"], row["mixture_snr"], row["codes"]) for row in rows]
+
+    one, two = drawn("one"), drawn("two", mixture_epochs=2)
+
+    assert len(one) == 4 and len(two) == 8
+    assert two[:4] == one
+    assert {snr for _, snr, _ in two[4:]}.isdisjoint(snr for _, snr, _ in one)
+    assert drawn("again", mixture_epochs=2) == two
+    assert drawn("other", seed=1) != one
 
 
 @pytest.mark.parametrize(
@@ -228,6 +252,7 @@ def test_mixtures_of_two_songs_are_added_to_the_training_split(prepare):
         ({"runner": "slurm"}, "unknown runner: got 'slurm'"),
         ({"workers": 0}, "workers must be at least 1"),
         ({"mixtures": -1.0}, "mixtures must be 0 or more"),
+        ({"mixture_epochs": 0}, "mixture_epochs must be at least 1: got 0"),
     ],
 )
 def test_invalid_options_are_refused(prepare, changes, message):
@@ -264,10 +289,10 @@ def test_ray_writes_the_same_rows_as_map(prepare, monkeypatch):
     )  # otherwise Ray writes a token to the home folder
     ray = pytest.importorskip("ray")
 
-    mapped = prepare("mapped", mixtures=0.4)
+    mapped = prepare("mapped", mixtures=0.4, mixture_epochs=2)
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
-        spread = prepare("spread", mixtures=0.4, runner="ray", workers=2)
+        spread = prepare("spread", mixtures=0.4, mixture_epochs=2, runner="ray", workers=2)
     finally:
         ray.shutdown()
 
@@ -275,25 +300,39 @@ def test_ray_writes_the_same_rows_as_map(prepare, monkeypatch):
     assert rows_of(spread, "validation") == rows_of(mapped, "validation")
 
 
-def test_a_mixture_has_a_level_in_range_and_starts_in_the_first_half():
-    first = np.full(1000, 0.1, dtype=np.float32)
-    second = np.full(1000, 0.3, dtype=np.float32)
+def test_the_levels_of_a_mixture_are_those_that_were_drawn():
+    random = np.random.default_rng(0)
+    first, second = random.normal(0, 0.02, (2, 4000)).astype(np.float32)
 
-    for seed in range(50):
-        mixed = mix_waveforms(first, second, np.random.default_rng(seed))
+    for snr in (-5.0, 0.0, 3.7):
+        inserted = mix_waveforms(first, second, Draw(snr, 0)) - first
+        assert 20 * np.log10(rms(first) / rms(inserted)) == pytest.approx(snr, abs=1e-3)
 
-        inserted = mixed - first
-        start = int(np.flatnonzero(inserted)[0])
-        snr = 20 * np.log10(rms(first) / rms(inserted[start:]))
-        assert 0 <= start < 500
-        assert -5.01 <= snr <= 5.01
-        assert len(mixed) == 1000
+    late = mix_waveforms(first, second, Draw(0.0, 3000))
+    np.testing.assert_array_equal(late[:3000], first[:3000])
+    gain = rms(first) / rms(second)
+    np.testing.assert_allclose(late[3000:], first[3000:] + gain * second[:1000], atol=1e-6)
+
+
+def test_levels_and_places_are_uniform_over_their_ranges():
+    draws = [draw_mixing((10_000, 5000), 1000, np.random.default_rng(n)) for n in range(2000)]
+
+    snr, start = np.array(draws).T
+    assert -5 <= snr.min() < -4.9 < 4.9 < snr.max() <= 5
+    assert start.min() < 50 and 8950 < start.max() <= 9000  # a second is heard
+    for values, low, high in ((snr, -5, 5), (start, 0, 9000)):
+        counts, _ = np.histogram(values, bins=9, range=(low, high))
+        assert counts.min() > 160  # of 222
+    assert {draw_mixing((800, 300), 1000, np.random.default_rng(n)).start for n in range(99)} <= {
+        *range(501)
+    }
+    assert draw_mixing((0, 5), 1000, np.random.default_rng(0)).start == 0
 
 
 def test_a_loud_mixture_stays_within_full_scale():
     loud = np.full(100, 0.9, dtype=np.float32)
 
-    assert np.abs(mix_waveforms(loud, loud, np.random.default_rng(0))).max() <= 0.99 + 1e-6
+    assert np.abs(mix_waveforms(loud, loud, Draw(0.0, 50))).max() <= 0.99 + 1e-6
 
 
 @pytest.mark.parametrize("silent", ["first", "second", "both"])
@@ -302,7 +341,7 @@ def test_a_mixture_with_silence_is_finite(silent):
     first = silence if silent != "second" else sound
     second = silence if silent != "first" else sound
 
-    assert np.isfinite(mix_waveforms(first, second, np.random.default_rng(0))).all()
+    assert np.isfinite(mix_waveforms(first, second, Draw(-5.0, 0))).all()
 
 
 def test_captions_are_joined_pair_by_pair():

@@ -238,6 +238,24 @@ def test_a_sampler_gives_every_song_once_an_epoch_in_another_order_each_time():
     assert orders[0] != orders[1]
 
 
+@pytest.mark.parametrize("strategy", ["group_by_length", "random", "sequential"])
+def test_an_epoch_has_all_songs_and_its_own_mixtures(strategy):
+    epochs = np.array([-1] * 20 + [0] * 6 + [1] * 5 + [2] * 6)
+    lengths = np.arange(len(epochs)) % 7
+    sampler = SongSampler(lengths, 4, seed=3, strategy=strategy, mixture_epochs=epochs)
+
+    seen = {}
+    for epoch in range(7):
+        sampler.set_epoch(epoch)
+        keys = [index for _, index in sampler]
+        assert len(keys) == len(set(keys)) == len(sampler) == 25
+        assert set(range(20)) <= set(keys)
+        seen[epoch] = {index for index in keys if index >= 20}
+        assert {epochs[index] for index in seen[epoch]} == {epoch % 3}
+
+    assert seen[0] == seen[3] == seen[6] and seen[1] == seen[4]
+
+
 def test_grouped_batches_need_less_padding_and_the_longest_comes_first():
     lengths = np.random.default_rng(0).integers(100, 600, 1000)
 

@@ -175,3 +175,18 @@ def test_packed_codes_are_small_integers(packed_folder):
     assert shard.columns["codes"].dtype == np.uint16
     assert shard.columns["voice"].dtype == np.int16
     assert shard.row(1, "codes").shape == (12, 3)
+
+
+def test_mixtures_keep_their_epochs(tiny_checkpoint, processors, tmp_path):
+    epochs = [-1, -1, 0, 1, 0, 1]
+    rows = [annotated_row(n, 10 + n) | {"mixture_epoch": epoch} for n, epoch in enumerate(epochs)]
+    (tmp_path / "codes").mkdir()
+    write_table(tmp_path / "codes" / "train-0.parquet", rows)
+    pack(tmp_path / "codes", tmp_path / "packed", tiny_checkpoint("mixed"))
+
+    model, _ = processors["mixed"]
+    for folder in ("codes", "packed"):
+        rows = read_songs(str(tmp_path / folder), "train")
+        songs = SongDataset(rows, model.config, DataOptions(min_seconds=0.22))
+        assert songs.mixture_epochs.tolist() == epochs[1:]
+        assert songs.lengths.tolist() == [11, 12, 13, 14, 15]

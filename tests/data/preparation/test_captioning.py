@@ -4,21 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import (
-    ClapConfig,
-    ClapFeatureExtractor,
-    ClapModel,
-    ClapProcessor,
-    PreTrainedTokenizerFast,
-    Qwen2AudioConfig,
-    Qwen2AudioForConditionalGeneration,
-    Qwen2AudioProcessor,
-    WhisperConfig,
-    WhisperFeatureExtractor,
-    WhisperForConditionalGeneration,
-    WhisperProcessor,
-)
+from transformers import ClapModel, ClapProcessor
 
 from songgen_hf.data.preparation.captioning import (
     MAX_CHARACTERS,
@@ -31,9 +17,13 @@ from songgen_hf.data.preparation.captioning import (
 from songgen_hf.data.preparation.clips import read_clip
 from songgen_hf.data.preparation.tags import read_tags
 
+from ...tools.miniature_models import (
+    CAPTION_WORDS,
+    write_clap,
+    write_qwen2_audio,
+    write_whisper_captioner,
+)
 from .sounds import SAMPLING_RATE, song
-
-WORDS = "a song with guitar and drums calm bright slow fast voice piano music jazz rock . ,".split()
 
 
 @pytest.fixture(scope="module")
@@ -43,82 +33,22 @@ def clip(tmp_path_factory):
     return {"id": "a-000000000", "path": str(path), "clip_start": 0.0, "clip_seconds": 3.0}
 
 
-def tokenizer(*special: str) -> PreTrainedTokenizerFast:
-    names = ["<pad>", "<s>", "</s>", "<unk>", *special]
-    vocabulary = {word: index for index, word in enumerate([*names, *WORDS])}
-    words = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    words.pre_tokenizer = pre_tokenizers.Whitespace()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=words, pad_token="<pad>", bos_token="<s>", eos_token="</s>",
-        unk_token="<unk>", additional_special_tokens=list(special),
-    )  # fmt: skip
-
-
 @pytest.fixture(scope="module")
 def clap(tmp_path_factory):
-    """The folder of a tiny CLAP model with windows of one second."""
-    folder = str(tmp_path_factory.mktemp("clap"))
-    torch.manual_seed(0)
-    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    config = ClapConfig(
-        text_config=small
-        | {"intermediate_size": 16, "vocab_size": 40, "projection_dim": 8, "pad_token_id": 0}
-        | {"max_position_embeddings": 40},
-        audio_config={
-            "spec_size": 64, "num_mel_bins": 16, "depths": [1, 1], "num_attention_heads": [2, 2],
-            "patch_embeds_hidden_size": 8, "hidden_size": 16, "window_size": 4, "projection_dim": 8,
-            "patch_size": 4, "patch_stride": [4, 4], "aff_block_r": 2, "enable_fusion": False,
-        },
-        projection_dim=8,
-    )  # fmt: skip
-    ClapModel(config).save_pretrained(folder)
-    extractor = ClapFeatureExtractor(
-        feature_size=16, max_length_s=1, fft_window_size=1024, truncation="rand_trunc"
-    )
-    ClapProcessor(extractor, tokenizer()).save_pretrained(folder)
-    return folder
+    """The folder of a tiny model."""
+    return write_clap(tmp_path_factory.mktemp("clap"))
 
 
 @pytest.fixture(scope="module")
 def qwen(tmp_path_factory):
-    """The folder of a tiny Qwen2-Audio."""
-    folder = str(tmp_path_factory.mktemp("qwen"))
-    torch.manual_seed(0)
-    words = tokenizer("<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>", "<|im_start|>", "<|im_end|>")
-    sizes = {"encoder_layers": 1, "encoder_attention_heads": 2, "encoder_ffn_dim": 16}
-    config = Qwen2AudioConfig(
-        audio_config={**sizes, "d_model": 16, "num_mel_bins": 16, "max_source_positions": 1500},
-        text_config={
-            "model_type": "qwen2", "hidden_size": 16, "intermediate_size": 16,
-            "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2,
-            "vocab_size": len(words), "max_position_embeddings": 2048,
-        },
-        audio_token_index=words.convert_tokens_to_ids("<|AUDIO|>"),
-    )  # fmt: skip
-    model = Qwen2AudioForConditionalGeneration(config)
-    model.generation_config.pad_token_id, model.generation_config.eos_token_id = 0, 2
-    model.save_pretrained(folder)
-    Qwen2AudioProcessor(WhisperFeatureExtractor(feature_size=16), words).save_pretrained(folder)
-    return folder
+    """The folder of a tiny model."""
+    return write_qwen2_audio(tmp_path_factory.mktemp("qwen"))
 
 
 @pytest.fixture(scope="module")
 def whisper(tmp_path_factory):
-    """The folder of a tiny Whisper."""
-    folder = str(tmp_path_factory.mktemp("whisper"))
-    torch.manual_seed(0)
-    words = tokenizer()
-    config = WhisperConfig(
-        vocab_size=len(words), num_mel_bins=16, d_model=16, encoder_layers=1, decoder_layers=1,
-        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=16,
-        decoder_ffn_dim=16, max_target_positions=160, pad_token_id=0, bos_token_id=1,
-        eos_token_id=2, decoder_start_token_id=1, suppress_tokens=[0, 1, 3],
-        begin_suppress_tokens=None,
-    )  # fmt: skip
-    model = WhisperForConditionalGeneration(config)
-    model.save_pretrained(folder)
-    WhisperProcessor(WhisperFeatureExtractor(feature_size=16), words).save_pretrained(folder)
-    return folder
+    """The folder of a tiny model."""
+    return write_whisper_captioner(tmp_path_factory.mktemp("whisper"))
 
 
 def test_tags_are_sorted_by_what_they_say():
@@ -231,7 +161,7 @@ def test_a_captioner_describes_clips_alone_as_in_a_batch(clip, name, request):
     found = caption(rows, single)
 
     texts = [row["captions"][0].removesuffix(", rock").removesuffix(" rock") for row in found]
-    assert all(word in WORDS for text in texts for word in text.split()) and texts[0]
+    assert all(word in CAPTION_WORDS for text in texts for word in text.split()) and texts[0]
     batched = caption(rows, CaptionOptions(captioner=folder, max_new_tokens=8, batch_size=2))
     assert [row["captions"] for row in batched] == [row["captions"] for row in found]
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soundfile
-import torch
 
 from songgen_hf.data.preparation import voice_activity
 from songgen_hf.data.preparation.segmentation import (
@@ -16,6 +15,8 @@ from songgen_hf.data.preparation.segmentation import (
     listen,
     segment,
 )
+
+from ...tools.miniature_models import write_silero
 
 RATE = 8000
 OPTIONS = SegmentationOptions()
@@ -176,34 +177,12 @@ def test_the_columns_are_those_of_the_rows(tmp_path):
     assert {field.name for field in columns()} == set(clip) - set(row)
 
 
-class LoudnessDetector(torch.nn.Module):
-    """A detector with the interface of silero: it finds a voice where it is louder than a bound."""
-
-    def __init__(self, bound: float) -> None:
-        super().__init__()
-        self.bound = bound
-        self.calls = 0
-
-    @torch.jit.export
-    def reset_states(self) -> None:
-        self.calls = 0
-
-    def forward(self, samples: torch.Tensor, rate: int) -> torch.Tensor:
-        assert samples.shape == (1, 512) and rate == 16000
-        self.calls += 1
-        return (samples.abs().amax(dim=1, keepdim=True) > self.bound).float()
-
-
 @pytest.fixture
 def install_detector(tmp_path, monkeypatch):
     """Write a package ``silero_vad`` with a tiny network in the place of its own."""
 
     def install(bound):
-        package = tmp_path / "site" / "silero_vad"
-        (package / "data").mkdir(parents=True)
-        (package / "__init__.py").write_text("raise RuntimeError('imported')")
-        with pytest.warns(DeprecationWarning):
-            torch.jit.script(LoudnessDetector(bound)).save(package / "data" / "silero_vad.jit")
+        write_silero(tmp_path / "site", bound)
         monkeypatch.syspath_prepend(str(tmp_path / "site"))
         voice_activity._silero.cache_clear()
 

@@ -5,15 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soundfile
-import torch
-from transformers import (
-    GenerationConfig,
-    WhisperConfig,
-    WhisperFeatureExtractor,
-    WhisperForConditionalGeneration,
-    WhisperProcessor,
-    WhisperTokenizer,
-)
 
 from songgen_hf.data.preparation.stages import ModelError
 from songgen_hf.data.preparation.transcription import (
@@ -23,75 +14,9 @@ from songgen_hf.data.preparation.transcription import (
     transcribe,
 )
 
+from ...tools.miniature_models import write_whisper
+
 SECONDS = 2.0
-SPECIAL = (
-    "<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|de|>", "<|translate|>",
-    "<|transcribe|>", "<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>",
-)  # fmt: skip
-WORDS = ("the", "river", "rivers", "sings", "der", "fluss", "singt")
-
-
-def write_whisper(folder, words, language="en", multilingual=True):
-    """Write a Whisper of the real classes that hears the same words in every sound.
-
-    One that is not multilingual takes neither a language nor a task. Its layers add nothing to the
-    embeddings, so the embedding of a position decides on the token.
-    """
-    names = [*(f"Ġ{word}" for word in WORDS), *SPECIAL]
-    names += [f"<|{index * 0.02:.2f}|>" for index in range(1501)]
-    ids = {name: index for index, name in enumerate(names)}
-    tokenizer = WhisperTokenizer(
-        vocab={f"Ġ{word}": ids[f"Ġ{word}"] for word in WORDS},
-        merges=[],
-        pad_token="<|endoftext|>",
-    )
-    tokenizer.add_special_tokens({"additional_special_tokens": list(SPECIAL)})
-    tokenizer.add_tokens(names[len(WORDS) + len(SPECIAL) :])
-    assert [tokenizer.convert_tokens_to_ids(name) for name in names] == list(range(len(names)))
-    config = WhisperConfig(
-        vocab_size=len(names), num_mel_bins=8, d_model=64, encoder_layers=1, decoder_layers=1,
-        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=8, decoder_ffn_dim=8,
-        max_target_positions=40, max_source_positions=150, pad_token_id=ids["<|endoftext|>"],
-        bos_token_id=ids["<|endoftext|>"], eos_token_id=ids["<|endoftext|>"],
-        decoder_start_token_id=ids["<|startoftranscript|>"], suppress_tokens=None,
-        begin_suppress_tokens=None,
-    )  # fmt: skip
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = WhisperForConditionalGeneration(config)
-    said = [f"<|{language}|>", None, "<|0.00|>", *(f"Ġ{word}" for word in words), "<|1.60|>"]
-    said = said if multilingual else said[2:]
-    decoder = model.model.decoder
-    with torch.no_grad():
-        layer = decoder.layers[0]
-        for part in (layer.self_attn.out_proj, layer.encoder_attn.out_proj, layer.fc2):
-            part.weight.zero_()
-            part.bias.zero_()
-        embeddings = torch.nn.functional.normalize(torch.randn(len(names), 64), dim=1)
-        decoder.embed_tokens.weight.copy_(embeddings)
-        decoder.layer_norm.weight.mul_(6)  # so that the most probable token is certain
-        for place in range(config.max_target_positions):
-            name = said[place] if place < len(said) else "<|endoftext|>"
-            decoder.embed_positions.weight[place] = 20 * embeddings[ids[name or "<|endoftext|>"]]
-    languages = {
-        "lang_to_id": {name: ids[name] for name in ("<|en|>", "<|de|>")},
-        "task_to_id": {name: ids[f"<|{name}|>"] for name in ("transcribe", "translate")},
-    }
-    model.generation_config = GenerationConfig(
-        **{
-            name: getattr(config, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")
-        },
-        decoder_start_token_id=config.decoder_start_token_id,
-        **(languages if multilingual else {}),
-        no_timestamps_token_id=ids["<|notimestamps|>"],
-        is_multilingual=multilingual,
-        alignment_heads=[[0, 0]],
-        max_initial_timestamp_index=50,
-        max_length=40,
-    )
-    model.save_pretrained(folder)
-    WhisperProcessor(WhisperFeatureExtractor(8, chunk_length=3), tokenizer).save_pretrained(folder)
-    return str(folder)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,206 @@
+"""Miniature checkpoints of the classes that the preparation of recordings loads by name.
+
+Speech recognition, captioning and CLAP models are classes of transformers with tiny sizes, saved to
+folders, so that the code that loads models of the Hub loads them.
+"""
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import (
+    ClapConfig,
+    ClapFeatureExtractor,
+    ClapModel,
+    ClapProcessor,
+    GenerationConfig,
+    PreTrainedTokenizerFast,
+    Qwen2AudioConfig,
+    Qwen2AudioForConditionalGeneration,
+    Qwen2AudioProcessor,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperForConditionalGeneration,
+    WhisperProcessor,
+    WhisperTokenizer,
+)
+
+CAPTION_WORDS = (
+    "a song with guitar and drums calm bright slow fast voice piano music jazz rock . ,".split()
+)
+_SPECIAL = (
+    "<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|de|>", "<|translate|>",
+    "<|transcribe|>", "<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>",
+)  # fmt: skip
+_SUNG = ("the", "river", "rivers", "sings", "der", "fluss", "singt")
+
+
+def seeded(kind, config):
+    """A model with random weights of seed 0; the global generator stays as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return kind(config)
+
+
+def write_whisper(folder, words, language="en", *, multilingual=True, seconds=3):
+    """Write a Whisper that hears the same words in every sound of up to ``seconds``.
+
+    One that is not multilingual takes neither a language nor a task. Its layers add nothing to the
+    embeddings, so the embedding of a position decides on the token.
+    """
+    names = [*(f"Ġ{word}" for word in _SUNG), *_SPECIAL]
+    names += [f"<|{index * 0.02:.2f}|>" for index in range(1501)]
+    ids = {name: index for index, name in enumerate(names)}
+    tokenizer = WhisperTokenizer(
+        vocab={f"Ġ{word}": ids[f"Ġ{word}"] for word in _SUNG},
+        merges=[],
+        pad_token="<|endoftext|>",
+    )
+    tokenizer.add_special_tokens({"additional_special_tokens": list(_SPECIAL)})
+    tokenizer.add_tokens(names[len(_SUNG) + len(_SPECIAL) :])
+    assert [tokenizer.convert_tokens_to_ids(name) for name in names] == list(range(len(names)))
+    config = WhisperConfig(
+        vocab_size=len(names), num_mel_bins=8, d_model=64, encoder_layers=1, decoder_layers=1,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=8, decoder_ffn_dim=8,
+        max_target_positions=40, max_source_positions=50 * seconds,
+        pad_token_id=ids["<|endoftext|>"], bos_token_id=ids["<|endoftext|>"],
+        eos_token_id=ids["<|endoftext|>"], decoder_start_token_id=ids["<|startoftranscript|>"],
+        suppress_tokens=None, begin_suppress_tokens=None,
+    )  # fmt: skip
+    model = seeded(WhisperForConditionalGeneration, config)
+    said = [f"<|{language}|>", None, "<|0.00|>", *(f"Ġ{word}" for word in words), "<|1.60|>"]
+    said = said if multilingual else said[2:]
+    decoder = model.model.decoder
+    with torch.no_grad():
+        layer = decoder.layers[0]
+        for part in (layer.self_attn.out_proj, layer.encoder_attn.out_proj, layer.fc2):
+            part.weight.zero_()
+            part.bias.zero_()
+        drawn = torch.randn(len(names), 64, generator=torch.Generator().manual_seed(0))
+        embeddings = torch.nn.functional.normalize(drawn, dim=1)
+        decoder.embed_tokens.weight.copy_(embeddings)
+        decoder.layer_norm.weight.mul_(6)  # so that the most probable token is certain
+        for place in range(config.max_target_positions):
+            name = said[place] if place < len(said) else "<|endoftext|>"
+            decoder.embed_positions.weight[place] = 20 * embeddings[ids[name or "<|endoftext|>"]]
+    languages = {
+        "lang_to_id": {name: ids[name] for name in ("<|en|>", "<|de|>")},
+        "task_to_id": {name: ids[f"<|{name}|>"] for name in ("transcribe", "translate")},
+    }
+    model.generation_config = GenerationConfig(
+        **{
+            name: getattr(config, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")
+        },
+        decoder_start_token_id=config.decoder_start_token_id,
+        **(languages if multilingual else {}),
+        no_timestamps_token_id=ids["<|notimestamps|>"],
+        is_multilingual=multilingual,
+        alignment_heads=[[0, 0]],
+        max_initial_timestamp_index=50,
+        max_length=40,
+    )
+    model.save_pretrained(folder)
+    extractor = WhisperFeatureExtractor(8, chunk_length=seconds)
+    WhisperProcessor(extractor, tokenizer).save_pretrained(folder)
+    return str(folder)
+
+
+def caption_tokenizer(*special: str) -> PreTrainedTokenizerFast:
+    """A tokenizer of the words of captions."""
+    names = ["<pad>", "<s>", "</s>", "<unk>", *special]
+    vocabulary = {word: index for index, word in enumerate([*names, *CAPTION_WORDS])}
+    words = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=words, pad_token="<pad>", bos_token="<s>", eos_token="</s>",
+        unk_token="<unk>", additional_special_tokens=list(special),
+    )  # fmt: skip
+
+
+def write_clap(folder):
+    """Write a CLAP model with windows of one second."""
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = ClapConfig(
+        text_config=small
+        | {"intermediate_size": 16, "vocab_size": 40, "projection_dim": 8, "pad_token_id": 0}
+        | {"max_position_embeddings": 40},
+        audio_config={
+            "spec_size": 64, "num_mel_bins": 16, "depths": [1, 1], "num_attention_heads": [2, 2],
+            "patch_embeds_hidden_size": 8, "hidden_size": 16, "window_size": 4, "projection_dim": 8,
+            "patch_size": 4, "patch_stride": [4, 4], "aff_block_r": 2, "enable_fusion": False,
+        },
+        projection_dim=8,
+    )  # fmt: skip
+    seeded(ClapModel, config).save_pretrained(folder)
+    extractor = ClapFeatureExtractor(
+        feature_size=16, max_length_s=1, fft_window_size=1024, truncation="rand_trunc"
+    )
+    ClapProcessor(extractor, caption_tokenizer()).save_pretrained(folder)
+    return str(folder)
+
+
+def write_qwen2_audio(folder):
+    """Write a Qwen2-Audio with random weights."""
+    words = caption_tokenizer(
+        "<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>", "<|im_start|>", "<|im_end|>"
+    )
+    sizes = {"encoder_layers": 1, "encoder_attention_heads": 2, "encoder_ffn_dim": 16}
+    config = Qwen2AudioConfig(
+        audio_config={**sizes, "d_model": 16, "num_mel_bins": 16, "max_source_positions": 1500},
+        text_config={
+            "model_type": "qwen2", "hidden_size": 16, "intermediate_size": 16,
+            "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2,
+            "vocab_size": len(words), "max_position_embeddings": 2048,
+        },
+        audio_token_index=words.convert_tokens_to_ids("<|AUDIO|>"),
+    )  # fmt: skip
+    model = seeded(Qwen2AudioForConditionalGeneration, config)
+    model.generation_config.pad_token_id, model.generation_config.eos_token_id = 0, 2
+    model.save_pretrained(folder)
+    Qwen2AudioProcessor(WhisperFeatureExtractor(feature_size=16), words).save_pretrained(folder)
+    return str(folder)
+
+
+def write_whisper_captioner(folder):
+    """Write a Whisper with random weights that knows the words of captions."""
+    words = caption_tokenizer()
+    config = WhisperConfig(
+        vocab_size=len(words), num_mel_bins=16, d_model=16, encoder_layers=1, decoder_layers=1,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=16,
+        decoder_ffn_dim=16, max_target_positions=160, pad_token_id=0, bos_token_id=1,
+        eos_token_id=2, decoder_start_token_id=1, suppress_tokens=[0, 1, 3],
+        begin_suppress_tokens=None,
+    )  # fmt: skip
+    model = seeded(WhisperForConditionalGeneration, config)
+    model.save_pretrained(folder)
+    WhisperProcessor(WhisperFeatureExtractor(feature_size=16), words).save_pretrained(folder)
+    return str(folder)
+
+
+class LoudnessDetector(torch.nn.Module):
+    """A detector with the interface of silero: it finds a voice where it is louder than a bound."""
+
+    def __init__(self, bound: float) -> None:
+        super().__init__()
+        self.bound = bound
+        self.calls = 0
+
+    @torch.jit.export
+    def reset_states(self) -> None:
+        self.calls = 0
+
+    def forward(self, samples: torch.Tensor, rate: int) -> torch.Tensor:
+        assert samples.shape == (1, 512) and rate == 16000
+        self.calls += 1
+        return (samples.abs().amax(dim=1, keepdim=True) > self.bound).float()
+
+
+def write_silero(folder, bound):
+    """Write a package ``silero_vad`` with a :class:`LoudnessDetector` in the place of its network.
+
+    The package must not be imported: the one that it stands for sets torch's threads.
+    """
+    package = folder / "silero_vad"
+    (package / "data").mkdir(parents=True)
+    (package / "__init__.py").write_text("raise RuntimeError('imported')")
+    with pytest.warns(DeprecationWarning):
+        torch.jit.script(LoudnessDetector(bound)).save(package / "data" / "silero_vad.jit")

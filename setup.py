@@ -30,7 +30,8 @@ EXTRAS = {
         "setuptools<82",
         "tqdm>=4.66.3",
     ],
-    "prepare": ["datasets>=5.1", "pyarrow>=24", "pyloudnorm>=0.1.1"],
+    # silero-vad requires torch and packaging alone; its network is a file that torch reads.
+    "prepare": ["datasets>=5.1", "pyarrow>=24", "pyloudnorm>=0.1.1", "silero-vad>=6.2.3"],
     "ray": ["ray[data]>=2.40"],
     "separate": ["demucs>=4.1"],
     "docs": [

@@ -21,7 +21,7 @@ GIVES = {
     "space": "songgen-hf space: the web page, and publishing it",
     "lyrics": "lyrics in Chinese and Korean",
     "corpus": "songgen-hf corpus: songs to train on, rendered here",
-    "prepare": "songgen-hf prepare: songs to codes",
+    "prepare": "songgen-hf prepare: recordings to clips, songs to codes",
     "ray": "songgen-hf prepare --runner ray: on many machines",
     "separate": "Demucs models, which separate vocal and accompaniment",
     "evaluate": "songgen-hf evaluate: judges, tables, pictures",

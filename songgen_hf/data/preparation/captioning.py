@@ -20,7 +20,7 @@ from ...checkpoints.loading import checked_device
 from ...optional import require
 from ..corpus.captions import write_caption
 from .clips import read_clip
-from .option_checks import check_at_least
+from .option_checks import check_at_least, check_device_share
 from .stages import ModelError, loading
 from .tags import read_tags
 
@@ -49,6 +49,7 @@ class CaptionOptions:
         phrasings: sentences that are written from tags and columns.
         seed: seed of the phrasings.
         device: device of the models; ``auto`` for an accelerator, if there is one.
+        device_share: share of a GPU that a process gets with Ray, which shows it none otherwise.
         batch_size: clips that the captioner describes at once.
     Raises:
         ValueError: if a value is out of range.
@@ -62,9 +63,11 @@ class CaptionOptions:
     phrasings: int = 4
     seed: int = 0
     device: str = "cpu"
+    device_share: float = 0.0
     batch_size: int = 1
 
     def __post_init__(self) -> None:
+        check_device_share(self)
         check_at_least(self, 1, "max_new_tokens", "phrasings", "batch_size")
         if not -1 <= self.min_clap_score <= 1:
             raise ValueError(f"min_clap_score must be from -1 to 1: got {self.min_clap_score}")

@@ -66,6 +66,7 @@ def prepare_codes(options: CodesOptions, *, progress: bool = True) -> dict[str, 
                 partial(write_shard, options=absolute),
                 runner=options.runner,
                 workers=options.workers,
+                device_share=options.device_share,
                 description="Encoding shards",
                 progress=progress,
             )
@@ -110,7 +111,8 @@ def write_description(options: CodesOptions) -> None:
     path = options.output / DESCRIPTION_FILE
     if path.is_file():
         found = json.loads(path.read_text(encoding="utf-8"))
-        found = {"source_files": description.get("source_files")} | found  # none in earlier ones
+        unknown = ["source_files", *([] if options.mixtures else ["mixture_epochs"])]
+        found = {name: description.get(name) for name in unknown} | found  # none in earlier ones
         differing = [name for name, value in description.items() if found.get(name) != value]
         if differing:
             name = differing[0]

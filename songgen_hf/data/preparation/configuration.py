@@ -49,6 +49,8 @@ class Preparation:
         """What decides the results of the stages; the filter can be changed later."""
         sections = asdict(self)
         del sections["filter"]
+        for options in sections.values():
+            options.pop("device_share", None)
         return sections
 
 

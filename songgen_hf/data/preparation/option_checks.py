@@ -18,4 +18,11 @@ def check_positive(options: Any, *names: str) -> None:
             raise ValueError(f"{name} must be more than 0: got {getattr(options, name)}")
 
 
-__all__ = ["check_at_least", "check_positive"]
+def check_device_share(options: Any) -> None:
+    """Raise ValueError unless ``device_share`` is from 0 to 1, or a whole number of GPUs."""
+    share = options.device_share
+    if share < 0 or (share > 1 and share != int(share)):
+        raise ValueError(f"device_share must be 0 to 1 or a whole number of GPUs: got {share}")
+
+
+__all__ = ["check_at_least", "check_device_share", "check_positive"]

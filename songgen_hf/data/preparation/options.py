@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .option_checks import check_at_least, check_positive
+from .option_checks import check_at_least, check_device_share, check_positive
 from .runners import RUNNERS
 
 
@@ -28,6 +28,7 @@ class CodesOptions:
         runner: ``map`` of the datasets library, or ``ray`` for many machines.
         workers: processes.
         device: device of the codec; ``auto`` for an accelerator, if there is one.
+        device_share: share of a GPU that a process gets with Ray, which shows it none otherwise.
     Raises:
         ValueError: if a value is out of range.
     """
@@ -45,8 +46,10 @@ class CodesOptions:
     runner: str = field(default="map", metadata={"choices": RUNNERS})
     workers: int = 1
     device: str = "cpu"
+    device_share: float = 0.0
 
     def __post_init__(self) -> None:
+        check_device_share(self)
         if self.runner not in RUNNERS:
             raise ValueError(f"unknown runner: got {self.runner!r}, expected map or ray")
         check_at_least(self, 1, "mixture_epochs", "songs_per_shard", "workers")

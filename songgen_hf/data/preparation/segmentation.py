@@ -47,7 +47,7 @@ class SegmentationOptions:
             the detector has its vote.
         speech_score: share of voiced frames without a held pitch from which a phrase is taken for
             speech and is cut from singing.
-        detector: voice activity detector, ``none`` or ``silero`` (pip install silero-vad).
+        detector: voice activity detector, ``none`` or ``silero``.
         detector_threshold: probability above which the detector has found a voice.
     Raises:
         ValueError: if a value is out of range.

@@ -22,6 +22,7 @@ from ...checkpoints.separators import MINI, Separator, check_separator, load_sep
 from ...files import new_directory, safe_name
 from ...modeling.audio_io import check_sampling_rate
 from ...optional import require
+from .option_checks import check_device_share
 from .stages import loading
 
 STEM_RATE = 24_000  # Hz of the files that are written
@@ -40,14 +41,17 @@ class SeparateOptions:
             accepted), the folder of a network that ``songgen-hf train separator`` wrote, or the
             name of a Demucs model, such as ``htdemucs``.
         device: device of the network; ``auto`` for an accelerator, if there is one.
+        device_share: share of a GPU that a process gets with Ray, which shows it none otherwise.
     Raises:
-        ValueError: for an unknown separator.
+        ValueError: for an unknown separator, or a negative share.
     """
 
     separator: str = MINI
     device: str = "cpu"
+    device_share: float = 0.0
 
     def __post_init__(self) -> None:
+        check_device_share(self)
         check_separator(self.separator, GIVEN)
 
 

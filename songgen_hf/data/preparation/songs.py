@@ -170,6 +170,7 @@ def build_stages(preparation: Preparation, output: Path) -> tuple[Stage, ...]:
             "recording",
             partial(_separate, options=preparation.separate, stems=stems),
             separation.columns,
+            preparation.separate.device_share,
         ),
         Stage(
             "segment",
@@ -182,6 +183,7 @@ def build_stages(preparation: Preparation, output: Path) -> tuple[Stage, ...]:
             "clips",
             partial(transcription.transcribe, options=preparation.transcribe),
             transcription.columns,
+            preparation.transcribe.device_share,
         ),
         Stage("score", "clips", partial(quality.score, options=preparation.score), quality.columns),
         Stage(
@@ -189,6 +191,7 @@ def build_stages(preparation: Preparation, output: Path) -> tuple[Stage, ...]:
             "clips",
             partial(captioning.caption, options=preparation.caption),
             captioning.columns,
+            preparation.caption.device_share,
         ),
     )
 

@@ -19,7 +19,7 @@ from ...optional import require
 from ..listening.edit_distance import edit_distance
 from .clips import read_clip
 from .languages import language_code
-from .option_checks import check_at_least
+from .option_checks import check_at_least, check_device_share
 from .stages import loading
 
 _RATE = 16000
@@ -34,20 +34,23 @@ class TranscriptionOptions:
     Args:
         models: two speech recognition models, folders or Hub ids; none for no transcripts.
         device: device of the models; ``auto`` for an accelerator, if there is one.
+        device_share: share of a GPU that a process gets with Ray, which shows it none otherwise.
         batch_size: clips that a model hears at once.
         num_beams: beams of the search of a Whisper; more take as many times longer.
     Raises:
-        ValueError: unless there are two models or none, and for numbers below 1.
+        ValueError: unless there are two models or none, and for numbers out of range.
     """
 
     models: tuple[str, ...] = field(
         default=("openai/whisper-large-v2", "openai/whisper-large-v3"), metadata={"nargs": 2}
     )
     device: str = "cpu"
+    device_share: float = 0.0
     batch_size: int = 8
     num_beams: int = 1
 
     def __post_init__(self) -> None:
+        check_device_share(self)
         if len(self.models) not in (0, 2):
             count = len(self.models)
             raise ValueError(f"got {count} speech recognition models, expected 2, or none")

@@ -62,7 +62,9 @@ def _silero() -> Any:
     """The network of the installed package, without importing it: that sets torch's threads."""
     package = importlib.util.find_spec("silero_vad")
     if package is None or package.origin is None:
-        raise ImportError("silero_vad is not installed. Install it with: pip install silero-vad")
+        raise ImportError(
+            "silero_vad is not installed. Install it with: pip install 'songgen-hf[prepare]'"
+        )
     path = Path(package.origin).parent / "data" / "silero_vad.jit"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -253,6 +253,7 @@ def test_every_epoch_has_other_mixtures_which_the_seed_determines(prepare):
         ({"workers": 0}, "workers must be at least 1"),
         ({"mixtures": -1.0}, "mixtures must be 0 or more"),
         ({"mixture_epochs": 0}, "mixture_epochs must be at least 1: got 0"),
+        ({"device_share": 1.5}, "device_share must be 0 to 1 or a whole number of GPUs: got 1.5"),
     ],
 )
 def test_invalid_options_are_refused(prepare, changes, message):
@@ -279,25 +280,6 @@ def test_two_processes_write_the_same_rows_as_one(prepare):
     two = prepare("two", workers=2)
 
     assert rows_of(one) == rows_of(two)
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("default")  # Ray uses deprecated functions itself
-def test_ray_writes_the_same_rows_as_map(prepare, monkeypatch):
-    monkeypatch.setenv(
-        "RAY_AUTH_MODE", "disabled"
-    )  # otherwise Ray writes a token to the home folder
-    ray = pytest.importorskip("ray")
-
-    mapped = prepare("mapped", mixtures=0.4, mixture_epochs=2)
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-    try:
-        spread = prepare("spread", mixtures=0.4, mixture_epochs=2, runner="ray", workers=2)
-    finally:
-        ray.shutdown()
-
-    assert rows_of(spread) == rows_of(mapped)
-    assert rows_of(spread, "validation") == rows_of(mapped, "validation")
 
 
 def test_the_levels_of_a_mixture_are_those_that_were_drawn():

@@ -219,7 +219,7 @@ def test_a_detector_that_is_not_installed_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     voice_activity._silero.cache_clear()
 
-    with pytest.raises(ImportError, match="pip install silero-vad"):
+    with pytest.raises(ImportError, match=r"pip install 'songgen-hf\[prepare\]'"):
         segment(recording(tmp_path, note(4)), replace(OPTIONS, detector="silero"))
 
 

@@ -60,7 +60,8 @@ def align(
     places = path[phonemes] // 2
     first = phonemes[np.searchsorted(places, np.arange(len(classes)))]
     last = phonemes[np.searchsorted(places, np.arange(len(classes)), side="right") - 1] + 1
-    heard = log_probabilities[phonemes, classes[places]] - log_probabilities[phonemes].max(axis=1)
+    heard = log_probabilities[phonemes, classes[places]]
+    heard -= log_probabilities.max(axis=1)[phonemes]
     score = np.add.reduceat(heard, np.searchsorted(places, np.arange(len(classes))))
     return Alignment(first, last, score / np.bincount(places, minlength=len(classes)))
 
@@ -76,10 +77,10 @@ class _Trellis:
         band: int,
     ) -> None:
         num_frames, num_classes = log_probabilities.shape
-        # One more column: the blank between two words, which may also be another sound.
-        other = log_probabilities[:, BLANK + 1 :].max(axis=1) - filler_penalty
-        between = np.maximum(log_probabilities[:, BLANK], other)
-        self.emissions = np.column_stack([log_probabilities, between]).astype(np.float32)
+        # One more class: the blank between two words, which may also be another sound.
+        other = log_probabilities[:, BLANK + 1 :].max(axis=1) - np.float32(filler_penalty)
+        self.between = np.maximum(log_probabilities[:, BLANK], other)
+        self.log_probabilities = log_probabilities
         self.states = 2 * len(classes) + 1
         self.classes = np.full(self.states, BLANK)
         self.classes[1::2] = classes
@@ -94,7 +95,7 @@ class _Trellis:
     def best_path(self) -> np.ndarray:
         """The state of each frame, int64 [T]."""
         scores = np.full(self.band, _LOWEST, dtype=np.float32)
-        scores[:2] = self.emissions[0, self.classes[:2]]
+        scores[:2] = self._emissions(0, slice(2))
         offsets = np.zeros(self.num_frames, dtype=np.int64)
         kept = {}
         for frame in range(1, self.num_frames):
@@ -142,8 +143,13 @@ class _Trellis:
         np.maximum(best, step, out=best)
         taken[skip > best] = 2
         np.maximum(best, skip, out=best)
-        best += self.emissions[frame, self.classes[window]]
+        best += self._emissions(frame, window)
         return best, taken
+
+    def _emissions(self, frame: int, window: slice) -> np.ndarray:
+        """The log probabilities of some states in a frame."""
+        row = np.append(self.log_probabilities[frame], self.between[frame])
+        return row[self.classes[window]]
 
 
 __all__ = ["BAND", "Alignment", "align"]

@@ -112,10 +112,14 @@ def align_lyrics(
     words = lyrics_words(rows[0]["recording_lyrics"])
     network = load_recognizer(options.recognizer)
     sung = [row for row in rows if row.get("sung") is not False]
-    heard = [hear(row, network) for row in sung]
+    heard, phonemes = [], []
+    for row in sung:
+        sounds = hear(row, network)
+        heard.append(sounds.log_probabilities)
+        phonemes.append(sounds.phonemes)
     placed = _place(words, heard, network, options.filler_penalty)
-    for row, sounds, inside in zip(sung, heard, placed, strict=True):
-        row |= _describe(inside, sounds.phonemes)
+    for row, symbols, inside in zip(sung, phonemes, placed, strict=True):
+        row |= _describe(inside, symbols)
     return rows
 
 
@@ -128,11 +132,14 @@ class _PlacedWord(NamedTuple):
 
 def _place(
     words: Sequence[LyricsWord],
-    heard: Sequence[Heard],
+    heard: list[np.ndarray],
     network: PhonemeRecognizer,
     filler_penalty: float,
 ) -> list[list[_PlacedWord]]:
-    """Align words with what was heard, and return the words of each clip with their times in it."""
+    """Align words with what was heard, and return the words of each clip with their times in it.
+
+    ``heard`` is emptied, so that the log probabilities of hours are in memory once.
+    """
     placed: list[list[_PlacedWord]] = [[] for _ in heard]
     lengths = [len(word.phonemes) for word in words]
     if not lengths or not heard:
@@ -142,15 +149,12 @@ def _place(
     firsts = np.cumsum([0, *lengths[:-1]])
     is_first = np.zeros(len(classes), dtype=bool)
     is_first[firsts] = True
-    found = align(
-        np.concatenate([one.log_probabilities for one in heard]),
-        classes,
-        is_first,
-        filler_penalty=filler_penalty,
-    )
+    ends = np.cumsum([len(one) for one in heard])
+    joined = np.concatenate(heard)
+    heard.clear()
+    found = align(joined, classes, is_first, filler_penalty=filler_penalty)
     if found is None:  # more phonemes than frames: these lyrics belong to something else
         return placed
-    ends = np.cumsum([len(one.log_probabilities) for one in heard])
     for word, first, length in zip(words, firsts, lengths, strict=True):
         start, end = int(found.first[first]), int(found.last[first + length - 1])
         clip = int(np.searchsorted(ends, (start + end) / 2, side="right"))

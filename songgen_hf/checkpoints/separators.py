@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,12 +39,13 @@ class Separator(NamedTuple):
     Args:
         rate: sampling rate of its input and output in Hz.
         channels: number of channels of its input.
-        vocal: samples [S_i, channels] of a recording -> samples [S_j] of its vocal.
+        vocal: samples [S_i, channels] of a recording -> samples [S_j] of its vocal; ``keep=`` as of
+            ``modeling.listening.separator.map_blocks``.
     """
 
     rate: int
     channels: int
-    vocal: Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
+    vocal: Callable[..., Iterator[np.ndarray]]
 
 
 def check_separator(name: str, *words: str) -> None:

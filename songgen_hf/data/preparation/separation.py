@@ -4,14 +4,15 @@ Stems that a recording already has are used as they are. Other recordings are se
 network that the package contains (``mini``: trained on rendered songs alone), by a folder that
 ``songgen-hf train separator`` wrote, or by a Demucs model (extra ``separate``). The recording is
 read in blocks, so memory does not grow with its length. The accompaniment is the mixture minus the
-vocal; both are written completely or not at all.
+vocal; both are written completely or not at all. Of recordings of more than ten minutes, what the
+network has computed is kept until they are done, so that a killed run does not compute it again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ...checkpoints.separators import MINI, Separator, check_separator, load_separator
-from ...files import new_directory, safe_name
+from ...files import new_directory, safe_name, write_files
 from ...modeling.audio_io import check_sampling_rate
 from ...optional import require
 from .option_checks import check_device_share
@@ -27,6 +28,8 @@ from .stages import loading
 
 STEM_RATE = 24_000  # Hz of the files that are written
 GIVEN = "given"
+KEPT_SECONDS = 600.0
+"""Length of a recording above which the blocks that are separated are kept until all are."""
 LONGEST_DIFFERENCE = 0.1  # seconds between the lengths of a recording and of stems that are given
 _READ_SECONDS = 10.0
 _FULL_SCALE = 2**15
@@ -96,13 +99,52 @@ def separate(
         separator = load_separator(options.separator, options.device)
     target = Path(folder) / _folder_name(recording["recording_id"])
     shutil.rmtree(target, ignore_errors=True)
+    blocks = _KeptBlocks(target, recording["path"], options)
     with new_directory(target) as temporary:
         try:
-            _write_stems(recording["path"], separator, temporary)
+            _write_stems(recording["path"], separator, temporary, blocks)
         except ValueError as error:
+            blocks.remove()
             raise ValueError(f"{name}: {error}") from error
+    blocks.remove()
     paths = {stem: str(target / f"{stem}.flac") for stem in ("vocal", "accompaniment")}
     return {**recording, **paths, "separator": options.separator}
+
+
+class _KeptBlocks:
+    """The vocals of the blocks of a recording, in files beside its stems.
+
+    Called as ``keep`` of :func:`~...modeling.listening.separator.map_blocks`. The name of the
+    folder changes with the file and the separator; files of another one are removed.
+    """
+
+    def __init__(self, target: Path, path: str, options: SeparateOptions) -> None:
+        import soundfile
+
+        try:
+            long = soundfile.info(path).duration > KEPT_SECONDS
+            facts = (Path(path).stat().st_size, Path(path).stat().st_mtime_ns, options.separator)
+        except (soundfile.SoundFileError, OSError):
+            long, facts = False, (0, 0, "")  # reading it says what is wrong
+        digest = hashlib.sha256(repr((str(path), *facts)).encode()).hexdigest()[:16]
+        self.beside = target.with_name(f"{target.name}.blocks")
+        self.folder = self.beside / digest if long else None
+        if self.folder is None or not self.folder.is_dir():
+            self.remove()
+
+    def __call__(self, number: int, compute: Callable[[], np.ndarray]) -> np.ndarray:
+        if self.folder is None:
+            return compute()
+        file = self.folder / f"{number:06d}.f32"
+        if file.is_file():
+            return np.fromfile(file, np.float32)
+        vocal = compute()
+        write_files({file: vocal.astype(np.float32).tobytes()})
+        return vocal
+
+    def remove(self) -> None:
+        """Remove all blocks of the recording."""
+        shutil.rmtree(self.beside, ignore_errors=True)
 
 
 def read_blocks(path: Path | str, rate: int, channels: int = 1) -> Iterator[np.ndarray]:
@@ -154,12 +196,12 @@ def _with_channels(samples: np.ndarray, channels: int) -> np.ndarray:
     return np.ascontiguousarray(samples[:, :channels])
 
 
-def _write_stems(path: str, separator: Separator, folder: Path) -> None:
+def _write_stems(path: str, separator: Separator, folder: Path, keep: _KeptBlocks) -> None:
     """Write the stems of a recording as PCM_16 FLAC, whose samples add up to the mixture."""
     import soundfile
 
     vocals: Iterable[np.ndarray] = separator.vocal(
-        read_blocks(path, separator.rate, separator.channels)
+        read_blocks(path, separator.rate, separator.channels), keep=keep
     )
     if separator.rate != STEM_RATE:
         vocals = _resampled(vocals, separator.rate)

@@ -26,6 +26,8 @@ LOG_FLOOR = 1e-4  # smallest power of a cell, relative to the passage
 LOG_SCALE = 1 / 3  # of log power, so that the input of the network has a deviation of about one
 TOP_SHARE = 0.25  # share of the network's frequencies whose mask is used above them
 BLOCK_SECONDS = 30.0
+KeepBlock = Callable[[int, Callable[[], np.ndarray]], np.ndarray]
+"""Keeps results of blocks, see :func:`map_blocks`."""
 
 
 class SeparatorConfig(CheckedConfigMixin, PreTrainedConfig):
@@ -162,7 +164,12 @@ class VocalSeparator(AudioNetwork):
         return overlapped.view(-1) / weights.repeat(len(waveform) // hop)
 
     def vocal_blocks(
-        self, blocks: Iterable[np.ndarray], rate: int, *, seconds: float = BLOCK_SECONDS
+        self,
+        blocks: Iterable[np.ndarray],
+        rate: int,
+        *,
+        seconds: float = BLOCK_SECONDS,
+        keep: KeepBlock | None = None,
     ) -> Iterator[np.ndarray]:
         """Extract the vocal of a recording block by block.
 
@@ -171,6 +178,7 @@ class VocalSeparator(AudioNetwork):
             rate: sampling rate in Hz.
             seconds: length of the blocks that are computed at once; the result depends on it by
                 rounding alone.
+            keep: see :func:`map_blocks`.
         Yields:
             float32 [S_j], together as long as the recording.
         """
@@ -182,7 +190,7 @@ class VocalSeparator(AudioNetwork):
 
         margin = self.context_frames * hop + 2 * window
         size = max(1, round(seconds * rate / hop)) * hop
-        yield from map_blocks(blocks, extract, size=size, margin=margin, unit=hop)
+        yield from map_blocks(blocks, extract, size=size, margin=margin, unit=hop, keep=keep)
 
 
 def map_blocks(
@@ -193,6 +201,7 @@ def map_blocks(
     margin: int,
     unit: int = 1,
     fade: int = 0,
+    keep: KeepBlock | None = None,
 ) -> Iterator[np.ndarray]:
     """Process a recording in blocks of one length that see what is around them.
 
@@ -206,20 +215,28 @@ def map_blocks(
         unit: the number of samples of every block is a multiple of it.
         fade: samples over which the results of consecutive blocks are crossfaded, at most
             ``margin`` and ``size``; 0 for processes that do not depend on the place of the blocks.
+        keep: called with the number of a block and a function that processes it; returns what that
+            returns, or what it has returned in an earlier run.
     Yields:
         float32 [S_j], together as long as the recording.
     """
     ramp = ((np.arange(fade) + 0.5) / max(1, fade)).astype(np.float32)
     tail: np.ndarray | None = None  # how the block before goes on
     buffer: np.ndarray | None = None  # margin, then samples that are not processed yet
+    number = 0
 
     def finished(count: int) -> np.ndarray:
-        nonlocal tail
+        nonlocal tail, number
         assert buffer is not None  # the caller filled it
         length = margin + -(-count // unit) * unit + margin
         missing = max(0, length - len(buffer))
         padded = np.pad(buffer, ((0, missing), (0, 0)))[:length]
-        result = process(np.ascontiguousarray(padded))[margin:]
+
+        def compute() -> np.ndarray:
+            return process(np.ascontiguousarray(padded))[margin : margin + count + fade]
+
+        result = compute() if keep is None else keep(number, compute)
+        number += 1
         block = result[:count].copy()
         if tail is not None:
             length = min(fade, count)
@@ -239,4 +256,4 @@ def map_blocks(
         buffer = buffer[size:]
 
 
-__all__ = ["BLOCK_SECONDS", "SeparatorConfig", "VocalSeparator", "map_blocks"]
+__all__ = ["BLOCK_SECONDS", "KeepBlock", "SeparatorConfig", "VocalSeparator", "map_blocks"]

@@ -1,5 +1,6 @@
 """Separation of recordings into files: given stems, the network, Demucs models, broken files."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import soundfile
 
 from songgen_hf.checkpoints import separators
+from songgen_hf.checkpoints.separators import Separator
 from songgen_hf.data.preparation import separation
 from songgen_hf.data.preparation.separation import (
     STEM_RATE,
@@ -16,6 +18,7 @@ from songgen_hf.data.preparation.separation import (
     separate,
 )
 from songgen_hf.modeling.audio_io import read_audio
+from songgen_hf.modeling.listening.separator import map_blocks
 
 from ...tools.separation_cases import noise, tiny_separator
 
@@ -69,6 +72,58 @@ def test_the_same_recording_gives_the_same_bytes(network, tmp_path):
     for stem in ("vocal", "accompaniment"):
         contents = [Path(made[stem]).read_bytes() for made in (first, second)]
         assert contents[0] == contents[1]
+
+
+class Stopped(BaseException):
+    """A kill, which no code handles."""
+
+
+def test_a_killed_separation_goes_on_in_the_middle_of_a_long_recording(tmp_path, monkeypatch):
+    row = recorded(tmp_path, seconds=2.6, rate=STEM_RATE)
+    options = SeparateOptions("mini")
+    calls, stop_at = [], None
+
+    def process(block):
+        calls.append(len(block))
+        if len(calls) == stop_at:
+            raise Stopped
+        return 0.5 * block[:, 0]
+
+    sizes = {"size": STEM_RATE // 4, "margin": 2400, "fade": 1200}
+    separator = Separator(STEM_RATE, 1, partial(map_blocks, process=process, **sizes))
+    monkeypatch.setattr(separation, "load_separator", lambda *_: separator)
+
+    def files(folder):
+        return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    separate(row, options, tmp_path / "short")
+    assert len(calls) == 11 and not [*(tmp_path / "short").glob("*.blocks")]
+    monkeypatch.setattr(separation, "KEPT_SECONDS", 2.0)
+    calls.clear()
+    stop_at = 7
+    with pytest.raises(Stopped):
+        separate(row, options, tmp_path / "long")
+    calls.clear()
+    stop_at = None
+    separate(row, options, tmp_path / "long")
+
+    assert len(calls) == 5
+    assert [path.name for path in (tmp_path / "long").iterdir()] == ["a-song"]
+    assert files(tmp_path / "long") == files(tmp_path / "short")
+
+
+def test_kept_blocks_of_another_file_are_not_used(tmp_path, monkeypatch):
+    monkeypatch.setattr(separation, "KEPT_SECONDS", 1.0)
+    row, target = recorded(tmp_path), tmp_path / "stems" / "a-song"
+
+    def keep(row, options):
+        return separation._KeptBlocks(target, row["path"], options)
+
+    first = keep(row, SeparateOptions("mini"))
+    first(0, lambda: np.ones(3, np.float32))
+    np.testing.assert_array_equal(keep(row, SeparateOptions("mini"))(0, lambda: None), [1, 1, 1])
+    other = keep(recorded(tmp_path, seconds=1.8), SeparateOptions("mini"))
+    np.testing.assert_array_equal(other(0, lambda: np.zeros(3, np.float32)), [0, 0, 0])
 
 
 def test_the_length_of_the_blocks_that_are_read_does_not_matter(network, tmp_path, monkeypatch):

@@ -17,8 +17,9 @@ _WINDOW = 0.046  # seconds, three periods of the lowest pitch
 _HIGHEST_PARTIAL = 2000.0  # Hz; partials above tell little of the pitch
 _PERIODIC = 0.5  # least autocorrelation of a voiced frame
 _NEARLY_HIGHEST = 0.9  # of the highest peak: the first peak above is the period, not a multiple
-_SMOOTHED, _STEP = 5, 3  # frames of the average whose movement is measured, and between two
-_FASTEST_NOTE = 2.0  # semitones a second
+_SMOOTHED = (5, 9)  # frames of the averages whose movement is measured; 9 are a wave of vibrato
+_STEP = 3  # frames between two averages
+_FASTEST_NOTE = 1.0  # semitones a second
 _BATCH = 256  # frames whose spectra are computed at once
 
 
@@ -165,8 +166,8 @@ def _autocorrelation_pitch(windows: np.ndarray, rate: int) -> np.ndarray:
 def held_pitch(pitch: np.ndarray) -> np.ndarray:
     """Find the frames at which a pitch is held, as notes are; the pitch of speech always glides.
 
-    A pitch is held where its average over 100 ms moves by less than 2 semitones a second, so the
-    turning points of a vibrato count.
+    A pitch is held where its average over 100 ms, or over 180 ms, moves by less than a semitone a
+    second. The longer average is that of a wave of vibrato.
 
     Args:
         pitch: [T] in Hz, 0 for frames that are not voiced.
@@ -174,17 +175,42 @@ def held_pitch(pitch: np.ndarray) -> np.ndarray:
         bool [T].
     """
     held = np.zeros(len(pitch), dtype=bool)
-    reach = _SMOOTHED + _STEP - 1
+    for smoothed in _SMOOTHED:
+        speed, whole = _movement(pitch, smoothed)
+        held |= _covered(whole & (speed <= _FASTEST_NOTE), len(pitch))
+    return held
+
+
+def gliding_share(pitch: np.ndarray) -> float:
+    """Compute the share of frames without a held pitch, of voiced stretches of 160 ms or longer.
+
+    Args:
+        pitch: [T] in Hz, 0 for frames that are not voiced.
+    Returns:
+        About 0.2 for singing and 0.6 for speech; NaN if no stretch is long enough.
+    """
+    _, whole = _movement(pitch, _SMOOTHED[0])
+    voiced = _covered(whole, len(pitch))
+    return 1.0 - float(held_pitch(pitch)[voiced].mean()) if voiced.any() else float("nan")
+
+
+def _movement(pitch: np.ndarray, smoothed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Speed of the averaged pitch in semitones a second, and whether all of it is voiced."""
+    reach = smoothed + _STEP - 1
     if len(pitch) <= reach:
-        return held
+        return np.zeros(0), np.zeros(0, dtype=bool)
     voiced = pitch > 0
     semitones = np.where(voiced, 12.0 * np.log2(np.maximum(pitch, 1.0)), 0.0)
-    average = np.convolve(semitones, np.full(_SMOOTHED, 1 / _SMOOTHED), "valid")
+    average = np.convolve(semitones, np.full(smoothed, 1 / smoothed), "valid")
     speed = np.abs(average[_STEP:] - average[:-_STEP]) * (FRAME_RATE / _STEP)
-    whole = np.convolve(voiced, np.ones(reach + 1), "valid") > reach
-    for place in np.flatnonzero(whole & (speed <= _FASTEST_NOTE)):
-        held[place : place + reach + 1] = True
-    return held
+    return speed, np.convolve(voiced, np.ones(reach + 1), "valid") > reach
+
+
+def _covered(windows: np.ndarray, length: int) -> np.ndarray:
+    """The frames of the windows that are true: the first one begins at frame 0."""
+    if not len(windows):
+        return np.zeros(length, dtype=bool)
+    return np.convolve(windows, np.ones(length - len(windows) + 1)) > 0.5
 
 
 __all__ = [
@@ -193,6 +219,7 @@ __all__ = [
     "Envelope",
     "SoundBlock",
     "energy_envelope",
+    "gliding_share",
     "held_pitch",
     "pitch_envelope",
     "sound_blocks",

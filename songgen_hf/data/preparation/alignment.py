@@ -2,7 +2,7 @@
 
 The clips of a recording hold all of its singing, so the phoneme recognizer hears one clip after the
 other, and the lyrics of the whole recording are aligned with all of them at once. Every clip gets
-the words that are sung in it.
+the words that are sung in it. What is heard also tells speech from singing.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from ...optional import require
 from ..listening.edit_distance import edit_distance
 from ..listening.forced_alignment import align
 from ..listening.log_mels import FRAME_RATE, SAMPLING_RATE, log_mels
+from ..listening.lyrics_language import identify_language
+from ..listening.lyrics_match import lyrics_match
 from ..listening.phoneme_recognizer import PhonemeRecognizer, collapse
 from ..listening.spelling import LyricsWord, lyrics_words
 from .clips import read_clip
@@ -30,6 +32,7 @@ from .stages import loading
 
 _FRAME_SECONDS = 2 / FRAME_RATE  # the recognizer halves the frames of the mels
 _LANGUAGE = "en"
+_PHONEME_RATE, _RATE_WEIGHT = 7.5, 0.1  # phonemes a second between singing and speech; per phoneme
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,11 @@ def columns() -> list[Any]:
     ``lyrics_source`` is ``aligned`` or ``given``, or null if the clip has none. The times of
     ``words`` are seconds of the clip; a word's score and ``lyrics_score``, the mean of the words,
     are log probabilities relative to what was heard, at best 0. ``lyrics_error`` is the edit
-    distance between the phonemes of the lyrics and those heard, relative to the longer.
+    distance between the phonemes of the lyrics and those heard, relative to the longer;
+    ``lyrics_match`` says how much of what is heard the lyrics explain, from 0 to 1 (see
+    :func:`~...listening.lyrics_match.lyrics_match`). ``speech_score`` adds to the gliding share how
+    fast the phonemes follow each other: about 0.1 for singing and 0.7 for speech. A ``language``
+    that is not given is that of the lyrics, or null.
     """
     arrow = require("pyarrow", "prepare")
     text, number = arrow.string(), arrow.float64()
@@ -71,6 +78,9 @@ def columns() -> list[Any]:
         "words": arrow.list_(arrow.struct([*word, arrow.field("line", arrow.int32())])),
         "lyrics_score": number,
         "lyrics_error": number,
+        "lyrics_match": number,
+        "speech_score": number,
+        "language": text,
     }
     return [arrow.field(name, kind) for name, kind in types.items()]
 
@@ -98,10 +108,21 @@ def align_lyrics(
         ImportError: if espeak-ng is missing, which pronounces the lyrics.
     """
     rows: list[dict[str, Any]] = []
+    names = [field.name for field in columns()]
     for clip in clips:
         lyrics = clip.get("recording_lyrics") or clip.get("lyrics") or None
-        added = dict.fromkeys(("lyrics", "lyrics_source", "words", "lyrics_score", "lyrics_error"))
-        rows.append({**clip, "recording_lyrics": lyrics, **added})
+        language = clip.get("language") or identify_language(lyrics or "")
+        rows.append({**clip, **dict.fromkeys(names), "language": language})
+        rows[-1]["recording_lyrics"] = lyrics
+    sung = [row for row in rows if row.get("vocal") is not None and row.get("sung") is not False]
+    heard: list[Heard] = []
+    if sung:
+        network = load_recognizer(options.recognizer)
+    for row in sung:
+        sounds = hear(row, network)
+        row["speech_score"] = _speech_score(row, sounds)
+        if row["recording_lyrics"]:
+            heard.append(sounds)
     if not rows or not rows[0]["recording_lyrics"]:
         return rows
     language = language_code(rows[0].get("language") or _LANGUAGE)
@@ -110,17 +131,26 @@ def align_lyrics(
             rows[0] |= {"lyrics": rows[0]["recording_lyrics"], "lyrics_source": "given"}
         return rows
     words = lyrics_words(rows[0]["recording_lyrics"])
-    network = load_recognizer(options.recognizer)
-    sung = [row for row in rows if row.get("sung") is not False]
-    heard, phonemes = [], []
-    for row in sung:
-        sounds = hear(row, network)
-        heard.append(sounds.log_probabilities)
-        phonemes.append(sounds.phonemes)
-    placed = _place(words, heard, network, options.filler_penalty)
-    for row, symbols, inside in zip(sung, phonemes, placed, strict=True):
-        row |= _describe(inside, symbols)
+    if not heard:
+        return rows
+    ends = np.cumsum([len(one.log_probabilities) for one in heard])
+    phonemes = [one.phonemes for one in heard]
+    joined = np.concatenate([one.log_probabilities for one in heard])
+    heard.clear()  # the log probabilities of hours are held once
+    placed = _place(words, joined, ends, network, options.filler_penalty)
+    parts = map(Heard, np.split(joined, ends[:-1]), phonemes)
+    for row, sounds, inside in zip(sung, parts, placed, strict=True):
+        row |= _describe(inside, sounds, network)
     return rows
+
+
+def _speech_score(clip: Mapping[str, Any], heard: Heard) -> float | None:
+    """The gliding share of a clip, changed by the number of phonemes a second."""
+    share, seconds = clip.get("gliding_share"), clip.get("sung_seconds")
+    if share is None or not seconds:
+        return None
+    faster = len(heard.phonemes) / seconds - _PHONEME_RATE
+    return round(min(max(share + _RATE_WEIGHT * faster, 0.0), 1.0), 4)
 
 
 class _PlacedWord(NamedTuple):
@@ -132,27 +162,24 @@ class _PlacedWord(NamedTuple):
 
 def _place(
     words: Sequence[LyricsWord],
-    heard: list[np.ndarray],
+    log_probabilities: np.ndarray,
+    ends: np.ndarray,
     network: PhonemeRecognizer,
     filler_penalty: float,
 ) -> list[list[_PlacedWord]]:
     """Align words with what was heard, and return the words of each clip with their times in it.
 
-    ``heard`` is emptied, so that the log probabilities of hours are in memory once.
+    ``ends`` are the frames at which the clips end.
     """
-    placed: list[list[_PlacedWord]] = [[] for _ in heard]
+    placed: list[list[_PlacedWord]] = [[] for _ in ends]
     lengths = [len(word.phonemes) for word in words]
-    if not lengths or not heard:
+    if not lengths:
         return placed
-    ids = {symbol: index + 1 for index, symbol in enumerate(network.config.phonemes)}
-    classes = np.array([ids[symbol] for word in words for symbol in word.phonemes])
+    classes = _classes([symbol for word in words for symbol in word.phonemes], network)
     firsts = np.cumsum([0, *lengths[:-1]])
     is_first = np.zeros(len(classes), dtype=bool)
     is_first[firsts] = True
-    ends = np.cumsum([len(one) for one in heard])
-    joined = np.concatenate(heard)
-    heard.clear()
-    found = align(joined, classes, is_first, filler_penalty=filler_penalty)
+    found = align(log_probabilities, classes, is_first, filler_penalty=filler_penalty)
     if found is None:  # more phonemes than frames: these lyrics belong to something else
         return placed
     for word, first, length in zip(words, firsts, lengths, strict=True):
@@ -167,13 +194,30 @@ def _place(
     return placed
 
 
-def _describe(placed: Sequence[_PlacedWord], heard: list[str]) -> dict[str, Any]:
-    """The columns of a clip with these words, in which these phonemes are heard."""
+def _classes(phonemes: Sequence[str], network: PhonemeRecognizer) -> np.ndarray:
+    """The classes of phonemes, int64 [N]."""
+    ids = {symbol: index + 1 for index, symbol in enumerate(network.config.phonemes)}
+    return np.array([ids[symbol] for symbol in phonemes], dtype=np.int64)
+
+
+def _describe(
+    placed: Sequence[_PlacedWord], heard: Heard, network: PhonemeRecognizer
+) -> dict[str, Any]:
+    """The columns of a clip with these words, in which this is heard."""
     wanted = [symbol for one in placed for symbol in one.word.phonemes]
-    longer = max(len(wanted), len(heard))
-    error = round(edit_distance(wanted, heard) / longer, 4) if longer else None
+    longer = max(len(wanted), len(heard.phonemes))
+    scores: dict[str, Any] = {"lyrics_error": None, "lyrics_match": None}
+    if longer:
+        match = lyrics_match(
+            heard.log_probabilities,
+            _classes(wanted, network),
+            _classes(heard.phonemes, network),
+            np.random.default_rng(0),
+        )
+        error = edit_distance(wanted, heard.phonemes) / longer
+        scores = {"lyrics_error": round(error, 4), "lyrics_match": round(match, 4)}
     if not placed:
-        return {"lyrics": None, "words": [], "lyrics_error": error}
+        return {"lyrics": None, "words": [], **scores}
     lines: dict[int, list[str]] = {}
     for one in placed:
         lines.setdefault(one.word.line, []).append(one.word.text)
@@ -192,7 +236,7 @@ def _describe(placed: Sequence[_PlacedWord], heard: list[str]) -> dict[str, Any]
         "lyrics_source": "aligned",
         "words": words,
         "lyrics_score": round(float(np.mean([one.score for one in placed])), 4),
-        "lyrics_error": error,
+        **scores,
     }
 
 

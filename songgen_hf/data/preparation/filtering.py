@@ -34,11 +34,12 @@ class Thresholds:
         max_mono_loss: largest loss of level in dB when the channels are averaged.
         min_vocal_energy: lowest sum of the squared samples of the vocal at 16 kHz.
         min_accompaniment_energy: lowest sum of the squared samples of the accompaniment at 16 kHz.
-        max_speech_score: largest share of voiced frames without a held pitch; speech has about 0.6.
+        max_speech_score: largest score of speech, from the glides of the pitch and the number of
+            phonemes a second; singing has about 0.1 and speech 0.7.
         max_transcript_distance: largest normalized edit distance of two transcripts.
-        max_lyrics_error: largest normalized edit distance between the phonemes of the given lyrics
-            and those that are heard; rendered songs have at most 0.6, and at least 0.8 with the
-            lyrics of another song.
+        min_lyrics_match: least share of what is heard that the given lyrics explain; of rendered
+            songs at least 0.4 with their own lyrics, on separated vocals too, and at most 0.25 with
+            the lyrics of another song.
         min_clap_score: lowest similarity of caption and audio, -1 to 1.
         languages: languages that are kept, as codes or English names.
         instrumental: keep clips without singing, whatever their vocal energy.
@@ -63,9 +64,9 @@ class Thresholds:
     max_mono_loss: float | None = 6.0
     min_vocal_energy: float | None = 200.0
     min_accompaniment_energy: float | None = 200.0
-    max_speech_score: float | None = 0.5
+    max_speech_score: float | None = 0.36
     max_transcript_distance: float | None = 0.2
-    max_lyrics_error: float | None = 0.65
+    min_lyrics_match: float | None = 0.3
     min_clap_score: float | None = 0.0
     languages: tuple[str, ...] | None = ("en",)
     instrumental: bool = True
@@ -144,7 +145,7 @@ RULES = (
     Rule("min_accompaniment_energy", "accompaniment_energy", "energy of the accompaniment"),
     Rule("max_speech_score", "speech_score", "speech", "", (0.0, 1.0), of_singing=True),
     Rule("max_transcript_distance", "transcript_distance", "transcripts differ", of_singing=True),
-    Rule("max_lyrics_error", "lyrics_error", "lyrics are not sung", of_singing=True),
+    Rule("min_lyrics_match", "lyrics_match", "lyrics are not sung", "", (0.0, 1.0), True),
     Rule("min_clap_score", "clap_score", "caption (CLAP)", "", (-1.0, 1.0)),
 )
 """The bounds in the order of the stages, which is that of the report."""
@@ -155,7 +156,7 @@ PRESETS = {
         min_vocal_energy=1000.0,
         min_accompaniment_energy=1000.0,
         max_transcript_distance=0.05,
-        max_lyrics_error=0.4,
+        min_lyrics_match=0.6,
         min_clap_score=0.25,
         max_clipped_share=0.0001,
         max_silent_share=0.2,
@@ -172,7 +173,7 @@ PRESETS = {
         min_vocal_energy=None,
         min_accompaniment_energy=None,
         max_transcript_distance=0.5,
-        max_lyrics_error=0.75,
+        min_lyrics_match=0.25,
         min_clap_score=None,
         languages=None,
     ),

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...optional import require
-from ..listening.envelopes import FRAME_RATE, energy_envelope, held_pitch, pitch_envelope
+from ..listening.envelopes import FRAME_RATE, energy_envelope, gliding_share, pitch_envelope
 from .clips import clip_id
 from .option_checks import check_positive
 from .voice_activity import VOICE_DETECTORS, voice_probability
@@ -45,8 +45,7 @@ class SegmentationOptions:
         singing_level: level in dB below the loudest singing above which there is singing.
         quiet_level: level in dB below the loudest singing down to which notes fade in and out; here
             the detector has its vote.
-        speech_score: share of voiced frames without a held pitch from which a phrase is taken for
-            speech and is cut from singing.
+        speech_share: gliding share from which a phrase is taken for speech and is cut from singing.
         detector: voice activity detector, ``none`` or ``silero``.
         detector_threshold: probability above which the detector has found a voice.
     Raises:
@@ -62,7 +61,7 @@ class SegmentationOptions:
     silence_level: float = -60.0
     singing_level: float = 25.0
     quiet_level: float = 40.0
-    speech_score: float = 0.5
+    speech_share: float = 0.5
     detector: str = field(default="none", metadata={"choices": VOICE_DETECTORS})
     detector_threshold: float = 0.5
 
@@ -97,8 +96,8 @@ def columns() -> list[Any]:
 
     ``sung`` is null without a vocal stem. ``sung_spans`` are start and end of each phrase in
     seconds of the recording; ``edge_pause`` is the shorter of the pauses at the cuts in seconds, 0
-    for a cut in singing and null for a whole recording; ``speech_score`` is the share of voiced
-    frames without a held pitch, about 0.2 for singing and 0.7 for speech; ``detector_share`` is the
+    for a cut in singing and null for a whole recording; ``gliding_share`` is the share of voiced
+    frames without a held pitch, about 0.2 for singing and 0.6 for speech; ``detector_share`` is the
     share of singing in which the detector finds a voice, null without one; ``detector_failed`` says
     that it found next to nothing in the recording and has no vote.
     """
@@ -112,7 +111,7 @@ def columns() -> list[Any]:
         "sung_seconds": number,
         "sung_spans": arrow.list_(arrow.list_(number)),
         "edge_pause": number,
-        "speech_score": number,
+        "gliding_share": number,
         "detector_share": number,
         "detector_failed": truth,
     }
@@ -153,7 +152,7 @@ def segment(recording: Mapping[str, Any], options: SegmentationOptions) -> list[
     vocal = recording.get("vocal")
     activity = listen(recording["path"], vocal, options)
     clips = find_clips(activity, options)
-    return [_clip(recording, first, last, activity, options) for first, last in clips]
+    return [describe_clip(recording, first, last, activity, options) for first, last in clips]
 
 
 def listen(path: str, vocal: str | None, options: SegmentationOptions) -> Activity:
@@ -191,7 +190,7 @@ def listen(path: str, vocal: str | None, options: SegmentationOptions) -> Activi
     sung = ~_without_short(~_without_short(sung, _SHORTEST_NOTE), _frames(options.min_pause))
     sung &= ~silent
     pitch = np.zeros(len(sung)) if vocal is None else pitch_envelope(vocal, sung)
-    spoken = _spoken(sung, pitch, options.speech_score)
+    spoken = _spoken(sung, pitch, options.speech_share)
     return Activity(sung, spoken, silent, mixture, pitch, voice, failed, duration)
 
 
@@ -217,26 +216,21 @@ def _leakage(ratios: np.ndarray) -> float:
     return min((below[best] + above[best]) / 2, _HIGHEST_LEAKAGE)
 
 
-def _spoken(sung: np.ndarray, pitch: np.ndarray, least_score: float) -> np.ndarray:
+def _spoken(sung: np.ndarray, pitch: np.ndarray, least_share: float) -> np.ndarray:
     """The phrases that glide in pitch, as speech does; those without much pitch follow the next."""
     phrases = _runs(sung)
-    scores = []
+    shares = []
     for first, last in phrases:
         voiced = pitch[first:last] > 0
         enough = voiced.sum() >= _DECIDED
-        scores.append(_speech_score(pitch[first:last]) if enough else np.nan)
-    decided = np.flatnonzero(np.isfinite(scores))
+        shares.append(gliding_share(pitch[first:last]) if enough else np.nan)
+    decided = np.flatnonzero(np.isfinite(shares))
     spoken = np.zeros(len(sung), dtype=bool)
     for place, (first, last) in enumerate(phrases):
         if len(decided):
             nearest = decided[np.argmin(np.abs(decided - place))]
-            spoken[first:last] = scores[nearest] >= least_score
+            spoken[first:last] = shares[nearest] >= least_share
     return spoken
-
-
-def _speech_score(pitch: np.ndarray) -> float:
-    """The share of voiced frames [T] without a held pitch; there must be some."""
-    return 1.0 - float(held_pitch(pitch)[pitch > 0].mean())
 
 
 def find_clips(activity: Activity, options: SegmentationOptions) -> list[tuple[int, int]]:
@@ -338,13 +332,14 @@ def _cut_cost(activity: Activity) -> np.ndarray:
     return np.where(activity.sung, _IN_SINGING, near) + 0.2 * level
 
 
-def _clip(
+def describe_clip(
     recording: Mapping[str, Any],
     first: int,
     last: int,
     activity: Activity,
     options: SegmentationOptions,
 ) -> dict[str, Any]:
+    """The row of a clip from one frame to the one after its last, with :func:`columns`."""
     start = first / FRAME_RATE
     end = min(last / FRAME_RATE, activity.duration)
     row = {
@@ -354,7 +349,7 @@ def _clip(
         "clip_seconds": round(end - start, 6),
     }
     added = dict.fromkeys(
-        ("sung", "sung_seconds", "sung_spans", "edge_pause", "speech_score", "detector_share",
+        ("sung", "sung_seconds", "sung_spans", "edge_pause", "gliding_share", "detector_share",
          "detector_failed")
     )  # fmt: skip
     if recording.get("vocal") is None:
@@ -362,13 +357,14 @@ def _clip(
     sung = activity.sung[first:last]
     spans = [[(a + first) / FRAME_RATE, (b + first) / FRAME_RATE] for a, b in _runs(sung)]
     pitch = activity.pitch[first:last]
+    gliding = gliding_share(pitch)
     pauses = [_pause(activity.sung, cut) for cut in (first, last) if 0 < cut < len(activity.sung)]
     added |= {
         "sung": bool(sung.any()),
         "sung_seconds": int(sung.sum()) / FRAME_RATE,
         "sung_spans": spans,
         "edge_pause": min(pauses, default=None),
-        "speech_score": round(_speech_score(pitch), 4) if (pitch > 0).any() else None,
+        "gliding_share": None if np.isnan(gliding) else round(gliding, 4),
         "detector_failed": activity.detector_failed,
     }
     if activity.voice is not None and sung.any():
@@ -417,4 +413,12 @@ def _connected(core: np.ndarray, around: np.ndarray) -> np.ndarray:
     return kept
 
 
-__all__ = ["Activity", "SegmentationOptions", "columns", "find_clips", "listen", "segment"]
+__all__ = [
+    "Activity",
+    "SegmentationOptions",
+    "columns",
+    "describe_clip",
+    "find_clips",
+    "listen",
+    "segment",
+]

@@ -7,6 +7,7 @@ import soundfile
 from songgen_hf.data.listening.envelopes import (
     FRAME_RATE,
     energy_envelope,
+    gliding_share,
     held_pitch,
     pitch_envelope,
     sound_blocks,
@@ -80,9 +81,21 @@ def test_notes_hold_their_pitch_with_vibrato_and_glides_do_not():
     glide = 220 * 2 ** (6 / 12 * times)
     unvoiced = np.zeros(100)
 
-    assert held_pitch(vibrato).mean() > 0.8
+    assert held_pitch(vibrato).mean() > 0.8 and gliding_share(vibrato) < 0.2
     assert not held_pitch(glide).any() and not held_pitch(unvoiced).any()
-    assert not held_pitch(vibrato[:5]).any()
+    assert gliding_share(glide) == 1.0 and np.isnan(gliding_share(unvoiced))
+    assert not held_pitch(vibrato[:5]).any() and np.isnan(gliding_share(vibrato[:5]))
+
+
+@pytest.mark.parametrize("rate", [4.6, 5.5, 6.5])
+def test_a_deep_vibrato_of_a_short_note_is_no_glide(rate):
+    times = np.arange(40) / FRAME_RATE
+    shares = [
+        gliding_share(220 * 2 ** (1.0 / 12 * np.sin(2 * np.pi * rate * times + phase)))
+        for phase in np.linspace(0, 2 * np.pi, 8)
+    ]
+
+    assert np.mean(shares) < 0.3
 
 
 @pytest.mark.parametrize(

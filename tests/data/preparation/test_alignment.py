@@ -58,7 +58,8 @@ def test_every_clip_gets_its_lines_with_the_times_of_its_words(clips, options):
             assert found["start"] == pytest.approx(word["start"], abs=0.06)
             assert found["end"] == pytest.approx(word["end"], abs=0.12)
         assert row["lyrics_error"] < 0.3 and row["lyrics_score"] > -1
-    assert between["words"] is None and between["lyrics_error"] is None
+        assert row["lyrics_match"] > 0.8
+    assert between["words"] is None and between["lyrics_match"] is None
 
 
 def test_alignment_repeated_changes_nothing(clips, options):
@@ -74,6 +75,7 @@ def test_wrong_lyrics_have_a_larger_error_and_a_lower_score(clips, options):
 
     for good, bad in zip(right[::2], wrong[::2], strict=True):
         assert bad["lyrics_error"] > good["lyrics_error"] + 0.2
+        assert bad["lyrics_match"] < 0.3 < good["lyrics_match"] - 0.3
     scores = [row["lyrics_score"] for row in wrong if row["lyrics_score"] is not None]
     assert max(scores) < min(row["lyrics_score"] for row in right[::2])
 
@@ -83,6 +85,7 @@ def test_lyrics_of_another_song_that_are_too_long_are_not_placed(clips, options)
 
     assert [row["lyrics"] for row in rows] == [None] * 3
     assert [row["lyrics_error"] for row in rows] == [1.0, None, 1.0]
+    assert [row["lyrics_match"] for row in rows] == [0.0, None, 0.0]
 
 
 @pytest.mark.parametrize("changes", [{"vocal": None}, {"language": "de"}])
@@ -101,6 +104,32 @@ def test_english_of_any_region_is_aligned(clips, options, language):
     rows = align_lyrics([{**clip, "language": language} for clip in clips], options)
 
     assert rows[0]["lyrics_source"] == "aligned"
+
+
+def test_many_phonemes_a_second_are_speech_with_or_without_lyrics(clips, options):
+    described = [{**clip, "gliding_share": 0.2} for clip in clips]
+
+    for lyrics in (LYRICS, None):
+        slow, between, fast = align_lyrics(
+            [
+                {**clip, "lyrics": lyrics, "sung_seconds": seconds}
+                for clip, seconds in zip(described, (3.0, 0.0, 0.3), strict=True)
+            ],
+            options,
+        )
+
+        assert slow["speech_score"] < 0.1 and between["speech_score"] is None
+        assert fast["speech_score"] > 0.5
+    (unmeasured,) = align_lyrics([{**clips[0], "gliding_share": None}], options)
+    assert unmeasured["speech_score"] is None
+
+
+def test_foreign_lyrics_without_a_language_are_identified_and_not_aligned(clips, options):
+    (row,) = align_lyrics([{**clips[0], "lyrics": "ich und du\nwir sind nicht mehr"}], options)
+    (told,) = align_lyrics([{**clips[0], "language": "en", "lyrics": "ich und du sind"}], options)
+
+    assert row["language"] == "de" and row["lyrics_source"] == "given" and row["words"] is None
+    assert told["language"] == "en" and told["lyrics_match"] < 0.3
 
 
 @pytest.mark.parametrize("lyrics", [None, ""])

@@ -24,7 +24,7 @@ def test_a_file_and_changes_replace_options(tmp_path):
 
     assert found.segment.mean_seconds == 10 and found.segment.min_pause == 0.3
     assert found.filter.languages == ("en", "de") and found.filter.min_clap_score is None
-    assert found.filter.max_lyrics_error == PRESETS["hq"].max_lyrics_error
+    assert found.filter.min_lyrics_match == PRESETS["hq"].min_lyrics_match
 
 
 @pytest.mark.parametrize("preset", ["paper", "small"])

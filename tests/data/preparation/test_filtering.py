@@ -31,7 +31,7 @@ GOOD = {
     "sung": True,
     "speech_score": 0.2,
     "transcript_distance": 0.0,
-    "lyrics_error": 0.0,
+    "lyrics_match": 1.0,
     "clap_score": 0.4,
     "language": "en",
     "truncated": False,
@@ -138,7 +138,7 @@ def test_the_best_clip_of_a_sound_that_fulfills_the_bounds_is_kept():
 
 
 def test_clips_without_singing_are_judged_by_the_vocal_only_if_they_are_not_wanted():
-    rows = clips(1, sung=False, vocal_energy=0.0, lyrics_error=1.0)
+    rows = clips(1, sung=False, vocal_energy=0.0, lyrics_match=0.0)
 
     assert kept(rows, PRESETS["small"], min_vocal_energy=200.0) == ["clip-000"]
     (row,) = filter_clips(rows, PRESETS["paper"])

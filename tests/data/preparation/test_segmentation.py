@@ -126,7 +126,7 @@ def test_long_silence_is_left_out_and_instrumental_parts_stand_alone(tmp_path):
 
     assert [clip["sung"] for clip in clips] == [True, False, True, True]
     assert clips[1]["sung_seconds"] == 0 and clips[1]["sung_spans"] == []
-    assert clips[1]["speech_score"] is None
+    assert clips[1]["gliding_share"] is None
     assert edges(clips[2])[1] == pytest.approx(21, abs=0.05)
     assert clips[3]["clip_start"] == pytest.approx(24, abs=0.05)
 
@@ -138,7 +138,7 @@ def test_speech_is_cut_from_singing_and_has_a_high_score(tmp_path):
     clips = segment(recording(tmp_path, vocal), OPTIONS)
 
     assert len(clips) == 3
-    scores = [clip["speech_score"] for clip in clips]
+    scores = [clip["gliding_share"] for clip in clips]
     assert scores[1] > 0.6 > 0.3 > max(scores[0], scores[2])
     assert edges(clips[0])[1] == pytest.approx(5.3, abs=0.3)
 

@@ -16,7 +16,7 @@ from songgen_hf.training.language_model.song_trainer import last_checkpoint
 from songgen_hf.training.language_model.trainer import SongGenTrainer
 from songgen_hf.training.option_parsing import RESOLVED_FILE, make_options, stage_names
 
-from ..conftest import interrupted_after
+from ..conftest import interrupted_after, song_row, write_table
 
 SETTINGS = {
     "max_steps": 6,
@@ -107,6 +107,24 @@ def test_a_killed_run_resumes_with_the_same_losses(train):
         assert losses(resumed) == pytest.approx(losses(whole), abs=1e-6)
         for name, average in whole.average.average.items():
             assert torch.allclose(resumed.average.average[name], average, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_every_epoch_trains_on_its_own_mixtures_also_after_a_kill(train, tmp_path):
+    epochs = [-1, -1, -1, -1, 0, 0, 1, 1]
+    rows = [song_row(n, 10) | {"mixture_epoch": epoch} for n, epoch in enumerate(epochs)]
+    write_table(tmp_path / "codes" / "train-0.parquet", rows)
+    settings = {"dataset": str(tmp_path / "codes"), "eval_split": None}
+    settings |= {"save_strategy": "steps", "save_steps": 1}
+
+    whole = train(out="whole", **settings)
+    with interrupted_after(4):
+        train(out="killed", **settings)
+    resumed = train(out="killed", resume_from_checkpoint="auto", **settings)
+
+    assert whole.state.epoch == 2  # of three batches each
+    assert whole._sampler.epoch == 1 and set(whole._sampler.order()) == {0, 1, 2, 3, 6, 7}
+    assert losses(resumed) == pytest.approx(losses(whole), abs=1e-6)
 
 
 def test_a_finished_run_is_not_trained_further(train):

@@ -221,7 +221,7 @@ def separate_voices(
     separated = []
     for request in requests:
         voice, separate = request["reference_voice"], request["separate_voice"]
-        if voice is None or separate is False:
+        if voice is None or separate is False or separate == "never":
             separated.append(dict(request))
             continue
         if separator is None:

@@ -59,6 +59,7 @@ def test_a_pipeline_without_a_separator_says_how_to_get_one(pipe):
     bare = TextToSongPipeline(model=pipe.model, processor=pipe.processor, device="cpu")
 
     assert bare("a", separate_voice="auto", **SHORT)["codes"].size
+    assert bare("a", reference_voice=CLEAN, separate_voice="never", **SHORT)["codes"].size
     with pytest.raises(ValueError, match=r"separate_voice is 'auto', but .* has no separator"):
         bare("a", reference_voice=CLEAN, separate_voice="auto", **SHORT)
 

@@ -3,16 +3,23 @@
 import json
 import re
 
+import numpy as np
 import pyarrow.parquet
 import pytest
 import soundfile
+import torch
 
 from songgen_hf.cli import main
-from songgen_hf.data.preparation.options import SongsOptions
+from songgen_hf.data.preparation.clips import EDGE_SECONDS
+from songgen_hf.data.preparation.codes import prepare_codes
+from songgen_hf.data.preparation.options import CodesOptions, SongsOptions
 from songgen_hf.data.preparation.songs import filter_again, prepare_songs, preview_songs
+from songgen_hf.modeling.audio_io import read_audio
 
 from ...tools.sung_album import RATE, sing
+from ...training.conftest import build_tiny
 
+TRACKS = {"codes": "mixture", "vocal_codes": "vocals", "accompaniment_codes": "no_vocals"}
 QUICK = ("score.music=false", "caption.phrasings=1")
 
 
@@ -152,3 +159,34 @@ def test_a_source_without_sounds_is_refused(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert main(["prepare", "songs", str(tmp_path / "empty"), str(tmp_path / "out")]) == 2
     assert "holds no sound files" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_codes_of_kept_clips_are_those_of_the_true_cuts(prepared, album, tmp_path):
+    codec = build_tiny("mixed")[0].audio_encoder.eval()
+    codec.save_pretrained(tmp_path / "codec")
+    source = str(prepared[0] / "data")
+    options = CodesOptions(source=source, output=tmp_path / "codes", model=str(tmp_path / "codec"))
+
+    prepare_codes(options, progress=False)
+
+    clips = {row["id"]: row for row in pyarrow.parquet.read_table(source).to_pylist()}
+    (path,) = (tmp_path / "codes").glob("*.parquet")
+    codes = pyarrow.parquet.read_table(path, columns=["id", *TRACKS]).to_pylist()
+    assert len(codes) == len(clips) > 0
+    rate, folders = codec.config.sample_rate, {"one": "one", "two": "two", "two-again": "two again"}
+    for row in codes:
+        clip = clips[row["id"]]
+        first = round(clip["clip_start"] * RATE)
+        last = first + round(clip["clip_seconds"] * RATE)
+        for column, track in TRACKS.items():
+            sound, _ = soundfile.read(album / folders[clip["recording_id"]] / f"{track}.wav")
+            soundfile.write(tmp_path / "cut.wav", sound[first:last], RATE)
+            cut = read_audio(tmp_path / "cut.wav", rate).copy()
+            edge = round(EDGE_SECONDS * rate)
+            fade = (np.arange(edge, dtype=np.float32) + 0.5) / edge
+            cut[:edge] *= fade
+            cut[-edge:] *= fade[::-1]
+            with torch.no_grad():
+                expected = codec.encode(torch.from_numpy(cut)[None, None]).audio_codes[0]
+            np.testing.assert_array_equal(row[column], expected)

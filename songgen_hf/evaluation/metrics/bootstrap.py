@@ -2,6 +2,7 @@
 
 Units: lower and upper end of a percentile interval, in the units of the score.
 Source: the bootstrap over songs drawn with replacement; songs of one prompt are drawn together.
+For votes, listeners and songs are drawn independently (Owen, Annals of Applied Statistics 1, 2007).
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -105,4 +106,53 @@ def grouped_ratio(
     return ratio, len(positions)
 
 
-__all__ = ["Interval", "bootstrap", "grouped_ratio", "ratio_interval"]
+def crossed_bootstrap(
+    statistic: Callable[[np.ndarray], np.ndarray],
+    *groups: Sequence[Hashable],
+    seed: int,
+    draws: int = 1000,
+    level: float = 0.95,
+) -> np.ndarray:
+    """Return percentile intervals of statistics of votes that share listeners and songs.
+
+    Every grouping is drawn with replacement by itself; the weight of a vote is the product of how
+    often its groups were drawn. The intervals are too wide rather than too narrow where votes of
+    one listener or song are no more alike than other votes.
+
+    Args:
+        statistic: takes the weights [N] of the votes, and returns the statistics, [...]; NaN is
+            left out.
+        *groups: for each grouping the group of each vote, such as its listener; [N] each.
+        seed: seed of the draws.
+        draws: number of draws.
+        level: share of the draws inside the interval.
+    Returns:
+        [2, ...]: lower and upper ends; NaN for a statistic that no draw had.
+    Raises:
+        ValueError: without votes or draws, if lengths differ, or for a level outside (0, 1).
+    """
+    sizes = {len(names) for names in groups}
+    if len(sizes) != 1 or 0 in sizes or draws < 1 or not 0 < level < 1:
+        raise ValueError(
+            f"got groups of {sorted(sizes)} votes, {draws} draws and level {level}, expected one "
+            "group for each of some votes, at least one draw and a level between 0 and 1"
+        )
+    random = np.random.default_rng(seed)
+    ids = [np.unique(np.asarray(names), return_inverse=True)[1] for names in groups]
+    counts = [int(each.max()) + 1 for each in ids]
+    found = []
+    for _ in range(draws):
+        weights = np.ones(len(ids[0]))
+        for each, count in zip(ids, counts, strict=True):
+            weights *= np.bincount(random.integers(count, size=count), minlength=count)[each]
+        if weights.any():
+            found.append(statistic(weights))
+    scores = np.asarray(found, dtype=np.float64)
+    ends = np.full((2, *scores.shape[1:]), np.nan)
+    known = ~np.isnan(scores).all(axis=0)
+    quantiles = [(1 - level) / 2, (1 + level) / 2]
+    ends[:, known] = np.nanquantile(scores[:, known], quantiles, axis=0)
+    return ends
+
+
+__all__ = ["Interval", "bootstrap", "crossed_bootstrap", "grouped_ratio", "ratio_interval"]

@@ -42,7 +42,13 @@ EXTRAS = {
         # Its options are those that mkdocs.yml names.
         "mkdocstrings-python>=2.0",
     ],
-    "evaluate": ["matplotlib>=3.8", "pillow>=10", "pyarrow>=24"],
+    "evaluate": [
+        "matplotlib>=3.8",
+        "pillow>=10",
+        "pyarrow>=24",
+        "pyloudnorm>=0.1.1",
+        "scipy>=1.13",
+    ],
     "completion": ["shtab>=1.13"],
 }
 EXTRAS["dev"] = sorted(
@@ -85,6 +91,9 @@ setup(
             "checkpoints/separator-mini/**",
             "checkpoints/songgen-mini/**",
             "data/preparation/*.css",
+            "evaluation/listening_test/*.css",
+            "evaluation/listening_test/*.html",
+            "evaluation/listening_test/*.js",
             "evaluation/protocol/*.json",
             "publishing/cards.md",
             "space/*.css",

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from ..tools.accessibility import serious
 from ..tools.chromium import browser
 
 __all__ = ["browser"]
@@ -113,21 +114,6 @@ def visit(browser, own_space, tmp_path):
     yield visit
     context.close()
     assert visit.errors == []
-
-
-def serious(page) -> list[str]:
-    """The serious and critical accessibility violations that axe-core finds."""
-    import axe_playwright_python
-
-    script = Path(axe_playwright_python.__file__).with_name("axe.min.js")
-    page.evaluate(script.read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return [
-        f"{violation['id']}: {node['target']} {node['html'][:120]}"
-        for violation in found["violations"]
-        if violation["impact"] in ("serious", "critical")
-        for node in violation["nodes"]
-    ]
 
 
 def test_a_song_can_be_generated_played_and_downloaded(visit):

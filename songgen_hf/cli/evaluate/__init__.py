@@ -1,8 +1,9 @@
-"""Train the judges on a rendered corpus, and evaluate codecs and song models with them.
+"""Train the judges on a rendered corpus, and evaluate codecs and song models with them or by ear.
 
 "judges" trains the judges and "codec" evaluates a codec. "mini" evaluates autoregressive models,
 "masked" compares masked models with an autoregressive one, and "settings" compares settings of
 sampling on one model. "prompts" writes prompts for the models; a fixed set comes with the package.
+"listen" makes a page for a blind listening test, "votes" analyzes the votes of its listeners.
 
 "songgen-hf evaluate judges --help" lists the flags of one part.
 """
@@ -14,7 +15,7 @@ from typing import Any
 
 from ..flags import add_flags, read_flags
 from ..output import CommandResult, add_output_arguments
-from . import judges, models
+from . import judges, listening, models
 
 Run = Callable[[Any, str], CommandResult]
 PARTS: dict[str, tuple[str, type, Run]] = {
@@ -27,6 +28,12 @@ PARTS: dict[str, tuple[str, type, Run]] = {
     ),
     "masked": (
         "compare masked models with an autoregressive one", models.MaskedFlags, models.run_masked,
+    ),
+    "listen": (
+        "make the page of a blind listening test", listening.ListenFlags, listening.run_listen,
+    ),
+    "votes": (
+        "analyze the votes of a listening test", listening.VotesFlags, listening.run_votes,
     ),
 }  # fmt: skip
 """Name of a part -> its help line, the dataclass of its flags, and the function that runs it."""

@@ -34,6 +34,8 @@ REFUSED = {
         ["prompts", "nowhere", "--out", "prompts.json"],
         ["codec", "--songs", "nowhere", "--judges", "nowhere", "--out", "report.json"],
         ["mini", "--songs", "nowhere", "--judges", "nowhere", "--out", "report.json"],
+        ["listen", "nowhere", "neither", "--out", "page"],
+        ["votes", "nowhere.json", "--key", "key.json"],
     ],
     "export": [["nowhere", "out"]],
     "card": [["nowhere"]],

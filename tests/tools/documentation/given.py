@@ -99,6 +99,15 @@ def corpus(folder: Path) -> None:
     parquet(folder / "data" / "train-00000-of-00001.parquet")
 
 
+def compared(folder: Path) -> None:
+    """Three songs of a second, with the names that those of other systems have."""
+    folder.mkdir()
+    samples, rate = soundfile.read(ROOT / "docs" / "audio" / "rendered.flac")
+    for number in range(1, 4):
+        start = number * rate // 2
+        soundfile.write(folder / f"song-{number}.wav", samples[start : start + rate], rate)
+
+
 def adapter(path: Path) -> None:
     """An untrained adapter of the embedded model."""
     from songgen_hf import default_checkpoint
@@ -164,6 +173,9 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "beginning.wav": recording,
     "song.wav": recording,
     "album": album,
+    "songs-a": compared,
+    "songs-b": compared,
+    "songs-c": compared,
     "my-recordings": recordings,
     "my-songs": songs,
     "songs": corpus,

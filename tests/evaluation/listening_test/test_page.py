@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from songgen_hf.cli import main
 from songgen_hf.data.loudness import integrated_loudness
 from songgen_hf.evaluation.listening_test.options import ListeningOptions
 from songgen_hf.evaluation.listening_test.page import write_page
@@ -219,3 +220,24 @@ def test_a_folder_with_files_is_not_overwritten(options):
 
     with pytest.raises(FileExistsError, match="is not empty"):
         write_page(options)
+
+
+def test_the_command_reports_the_page_its_key_and_songs_without_a_pair(
+    tmp_path, song_folders, capsys
+):
+    (tmp_path / "few").mkdir()
+    name = "song 2.wav"
+    (tmp_path / "few" / name).write_bytes((song_folders / "ours" / name).read_bytes())
+    out = tmp_path / "page"
+
+    status = main(
+        ["evaluate", "listen", str(tmp_path / "few"), str(song_folders / "theirs"), "--quiet"]
+        + ["--loudness", "-5", "--out", str(out), "--json"]
+    )
+
+    captured = capsys.readouterr()
+    facts = json.loads(captured.out)
+    assert status == 0 and (facts["trials"], facts["unpaired"]) == (1, 3)
+    assert facts["page"] == str(out / "listeners" / "index.html")
+    assert "LUFS, lower for the peaks of a song; 3 songs without a pair" in captured.err
+    assert json.loads((out / "key.json").read_bytes())["page"] == facts["page_id"]

@@ -84,21 +84,27 @@ def validate(first: Moments, second: Moments) -> None:
             )
 
 
-def frechet_distance(first: Moments, second: Moments) -> float:
+def frechet_distance(first: Moments, second: Moments, *, unbiased: bool = False) -> float:
     """Return the distance of two Gaussians, 0 or more.
 
     Args:
         first, second: moments of the two sides.
+        unbiased: divide covariances by the number of frames minus one, as published tools do
+            (``numpy.cov``); otherwise by the number of frames.
     Raises:
         ValueError: if a side has fewer than two frames or they differ in their number of features.
     """
     validate(first, second)
     offset = first.mean - second.mean
+    ours, theirs = (
+        side.covariance * (side.count / (side.count - 1) if unbiased else 1.0)
+        for side in (first, second)
+    )
     # The trace of the product's root is that of a symmetric matrix, whose eigenvalues are real.
-    root = _symmetric_root(first.covariance)
-    values = np.linalg.eigvalsh(root @ second.covariance @ root)
+    root = _symmetric_root(ours)
+    values = np.linalg.eigvalsh(root @ theirs @ root)
     cross = np.sqrt(np.clip(values, 0.0, None)).sum()
-    spread = np.trace(first.covariance) + np.trace(second.covariance) - 2 * cross
+    spread = np.trace(ours) + np.trace(theirs) - 2 * cross
     return float(max(0.0, offset @ offset + spread))
 
 

@@ -4,6 +4,7 @@
 "masked" compares masked models with an autoregressive one, and "settings" compares settings of
 sampling on one model. "prompts" writes prompts for the models; a fixed set comes with the package.
 "listen" makes a page for a blind listening test, "votes" analyzes the votes of its listeners.
+"songs" measures any folder of songs with published models, and "compare" compares two results of it.
 
 "songgen-hf evaluate judges --help" lists the flags of one part.
 """
@@ -15,7 +16,7 @@ from typing import Any
 
 from ..flags import add_flags, read_flags
 from ..output import CommandResult, add_output_arguments
-from . import judges, listening, models
+from . import judges, listening, models, songs
 
 Run = Callable[[Any, str], CommandResult]
 PARTS: dict[str, tuple[str, type, Run]] = {
@@ -34,6 +35,12 @@ PARTS: dict[str, tuple[str, type, Run]] = {
     ),
     "votes": (
         "analyze the votes of a listening test", listening.VotesFlags, listening.run_votes,
+    ),
+    "songs": (
+        "measure a folder of songs with published models", songs.SongsOptions, songs.run_songs,
+    ),
+    "compare": (
+        "compare two metric cards of songs", songs.CompareFlags, songs.run_compare,
     ),
 }  # fmt: skip
 """Name of a part -> its help line, the dataclass of its flags, and the function that runs it."""

@@ -19,6 +19,7 @@ import numpy as np
 from ...checkpoints.loading import checked_device
 from ...optional import require
 from ..corpus.captions import write_caption
+from ..listening.clap import ClapEmbedder
 from .clips import read_clip
 from .option_checks import check_at_least, check_device_share
 from .stages import ModelError, loading
@@ -230,33 +231,19 @@ def clap_scores(
         name: CLAP model, a Hub id or a folder.
         device: device of the model.
     """
-    import torch
-
-    model, processor = _clap(name, device)
-    extractor = processor.feature_extractor
-    waveform = read_clip(row, "mixture", extractor.sampling_rate)
+    embedder = _clap(name, device)
+    waveform = read_clip(row, "mixture", embedder.sampling_rate)
     assert waveform is not None
-    window = int(extractor.nb_max_samples)
-    starts = range(0, max(1, len(waveform) - extractor.sampling_rate + 1), window)
-    windows = [waveform[start : start + window] for start in starts]
-    audio = extractor(windows, sampling_rate=extractor.sampling_rate, return_tensors="pt")
-    audio["is_longer"] = torch.zeros(len(windows), 1, dtype=torch.bool)  # no window is
-    longest = model.config.text_config.max_position_embeddings - 2
-    text = processor.tokenizer(
-        list(captions), padding=True, truncation=True, max_length=longest, return_tensors="pt"
-    )
-    with torch.inference_mode():
-        heard = model.get_audio_features(**audio.to(model.device)).pooler_output.mean(dim=0)
-        read = model.get_text_features(**text.to(model.device)).pooler_output
-        scores = torch.nn.functional.cosine_similarity(read.float(), heard.float()[None])
-    return [float(score) for score in scores.cpu()]
+    heard = embedder.audio(waveform).mean(axis=0)
+    read = embedder.text(captions)
+    lengths = np.linalg.norm(read, axis=1) * np.linalg.norm(heard)
+    return [float(score) for score in read @ heard / np.maximum(lengths, 1e-8)]
 
 
 @cache
-def _clap(name: str, device: str) -> tuple[Any, Any]:
-    from transformers import ClapModel, ClapProcessor
-
-    return _load(name, device, lambda: ClapModel.from_pretrained(name), ClapProcessor)
+def _clap(name: str, device: str) -> ClapEmbedder:
+    with loading(f"the model {name!r}"):
+        return ClapEmbedder(name, checked_device(device))
 
 
 @cache

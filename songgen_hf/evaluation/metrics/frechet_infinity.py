@@ -18,6 +18,8 @@ from .frechet_distance import Moments, frechet_distance
 
 STEPS = 25
 MIN_FRAMES = 500
+MAX_FRAMES = 100_000
+"""Frames of the largest draw, which is held in memory."""
 
 
 class Extrapolation(NamedTuple):
@@ -60,7 +62,7 @@ def frechet_infinity(
         features: [N, D], the frames of all songs.
         reference: moments of the reference songs, whose own bias stays.
         seed: seed of the draws.
-        steps: number of draws, of ``min_frames`` to N frames.
+        steps: number of draws, of ``min_frames`` to N frames, or to ``MAX_FRAMES``.
         min_frames: frames of the smallest draw.
         replacement: draw frames with replacement, as fadtk does. The line then ends near the plain
             distance, since the bias of the set itself is part of every draw.
@@ -68,10 +70,11 @@ def frechet_infinity(
         ValueError: if there are not more than ``min_frames`` frames, for NaN or infinity, or if the
             number of features differs from the reference's.
     """
-    features = np.asarray(features, dtype=np.float64)
+    features = np.asarray(features)
     validate(features, min_frames, steps)
     random = np.random.default_rng(seed)
-    counts = [int(count) for count in np.linspace(min_frames, len(features), steps)]
+    most = min(len(features), MAX_FRAMES)
+    counts = [int(count) for count in np.linspace(min_frames, most, steps)]
     distances = [
         frechet_distance(
             Moments.of(features[random.choice(len(features), count, replace=replacement)]),
@@ -88,4 +91,4 @@ def frechet_infinity(
     return Extrapolation(float(distance), float(slope), float(r2))
 
 
-__all__ = ["MIN_FRAMES", "STEPS", "Extrapolation", "frechet_infinity", "validate"]
+__all__ = ["MAX_FRAMES", "MIN_FRAMES", "STEPS", "Extrapolation", "frechet_infinity", "validate"]

@@ -1,0 +1,366 @@
+"""Measures a folder of songs: a row for every song first, then the numbers of the set.
+
+One backbone after the other hears all songs, so that only one is in memory. Rows hold the scores of
+single songs; every number of the set follows from rows and kept results, with a bootstrap interval
+over songs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...data.listening.spelling import lyrics_words
+from ..backbones import networks
+from ..metrics.bootstrap import Interval, bootstrap, ratio_interval
+from ..metrics.embedding_similarity import mean_direction, paired_cosines
+from ..metrics.frechet_distance import Moments, frechet_distance
+from ..metrics.frechet_infinity import MAX_FRAMES, MIN_FRAMES, STEPS, frechet_infinity
+from ..metrics.phoneme_error_rate import phoneme_edits
+from ..metrics.tag_divergence import tag_distribution, tag_divergences
+from ..metrics.tempo import TOLERANCE
+from ..metrics.word_error_rate import normalizer, word_edits
+from .folders import MeasuredSong, prompts_digest, read_songs, songs_digest
+from .listening import SIGNAL, Listener
+from .options import SongsOptions
+
+UNITS = {
+    "clap_score": "cosine",
+    "tag_divergence": "nats",
+    "wer": "edits / words",
+    "per": "edits / phonemes",
+    "singer_similarity": "cosine",
+    "loudness": "LUFS",
+    "audio_seconds": "s",
+    "bandwidth": "Hz",
+    "measured_tempo": "bpm",
+}
+"""Units of the scores; the others are shares, and Frechet distances have that of the features."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A number of the set.
+
+    Args:
+        value: the score.
+        interval: 95 % bootstrap interval over songs; None without one.
+        n: number of songs that it is of.
+    """
+
+    value: float
+    interval: Interval | None
+    n: int
+
+    def facts(self, name: str) -> dict[str, Any]:
+        """The score as a card holds it."""
+        low, high = self.interval or (None, None)
+        unit = UNITS.get(name, "distance" if name.startswith("fad_") else "share")
+        return {"value": self.value, "low": low, "high": high, "n": self.n, "unit": unit}
+
+
+@dataclass
+class Measurement:
+    """What was found in a folder of songs.
+
+    Args:
+        songs: the songs, in the order of the rows.
+        rows: the scores of every song, by name.
+        scores: the numbers of the set, by name.
+        settings: everything that the numbers depend on besides the songs.
+        skipped: why a metric was left out, by name.
+    """
+
+    songs: list[MeasuredSong]
+    rows: list[dict[str, Any]]
+    scores: dict[str, Score] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+def measure_songs(options: SongsOptions) -> Measurement:
+    """Measure a folder of songs with the models that the options name.
+
+    Raises:
+        ValueError: if a model, a sound or a prompt cannot be read, or for ``voice_from="vocal"`` if
+            a song has no vocal.
+        OSError: if a folder holds no songs.
+        ImportError: if espeak-ng or a package is missing.
+    """
+    work = options.cache_folder
+    songs = read_songs(options.generated, options.prompts, work / "sounds")
+    references = read_songs(options.reference, None, work / "sounds") if options.reference else []
+    listener = Listener(
+        work, options.loudness if options.normalize else None, progress=options.progress
+    )
+    run = _Run(options, listener, songs, references)
+    run.signal()
+    for metric in (run.clap, run.frames, run.vggish, run.tags, run.words, run.singer):
+        metric()
+    run.found.settings |= {
+        "songs": len(songs),
+        "prompts": prompts_digest(songs),
+        "reference": songs_digest(references) if references else None,
+        "reference_songs": len(references),
+        "loudness": listener.loudness,
+        "voice_from": options.voice_from,
+        "seed": options.seed,
+        "draws": options.draws,
+        "fad_draws": options.fad_draws,
+    }
+    return run.found
+
+
+class _Run:
+    """One measurement; each method adds one kind of metric."""
+
+    def __init__(
+        self,
+        options: SongsOptions,
+        listener: Listener,
+        songs: list[MeasuredSong],
+        references: list[MeasuredSong],
+    ) -> None:
+        self.options, self.listener = options, listener
+        self.songs, self.references = songs, references
+        self.by_id = {song.id: song for song in references}
+        self.found = Measurement(songs, [{"id": song.id} for song in songs])
+        self.model = {"device": options.device, "batch_size": options.batch_size}
+
+    def signal(self) -> None:
+        """Loudness, clipping, silence, bandwidth, and whether tempo and key are the requested."""
+        for song, row in zip(
+            self.listener.each(self.songs, "signal"), self.found.rows, strict=True
+        ):
+            row |= self.listener.measure(song.path)
+            if song.tempo is not None:
+                row["tempo"] = float(abs(row["measured_tempo"] / song.tempo - 1) <= TOLERANCE)
+            if song.key is not None:
+                row["key"] = float(row["measured_key"] == song.key)
+        for name in (*SIGNAL, "tempo", "key"):
+            self._mean(name)
+
+    def clap(self) -> None:
+        """CLAP score and the Frechet distance of CLAP."""
+        if (name := self.options.clap) is None:
+            return
+        backbone = networks.Clap(name, **self.model, hop_seconds=self.options.clap_hop)
+        self.found.settings["clap"] = backbone.settings
+        if not any(song.text for song in self.songs):
+            self.found.skipped["clap_score"] = "no song has a description"
+        for song, row in self._each(self.songs, "CLAP"):
+            if song.text:
+                heard = mean_direction(self._hear(backbone, song.path, "embeddings"))
+                read = backbone.text(song.text)
+                row["clap_score"] = float(paired_cosines(heard[None], read[None])[0])
+        self._mean("clap_score")
+        self._frechet("clap", backbone)
+
+    def frames(self) -> None:
+        """Frechet distance of the states of a self-supervised model."""
+        if (name := self.options.frames) is None:
+            return
+        backbone = networks.HiddenStates(name, **self.model, layer=self.options.frames_layer)
+        self.found.settings["frames"] = backbone.settings
+        self._frechet("frames", backbone)
+
+    def vggish(self) -> None:
+        """Frechet distance of VGGish."""
+        if (name := self.options.vggish) is None:
+            return
+        backbone = networks.Vggish(name, **self.model)
+        self.found.settings["vggish"] = backbone.settings
+        self._frechet("vggish", backbone)
+
+    def tags(self) -> None:
+        """Divergence of the tags from those of the reference song of the same name."""
+        if (name := self.options.tagger) is None:
+            return
+        pairs = self._pairs("tag_divergence")
+        backbone = networks.Tagger(name, **self.model)
+        self.found.settings["tagger"] = backbone.settings
+        for song, row in self._each(pairs, "tags"):
+            ours, theirs = (
+                tag_distribution(self._hear(backbone, path, "logits"))[None]
+                for path in (song.path, self.by_id[song.id].path)
+            )
+            row["tag_divergence"] = float(tag_divergences(theirs, ours)[0])
+        self._mean("tag_divergence")
+
+    def words(self) -> None:
+        """Word and phoneme error rate of the songs with lyrics."""
+        if (name := self.options.recognizer) is None:
+            return
+        with_lyrics = [song for song in self.songs if song.lyrics]
+        if not with_lyrics:
+            self.found.skipped["wer"] = "no song has lyrics"
+        paths = {song.id: self._voice_path(song) for song in with_lyrics}
+        backbone = networks.Recognizer(name, **self.model, language=self.options.language)
+        spellings = backbone.spellings if self.options.normalizer == "english" else {}
+        normalize = normalizer(self.options.normalizer, spellings)
+        self.found.settings["recognizer"] = {
+            **backbone.settings,
+            "normalizer": self.options.normalizer,
+            "spellings": len(spellings),
+        }
+        english = self.options.language == "en"
+        if not english:
+            self.found.skipped["per"] = "the phonemes of lyrics are known for English (en) alone"
+        for song, row in self._each(with_lyrics, "words"):
+            text = str(self._hear(backbone, paths[song.id], "text")[0])
+            edits, lengths = word_edits([song.lyrics or ""], [text], normalize)
+            row |= {"heard": text, "wer_edits": int(edits[0]), "wer_length": int(lengths[0])}
+            if english:
+                both = [_phonemes(one) for one in (song.lyrics or "", text)]
+                edits, lengths = phoneme_edits([both[0]], [both[1]])
+                row |= {"per_edits": int(edits[0]), "per_length": int(lengths[0])}
+        self._ratio("wer")
+        self._ratio("per")
+
+    def singer(self) -> None:
+        """Similarity of the voice with the reference voice, or the vocal of the reference song."""
+        if (name := self.options.singer) is None:
+            return
+        voices = {}
+        for song in self.songs:
+            pair = self.by_id.get(song.id)
+            if voice := song.voice or (pair.vocal if pair else None):
+                voices[song.id] = voice
+        with_voice = [song for song in self.songs if song.id in voices]
+        if not with_voice:
+            self.found.skipped["singer_similarity"] = "no song has a reference voice"
+        paths = {song.id: self._voice_path(song) for song in with_voice}
+        backbone = networks.Singer(name, **self.model)
+        self.found.settings["singer"] = backbone.settings
+        for song, row in self._each(with_voice, "voices"):
+            ours, theirs = (
+                mean_direction(self._hear(backbone, path, "embeddings"))[None]
+                for path in (paths[song.id], voices[song.id])
+            )
+            row["singer_similarity"] = float(paired_cosines(ours, theirs)[0])
+        self._mean("singer_similarity")
+
+    def _each(self, songs: Sequence[MeasuredSong], description: str) -> Any:
+        """Pairs of a song and its row, with a progress bar."""
+        rows = {row["id"]: row for row in self.found.rows}
+        return ((song, rows[song.id]) for song in self.listener.each(songs, description))
+
+    def _hear(self, backbone: networks.Backbone, path: Path, name: str) -> np.ndarray:
+        return self.listener.hear(backbone, path)[name]
+
+    def _pairs(self, metric: str) -> list[MeasuredSong]:
+        pairs = [song for song in self.songs if song.id in self.by_id]
+        if not pairs:
+            self.found.skipped[metric] = (
+                "no reference song has the name of a generated song; give --reference"
+            )
+        return pairs
+
+    def _voice_path(self, song: MeasuredSong) -> Path:
+        if self.options.voice_from == "mixture":
+            return song.path
+        if song.vocal is None:
+            raise ValueError(
+                f"{song.id!r} has no vocal beside it: generate with --stems, or measure with "
+                "--voice-from mixture"
+            )
+        return song.vocal
+
+    def _mean(self, name: str) -> None:
+        values = [row[name] for row in self.found.rows if name in row]
+        if values:
+            self.found.scores[name] = Score(
+                float(np.mean(values)), self._interval(values, None), len(values)
+            )
+
+    def _ratio(self, name: str) -> None:
+        rows = [row for row in self.found.rows if f"{name}_edits" in row]
+        edits = [row[f"{name}_edits"] for row in rows]
+        lengths = [row[f"{name}_length"] for row in rows]
+        if rows and not sum(lengths):
+            self.found.skipped[name] = "the lyrics hold no words"
+        elif rows:
+            value = float(sum(edits) / sum(lengths))
+            self.found.scores[name] = Score(value, self._interval(edits, lengths), len(rows))
+
+    def _interval(self, values: Sequence[float], bottom: Sequence[float] | None) -> Interval:
+        return ratio_interval(values, bottom, seed=self.options.seed, draws=self.options.draws)
+
+    def _frechet(self, name: str, backbone: networks.Backbone) -> None:
+        """Add the Frechet distance of all frames of both folders, and its extrapolation."""
+        if not self.references:
+            self.found.skipped[f"fad_{name}"] = "no reference songs; give --reference"
+            return
+        reference = Moments.pooled(
+            Moments.of(self._hear(backbone, song.path, "embeddings"))
+            for song in self.listener.each(self.references, f"{name}, reference")
+        )
+        frames = [
+            self._hear(backbone, song.path, "embeddings")
+            for song in self.listener.each(self.songs, name)
+        ]
+        moments = [Moments.of(song) for song in frames]
+        pooled = Moments.pooled(moments)
+        value = frechet_distance(pooled, reference, unbiased=True)
+        interval = None
+        if self.options.fad_draws:
+            interval = pivotal_interval(
+                value,
+                lambda drawn: frechet_distance(
+                    Moments.pooled(moments[place] for place in drawn), reference, unbiased=True
+                ),
+                len(moments),
+                seed=self.options.seed,
+                draws=self.options.fad_draws,
+            )
+        self.found.scores[f"fad_{name}"] = Score(value, interval, len(frames))
+        if pooled.count <= MIN_FRAMES:
+            self.found.skipped[f"fad_{name}_infinity"] = (
+                f"{pooled.count} frames, expected more than {MIN_FRAMES}"
+            )
+            return
+        line = frechet_infinity(
+            np.concatenate(frames),
+            reference,
+            seed=self.options.seed,
+            replacement=self.options.replacement,
+        )
+        self.found.scores[f"fad_{name}_infinity"] = Score(line.distance, None, len(frames))
+        self.found.settings["fad_infinity"] = {
+            "steps": STEPS,
+            "min_frames": MIN_FRAMES,
+            "max_frames": MAX_FRAMES,
+            "replacement": self.options.replacement,
+        }
+
+
+def pivotal_interval(
+    value: float,
+    statistic: Callable[[np.ndarray], float],
+    count: int,
+    *,
+    seed: int,
+    draws: int,
+) -> Interval:
+    """Return the basic bootstrap interval of a distance, which is 0 or more.
+
+    Songs that are drawn twice make a distance too large, by about as much as the songs themselves
+    are too few. So the percentiles are mirrored at the value: twice the value minus each.
+
+    Args:
+        value: the distance of all songs.
+        statistic, count, seed, draws: as for :func:`~songgen_hf.evaluation.metrics.bootstrap`.
+    """
+    low, high = bootstrap(statistic, count, seed=seed, draws=draws)
+    return max(0.0, 2 * value - high), max(0.0, 2 * value - low)
+
+
+def _phonemes(text: str) -> list[str]:
+    return [phoneme for word in lyrics_words(text) for phoneme in word.phonemes]
+
+
+__all__ = ["Measurement", "Score", "measure_songs", "pivotal_interval"]

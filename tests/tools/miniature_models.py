@@ -1,22 +1,32 @@
-"""Miniature checkpoints of the classes that the preparation of recordings loads by name.
+"""Miniature checkpoints of the classes that preparation and evaluation load by name.
 
-Speech recognition, captioning and CLAP models are classes of transformers with tiny sizes, saved to
+Speech recognition, captioning, CLAP and other models that hear audio are classes of transformers with tiny sizes, saved to
 folders, so that the code that loads models of the Hub loads them.
 """
+
+import json
 
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
+    ASTConfig,
+    ASTFeatureExtractor,
+    ASTForAudioClassification,
     ClapConfig,
     ClapFeatureExtractor,
     ClapModel,
     ClapProcessor,
     GenerationConfig,
+    HubertConfig,
+    HubertModel,
     PreTrainedTokenizerFast,
     Qwen2AudioConfig,
     Qwen2AudioForConditionalGeneration,
     Qwen2AudioProcessor,
+    Wav2Vec2FeatureExtractor,
+    WavLMConfig,
+    WavLMForXVector,
     WhisperConfig,
     WhisperFeatureExtractor,
     WhisperForConditionalGeneration,
@@ -135,6 +145,47 @@ def write_clap(folder):
         feature_size=16, max_length_s=1, fft_window_size=1024, truncation="rand_trunc"
     )
     ClapProcessor(extractor, caption_tokenizer()).save_pretrained(folder)
+    return str(folder)
+
+
+_SMALL_SPEECH = {
+    "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16,
+    "conv_dim": [8] * 7, "num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2,
+}  # fmt: skip
+
+
+def write_hubert(folder, *, mert=False, **config):
+    """Write a HuBERT, perhaps with the configuration that MERT has."""
+    model = seeded(HubertModel, HubertConfig(**_SMALL_SPEECH))
+    model.save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
+    if mert:
+        path = folder / "config.json"
+        facts = json.loads(path.read_text()) | {
+            "model_type": "mert_model", "architectures": ["MERTModel"],
+            "auto_map": {"AutoModel": "modeling_MERT.MERTModel"},
+            "feature_extractor_cqt": False, "deepnorm": False, "attention_relax": -1.0, **config,
+        }  # fmt: skip
+        path.write_text(json.dumps(facts))
+    return str(folder)
+
+
+def write_xvectors(folder):
+    """Write a WavLM for x-vectors."""
+    sizes = {"tdnn_dim": [16] * 5, "xvector_output_dim": 8, "classifier_proj_size": 8}
+    seeded(WavLMForXVector, WavLMConfig(**_SMALL_SPEECH, **sizes)).save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
+    return str(folder)
+
+
+def write_ast(folder, tags=6):
+    """Write an AST that hears a second at once."""
+    config = ASTConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+        max_length=100, num_mel_bins=32, num_labels=tags,
+    )  # fmt: skip
+    seeded(ASTForAudioClassification, config).save_pretrained(folder)
+    ASTFeatureExtractor(num_mel_bins=32, max_length=100).save_pretrained(folder)
     return str(folder)
 
 

@@ -4,7 +4,7 @@
 "masked" compares masked models with an autoregressive one, and "settings" compares settings of
 sampling on one model. "prompts" writes prompts for the models; a fixed set comes with the package.
 "listen" makes a page for a blind listening test, "votes" analyzes the votes of its listeners.
-"songs" measures any folder of songs with published models, and "compare" compares two results of it.
+"songs" measures any folder of songs with published models, and "compare" compares two such results.
 
 "songgen-hf evaluate judges --help" lists the flags of one part.
 """

@@ -51,7 +51,7 @@ class Clap:
         device: name of a device.
         revision: branch, tag or commit of a Hub id.
         batch_size: windows that are heard at once.
-        hop_seconds: from one window of the model's length to the next.
+        hop_seconds: from one window to the next; by default the length of a window.
     """
 
     def __init__(
@@ -61,19 +61,18 @@ class Clap:
         *,
         revision: str | None = None,
         batch_size: int = 8,
-        hop_seconds: float = 10.0,
+        hop_seconds: float | None = None,
     ) -> None:
-        if hop_seconds <= 0:
-            raise ValueError(f"clap_hop must be more than 0 seconds: got {hop_seconds}")
         with loading(f"the CLAP model {name!r}"):
             self.embedder = ClapEmbedder(name, checked_device(device), revision=revision)
         self.sampling_rate = self.embedder.sampling_rate
-        self.batch_size, self.hop_seconds = batch_size, hop_seconds
+        window = self.embedder.window / self.sampling_rate
+        self.batch_size, self.hop_seconds = batch_size, hop_seconds or window
         self.settings = {
             **model_settings(name, revision),
             "sampling_rate": self.sampling_rate,
-            "window_seconds": self.embedder.window / self.sampling_rate,
-            "hop_seconds": hop_seconds,
+            "window_seconds": window,
+            "hop_seconds": self.hop_seconds,
         }
 
     def __call__(self, waveform: np.ndarray) -> dict[str, np.ndarray]:

@@ -46,14 +46,15 @@ def read_songs(folder: str, prompts: Path | None, work: Path) -> list[MeasuredSo
     """List the songs of a folder in the order of their names.
 
     Args:
-        folder: folder of sound files, or another source of
-            :func:`~songgen_hf.data.preparation.recordings.find_recordings`.
+        folder: folder of sound files, or a manifest, as for ``songgen-hf prepare songs``.
         prompts: file with a request for every song; None for the files beside the songs.
         work: folder for the sounds of a dataset; it must lie outside of ``folder``.
     Raises:
         ValueError: if the file of prompts lacks a song, or a voice or a tempo cannot be read.
         OSError: if there are no songs.
     """
+    if not Path(folder).exists():
+        raise FileNotFoundError(f"no folder {folder} of songs: check the path")
     rows = find_recordings(folder, work)
     requests = None if prompts is None else _requests(prompts)
     songs = []

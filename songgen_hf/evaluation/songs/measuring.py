@@ -207,9 +207,7 @@ class _Run:
             "normalizer": self.options.normalizer,
             "spellings": len(spellings),
         }
-        english = self.options.language == "en"
-        if not english:
-            self.found.skipped["per"] = "the phonemes of lyrics are known for English (en) alone"
+        english = self._has_phonemes()
         for song, row in self._each(with_lyrics, "words"):
             text = str(self._hear(backbone, paths[song.id], "text")[0])
             edits, lengths = word_edits([song.lyrics or ""], [text], normalize)
@@ -243,6 +241,18 @@ class _Run:
             )
             row["singer_similarity"] = float(paired_cosines(ours, theirs)[0])
         self._mean("singer_similarity")
+
+    def _has_phonemes(self) -> bool:
+        """Whether the phonemes of the lyrics can be found; if not, the reason is kept."""
+        if self.options.language != "en":
+            self.found.skipped["per"] = "the phonemes of lyrics are known for English (en) alone"
+            return False
+        try:
+            lyrics_words("a")
+        except ImportError as error:
+            self.found.skipped["per"] = str(error)
+            return False
+        return True
 
     def _each(self, songs: Sequence[MeasuredSong], description: str) -> Any:
         """Pairs of a song and its row, with a progress bar."""

@@ -22,7 +22,8 @@ class SongsOptions:
             sound file), tempo and key (default: the JSON and text files beside the songs).
         clap: CLAP model for the score of descriptions and a Frechet distance, such as
             laion/larger_clap_music.
-        clap_hop: seconds from one window of CLAP to the next; fadtk uses 1.
+        clap_hop: seconds from one window of CLAP to the next; fadtk uses 1 (default: the window's
+            length).
         frames: MERT, HuBERT or WavLM model for a Frechet distance, such as m-a-p/MERT-v1-95M.
         frames_layer: layer of that model (default: the last).
         vggish: weights of VGGish for a Frechet distance, a file or folder.
@@ -54,7 +55,7 @@ class SongsOptions:
     reference: str | None = None
     prompts: Path | None = None
     clap: str | None = None
-    clap_hop: float = 10.0
+    clap_hop: float | None = None
     frames: str | None = None
     frames_layer: int | None = None
     vggish: str | None = None
@@ -82,7 +83,7 @@ class SongsOptions:
     def __post_init__(self) -> None:
         check_at_least(self, 1, "draws", "batch_size")
         check_at_least(self, 0, "fad_draws", "seed")
-        if self.clap_hop <= 0:
+        if self.clap_hop is not None and self.clap_hop <= 0:
             raise ValueError(f"clap_hop must be more than 0 seconds: got {self.clap_hop}")
         if self.out.suffix != ".json":
             raise ValueError(f"the card must end in .json: got {self.out}")

@@ -1,7 +1,7 @@
 """Miniature checkpoints of the classes that preparation and evaluation load by name.
 
-Speech recognition, captioning, CLAP and other models that hear audio are classes of transformers with tiny sizes, saved to
-folders, so that the code that loads models of the Hub loads them.
+Speech recognition, captioning, CLAP and other models that hear audio are classes of transformers
+with tiny sizes, saved to folders, so that the code that loads models of the Hub loads them.
 """
 
 import json

@@ -46,9 +46,9 @@ def slow_log_mels(waveform):
 
 
 def test_log_mels_are_those_of_the_published_description():
-    waveform = NOISE[: 400 + 95 * 160]
+    expected = slow_log_mels(NOISE[: 400 + 9 * 160])
 
-    np.testing.assert_allclose(log_mels(waveform)[0], slow_log_mels(waveform), atol=1e-5)
+    np.testing.assert_allclose(log_mels(NOISE)[0, :10], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(("samples", "examples"), [(0, 1), (100, 1), (15600, 1), (31000, 2)])

@@ -36,6 +36,8 @@ REFUSED = {
         ["mini", "--songs", "nowhere", "--judges", "nowhere", "--out", "report.json"],
         ["listen", "nowhere", "neither", "--out", "page"],
         ["votes", "nowhere.json", "--key", "key.json"],
+        ["songs", "nowhere", "--out", "card.json"],
+        ["compare", "nowhere.json", "nowhere.json"],
     ],
     "export": [["nowhere", "out"]],
     "card": [["nowhere"]],

@@ -102,10 +102,10 @@ def measure_songs(options: SongsOptions) -> Measurement:
     for metric in (run.clap, run.frames, run.vggish, run.tags, run.words, run.singer):
         metric()
     run.found.settings |= {
-        "songs": len(songs),
+        "num_songs": len(songs),
         "prompts": prompts_digest(songs),
         "reference": songs_digest(references) if references else None,
-        "reference_songs": len(references),
+        "num_references": len(references),
         "loudness": listener.loudness,
         "voice_from": options.voice_from,
         "seed": options.seed,

@@ -34,7 +34,8 @@ class ClapEmbedder:
     def __init__(self, name: str, device: Any = "cpu", *, revision: str | None = None) -> None:
         from transformers import ClapModel, ClapProcessor
 
-        self.model = ClapModel.from_pretrained(name, revision=revision).eval().to(device)
+        model = ClapModel.from_pretrained(name, revision=revision, dtype="float32")
+        self.model = model.eval().to(device)
         self.processor = ClapProcessor.from_pretrained(name, revision=revision)
         self.sampling_rate = int(self.processor.feature_extractor.sampling_rate)
         self.window = int(self.processor.feature_extractor.nb_max_samples)

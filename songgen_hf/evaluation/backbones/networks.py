@@ -27,6 +27,12 @@ WINDOW_SECONDS = 30.0
 _SHORTEST_SECONDS = 1.0
 
 
+def name_and_revision(name: str) -> tuple[str, str | None]:
+    """Split ``owner/name@revision`` of the Hub; a path stays as it is."""
+    base, at, revision = name.partition("@")
+    return (base, revision) if at and not Path(name).exists() else (name, None)
+
+
 class Backbone(Protocol):
     """What the table of songs needs of a network."""
 
@@ -312,6 +318,7 @@ class Recognizer:
         self.settings = {
             **model_settings(name, revision),
             "sampling_rate": self.sampling_rate,
+            "dtype": str(self.pipeline.model.dtype).removeprefix("torch."),
             "language": language,
         }
 
@@ -342,12 +349,9 @@ def _equal_batches(
 
 
 def _complete(kind: Any, name: str, revision: str | None, **options: Any) -> Any:
-    """Load a model of transformers, all of whose weights are in the checkpoint."""
-    model, report = load_fitting(
-        lambda: kind.from_pretrained(name, revision=revision, output_loading_info=True, **options),
-        name,
-        strict=False,
-    )
+    """Load a model of transformers in float32, all of whose weights are in the checkpoint."""
+    options |= {"revision": revision, "dtype": "float32", "output_loading_info": True}
+    model, report = load_fitting(lambda: kind.from_pretrained(name, **options), name, strict=False)
     missing = [key for key in report.get("missing_keys", ()) if "masked_spec_embed" not in str(key)]
     if missing:
         raise ValueError(
@@ -387,4 +391,5 @@ __all__ = [
     "Tagger",
     "Vggish",
     "model_settings",
+    "name_and_revision",
 ]

@@ -148,7 +148,7 @@ class _Run:
         """CLAP score and the Frechet distance of CLAP."""
         if (name := self.options.clap) is None:
             return
-        backbone = networks.Clap(name, **self.model, hop_seconds=self.options.clap_hop)
+        backbone = self._load(networks.Clap, name, hop_seconds=self.options.clap_hop)
         self.found.settings["clap"] = backbone.settings
         if not any(song.text for song in self.songs):
             self.found.skipped["clap_score"] = "no song has a description"
@@ -164,7 +164,7 @@ class _Run:
         """Frechet distance of the states of a self-supervised model."""
         if (name := self.options.frames) is None:
             return
-        backbone = networks.HiddenStates(name, **self.model, layer=self.options.frames_layer)
+        backbone = self._load(networks.HiddenStates, name, layer=self.options.frames_layer)
         self.found.settings["frames"] = backbone.settings
         self._frechet("frames", backbone)
 
@@ -181,7 +181,7 @@ class _Run:
         if (name := self.options.tagger) is None:
             return
         pairs = self._pairs("tag_divergence")
-        backbone = networks.Tagger(name, **self.model)
+        backbone = self._load(networks.Tagger, name)
         self.found.settings["tagger"] = backbone.settings
         for song, row in self._each(pairs, "tags"):
             ours, theirs = (
@@ -199,7 +199,7 @@ class _Run:
         if not with_lyrics:
             self.found.skipped["wer"] = "no song has lyrics"
         paths = {song.id: self._voice_path(song) for song in with_lyrics}
-        backbone = networks.Recognizer(name, **self.model, language=self.options.language)
+        backbone = self._load(networks.Recognizer, name, language=self.options.language)
         spellings = backbone.spellings if self.options.normalizer == "english" else {}
         normalize = normalizer(self.options.normalizer, spellings)
         self.found.settings["recognizer"] = {
@@ -232,7 +232,7 @@ class _Run:
         if not with_voice:
             self.found.skipped["singer_similarity"] = "no song has a reference voice"
         paths = {song.id: self._voice_path(song) for song in with_voice}
-        backbone = networks.Singer(name, **self.model)
+        backbone = self._load(networks.Singer, name)
         self.found.settings["singer"] = backbone.settings
         for song, row in self._each(with_voice, "voices"):
             ours, theirs = (
@@ -241,6 +241,11 @@ class _Run:
             )
             row["singer_similarity"] = float(paired_cosines(ours, theirs)[0])
         self._mean("singer_similarity")
+
+    def _load(self, kind: Any, name: str, **options: Any) -> Any:
+        """Load a backbone by the name of its model, perhaps with a revision."""
+        base, revision = networks.name_and_revision(name)
+        return kind(base, revision=revision, **self.model, **options)
 
     def _has_phonemes(self) -> bool:
         """Whether the phonemes of the lyrics can be found; if not, the reason is kept."""

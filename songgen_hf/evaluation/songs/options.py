@@ -13,6 +13,8 @@ from ...data.preparation.option_checks import check_at_least
 class SongsOptions:
     """What is measured, and with which models; a metric without its model is left out.
 
+    Models are folders or Hub ids, which may end in ``@`` and a branch, tag or commit.
+
     Args:
         generated: folder of the songs.
         out: JSON card to write; beside it, the same with the ending .md and the rows of all songs,

@@ -103,3 +103,14 @@ def test_models_that_do_not_fit_are_errors(tmp_path, hubert):
         networks.Tagger(hubert)
     with pytest.raises(ValueError, match="has the layers 0 to 2: got 3"):
         networks.HiddenStates(hubert, layer=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("m/clap", ("m/clap", None)), ("m/clap@v1", ("m/clap", "v1")), (".", (".", None))],
+)
+def test_a_hub_id_may_end_in_a_revision(tmp_path, name, expected):
+    (tmp_path / "a@b").mkdir()
+
+    assert networks.name_and_revision(name) == expected
+    assert networks.name_and_revision(str(tmp_path / "a@b")) == (str(tmp_path / "a@b"), None)

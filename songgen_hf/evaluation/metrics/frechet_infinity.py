@@ -75,7 +75,7 @@ def frechet_infinity(
     random = np.random.default_rng(seed)
     most = min(len(features), MAX_FRAMES)
     counts = [int(count) for count in np.linspace(min_frames, most, steps)]
-    distances = [
+    measured = [
         frechet_distance(
             Moments.of(features[random.choice(len(features), count, replace=replacement)]),
             reference,
@@ -83,10 +83,10 @@ def frechet_infinity(
         )
         for count in counts
     ]
-    inverse = 1 / np.array(counts)
+    inverse, distances = 1 / np.array(counts), np.array(measured)
     slope, distance = np.polyfit(inverse, distances, 1)
     residual = np.square(distances - (slope * inverse + distance)).sum()
-    variance = np.square(distances - np.mean(distances)).sum()
+    variance = np.square(distances - distances.mean()).sum()
     r2 = 1 - residual / variance if variance > 0 else 1.0
     return Extrapolation(float(distance), float(slope), float(r2))
 

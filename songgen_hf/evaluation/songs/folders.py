@@ -60,7 +60,8 @@ def read_songs(folder: str, prompts: Path | None, work: Path) -> list[MeasuredSo
     songs = []
     for row in rows:
         identity, path = row["recording_id"], Path(row["path"])
-        request, base = row, path.parent
+        request: Mapping[str, Any] = row
+        base = path.parent
         if requests is not None and prompts is not None:
             if identity not in requests:
                 raise ValueError(

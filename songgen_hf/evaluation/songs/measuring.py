@@ -129,7 +129,7 @@ class _Run:
         self.songs, self.references = songs, references
         self.by_id = {song.id: song for song in references}
         self.found = Measurement(songs, [{"id": song.id} for song in songs])
-        self.model = {"device": options.device, "batch_size": options.batch_size}
+        self.model: dict[str, Any] = {"device": options.device, "batch_size": options.batch_size}
 
     def signal(self) -> None:
         """Loudness, clipping, silence, bandwidth, and whether tempo and key are the requested."""

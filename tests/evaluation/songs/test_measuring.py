@@ -74,6 +74,7 @@ def measure(tmp_path, models):
     return measured
 
 
+@pytest.mark.slow
 def test_equal_folders_get_the_perfect_value_of_every_metric(tmp_path, models, measure):
     songs = write_songs(tmp_path / "songs", seconds=4)  # more than 500 frames of HuBERT
 
@@ -100,6 +101,7 @@ def test_equal_folders_get_the_perfect_value_of_every_metric(tmp_path, models, m
     assert [row["heard"] for row in found.rows] == ["the river sings"] * 3
 
 
+@pytest.mark.slow
 def test_noise_and_swapped_songs_make_every_distance_larger(tmp_path, measure):
     names = ("frames", "vggish", "tagger", "singer")
     true = write_songs(tmp_path / "true")

@@ -49,7 +49,6 @@ EXTRAS = {
         "pyloudnorm>=0.1.1",
         "scipy>=1.13",
     ],
-    "evaluate": ["matplotlib>=3.8", "pillow>=10", "pyarrow>=24", "pyloudnorm>=0.1.1"],
     "completion": ["shtab>=1.13"],
 }
 EXTRAS["dev"] = sorted(

@@ -80,7 +80,9 @@ def test_the_numbers_of_readme_are_those_of_the_report():
         expected.append(row(label, *values, percent))
     start = ", ".join(distance(scores["fad"]) for scores in untrained)
     values = [[scores["fad"] for scores in column] for column in (measured, coded)]
-    expected.append(row(f"Frechet audio distance (untrained: {start})", *values, distance))
+    expected.append(
+        row(f"Fréchet distance of codec features (untrained: {start})", *values, distance)
+    )
 
     assert [line for line in expected if line not in README] == []
     assert report["protocol"]["command"] in README

@@ -21,6 +21,8 @@ from ..files import encode_json, write_files
 logger = logging.getLogger(__name__)
 
 TEMPLATE = Path(__file__).with_suffix(".md")
+# The Hub would compare "fad" with Frechet audio distances of other features.
+_METRIC_TYPES = {"fad": "codec_frechet_distance"}
 CARD = "README.md"
 FACTS = "card.json"
 FACT_NAMES = ("name", "licence", "language", "data", "results")
@@ -227,7 +229,7 @@ def eval_results(results: Mapping[str, Any]) -> list[Any]:
             dataset_type="songgen-hf-prompts",
             dataset_name="fixed prompts of songgen-hf",
             dataset_args=results["setting"],
-            metric_type=measure["metric"],
+            metric_type=_METRIC_TYPES.get(measure["metric"], measure["metric"]),
             metric_name=measure["title"],
             metric_value=measure["value"],
             metric_args={"interval_95": measure["interval_95"]},

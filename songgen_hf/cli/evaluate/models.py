@@ -71,7 +71,7 @@ def run_mini(flags: MiniFlags, command: str) -> CommandResult:
 def run_settings(flags: SettingsFlags, command: str) -> CommandResult:
     """Compare settings and, if requested, keep the best one."""
     from ...evaluation.protocol.evaluation import compare_settings, keep_setting, settings_file
-    from ...evaluation.protocol.tables import markdown_table
+    from ...evaluation.protocol.tables import CODEC_DISTANCE, markdown_table
     from ...files import encode_json, write_files
 
     if flags.keep_best:
@@ -95,7 +95,8 @@ def run_settings(flags: SettingsFlags, command: str) -> CommandResult:
         + [f"{found[name]:.3f}" if name in found else "" for name in SETTINGS_COLUMNS]
         for place, (row, found) in enumerate(zip(rows, scores, strict=True))
     ]
-    return CommandResult(facts, markdown_table(("setting", *SETTINGS_COLUMNS), cells))
+    titles = (CODEC_DISTANCE if name == "fad" else name for name in SETTINGS_COLUMNS)
+    return CommandResult(facts, markdown_table(("setting", *titles), cells))
 
 
 def run_masked(flags: MaskedFlags, command: str) -> CommandResult:

@@ -1,12 +1,14 @@
-"""Frechet audio distance: how far the features of some songs are from those of reference songs.
+"""Frechet distance: how far the features of some songs are from those of reference songs.
 
 Measures the distance of two Gaussians, which are fitted to the frames of all songs of each side:
 
     |m1 - m2|^2 + tr(C1 + C2 - 2 (C1^(1/2) C2 C1^(1/2))^(1/2))
 
-Units: those of the features, so only distances within one codec compare; 0 for equal sides, without
-an upper end. The distance compares single frames; it does not see in which order they follow.
-Source: features of the codec's semantic model; Kilgour et al. (2019) for the distance.
+Units: those of the features, so only distances of the same features compare; 0 for equal sides,
+without an upper end. The distance compares single frames; it does not see in which order they
+follow. With VGGish, CLAP or MERT it is the Frechet audio distance (FAD); with features of the
+codec's semantic model it is shown as "Fréchet distance of codec features".
+Source: Kilgour et al. (2019).
 """
 
 from __future__ import annotations

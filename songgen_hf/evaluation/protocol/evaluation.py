@@ -10,7 +10,8 @@ All rows of an evaluation have the same judges. For every autoregressive model t
 Masked models are compared with one autoregressive model on the same prompts, seeds and reference
 voices. Wall-clock time is measured separately, with songs generated one by one.
 
-FAD compares mixtures with the mixtures of all held-out songs that belong to no prompt.
+The Frechet distance of codec features compares mixtures with the mixtures of all held-out songs
+that belong to no prompt.
 """
 
 from __future__ import annotations

@@ -4,15 +4,12 @@ All parts of the package resolve the names of checkpoints with this module.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..pipelines.masked_loading import move_to_device
 from ..pipelines.song_requests import check_mode
 from .devices import checked_device
 from .embedded import MASKED_CHECKPOINT, default_checkpoint, find_checkpoint
-
-if TYPE_CHECKING:
-    from ..modeling.modeling_xcodec import XCodecModel
 
 TASK = "text-to-song"
 
@@ -45,8 +42,10 @@ def load_codec(
     revision: str | None = None,
     device: str = "auto",
     dtype: Any = "auto",
-) -> "XCodecModel":
+) -> Any:
     """Load a codec, or the codec of a song model, in evaluation mode.
+
+    EnCodec, DAC and Mimi of transformers get the methods of :class:`XCodecModel` by an adapter.
 
     Args:
         name: name of the checkpoint, see :func:`resolve_checkpoint`.
@@ -56,6 +55,10 @@ def load_codec(
     Raises:
         ValueError: if the checkpoint is neither a song model nor a codec.
     """
+    from transformers import AutoModel
+
+    from ..modeling.codec_adapter import CodecAdapter
+    from ..modeling.codec_sizes import ADAPTED_TYPES
     from ..modeling.modeling_songgen import SongGenForConditionalGeneration
     from ..modeling.modeling_xcodec import XCodecModel
 
@@ -64,12 +67,15 @@ def load_codec(
     options: dict[str, Any] = {"revision": revision, "dtype": dtype}
     codec: Any
     if kind == "songgen":
-        codec = SongGenForConditionalGeneration.from_pretrained(checkpoint, **options).audio_encoder
+        codec = SongGenForConditionalGeneration.from_pretrained(checkpoint, **options).codec
     elif kind in ("songgen_xcodec", "xcodec"):
         codec = XCodecModel.from_pretrained(checkpoint, **options)
+    elif kind in ADAPTED_TYPES:
+        codec = CodecAdapter(AutoModel.from_pretrained(checkpoint, **options))
     else:
         raise ValueError(
-            f"{checkpoint} is of type {kind!r}: expected a SongGen or X-Codec checkpoint"
+            f"{checkpoint} is of type {kind!r}: expected a SongGen or X-Codec checkpoint, or one "
+            f"of {', '.join(ADAPTED_TYPES)}"
         )
     return codec.to(checked_device(device)).eval()
 

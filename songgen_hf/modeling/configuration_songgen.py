@@ -13,6 +13,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
 from .checkpoint_mapping import rename_reference_config_keys
 from .checkpoint_names import NamedCheckpointMixin
+from .codec_sizes import ADAPTED_TYPES, codec_sizes
 from .config_checks import CheckedConfigMixin
 from .configuration_xcodec import XCodecConfig
 from .patterns import TRACK_PATTERNS, CodebookPattern
@@ -226,7 +227,8 @@ class SongGenConfig(NamedCheckpointMixin, CheckedConfigMixin, PreTrainedConfig):
         lyrics_encoder: :class:`SongGenLyricsEncoderConfig`.
         voice_encoder: configuration of a HuBERT-like model over three seconds of a voice; the
             default is MERT-v1-330M.
-        audio_encoder: :class:`XCodecConfig`.
+        audio_encoder: :class:`XCodecConfig`, or the configuration of a residual codec of
+            transformers (``ADAPTED_TYPES``): EnCodec, DAC or Mimi.
         decoder: :class:`SongGenDecoderConfig`.
         lyrics_cross_attention: whether the decoder reads lyrics by cross-attention; if False, they
             are prepended to its input.
@@ -310,7 +312,9 @@ class SongGenConfig(NamedCheckpointMixin, CheckedConfigMixin, PreTrainedConfig):
             return value
         if value is None:
             value = MERT_330M if name == "voice_encoder" else {}
-        if kind is AutoConfig:
+        if name == "audio_encoder" and value.get("model_type") in ADAPTED_TYPES:
+            kind = CONFIG_MAPPING[value["model_type"]]
+        elif kind is AutoConfig:
             model_type = value.get("model_type", "t5" if name == "text_encoder" else "hubert")
             if model_type not in CONFIG_MAPPING:
                 raise ValueError(
@@ -350,12 +354,12 @@ class SongGenConfig(NamedCheckpointMixin, CheckedConfigMixin, PreTrainedConfig):
     @property
     def sampling_rate(self) -> int:
         """Sampling rate of the codec's waveforms, in Hz."""
-        return self.audio_encoder.sample_rate  # type: ignore[union-attr]
+        return codec_sizes(self.audio_encoder).sample_rate
 
     @property
     def hop_length(self) -> int:
         """Number of samples of one codec frame."""
-        return self.audio_encoder.hop_length  # type: ignore[union-attr]
+        return codec_sizes(self.audio_encoder).hop_length
 
     @property
     def frame_rate(self) -> float:

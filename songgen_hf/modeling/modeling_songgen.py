@@ -14,11 +14,11 @@ from transformers import PreTrainedModel
 from transformers.cache_utils import Cache
 from transformers.utils import can_return_tuple, logging
 
+from .codec_adapter import as_codec, new_codec
 from .conditioning import SongGenConditioner, SongGenConditionOutput
 from .configuration_songgen import SongGenConfig
 from .decoder import SongGenForCausalLM
 from .generation_songgen import SongGenGenerationMixin, default_generation_config
-from .modeling_xcodec import XCodecModel
 from .patterns import ACCOMPANIMENT, IGNORED_LABEL, VOCAL, shift_right
 from .songgen_layout import ReferenceLayoutMixin
 from .songgen_outputs import SongGenSeq2SeqOutput, SongOutput
@@ -62,8 +62,10 @@ class SongGenForConditionalGeneration(
     Attributes:
         conditioner: :class:`SongGenConditioner`, the text, lyrics and voice encoders.
         decoder: :class:`SongGenForCausalLM`.
-        audio_encoder: :class:`XCodecModel`, the frozen codec. It encodes the audio of prompts and
-            of training as codes, and decodes generated codes.
+        audio_encoder: the frozen codec, an :class:`XCodecModel` or the model of
+            ``config.audio_encoder``.
+        codec: the same with the methods of :class:`XCodecModel`. It encodes the audio of prompts
+            and of training as codes, and decodes generated codes.
     """
 
     config: SongGenConfig
@@ -85,7 +87,7 @@ class SongGenForConditionalGeneration(
     def __init__(self, config: SongGenConfig):
         super().__init__(config)
         self.conditioner = SongGenConditioner._from_config(config)
-        self.audio_encoder = XCodecModel._from_config(config.audio_encoder)
+        self.audio_encoder = new_codec(config.audio_encoder)
         self.decoder = SongGenForCausalLM._from_config(config.decoder)
         # A configuration that transformers derives from the model's config would lose its custom
         # entries when it is loaded again.
@@ -103,6 +105,11 @@ class SongGenForConditionalGeneration(
         super().train(mode)
         self.audio_encoder.eval()
         return self
+
+    @property
+    def codec(self) -> Any:
+        """The codec with the methods of :class:`XCodecModel`."""
+        return as_codec(self.audio_encoder)
 
     def get_encoder(self, modality: str | None = None) -> nn.Module:
         """Return the conditioner, which ``generate()`` runs once per call."""
@@ -356,7 +363,7 @@ class SongGenForConditionalGeneration(
         batch_size = input_values.shape[0]
         if padding_mask is not None:
             padding_mask = padding_mask.repeat_interleave(num_tracks, dim=0)
-        encoded = self.audio_encoder.encode(
+        encoded = self.codec.encode(
             input_values.reshape(-1, 1, input_values.shape[-1]), padding_mask
         )
         frames = encoded.num_frames
@@ -403,7 +410,7 @@ class SongGenForConditionalGeneration(
         kept = codes[:, (codes < self.config.decoder.codebook_size).all(dim=0)]  # [K, T']
         if kept.shape[-1] == 0:
             return torch.zeros(1, device=codes.device)
-        decoded = self.audio_encoder.decode(kept[None], chunk_frames=chunk_frames)
+        decoded = self.codec.decode(kept[None], chunk_frames=chunk_frames)
         return decoded.audio_values[0, 0].float()
 
 

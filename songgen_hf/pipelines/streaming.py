@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import StoppingCriteria, StoppingCriteriaList
 from transformers.generation.streamers import BaseStreamer
 
+from ..modeling.modeling_xcodec import XCodecModel
 from ..modeling.patterns import ACCOMPANIMENT, VOCAL
 from ..modeling.xcodec_windows import XCodecStreamDecoder
 from .song_edges import FADE_SECONDS, soften_end, soften_start
@@ -43,7 +44,7 @@ class SongGenAudioStreamer(BaseStreamer):
     (``decode_context_frames``) have been generated.
 
     Args:
-        model: the model that generates one song.
+        model: the model that generates one song, with X-Codec.
         chunk_frames: number of codec frames of a chunk; with fewer, chunks are available earlier,
             and decoding is less efficient.
         timeout: seconds to wait for the next chunk before ``queue.Empty`` is raised.
@@ -59,6 +60,11 @@ class SongGenAudioStreamer(BaseStreamer):
         *,
         raw: bool = False,
     ):
+        if not isinstance(model.audio_encoder, XCodecModel):
+            raise ValueError(
+                f"songs of {model.config.audio_encoder.model_type} cannot be streamed: only "
+                "X-Codec decodes chunks that equal the whole; call generate instead"
+            )
         self.model = model
         self.raw = raw
         self.pattern = model.pattern

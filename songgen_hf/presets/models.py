@@ -5,6 +5,7 @@ needs the T5 and lyrics vocabularies of the reference, from a file, a folder or 
 """
 
 import copy
+import math
 from typing import Any
 
 import torch
@@ -199,12 +200,39 @@ def fit_to_processor(config: SongGenConfig, processor: SongGenProcessor) -> Song
     return config
 
 
+def fit_to_codec(config: SongGenConfig, processor: SongGenProcessor, codec: Any) -> SongGenConfig:
+    """Set the codebooks, special ids and rates of a new model according to a codec, in place.
+
+    Args:
+        config: configuration of the model; its special ids keep their distance to the codes.
+        processor: its processor.
+        codec: rates and sizes of the codec, an ``XCodecConfig`` or ``CodecSizes``.
+    """
+    decoder: Any = config.decoder
+    shift = codec.codebook_size - decoder.codebook_size
+    for owner, name in (
+        *((decoder, f"{name}_token_id") for name in ("pad", "bos", "eos")),
+        *((decoder, name) for name in ("codebook_size", "vocab_size")),
+        (config, "pad_token_id"),
+        (config, "decoder_start_token_id"),
+    ):
+        setattr(owner, name, getattr(owner, name) + shift)
+    seconds = decoder.max_position_embeddings / config.frame_rate
+    frame_rate = codec.sample_rate / codec.hop_length
+    decoder.max_position_embeddings = math.ceil(seconds * frame_rate)
+    decoder.num_codebooks = codec.num_quantizers
+    extractor = processor.feature_extractor
+    extractor.sampling_rate, extractor.hop_length = codec.sample_rate, codec.hop_length
+    return config
+
+
 def build(
     preset: str,
     *,
     track_pattern: str = DEFAULT_TRACK_PATTERN,
     track_embeddings: bool = False,
     rotary_positions: bool = False,
+    codec: Any = None,
     seed: int = 0,
     text_tokenizer: str | None = None,
     lyrics_vocab: str | None = None,
@@ -214,6 +242,8 @@ def build(
     Args:
         preset: as for :func:`build_config`.
         track_pattern, track_embeddings, rotary_positions: as for :func:`build_config`.
+        codec: rates and sizes of the codec that the model will get, see :func:`fit_to_codec`; the
+            caller puts it there. None for the codec of the preset.
         seed: seed of the weights.
         text_tokenizer: as for :func:`build_processor`.
         lyrics_vocab: as for :func:`build_processor`.
@@ -228,6 +258,8 @@ def build(
     if preset == "mini":
         config.text_encoder.vocab_size = config.lyrics_encoder.vocab_size = 0
     fit_to_processor(config, processor)
+    if codec is not None:
+        fit_to_codec(config, processor, codec)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = SongGenForConditionalGeneration(config)
@@ -240,5 +272,6 @@ __all__ = [
     "build",
     "build_config",
     "build_processor",
+    "fit_to_codec",
     "fit_to_processor",
 ]

@@ -161,7 +161,7 @@ def _files_of(
     is_masked = pipeline.mode == "masked"
     model = pipeline if is_masked else pipeline.model
     config = model.config
-    codec = pipeline.codec.config if is_masked else config.audio_encoder
+    codec = pipeline.codec.config if is_masked else config
     sounds = {path: song["audio"]}
     if options.stems:
         for name in ("vocal", "accompaniment"):

@@ -285,8 +285,7 @@ def abx_cells(
             f"no context has two phonemes to compare {condition} singers: got "
             f"{len(frames)} phones; measure more songs"
         )
-    errors, singers, pairs, contexts = zip(*found, strict=True)
-    return AbxCells(np.array(errors), np.array(singers), np.array(pairs), np.array(contexts))
+    return AbxCells(*(np.array(column) for column in zip(*found, strict=True)))
 
 
 def _others(

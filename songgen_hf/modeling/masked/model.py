@@ -19,6 +19,7 @@ from transformers.masking_utils import create_bidirectional_mask
 
 from ..config_checks import build_checked
 from ..configuration_songgen import SongGenDecoderConfig
+from ..configuration_xcodec import XCodecConfig
 from ..decoder import SongGenDecoderLayer
 from ..positions import rotary_table, sinusoidal_positions
 from .code_vectors import codebooks_of, hidden_codes, residual_rms_of, sum_code_vectors
@@ -270,9 +271,15 @@ class MaskedSongModel(PortableConfigMixin, ModelMixin, ConfigMixin, PeftAdapterM
             song_model: :class:`SongGenForConditionalGeneration`.
             **sizes: arguments of this class that replace the sizes of the decoder.
         Raises:
-            ValueError: if the SongGen model prepends lyrics instead of cross-attending to them.
+            ValueError: if the SongGen model prepends lyrics instead of cross-attending to them, or
+                if its codec is not X-Codec.
         """
         config, codec = song_model.config, song_model.audio_encoder
+        if not isinstance(config.audio_encoder, XCodecConfig):
+            raise ValueError(
+                f"masked models need the code vectors of X-Codec: got a song model with a codec of "
+                f"type {config.audio_encoder.model_type!r}"
+            )
         if not config.lyrics_cross_attention:
             raise ValueError(
                 "the SongGen model has lyrics_cross_attention=False, expected True: the masked "

@@ -8,8 +8,8 @@ from transformers import AutoModel, AutoProcessor
 
 from ...checkpoints.embedded import find_checkpoint
 from ...checkpoints.loading import load_codec
+from ...modeling.codec_adapter import CodecAdapter
 from ...modeling.modeling_songgen import SongGenForConditionalGeneration
-from ...modeling.modeling_xcodec import XCodecModel
 from ...modeling.patterns import CodebookPattern
 from ...modeling.processing_songgen import SongGenProcessor
 from ...modeling.voice_encoder import SongGenVoiceEncoder
@@ -34,6 +34,9 @@ def load_model(
             f"pass either --model or --preset: got {options.model!r} and {options.preset!r}; "
             "--preset mini starts an untrained model"
         )
+    codec = None
+    if options.codec is not None:
+        codec = load_codec(options.codec, device="cpu", dtype=torch.float32)
     if options.preset is not None:
         pattern = options.track_pattern or presets.DEFAULT_TRACK_PATTERN
         model, processor = presets.build(
@@ -42,6 +45,7 @@ def load_model(
             seed=seed,
             track_embeddings=options.track_embeddings,
             rotary_positions=options.rotary_positions,
+            codec=None if codec is None else codec.config,
         )
     else:
         name = find_checkpoint(options.model or "")
@@ -63,8 +67,8 @@ def load_model(
             )
     if options.attention is not None:
         model.decoder.set_attn_implementation(options.attention)
-    if options.codec is not None:
-        install_codec(model, load_codec(options.codec, device="cpu", dtype=torch.float32))
+    if codec is not None:
+        install_codec(model, codec)
     if options.voice_encoder is not None:
         if options.preset is None:
             raise ValueError(
@@ -75,9 +79,12 @@ def load_model(
     return model, processor
 
 
-def install_codec(model: SongGenForConditionalGeneration, codec: XCodecModel) -> None:
+def install_codec(model: SongGenForConditionalGeneration, codec: Any) -> None:
     """Replace the codec of a model in place.
 
+    Args:
+        model: the model.
+        codec: an :class:`XCodecModel`, or a codec of transformers in its adapter.
     Raises:
         ValueError: if the codec has other codebooks than the decoder.
     """
@@ -87,10 +94,11 @@ def install_codec(model: SongGenForConditionalGeneration, codec: XCodecModel) ->
     if found != expected:
         raise ValueError(
             f"the codec has {found[0]} codebooks of {found[1]} codes, the decoder {expected[0]} of "
-            f"{expected[1]}: use a codec with the sizes of the model"
+            f"{expected[1]}: use a codec with the sizes of the model, or start from --preset"
         )
-    model.audio_encoder = codec.requires_grad_(False)
-    model.config.audio_encoder = codec.config
+    network: Any = codec.model if isinstance(codec, CodecAdapter) else codec
+    model.audio_encoder = network.requires_grad_(False)
+    model.config.audio_encoder = network.config
 
 
 def install_voice_encoder(

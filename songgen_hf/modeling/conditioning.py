@@ -4,6 +4,7 @@ The decoder reads the sequence and its mask by cross-attention. ``generate()`` r
 once per call, not once per step.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from transformers import AutoModelForTextEncoding, PreTrainedModel
 from transformers.utils import ModelOutput
 
 from .configuration_songgen import SongGenConfig
+from .guidance import Branch
 from .lyrics_encoder import SongGenLyricsEncoder
 from .positions import sinusoidal_positions
 from .voice_encoder import SongGenVoiceEncoder, has_voice
@@ -25,7 +27,7 @@ MAX_LYRICS_IDS = 8192
 class SongGenConditionOutput(ModelOutput):
     """Output of :class:`SongGenConditioner`: the states that condition the decoder.
 
-    With guidance the batch is doubled: the conditional rows, then as many unconditional rows.
+    With guidance as many rows with fewer conditions follow for each branch.
 
     Args:
         last_hidden_state: [B, R + L (+ P), H]: states of the voice, of the text and, if the decoder
@@ -142,7 +144,9 @@ class SongGenConditioner(PreTrainedModel):
         lyrics_attention_mask: Tensor | None = None,
         voice_values: Tensor | None = None,
         voice_attention_mask: Tensor | None = None,
-        use_guidance: bool = False,
+        negative_input_ids: Tensor | None = None,
+        negative_attention_mask: Tensor | None = None,
+        guidance_branches: Sequence[Branch] = (),
         for_generation: bool = True,
         return_dict: bool = True,
         output_attentions: bool | None = None,
@@ -157,7 +161,11 @@ class SongGenConditioner(PreTrainedModel):
             lyrics_attention_mask: [B, P]; all ones by default.
             voice_values: [B, S]; a row of zeros means that no voice is given.
             voice_attention_mask: [B, S], used inside the voice encoder only.
-            use_guidance: double the batch; the second half gets the null text, lyrics and voice.
+            negative_input_ids: [B, N] text ids that the branches of guidance get in place of the
+                null text.
+            negative_attention_mask: [B, N]; all ones by default.
+            guidance_branches: for each branch the batch is repeated, with the null text, lyrics
+                and voice for the conditions that the branch does not keep.
             for_generation: follow ``config.generation_text_projection``; in training the text
                 states are always projected.
             return_dict: accepted because ``generate()`` passes it; it has no effect.
@@ -183,22 +191,28 @@ class SongGenConditioner(PreTrainedModel):
             lyrics_attention_mask = torch.ones_like(lyrics_ids)
         if voice_values is not None and for_generation and not bool(has_voice(voice_values).any()):
             voice_values = None  # the voice states of every row would be masked
-        if use_guidance:
-            input_ids, attention_mask = self.with_null(
-                input_ids, attention_mask, self.config.null_text_ids
+        if guidance_branches:
+            if negative_input_ids is None:
+                negative_input_ids = self.null_ids(
+                    self.config.null_text_ids, len(input_ids), device
+                )
+            if negative_attention_mask is None:
+                negative_attention_mask = torch.ones_like(negative_input_ids)
+            input_ids, attention_mask = self.with_branches(
+                (input_ids, attention_mask),
+                (negative_input_ids, negative_attention_mask),
+                ["text" in kept for kept in guidance_branches],
             )
             if lyrics_ids is not None:
                 assert lyrics_attention_mask is not None
-                null_ids = self.config.lyrics_encoder.null_ids
-                lyrics_ids, lyrics_attention_mask = self.with_null(
-                    lyrics_ids, lyrics_attention_mask, null_ids
+                null_ids = self.null_ids(
+                    self.config.lyrics_encoder.null_ids, len(lyrics_ids), device
                 )
-            if voice_values is not None:
-                voice_values = torch.cat([voice_values, torch.zeros_like(voice_values)])
-                if voice_attention_mask is not None:
-                    voice_attention_mask = torch.cat(
-                        [voice_attention_mask, torch.zeros_like(voice_attention_mask)]
-                    )
+                lyrics_ids, lyrics_attention_mask = self.with_branches(
+                    (lyrics_ids, lyrics_attention_mask),
+                    (null_ids, torch.ones_like(null_ids)),
+                    ["lyrics" in kept for kept in guidance_branches],
+                )
 
         same_width = self.text_projection.in_features == self.text_projection.out_features
         skip = (
@@ -229,6 +243,10 @@ class SongGenConditioner(PreTrainedModel):
                 prepended["lyrics_attention_mask"] = lyrics_attention_mask.to(torch.int64)
         if voice_values is not None:
             voice_states, voice_mask = self.encode_voice(voice_values, voice_attention_mask)
+            # A voice is encoded once: in the branches without it, its states are masked.
+            kept = [1, *(int("voice" in branch) for branch in guidance_branches)]
+            voice_states = voice_states.repeat(len(kept), 1, 1)
+            voice_mask = torch.cat([voice_mask * keep for keep in kept])
             states.insert(0, voice_states)
             masks.insert(0, voice_mask)
         return SongGenConditionOutput(
@@ -244,26 +262,28 @@ class SongGenConditioner(PreTrainedModel):
         """Return the ids of an empty text or empty lyrics for a batch, [B, len(ids)]."""
         return torch.tensor([list(ids)] * batch_size, dtype=torch.int64, device=device)
 
-    @classmethod
-    def with_null(
-        cls, ids: Tensor, mask: Tensor, null_ids: list[int] | tuple[int, ...]
+    @staticmethod
+    def with_branches(
+        own: tuple[Tensor, Tensor], null: tuple[Tensor, Tensor], kept: Sequence[bool]
     ) -> tuple[Tensor, Tensor]:
-        """Append as many rows of ``null_ids`` to a batch of ids and its mask.
+        """Repeat a batch for the branches of guidance.
 
-        The shorter ones of ``ids`` and ``null_ids`` are padded to the length of the others.
+        Args:
+            own: values [B, L] of a condition and their mask [B, L].
+            null: the same of the empty condition, [B, N]; the shorter ones are padded.
+            kept: whether a branch has ``own`` instead of ``null``.
+        Returns:
+            Values and mask, [(1 + branches) * B, max(L, N)].
         """
-        batch_size, length = ids.shape
-        null = cls.null_ids(null_ids, batch_size, ids.device)
-        longest = max(length, null.shape[1])
-        pad = torch.nn.functional.pad
-        both = torch.cat([pad(ids, (0, longest - length)), pad(null, (0, longest - null.shape[1]))])
-        both_masks = torch.cat(
-            [
-                pad(mask, (0, longest - length)),
-                pad(torch.ones_like(null, dtype=mask.dtype), (0, longest - null.shape[1])),
-            ]
-        )
-        return both, both_masks
+        longest = max(own[0].shape[1], null[0].shape[1])
+        chosen = [own, *(own if keep else null for keep in kept)]
+
+        def joined(part: int) -> Tensor:
+            tensors = [pair[part] for pair in chosen]
+            pad = torch.nn.functional.pad
+            return torch.cat([pad(one, (0, longest - one.shape[1])) for one in tensors])
+
+        return joined(0), joined(1)
 
 
 __all__ = ["SongGenConditionOutput", "SongGenConditioner"]

@@ -20,7 +20,7 @@ _INTEGERS = (
     *("max_length", "max_new_tokens", "min_length", "min_new_tokens", "top_k", "num_beams"),
     "num_return_sequences",
 )
-_NUMBERS = ("temperature", "top_p", "min_p", "typical_p", "guidance_scale", "repetition_penalty")
+_NUMBERS = ("temperature", "top_p", "min_p", "typical_p", "repetition_penalty")
 _IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id", "suppress_tokens")
 _OPTIONAL_IDS = ("bos_token_id", "eos_token_id", "suppress_tokens")
 LONGEST_REASON = 200

@@ -12,21 +12,17 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import GenerationConfig, GenerationMixin, LogitsProcessorList
-from transformers.generation import ClassifierFreeGuidanceLogitsProcessor, GenerationMode
+from transformers.generation import GenerationMode
 from transformers.generation.utils import GenerateEncoderDecoderOutput
+from transformers.utils import logging
 
 from .config_checks import check_generation_settings
 from .configuration_songgen import SongGenConfig
+from .guidance import Guidance, GuidanceLogitsProcessor, check_negative, given_conditions
 from .logits_process import CodebookPatternLogitsProcessor, SeededSamplingLogitsProcessor
-from .patterns import CodebookPattern
+from .patterns import FREE, CodebookPattern, known_beginning
 
-CONDITIONS = (
-    "attention_mask",
-    "lyrics_ids",
-    "lyrics_attention_mask",
-    "voice_values",
-    "voice_attention_mask",
-)
+logger = logging.get_logger(__name__)
 DEFAULT_FRAMES = 1500
 
 
@@ -70,8 +66,16 @@ class SongGenGenerationMixin(GenerationMixin):
 
     - ``audio_prompt_codes`` [B, tracks, K, S]: the beginning of each song, which is part of the
       result;
+    - ``known_codes`` [B, tracks, K, S] instead: codes that are part of the result wherever they
+      are, with -1 for the codes to generate. No song ends before its last known code. The prompt
+      is then the longest beginning of which all codes are known in all songs;
     - ``max_new_frames`` and ``min_new_frames``: the largest and the smallest number of frames per
       track, without the prompt;
+    - ``guidance_scale``, ``guidance_schedule`` and ``guidance_interval``, see ``Guidance.of``; the
+      steps that they count are those of the longest song. Every branch of guidance repeats the
+      batch once;
+    - ``negative_input_ids`` and ``negative_attention_mask`` [B, L]: a text that guidance leads
+      away from, in place of the null text;
     - ``seed``: one int for each song, or one int, from which the songs of the batch count up.
 
     It returns codes [B * num_return_sequences, tracks, K, T]. Track 0 is the accompaniment or the
@@ -96,6 +100,9 @@ class SongGenGenerationMixin(GenerationMixin):
     def _prepare_generation_config(
         self, generation_config: GenerationConfig | None, **kwargs: Any
     ) -> tuple[GenerationConfig, dict[str, Any]]:
+        course = {
+            name: kwargs.pop(name, None) for name in ("guidance_schedule", "guidance_interval")
+        }
         max_new_frames = kwargs.pop("max_new_frames", None)
         min_new_frames = kwargs.pop("min_new_frames", None)
         for name, value in (("max_new_frames", max_new_frames), ("min_new_frames", min_new_frames)):
@@ -119,8 +126,29 @@ class SongGenGenerationMixin(GenerationMixin):
             )
         generation_config._max_new_frames = max_new_frames
         generation_config._min_new_frames = min_new_frames
-        if generation_config.guidance_scale not in (None, 1):
-            model_kwargs["use_guidance"] = True
+        guidance = Guidance.of(
+            generation_config.guidance_scale,
+            *(
+                getattr(generation_config, name, None) if value is None else value
+                for name, value in course.items()
+            ),
+        )
+        # Encoded conditions cannot be told apart; they are left out together.
+        encoded = model_kwargs.get("encoder_outputs") is not None
+        null_lyrics = self.config.lyrics_encoder.null_ids
+        given = ("text",) if encoded else given_conditions(model_kwargs, null_lyrics)
+        branches = guidance.branches(given)
+        check_negative(model_kwargs, branches)
+        if branches:
+            model_kwargs["guidance_branches"] = branches
+            dropped = {name for name in given for kept in branches if name not in kept}
+            seen = getattr(generation_config, "droppable_conditions", None)
+            if seen is not None and (unseen := sorted(dropped - set(seen))):
+                logger.warning_once(
+                    f"This model was not trained without {' and '.join(unseen)}, which guidance "
+                    "leaves out in a part of the batch: guidance may not help."
+                )
+        generation_config._guidance, generation_config._given_conditions = guidance, given
         return generation_config, model_kwargs
 
     def _validate_generation_mode(
@@ -167,25 +195,13 @@ class SongGenGenerationMixin(GenerationMixin):
             )
         pattern, decoder = self.pattern, self.config.decoder
         start = int(decoder_start_token_id.flatten()[0])
-        prompt = model_kwargs.get("audio_prompt_codes")
+        prompt = self._known_codes(model_kwargs)
         num_prompt_frames = 0
         if prompt is not None:
-            pattern.check_codes(prompt, "audio_prompt_codes")
-            if prompt.shape[0] != self._num_songs(model_kwargs):
-                raise ValueError(
-                    f"audio_prompt_codes must hold one prompt for each song: got "
-                    f"{prompt.shape[0]} for {self._num_songs(model_kwargs)} songs"
-                )
-            if (
-                prompt.numel()
-                and not 0 <= int(prompt.min()) <= int(prompt.max()) < decoder.codebook_size
-            ):
-                raise ValueError(
-                    f"audio_prompt_codes must lie in [0, {decoder.codebook_size}): got "
-                    f"[{int(prompt.min())}, {int(prompt.max())}]; "
-                    "cut the frames that hold special ids"
-                )
-            num_prompt_frames = prompt.shape[-1]
+            # generate() repeats the tensors of the keyword arguments for num_return_sequences.
+            model_kwargs["known_codes"] = prompt
+            num_prompt_frames = known_beginning(prompt)
+            prompt = prompt[..., :num_prompt_frames]
         num_columns = pattern.first_free_step(num_prompt_frames)
         columns = pattern.forced_ids(
             num_columns,
@@ -197,10 +213,39 @@ class SongGenGenerationMixin(GenerationMixin):
         )
         return columns.expand(batch_size, -1, -1).contiguous(), model_kwargs
 
+    def _known_codes(self, model_kwargs: dict[str, Any]) -> Tensor | None:
+        """The checked known codes [B, tracks, K, S] of a call, -1 where they are free."""
+        given = {
+            name: value
+            for name in ("audio_prompt_codes", "known_codes")
+            if (value := model_kwargs.pop(name, None)) is not None
+        }
+        if not given:
+            return None
+        if len(given) == 2:
+            raise ValueError(
+                "audio_prompt_codes and known_codes were both given: give known_codes alone, which "
+                "can hold the beginning, too"
+            )
+        ((name, codes),) = given.items()
+        self.pattern.check_codes(codes, name)
+        if codes.shape[0] != self._num_songs(model_kwargs):
+            raise ValueError(
+                f"{name} must hold one entry for each song: got {codes.shape[0]} for "
+                f"{self._num_songs(model_kwargs)} songs"
+            )
+        lowest, size = (FREE if name == "known_codes" else 0), self.config.decoder.codebook_size
+        if codes.numel() and not lowest <= int(codes.min()) <= int(codes.max()) < size:
+            raise ValueError(
+                f"{name} must lie in [{lowest}, {size}): got [{int(codes.min())}, "
+                f"{int(codes.max())}]; cut the frames that hold special ids"
+            )
+        return codes
+
     @staticmethod
     def _num_songs(model_kwargs: dict[str, Any]) -> int:
-        doubled = 2 if model_kwargs.get("use_guidance") else 1
-        return model_kwargs["encoder_outputs"][0].shape[0] // doubled
+        branches = model_kwargs.get("guidance_branches") or ()
+        return model_kwargs["encoder_outputs"][0].shape[0] // (1 + len(branches))
 
     def _expand_inputs_for_generation(
         self,
@@ -259,7 +304,6 @@ class SongGenGenerationMixin(GenerationMixin):
     def _get_logits_processor(  # type: ignore[no-untyped-def]
         self, generation_config, logits_processor=None, model_kwargs=None, device=None, **kwargs
     ) -> LogitsProcessorList:
-        prompt = model_kwargs.get("audio_prompt_codes")
         num_songs = self._num_songs(model_kwargs)
         pattern = CodebookPatternLogitsProcessor(
             self.pattern,
@@ -269,7 +313,7 @@ class SongGenGenerationMixin(GenerationMixin):
             bos_token_id=generation_config.decoder_start_token_id,
             pad_token_id=generation_config.pad_token_id,
             eos_token_id=self.config.decoder.eos_token_id,
-            prompt_codes=prompt,  # already expanded to one per song
+            known_codes=model_kwargs.get("known_codes"),  # already expanded to one per song
             device=device,
         )
         # With this scale transformers would add guidance for decoder-only models, which runs the
@@ -286,8 +330,15 @@ class SongGenGenerationMixin(GenerationMixin):
         finally:
             generation_config.guidance_scale = guidance_scale
         processors = LogitsProcessorList()
-        if model_kwargs.get("use_guidance"):
-            processors.append(ClassifierFreeGuidanceLogitsProcessor(guidance_scale))
+        if model_kwargs.get("guidance_branches"):
+            processors.append(
+                GuidanceLogitsProcessor(
+                    generation_config._guidance,
+                    generation_config._given_conditions,
+                    num_steps=generation_config.max_length,
+                    first_step=kwargs.get("input_ids_seq_length", 1),
+                )
+            )
         processors.extend([*stock, pattern])
         seed = model_kwargs.get("seed")
         if seed is not None and generation_config.do_sample:
@@ -316,7 +367,7 @@ class SongGenGenerationMixin(GenerationMixin):
         next_sequence_length=None,
         past_key_values=None,
         encoder_outputs=None,
-        use_guidance=False,
+        guidance_branches=(),
         use_cache=None,
         output_attentions=None,
         output_hidden_states=None,
@@ -327,7 +378,10 @@ class SongGenGenerationMixin(GenerationMixin):
         lyrics_attention_mask=None,
         voice_values=None,
         voice_attention_mask=None,
+        negative_input_ids=None,
+        negative_attention_mask=None,
         audio_prompt_codes=None,
+        known_codes=None,
         seed=None,
         **kwargs,
     ) -> dict[str, Any]:
@@ -335,8 +389,8 @@ class SongGenGenerationMixin(GenerationMixin):
         length = ids.shape[-1]
         if next_sequence_length is not None:
             ids = ids[..., -next_sequence_length:]
-        if use_guidance:
-            ids = ids.repeat(2, 1, 1)
+        if guidance_branches:
+            ids = ids.repeat(1 + len(guidance_branches), 1, 1)
         inputs = {
             "decoder_input_ids": ids.contiguous(),
             "encoder_outputs": encoder_outputs,

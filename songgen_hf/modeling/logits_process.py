@@ -1,7 +1,6 @@
 """Logits processors that enforce the token pattern and sample each song with its own seed.
 
-The shapes are those of ``generate()``: scores [B * rows, V] and history [B * rows, L]. Guidance is
-computed by ``ClassifierFreeGuidanceLogitsProcessor`` of transformers on the doubled batch.
+The shapes are those of ``generate()``: scores [B * rows, V] and history [B * rows, L].
 """
 
 from collections.abc import Sequence
@@ -10,13 +9,13 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
-from .patterns import FREE, CodebookPattern
+from .patterns import FREE, CodebookPattern, known_end
 
 
 class CodebookPatternLogitsProcessor(LogitsProcessor):
     """Enforces the token pattern, and that a codebook ends only after all lower codebooks.
 
-    In a forced cell (begin of sequence, prompt, padding) all other ids are forbidden. In a free
+    In a forced cell (begin of sequence, known code, padding) all other ids are forbidden. In a free
     cell the end of sequence is forbidden until all lower codebooks of the row's group have ended; a
     group is the song, or the track if each track has its own rows. The processor runs first, so
     that warpers get legal ids only, and again last, so that none of them replaces a forced id.
@@ -27,10 +26,11 @@ class CodebookPatternLogitsProcessor(LogitsProcessor):
         num_frames: frames of a track, prompt included, after which its cells are padding.
         min_frames: frames of a track, prompt included, within which no codebook may end.
         bos_token_id, pad_token_id, eos_token_id: special ids.
-        prompt_codes: [B, tracks, K, S] codes with which the songs begin.
+        known_codes: [B, tracks, K, S] codes of the songs, -1 where a code is to be generated. No
+            codebook ends before the last known frame.
 
     Raises:
-        ValueError: if ``max_steps`` or ``num_frames`` is too small for one frame or for the prompt,
+        ValueError: if ``max_steps`` or ``num_frames`` is too small for one frame or known codes,
             or if ``min_frames`` exceeds ``num_frames``.
     """
 
@@ -44,16 +44,17 @@ class CodebookPatternLogitsProcessor(LogitsProcessor):
         bos_token_id: int,
         pad_token_id: int,
         eos_token_id: int,
-        prompt_codes: Tensor | None = None,
+        known_codes: Tensor | None = None,
         device: torch.device | None = None,
     ):
-        num_prompt_frames = 0 if prompt_codes is None else prompt_codes.shape[-1]
-        shortest = pattern.num_steps(max(1, num_prompt_frames))
-        if max_steps < shortest or num_frames < max(1, num_prompt_frames):
+        ends = torch.zeros(1, dtype=torch.int64) if known_codes is None else known_end(known_codes)
+        needed = max(1, int(ends.max()))
+        shortest = pattern.num_steps(needed)
+        if max_steps < shortest or num_frames < needed:
             raise ValueError(
                 f"max_length is too short for one frame: got {max_steps} steps and room for "
                 f"{num_frames} frames, but {pattern.name} with {pattern.num_codebooks} codebooks "
-                f"needs at least {shortest} steps for {max(1, num_prompt_frames)} frame(s); "
+                f"needs at least {shortest} steps for {needed} frame(s); "
                 "raise max_length or pass max_new_frames instead"
             )
         if min_frames > num_frames:
@@ -65,12 +66,11 @@ class CodebookPatternLogitsProcessor(LogitsProcessor):
         self.rows_per_group = pattern.num_codebooks
         self.eos_token_id = eos_token_id
         self.forced_ids = pattern.forced_ids(
-            max_steps, num_frames, bos_token_id, pad_token_id, device, prompt_codes
+            max_steps, num_frames, bos_token_id, pad_token_id, device, known_codes
         )
-        rows, steps = pattern.index(min_frames, device)
-        inside = steps < max_steps
-        self.too_early = torch.zeros(pattern.num_rows, max_steps, dtype=torch.bool, device=device)
-        self.too_early[rows[inside], steps[inside]] = True
+        frame = pattern.cells(max_steps, device)[1]
+        self.too_early = frame < ends.to(frame.device).clamp(min=min_frames)[:, None, None]
+        """bool [B or 1, rows, steps]: cells in which no codebook may end."""
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         step = input_ids.shape[1]
@@ -84,8 +84,8 @@ class CodebookPatternLogitsProcessor(LogitsProcessor):
         )
         lower_have_ended = has_ended.cumprod(dim=1).roll(1, dims=1)
         lower_have_ended[:, 0] = 1
-        too_early = self.too_early[:, step].repeat(num_songs)
-        may_not_end = (lower_have_ended.reshape(-1) == 0) | too_early
+        too_early = self.too_early[..., step].expand(num_songs, -1)
+        may_not_end = ((lower_have_ended.view(num_songs, -1) == 0) | too_early).reshape(-1)
         scores = scores.clone()
         scores[may_not_end, self.eos_token_id] = -torch.inf
 

@@ -206,9 +206,9 @@ class CodebookPattern:
         bos_token_id: int,
         pad_token_id: int,
         device: torch.device | None = None,
-        prompt_codes: Tensor | None = None,
+        known_codes: Tensor | None = None,
     ) -> Tensor:
-        """Return the id that the pattern or a prompt prescribes in each cell.
+        """Return the id that the pattern or a known code prescribes in each cell.
 
         Args:
             num_steps: L, number of steps.
@@ -217,7 +217,8 @@ class CodebookPattern:
             bos_token_id: id of the cells before a row's first code.
             pad_token_id: id of the cells after ``num_frames``.
             device: device of the result.
-            prompt_codes: [B, tracks, K, S] codes with which the songs begin, S <= ``num_frames``.
+            known_codes: [B, tracks, K, S] codes of the songs, -1 (``FREE``) where a code is to be
+                predicted; S <= ``num_frames``.
 
         Returns:
             int64 [B or 1, rows, L]: the forced id, or -1 (``FREE``) where a code is to be
@@ -229,12 +230,12 @@ class CodebookPattern:
         forced[frame >= num_frames] = pad_token_id
         forced[(frame < 0) | (step == 0)] = bos_token_id
         forced = forced[None]  # [1, rows, L]
-        if prompt_codes is not None and prompt_codes.shape[-1] > 0:
-            self.check_codes(prompt_codes, "audio_prompt_codes")
-            forced = forced.repeat(prompt_codes.shape[0], 1, 1)
-            rows, steps = self.index(prompt_codes.shape[-1], device)
+        if known_codes is not None and known_codes.shape[-1] > 0:
+            self.check_codes(known_codes, "known_codes")
+            forced = forced.repeat(known_codes.shape[0], 1, 1)
+            rows, steps = self.index(known_codes.shape[-1], device)
             inside = steps < num_steps
-            forced[:, rows[inside], steps[inside]] = prompt_codes[:, inside].to(forced.dtype)
+            forced[:, rows[inside], steps[inside]] = known_codes[:, inside].to(forced.dtype)
         return forced
 
     def labels(
@@ -293,6 +294,19 @@ class CodebookPattern:
             )
 
 
+def known_beginning(known_codes: Tensor) -> int:
+    """Return with how many frames all songs begin whose codes [B, tracks, K, S] are all known."""
+    known = (known_codes != FREE).all(dim=0).flatten(end_dim=-2).all(dim=0)  # [S]
+    return int(known.int().cumprod(dim=0).sum())
+
+
+def known_end(known_codes: Tensor) -> Tensor:
+    """Return the number of frames up to the last known code of each song, int64 [B]."""
+    known = (known_codes != FREE).flatten(1, -2).any(dim=1)  # [B, S]
+    frame = torch.arange(1, known.shape[-1] + 1, device=known.device)
+    return (known * frame).amax(dim=1) if known.shape[-1] else known.sum(dim=1)
+
+
 def shift_right(labels: Tensor, start_token_id: int, pad_token_id: int) -> Tensor:
     """Shift labels [B, L, rows] by one step to decoder ids [B, rows, L] that begin with a start id.
 
@@ -310,5 +324,7 @@ __all__ = [
     "TRACK_PATTERNS",
     "VOCAL",
     "CodebookPattern",
+    "known_beginning",
+    "known_end",
     "shift_right",
 ]

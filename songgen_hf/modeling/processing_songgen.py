@@ -153,6 +153,7 @@ class SongGenProcessor(NamedCheckpointMixin, ProcessorMixin):
         audio: AudioSource | list[AudioSource] | None = None,
         language: str | Sequence[str] = "en",
         voice_start: float | Sequence[float] = 0.0,
+        negative_text: str | Sequence[str | None] | None = None,
         sampling_rate: int | None = None,
         return_tensors: str | None = "pt",
         text_kwargs: Mapping[str, Any] | None = None,
@@ -175,6 +176,7 @@ class SongGenProcessor(NamedCheckpointMixin, ProcessorMixin):
                 ``(accompaniment, vocal)``.
             language: code of the language of the lyrics.
             voice_start: position, in seconds, at which the used part of the reference voice begins.
+            negative_text: description that guidance leads away from.
             sampling_rate: sampling rate, in Hz, of arrays that ``reference_voice`` and ``audio``
                 hold without one.
             return_tensors: "pt" or "np".
@@ -186,8 +188,9 @@ class SongGenProcessor(NamedCheckpointMixin, ProcessorMixin):
             ``input_ids``, ``attention_mask`` [B, L] int64; ``lyrics_ids`` and
             ``lyrics_attention_mask`` [B, P] int64; ``voice_values`` [B, S] float32 and
             ``voice_attention_mask`` [B, S] int64 (both zero where no voice is given); with
-            ``audio`` also ``input_values`` [B, tracks, S] float32 at the codec's rate and
-            ``padding_mask`` [B, S] int64.
+            ``negative_text`` also ``negative_input_ids`` and ``negative_attention_mask`` [B, N]
+            int64; with ``audio`` also ``input_values`` [B, tracks, S] float32 at the codec's rate
+            and ``padding_mask`` [B, S] int64.
         Raises:
             TypeError: if an argument is unknown or of the wrong type.
             ValueError: if lists have different lengths, or if audio or a language cannot be used.
@@ -202,9 +205,8 @@ class SongGenProcessor(NamedCheckpointMixin, ProcessorMixin):
         )
         languages = one_per_song(language, batch_size, "language")
         starts = one_per_song(voice_start, batch_size, "voice_start")
-        data = self._prepare_text(
-            one_per_song(text, batch_size, "text"), {**kwargs, **(text_kwargs or {})}
-        )
+        text_options = {**kwargs, **(text_kwargs or {})}
+        data = self._prepare_text(one_per_song(text, batch_size, "text"), text_options)
         data |= self._prepare_lyrics(
             one_per_song(lyrics, batch_size, "lyrics"),
             languages,
@@ -213,6 +215,10 @@ class SongGenProcessor(NamedCheckpointMixin, ProcessorMixin):
         data |= self.prepare_voice(
             one_per_song(reference_voice, batch_size, "reference_voice"), starts, sampling_rate
         )
+        negative = one_per_song(negative_text, batch_size, "negative_text")
+        if any(words is not None for words in negative):
+            encoded = self._prepare_text(negative, text_options, name="negative_text")
+            data |= {f"negative_{name}": values for name, values in encoded.items()}
         if audio is not None:
             data |= self._prepare_audio(one_per_song(audio, batch_size, "audio"), sampling_rate)
         return BatchFeature(data, tensor_type=return_tensors)
@@ -259,9 +265,9 @@ class SongGenProcessor(NamedCheckpointMixin, ProcessorMixin):
         return tag + normalize_lyrics(lyrics or "", language).replace(" ", LYRICS_SPACE)
 
     def _prepare_text(
-        self, texts: Sequence[str | None], options: Mapping[str, Any]
+        self, texts: Sequence[str | None], options: Mapping[str, Any], *, name: str = "text"
     ) -> dict[str, np.ndarray]:
-        check_strings(texts, "text")
+        check_strings(texts, name)
         encoded = _tokenized(self.tokenizer, [text or "" for text in texts], options)
         return dict(zip(("input_ids", "attention_mask"), encoded, strict=True))
 

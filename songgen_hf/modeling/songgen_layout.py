@@ -89,6 +89,8 @@ class ReferenceLayoutMixin:
             value = getattr(loaded, key, None)
             if value is not None:
                 setattr(ours, key, value)
+        # The released weights were trained without a voice at times, never without text or lyrics.
+        ours.droppable_conditions = ["voice"]
         self.generation_config = ours
 
     def save_pretrained(

@@ -12,25 +12,29 @@ import torch
 from torch import Tensor
 
 from ..modeling.conditioning import SongGenConditioner, SongGenConditionOutput
+from ..modeling.guidance import Branch, given_conditions
 from ..modeling.patterns import ACCOMPANIMENT, VOCAL
-from ..modeling.voice_encoder import has_voice
 
 TRACK_NAMES = {"accompaniment": ACCOMPANIMENT, "vocal": VOCAL}
 
 
 def encode_conditions(
-    conditioner: SongGenConditioner, inputs: Mapping[str, Tensor], *, use_guidance: bool = False
+    conditioner: SongGenConditioner,
+    inputs: Mapping[str, Tensor],
+    *,
+    branches: Sequence[Branch] = (),
 ) -> tuple[Tensor, Tensor]:
     """Encode the tensors of the processor as conditions of the masked model.
 
     Returns:
-        States [B, E, H] and their mask [B, E]; with guidance as many unconditional rows follow.
+        States [B, E, H] and their mask [B, E]; as many rows follow for each branch of guidance.
     """
     inputs = dict(inputs)
-    if "voice_values" in inputs and not bool(has_voice(inputs["voice_values"]).any()):
-        del inputs["voice_values"], inputs["voice_attention_mask"]  # all states would be masked
+    if "voice" not in given_conditions(inputs):
+        for name in ("voice_values", "voice_attention_mask"):
+            inputs.pop(name, None)  # all states would be masked
     # With the text projection, as in training, which the reference leaves out in generation.
-    output = conditioner(**inputs, use_guidance=use_guidance, for_generation=False)
+    output = conditioner(**inputs, guidance_branches=branches, for_generation=False)
     return conditions_of(output)
 
 

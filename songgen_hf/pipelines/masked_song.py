@@ -6,13 +6,14 @@ codec are those of a SongGen checkpoint, and songs are returned as by :class:`Te
 Edits are expressed as a mask over codes, see ``masked_editing.py``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..modeling.conditioning import SongGenConditioner
+from ..modeling.guidance import check_negative, given_conditions
 
 # Raises an ImportError with a remedy if diffusers is not installed.
 from ..modeling.masked.model import MaskedSongModel, MaskedSongOutput
@@ -133,7 +134,10 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
         keep_track: Any = None,
         keep_codebooks: Any = 0,
         num_inference_steps: int = DEFAULT_STEPS,
-        guidance_scale: float | Sequence[float] | None = None,
+        guidance_scale: float | Sequence[float] | Mapping[str, Any] | None = None,
+        guidance_schedule: str | None = None,
+        guidance_interval: Sequence[float] | None = None,
+        negative_text: Any = None,
         temperature: float | None = None,
         top_p: float | None = None,
         reveal: str | None = None,
@@ -177,9 +181,9 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
             keep_codebooks: number of coarse codebooks to keep in what is generated again; 3 of 8
                 refines a song.
             num_inference_steps: number of steps, with one run of the transformer each.
-            guidance_scale: scale of classifier-free guidance, 1.0 for none: one number, or those of
-                the first and the last step. Guidance doubles the batch. None for the setting of the
-                scheduler, as for the next four arguments.
+            guidance_scale, guidance_schedule, guidance_interval, negative_text: as of
+                :class:`TextToSongPipeline`. None for the settings of the scheduler, as for the next
+                four arguments.
             temperature: sampling temperature of the proposals; 0 takes the most probable ones.
             top_p: total probability of the most probable codes or components to propose from.
             reveal: "confidence" or "random".
@@ -211,6 +215,8 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
         """
         scheduler = {
             "guidance_scale": guidance_scale,
+            "guidance_schedule": guidance_schedule,
+            "guidance_interval": guidance_interval,
             "temperature": temperature,
             "top_p": top_p,
             "reveal": reveal,
@@ -238,6 +244,7 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
             "audio_prompt": audio_prompt,
             "language": language,
             "seconds": seconds,
+            "negative_text": negative_text,
             "song": song,
             "regions": regions,
             "keep_track": keep_track,
@@ -296,9 +303,11 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
         inputs = prepare_inputs(self.processor, requests).to(
             self._execution_device, dtype=self.conditioner.dtype
         )
-        conditions, condition_mask = encode_conditions(
-            self.conditioner, inputs, use_guidance=scheduler.uses_guidance
-        )
+        conditioner_config: Any = self.conditioner.config
+        given = given_conditions(inputs, conditioner_config.lyrics_encoder.null_ids)
+        branches = scheduler.guidance.branches(given)
+        check_negative(inputs, branches)
+        conditions, condition_mask = encode_conditions(self.conditioner, inputs, branches=branches)
         count = len(requests)
         config = self.transformer.config
         known = known_codes(
@@ -322,6 +331,7 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
             frame_mask.to(device),
             conditions,
             condition_mask,
+            given,
             scheduler,
             generators,
             settings,
@@ -350,6 +360,7 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
         frame_mask: Tensor,
         conditions: Tensor,
         condition_mask: Tensor,
+        given: Sequence[str],
         scheduler: MaskedRVQScheduler,
         generators: list[torch.Generator],
         settings: MaskedSettings,
@@ -357,24 +368,27 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
     ) -> Tensor:
         """Run all steps and return the codes [B, N, K, T].
 
-        With guidance the conditions have 2B rows.
+        With guidance the conditions have B more rows for each branch.
         """
         scheduler.set_timesteps(settings.num_inference_steps, device=codes.device)
         assert scheduler.timesteps is not None
         callback = settings.callback
+        states, masks = conditions.split(len(codes)), condition_mask.split(len(codes))
         for step, timestep in enumerate(scheduler.timesteps):
-            weight = scheduler.guidance_weight(step) if scheduler.uses_guidance else 0.0
-            rows = 2 if weight else 1
+            weights = scheduler.guidance.weights(scheduler.share_of_steps(step), given)
+            # Rows only for what counts at this step.
+            used = [i for i, weight in enumerate(weights) if weight]
+            rows = len(used)
             output = self.transformer(
                 codes.repeat(rows, 1, 1, 1),
                 visible.repeat(rows, 1, 1),
-                conditions[: rows * len(codes)],
-                condition_mask[: rows * len(codes)],
+                torch.cat([states[i] for i in used]),
+                torch.cat([masks[i] for i in used]),
                 frame_mask=frame_mask.repeat(rows, 1),
             )
-            if weight:
-                conditional, unconditional = output.distribution.chunk(2)
-                output = MaskedSongOutput(conditional.guided(unconditional, weight))
+            if used != [0]:
+                own, *others = output.distribution.chunk(rows)
+                output = MaskedSongOutput(own.guided(others, [weights[i] for i in used]))
             revealed: Any = scheduler.step(
                 output, timestep, codes, visible, frame_mask=frame_mask, generator=generators
             )

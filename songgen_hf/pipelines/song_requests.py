@@ -18,6 +18,7 @@ REQUEST_KEYS = (
     "audio_prompt",
     "language",
     "seconds",
+    "negative_text",
     "seed",
 )
 MODES = ("autoregressive", "masked")
@@ -69,18 +70,8 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     """Check the settings of a call that the library would refuse late or in many lines.
 
     Raises:
-        TypeError: for a guidance scale that is not a number, or a batch size that is not an
-            integer.
-        ValueError: for one out of range.
+        ValueError: for a batch size that is no integer from 1 up.
     """
-    scale = settings.get("guidance_scale")
-    if scale is not None:
-        if isinstance(scale, bool) or not isinstance(scale, int | float):
-            raise TypeError(f"guidance_scale must be a number: got {scale!r}")
-        if not 1 <= scale < float("inf"):
-            raise ValueError(
-                f"guidance_scale must be at least 1.0, which is no guidance: got {scale!r}"
-            )
     size = settings.get("batch_size")
     if size is not None and (type(size) is not int or size < 1):
         raise ValueError(f"batch_size must be an integer of at least 1: got {size!r}")
@@ -239,7 +230,7 @@ def prepare_inputs(processor: Any, requests: Sequence[Mapping[str, Any]]) -> Any
 
     Audio prompts are not part of the result.
     """
-    names = ("text", "lyrics", "reference_voice", "voice_start", "language")
+    names = ("text", "lyrics", "reference_voice", "voice_start", "language", "negative_text")
     columns = {name: [request[name] for request in requests] for name in names}
     return processor(**columns, return_tensors="pt")
 

@@ -100,6 +100,7 @@ class TextToSongPipeline(Pipeline):
         audio_prompt: Any = None,
         language: Any = "en",
         seconds: Any = None,
+        negative_text: Any = None,
         seed: int | list[int] | None = None,
         **kwargs: Any,
     ) -> Any:
@@ -107,8 +108,8 @@ class TextToSongPipeline(Pipeline):
 
         Args:
             text: style description; or a request dict with the key ``text`` and any of the next
-                seven arguments and ``seed``, which have precedence over those of the call; or a
-                list, generator or dataset of either. With a list of inputs, the next seven
+                eight arguments and ``seed``, which have precedence over those of the call; or a
+                list, generator or dataset of either. With a list of inputs, the next eight
                 arguments can be lists of the same length.
             lyrics: lyrics of the song.
             reference_voice: recording of the voice that the song should have: a path, bytes,
@@ -124,6 +125,7 @@ class TextToSongPipeline(Pipeline):
             language: code of the language of the lyrics.
             seconds: exact length to generate, in seconds, without the audio prompt; None for the
                 length at which the model ends the song.
+            negative_text: description that guidance leads away from; needs a ``guidance_scale``.
             seed: seed of the first song. Song ``j`` of input ``i`` is sampled with the seed
                 ``seed + i * num_return_sequences + j``; a list holds one seed for each input.
                 Without a seed, one is drawn from the operating system.
@@ -138,6 +140,13 @@ class TextToSongPipeline(Pipeline):
             progress: True for a progress bar, or a function that is called with (number of steps
                 done, total number or None).
             streamer: a streamer of transformers that gets the generated ids.
+            guidance_scale: weight of the conditions against empty ones: a number, 1 for no
+                guidance; two numbers, those of the first and the last step; or a dict with the
+                weights of "text", "lyrics" and "voice", each a number or two. Each number that
+                differs costs a row of the batch, see docs/control.md.
+            guidance_schedule: "linear" or "cosine", how a weight moves between two numbers.
+            guidance_interval: (start, end), the shares of the longest song, from 0 to 1, between
+                which guidance is on.
             kwargs: generation settings.
         Returns:
             For one input a dict with ``audio`` (float32 [channels, samples]), ``sampling_rate`` in
@@ -158,6 +167,7 @@ class TextToSongPipeline(Pipeline):
             "audio_prompt": audio_prompt,
             "language": language,
             "seconds": seconds,
+            "negative_text": negative_text,
         }
         check_settings(kwargs)
         check_length(None, kwargs.get("min_seconds"), kwargs.get("max_seconds"))

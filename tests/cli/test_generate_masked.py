@@ -46,7 +46,15 @@ def test_a_song_is_generated_saved_and_edited(masked, tmp_path):
         masked,
         *few,
         *("--mode", "masked", "--song", tmp_path / "a.codes.npz", "--region", "0.1", "end"),
-        *("--keep-track", "accompaniment", "--guidance-scale", "1,2.5", "--seed", "4"),
+        *(
+            "--keep-track",
+            "accompaniment",
+            "--guidance-scale",
+            "text=1:2.5,lyrics=2",
+            "--seed",
+            "4",
+        ),
+        *("--guidance-schedule", "cosine", "--negative-text", "drums"),
     )
 
     after = codes_of(tmp_path / "b.codes.npz")
@@ -57,7 +65,9 @@ def test_a_song_is_generated_saved_and_edited(masked, tmp_path):
     facts = json.loads((tmp_path / "b.json").read_text())
     assert (facts["mode"], facts["trained"], facts["track_pattern"]) == ("masked", True, None)
     assert facts["settings"]["song"] == ["a.codes.npz"]
-    assert facts["settings"]["guidance_scale"] == [1.0, 2.5]
+    assert facts["settings"]["guidance_scale"] == {"text": [1.0, 2.5], "lyrics": 2.0}
+    assert facts["settings"]["guidance_schedule"] == "cosine"
+    assert facts["negative_text"] == "drums"
     assert facts["settings"]["regions"] == [[0.1, None]]
     assert facts["provenance"]["ai_generated"] and facts["provenance"]["model"] == "tiny"
     assert {path.name for path in tmp_path.glob("a.*")} == {
@@ -99,7 +109,7 @@ def test_flags_of_the_other_kind_of_model_are_refused(masked, tiny_checkpoint, t
     for model, flags, message in (
         (other, ["--steps", "4"], "--steps is for masked models: add --mode masked"),
         (other, ["--keep-track", "vocal"], "--keep-track is for masked models"),
-        (other, ["--guidance-scale", "1,2"], "--guidance-scale with two numbers is for masked"),
+        (other, ["--guidance-scale", "words=2"], "guidance_scale has a scale for 'words'"),
         (other, ["--mode", "masked"], "an autoregressive one; train one on it"),
         (masked, ["--mode", "autoregressive"], "got a masked model; leave mode (--mode) out"),
         (masked, ["--top-k", "5"], "--top-k is for autoregressive models"),

@@ -134,7 +134,7 @@ def test_a_prompt_is_forced_and_the_rest_stays_free(name):
     prompt = song(pattern, 2)
     num_steps = pattern.num_steps(5)
 
-    forced = pattern.forced_ids(num_steps, 5, BOS, PAD, prompt_codes=prompt)
+    forced = pattern.forced_ids(num_steps, 5, BOS, PAD, known_codes=prompt)
 
     assert torch.equal(pattern.revert(forced)[..., :2], prompt)
     assert (pattern.revert(forced)[..., 2:] == FREE).all()

@@ -48,7 +48,7 @@ def package_mask(prompt: list, pattern: CodebookPattern, max_length: int, width:
         num_frames=max_length - pattern.num_codebooks,
         bos_token_id=BOS,
         pad_token_id=PAD,
-        prompt_codes=codes,
+        known_codes=codes,
     )[0].tolist()
 
 

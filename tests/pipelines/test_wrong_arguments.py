@@ -15,8 +15,12 @@ def generate(tiny_singer, tiny_processor):
     [
         ({"max_seconds": 1e12}, ValueError, "max_seconds must be at most 3600 seconds: got 1e"),
         ({"max_seconds": 0}, ValueError, "max_seconds must be above 0 and finite"),
-        ({"guidance_scale": 0}, ValueError, "guidance_scale must be at least 1.0, .*: got 0"),
-        ({"guidance_scale": "3"}, TypeError, "guidance_scale must be a number: got '3'"),
+        (
+            {"guidance_scale": -1},
+            ValueError,
+            "guidance_scale is -1: expected a number of at least 0",
+        ),
+        ({"guidance_scale": "3"}, TypeError, "guidance_scale must be a number, .*: got '3'"),
         ({"batch_size": 0}, ValueError, "batch_size must be an integer of at least 1: got 0"),
         ({"batch_size": 2.5}, ValueError, "batch_size must be an integer of at least 1: got 2.5"),
         ({"lyrics": "la \ud800 la"}, ValueError, "lyrics holds .* lone surrogate, at position 3"),

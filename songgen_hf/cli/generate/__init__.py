@@ -17,7 +17,8 @@ from .masked import known_song, masked_settings, refuse_masked_options, sound_fi
 from .options import GenerateOptions
 
 OPTIONS = GenerateOptions
-SAMPLING_SETTINGS = ("guidance_scale", "temperature", "top_k", "top_p")
+GUIDANCE_SETTINGS = ("guidance_scale", "guidance_schedule", "guidance_interval")
+SAMPLING_SETTINGS = (*GUIDANCE_SETTINGS, "temperature", "top_k", "top_p")
 
 
 def run(options: GenerateOptions) -> CommandResult:
@@ -43,6 +44,7 @@ def run(options: GenerateOptions) -> CommandResult:
         reference_voice=options.voice,
         voice_start=options.voice_start,
         separate_voice=options.separate_voice,
+        negative_text=options.negative_text,
         audio_prompt=prompt,
         seed=options.seed,
         seconds=options.seconds,
@@ -95,7 +97,7 @@ def _arguments(
         )
     given = {name: getattr(options, name) for name in SAMPLING_SETTINGS}
     settings = {name: value for name, value in given.items() if value is not None}
-    if options.greedy and (clash := [name for name in settings if name != "guidance_scale"]):
+    if options.greedy and (clash := [name for name in settings if name not in GUIDANCE_SETTINGS]):
         raise ValueError(f"--greedy does not sample: drop --{clash[0].replace('_', '-')}")
     if not is_masked:
         refuse_masked_options(options)
@@ -128,6 +130,7 @@ def _request(
         "voice_start": options.voice_start,
         "separate_voice": options.separate_voice,
         "prompt_audio": [prompt.name for prompt in options.prompt_audio or []],
+        "negative_text": options.negative_text,
         "seconds": options.seconds,
         "max_seconds": options.max_seconds,
         "min_seconds": options.min_seconds,

@@ -44,10 +44,6 @@ def refuse_masked_options(options: GenerateOptions) -> None:
             f"--{given[0].replace('_', '-')} is for masked models: add --mode masked or the "
             "--model of one"
         )
-    if isinstance(options.guidance_scale, tuple):
-        raise ValueError(
-            "--guidance-scale with two numbers is for masked models: give one, or --mode masked"
-        )
 
 
 def known_song(paths: list[Path] | None, tracks: int, flag: str) -> Any:

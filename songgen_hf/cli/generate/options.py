@@ -9,9 +9,19 @@ from ..loading import ModelOptions
 MASKED = ("masked models", "generate in a few steps, or edit a song; see docs/masked.md")
 
 
-def guidance(word: str) -> float | tuple[float, ...]:
-    """Read a guidance scale; two with a comma are those of the first and the last step."""
-    numbers = tuple(float(number) for number in word.split(","))
+Scale = float | tuple[float, ...]
+
+
+def guidance(word: str) -> Scale | dict[str, Scale]:
+    """Read a guidance scale: a number, FIRST,LAST or text=3,lyrics=1.5 (each may be FIRST:LAST)."""
+    if "=" not in word:
+        return _scale(word, ",")
+    named = (part.partition("=") for part in word.split(","))
+    return {name.strip(): _scale(numbers, ":") for name, _, numbers in named}
+
+
+def _scale(word: str, mark: str) -> Scale:
+    numbers = tuple(float(number) for number in word.split(mark))
     return numbers[0] if len(numbers) == 1 else numbers
 
 
@@ -55,12 +65,23 @@ class GenerateOptions(ModelOptions):
         "masked: generate in a few steps with songgen-mini/masked (default: the mode of --model)",
         choices=("autoregressive", "masked"),
     )
-    guidance_scale: float | tuple[float, ...] | None = option(
+    guidance_scale: Scale | dict[str, Scale] | None = option(
         None,
-        "weight of the conditions, 1 for no guidance; for a masked model also FIRST,LAST for those "
-        "of the first and the last step",
+        "weight of the conditions, 1 for no guidance; FIRST,LAST for those of the first and the "
+        "last step; or one for each condition, such as text=3,lyrics=1.5,voice=1",
         type=guidance,
     )
+    guidance_schedule: str | None = option(
+        None, "how guidance moves from FIRST to LAST", choices=("linear", "cosine")
+    )
+    guidance_interval: list[float] | None = option(
+        None,
+        "shares of the steps, from 0 to 1, between which guidance is on",
+        type=float,
+        nargs=2,
+        metavar=("START", "END"),
+    )
+    negative_text: str | None = option(None, "description that guidance leads away from")
     temperature: float | None = option(None, "sampling temperature")
     top_k: int | None = option(None, "sample from the k most probable codes")
     top_p: float | None = option(None, "sample from the most probable codes of this total")

@@ -13,6 +13,7 @@ that are known, counted from the coarsest one; the values of hidden ``codes`` ha
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import ClassVar, Self
@@ -50,7 +51,8 @@ class MaskedDistribution:
     def chunk(self, chunks: int) -> tuple[Self, ...]:
         """Split the batch into equal parts.
 
-        A batch with guidance has two parts: the conditional songs and the unconditional ones.
+        A batch with guidance has one part for the songs with all conditions and one for each
+        branch.
 
         Raises:
             ValueError: if the size of the batch is not a multiple of ``chunks``.
@@ -58,19 +60,24 @@ class MaskedDistribution:
         if len(self) % chunks:
             raise ValueError(
                 f"the batch has {len(self)} rows, expected a multiple of {chunks}: with guidance, "
-                "encode the conditions with use_guidance=True and repeat the codes"
+                "encode the conditions with guidance_branches and repeat the codes"
             )
         size = len(self) // chunks
         return tuple(self.rows(slice(k * size, (k + 1) * size)) for k in range(chunks))
 
-    def guided(self, unconditional: Self, weight: float) -> Self:
-        """Apply classifier-free guidance: cond + weight (cond - uncond) on the logits.
+    def guided(self, branches: Sequence[Self], weights: Sequence[float]) -> Self:
+        """Apply classifier-free guidance: the weighted sum of logits.
 
         Of a mixture the logits of the components are changed; their centers stay conditional.
+
+        Args:
+            branches: distributions with fewer conditions.
+            weights: weight of this distribution, then of the branches; their sum is 1.
         """
-        own, other = (getattr(each, self.guidable) for each in (self, unconditional))
+        logits = [getattr(each, self.guidable) for each in (self, *branches)]
         # Normalization is not needed: it would add one number to all logits of a choice.
-        return replace(self, **{self.guidable: torch.lerp(other, own, 1 + weight)})
+        mixed = sum(weight * each for weight, each in zip(weights, logits, strict=True))
+        return replace(self, **{self.guidable: mixed})
 
 
 @dataclass

@@ -10,7 +10,7 @@ The module depends on no network; it calls ``propose`` of the distribution in a 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal, get_args
@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
+from ..guidance import Guidance
 from .noise import Generators, song_noise
 
 try:
@@ -69,8 +70,8 @@ class MaskedRVQScheduler(SchedulerMixin, ConfigMixin):
             at ``inf`` none. It is constant over the steps as in the paper, whose factor is absolute
             (28 for images).
         anneal_choice: whether the factor decreases linearly to nearly 0 over the steps (MaskGIT).
-        guidance_scale: scale of classifier-free guidance, 1.0 for none: one number, or those of the
-            first and the last step, between which it changes linearly.
+        guidance_scale, guidance_schedule, guidance_interval: classifier-free guidance, see
+            ``Guidance.of``; a scale of 1.0 is none.
         top_p: total probability of the most probable codes or components to propose from.
         temperature: sampling temperature of the proposals.
         accompaniment_lead: share of the steps, in [0, 1), by which the accompaniment is revealed
@@ -87,14 +88,16 @@ class MaskedRVQScheduler(SchedulerMixin, ConfigMixin):
         reveal: Reveal = "confidence",
         choice_temperature: float = 0.4,
         anneal_choice: bool = False,
-        guidance_scale: float | Sequence[float] = 1.0,
+        guidance_scale: float | Sequence[float] | Mapping[str, Any] = 1.0,
         top_p: float = 1.0,
         temperature: float = 1.0,
         accompaniment_lead: float = 0.0,
+        guidance_schedule: str = "linear",
+        guidance_interval: Sequence[float] | None = None,
     ):
         _check_choice("schedule", schedule, get_args(MaskSchedule))
         _check_choice("reveal", reveal, get_args(Reveal))
-        guidance_range(guidance_scale)
+        Guidance.of(guidance_scale, guidance_schedule, guidance_interval)
         if not 0 < top_p <= 1:
             raise ValueError(f"top_p is {top_p}: expected more than 0 and at most 1")
         if not 0 <= temperature < math.inf or not choice_temperature >= 0:
@@ -135,20 +138,20 @@ class MaskedRVQScheduler(SchedulerMixin, ConfigMixin):
         """
         return num_masked(self.config.schedule, Fraction(step, self._steps), total)
 
-    def guidance_weight(self, step: int) -> float:
-        """Return the weight w of ``conditional + w * (conditional - unconditional)`` at a step.
-
-        It is the guidance scale of that step minus 1. Steps count from 0; a single step has the
-        scale of the last step.
-        """
-        first, last = guidance_range(self.config.guidance_scale)
-        share = step / (self._steps - 1) if self._steps > 1 else 1.0
-        return first + (last - first) * share - 1.0
-
     @property
-    def uses_guidance(self) -> bool:
-        """Whether any step needs the output of the model without conditions."""
-        return guidance_range(self.config.guidance_scale) != (1.0, 1.0)
+    def guidance(self) -> Guidance:
+        """The scales of guidance and their course over the steps."""
+        config = self.config
+        return Guidance.of(
+            config.guidance_scale, config.guidance_schedule, config.guidance_interval
+        )
+
+    def share_of_steps(self, step: int) -> float:
+        """Return where a step lies between the first (0) and the last (1); a single step is last.
+
+        Steps count from 0.
+        """
+        return step / (self._steps - 1) if self._steps > 1 else 1.0
 
     @torch.no_grad()
     def step(
@@ -299,22 +302,6 @@ def num_masked(schedule: MaskSchedule, share: Fraction | float, total: int) -> i
     return math.ceil(left * total)
 
 
-def guidance_range(scale: float | Sequence[float]) -> tuple[float, float]:
-    """Return the guidance scale at the first and at the last step.
-
-    Raises:
-        ValueError: unless it is one or two finite numbers of at least 0.
-    """
-    ends = [scale] if isinstance(scale, int | float) else list(scale)
-    numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in ends)
-    if not numbers or len(ends) not in (1, 2) or not all(0 <= end < math.inf for end in ends):
-        raise ValueError(
-            f"guidance_scale is {scale!r}: expected a number of at least 0 (1.0 is off), or those "
-            "of the first and the last step"
-        )
-    return float(ends[0]), float(ends[-1])
-
-
 def mask_at_random(
     codes: Tensor,
     frame_mask: Tensor | None = None,
@@ -428,7 +415,6 @@ __all__ = [
     "MaskedRVQScheduler",
     "MaskedRVQSchedulerOutput",
     "Reveal",
-    "guidance_range",
     "mask_at_random",
     "num_masked",
     "spread_of_scores",

@@ -360,11 +360,13 @@ def test_guidance_extrapolates_the_logits_and_nothing_else(build):
     def probabilities(dist):
         return getattr(dist, name).softmax(-1)
 
-    guided = cond.guided(uncond, 1.5)
+    guided = cond.guided([uncond], [2.5, -1.5])
 
     expected = getattr(cond, name) + 1.5 * (getattr(cond, name) - getattr(uncond, name))
     torch.testing.assert_close(probabilities(guided), expected.softmax(-1))
-    torch.testing.assert_close(probabilities(cond.guided(uncond, 0.0)), probabilities(cond))
+    torch.testing.assert_close(
+        probabilities(cond.guided([uncond], [1.0, 0.0])), probabilities(cond)
+    )
     for other in set(cond.batched) - {name}:
         assert torch.equal(getattr(guided, other), getattr(cond, other))
 

@@ -260,26 +260,35 @@ def test_the_accompaniment_leads_by_the_steps_asked_for():
     assert known == [[16, 0], [32, 0], [32, 16], [32, 32]]
 
 
-def test_the_guidance_scale_changes_linearly_from_the_first_to_the_last_step():
+def test_guidance_follows_the_steps_from_the_first_to_the_last():
     scheduler = MaskedRVQScheduler(guidance_scale=(1.0, 3.0))
     scheduler.set_timesteps(5)
 
-    assert [scheduler.guidance_weight(step) for step in range(5)] == [0.0, 0.5, 1.0, 1.5, 2.0]
-    assert scheduler.uses_guidance and not MaskedRVQScheduler().uses_guidance
+    shares = [scheduler.share_of_steps(step) for step in range(5)]
+    assert shares == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert [scheduler.guidance.weights(share)[0] for share in shares] == [1.0, 1.5, 2.0, 2.5, 3.0]
+    assert scheduler.guidance.branches() and not MaskedRVQScheduler().guidance.branches()
     scheduler.set_timesteps(1)
-    assert scheduler.guidance_weight(0) == 2.0
+    assert scheduler.share_of_steps(0) == 1.0
+    with pytest.raises(ValueError, match="guidance_schedule is 'square'"):
+        MaskedRVQScheduler(guidance_schedule="square")
 
 
 def test_scheduler_settings_survive_saving(tmp_path):
-    scheduler = MaskedRVQScheduler(schedule="exp", reveal="random", guidance_scale=(1.02, 3.4))
+    scheduler = MaskedRVQScheduler(
+        schedule="exp",
+        reveal="random",
+        guidance_scale={"text": (1.02, 3.4), "voice": 2},
+        guidance_schedule="cosine",
+        guidance_interval=(0.1, 0.9),
+    )
 
     scheduler.save_pretrained(tmp_path)
     loaded = MaskedRVQScheduler.from_pretrained(tmp_path)
     changed = MaskedRVQScheduler.from_config(loaded.config, top_p=0.9)
 
     assert loaded.config.schedule == "exp" and loaded.config.reveal == "random"
-    loaded.set_timesteps(2)
-    assert loaded.guidance_weight(1) == pytest.approx(2.4)
+    assert loaded.guidance == scheduler.guidance
     assert (changed.config.top_p, changed.config.schedule) == (0.9, "exp")
 
 

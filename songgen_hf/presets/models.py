@@ -6,10 +6,11 @@ needs the T5 and lyrics vocabularies of the reference, from a file, a folder or 
 
 import copy
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from transformers import T5Config
+from transformers import PretrainedConfig, T5Config
 
 from ..modeling.configuration_songgen import MERT_330M, SongGenConfig
 from ..modeling.modeling_songgen import SongGenForConditionalGeneration
@@ -226,6 +227,29 @@ def fit_to_codec(config: SongGenConfig, processor: SongGenProcessor, codec: Any)
     return config
 
 
+def override(config: SongGenConfig, values: Mapping[str, Any]) -> SongGenConfig:
+    """Replace values of a configuration in place, and check the result.
+
+    Args:
+        config: the configuration.
+        values: name -> value; the name of a value of a section is ``decoder.hidden_size``.
+    Raises:
+        ValueError: for a name that the configuration does not have, or sizes that do not fit.
+    """
+    for name, value in values.items():
+        section, _, key = name.rpartition(".")
+        owner = getattr(config, section, None) if section else config
+        if not isinstance(owner, PretrainedConfig) or not hasattr(owner, key):
+            raise ValueError(
+                f"the configuration has no {name!r}: expected a name such as use_lyrics_encoder "
+                "or decoder.num_hidden_layers; see config.json of a checkpoint"
+            )
+        setattr(owner, key, value)
+    for owner in (config.decoder, config.lyrics_encoder):
+        owner.validate_architecture()
+    return config
+
+
 def build(
     preset: str,
     *,
@@ -236,6 +260,7 @@ def build(
     seed: int = 0,
     text_tokenizer: str | None = None,
     lyrics_vocab: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
 ) -> tuple[SongGenForConditionalGeneration, SongGenProcessor]:
     """Build a new model with random weights and its processor.
 
@@ -247,6 +272,7 @@ def build(
         seed: seed of the weights.
         text_tokenizer: as for :func:`build_processor`.
         lyrics_vocab: as for :func:`build_processor`.
+        overrides: as for :func:`override`.
     """
     config = build_config(
         preset,
@@ -254,6 +280,7 @@ def build(
         track_embeddings=track_embeddings,
         rotary_positions=rotary_positions,
     )
+    override(config, overrides or {})
     processor = build_processor(preset, text_tokenizer=text_tokenizer, lyrics_vocab=lyrics_vocab)
     if preset == "mini":
         config.text_encoder.vocab_size = config.lyrics_encoder.vocab_size = 0
@@ -274,4 +301,5 @@ __all__ = [
     "build_processor",
     "fit_to_codec",
     "fit_to_processor",
+    "override",
 ]

@@ -202,6 +202,27 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
+def assignments(texts: Sequence[str], name: str) -> dict[str, Any]:
+    """Read texts such as ``decoder.hidden_size=128`` or ``lyrics_positions=false``.
+
+    Args:
+        texts: the texts; the values are read as YAML.
+        name: name of the option that holds them, for the message.
+    Raises:
+        ValueError: for a text without ``=``, or a value that is not YAML.
+    """
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        try:
+            found[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            equals = ""
+        if not key or not equals:
+            raise ValueError(f"{name}: got {text!r}, expected NAME=VALUE, such as max_steps=200")
+    return found
+
+
 def resolved_values(options: Sequence[Any]) -> dict[str, Any]:
     """Options as plain values; of the library's arguments only those that differ from a default."""
     values: dict[str, Any] = {}
@@ -276,6 +297,7 @@ __all__ = [
     "EARLIER_NAMES",
     "RESOLVED_FILE",
     "add_file_flags",
+    "assignments",
     "check_given",
     "check_range",
     "check_unchanged",

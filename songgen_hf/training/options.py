@@ -28,6 +28,11 @@ class ModelOptions:
     rotary_positions: bool = option(
         False, "rotary instead of sinusoidal positions, in the decoder of an untrained model"
     )
+    config_overrides: list[str] = option(
+        [],
+        "values of the configuration of an untrained model, such as decoder.num_hidden_layers=3, "
+        "lyrics_cross_attention=false (lyrics are prepended) or use_lyrics_encoder=false",
+    )
     codec: str | None = option(None, "codec checkpoint that replaces the codec of the model")
     voice_encoder: str | None = option(
         None, "HuBERT-like checkpoint that encodes the reference voice of an untrained model"

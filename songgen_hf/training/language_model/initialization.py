@@ -14,6 +14,7 @@ from ...modeling.patterns import CodebookPattern
 from ...modeling.processing_songgen import SongGenProcessor
 from ...modeling.voice_encoder import SongGenVoiceEncoder
 from ...presets import models as presets
+from ..option_parsing import assignments
 from ..options import ModelOptions
 from ..seeding import seeded
 
@@ -46,8 +47,14 @@ def load_model(
             track_embeddings=options.track_embeddings,
             rotary_positions=options.rotary_positions,
             codec=None if codec is None else codec.config,
+            overrides=assignments(options.config_overrides, "config_overrides"),
         )
     else:
+        if options.config_overrides:
+            raise ValueError(
+                "a checkpoint keeps its configuration: leave --config-overrides out, or start from "
+                "--preset"
+            )
         name = find_checkpoint(options.model or "")
         model = SongGenForConditionalGeneration.from_pretrained(name, dtype=torch.float32)
         processor = AutoProcessor.from_pretrained(name)

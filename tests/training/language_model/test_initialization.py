@@ -8,7 +8,9 @@ from songgen_hf.training.language_model.initialization import (
     change_track_pattern,
     install_codec,
     install_voice_encoder,
+    load_model,
 )
+from songgen_hf.training.options import ModelOptions
 
 from ..conftest import build_tiny
 
@@ -119,3 +121,33 @@ def test_prepended_lyrics_stay_trained_when_conditions_are_frozen(mixed):
 
     assert model.conditioner.lyrics_embedding.weight.requires_grad
     assert not model.conditioner.text_projection.weight.requires_grad
+
+
+def test_overrides_change_the_configuration_of_an_untrained_model():
+    options = ModelOptions(
+        preset="mini",
+        config_overrides=[
+            "decoder.num_hidden_layers=1", "use_lyrics_encoder=false", "lyrics_cross_attention=no"
+        ],
+    )  # fmt: skip
+
+    model, _ = load_model(options)
+
+    assert len(model.decoder.model.layers) == 1
+    assert not hasattr(model.conditioner, "lyrics_encoder")
+    assert model.config.lyrics_cross_attention is False
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"preset": "mini", "config_overrides": ["decoder.depth=3"]}, "has no 'decoder.depth'"),
+        ({"preset": "mini", "config_overrides": ["decoders.x=3"]}, "has no 'decoders.x'"),
+        ({"preset": "mini", "config_overrides": ["layers"]}, "got 'layers', expected NAME=VALUE"),
+        ({"preset": "mini", "config_overrides": ["decoder.hidden_size=9"]}, "must be a multiple"),
+        ({"model": "songgen-mini", "config_overrides": ["a=1"]}, "keeps its configuration"),
+    ],
+)
+def test_overrides_that_cannot_be_used_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        load_model(ModelOptions(**options))

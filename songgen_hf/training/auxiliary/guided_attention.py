@@ -110,14 +110,17 @@ def labels_of_steps(labels: Sequence[Tensor], config: SongGenConfig) -> Tensor:
 
 
 @contextmanager
-def recorded_attention(layers: Iterable[Any]) -> Iterator[list[tuple[Any, Tensor, Any]]]:
-    """Record the inputs of the cross-attention of some layers within the block.
+def recorded_attention(
+    layers: Iterable[Any], *, name: str = "encoder_attn"
+) -> Iterator[list[tuple[Any, Tensor, Any]]]:
+    """Record the inputs of an attention of some layers within the block.
 
     Args:
         layers: each a :class:`SongGenDecoderLayer`.
+        name: which attention: ``encoder_attn`` or ``self_attn``.
     Yields:
         A list that receives (attention module, states of the queries [B, L, H], conditions
-        [B, E, H]) at every call.
+        [B, E, H], None for self-attention) at every call.
     """
     recorded: list[tuple[Any, Tensor, Any]] = []
 
@@ -126,7 +129,7 @@ def recorded_attention(layers: Iterable[Any]) -> Iterator[list[tuple[Any, Tensor
         recorded.append((module, inputs[0], conditions))
 
     hooks = [
-        layer.encoder_attn.register_forward_pre_hook(record, with_kwargs=True) for layer in layers
+        getattr(layer, name).register_forward_pre_hook(record, with_kwargs=True) for layer in layers
     ]
     try:
         yield recorded
@@ -149,7 +152,7 @@ def guided_attention_loss(
         attention: the attention module.
         states: [B, L, H] of the queries.
         conditions: [B, E, H], the lyrics last.
-        condition_mask: [B, E], 0 hides a condition.
+        condition_mask: [B, E], or [B, L, E] for each query; 0 hides a condition.
         labels: [B, L] positions among the lyrics, -100 where nothing is sung.
         num_lyrics: P, number of lyrics states.
     Returns:
@@ -161,7 +164,8 @@ def guided_attention_loss(
     query = attention.q_proj(states.to(dtype))[..., :width].float()
     key = attention.k_proj(conditions.to(dtype))[..., :width].float()
     scores = query @ key.transpose(1, 2) * attention.scaling  # [B, L, E]
-    scores = scores.masked_fill(condition_mask[:, None] == 0, torch.finfo(scores.dtype).min)
+    visible = condition_mask.reshape(len(scores), -1, scores.shape[2])
+    scores = scores.masked_fill(visible == 0, torch.finfo(scores.dtype).min)
     weights = F.log_softmax(scores, dim=-1)
     sung = labels != IGNORED_LABEL
     place = labels.clamp(min=0) + conditions.shape[1] - num_lyrics
@@ -174,10 +178,36 @@ def guided_attention_loss(
     return loss, (hit & sung).sum() / counted
 
 
+def prepended_attention_loss(
+    attention: Any, states: Tensor, lyrics_mask: Tensor, labels: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The loss and the accuracy of a self-attention whose input begins with the lyrics.
+
+    Args:
+        attention: the attention module; rotary positions are left out.
+        states: [B, P + L, H], the lyrics and the steps of the song.
+        lyrics_mask: [B, P], 0 hides a token.
+        labels: [B, L], as for :func:`guided_attention_loss`, which says what is returned.
+    """
+    num_lyrics = lyrics_mask.shape[1]
+    lyrics, song = states[:, :num_lyrics], states[:, num_lyrics:]
+    past = torch.ones(song.shape[1], song.shape[1], device=states.device).tril()  # causal
+    visible = torch.cat(
+        [
+            past.expand(len(states), -1, -1),
+            lyrics_mask.to(past)[:, None].expand(-1, song.shape[1], -1),
+        ],
+        dim=2,
+    )
+    keys = torch.cat([song, lyrics], dim=1)
+    return guided_attention_loss(attention, song, keys, visible, labels, num_lyrics)
+
+
 __all__ = [
     "guided_attention_loss",
     "labels_of_steps",
     "letters",
+    "prepended_attention_loss",
     "recorded_attention",
     "sung_tokens",
     "tokens_of_words",

@@ -10,7 +10,11 @@ from torch import Tensor
 
 from ..options import AuxiliaryOptions
 from .frame_labels import FrameLabelHeads, frame_label_layer, recorded_output
-from .guided_attention import guided_attention_loss, recorded_attention
+from .guided_attention import (
+    guided_attention_loss,
+    prepended_attention_loss,
+    recorded_attention,
+)
 
 
 @dataclass
@@ -21,11 +25,13 @@ class AuxiliaryLosses:
         options: weights of the losses.
         layers: the layers, a ``ModuleList``.
         heads: heads that predict frame labels, if there are any.
+        prepended: whether the layers read lyrics before the song, by self-attention.
     """
 
     options: AuxiliaryOptions
     layers: Any
     heads: FrameLabelHeads | None = None
+    prepended: bool = False
 
     @property
     def guided_layers(self) -> list[int]:
@@ -40,7 +46,10 @@ class AuxiliaryLosses:
         """Record what the losses need of a forward pass within the block."""
         labeled = self.layers[frame_label_layer(len(self.layers))]
         with (
-            recorded_attention(self.layers[index] for index in self.guided_layers) as attention,
+            recorded_attention(
+                (self.layers[index] for index in self.guided_layers),
+                name="self_attn" if self.prepended else "encoder_attn",
+            ) as attention,
             recorded_output(labeled) as states,
         ):
             yield attention, states
@@ -60,7 +69,7 @@ class AuxiliaryLosses:
         Args:
             objective: scalar to add to.
             recorded: what :meth:`recorded` yielded.
-            condition_mask: [B, E], 0 hides a condition.
+            condition_mask: [B, E], 0 hides a condition; [B, P] of the lyrics if they are prepended.
             num_lyrics: P, number of lyrics states, the last ones of the conditions.
             lyrics_labels: [B, L], the lyrics token sung in each step, -100 where nothing is sung.
             frame_labels: [B, L] of each kind, -100 where the label is unknown.
@@ -71,7 +80,9 @@ class AuxiliaryLosses:
         metrics: dict[str, Tensor] = {}
         if lyrics_labels is not None:
             pairs = [
-                guided_attention_loss(
+                prepended_attention_loss(module, queries, condition_mask, lyrics_labels)
+                if self.prepended
+                else guided_attention_loss(
                     module, queries, conditions, condition_mask, lyrics_labels, num_lyrics
                 )
                 for module, queries, conditions in attention

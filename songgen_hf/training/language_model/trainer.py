@@ -44,8 +44,12 @@ class SongGenTrainer(SongTrainer):
             inputs["label_weights"] = self._label_weights(inputs["labels"], annotations)
         if model.training and self.objective.scheduled_sampling:
             inputs |= self._sampled_input(model, inputs)
+        prepended = not self.song_config.lyrics_cross_attention
         auxiliary = AuxiliaryLosses(
-            self.objective, base_model(self.model).decoder.model.layers, self.frame_label_heads
+            self.objective,
+            base_model(self.model).decoder.model.layers,
+            self.frame_label_heads,
+            prepended=prepended,
         )
         with auxiliary.recorded() as recorded:
             outputs = model(**inputs)
@@ -59,7 +63,9 @@ class SongGenTrainer(SongTrainer):
         objective.value, metrics = auxiliary.add_to(
             objective.value,
             recorded,
-            condition_mask=outputs.encoder_attention_mask,
+            condition_mask=(
+                inputs["lyrics_attention_mask"] if prepended else outputs.encoder_attention_mask
+            ),
             num_lyrics=inputs["lyrics_ids"].shape[1],
             **annotations,
         )

@@ -10,6 +10,7 @@ from songgen_hf.presets import models as presets
 from songgen_hf.training.auxiliary.guided_attention import (
     guided_attention_loss,
     labels_of_steps,
+    prepended_attention_loss,
     recorded_attention,
     sung_tokens,
     tokens_of_words,
@@ -150,6 +151,28 @@ def test_the_guided_attention_loss_is_computed_from_the_attention_weights():
     ]
     expected = -sum(part.log() for part in near) / 2
     torch.testing.assert_close(loss, expected)
+    assert 0 <= hits <= 1
+
+
+def test_prepended_lyrics_are_guided_in_the_self_attention():
+    model, processor = build_tiny("mixed")
+    model.config.lyrics_cross_attention = False
+    model.set_attn_implementation("eager")
+    batch = dict(processor(text=["a song", "a song"], lyrics=[LYRICS, "la"]))
+    ids = torch.randint(0, 16, (2, model.config.decoder.num_rows, 9))
+    with recorded_attention(model.decoder.model.layers[:1], name="self_attn") as seen:
+        outputs = model(**batch, decoder_input_ids=ids, output_attentions=True)
+    targets = torch.full((2, 9), IGNORED_LABEL)
+    targets[0, 2], targets[1, 5] = 3, 1
+    mask = batch["lyrics_attention_mask"]
+    module, states, conditions = seen[0]
+
+    loss, hits = prepended_attention_loss(module, states, mask, targets)
+
+    assert conditions is None
+    weights = outputs.decoder_attentions[0][:, 0, mask.shape[1] :]  # [B, L, P + L] of one head
+    near = [weights[0, 2, 2:5].sum(), weights[1, 5, 0:3].sum()]
+    torch.testing.assert_close(loss, -sum(part.log() for part in near) / 2)
     assert 0 <= hits <= 1
 
 

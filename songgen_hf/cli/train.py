@@ -10,31 +10,14 @@ For several processes: accelerate launch -m songgen_hf train ...
 """
 
 import argparse
-import importlib
 import json
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
+from ..training.kinds import KINDS, options_of, train
 from .output import CommandResult
-
-KINDS = {
-    "lm": (
-        "language_model.options:LANGUAGE_MODEL_OPTIONS",
-        "language_model.run:train_language_model",
-    ),
-    "lora": ("language_model.options:LORA_OPTIONS", "language_model.lora:train_lora"),
-    "conditioner": ("conditioner.options:CONDITIONER_OPTIONS", "conditioner.run:train_conditioner"),
-    "masked": ("masked.options:MASKED_OPTIONS", "masked.run:train_masked_model"),
-    "codec": ("codec.options:CodecTrainingOptions", "codec.trainer:train_codec"),
-    "teacher": ("codec.options:TeacherTrainingOptions", "codec.semantic_teacher:train_teacher"),
-    "separator": (
-        "separator.options:SeparatorTrainingOptions",
-        "separator.trainer:train_separator",
-    ),
-}
-"""Kind of training -> its dataclasses of options and the function that trains, in ``training``."""
 
 
 class RemainingArguments(argparse.Action):
@@ -84,7 +67,7 @@ def described_flags(kind: str = "lm") -> list[argparse.ArgumentParser]:
 
         from ..training.option_parsing import add_file_flags
 
-        flags = HfArgumentParser(_options(kind), add_help=False, conflict_handler="resolve")
+        flags = HfArgumentParser(options_of(kind), add_help=False, conflict_handler="resolve")
     except ImportError:
         return []
     add_file_flags(flags)
@@ -104,29 +87,17 @@ def run(arguments: argparse.Namespace) -> CommandResult | None:
     from ..training.option_parsing import parse_options
 
     program = "songgen-hf train" if kind == "lm" else f"songgen-hf train {kind}"
-    options = parse_options(_options(kind), remaining, program=program)
+    options = parse_options(options_of(kind), remaining, program=program)
     if kind == "masked":
         require("diffusers", "diffusers")
     if kind not in ("codec", "teacher", "separator"):
         quiet_warnings()
-    written, metrics = _written(_named(KINDS[kind][1])(*options), options)
+    written, metrics = _written(train(kind, options), options)
     if os.environ.get("RANK", "0") != "0":
         return None  # one result, not one from every process
     return CommandResult(
         {"kind": kind, "written": written, "metrics": metrics}, f"{written}: trained"
     )
-
-
-def _options(kind: str) -> tuple[type, ...]:
-    """The dataclasses of options of a kind of training."""
-    options = _named(KINDS[kind][0])
-    return options if isinstance(options, tuple) else (options,)
-
-
-def _named(path: str) -> Any:
-    """The object of a path "module:name" below ``songgen_hf.training``."""
-    module, _, name = path.partition(":")
-    return getattr(importlib.import_module(f"songgen_hf.training.{module}"), name)
 
 
 def _written(result: Any, options: tuple[Any, ...]) -> tuple[Path, dict[str, Any]]:

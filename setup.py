@@ -91,6 +91,7 @@ setup(
             "checkpoints/separator-mini/**",
             "checkpoints/songgen-mini/**",
             "data/preparation/*.css",
+            "evaluation/experiments/definitions/*.yaml",
             "evaluation/listening_test/*.css",
             "evaluation/listening_test/*.html",
             "evaluation/listening_test/*.js",

@@ -45,6 +45,7 @@ DESCRIPTIONS = {
     PACKAGE + "checkpoints/separator-mini/": "The separator, trained on rendered songs alone.",
     PACKAGE + "checkpoints/songgen-mini/": "The weights of songgen-mini: codec and three models.",
     PACKAGE + "data/preparation/report.css": "The style sheet of the report of prepared clips.",
+    PACKAGE + "evaluation/experiments/definitions/": "The experiments of the package, as YAML.",
     PACKAGE + "evaluation/listening_test/page.css": "The style sheet of a listening test.",
     PACKAGE + "evaluation/listening_test/page.html": "The template of a listening test.",
     PACKAGE + "evaluation/listening_test/page.js": "The script of a listening test.",

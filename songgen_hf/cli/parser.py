@@ -34,6 +34,10 @@ COMMANDS = {
         "songgen_hf.cli.evaluate",
         "train the judges, and evaluate codecs and models with them",
     ),
+    "experiment": (
+        "songgen_hf.cli.experiment",
+        "run an ablation: train variants with equal budgets and compare them",
+    ),
     "export": ("songgen_hf.cli.export", "write a checkpoint for the Hub, or publish it there"),
     "card": ("songgen_hf.cli.card", "write the card of a checkpoint, with measured numbers"),
     "space": ("songgen_hf.cli.space", "run or publish the Gradio Space"),

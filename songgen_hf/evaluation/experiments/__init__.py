@@ -1,0 +1,1 @@
+"""Experiments: variants of a training with equal budgets, compared on held-out songs."""

@@ -88,7 +88,6 @@ class Experiment:
         recipe: recipe of the package that every training starts from.
         train: options of every training.
         remarks: what a reader of the results has to know.
-        generation_only: whether the claims are about generated songs alone, which need judges.
     """
 
     name: str
@@ -100,7 +99,6 @@ class Experiment:
     recipe: str | None = None
     train: Mapping[str, Any] = field(default_factory=dict)
     remarks: str = ""
-    generation_only: bool = False
 
     def training_values(self, name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         """The options of the training of a variant.
@@ -117,6 +115,12 @@ class Experiment:
         values = {key: value for source in sources for key, value in source.items()}
         overrides = [text for source in sources for text in source.get("config_overrides", ())]
         return values | ({"config_overrides": overrides} if overrides else {})
+
+    def output_values(self, folder: Path | str) -> dict[str, Any]:
+        """The options of a training that is written to a folder, and resumed there."""
+        if self.kind == "codec":
+            return {"out": str(folder)}
+        return {"output_dir": str(folder), "resume_from_checkpoint": "auto"}
 
 
 def experiment_names() -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..protocol.options import MAX_SECONDS
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExperimentOptions:
@@ -21,10 +23,11 @@ class ExperimentOptions:
         split: split that the variants are scored on.
         songs: songs of the split, from the first.
         page: page that gets the section of the experiment.
-        prompts_file: prompts of free generation, which --judges and --corpus switch on.
+        prompts_file: prompts of generated songs (default: the fixed prompts).
         prompts: number of these prompts.
-        judges: folder of trained judges.
-        corpus: folder of the rendered corpus of the prompts.
+        max_seconds: longest generated song in seconds.
+        judges: folder of trained judges; with it, songs are generated and scored, too.
+        corpus: folder of the rendered corpus of the prompts, or of the songs of codecs.
 
     Raises:
         ValueError: for numbers out of range, or judges without a corpus.
@@ -43,6 +46,7 @@ class ExperimentOptions:
     page: Path | None = None
     prompts_file: Path | None = None
     prompts: int = 24
+    max_seconds: float = MAX_SECONDS
     judges: Path | None = None
     corpus: Path | None = None
 
@@ -54,10 +58,9 @@ class ExperimentOptions:
             )
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"got seeds {self.seeds}, expected each of them once")
-        if (self.judges is None) != (self.corpus is None):
+        if self.judges is not None and self.corpus is None:
             raise ValueError(
-                "free generation needs judges and the corpus of the prompts: pass both --judges "
-                "and --corpus, or neither"
+                "judges hear songs of prompts from a corpus: name its folder with --corpus"
             )
 
 

@@ -5,7 +5,6 @@ a paper holds if the whole interval of the paired difference is on its side, doe
 on the other, and is not decided otherwise.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -109,7 +108,6 @@ def describe(
         values = {metric: score_of(found, metric) for metric in sorted(metrics)}
         rows[name] = {
             "seeds": list(found),
-            "songs": len(next(iter(next(iter(found.values())).values()))),
             "scores": {metric: round(value, 4) for metric, (value, _) in values.items()},
             "intervals": {metric: _rounded(ends) for metric, (_, ends) in values.items()},
         }
@@ -218,15 +216,9 @@ def write_results(report: Mapping[str, Any], out: Path, pages: Sequence[Path] = 
     return list(contents)
 
 
-def read_scores(path: Path) -> dict[str, Any]:
-    """The scores of a finished training, as the runner wrote them."""
-    return dict(json.loads(path.read_text(encoding="utf-8")))
-
-
 __all__ = [
     "describe",
     "difference_of",
-    "read_scores",
     "report_markdown",
     "score_of",
     "verdict",

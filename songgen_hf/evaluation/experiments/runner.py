@@ -15,9 +15,9 @@ from typing import Any
 from ...files import encode_json, write_files
 from ...training.kinds import options_of, train
 from ...training.option_parsing import assignments, make_options, resolved_values
-from ...training.options import FREE_ON_RESUME, DataOptions
+from ...training.options import FREE_ON_RESUME
 from .definition import Experiment, read_experiment
-from .held_out import held_out_parts
+from .measures import measured_parts
 from .options import ExperimentOptions
 from .results import describe, write_results
 
@@ -28,7 +28,9 @@ SOURCES = {"codec", "dataset", "model", "preset", "voice_encoder"}
 """Options that a resumed run may name differently, but that decide what is trained."""
 BUDGET = {
     "max_steps": "steps",
+    "steps": "steps",
     "per_device_train_batch_size": "songs a step",
+    "batch_size": "crops a step",
     "learning_rate": "learning rate",
 }
 
@@ -61,14 +63,14 @@ def run_experiment(options: ExperimentOptions, *, log: Log = logger.info) -> dic
         options.page.read_text(encoding="utf-8")  # an error before the trainings
     changes = assignments(options.changes, "--set")
     if options.dataset is not None:
-        changes["dataset"] = options.dataset
+        changes["data" if experiment.kind == "codec" else "dataset"] = options.dataset
     scores: dict[str, dict[int, Any]] = {name: {} for name in names}
     report: dict[str, Any] = {}
     number, total = 0, len(names) * len(options.seeds)
     for seed in options.seeds:
         for name in names:
             number += 1
-            run = VariantRun(experiment, name, seed, changes, options)
+            run = VariantRun(experiment, name, seed, changes, options, log)
             log(f"[{number}/{total}] {experiment.name}: {name}, seed {seed}: {run.state()}")
             scores[name][seed] = run.scores()
             finished = {key: found for key, found in scores.items() if found}
@@ -87,6 +89,7 @@ class VariantRun:
         seed: seed of the training.
         changes: options of every training that the caller sets.
         options: where the run is, and how it is scored.
+        log: called with each progress line.
     """
 
     def __init__(
@@ -96,18 +99,21 @@ class VariantRun:
         seed: int,
         changes: Mapping[str, Any],
         options: ExperimentOptions,
+        log: Log,
     ):
         self.experiment, self.name, self.seed, self.options = experiment, name, seed, options
+        self.log = log
         self.variant = experiment.variants[name]
         trained = self.variant.model_of or name
         self.values = experiment.training_values(trained, changes) | {"seed": seed}
         self.folder = options.output / "runs" / self._key()
-        self.values |= {"output_dir": str(self.folder), "resume_from_checkpoint": "auto"}
+        self.values |= experiment.output_values(self.folder)
 
     def _key(self) -> str:
         """A name that follows from the options that decide what is trained."""
-        made = self._made({"output_dir": "unused"})
-        free = FREE_ON_RESUME - SOURCES
+        made = self._made(self.experiment.output_values("unused"))
+        codec = self.experiment.kind == "codec"
+        free = (made[-1].free_on_resume() if codec else FREE_ON_RESUME) - SOURCES
         kept = {name: value for name, value in resolved_values(made).items() if name not in free}
         content = json.dumps([self.experiment.kind, kept], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
@@ -123,7 +129,8 @@ class VariantRun:
         options = self.options
         parts: list[Any] = [options.split, options.songs]
         if options.judges is not None:
-            parts += [str(options.prompts_file), options.prompts, self.variant.setting]
+            parts += [str(options.prompts_file), options.prompts, options.max_seconds]
+            parts.append(self.variant.setting)
         digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
         return self.folder / f"scores-{digest}.json"
 
@@ -144,7 +151,15 @@ class VariantRun:
             made = self._made({})
             if not (self.folder / TRAINED_FILE).is_file():
                 self._train(made)
-            write_files({self.scores_file: encode_json(self._measure(made))})
+            found = measured_parts(
+                self.experiment.kind,
+                self.folder,
+                made,
+                self.variant.setting,
+                self.options,
+                self.log,
+            )
+            write_files({self.scores_file: encode_json(found)})
         return dict(json.loads(self.scores_file.read_text(encoding="utf-8")))
 
     def _train(self, made: tuple[Any, ...]) -> None:
@@ -153,13 +168,6 @@ class VariantRun:
         write_files({self.folder / TRAINED_FILE: encode_json(facts)})
         for checkpoint in self.folder.glob("checkpoint-*"):
             shutil.rmtree(checkpoint)  # the model itself stays
-
-    def _measure(self, made: tuple[Any, ...]) -> dict[str, Any]:
-        data = next(each for each in made if isinstance(each, DataOptions))
-        options = self.options
-        return held_out_parts(
-            self.folder, data, made[2], split=options.split, max_songs=options.songs
-        )
 
 
 __all__ = ["VariantRun", "run_experiment"]

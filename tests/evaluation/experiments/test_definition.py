@@ -7,6 +7,7 @@ from songgen_hf.evaluation.experiments.definition import (
     experiment_names,
     read_experiment,
 )
+from songgen_hf.evaluation.protocol.options import AutoregressiveSetting, MaskedSetting
 from songgen_hf.modeling.patterns import TRACK_PATTERNS
 from songgen_hf.training.kinds import options_of
 from songgen_hf.training.option_parsing import make_options
@@ -20,12 +21,22 @@ def test_the_options_of_every_training_are_known_and_differ(name, tmp_path):
     trained = [key for key, variant in experiment.variants.items() if variant.model_of is None]
     made = []
     for key in trained:
-        values = experiment.training_values(key, {"output_dir": str(tmp_path)})
+        values = experiment.training_values(key, experiment.output_values(tmp_path))
         options = make_options(options_of(experiment.kind), values)
         made.append(repr([vars(each) for each in options]))
 
     assert len(set(made)) == len(trained) >= 1
     assert experiment.mirrors and experiment.claims
+
+
+@pytest.mark.parametrize("name", experiment_names())
+def test_the_settings_of_an_experiment_can_be_read(name):
+    experiment = read_experiment(name)
+    kind = MaskedSetting if experiment.kind == "masked" else AutoregressiveSetting
+    read = [str(kind.parse(variant.setting)) for variant in experiment.variants.values()]
+
+    sampled = [variant.setting for variant in experiment.variants.values() if variant.setting]
+    assert len(set(read)) >= len(set(sampled))
 
 
 @pytest.mark.parametrize("name", experiment_names())
@@ -84,7 +95,7 @@ def test_a_wrong_definition_is_refused(text, message, tmp_path):
 
 
 def test_an_unknown_experiment_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match="unknown experiment: got 'nothing', expected one of cur"):
+    with pytest.raises(ValueError, match="unknown experiment: got 'nothing', expected one of co"):
         read_experiment("nothing")
 
 

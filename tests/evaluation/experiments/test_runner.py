@@ -94,7 +94,7 @@ def test_an_unknown_variant_and_a_missing_page_are_errors_before_any_training(
     [
         ({"songs": 0}, "got 0 songs, 24 prompts and 1 seeds"),
         ({"seeds": (1, 1)}, r"got seeds \(1, 1\), expected each of them once"),
-        ({"judges": "x"}, "pass both --judges and --corpus"),
+        ({"judges": "x"}, "from a corpus: name its folder with --corpus"),
     ],
 )
 def test_options_out_of_range_are_refused(wrong, message):

@@ -96,6 +96,7 @@ setup(
             "evaluation/listening_test/*.html",
             "evaluation/listening_test/*.js",
             "evaluation/protocol/*.json",
+            "evaluation/songs/published/*.yaml",
             "publishing/cards.md",
             "space/*.css",
             "space/*.js",

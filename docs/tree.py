@@ -50,6 +50,7 @@ DESCRIPTIONS = {
     PACKAGE + "evaluation/listening_test/page.html": "The template of a listening test.",
     PACKAGE + "evaluation/listening_test/page.js": "The script of a listening test.",
     PACKAGE + "evaluation/protocol/prompts.json": "The 100 prompts of the evaluation.",
+    PACKAGE + "evaluation/songs/published/": "Protocols of papers: settings and figures, as YAML.",
     PACKAGE + "publishing/cards.md": "The template of model cards.",
     PACKAGE + "py.typed": "Marks the package as typed (PEP 561).",
     PACKAGE + "space/page.css": "The style sheet of the web page.",

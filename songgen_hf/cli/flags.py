@@ -31,6 +31,7 @@ import inspect
 import re
 import types
 import typing
+from collections.abc import Sequence
 from typing import Any, Literal, TypeVar
 
 Options = TypeVar("Options")
@@ -99,6 +100,20 @@ def read_flags(arguments: argparse.Namespace, options: type[Options]) -> Options
         is_tuple = typing.get_origin(_without_none(hints[field.name])) is tuple
         values[field.name] = tuple(value) if is_tuple and isinstance(value, list) else value
     return options(**values)
+
+
+def given_flags(options: type, words: Sequence[str]) -> set[str]:
+    """Return the names of the fields that a command line gives, whatever their values.
+
+    Args:
+        options: dataclass of the options.
+        words: arguments of the command; unknown ones are passed over.
+    """
+    parser = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    add_flags(parser, options)
+    for action in parser._actions:
+        action.default = argparse.SUPPRESS
+    return set(vars(parser.parse_known_args(list(words))[0]))
 
 
 def _fields(options: type) -> list[dataclasses.Field[Any]]:

@@ -4,7 +4,8 @@
 "masked" compares masked models with an autoregressive one, and "settings" compares settings of
 sampling on one model. "prompts" writes prompts for the models; a fixed set comes with the package.
 "listen" makes a page for a blind listening test, "votes" analyzes the votes of its listeners.
-"songs" measures any folder of songs with published models, and "compare" compares two such results.
+"songs" measures any folder of songs with published models, and "compare" compares such results.
+"protocol" shows how papers evaluate, as settings of "songs" and "masked".
 
 "songgen-hf evaluate judges --help" lists the flags of one part.
 """
@@ -37,10 +38,13 @@ PARTS: dict[str, tuple[str, type, Run]] = {
         "analyze the votes of a listening test", listening.VotesFlags, listening.run_votes,
     ),
     "songs": (
-        "measure a folder of songs with published models", songs.SongsOptions, songs.run_songs,
+        "measure a folder of songs with published models", songs.SongsFlags, songs.run_songs,
+    ),
+    "protocol": (
+        "show the protocol of a paper", songs.ProtocolFlags, songs.run_protocol,
     ),
     "compare": (
-        "compare two metric cards of songs", songs.CompareFlags, songs.run_compare,
+        "compare metric cards of songs", songs.CompareFlags, songs.run_compare,
     ),
 }  # fmt: skip
 """Name of a part -> its help line, the dataclass of its flags, and the function that runs it."""

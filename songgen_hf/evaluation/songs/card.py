@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,22 +22,35 @@ KIND = "songgen-hf metric card"
 Card = dict[str, Any]
 
 
-def make_card(found: Measurement, *, name: str, command: str) -> Card:
+def make_card(
+    found: Measurement, *, name: str, command: str, protocol: Mapping[str, Any] | None = None
+) -> Card:
     """Describe a measurement as a card, of values that JSON holds.
 
     Args:
         found: the measurement.
         name: name of the set of songs.
         command: command line that made it.
+        protocol: what :func:`~songgen_hf.evaluation.songs.protocols.apply_protocol` says of the
+            protocol, with ``departures``; None without one.
     """
     return {
         "kind": KIND,
         "format": FORMAT,
         "name": name,
         "command": command,
-        "songs": {"n": len(found.songs), "digest": songs_digest(found.songs)},
+        "songs": {
+            "n": len(found.songs),
+            "prompts": sorted({song.prompt for song in found.songs}),
+            "digest": songs_digest(found.songs),
+        },
+        "protocol": None if protocol is None else dict(protocol),
         "settings": found.settings,
-        "versions": {**library_versions(), **_versions("scipy", "soxr", "pyloudnorm")},
+        "versions": {
+            **library_versions(),
+            **_versions("scipy", "soxr", "pyloudnorm", "jiwer", "phonemizer"),
+            **({"espeak-ng": espeak} if (espeak := _espeak_version()) else {}),
+        },
         "scores": {key: score.facts(key) for key, score in found.scores.items()},
         "skipped": found.skipped,
     }
@@ -75,21 +90,43 @@ def read_card(path: Path) -> Card:
 
 def card_markdown(card: Card) -> str:
     """Write a card as markdown: a table of scores and a table of everything they depend on."""
-    scores = [
-        [name, _number(one["value"]), _interval(one), str(one["n"]), one["unit"]]
-        for name, one in card["scores"].items()
-    ]
+    protocol = card.get("protocol") or {"figures": {}}
+    figures: Mapping[str, Mapping[str, float]] = protocol["figures"]
+    published = list(dict.fromkeys(name for one in figures.values() for name in one))
+    spread = any("seed_spread" in one for one in card["scores"].values())
+    scores = []
+    for name in dict.fromkeys((*card["scores"], *published)):
+        one = card["scores"].get(name)
+        cells = ["not measured", "", "", ""]
+        if one is not None:
+            cells = [number_text(one["value"]), interval_text(one), str(one["n"]), one["unit"]]
+        if spread:
+            cells.insert(2, number_text(one["seed_spread"]) if one and "seed_spread" in one else "")
+        scores.append([name, *cells, *(str(system.get(name, "")) for system in figures.values())])
+    titles = ["metric", "value", "95 % interval", *["spread of seeds"] * spread, "songs", "unit"]
     facts = {
-        "songs": card["songs"],
+        "songs": {name: card["songs"][name] for name in ("n", "digest")},
         **card["settings"],
         "versions": card["versions"],
         "command": card["command"],
     }
-    settings = [[name, _words(value)] for name, value in facts.items()]
+    settings = [[name, setting_text(value)] for name, value in facts.items()]
     parts = [
         f"# {card['name']}: metrics of {card['songs']['n']} songs",
-        markdown_table(("metric", "value", "95 % interval", "songs", "unit"), scores),
+        markdown_table([*titles, *(f"paper: {system}" for system in figures)], scores),
     ]
+    if card.get("protocol"):
+        parts.append(f"Protocol {protocol['name']}: {protocol['title']} ({protocol['source']}).")
+        changes = [
+            f"- {name}: {setting_text(one['here'])}, "
+            f"in the protocol {setting_text(one['protocol'])}"
+            for name, one in protocol["overridden"].items()
+        ] + [f"- {line}" for line in protocol["departures"]]
+        if changes:
+            parts.append("Not as in the protocol:\n\n" + "\n".join(changes))
+        if protocol["reasons"]:
+            reasons = [f"- {name}: {reason}" for name, reason in protocol["reasons"].items()]
+            parts.append("Why the paper's figures differ:\n\n" + "\n".join(reasons))
     if card["skipped"]:
         left = [f"- {name}: {reason}" for name, reason in card["skipped"].items()]
         parts.append("Not measured:\n\n" + "\n".join(left))
@@ -97,80 +134,33 @@ def card_markdown(card: Card) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def compare_cards(card: Card, other: Card) -> list[dict[str, Any]]:
-    """Put the scores of two cards side by side.
-
-    Returns:
-        For every score that both have: ``metric``, ``first`` and ``second`` as in their cards, and
-        ``difference``, second minus first.
-    Raises:
-        ValueError: naming the settings that differ, if there are any.
-    """
-    ours, theirs = (_flat(one["settings"]) for one in (card, other))
-    differing = [
-        f"{name} {_words(ours.get(name))} and {_words(theirs.get(name))}"
-        for name in sorted(ours.keys() | theirs.keys())
-        if ours.get(name) != theirs.get(name)
-    ]
-    if differing:
-        more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
-        raise ValueError(
-            f"the cards of {card['name']} and {other['name']} do not compare, their settings "
-            f"differ: {'; '.join(differing[:3])}{more}; measure both in the same way"
-        )
-    return [
-        {
-            "metric": name,
-            "first": one,
-            "second": other["scores"][name],
-            "difference": other["scores"][name]["value"] - one["value"],
-        }
-        for name, one in card["scores"].items()
-        if name in other["scores"]
-    ]
-
-
-def comparison_markdown(card: Card, other: Card) -> str:
-    """Write the scores of two cards as one table; arguments and errors as :func:`compare_cards`."""
-    rows = [
-        [
-            one["metric"],
-            *(f"{_number(side['value'])} {_interval(side)}".rstrip() for side in _sides(one)),
-            f"{one['difference']:+.4g}",
-        ]
-        for one in compare_cards(card, other)
-    ]
-    return markdown_table(("metric", card["name"], other["name"], "difference"), rows)
-
-
-def _sides(one: Mapping[str, Any]) -> tuple[Any, Any]:
-    return one["first"], one["second"]
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            found |= _flat(value, f"{prefix}{name}.")
-        else:
-            found[prefix + name] = value
-    return found
-
-
-def _number(value: float) -> str:
+def number_text(value: float) -> str:
+    """A number with four digits."""
     return f"{value:.4g}"
 
 
-def _interval(score: Mapping[str, Any]) -> str:
+def interval_text(score: Mapping[str, Any]) -> str:
+    """The interval of a score of a card; empty without one."""
     if score["low"] is None:
         return ""
-    return f"({_number(score['low'])} to {_number(score['high'])})"
+    return f"({number_text(score['low'])} to {number_text(score['high'])})"
 
 
-def _words(value: Any) -> str:
+def setting_text(value: Any) -> str:
+    """A setting in words, as a cell of a table."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_words(entry)}" for name, entry in value.items())
+        return ", ".join(f"{name} {setting_text(entry)}" for name, entry in value.items())
     return "none" if value is None else str(value).replace("|", "\\|")
+
+
+def _espeak_version() -> str | None:
+    """Version of espeak-ng, which finds the phonemes; None if it is not installed."""
+    try:
+        found = subprocess.run(["espeak-ng", "--version"], capture_output=True, text=True)  # noqa: S603, S607
+    except OSError:
+        return None
+    match = re.search(r"\d+(\.\d+)+", found.stdout)
+    return match[0] if match else None
 
 
 def _versions(*packages: str) -> dict[str, str]:
@@ -185,9 +175,10 @@ def _versions(*packages: str) -> dict[str, str]:
 
 __all__ = [
     "card_markdown",
-    "compare_cards",
-    "comparison_markdown",
+    "interval_text",
     "make_card",
+    "number_text",
     "read_card",
+    "setting_text",
     "write_card",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,10 @@ class MeasuredSong:
     """A song to measure; what was not requested is None.
 
     Args:
-        id: its name, without folder and ending.
+        id: its name, without ending; with the folder of its seed, if it has one.
         path: sound file of the mixture.
+        prompt: id of its prompt, which several songs of different seeds share; empty for ``id``.
+        seed: number of the folder that it lies in, if all songs lie in such folders.
         vocal: sound file of the vocal.
         text: description.
         lyrics: lyrics.
@@ -34,6 +36,8 @@ class MeasuredSong:
 
     id: str
     path: Path
+    prompt: str = ""
+    seed: int | None = None
     vocal: Path | None = None
     text: str | None = None
     lyrics: str | None = None
@@ -41,9 +45,15 @@ class MeasuredSong:
     tempo: float | None = None
     key: str | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prompt", self.prompt or self.id)
+
 
 def read_songs(folder: str, prompts: Path | None, work: Path) -> list[MeasuredSong]:
     """List the songs of a folder in the order of their names.
+
+    If every song lies in a folder with a number for a name, ``7/song.wav``, that is the seed, and
+    songs of one name are of one prompt.
 
     Args:
         folder: folder of sound files, or a manifest, as for ``songgen-hf prepare songs``.
@@ -57,9 +67,10 @@ def read_songs(folder: str, prompts: Path | None, work: Path) -> list[MeasuredSo
         raise FileNotFoundError(f"no folder {folder} of songs: check the path")
     rows = find_recordings(folder, work)
     requests = None if prompts is None else _requests(prompts)
+    places = _prompts_and_seeds(folder, rows)
     songs = []
-    for row in rows:
-        identity, path = row["recording_id"], Path(row["path"])
+    for row, (identity, seed) in zip(rows, places, strict=True):
+        path = Path(row["path"])
         request: Mapping[str, Any] = row
         base = path.parent
         if requests is not None and prompts is not None:
@@ -69,8 +80,27 @@ def read_songs(folder: str, prompts: Path | None, work: Path) -> list[MeasuredSo
                     f"the {len(rows)} songs in {folder}, named like its file"
                 )
             request, base = requests[identity], prompts.parent
-        songs.append(_song(identity, row, request, base, strict=requests is not None))
+        song = _song(identity, row, request, base, strict=requests is not None)
+        songs.append(replace(song, id=row["recording_id"], prompt=identity, seed=seed))
     return sorted(songs, key=lambda song: song.id)
+
+
+def _prompts_and_seeds(
+    folder: str, rows: Sequence[Mapping[str, Any]]
+) -> list[tuple[str, int | None]]:
+    """The prompt and the seed of each song, from ``seed/prompt.wav``; otherwise id and None."""
+    root = Path(folder).resolve()
+    paths = [Path(row["path"]) for row in rows]
+    inside = [path.relative_to(root) for path in paths if path.is_relative_to(root)]
+    if len(inside) < len(rows) or not all(
+        len(path.parts) == 2 and path.parts[0].isascii() and path.parts[0].isdigit()
+        for path in inside
+    ):
+        return [(row["recording_id"], None) for row in rows]
+    return [
+        (safe_name(path.stem, default="recording", longest=80), int(path.parts[0]))
+        for path in inside
+    ]
 
 
 def _requests(path: Path) -> dict[str, Mapping[str, Any]]:
@@ -101,7 +131,7 @@ def _song(
         ) from error
     if tempo is not None and tempo <= 0:
         raise ValueError(f"tempo of {identity!r}: got {tempo:g} bpm, expected a positive one")
-    texts = {name: request.get(name) or None for name in ("text", "lyrics", "key")}
+    texts: dict[str, Any] = {name: request.get(name) or None for name in ("text", "lyrics", "key")}
     for name, text in texts.items():
         if not isinstance(text, str | None):
             raise ValueError(f"{name} of {identity!r}: got {text!r}, expected text")

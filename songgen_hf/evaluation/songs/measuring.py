@@ -48,19 +48,33 @@ class Score:
 
     Args:
         value: the score.
-        interval: 95 % bootstrap interval over songs; None without one.
+        interval: 95 % bootstrap interval over prompts; None without one.
         n: number of songs that it is of.
+        per_seed: the score of the songs of each seed, if there are several.
+        draws: the score of each bootstrap draw, of a Frechet distance, for paired differences.
     """
 
     value: float
     interval: Interval | None
     n: int
+    per_seed: dict[int, float] = field(default_factory=dict)
+    draws: list[float] = field(default_factory=list)
 
     def facts(self, name: str) -> dict[str, Any]:
         """The score as a card holds it."""
         low, high = self.interval or (None, None)
         unit = UNITS.get(name, "distance" if name.startswith("fad_") else "share")
-        return {"value": self.value, "low": low, "high": high, "n": self.n, "unit": unit}
+        facts: dict[str, Any] = {
+            "value": self.value,
+            "low": low,
+            "high": high,
+            "n": self.n,
+            "unit": unit,
+        }
+        if self.per_seed:
+            facts["per_seed"] = {str(seed): value for seed, value in self.per_seed.items()}
+            facts["seed_spread"] = float(np.std(list(self.per_seed.values()), ddof=1))
+        return facts | ({"draws": self.draws} if self.draws else {})
 
 
 @dataclass
@@ -103,11 +117,14 @@ def measure_songs(options: SongsOptions) -> Measurement:
         metric()
     run.found.settings |= {
         "num_songs": len(songs),
+        "num_prompts": len(run.prompts),
+        "seeds": run.seeds or None,
         "prompts": prompts_digest(songs),
         "reference": songs_digest(references) if references else None,
         "num_references": len(references),
         "loudness": listener.loudness,
         "voice_from": options.voice_from,
+        "separator": options.separator,
         "seed": options.seed,
         "draws": options.draws,
         "fad_draws": options.fad_draws,
@@ -127,8 +144,11 @@ class _Run:
     ) -> None:
         self.options, self.listener = options, listener
         self.songs, self.references = songs, references
-        self.by_id = {song.id: song for song in references}
-        self.found = Measurement(songs, [{"id": song.id} for song in songs])
+        self.by_id = {song.prompt: song for song in references}
+        self.prompts = sorted({song.prompt for song in songs})
+        self.seeds = sorted({song.seed for song in songs if song.seed is not None})
+        rows = [{"id": song.id, "prompt": song.prompt, "seed": song.seed} for song in songs]
+        self.found = Measurement(songs, rows)
         self.model: dict[str, Any] = {"device": options.device, "batch_size": options.batch_size}
 
     def signal(self) -> None:
@@ -186,7 +206,7 @@ class _Run:
         for song, row in self._each(pairs, "tags"):
             ours, theirs = (
                 tag_distribution(self._hear(backbone, path, "logits"))[None]
-                for path in (song.path, self.by_id[song.id].path)
+                for path in (song.path, self.by_id[song.prompt].path)
             )
             row["tag_divergence"] = float(tag_divergences(theirs, ours)[0])
         self._mean("tag_divergence")
@@ -225,7 +245,7 @@ class _Run:
             return
         voices = {}
         for song in self.songs:
-            pair = self.by_id.get(song.id)
+            pair = self.by_id.get(song.prompt)
             if voice := song.voice or (pair.vocal if pair else None):
                 voices[song.id] = voice
         with_voice = [song for song in self.songs if song.id in voices]
@@ -268,7 +288,7 @@ class _Run:
         return self.listener.hear(backbone, path)[name]
 
     def _pairs(self, metric: str) -> list[MeasuredSong]:
-        pairs = [song for song in self.songs if song.id in self.by_id]
+        pairs = [song for song in self.songs if song.prompt in self.by_id]
         if not pairs:
             self.found.skipped[metric] = (
                 "no reference song has the name of a generated song; give --reference"
@@ -286,11 +306,8 @@ class _Run:
         return song.vocal
 
     def _mean(self, name: str) -> None:
-        values = [row[name] for row in self.found.rows if name in row]
-        if values:
-            self.found.scores[name] = Score(
-                float(np.mean(values)), self._interval(values, None), len(values)
-            )
+        if rows := [row for row in self.found.rows if name in row]:
+            self.found.scores[name] = self._score(rows, [row[name] for row in rows], None)
 
     def _ratio(self, name: str) -> None:
         rows = [row for row in self.found.rows if f"{name}_edits" in row]
@@ -299,11 +316,27 @@ class _Run:
         if rows and not sum(lengths):
             self.found.skipped[name] = "the lyrics hold no words"
         elif rows:
-            value = float(sum(edits) / sum(lengths))
-            self.found.scores[name] = Score(value, self._interval(edits, lengths), len(rows))
+            self.found.scores[name] = self._score(rows, edits, lengths)
 
-    def _interval(self, values: Sequence[float], bottom: Sequence[float] | None) -> Interval:
-        return ratio_interval(values, bottom, seed=self.options.seed, draws=self.options.draws)
+    def _score(
+        self,
+        rows: Sequence[dict[str, Any]],
+        values: Sequence[float],
+        lengths: Sequence[float] | None,
+    ) -> Score:
+        """The ratio of sums, or the mean, with an interval over prompts and the values of seeds."""
+        top = np.asarray(values, dtype=np.float64)
+        bottom = np.ones_like(top) if lengths is None else np.asarray(lengths, dtype=np.float64)
+        prompts, seeds = [row["prompt"] for row in rows], np.array([row["seed"] for row in rows])
+        interval = ratio_interval(
+            top, bottom, groups=prompts, seed=self.options.seed, draws=self.options.draws
+        )
+        per_seed = {
+            seed: float(top[seeds == seed].sum() / bottom[seeds == seed].sum())
+            for seed in self.seeds
+            if len(self.seeds) > 1 and bottom[seeds == seed].sum()
+        }
+        return Score(float(top.sum() / bottom.sum()), interval, len(rows), per_seed)
 
     def _frechet(self, name: str, backbone: networks.Backbone) -> None:
         """Add the Frechet distance of all frames of both folders, and its extrapolation."""
@@ -321,18 +354,36 @@ class _Run:
         moments = [Moments.of(song) for song in frames]
         pooled = Moments.pooled(moments)
         value = frechet_distance(pooled, reference, unbiased=True)
+        by_prompt = [
+            Moments.pooled(
+                one for one, song in zip(moments, self.songs, strict=True) if song.prompt == prompt
+            )
+            for prompt in self.prompts
+        ]
+        draws: list[float] = []
+
+        def drawn_distance(drawn: np.ndarray) -> float:
+            pooled = Moments.pooled(by_prompt[place] for place in drawn)
+            draws.append(frechet_distance(pooled, reference, unbiased=True))
+            return draws[-1]
+
         interval = None
         if self.options.fad_draws:
             interval = pivotal_interval(
                 value,
-                lambda drawn: frechet_distance(
-                    Moments.pooled(moments[place] for place in drawn), reference, unbiased=True
-                ),
-                len(moments),
+                drawn_distance,
+                len(by_prompt),
                 seed=self.options.seed,
                 draws=self.options.fad_draws,
             )
-        self.found.scores[f"fad_{name}"] = Score(value, interval, len(frames))
+        per_seed = {}
+        for seed in self.seeds if len(self.seeds) > 1 else ():
+            of_seed = [
+                one for one, song in zip(moments, self.songs, strict=True) if song.seed == seed
+            ]
+            if (moments_of_seed := Moments.pooled(of_seed)).count > 1:
+                per_seed[seed] = frechet_distance(moments_of_seed, reference, unbiased=True)
+        self.found.scores[f"fad_{name}"] = Score(value, interval, len(frames), per_seed, draws)
         if pooled.count <= MIN_FRAMES:
             self.found.skipped[f"fad_{name}_infinity"] = (
                 f"{pooled.count} frames, expected more than {MIN_FRAMES}"

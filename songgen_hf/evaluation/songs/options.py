@@ -38,6 +38,8 @@ class SongsOptions:
         singer: x-vector model for the similarity of the voice, such as
             microsoft/wavlm-base-plus-sv.
         voice_from: what the recognizer and the x-vector model hear; vocal needs stems.
+        separator: what separated the vocals beside the songs, for the card (default: the song
+            model wrote them itself).
         loudness: LUFS that every song gets before a model hears it.
         normalize: whether it gets it.
         replacement: draw the frames of FAD-infinity with replacement, as fadtk does.
@@ -67,6 +69,7 @@ class SongsOptions:
     language: str = "en"
     singer: str | None = None
     voice_from: Literal["mixture", "vocal"] = "mixture"
+    separator: str | None = None
     loudness: float = -14.0
     normalize: bool = field(
         default=True, metadata={"help": "let models hear songs as loud as they are"}

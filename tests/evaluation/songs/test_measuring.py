@@ -266,3 +266,46 @@ def test_the_pivotal_interval_corrects_for_repeated_songs():
 
     # The true distance is 0: the plain interval lies above it, the pivotal one reaches it.
     assert sum(low == 0 for low in highs) > 18 and min(plain) > 0
+
+
+def test_songs_of_several_seeds_are_measured_by_prompt(tmp_path, measure):
+    """``generated/SEED/prompt.wav``: one reference and one request for all songs of a prompt."""
+    reference = write_songs(tmp_path / "reference")
+    (tmp_path / "songs").mkdir()
+    for seed, noise in (("0", 0.0), ("7", 0.1)):
+        write_songs(tmp_path / "songs" / seed, noise=noise)
+        for path in (tmp_path / "songs" / seed).glob("*.json"):
+            path.unlink()
+    prompts = tmp_path / "prompts.json"
+    prompts.write_text(json.dumps([{"id": f"song-{index}", "tempo": 90} for index in range(3)]))
+    songs = str(tmp_path / "songs")
+
+    found = measure(songs, "vggish", "tagger", reference=reference, prompts=prompts)
+
+    assert [(row["prompt"], row["seed"]) for row in found.rows] == [
+        (f"song-{index}", seed) for seed in (0, 7) for index in range(3)
+    ]
+    assert found.settings["seeds"] == [0, 7]
+    assert (found.settings["num_songs"], found.settings["num_prompts"]) == (6, 3)
+    divergence, distance = found.scores["tag_divergence"], found.scores["fad_vggish"]
+    assert divergence.n == 6 and divergence.per_seed[0] == pytest.approx(0, abs=1e-9)
+    assert divergence.value == pytest.approx(sum(divergence.per_seed.values()) / 2)
+    assert distance.per_seed[0] < distance.per_seed[7] and len(distance.draws) == 4
+    facts = distance.facts("fad_vggish")
+    assert facts["seed_spread"] == pytest.approx(np.std(list(distance.per_seed.values()), ddof=1))
+    one = measure(songs, prompts=prompts, out=tmp_path / "again.json")
+    assert one.scores["tempo"].n == 6
+
+
+def test_the_interval_is_over_prompts_not_over_songs(tmp_path, measure):
+    """Equal songs of further seeds tell nothing new, so the interval stays as it is."""
+    write_songs(tmp_path / "0")
+    for seeds in ("one", "many"):
+        for seed in range(1 if seeds == "one" else 3):
+            shutil.copytree(tmp_path / "0", tmp_path / seeds / str(seed))
+
+    one, many = (measure(str(tmp_path / seeds)).scores["loudness"] for seeds in ("one", "many"))
+
+    assert (one.n, many.n) == (3, 9)
+    assert many.interval == pytest.approx(one.interval)
+    assert one.per_seed == {} and set(many.per_seed) == {0, 1, 2}

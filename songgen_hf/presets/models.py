@@ -16,7 +16,7 @@ from ..modeling.configuration_songgen import MERT_330M, SongGenConfig
 from ..modeling.modeling_songgen import SongGenForConditionalGeneration
 from ..modeling.processing_songgen import SongGenProcessor
 from ..modeling.tokenization_songgen import LYRICS_START, LYRICS_STOP
-from .tokenizers import build_mini_processor
+from .tokenizers import build_mini_processor, load_lyrics_tokenizer
 
 DEFAULT_TRACK_PATTERN = "mixed_pro"
 
@@ -261,6 +261,7 @@ def build(
     text_tokenizer: str | None = None,
     lyrics_vocab: str | None = None,
     overrides: Mapping[str, Any] | None = None,
+    lyrics_tokenizer: str | None = None,
 ) -> tuple[SongGenForConditionalGeneration, SongGenProcessor]:
     """Build a new model with random weights and its processor.
 
@@ -273,6 +274,7 @@ def build(
         text_tokenizer: as for :func:`build_processor`.
         lyrics_vocab: as for :func:`build_processor`.
         overrides: as for :func:`override`.
+        lyrics_tokenizer: folder or Hub repository of another lyrics tokenizer.
     """
     config = build_config(
         preset,
@@ -282,6 +284,8 @@ def build(
     )
     override(config, overrides or {})
     processor = build_processor(preset, text_tokenizer=text_tokenizer, lyrics_vocab=lyrics_vocab)
+    if lyrics_tokenizer is not None:
+        processor.lyrics_tokenizer = load_lyrics_tokenizer(lyrics_tokenizer)
     if preset == "mini":
         config.text_encoder.vocab_size = config.lyrics_encoder.vocab_size = 0
     fit_to_processor(config, processor)

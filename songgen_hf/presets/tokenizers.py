@@ -5,7 +5,18 @@ training, so every machine builds the same ids. ``CAPTION_WORDS`` are the words 
 their own and are therefore best in descriptions.
 """
 
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from collections.abc import Iterable
+
+from tokenizers import (
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 from transformers import DacFeatureExtractor, PreTrainedTokenizerFast
 
 from ..modeling.lyrics_languages import LANGUAGES
@@ -68,6 +79,13 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _DIGITS = "0123456789"
 # The letters of the Latin languages that the text cleaner supports; others become unknown ids.
 _ACCENTED = "àáâäãåæçèéêëìíîïñòóôöõøœùúûüýßčěřšžąćęłńśźżőűğış"
+LYRICS_CHARACTERS = list(dict.fromkeys(_LETTERS + _DIGITS + _PUNCTUATION + "’" + _ACCENTED))
+
+
+def lyrics_marks() -> list[str]:
+    """The tokens of every tokenizer of lyrics: marks and language tags."""
+    tags = [f"[{language.tag}]" for language in LANGUAGES.values()]
+    return [LYRICS_STOP, LYRICS_UNKNOWN, LYRICS_SPACE, LYRICS_START, *tags]
 
 
 def build_text_tokenizer() -> PreTrainedTokenizerFast:
@@ -109,13 +127,50 @@ def build_text_tokenizer() -> PreTrainedTokenizerFast:
 
 def build_lyrics_tokenizer() -> PreTrainedTokenizerFast:
     """Build the tokenizer of cleaned lyrics, with ids for characters, marks and language tags."""
-    tags = [f"[{language.tag}]" for language in LANGUAGES.values()]
-    special = [LYRICS_STOP, LYRICS_UNKNOWN, LYRICS_SPACE, LYRICS_START, *tags]
-    characters = dict.fromkeys(_LETTERS + _DIGITS + _PUNCTUATION + "’" + _ACCENTED)
-    vocabulary = {token: index for index, token in enumerate([*special, *characters])}
+    special = lyrics_marks()
+    vocabulary = {token: index for index, token in enumerate([*special, *LYRICS_CHARACTERS])}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token=LYRICS_UNKNOWN))
     tokenizer.add_special_tokens(special)
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    return wrap_lyrics_tokenizer(tokenizer)
+
+
+def learn_lyrics_tokenizer(lyrics: Iterable[str], size: int) -> PreTrainedTokenizerFast:
+    """Learn a tokenizer of lyrics whose words are pieces, as those of T5 (a unigram model).
+
+    Args:
+        lyrics: normalized lyrics, see :func:`normalize_lyrics`.
+        size: number of ids, of which there are fewer if the lyrics have fewer pieces.
+    Raises:
+        ValueError: if the characters and marks alone need more ids.
+    """
+    special = lyrics_marks()
+    least = len(special) + len(LYRICS_CHARACTERS)
+    if size < least:
+        raise ValueError(f"got {size} pieces of lyrics, expected at least {least}")
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    trainer = trainers.UnigramTrainer(
+        vocab_size=size,
+        special_tokens=special,
+        initial_alphabet=LYRICS_CHARACTERS,
+        unk_token=LYRICS_UNKNOWN,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(lyrics, trainer)
+    return wrap_lyrics_tokenizer(tokenizer)
+
+
+def load_lyrics_tokenizer(name: str) -> PreTrainedTokenizerFast:
+    """Load a fast tokenizer, such as that of T5, as a tokenizer of lyrics.
+
+    Args:
+        name: a folder or a Hub repository; marks of lyrics that it lacks are added to it.
+    Raises:
+        OSError, ValueError: if there is no such tokenizer.
+    """
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(name).backend_tokenizer
+    tokenizer.add_special_tokens(lyrics_marks())  # those that are there keep their ids
     return wrap_lyrics_tokenizer(tokenizer)
 
 

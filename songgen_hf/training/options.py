@@ -37,6 +37,11 @@ class ModelOptions:
     voice_encoder: str | None = option(
         None, "HuBERT-like checkpoint that encodes the reference voice of an untrained model"
     )
+    lyrics_tokenizer: str | None = option(
+        None,
+        "fast tokenizer, such as T5's, that splits the lyrics of an untrained model in place of "
+        "single characters: a folder or a Hub id",
+    )
     attention: str | None = option(
         None,
         "attention of the decoder: sdpa, eager, flash_attention_2, ...; on a CPU in bf16 eager is "

@@ -3,7 +3,8 @@
 import hashlib
 
 import pytest
-from transformers import AutoTokenizer
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from songgen_hf.modeling.lyrics_languages import LANGUAGES
 from songgen_hf.presets.tokenizers import (
@@ -11,6 +12,8 @@ from songgen_hf.presets.tokenizers import (
     build_lyrics_tokenizer,
     build_mini_processor,
     build_text_tokenizer,
+    learn_lyrics_tokenizer,
+    load_lyrics_tokenizer,
 )
 
 
@@ -117,3 +120,34 @@ def test_the_mini_processor_has_the_given_rates():
 
     assert processor.sampling_rate == 8000
     assert processor()["voice_values"].shape == (1, 48000)
+
+
+def test_pieces_of_lyrics_are_learned_saved_and_loaded(tmp_path):
+    words = "river rivers stone stones glow glowing".split()
+    lyrics = [f"{one} and {other}, the {one}." for one in words for other in words]
+
+    learned = learn_lyrics_tokenizer(lyrics, 200)
+    learned.save_pretrained(tmp_path)
+    loaded = load_lyrics_tokenizer(str(tmp_path))
+
+    text = "[en]the[SPACE]rivers[SPACE]glow?"
+    ids = learned(text).input_ids
+    tokens = learned.convert_ids_to_tokens(ids)
+    assert "".join(tokens) == f"[START]{text}[STOP]" and "[UNK]" not in tokens
+    assert len(ids) < len(build_lyrics_tokenizer()(text).input_ids)
+    assert loaded(text).input_ids == ids
+    assert loaded.pad_token_id == learned.pad_token_id == 0
+    assert build_lyrics_tokenizer()("[en]la").input_ids[0] == ids[0]
+    with pytest.raises(ValueError, match="got 50 pieces of lyrics, expected at least"):
+        learn_lyrics_tokenizer(lyrics, 50)
+
+
+def test_marks_of_lyrics_are_added_to_a_foreign_tokenizer(tmp_path):
+    foreign = Tokenizer(models.Unigram([("<pad>", 0.0), ("▁", -3.0), ("la", -1.0)], unk_id=0))
+    foreign.pre_tokenizer = pre_tokenizers.Metaspace()
+    PreTrainedTokenizerFast(tokenizer_object=foreign).save_pretrained(tmp_path)
+
+    loaded = load_lyrics_tokenizer(str(tmp_path))
+
+    tokens = loaded.convert_ids_to_tokens(loaded("[en]la[SPACE]la").input_ids)
+    assert tokens == ["[START]", "[en]", "▁", "la", "[SPACE]", "▁", "la", "[STOP]"]

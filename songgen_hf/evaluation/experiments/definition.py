@@ -67,11 +67,13 @@ class Variant:
         train: options of its training, beside those of the experiment.
         setting: how songs are sampled, in the form of ``songgen-hf evaluate settings``.
         model_of: variant whose trained model is used.
+        lyrics_pieces: number of pieces of a lyrics tokenizer that is learned from the dataset.
     """
 
     train: Mapping[str, Any] = field(default_factory=dict)
     setting: str = ""
     model_of: str | None = None
+    lyrics_pieces: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +125,9 @@ class Experiment:
         return {"output_dir": str(folder), "resume_from_checkpoint": "auto"}
 
 
+VARIANT_KEYS = {entry.name for entry in fields(Variant)}
+
+
 def experiment_names() -> list[str]:
     """Names of the experiments of the package."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -146,7 +151,7 @@ def read_experiment(name: str) -> Experiment:
     values = read_yaml(path)
     try:
         variants = {
-            key: Variant(**own) if {"train", "setting", "model_of"} & own.keys() else Variant(own)
+            key: Variant(**own) if VARIANT_KEYS & own.keys() else Variant(own)
             for key, own in values.pop("variants").items()
         }
         claims = tuple(Claim(**claim) for claim in values.pop("claims", ()))

@@ -12,7 +12,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ...files import encode_json, write_files
+from ...data.packed import is_packed
+from ...data.tables import load_rows, source_digest
+from ...files import encode_json, new_directory, write_files
+from ...modeling.lyrics_normalization import normalize_lyrics
+from ...presets.tokenizers import learn_lyrics_tokenizer
 from ...training.kinds import options_of, train
 from ...training.option_parsing import assignments, make_options, resolved_values
 from ...training.options import FREE_ON_RESUME
@@ -106,6 +110,9 @@ class VariantRun:
         self.variant = experiment.variants[name]
         trained = self.variant.model_of or name
         self.values = experiment.training_values(trained, changes) | {"seed": seed}
+        if pieces := experiment.variants[trained].lyrics_pieces:
+            folder = learned_pieces(str(self.values.get("dataset")), pieces, options.output)
+            self.values["lyrics_tokenizer"] = str(folder)
         self.folder = options.output / "runs" / self._key()
         self.values |= experiment.output_values(self.folder)
 
@@ -170,4 +177,29 @@ class VariantRun:
             shutil.rmtree(checkpoint)  # the model itself stays
 
 
-__all__ = ["VariantRun", "run_experiment"]
+def learned_pieces(dataset: str, size: int, output: Path) -> Path:
+    """The folder of a lyrics tokenizer learned from the training songs; it is learned once.
+
+    Args:
+        dataset: codes parquet.
+        size: number of pieces.
+        output: where the folder is.
+    Raises:
+        ValueError: for packed codes, which have no text.
+    """
+    if is_packed(dataset):
+        raise ValueError(
+            f"{dataset} holds packed codes, whose lyrics are ids, expected the codes parquet that "
+            "they were packed from: pieces of lyrics are learned from text"
+        )
+    digest = source_digest(dataset) or hashlib.sha256(dataset.encode()).hexdigest()
+    folder = output / f"lyrics-pieces-{size}-{digest[:8]}"
+    if not folder.is_dir():
+        songs = load_rows(dataset, "train").select_columns(["lyrics"])
+        texts = [normalize_lyrics(song["lyrics"] or "", "en") for song in songs]
+        with new_directory(folder) as directory:
+            learn_lyrics_tokenizer(texts, size).save_pretrained(directory)
+    return folder
+
+
+__all__ = ["VariantRun", "learned_pieces", "run_experiment"]

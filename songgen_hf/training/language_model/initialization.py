@@ -48,12 +48,13 @@ def load_model(
             rotary_positions=options.rotary_positions,
             codec=None if codec is None else codec.config,
             overrides=assignments(options.config_overrides, "config_overrides"),
+            lyrics_tokenizer=options.lyrics_tokenizer,
         )
     else:
-        if options.config_overrides:
+        if options.config_overrides or options.lyrics_tokenizer:
             raise ValueError(
-                "a checkpoint keeps its configuration: leave --config-overrides out, or start from "
-                "--preset"
+                "a checkpoint keeps its configuration and tokenizers: leave --config-overrides and "
+                "--lyrics-tokenizer out, or start from --preset"
             )
         name = find_checkpoint(options.model or "")
         model = SongGenForConditionalGeneration.from_pretrained(name, dtype=torch.float32)

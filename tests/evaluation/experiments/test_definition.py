@@ -23,7 +23,8 @@ def test_the_options_of_every_training_are_known_and_differ(name, tmp_path):
     for key in trained:
         values = experiment.training_values(key, experiment.output_values(tmp_path))
         options = make_options(options_of(experiment.kind), values)
-        made.append(repr([vars(each) for each in options]))
+        pieces = experiment.variants[key].lyrics_pieces
+        made.append(repr([pieces, *(vars(each) for each in options)]))
 
     assert len(set(made)) == len(trained) >= 1
     assert experiment.mirrors and experiment.claims

@@ -5,9 +5,13 @@ import json
 import pytest
 
 from songgen_hf.cli import main
+from songgen_hf.data.packed import INDEX_FILE
 from songgen_hf.evaluation.experiments.options import ExperimentOptions
-from songgen_hf.evaluation.experiments.runner import run_experiment
+from songgen_hf.evaluation.experiments.runner import learned_pieces, run_experiment
 from songgen_hf.training import kinds
+from songgen_hf.training.auxiliary.guided_attention import tokens_of_words
+from songgen_hf.training.language_model.initialization import load_model
+from songgen_hf.training.options import ModelOptions
 
 from ...training.conftest import interrupted_after
 
@@ -108,3 +112,24 @@ def test_the_command_lists_the_experiments(capsys):
     text = capsys.readouterr().out
     assert "patterns: Token patterns (mixed, mixed_pro, parallel_std" in text
     assert all(line.count("; mirrors ") == 1 for line in text.strip().splitlines())
+
+
+def test_pieces_of_lyrics_are_learned_once_and_given_to_the_model(annotated_folder, tmp_path):
+    folder = learned_pieces(annotated_folder, 150, tmp_path)
+    made = folder.stat().st_mtime_ns
+
+    assert learned_pieces(annotated_folder, 150, tmp_path) == folder
+    assert folder.stat().st_mtime_ns == made
+    model, processor = load_model(ModelOptions(preset="mini", lyrics_tokenizer=str(folder)))
+    size = model.conditioner.lyrics_embedding.num_embeddings
+    assert size == len(processor.lyrics_tokenizer) <= 150
+    words = tokens_of_words(processor, "Stone, river")
+    assert [word for word, _ in words] == ["stone", "river"]
+    assert all(tokens for _, tokens in words)
+
+
+def test_pieces_are_not_learned_from_packed_codes(tmp_path):
+    (tmp_path / INDEX_FILE).write_text("{}")
+
+    with pytest.raises(ValueError, match="holds packed codes, whose lyrics are ids"):
+        learned_pieces(str(tmp_path), 150, tmp_path)

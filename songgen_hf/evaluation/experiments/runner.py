@@ -117,11 +117,20 @@ class VariantRun:
         self.values |= experiment.output_values(self.folder)
 
     def _key(self) -> str:
-        """A name that follows from the options that decide what is trained."""
-        made = self._made(self.experiment.output_values("unused"))
+        """A name that follows from the options that decide what is trained.
+
+        Options with their default are left out, so that names stay when options are added.
+        """
+        place = self.experiment.output_values("unused")
+        made = self._made(place)
         codec = self.experiment.kind == "codec"
         free = (made[-1].free_on_resume() if codec else FREE_ON_RESUME) - SOURCES
-        kept = {name: value for name, value in resolved_values(made).items() if name not in free}
+        usual = resolved_values(make_options(options_of(self.experiment.kind), place))
+        kept = {
+            name: value
+            for name, value in resolved_values(made).items()
+            if name not in free and value != usual.get(name)
+        }
         content = json.dumps([self.experiment.kind, kept], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 

@@ -6,8 +6,9 @@ import pytest
 
 from songgen_hf.cli import main
 from songgen_hf.data.packed import INDEX_FILE
+from songgen_hf.evaluation.experiments.definition import read_experiment
 from songgen_hf.evaluation.experiments.options import ExperimentOptions
-from songgen_hf.evaluation.experiments.runner import learned_pieces, run_experiment
+from songgen_hf.evaluation.experiments.runner import VariantRun, learned_pieces, run_experiment
 from songgen_hf.training import kinds
 from songgen_hf.training.auxiliary.guided_attention import tokens_of_words
 from songgen_hf.training.language_model.initialization import load_model
@@ -91,6 +92,18 @@ def test_an_unknown_variant_and_a_missing_page_are_errors_before_any_training(
         run_experiment(ExperimentOptions(name=str(definition), page=tmp_path / "none.md"))
 
     assert trained == []
+
+
+def test_the_folder_of_a_training_follows_from_what_decides_its_result(definition):
+    experiment = read_experiment(str(definition))
+    options = ExperimentOptions(name=str(definition))
+
+    def folder(name="one", seed=0, **changes):
+        return VariantRun(experiment, name, seed, changes, options, print).folder
+
+    assert folder() == folder(save_steps=9) == folder(text_dropout=0.0, lyrics_tokenizer=None)
+    others = [folder("two"), folder(seed=1), folder(max_steps=3), folder(learning_rate=1.0)]
+    assert len({folder(), *others}) == 5
 
 
 @pytest.mark.parametrize(

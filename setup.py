@@ -95,6 +95,7 @@ setup(
             "evaluation/listening_test/*.css",
             "evaluation/listening_test/*.html",
             "evaluation/listening_test/*.js",
+            "evaluation/codecs/*.json",
             "evaluation/protocol/*.json",
             "evaluation/songs/published/*.yaml",
             "publishing/cards.md",

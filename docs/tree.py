@@ -49,6 +49,7 @@ DESCRIPTIONS = {
     PACKAGE + "evaluation/listening_test/page.css": "The style sheet of a listening test.",
     PACKAGE + "evaluation/listening_test/page.html": "The template of a listening test.",
     PACKAGE + "evaluation/listening_test/page.js": "The script of a listening test.",
+    PACKAGE + "evaluation/codecs/protocols.json": "Published protocols of codecs, with figures.",
     PACKAGE + "evaluation/protocol/prompts.json": "The 100 prompts of the evaluation.",
     PACKAGE + "evaluation/songs/published/": "Protocols of papers: settings and figures, as YAML.",
     PACKAGE + "publishing/cards.md": "The template of model cards.",

@@ -1,6 +1,6 @@
 """Train the judges on a rendered corpus, and evaluate codecs and song models with them or by ear.
 
-"judges" trains the judges and "codec" evaluates a codec. "mini" evaluates autoregressive models,
+"judges" trains the judges and "codec" evaluates codecs. "mini" evaluates autoregressive models,
 "masked" compares masked models with an autoregressive one, and "settings" compares settings of
 sampling on one model. "prompts" writes prompts for the models; a fixed set comes with the package.
 "listen" makes a page for a blind listening test, "votes" analyzes the votes of its listeners.
@@ -17,13 +17,13 @@ from typing import Any
 
 from ..flags import add_flags, read_flags
 from ..output import CommandResult, add_output_arguments
-from . import judges, listening, models, songs
+from . import codec, judges, listening, models, songs
 
 Run = Callable[[Any, str], CommandResult]
 PARTS: dict[str, tuple[str, type, Run]] = {
     "judges": ("train the judges on a corpus", judges.JudgesFlags, judges.run_judges),
     "prompts": ("make prompts of the songs of a corpus", judges.PromptsFlags, judges.run_prompts),
-    "codec": ("evaluate a codec", judges.CodecFlags, judges.run_codec),
+    "codec": ("evaluate codecs", codec.CodecFlags, codec.run_codec),
     "mini": ("evaluate autoregressive song models", models.MiniFlags, models.run_mini),
     "settings": (
         "compare settings of sampling on one model", models.SettingsFlags, models.run_settings,

@@ -1,13 +1,11 @@
-"""``songgen-hf evaluate judges``, ``prompts`` and ``codec``: parts that need no song model."""
+"""``songgen-hf evaluate judges`` and ``prompts``: the judges and prompts of the other parts."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...evaluation.judges.options import JudgeTrainingOptions
-from ...evaluation.protocol.options import CodecOptions
 from ..flags import option
 from ..output import CommandResult
-from .report_flags import ReportFlags, log_to
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,18 +44,6 @@ class PromptsFlags:
     split: str = option("test", "split of the corpus")
     count: int = option(120, "number of prompts")
     seed: int = option(0, "seed of the captions")
-
-
-@dataclass(frozen=True, kw_only=True)
-class CodecFlags(CodecOptions, ReportFlags):
-    """Flags of ``songgen-hf evaluate codec``."""
-
-    model: str | None = option(
-        None, "codec, or song model with a codec (default: that of songgen-mini)"
-    )
-    baseline: str | None = option(None, "another codec to compare with")
-    revision: str | None = option(None, "branch, tag or commit of a Hub checkpoint")
-    device: str = option("cpu", "device of the codecs")
 
 
 def run_judges(flags: JudgesFlags, command: str) -> CommandResult:
@@ -102,25 +88,4 @@ def run_prompts(flags: PromptsFlags, command: str) -> CommandResult:
     write_files({flags.out: encode_json(described)})
     return CommandResult(
         {"prompts": flags.out, "count": len(prompts)}, f"{flags.out}: {len(prompts)} prompts"
-    )
-
-
-def run_codec(flags: CodecFlags, command: str) -> CommandResult:
-    """Evaluate a codec and write its part of the report."""
-    from ...checkpoints.loading import load_codec
-    from ...evaluation.protocol.codec_report import evaluate_codecs
-    from ...evaluation.protocol.report import write_report
-
-    named = {"codec": flags.model}
-    if flags.baseline is not None:
-        named["baseline"] = flags.baseline
-    codecs = {
-        name: load_codec(model, revision=flags.revision, device=flags.device, dtype="float32")
-        for name, model in named.items()
-    }
-    found = evaluate_codecs(codecs, flags, log=log_to(quiet=False))
-    write_report(flags.out, {"codec": {"command": command, **found}}, pages=flags.page, keep=True)
-    return CommandResult(
-        {"report": flags.out, "codec": found},
-        f"{flags.out}: codec evaluated on {found['songs']} songs",
     )

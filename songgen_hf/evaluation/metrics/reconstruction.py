@@ -1,10 +1,12 @@
 """Reconstruction: how close the output of a codec is to its input.
 
 Units: ``mel_distance`` is the mean absolute difference of log10 mel magnitudes (80 bands, windows
-of 1024 samples), which codec training minimizes; 0 for equal waveforms, lower is better. ``si_sdr``
+of 1024 samples), which codec training minimizes; 0 for equal waveforms, lower is better.
+``stft_distance`` is the mean over three resolutions of spectral convergence plus the mean absolute
+difference of log magnitudes; 0 for equal waveforms, lower is better. ``si_sdr``
 is the scale-invariant signal-to-distortion ratio of the samples in dB, higher is better; a decoder
 that produces the right spectrum with other phases sounds right and scores low.
-Source: Le Roux et al. (2019) for ``si_sdr``; ``training/codec/stft_losses.py`` for the distance.
+Source: Le Roux et al. (2019) for ``si_sdr``; ``training/codec/stft_losses.py`` for the distances.
 """
 
 from __future__ import annotations
@@ -60,23 +62,27 @@ def reconstruction_scores(
             is cut to the shorter one.
         sampling_rate: in Hz.
     Returns:
-        ``mel_distance`` and ``si_sdr``, float64 [N] each.
+        ``mel_distance``, ``stft_distance`` and ``si_sdr``, float64 [N] each.
     Raises:
         ValueError: if the numbers differ.
     """
     import torch
 
-    from ...training.codec.stft_losses import MelDistance
+    from ...training.codec.stft_losses import MelDistance, MultiResolutionStftLoss
 
     validate(references, estimates)
-    mel = MelDistance(sampling_rate)
-    scores: dict[str, list[float]] = {"mel_distance": [], "si_sdr": []}
+    distances = {
+        "mel_distance": MelDistance(sampling_rate),
+        "stft_distance": MultiResolutionStftLoss(),
+    }
+    scores: dict[str, list[float]] = {**{name: [] for name in distances}, "si_sdr": []}
     for reference, estimate in zip(references, estimates, strict=True):
         size = min(len(reference), len(estimate))
         pair = (estimate[:size], reference[:size])
-        with torch.no_grad():
-            distance = mel(*(torch.from_numpy(np.array(wave, np.float32))[None] for wave in pair))
-        scores["mel_distance"].append(float(distance))
+        tensors = [torch.from_numpy(np.array(wave, np.float32))[None] for wave in pair]
+        for name, distance in distances.items():
+            with torch.no_grad():
+                scores[name].append(float(distance(*tensors)))
         scores["si_sdr"].append(si_sdr(reference[:size], estimate[:size]))
     return {name: np.array(values) for name, values in scores.items()}
 

@@ -42,9 +42,9 @@ def evaluate_codecs(
         log: called with the scores of each codec.
     Returns:
         For each codec ``weights`` (a digest), ``scores`` and ``intervals``. The scores are
-        ``mel_distance`` and ``si_sdr`` of mixtures and, ending in ``_vocal``, of vocals, ``per``
-        (of decoded vocals), ``per_codebooks_<n>`` (of vocals decoded from the first 1, 2, 4, ...
-        codebooks), ``per_true`` (of the vocals themselves), and those of
+        ``mel_distance``, ``stft_distance`` and ``si_sdr`` of mixtures and, ending in ``_vocal``, of
+        vocals, ``per`` (of decoded vocals), ``per_codebooks_<n>`` (of vocals decoded from the first
+        1, 2, 4, ... codebooks), ``per_true`` (of the vocals themselves), and those of
         :func:`~songgen_hf.evaluation.metrics.phoneme_probe.probe_accuracies` after ``probe_``.
     Raises:
         FileNotFoundError: if the corpus lacks a split, or the folder of judges a network.

@@ -30,6 +30,8 @@ NUMBERS = ("fad", "seconds", "voice_similarity")  # all other metrics are shares
 CODEC_METRICS = (
     ("mel_distance", "log-mel distance of mixtures", False),
     ("mel_distance_vocal", "log-mel distance of vocals", False),
+    ("stft_distance", "STFT distance of mixtures", False),
+    ("stft_distance_vocal", "STFT distance of vocals", False),
     ("si_sdr", "SI-SDR of mixtures, dB", False),
     ("si_sdr_vocal", "SI-SDR of vocals, dB", False),
     ("per", "phoneme error rate of decoded vocals", True),

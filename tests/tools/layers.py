@@ -16,6 +16,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("modeling.masked", "modeling.listening"),
     ("pipelines",),
     ("presets",),
+    ("data.listening",),
     ("checkpoints",),
     ("data",),
     ("training",),

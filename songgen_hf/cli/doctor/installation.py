@@ -106,8 +106,8 @@ def find_program(name: str) -> str:
         if (program := shutil.which(name)) is None:
             raise FileNotFoundError("no program ffmpeg on the PATH")
         return program
-    from ...data.corpus.speech import ESPEAK
     from ...data.corpus.synthesizer import FLUIDSYNTH, find_soundfont
+    from ...data.listening.espeak import ESPEAK
 
     if name == "soundfont":
         return find_soundfont()

@@ -18,8 +18,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ...optional import require
+from ..listening.espeak import ESPEAK, load_library
 from .singer import world
-from .speech import ESPEAK, Speaker, load_library
+from .speech import Speaker
 from .synthesizer import FLUIDSYNTH, Synthesizer, find_soundfont
 
 _PR_SET_PDEATHSIG = 1

@@ -11,13 +11,11 @@ from typing import Any
 
 import numpy as np
 
-DEBIAN_PACKAGES = "espeak-ng fluidsynth fluid-soundfont-gm"
-ESPEAK = "libespeak-ng.so.1"
+from ..listening.espeak import open_espeak
+
 WORDS_PER_MINUTE = 120
 
 _MARGIN = 0.1  # seconds after the last phoneme, longer than half a window of the analysis
-_SYNCHRONOUS = 2
-_PHONEME_EVENTS_IN_IPA_NO_EXIT = 1 | 2 | 0x8000
 _UTF8_WITH_PAUSE = 1 | 0x1000
 _RATE, _PITCH, _RANGE = 1, 3, 4
 _EVENT_END_OF_LIST, _EVENT_PHONEME = 0, 7
@@ -158,40 +156,6 @@ def _phonemes(
     return tuple(
         Phoneme(symbol, times[index], times[index + 1], word)
         for index, (symbol, _, word) in enumerate(sounding)
-    )
-
-
-def open_espeak() -> tuple[ctypes.CDLL, int]:
-    """Open espeak-ng in the same way for everyone in this process.
-
-    Returns:
-        The library and its sampling rate in Hz.
-    Raises:
-        ImportError: if the library or its voices are missing.
-    """
-    library = load_library(ESPEAK)
-    rate = library.espeak_Initialize(_SYNCHRONOUS, 0, None, _PHONEME_EVENTS_IN_IPA_NO_EXIT)
-    if rate <= 0:
-        raise ImportError(missing_packages("the voice data of espeak-ng"))
-    return library, int(rate)
-
-
-def load_library(name: str) -> ctypes.CDLL:
-    """Open a system library.
-
-    Raises:
-        ImportError: if it is missing, with the Debian packages to install.
-    """
-    try:
-        return ctypes.CDLL(name)
-    except OSError as error:
-        raise ImportError(missing_packages(name)) from error
-
-
-def missing_packages(what: str) -> str:
-    """The error message for a system without the required packages."""
-    return (
-        f"{what} is missing. The corpus needs Debian packages: apt-get install -y {DEBIAN_PACKAGES}"
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .speech import load_library, missing_packages
+from ..listening.espeak import load_library, missing_packages
 
 FLUIDSYNTH = "libfluidsynth.so.3"
 SOUNDFONTS = (

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from transformers.audio_utils import spectrogram, window_function
 
-from ..corpus.harmony import PITCH_CLASSES
-from ..corpus.performance import SAMPLING_RATE
+from .log_mels import SAMPLING_RATE
+from .pitch_classes import PITCH_CLASSES
 
 MAJOR = np.array(
     [0.238, 0.006, 0.111, 0.006, 0.137, 0.094, 0.016, 0.214, 0.009, 0.080, 0.008, 0.081]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
-from ..corpus.speech import open_espeak
+from .espeak import open_espeak
 from .phonemes import merge_phonemes
 
 VOICE = "en-us"

@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 from transformers.audio_utils import mel_filter_bank, spectrogram, window_function
 
-from ..corpus.performance import SAMPLING_RATE
+from .log_mels import SAMPLING_RATE
 
 CENTER, SPREAD = 112.0, 0.6  # bpm and octaves of the prior
 _SLOWEST, _FASTEST = 60, 180  # bpm

@@ -166,6 +166,7 @@ class SongPipelineFactory:
         """
         from ..pipelines.text_to_song import TextToSongPipeline
         from .separators import separate_voice
+        from .take_listeners import take_listener
 
         found = check_mode(getattr(model, "mode", "autoregressive"))
         expected = found if mode is None else check_mode(mode)
@@ -177,13 +178,18 @@ class SongPipelineFactory:
             )
         if found == "autoregressive":
             return TextToSongPipeline(
-                model=model, adapter=adapter, voice_separator=separate_voice, **options
+                model=model,
+                adapter=adapter,
+                voice_separator=separate_voice,
+                take_listener=take_listener,
+                **options,
             )
         if adapter is not None:
             raise ValueError("adapters are for autoregressive models: leave adapter or mode out")
         if expected != found:
             raise ValueError(f"mode={mode!r}: got a {found} model; leave mode (--mode) out")
         model.voice_separator = separate_voice
+        model.take_listener = take_listener
         return move_to_device(model, options.get("device"))
 
 

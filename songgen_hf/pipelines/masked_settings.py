@@ -36,6 +36,7 @@ class MaskedSettings:
         callback_tensors: names of the ``TENSORS`` that the callback gets.
         progress: whether to show a progress bar, or a function that is called with (number of steps
             done, total number of steps).
+        keep_margin: whether songs have the key ``swap_margin``, if they have a reference voice.
     """
 
     max_seconds: float | None = None
@@ -50,6 +51,7 @@ class MaskedSettings:
     callback: Callable[..., dict[str, Any] | None] | None = None
     callback_tensors: Sequence[str] = TENSORS
     progress: bool | Callable[[int, int | None], None] = True
+    keep_margin: bool = False
 
     def __post_init__(self) -> None:
         for name in ("num_inference_steps", "num_return_sequences", "batch_size"):

@@ -7,6 +7,7 @@ Edits are expressed as a mask over codes, see ``masked_editing.py``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from ..modeling.masked.scheduler import MaskedRVQScheduler
 from ..modeling.modeling_songgen import SongGenForConditionalGeneration
 from ..modeling.modeling_xcodec import XCodecModel
 from ..modeling.processing_songgen import SongGenProcessor
+from .best_of import best_songs, check_best_of
 from .masked_editing import (
     codes_of,
     drop_special_frames,
@@ -34,6 +36,7 @@ from .masked_settings import DEFAULT_STEPS, TENSORS, MaskedSettings
 from .progress import step_counter
 from .song_edges import song_waveforms
 from .song_requests import REQUEST_KEYS, make_requests, prepare_inputs, separate_voices
+from .swapped_tracks import add_swap_margin
 
 # isort: split
 from diffusers import DiffusionPipeline
@@ -54,6 +57,7 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
 
     mode = "masked"
     voice_separator: Callable[..., tuple[Any, float]] | None = None  # as of TextToSongPipeline
+    take_listener: Callable[..., Any] | None = None  # as of TextToSongPipeline
     model_cpu_offload_seq = "conditioner->transformer->codec"
     # Offloading layer by layer follows calls of forward only, and the codec is used otherwise.
     _exclude_from_cpu_offload = ["codec"]
@@ -144,6 +148,8 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
         schedule: str | None = None,
         seed: int | list[int] | None = None,
         generator: torch.Generator | list[torch.Generator] | None = None,
+        best_of: int | None = None,
+        rank_by: str | Sequence[str] | None = None,
         num_return_sequences: int = 1,
         batch_size: int | None = None,
         output_type: str = "audio",
@@ -190,6 +196,7 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
             schedule: "circle", "cosine", "linear" or "exp".
             seed: seed of the first song, in the forms of :class:`TextToSongPipeline`.
             generator: random generator in place of a seed, or a list with one for each song.
+            best_of, rank_by: as of :class:`TextToSongPipeline`.
             num_return_sequences: number of songs for each input.
             batch_size: number of songs that are generated together; None for all. The songs do not
                 depend on it.
@@ -206,8 +213,9 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
             As :class:`TextToSongPipeline`: for one input a dict with ``audio`` (float32 [channels,
             samples]), ``sampling_rate`` in Hz, ``vocal`` and ``accompaniment`` (None unless the
             model has two tracks), ``seed`` and ``codes`` (int64 [tracks, codebooks, frames]), or a
-            list of such dicts for ``num_return_sequences`` > 1. For a list of inputs a list of
-            these; for a generator or dataset an iterator.
+            list of such dicts for ``num_return_sequences`` > 1. With ``best_of`` a song has
+            ``score``, its ``score_parts``, and ``takes``. For a list of inputs a list of these; for
+            a generator or dataset an iterator.
         Raises:
             ValueError: for unknown request keys, lists of different lengths, a number out of range,
                 or arguments that do not fit the song or the model.
@@ -222,6 +230,11 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
             "reveal": reveal,
             "schedule": schedule,
         }
+        check_best_of(best_of, rank_by, num_return_sequences)
+        if best_of is not None and (generator is not None or output_type != "audio"):
+            raise ValueError(
+                "best_of needs seeds and audio to rank: leave generator and output_type out"
+            )
         settings = MaskedSettings(
             max_seconds=max_seconds,
             min_seconds=min_seconds,
@@ -254,7 +267,23 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
             if seed is not None:
                 raise ValueError("seed and generator were both given: give one")
             seed = 0  # replaced by that of the generator
-        requests = make_requests(text, shared, seed, num_return_sequences, MASKED_REQUEST_KEYS)
+        count = best_of or num_return_sequences
+        requests = make_requests(text, shared, seed, count, MASKED_REQUEST_KEYS)
+        if best_of is not None:
+
+            def draw(part: list[dict[str, Any]], takes: int) -> list[list[dict[str, Any]]]:
+                own = replace(settings, num_return_sequences=takes, keep_margin=True)
+                songs = self._generate(part, own)
+                return [[one] if takes == 1 else one for one in songs]
+
+            return best_songs(
+                requests,
+                draw,
+                best_of=best_of,
+                rank_by=rank_by,
+                batch_size=batch_size,
+                take_listener=self.take_listener,
+            )
         if isinstance(requests, list):
             return self._generate(requests, settings) if requests else []
         if isinstance(requests, dict):
@@ -337,7 +366,7 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
             settings,
             report,
         )
-        songs = []
+        songs: list[dict[str, Any]] = []
         for row, (request, length) in enumerate(zip(requests, lengths, strict=True)):
             own = codes[row, ..., :length]
             tracks = self._decode(own, settings.raw) if settings.output_type == "audio" else {}
@@ -351,6 +380,8 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
                     "codes": own.cpu().numpy(),
                 }
             )
+            if settings.keep_margin and (voices := inputs.get("voice_values")) is not None:
+                add_swap_margin(songs[-1], self, self.processor, voices[row])
         return songs
 
     def _reveal(

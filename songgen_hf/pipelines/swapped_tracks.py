@@ -54,6 +54,23 @@ def swap_margin(
     return nearness[0] - nearness[1]
 
 
+def add_swap_margin(
+    song: dict[str, Any], model: Any, processor: Any, voice_values: torch.Tensor
+) -> None:
+    """Add the :func:`swap_margin` of a song of two tracks, unless its reference voice is empty.
+
+    Args:
+        song: song dict, which gets the key ``swap_margin``.
+        model: the song model, or another owner of its conditioner.
+        processor: its processor.
+        voice_values: [S], the reference voice as the processor has prepared it.
+    """
+    if song["vocal"] is not None and voice_values.any():
+        tracks = song["vocal"], song["accompaniment"]
+        rate = song["sampling_rate"]
+        song["swap_margin"] = swap_margin(model, processor, voice_values, *tracks, rate)
+
+
 def _embedding(model: Any, values: torch.Tensor) -> torch.Tensor:
     """The mean state [D] of voices [B, S]."""
     return model.conditioner.voice_encoder.hidden_states(values).float().mean(dim=(0, 1, 2))
@@ -72,4 +89,4 @@ def _audible_clips(track: np.ndarray, length: int) -> list[np.ndarray]:
     ]
 
 
-__all__ = ["SURE_MARGIN", "swap_margin"]
+__all__ = ["SURE_MARGIN", "add_swap_margin", "swap_margin"]

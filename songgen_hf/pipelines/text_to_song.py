@@ -5,7 +5,7 @@ imports only the files beside it, with which it travels to the Hub as remote cod
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from transformers import Pipeline
 from transformers.generation.streamers import BaseStreamer
 
 from .adapters import load_adapters
+from .best_of import best_songs, check_best_of
 from .progress import ProgressBar, ProgressStreamer
 from .song_edges import song_waveforms
 from .song_requests import (
@@ -27,7 +28,7 @@ from .song_requests import (
     prepare_inputs,
     separate_voices,
 )
-from .swapped_tracks import SURE_MARGIN, swap_margin
+from .swapped_tracks import SURE_MARGIN, add_swap_margin
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,9 @@ class TextToSongPipeline(Pipeline):
         voice_separator: function that removes the accompaniment from reference voices, as
             ``checkpoints.separators.separate_voice``, which pipelines have that songgen-hf loads;
             None for a pipeline that cannot.
+        take_listener: function that scores the takes of ``best_of``, as
+            ``checkpoints.take_listeners.take_listener``, which pipelines have that songgen-hf
+            loads; None for a pipeline that cannot.
     """
 
     mode = "autoregressive"
@@ -64,6 +68,7 @@ class TextToSongPipeline(Pipeline):
         adapter: str | Mapping[str, float] | None = None,
         mode: str = "autoregressive",
         voice_separator: Callable[..., tuple[Any, float]] | None = None,
+        take_listener: Callable[..., Any] | None = None,
         **kwargs: Any,
     ):
         if check_mode(mode) != self.mode:
@@ -75,6 +80,7 @@ class TextToSongPipeline(Pipeline):
             kwargs["model"] = kwargs["model"]()
         super().__init__(*args, **kwargs)
         self.voice_separator = voice_separator
+        self.take_listener = take_listener
         if self.processor is None:
             raise ValueError(
                 "TextToSongPipeline needs a processor: got None; "
@@ -102,6 +108,8 @@ class TextToSongPipeline(Pipeline):
         seconds: Any = None,
         negative_text: Any = None,
         seed: int | list[int] | None = None,
+        best_of: int | None = None,
+        rank_by: str | Sequence[str] | None = None,
         **kwargs: Any,
     ) -> Any:
         """Generate one song or several songs.
@@ -132,8 +140,13 @@ class TextToSongPipeline(Pipeline):
             max_seconds: largest length to generate, in seconds, without the audio prompt; None for
                 the longest song of the model, the audio prompt included.
             min_seconds: smallest length to generate, in seconds, without the audio prompt.
+            best_of: number of takes to generate of each input, with consecutive seeds. The one that
+                listeners rank first is returned, with all takes, best first, under ``takes``.
+            rank_by: the listener that ranks the takes, or a list: "recognizer-mini" (the default)
+                or the folder or Hub id of a phoneme recognizer, a Whisper or a CLAP model.
             num_return_sequences: number of songs for each input.
-            batch_size: number of inputs that are generated together; the songs do not depend on it.
+            batch_size: number of inputs that are generated together, with ``best_of`` of takes; the
+                songs do not depend on it.
             raw: whether to return the samples as they were decoded. Otherwise songs begin and end
                 without a click: the first 5 ms fade in, and the last 5 ms fade out, or the last
                 30 ms of a song that was cut at its longest length. The codes are the same.
@@ -153,10 +166,11 @@ class TextToSongPipeline(Pipeline):
             Hz, ``vocal`` and ``accompaniment`` (in the form of ``audio``; None unless the model has
             two tracks), ``seed`` and ``codes`` (int64 [tracks, codebooks, frames]; frames after the
             end of a track hold special ids), or a list of such dicts for ``num_return_sequences`` >
-            1. For a list of inputs a list of these; for a generator or dataset an iterator.
+            1. With ``best_of`` a song has ``score``, its ``score_parts``, and ``takes``. For a list
+            of inputs a list of these; for a generator or dataset an iterator.
         Raises:
-            ValueError: for unknown request keys, lists of different lengths, or a seed or duration
-                out of range.
+            ValueError: for unknown request keys, lists of different lengths, a seed or duration out
+                of range, or unknown listeners.
             TypeError: if a text or lyrics are not a string, or if a seed is not an integer.
         """
         shared = {
@@ -173,8 +187,28 @@ class TextToSongPipeline(Pipeline):
         check_length(None, kwargs.get("min_seconds"), kwargs.get("max_seconds"))
         if isinstance(text, list | tuple) and not text:
             return []
-        requests = make_requests(text, shared, seed, self._num_return_sequences(kwargs))
-        return super().__call__(requests, **kwargs)
+        count = self._num_return_sequences(kwargs)
+        check_best_of(best_of, rank_by, count)
+        requests = make_requests(text, shared, seed, best_of or count)
+        generate = super().__call__
+        if best_of is None:
+            return generate(requests, **kwargs)
+        batch_size = kwargs.pop("batch_size", None) or self._batch_size
+        kwargs.pop("num_return_sequences", None)
+
+        def draw(part: list[dict[str, Any]], takes: int) -> list[list[dict[str, Any]]]:
+            numbers = {"num_return_sequences": takes, "batch_size": len(part)}
+            songs = generate(part, **kwargs, **numbers, keep_margin=True)
+            return [[one] if takes == 1 else one for one in songs]
+
+        return best_songs(
+            requests,
+            draw,
+            best_of=best_of,
+            rank_by=rank_by,
+            batch_size=batch_size,
+            take_listener=self.take_listener,
+        )
 
     def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
         """Save model and processor for ``pipeline("text-to-song", model=save_directory)``."""
@@ -183,7 +217,8 @@ class TextToSongPipeline(Pipeline):
 
     def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict, dict, dict]:
         kwargs.pop("local_files_only", None)
-        return {}, kwargs, {}
+        own = {"keep_margin": kwargs.pop("keep_margin")} if "keep_margin" in kwargs else {}
+        return {}, kwargs, own
 
     def preprocess(self, request: Any, **_: Any) -> dict[str, Any]:
         """Wrap a request in a dict, so that a batch of requests is collated to a list."""
@@ -221,9 +256,18 @@ class TextToSongPipeline(Pipeline):
                 songs[index] = input_songs
         return {"songs": songs if batched else songs[0]}
 
-    def postprocess(self, model_outputs: dict[str, Any], **_: Any) -> Any:
+    def postprocess(
+        self, model_outputs: dict[str, Any], *, keep_margin: bool = False, **_: Any
+    ) -> Any:
         """Return the song of an input, or the list of its songs if there are several."""
         songs = model_outputs["songs"]
+        for song in songs:
+            if not keep_margin and song.pop("swap_margin", 0.0) > SURE_MARGIN:
+                logger.warning(
+                    "The song of seed %s has its voice in the accompaniment instead of the vocal "
+                    "track: try another seed.",
+                    song["seed"],
+                )
         return songs[0] if len(songs) == 1 else songs
 
     def _generate(
@@ -269,24 +313,10 @@ class TextToSongPipeline(Pipeline):
                 "codes": codes[row].cpu().numpy(),
             }
             songs.append(song)
-            if song["vocal"] is not None and inputs.get("voice_values") is not None:
-                self._warn_if_swapped(song, inputs["voice_values"][row // num_songs])
+            if (voices := inputs.get("voice_values")) is not None:
+                voice = voices[row // num_songs]
+                add_swap_margin(song, self.model, self.processor, voice)
         return [songs[i : i + num_songs] for i in range(0, len(songs), num_songs)]
-
-    def _warn_if_swapped(self, song: dict[str, Any], voice_values: torch.Tensor) -> None:
-        """Log a warning if the voice of a song is certainly in its accompaniment."""
-        if not voice_values.any():
-            return
-        tracks = song["vocal"], song["accompaniment"]
-        margin = swap_margin(
-            self.model, self.processor, voice_values, *tracks, song["sampling_rate"]
-        )
-        if margin > SURE_MARGIN:
-            logger.warning(
-                "The song of seed %s has its voice in the accompaniment instead of the vocal "
-                "track: try another seed.",
-                song["seed"],
-            )
 
     def _groups(
         self, requests: list[dict[str, Any]]

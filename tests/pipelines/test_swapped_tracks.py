@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from songgen_hf.pipelines import text_to_song
+from songgen_hf.pipelines import swapped_tracks
 from songgen_hf.pipelines.swapped_tracks import SURE_MARGIN, swap_margin
 from songgen_hf.pipelines.text_to_song import TextToSongPipeline
 
@@ -62,7 +62,7 @@ def test_a_swapped_song_is_warned_about(tiny_singer, tiny_processor, sounds, mon
     model = tiny_singer("interleaving_A_V")
     song = TextToSongPipeline(model=model, processor=tiny_processor, device="cpu")
     margins = iter([SURE_MARGIN + 0.01, SURE_MARGIN - 0.01])
-    monkeypatch.setattr(text_to_song, "swap_margin", lambda *_: next(margins))
+    monkeypatch.setattr(swapped_tracks, "swap_margin", lambda *_: next(margins))
 
     with caplog.at_level(logging.WARNING):
         song(

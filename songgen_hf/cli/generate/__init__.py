@@ -51,6 +51,8 @@ def run(options: GenerateOptions) -> CommandResult:
         max_seconds=options.max_seconds,
         min_seconds=options.min_seconds,
         num_return_sequences=options.num_songs,
+        best_of=options.best_of,
+        rank_by=options.rank_by,
         raw=options.raw,
         progress=options.progress and sys.stderr.isatty(),
         **settings,
@@ -72,6 +74,7 @@ def run(options: GenerateOptions) -> CommandResult:
                 "duration": song["audio"].shape[-1] / rate,
                 "sampling_rate": rate,
                 "files": list(written),
+                **_takes(song),
             }
         )
     write_files(files)
@@ -197,7 +200,15 @@ def _files_of(
         "device": str(model.device),
         "dtype": str(model.dtype).removeprefix("torch."),
         "files": [name.name for name in sounds],
+        **_takes(song),
         "provenance": record,
         "versions": library_versions(),
     }
     return {**files, path.with_suffix(".json"): encode_json(description)}
+
+
+def _takes(song: dict[str, Any]) -> dict[str, Any]:
+    """The seeds and scores of all takes of a song, best first; nothing without --best-of."""
+    names = ("seed", "score", "score_parts")
+    takes = [{name: take[name] for name in names} for take in song.get("takes", ())]
+    return {"takes": takes} if takes else {}

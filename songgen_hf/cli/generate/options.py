@@ -87,6 +87,15 @@ class GenerateOptions(ModelOptions):
     top_p: float | None = option(None, "sample from the most probable codes of this total")
     greedy: bool = option(False, "always take the most probable code")
     num_songs: int = option(1, "number of songs; their files are numbered")
+    best_of: int | None = option(
+        None, "generate so many takes, and write the one that the listener ranks first"
+    )
+    rank_by: list[str] | None = option(
+        None,
+        "listener that ranks the takes: recognizer-mini (the default), or the folder or Hub id of "
+        "a phoneme recognizer, a Whisper or a CLAP model; or several",
+        metavar="NAME",
+    )
     stems: bool = option(False, "also write vocal and accompaniment")
     raw: bool = option(
         False, "write the samples as they were decoded, also where the song begins or ends loudly"

@@ -1,0 +1,157 @@
+"""Measurements of the controls of generation on songgen-mini, for docs/control.md.
+
+    python benchmarks/control.py best-of --judge RECOGNIZER [--songs FOLDER] [--prompts 30] ...
+
+`best-of`: the phoneme error rate of the take that the listener ranks first, of N takes, and of one
+draw (the mean over all takes), both by a recognizer that did not rank. The songs sing the first
+line of the prompts of the evaluation. They are kept in a folder: an interrupted run goes on.
+
+The last line of each measurement is JSON.
+"""
+
+import argparse
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from songgen_hf.checkpoints.digests import weights_digest
+from songgen_hf.checkpoints.embedded import RECOGNIZER_NAME
+from songgen_hf.checkpoints.loading import load_pipeline
+from songgen_hf.checkpoints.take_listeners import take_listener
+from songgen_hf.data.listening.spelling import lyrics_words
+from songgen_hf.evaluation.metrics.bootstrap import bootstrap, grouped_ratio
+from songgen_hf.evaluation.protocol.growing_cache import growing_cache
+from songgen_hf.evaluation.protocol.prompts import Prompt, read_prompts
+from songgen_hf.files import write_files
+from songgen_hf.pipelines.best_of import rank_takes
+
+PROMPTS_TOGETHER = 5
+SOUNDS = ("audio", "vocal", "accompaniment")
+
+
+def draw_takes(
+    pipe: Any, prompts: list[Prompt], folder: Path, *, takes: int, seconds: float
+) -> list[list[dict[str, Any]]]:
+    """Return the takes of each prompt's first line, which are generated if the folder lacks them.
+
+    Prompt ``i`` has the seeds from ``takes * i``.
+    """
+    paths = [folder / f"{prompt.id}.npz" for prompt in prompts]
+    missing = [place for place, path in enumerate(paths) if not path.is_file()]
+    for first in range(0, len(missing), PROMPTS_TOGETHER):
+        places = missing[first : first + PROMPTS_TOGETHER]
+        requests = [
+            {
+                "text": prompts[place].text,
+                "lyrics": first_line(prompts[place]),
+                "seed": takes * place,
+            }
+            for place in places
+        ]
+        songs = pipe(
+            requests,
+            batch_size=len(requests),
+            num_return_sequences=takes,
+            max_seconds=seconds,
+            past_key_values=growing_cache(),
+        )
+        for place, drawn in zip(places, songs, strict=True):
+            buffer = io.BytesIO()
+            arrays = {f"{name}{i}": song[name] for i, song in enumerate(drawn) for name in SOUNDS}
+            np.savez(buffer, seeds=[song["seed"] for song in drawn], **arrays)
+            write_files({paths[place]: buffer.getvalue()})
+            print(f"{prompts[place].id}: {takes} takes", flush=True)
+    return [_read_takes(path, pipe.model.config.sampling_rate) for path in paths]
+
+
+def _read_takes(path: Path, rate: int) -> list[dict[str, Any]]:
+    with np.load(path) as file:
+        return [
+            {
+                **{name: file[f"{name}{place}"] for name in SOUNDS},
+                "sampling_rate": rate,
+                "seed": int(seed),
+            }
+            for place, seed in enumerate(file["seeds"])
+        ]
+
+
+def first_line(prompt: Prompt) -> str:
+    """The first line of a prompt's lyrics."""
+    return prompt.lyrics.splitlines()[0]
+
+
+def error_rates(rates: np.ndarray, scores: np.ndarray, lengths: np.ndarray) -> dict[str, Any]:
+    """Return the error rates of one draw and of the best take, and their difference.
+
+    Args:
+        rates: [prompts, takes], the phoneme error rates by the recognizer that judges.
+        scores: [prompts, takes], the scores by which takes are ranked.
+        lengths: [prompts], the phonemes of the lyrics.
+    Returns:
+        ``one_draw``, ``best`` and ``gain`` with 95 % bootstrap intervals over prompts, in percent,
+        and ``least``, the rate of the takes that the judge itself would choose.
+    """
+    best = rates[np.arange(len(rates)), scores.argmax(axis=1)]
+    columns = {"one_draw": rates.mean(axis=1), "best": best, "least": rates.min(axis=1)}
+    columns["gain"] = columns["one_draw"] - best
+    found = {}
+    for name, values in columns.items():
+        statistic, count = grouped_ratio(values * lengths, lengths)
+        interval = bootstrap(statistic, count, seed=0)
+        percent = [statistic(np.arange(count)), *interval]
+        found[name] = [round(100 * float(value), 1) for value in percent]
+    return found
+
+
+def best_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure what ranking takes changes."""
+    pipe = load_pipeline(arguments.model, device="cpu")
+    prompts = read_prompts()[: arguments.prompts]
+    drawn = draw_takes(
+        pipe, prompts, arguments.songs, takes=arguments.best_of, seconds=arguments.seconds
+    )
+    rates, scores, lengths = [], [], []
+    for prompt, takes in zip(prompts, drawn, strict=True):
+        request = {"text": prompt.text, "lyrics": first_line(prompt), "language": "en"}
+        judge = take_listener(request, str(arguments.judge))
+        rates.append([judge(take)["phoneme_error_rate"] for take in takes])
+        rank_takes(takes, take_listener(request, arguments.rank_by))
+        scores.append([take["score"] for take in takes])
+        lengths.append(sum(len(word.phonemes) for word in lyrics_words(first_line(prompt))))
+    found = error_rates(np.array(rates), np.array(scores), np.array(lengths))
+    for name, (value, low, high) in found.items():
+        print(f"{name:<9} {value:5.1f} % ({low:.1f} to {high:.1f})")
+    return {
+        "model": weights_digest(pipe.model),
+        "rank_by": arguments.rank_by,
+        "prompts": len(prompts),
+        "takes": arguments.best_of,
+        "seconds": arguments.seconds,
+        **found,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(required=True, metavar="MEASUREMENT")
+    ranking = commands.add_parser("best-of", help="phoneme error rates of ranked takes")
+    ranking.set_defaults(measure=best_of)
+    ranking.add_argument("--model", default="songgen-mini/interleaving_A_V")
+    ranking.add_argument("--judge", type=Path, required=True, help="folder of a recognizer")
+    ranking.add_argument("--rank-by", default=RECOGNIZER_NAME, help="default recognizer-mini")
+    ranking.add_argument("--songs", type=Path, default=Path("takes"), help="folder of the takes")
+    ranking.add_argument("--prompts", type=int, default=30, help="number of prompts (default 30)")
+    ranking.add_argument("--best-of", type=int, default=4, help="takes of a prompt (default 4)")
+    ranking.add_argument("--seconds", type=float, default=5.0, help="longest song (default 5)")
+    arguments = parser.parse_args()
+    print(json.dumps(arguments.measure(arguments)))
+
+
+if __name__ == "__main__":
+    main()

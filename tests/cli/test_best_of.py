@@ -1,0 +1,31 @@
+"""songgen-hf generate --best-of: one song is written, and its description names all takes."""
+
+import json
+
+from songgen_hf.cli import main
+
+
+def test_the_best_take_is_written_with_the_scores_of_all(tiny_checkpoint, tmp_path, capsys):
+    arguments = ["generate", "folk", "--seed", "3", "--seconds", "0.3"]
+    arguments += ["--model", tiny_checkpoint("mixed"), "--device", "cpu", "--quiet"]
+
+    assert main([*arguments, "--best-of", "2", "--out", str(tmp_path / "a.wav")]) == 0
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.wav"]
+    described = json.loads((tmp_path / "a.json").read_text())
+    assert sorted(take["seed"] for take in described["takes"]) == [3, 4]
+    assert described["seed"] == described["takes"][0]["seed"]
+    assert described["takes"][0]["score"] >= described["takes"][1]["score"]
+
+
+def test_wrong_calls_end_with_one_line(tiny_checkpoint, tmp_path, capsys):
+    arguments = ["generate", "folk", "--model", tiny_checkpoint("mixed"), "--device", "cpu"]
+    arguments += ["--out", str(tmp_path / "a.wav")]
+
+    assert main([*arguments, "--best-of", "0"]) == 2
+    assert main([*arguments, "--best-of", "2", "--num-songs", "3"]) == 2
+    assert main([*arguments, "--rank-by", "recognizer-mini"]) == 2
+
+    lines = [line for line in capsys.readouterr().err.splitlines() if line]
+    assert len(lines) == 3
+    assert all("best_of" in line for line in lines)

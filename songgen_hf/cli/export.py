@@ -65,6 +65,12 @@ class ExportOptions(RevisionOptions):
         "codec are not written again",
         metavar="SONG_MODEL",
     )
+    text_encoder: str | None = option(
+        None,
+        "for a folder of audiocraft (AudioGen, MusicGen): folder or Hub id of its T5 (default: the "
+        "one that it names)",
+        metavar="T5",
+    )
 
 
 OPTIONS = ExportOptions
@@ -72,6 +78,8 @@ OPTIONS = ExportOptions
 
 def run(options: ExportOptions) -> CommandResult:
     """Load, write and publish, and report where the files are and how large."""
+    from ..checkpoints.audiocraft import is_audiocraft
+
     repository = options.push_to_hub
     models, out = folders_of(options)
     if len(models) > 1 and not options.share_codec:
@@ -87,6 +95,12 @@ def run(options: ExportOptions) -> CommandResult:
         raise ValueError("the Hub takes whole models: leave --beside out")
     if (options.private or options.base_model) and not repository:
         raise ValueError("--private and --base-model are for the Hub: name a --push-to-hub")
+    if is_audiocraft(models[0]):
+        return write_audiocraft(models, out, options)
+    if options.text_encoder:
+        raise ValueError(
+            f"--text-encoder is for a folder of audiocraft: got {models[0]} without state_dict.bin"
+        )
     if (push := pusher_of(models[0])) is not None:
         return publish_folder(push, models[0], out, options)
     if options.base_model:
@@ -141,6 +155,25 @@ def publish_folder(push: Any, name: str, out: Path | None, options: ExportOption
         raise ValueError("--base-model is for adapters: got songs")
     commit = push(name, options.push_to_hub, **settings)
     return CommandResult({"published": commit_facts(commit)}, str(commit.commit_url))
+
+
+def write_audiocraft(models: list[str], out: Path | None, options: ExportOptions) -> CommandResult:
+    """Write an AudioGen or MusicGen of audiocraft for the Musicgen classes of transformers."""
+    from ..checkpoints.audiocraft import export_audiocraft
+
+    given = ("push_to_hub", "license", "load_dtype", "remote_code", "share_codec", "beside")
+    if clash := [flag for flag in (*given, "revision") if getattr(options, flag)]:
+        raise ValueError(
+            f"--{clash[0].replace('_', '-')} is for models of this package: leave it out for a "
+            "folder of audiocraft"
+        )
+    if len(models) > 1 or out is None:
+        raise ValueError(f"got {len(models)} models, expected one folder of audiocraft")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"{out} is not empty: name a new folder")
+    export_audiocraft(models[0], out, text_encoder=options.text_encoder, dtype=options.dtype)
+    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    return CommandResult({"exported": out, "bytes": size}, f"{out}: {size / 1e6:.1f} MB")
 
 
 def write(models: list[str], out: Path, options: ExportOptions) -> CommandResult:

@@ -229,6 +229,27 @@ def test_a_song_begins_with_its_audio_prompt(sing, tone):
     assert np.allclose(song["audio"][:, kept], opening[:, kept], rtol=1e-4, atol=1e-3)
 
 
+def test_description_only_and_unconditional_songs_share_a_batch_with_songs_with_lyrics(sing):
+    pipe = sing()
+    inputs = [{"text": "loud rock", "lyrics": "Run"}, {"text": "loud rock"}, {"text": ""}]
+    batch = pipe(inputs, seed=[5, 5, 5], batch_size=3, **SHORT)
+    for item, song in zip(inputs, batch, strict=True):
+        assert same_song(song, pipe(item, seed=5, **SHORT), atol=1e-4)
+    first, text_only, unconditional = (song["codes"] for song in batch)
+    assert not np.array_equal(first, text_only)
+    assert not np.array_equal(text_only, unconditional)
+
+
+@pytest.mark.parametrize("text", ["a calm piano ballad", "loud rock", ""])
+def test_a_prompt_is_continued_with_any_text_and_its_codes_are_unchanged(sing, tone, text):
+    pipe = sing("interleaving_A_V")
+    prompt = pipe._encode_prompt((tone, tone))
+    song = pipe(text, audio_prompt=(tone, tone), seed=3, seconds=0.2)
+    num_frames = prompt.shape[-1]
+    assert np.array_equal(song["codes"][..., :num_frames], prompt[0].numpy())
+    assert song["codes"].shape[-1] > num_frames
+
+
 @pytest.mark.slow
 def test_prompts_of_different_lengths_share_a_batch(sing, tone):
     pipe = sing()

@@ -375,6 +375,26 @@ class SongGenForConditionalGeneration(
         return encoded.audio_codes.view(batch_size, num_tracks, -1, encoded.audio_codes.shape[-1])
 
     @torch.no_grad()
+    def code_log_probs(self, codes: Tensor, **conditions: Tensor) -> Tensor:
+        """Compute how probable the model finds each code of songs after the codes before it.
+
+        Args:
+            codes: [B, tracks, K, T] without special ids.
+            **conditions: the inputs of ``forward`` that condition the decoder, for B songs.
+
+        Returns:
+            Natural logarithms of probabilities, float32 [B, tracks, K, T].
+        """
+        decoder = self.config.decoder
+        special = {"bos_token_id": decoder.bos_token_id, "pad_token_id": decoder.pad_token_id}
+        ids = self.pattern.apply(codes, **special)
+        logits = self(**conditions, decoder_input_ids=ids[..., :-1]).logits.float()
+        logits = logits.view(len(codes), self.pattern.num_rows, *logits.shape[-2:])
+        rows, steps = self.pattern.index(codes.shape[-1], codes.device)
+        chosen = ids[:, rows, steps][..., None]
+        return logits.log_softmax(dim=-1)[:, rows, steps - 1].gather(-1, chosen)[..., 0]
+
+    @torch.no_grad()
     def decode_codes(self, codes: Tensor, chunk_frames: int | None = None) -> SongOutput:
         """Decode codes as waveforms.
 

@@ -3,7 +3,7 @@
 Masked generation (ResGen, arXiv 2412.10208) runs the transformer a fixed number of times, which
 depends neither on the length of a song nor on the number of codebooks. Text, lyrics, voice and
 codec are those of a SongGen checkpoint, and songs are returned as by :class:`TextToSongPipeline`.
-Edits are expressed as a mask over codes, see ``masked_editing.py``.
+Edits are expressed as a mask over codes, see ``editing.py``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,28 +23,19 @@ from ..modeling.modeling_songgen import SongGenForConditionalGeneration
 from ..modeling.modeling_xcodec import XCodecModel
 from ..modeling.processing_songgen import SongGenProcessor
 from .best_of import best_songs, check_best_of
-from .masked_editing import (
-    codes_of,
-    drop_special_frames,
-    encode_conditions,
-    known_codes,
-    pad_frames,
-    recording_of,
-)
+from .editing import pad_frames
+from .masked_editing import MaskedCodecMixin, encode_conditions, known_codes, onload
 from .masked_folders import MaskedFolderMixin
 from .masked_settings import DEFAULT_STEPS, TENSORS, MaskedSettings
 from .progress import step_counter
-from .song_edges import song_waveforms
-from .song_requests import REQUEST_KEYS, make_requests, prepare_inputs, separate_voices
+from .song_requests import make_requests, prepare_inputs, separate_voices
 from .swapped_tracks import add_swap_margin
 
 # isort: split
 from diffusers import DiffusionPipeline
 
-MASKED_REQUEST_KEYS = (*REQUEST_KEYS, "song", "regions", "keep_track", "keep_codebooks")
 
-
-class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
+class MaskedSongPipeline(MaskedCodecMixin, MaskedFolderMixin, DiffusionPipeline):
     """Pipeline that generates songs in a few steps with a masked model, and edits songs.
 
     Args:
@@ -115,11 +106,6 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
             processor=processor,
         )
 
-    @property
-    def sampling_rate(self) -> int:
-        """Sampling rate of the songs, in Hz."""
-        return int(self.codec.config.sample_rate)
-
     def __call__(
         self,
         text: Any = "",
@@ -160,8 +146,7 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
     ) -> Any:
         """Generate one song or several songs, or generate parts of a ``song`` again.
 
-        What an edit keeps is returned bit for bit as codes. Text and lyrics are those of the whole
-        song.
+        What an edit keeps is returned bit for bit, see :class:`TextToSongPipeline`.
 
         Args:
             text: style description; or a request dict with the key ``text``, any of the arguments
@@ -180,12 +165,7 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
             min_seconds: smallest predicted length, without the audio prompt.
             audio_prompt: beginning of the song to continue: a recording; for models with two tracks
                 (accompaniment, vocal); a song dict of a pipeline; or its codes, which are kept.
-            song: a song to edit, in the forms of ``audio_prompt``.
-            regions: (start, end) in seconds of a region of ``song`` to generate again, or a tuple
-                or list of regions; an end of None is the end of the song. None for the whole song.
-            keep_track: track of ``song`` to keep, "accompaniment" or "vocal".
-            keep_codebooks: number of coarse codebooks to keep in what is generated again; 3 of 8
-                refines a song.
+            song, regions, keep_track, keep_codebooks: as of :class:`TextToSongPipeline`.
             num_inference_steps: number of steps, with one run of the transformer each.
             guidance_scale, guidance_schedule, guidance_interval, negative_text: as of
                 :class:`TextToSongPipeline`. None for the settings of the scheduler, as for the next
@@ -268,7 +248,7 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
                 raise ValueError("seed and generator were both given: give one")
             seed = 0  # replaced by that of the generator
         count = best_of or num_return_sequences
-        requests = make_requests(text, shared, seed, count, MASKED_REQUEST_KEYS)
+        requests = make_requests(text, shared, seed, count)
         if best_of is not None:
 
             def draw(part: list[dict[str, Any]], takes: int) -> list[list[dict[str, Any]]]:
@@ -342,17 +322,16 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
         known = known_codes(
             requests,
             self._expected_frames(requests, conditions[:count], condition_mask[:count]),
-            encode=self.encode,
+            load=self._load_song,
             new_frames=settings.new_frames,
             num_tracks=config.num_tracks,
             num_codebooks=config.num_codebooks,
             frame_rate=self.codec.config.frame_rate,
         )
-        lengths = [visible.shape[-1] for _, visible in known]
+        lengths = [song.visible.shape[-1] for song in known]
         frame_mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
-        codes, visible = (
-            torch.stack([pad_frames(song[part], max(lengths)) for song in known]) for part in (0, 1)
-        )
+        codes = torch.stack([pad_frames(song.codes, max(lengths)) for song in known])
+        visible = torch.stack([pad_frames(song.visible, max(lengths)) for song in known])
         device = self._execution_device
         codes = self._reveal(
             codes.to(device),
@@ -367,19 +346,16 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
             report,
         )
         songs: list[dict[str, Any]] = []
-        for row, (request, length) in enumerate(zip(requests, lengths, strict=True)):
-            own = codes[row, ..., :length]
-            tracks = self._decode(own, settings.raw) if settings.output_type == "audio" else {}
-            songs.append(
-                {
-                    "audio": tracks.get("audio"),
-                    "sampling_rate": self.sampling_rate,
-                    "vocal": tracks.get("vocal"),
-                    "accompaniment": tracks.get("accompaniment"),
-                    "seed": request["seed"],
-                    "codes": own.cpu().numpy(),
-                }
-            )
+        hop_length = self.codec.config.hop_length
+        silent = dict.fromkeys(("audio", "vocal", "accompaniment"))
+        for row, (request, before) in enumerate(zip(requests, known, strict=True)):
+            own = codes[row, ..., : lengths[row]]
+            sounds = {**silent, "sampling_rate": self.sampling_rate}
+            if settings.output_type == "audio":
+                sounds = self._decode(own, settings.raw)
+                if not settings.raw:
+                    sounds = before.keep_recorded(sounds, hop_length, self._decode)
+            songs.append({**sounds, "seed": request["seed"], "codes": own.cpu().numpy()})
             if settings.keep_margin and (voices := inputs.get("voice_values")) is not None:
                 add_swap_margin(songs[-1], self, self.processor, voices[row])
         return songs
@@ -440,55 +416,8 @@ class MaskedSongPipeline(MaskedFolderMixin, DiffusionPipeline):
         """Predict the number of frames of each song; 0 if no request needs a prediction."""
         if all(one["song"] is not None or one["seconds"] is not None for one in requests):
             return [0] * len(requests)
-        _onload(self.transformer)
+        onload(self.transformer)
         return self.transformer.predict_frames(conditions, condition_mask).tolist()
 
-    @torch.no_grad()
-    def encode(self, song: Any) -> Tensor:
-        """Return the codes [N, K, T] of a song, on the CPU.
 
-        Args:
-            song: codes; a song dict of a pipeline, whose codes are used if it has any; or a
-                recording, for models with two tracks (accompaniment, vocal) or a mapping with both.
-        """
-        config = self.transformer.config
-        codes = codes_of(song)
-        if codes is None:
-            features = self.processor(audio=[recording_of(song)], return_tensors="pt")
-            values = features["input_values"][0, :, None]  # [N, 1, S]
-            if len(values) != config.num_tracks:
-                raise ValueError(
-                    f"this model writes {config.num_tracks} track(s), the recording has "
-                    f"{len(values)}: give (accompaniment, vocal) to a two-track model, one "
-                    "recording to another"
-                )
-            _onload(self.codec)
-            values = values.to(self._execution_device, dtype=self.codec.dtype)
-            codes = self.codec.encode(values, return_dict=False)[:, : config.num_codebooks]
-        return drop_special_frames(
-            codes if isinstance(codes, Tensor) else torch.as_tensor(codes),
-            num_tracks=config.num_tracks,
-            num_codebooks=config.num_codebooks,
-            codebook_size=config.codebook_size,
-        ).cpu()
-
-    def _decode(self, codes: Tensor, raw: bool) -> dict[str, Any]:
-        """Decode the codes [N, K, T] of one song to waveforms, float32 [1, samples]."""
-        _onload(self.codec)
-        # One track at a time, so that a track that is kept has the same samples bit for bit.
-        tracks = [
-            self.codec.decode(track[None], return_dict=False)[0].float().cpu().numpy()
-            for track in codes
-        ]
-        # A masked model writes no end-of-song code.
-        return song_waveforms(tracks, self.sampling_rate, ended=[False] * len(tracks), raw=raw)
-
-
-def _onload(module: Any) -> None:
-    """Move an offloaded part to its device before another method than ``forward`` is called."""
-    hook: Any = getattr(module, "_hf_hook", None)
-    if hasattr(hook, "pre_forward"):
-        hook.pre_forward(module)
-
-
-__all__ = ["MASKED_REQUEST_KEYS", "MaskedSongPipeline"]
+__all__ = ["MaskedSongPipeline"]

@@ -19,6 +19,10 @@ REQUEST_KEYS = (
     "language",
     "seconds",
     "negative_text",
+    "song",
+    "regions",
+    "keep_track",
+    "keep_codebooks",
     "seed",
 )
 MODES = ("autoregressive", "masked")
@@ -93,7 +97,6 @@ def make_requests(
     shared: Mapping[str, Any],
     seed: Any,
     num_return_sequences: int,
-    keys: Iterable[str] = REQUEST_KEYS,
 ) -> dict[str, Any] | list[dict[str, Any]] | Iterator[dict[str, Any]]:
     """Return the requests of a call: one for one input, a list for a list, else an iterator.
 
@@ -103,48 +106,44 @@ def make_requests(
             each input.
         seed: seed of the first song, one for each input, or None to draw seeds.
         num_return_sequences: number of songs for each input, which have consecutive seeds.
-        keys: keys that a request dict can have.
     Raises:
         TypeError: if an argument has a wrong type.
         ValueError: for unknown keys, lists of different lengths or a seed out of range.
     """
     if isinstance(text, str | Mapping):
-        return make_request(text, shared, input_seeds(seed, 1, num_return_sequences)[0], keys)
+        return make_request(text, shared, input_seeds(seed, 1, num_return_sequences)[0])
     if isinstance(text, list | tuple):
         columns = {name: one_per_input(name, value, len(text)) for name, value in shared.items()}
         seeds = input_seeds(seed, len(text), num_return_sequences)
         rows = [{name: column[i] for name, column in columns.items()} for i in range(len(text))]
         return [
-            make_request(item, row, own_seed, keys)
+            make_request(item, row, own_seed)
             for item, row, own_seed in zip(text, rows, seeds, strict=True)
         ]
     if isinstance(text, Iterable) or hasattr(text, "__getitem__"):
-        return lazy_requests(text, shared, seed, num_return_sequences, keys)
+        return lazy_requests(text, shared, seed, num_return_sequences)
     raise TypeError(
         "text must be a string, a request dict, or a list, generator or dataset of them: got "
         f"{type(text).__name__}"
     )
 
 
-def make_request(
-    item: Any, shared: Mapping[str, Any], seed: int, keys: Iterable[str] = REQUEST_KEYS
-) -> dict[str, Any]:
+def make_request(item: Any, shared: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Return one checked request, in which the keys of an input replace the call's arguments.
 
     Args:
-        item: a text, or a mapping with some of ``keys``.
+        item: a text, or a mapping with some of ``REQUEST_KEYS``.
         shared: the arguments of the call.
         seed: seed of an input that has none.
-        keys: keys that an input can have.
     """
     own = {"text": item} if isinstance(item, str) else item
     if not isinstance(own, Mapping):
         raise TypeError(f"an input must be a string or a request dict: got {type(item).__name__}")
-    unknown = [str(key) for key in own if key not in keys]
+    unknown = [str(key) for key in own if key not in REQUEST_KEYS]
     if unknown:
         raise ValueError(
             f"unknown key in a request: got {', '.join(unknown)}, "
-            f"expected some of {', '.join(keys)}"
+            f"expected some of {', '.join(REQUEST_KEYS)}"
         )
     request = {**shared, **own}
     if not isinstance(request.get("text"), str):
@@ -162,7 +161,6 @@ def lazy_requests(
     shared: Mapping[str, Any],
     seed: int | list[int] | None,
     num_return_sequences: int,
-    keys: Iterable[str] = REQUEST_KEYS,
 ) -> Iterator[dict[str, Any]]:
     """Return an iterator over the requests of a generator or dataset.
 
@@ -186,7 +184,6 @@ def lazy_requests(
             item,
             shared,
             draw_seed() if first is None else first + i * num_return_sequences,
-            keys,
         )
         for i, item in enumerate(items)
     )

@@ -5,19 +5,19 @@ imports only the files beside it, with which it travels to the Hub as remote cod
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from transformers import Pipeline
 from transformers.generation.streamers import BaseStreamer
 
 from .adapters import load_adapters
 from .best_of import best_songs, check_best_of
+from .editing import KnownSong
+from .known_songs import KnownSongsMixin
 from .progress import ProgressBar, ProgressStreamer
-from .song_edges import song_waveforms
 from .song_requests import (
     EXACT_OR_BOUNDED,
     check_length,
@@ -29,11 +29,14 @@ from .song_requests import (
     separate_voices,
 )
 from .swapped_tracks import SURE_MARGIN, add_swap_margin
+from .takes import best_take, check_takes, number_of_takes, take_score
 
 logger = logging.getLogger(__name__)
 
+EDIT_LENGTH = "the length of an edited song stays: leave min_seconds and max_seconds out"
 
-class TextToSongPipeline(Pipeline):
+
+class TextToSongPipeline(KnownSongsMixin, Pipeline):
     """Pipeline that generates songs: ``pipeline("text-to-song", model=...)(text, lyrics=...)``.
 
     Generation settings such as ``guidance_scale``, ``temperature``, ``top_k`` and ``do_sample`` can
@@ -107,18 +110,27 @@ class TextToSongPipeline(Pipeline):
         language: Any = "en",
         seconds: Any = None,
         negative_text: Any = None,
+        song: Any = None,
+        regions: Any = None,
+        keep_track: Any = None,
+        keep_codebooks: Any = 0,
         seed: int | list[int] | None = None,
         best_of: int | None = None,
         rank_by: str | Sequence[str] | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Generate one song or several songs.
+        """Generate one song or several songs, or generate parts of a ``song`` again.
+
+        What an edit keeps is returned bit for bit, as codes and, outside of the crossfades of 20 ms
+        at the edges of what is new, as the samples of ``song``. Text and lyrics are those of the
+        whole song.
 
         Args:
-            text: style description; or a request dict with the key ``text`` and any of the next
-                eight arguments and ``seed``, which have precedence over those of the call; or a
-                list, generator or dataset of either. With a list of inputs, the next eight
-                arguments can be lists of the same length.
+            text: style description; or a request dict with the key ``text``, any of the arguments
+                up to ``keep_codebooks`` and ``seed``, which have precedence over those of the call;
+                or a list, generator or dataset of either. With a list of inputs, the arguments
+                ``lyrics`` to ``keep_codebooks`` can be lists of the same length (the ``regions`` of
+                one song are then a tuple of tuples).
             lyrics: lyrics of the song.
             reference_voice: recording of the voice that the song should have: a path, bytes,
                 (array, sampling rate in Hz) or a dict in the form of the datasets library.
@@ -129,11 +141,18 @@ class TextToSongPipeline(Pipeline):
                 songgen-hf, which "auto" and True use), a Demucs model or the folder of a separator.
             audio_prompt: beginning of the song to continue, in the forms of ``reference_voice``;
                 for models with two tracks a dict of these with the keys ``vocal`` and
-                ``accompaniment``, or the tuple (accompaniment, vocal).
+                ``accompaniment``, or the tuple (accompaniment, vocal); or a song dict of a
+                pipeline, or codes [tracks, codebooks, frames], which are kept.
             language: code of the language of the lyrics.
             seconds: exact length to generate, in seconds, without the audio prompt; None for the
                 length at which the model ends the song.
             negative_text: description that guidance leads away from; needs a ``guidance_scale``.
+            song: a song to edit, in the forms of ``audio_prompt``. Its length stays.
+            regions: (start, end) in seconds of a region of ``song`` to generate again, or a tuple
+                or list of regions; an end of None is the end of the song. None for the whole song.
+            keep_track: track of ``song`` to keep, "accompaniment" or "vocal", while the other one
+                is generated to it.
+            keep_codebooks: number of coarse codebooks to keep in what is generated again.
             seed: seed of the first song. Song ``j`` of input ``i`` is sampled with the seed
                 ``seed + i * num_return_sequences + j``; a list holds one seed for each input.
                 Without a seed, one is drawn from the operating system.
@@ -144,12 +163,16 @@ class TextToSongPipeline(Pipeline):
                 listeners rank first is returned, with all takes, best first, under ``takes``.
             rank_by: the listener that ranks the takes, or a list: "recognizer-mini" (the default)
                 or the folder or Hub id of a phoneme recognizer, a Whisper or a CLAP model.
+            takes: number of times that an edit is generated, with consecutive seeds; the one after
+                which the model finds the kept codes most probable is returned, with the others
+                under ``takes``. By default 4 if a region is followed by kept codes, else 1.
             num_return_sequences: number of songs for each input.
             batch_size: number of inputs that are generated together, with ``best_of`` of takes; the
                 songs do not depend on it.
             raw: whether to return the samples as they were decoded. Otherwise songs begin and end
                 without a click: the first 5 ms fade in, and the last 5 ms fade out, or the last
-                30 ms of a song that was cut at its longest length. The codes are the same.
+                30 ms of a song that was cut at its longest length; and what is kept of a recording
+                has its samples. The codes are the same.
             progress: True for a progress bar, or a function that is called with (number of steps
                 done, total number or None).
             streamer: a streamer of transformers that gets the generated ids.
@@ -182,6 +205,10 @@ class TextToSongPipeline(Pipeline):
             "language": language,
             "seconds": seconds,
             "negative_text": negative_text,
+            "song": song,
+            "regions": regions,
+            "keep_track": keep_track,
+            "keep_codebooks": keep_codebooks,
         }
         check_settings(kwargs)
         check_length(None, kwargs.get("min_seconds"), kwargs.get("max_seconds"))
@@ -189,7 +216,9 @@ class TextToSongPipeline(Pipeline):
             return []
         count = self._num_return_sequences(kwargs)
         check_best_of(best_of, rank_by, count)
-        requests = make_requests(text, shared, seed, best_of or count)
+        takes = kwargs.get("takes")
+        check_takes(takes, best_of or count)
+        requests = make_requests(text, shared, seed, best_of or takes or count)
         generate = super().__call__
         if best_of is None:
             return generate(requests, **kwargs)
@@ -197,7 +226,7 @@ class TextToSongPipeline(Pipeline):
         kwargs.pop("num_return_sequences", None)
 
         def draw(part: list[dict[str, Any]], takes: int) -> list[list[dict[str, Any]]]:
-            numbers = {"num_return_sequences": takes, "batch_size": len(part)}
+            numbers = {"num_return_sequences": takes, "batch_size": len(part), "takes": 1}
             songs = generate(part, **kwargs, **numbers, keep_margin=True)
             return [[one] if takes == 1 else one for one in songs]
 
@@ -230,6 +259,7 @@ class TextToSongPipeline(Pipeline):
         *,
         max_seconds: float | None = None,
         min_seconds: float | None = None,
+        takes: int | None = None,
         raw: bool = False,
         progress: bool | Callable[[int, int | None], None] = False,
         streamer: BaseStreamer | None = None,
@@ -249,9 +279,16 @@ class TextToSongPipeline(Pipeline):
             settings[f"{bound}_new_frames"] = self._frames(f"{bound}_seconds", seconds)
 
         songs: list[list[dict[str, Any]]] = [[] for _ in requests] if batched else [[]]
-        for indices, group, prompt_codes in self._groups(requests if batched else [requests]):
-            own = self._with_length(settings, group[0]["seconds"])
-            generated = self._generate(group, prompt_codes, own, progress, streamer, raw)
+        for indices, group, known in self._groups(requests if batched else [requests]):
+            own = self._with_length(settings, group[0]["seconds"], known[0])
+            count = takes or 1
+            if takes is None and self._num_return_sequences(settings) == 1:
+                count = number_of_takes(known[0])
+            if count > 1:
+                own = {**own, "num_return_sequences": count}
+            generated = self._generate(group, known, own, progress, streamer, raw)
+            if count > 1:
+                generated = [[best_take(candidates)] for candidates in generated]
             for index, input_songs in zip(indices, generated, strict=True):
                 songs[index] = input_songs
         return {"songs": songs if batched else songs[0]}
@@ -273,82 +310,43 @@ class TextToSongPipeline(Pipeline):
     def _generate(
         self,
         requests: list[dict[str, Any]],
-        prompt_codes: torch.Tensor | None,
+        known: list[KnownSong | None],
         settings: dict[str, Any],
         progress: bool | Callable[[int, int | None], None],
         streamer: BaseStreamer | None,
         raw: bool,
     ) -> list[list[dict[str, Any]]]:
-        """Generate the songs of requests whose audio prompts have the same length."""
+        """Generate the songs of requests of which as many frames are known."""
         requests = separate_voices(requests, self.voice_separator, self.processor.voice_seconds)
         inputs = prepare_inputs(self.processor, requests).to(self.device, dtype=self.dtype)
-        if prompt_codes is not None:
-            inputs["audio_prompt_codes"] = prompt_codes.to(self.device)
+        given = [song for song in known if song is not None]
+        if given:
+            inputs["known_codes"] = torch.stack([song.codes_with(-1) for song in given])
+            inputs["known_codes"] = inputs["known_codes"].to(self.device)
 
         num_songs = self._num_return_sequences(settings)
         seeds = [request["seed"] + j for request in requests for j in range(num_songs)]
-        reporter = self._reporter(progress, streamer, settings, prompt_codes)
+        beginning = given[0].beginning if given else 0
+        reporter = self._reporter(progress, streamer, settings, beginning)
         if reporter is not None:
             settings = {**settings, "streamer": reporter}
         # Songs are sampled with their seeds, but generate() still draws from the global generator.
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             codes = self.model.generate(**inputs, seed=seeds, **settings)
-        sound = self.model.decode_codes(codes)
-
-        rate = int(self.model.config.sampling_rate)
-        tracks = [(sound.waveform, sound.lengths)]
-        if sound.vocal is not None:
-            tracks = [
-                (sound.accompaniment, sound.accompaniment_lengths),
-                (sound.vocal, sound.vocal_lengths),
-            ]
-        ended = (codes >= self.model.config.decoder.codebook_size).any(dim=-1).any(dim=-1)
+        hop_length = self.model.config.audio_encoder.hop_length
         songs = []
-        for row, seed in enumerate(seeds):
-            waveforms = [_track(waveform, lengths, row) for waveform, lengths in tracks]
-            song = {
-                **song_waveforms(waveforms, rate, ended=ended[row].tolist(), raw=raw),
-                "sampling_rate": rate,
-                "seed": seed,
-                "codes": codes[row].cpu().numpy(),
-            }
+        for row, (seed, sounds) in enumerate(zip(seeds, self._waveforms(codes, raw), strict=True)):
+            before = known[row // num_songs]
+            if before is not None and not raw:
+                sounds = before.keep_recorded(sounds, hop_length, self._decode)
+            song = {**sounds, "seed": seed, "codes": codes[row].cpu().numpy()}
             songs.append(song)
+            if before is not None and before.is_edit and num_songs > 1:
+                own = {name: tensor[row // num_songs, None] for name, tensor in inputs.items()}
+                song["score"] = take_score(self.model, codes[row, None], before, own)
             if (voices := inputs.get("voice_values")) is not None:
-                voice = voices[row // num_songs]
-                add_swap_margin(song, self.model, self.processor, voice)
+                add_swap_margin(song, self.model, self.processor, voices[row // num_songs])
         return [songs[i : i + num_songs] for i in range(0, len(songs), num_songs)]
-
-    def _groups(
-        self, requests: list[dict[str, Any]]
-    ) -> Iterator[tuple[list[int], list[dict[str, Any]], torch.Tensor | None]]:
-        """Split a batch into groups of one length and audio prompts of one length.
-
-        Yields (indices of the requests, requests, prompt codes [B, tracks, K, S] or None).
-        """
-        groups: dict[tuple[int, Any], list[int]] = {}  # an audio prompt cannot be padded
-        prompts: list[torch.Tensor | None] = []
-        for index, request in enumerate(requests):
-            check_seconds("seconds", request["seconds"])
-            prompt = self._encode_prompt(request["audio_prompt"])
-            prompts.append(prompt)
-            length = 0 if prompt is None else prompt.shape[-1]
-            groups.setdefault((length, request["seconds"]), []).append(index)
-        for indices in groups.values():
-            codes = [prompt for i in indices if (prompt := prompts[i]) is not None]
-            yield indices, [requests[i] for i in indices], torch.cat(codes) if codes else None
-
-    def _encode_prompt(self, audio_prompt: Any) -> torch.Tensor | None:
-        """Encode an audio prompt as codes [1, tracks, K, S]; None if it has no whole frame."""
-        if audio_prompt is None:
-            return None
-        if isinstance(audio_prompt, Mapping) and audio_prompt.keys() == {"vocal", "accompaniment"}:
-            audio_prompt = (audio_prompt["accompaniment"], audio_prompt["vocal"])
-        features = self.processor(audio=[audio_prompt], return_tensors="pt")
-        codes = self.model.encode_audio(
-            features["input_values"].to(self.device, dtype=self.dtype),
-            padding_mask=features["padding_mask"].to(self.device),
-        )
-        return codes if codes.shape[-1] > 0 else None
 
     def _num_return_sequences(self, settings: Mapping[str, Any]) -> int:
         """Return the number of songs for each input with these settings."""
@@ -365,14 +363,22 @@ class TextToSongPipeline(Pipeline):
             )
         return value
 
-    def _with_length(self, settings: dict[str, Any], seconds: Any) -> dict[str, Any]:
-        """Return the settings of songs of an exact length in seconds; None for any length."""
-        if seconds is None:
+    def _with_length(
+        self, settings: dict[str, Any], seconds: Any, known: KnownSong | None
+    ) -> dict[str, Any]:
+        """Return the settings of songs of an exact length: in seconds, or that of an edited one."""
+        is_edit = known is not None and known.is_edit
+        if seconds is None and not is_edit:
             return settings
         bounds = ("min_new_frames", "max_new_frames")
         if any(bound in settings for bound in bounds):
-            raise ValueError(EXACT_OR_BOUNDED)
-        return {**settings, **dict.fromkeys(bounds, self._frames("seconds", seconds))}
+            raise ValueError(EDIT_LENGTH if is_edit else EXACT_OR_BOUNDED)
+        frames = (
+            known.visible.shape[-1] - known.beginning
+            if known is not None and is_edit
+            else self._frames("seconds", seconds)
+        )
+        return {**settings, **dict.fromkeys(bounds, max(1, frames))}
 
     def _frames(self, name: str, seconds: float) -> int:
         """Return the number of codec frames of a duration in seconds, at least one."""
@@ -384,23 +390,17 @@ class TextToSongPipeline(Pipeline):
         progress: bool | Callable[[int, int | None], None],
         streamer: BaseStreamer | None,
         settings: Mapping[str, Any],
-        prompt_codes: torch.Tensor | None,
+        prompt_frames: int,
     ) -> BaseStreamer | None:
         """Return the streamer of the call, wrapped in one that reports progress if requested."""
         if progress is False or progress is None:
             return streamer
         total = None
         if (frames := settings.get("max_new_frames")) is not None:
-            prompt_frames = 0 if prompt_codes is None else prompt_codes.shape[-1]
             total = self.model.config.decoder.pattern.num_steps(prompt_frames + frames)
         if callable(progress):
             return ProgressStreamer(progress, total=total, streamer=streamer)
         return ProgressBar(total=total, streamer=streamer)
-
-
-def _track(waveform: Any, lengths: Any, row: int) -> np.ndarray:
-    """Return a row of a waveform [B, 1, S], cut to its length: float32 [1, samples]."""
-    return waveform[row, :, : int(lengths[row])].float().cpu().numpy()
 
 
 __all__ = ["TextToSongPipeline"]

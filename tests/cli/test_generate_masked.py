@@ -108,7 +108,8 @@ def test_flags_of_the_other_kind_of_model_are_refused(masked, tiny_checkpoint, t
     other = tiny_checkpoint("parallel_std")
     for model, flags, message in (
         (other, ["--steps", "4"], "--steps is for masked models: add --mode masked"),
-        (other, ["--keep-track", "vocal"], "--keep-track is for masked models"),
+        (other, ["--keep-track", "vocal"], "keep_track needs a song to edit"),
+        (masked, ["--takes", "2"], "--takes is for autoregressive models"),
         (other, ["--guidance-scale", "words=2"], "guidance_scale has a scale for 'words'"),
         (other, ["--mode", "masked"], "an autoregressive one; train one on it"),
         (masked, ["--mode", "autoregressive"], "got a masked model; leave mode (--mode) out"),

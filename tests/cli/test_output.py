@@ -39,6 +39,7 @@ REFUSED = {
         ["songs", "nowhere", "--out", "card.json"],
         ["compare", "nowhere.json", "nowhere.json"],
     ],
+    "experiment": [["nothing"]],
     "export": [["nowhere", "out"]],
     "card": [["nowhere"]],
     "space": [["run", "--threads", "0"]],

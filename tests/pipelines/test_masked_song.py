@@ -9,7 +9,7 @@ import torch
 pytest.importorskip("diffusers", reason="needs the extra diffusers")
 
 from songgen_hf.modeling.masked.scheduler import MaskedRVQScheduler
-from songgen_hf.pipelines.masked_editing import visible_codebooks
+from songgen_hf.pipelines.editing import visible_codebooks
 from songgen_hf.pipelines.masked_song import MaskedSongPipeline
 from songgen_hf.pipelines.text_to_song import TextToSongPipeline
 

@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModel, AutoProcessor, pipeline
 from transformers.pipelines.pt_utils import KeyDataset
 
-from songgen_hf.pipelines.song_edges import EDGE_SECONDS
+from songgen_hf.pipelines.editing import CROSSFADE_SECONDS
 from songgen_hf.pipelines.text_to_song import TextToSongPipeline
 
 SHORT = {"max_seconds": 0.2}
@@ -221,12 +221,17 @@ def test_a_song_begins_with_its_audio_prompt(sing, tone):
     opening = pipe.model.decode_codes(codes).waveform[0].numpy()
 
     song = pipe("folk", audio_prompt=tone, seed=4, **SHORT)
+    raw = pipe("folk", audio_prompt=tone, seed=4, raw=True, **SHORT)
 
+    assert np.array_equal(raw["codes"], song["codes"])
+    assert np.array_equal(song["codes"][..., : codes.shape[-1]], codes[0].numpy())
     assert song["audio"].shape[1] > opening.shape[1]
     # The codec's decoder has 12 frames of context; before that the prompt alone decides.
     certain = opening.shape[1] - 12 * 320
-    kept = slice(round(EDGE_SECONDS * 16000), certain)
-    assert np.allclose(song["audio"][:, kept], opening[:, kept], rtol=1e-4, atol=1e-3)
+    assert np.allclose(raw["audio"][:, :certain], opening[:, :certain], rtol=1e-4, atol=1e-3)
+    # Until the crossfade at its end, the recording itself is heard.
+    recorded = opening.shape[1] - round(CROSSFADE_SECONDS * 16000)
+    assert np.array_equal(song["audio"][0, :recorded], tone[0][:recorded])
 
 
 def test_description_only_and_unconditional_songs_share_a_batch_with_songs_with_lyrics(sing):
@@ -243,10 +248,10 @@ def test_description_only_and_unconditional_songs_share_a_batch_with_songs_with_
 @pytest.mark.parametrize("text", ["a calm piano ballad", "loud rock", ""])
 def test_a_prompt_is_continued_with_any_text_and_its_codes_are_unchanged(sing, tone, text):
     pipe = sing("interleaving_A_V")
-    prompt = pipe._encode_prompt((tone, tone))
+    prompt = pipe.encode((tone, tone))
     song = pipe(text, audio_prompt=(tone, tone), seed=3, seconds=0.2)
     num_frames = prompt.shape[-1]
-    assert np.array_equal(song["codes"][..., :num_frames], prompt[0].numpy())
+    assert np.array_equal(song["codes"][..., :num_frames], prompt.numpy())
     assert song["codes"].shape[-1] > num_frames
 
 

@@ -13,7 +13,7 @@ from ...files import encode_json, safe_gain, safe_name, sound_format, write_file
 from ..codes_files import encode_codes
 from ..loading import load_pipeline
 from ..output import CommandResult
-from .masked import known_song, masked_settings, refuse_masked_options, sound_files
+from .arguments import autoregressive_settings, edits_of, known_song, masked_settings
 from .options import GenerateOptions
 
 OPTIONS = GenerateOptions
@@ -84,7 +84,7 @@ def run(options: GenerateOptions) -> CommandResult:
 def _arguments(
     options: GenerateOptions, pipeline: Any
 ) -> tuple[dict[str, Any], dict[str, Any], Any]:
-    """The pipeline's sampling settings, its arguments for masked models, and the audio prompt.
+    """The pipeline's sampling settings, its arguments for edits, and the audio prompt.
 
     Raises:
         ValueError: for options that the model does not take.
@@ -102,15 +102,12 @@ def _arguments(
     settings = {name: value for name, value in given.items() if value is not None}
     if options.greedy and (clash := [name for name in settings if name not in GUIDANCE_SETTINGS]):
         raise ValueError(f"--greedy does not sample: drop --{clash[0].replace('_', '-')}")
-    if not is_masked:
-        refuse_masked_options(options)
-        if options.greedy:
-            settings["do_sample"] = False
-        return settings, {}, sound_files(options.prompt_audio, tracks, "--prompt-audio")
-    if options.greedy:
-        settings["temperature"] = 0.0
-    edits = masked_settings(options, tracks)
-    return settings, edits, known_song(options.prompt_audio, tracks, "--prompt-audio")
+    if is_masked:
+        settings |= masked_settings(options) | ({"temperature": 0.0} if options.greedy else {})
+    else:
+        settings |= autoregressive_settings(options)
+    prompt = known_song(options.prompt_audio, tracks, "--prompt-audio")
+    return settings, edits_of(options, tracks), prompt
 
 
 def _read_lyrics(path: Path) -> str:

@@ -6,7 +6,8 @@ from pathlib import Path
 from ..flags import option
 from ..loading import ModelOptions
 
-MASKED = ("masked models", "generate in a few steps, or edit a song; see docs/masked.md")
+MASKED = ("masked models", "generate in a few steps; see docs/masked.md")
+EDITS = ("edits", "generate parts of a song again, and keep the rest; see docs/control.md")
 
 
 Scale = float | tuple[float, ...]
@@ -128,7 +129,7 @@ class GenerateOptions(ModelOptions):
         None,
         "song to edit: the .codes.npz that --save-codes wrote, whose kept codes do not change, or "
         "sound files as for --prompt-audio",
-        group=MASKED,
+        group=EDITS,
     )
     region: list[list[float | None]] | None = option(
         None,
@@ -138,11 +139,17 @@ class GenerateOptions(ModelOptions):
         nargs=2,
         append=True,
         metavar=("START", "END"),
-        group=MASKED,
+        group=EDITS,
     )
     keep_track: str | None = option(
-        None, "track of --song to keep", choices=("accompaniment", "vocal"), group=MASKED
+        None, "track of --song to keep", choices=("accompaniment", "vocal"), group=EDITS
     )
     keep_codebooks: int | None = option(
-        None, "number of coarse codebooks of --song to keep: 3 refines the rest", group=MASKED
+        None, "number of coarse codebooks of --song to keep: 3 refines the rest", group=EDITS
+    )
+    takes: int | None = option(
+        None,
+        "how often an autoregressive model generates the edit; the take that fits best to what "
+        "follows is written (default: 4 if something follows)",
+        group=EDITS,
     )

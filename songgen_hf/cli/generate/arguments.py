@@ -1,4 +1,4 @@
-"""The arguments of ``songgen-hf generate`` for masked models: steps, and edits of a song."""
+"""The arguments of ``songgen-hf generate`` for one kind of model, and for edits of a song."""
 
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,12 @@ MASKED_SETTINGS = {
     "reveal": "reveal",
     "schedule": "schedule",
 }
-"""Option -> argument of the pipeline."""
-EDITS = ("song", "region", "keep_track", "keep_codebooks")
-AUTOREGRESSIVE_ONLY = ("top_k", "adapter")
+"""Option of masked models -> argument of the pipeline."""
+AUTOREGRESSIVE_ONLY = ("top_k", "adapter", "takes")
 
 
-def masked_settings(options: GenerateOptions, tracks: int) -> dict[str, Any]:
-    """The given arguments of a masked pipeline, those that edit a song included.
+def masked_settings(options: GenerateOptions) -> dict[str, Any]:
+    """The given arguments of masked pipelines alone.
 
     Raises:
         ValueError: for options of autoregressive models.
@@ -28,26 +27,37 @@ def masked_settings(options: GenerateOptions, tracks: int) -> dict[str, Any]:
             "masked one"
         )
     given = {name: getattr(options, field) for field, name in MASKED_SETTINGS.items()}
-    given["song"] = known_song(options.song, tracks, "--song")
-    if options.region is not None:
-        given["regions"] = [tuple(region) for region in options.region]
-    given["keep_track"] = options.keep_track
-    given["keep_codebooks"] = options.keep_codebooks
     return {name: value for name, value in given.items() if value is not None}
 
 
-def refuse_masked_options(options: GenerateOptions) -> None:
-    """ValueError if options of masked models were given to an autoregressive one."""
-    given = [name for name in (*MASKED_SETTINGS, *EDITS) if getattr(options, name) is not None]
-    if given:
+def autoregressive_settings(options: GenerateOptions) -> dict[str, Any]:
+    """The given arguments of autoregressive pipelines alone.
+
+    Raises:
+        ValueError: for options of masked models.
+    """
+    if given := [name for name in MASKED_SETTINGS if getattr(options, name) is not None]:
         raise ValueError(
             f"--{given[0].replace('_', '-')} is for masked models: add --mode masked or the "
             "--model of one"
         )
+    settings = {} if options.takes is None else {"takes": options.takes}
+    return settings | ({"do_sample": False} if options.greedy else {})
+
+
+def edits_of(options: GenerateOptions, tracks: int) -> dict[str, Any]:
+    """The given arguments of a pipeline that edit a song."""
+    edits = {
+        "song": known_song(options.song, tracks, "--song"),
+        "regions": None if options.region is None else [tuple(one) for one in options.region],
+        "keep_track": options.keep_track,
+        "keep_codebooks": options.keep_codebooks,
+    }
+    return {name: value for name, value in edits.items() if value is not None}
 
 
 def known_song(paths: list[Path] | None, tracks: int, flag: str) -> Any:
-    """The codes of a file, or the sound files of all tracks, as masked pipelines take them.
+    """The codes of a file, or the sound files of all tracks, as pipelines take them.
 
     Raises:
         ValueError: for a wrong number of files.

@@ -1,0 +1,109 @@
+"""What is known of songs before an autoregressive model generates the rest, and their waveforms.
+
+The file travels to the Hub with the pipeline.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from .editing import KnownSong, check_edits, load_song, visible_codebooks
+from .song_edges import song_waveforms
+from .song_requests import check_seconds
+from .takes import number_of_takes
+
+
+class KnownSongsMixin:
+    """Encodes and decodes the songs of a pipeline with an autoregressive model."""
+
+    model: Any
+    processor: Any
+    device: torch.device
+    dtype: torch.dtype
+
+    def _groups(
+        self, requests: list[dict[str, Any]]
+    ) -> Iterator[tuple[list[int], list[dict[str, Any]], list[KnownSong | None]]]:
+        """Split a batch into groups of one length, whose songs have as many known frames.
+
+        Yields (indices of the requests, requests, what is known of their songs).
+        """
+        groups: dict[tuple[Any, ...], list[int]] = {}  # a known beginning cannot be padded
+        known = []
+        for index, request in enumerate(requests):
+            check_seconds("seconds", request["seconds"])
+            song = self._known_song(request)
+            known.append(song)
+            shape = None if song is None else (song.is_edit, song.beginning, song.visible.shape)
+            takes = None if song is None else number_of_takes(song)
+            groups.setdefault((shape, takes, request["seconds"]), []).append(index)
+        for indices in groups.values():
+            yield indices, [requests[i] for i in indices], [known[i] for i in indices]
+
+    def _known_song(self, request: Mapping[str, Any]) -> KnownSong | None:
+        """What a request gives of its song: one to edit, or a beginning; None for nothing."""
+        edits = check_edits(request)
+        if request["song"] is not None:
+            codes, recorded = self._load_song(request["song"])
+            rate = self.model.config.frame_rate
+            visible = visible_codebooks(codes.shape, frame_rate=rate, **edits)
+            return KnownSong(codes, visible, recorded, is_edit=True)
+        if request["audio_prompt"] is None:
+            return None
+        codes, recorded = self._load_song(request["audio_prompt"])
+        visible = torch.full(codes.shape[::2], codes.shape[1])
+        return KnownSong(codes, visible, recorded)
+
+    @torch.no_grad()
+    def encode(self, song: Any) -> torch.Tensor:
+        """Return the codes [tracks, K, T] of a song in one of the forms of ``audio_prompt``."""
+        return self._load_song(song)[0]
+
+    def _load_song(self, song: Any) -> tuple[torch.Tensor, list[np.ndarray] | None]:
+        """The codes of a song and, if there are any, its waveforms."""
+
+        def encode(values: torch.Tensor) -> torch.Tensor:
+            values = values.transpose(0, 1).to(self.device, dtype=self.dtype)
+            codes: torch.Tensor = self.model.encode_audio(values)[0]
+            return codes
+
+        decoder = self.model.config.decoder
+        return load_song(
+            song,
+            self.processor,
+            encode,
+            num_tracks=decoder.num_tracks,
+            num_codebooks=decoder.num_codebooks,
+            codebook_size=decoder.codebook_size,
+            sampling_rate=int(self.model.config.sampling_rate),
+        )
+
+    def _decode(self, codes: torch.Tensor) -> dict[str, Any]:
+        """The waveforms of one song [tracks, K, T]."""
+        return self._waveforms(codes[None].to(self.device), raw=False)[0]
+
+    def _waveforms(self, codes: torch.Tensor, raw: bool) -> list[dict[str, Any]]:
+        """The decoded tracks of songs [B, tracks, K, T], their mixture and sampling rate."""
+        sound = self.model.decode_codes(codes)
+        tracks = [(sound.waveform, sound.lengths)]
+        if sound.vocal is not None:
+            tracks = [
+                (sound.accompaniment, sound.accompaniment_lengths),
+                (sound.vocal, sound.vocal_lengths),
+            ]
+        rate = int(self.model.config.sampling_rate)
+        ended = (codes >= self.model.config.decoder.codebook_size).any(dim=-1).any(dim=-1)
+        songs = []
+        for row, ends in enumerate(ended.tolist()):
+            waveforms = [
+                waveform[row, :, : int(lengths[row])].float().cpu().numpy()
+                for waveform, lengths in tracks
+            ]
+            sounds = song_waveforms(waveforms, rate, ended=ends, raw=raw)
+            songs.append({**sounds, "sampling_rate": rate})
+        return songs
+
+
+__all__ = ["KnownSongsMixin"]

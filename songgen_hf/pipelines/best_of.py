@@ -59,6 +59,7 @@ def best_songs(
     rank_by: str | Sequence[str] | None,
     batch_size: int | None,
     take_listener: Callable[..., Listener] | None,
+    device: Any = "cpu",
 ) -> Any:
     """Generate ``best_of`` takes of each request and return the best, with all under ``takes``.
 
@@ -69,7 +70,9 @@ def best_songs(
         best_of: number of takes of each request.
         rank_by: names of listeners; None for the default one.
         batch_size: number of songs that are generated together; None for the takes of a request.
-        take_listener: called as ``take_listener(request, rank_by)`` before anything is generated.
+        take_listener: called as ``take_listener(request, rank_by, device=)`` before anything is
+            generated.
+        device: device of the listeners.
     Returns:
         One song, a list or an iterator, as the requests are. A song is its best take with the key
         ``takes``: all takes, best first, each with ``score`` and its ``score_parts``. Takes of
@@ -90,11 +93,11 @@ def best_songs(
         return (
             best_songs(
                 request, draw, best_of=best_of, rank_by=rank_by, batch_size=batch_size,
-                take_listener=take_listener,
+                take_listener=take_listener, device=device,
             )
             for request in requests
         )  # fmt: skip
-    listeners = [take_listener(request, rank_by) for request in requests]
+    listeners = [take_listener(request, rank_by, device=str(device)) for request in requests]
     together = best_of if batch_size is None else batch_size
     group = max(1, together // best_of)
     songs: list[Take] = []

@@ -263,6 +263,7 @@ class MaskedSongPipeline(MaskedCodecMixin, MaskedFolderMixin, DiffusionPipeline)
                 rank_by=rank_by,
                 batch_size=batch_size,
                 take_listener=self.take_listener,
+                device=self._execution_device,
             )
         if isinstance(requests, list):
             return self._generate(requests, settings) if requests else []

@@ -237,6 +237,7 @@ class TextToSongPipeline(KnownSongsMixin, Pipeline):
             rank_by=rank_by,
             batch_size=batch_size,
             take_listener=self.take_listener,
+            device=self.device,
         )
 
     def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:

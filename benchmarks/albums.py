@@ -20,7 +20,7 @@ import multiprocessing
 import resource
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 import soundfile
 import soxr
 
-from songgen_hf.data.corpus.rows import read_sound
+from songgen_hf.data.corpus.rows import read_songs
 from songgen_hf.data.preparation.codes import prepare_codes
 from songgen_hf.data.preparation.configuration import read_preparation
 from songgen_hf.data.preparation.options import CodesOptions, SongsOptions
@@ -37,7 +37,6 @@ from songgen_hf.data.preparation.recordings import find_recordings
 from songgen_hf.data.preparation.songs import build_stages, prepare_songs
 from songgen_hf.data.preparation.stages import run_stages
 from songgen_hf.data.shards import datasets_progress_bars
-from songgen_hf.data.tables import local_files
 from songgen_hf.evaluation.metrics.reconstruction import si_sdr
 from songgen_hf.modeling.audio_io import read_audio
 
@@ -69,22 +68,6 @@ class Part(NamedTuple):
     start: float
     end: float
     words: tuple[tuple[str, float, float, int], ...] = ()
-
-
-def read_songs(folder: str, first: int, count: int) -> Iterator[dict[str, Any]]:
-    """Yield the stems (float32 [S] at 16 kHz), lyrics and words of songs of a corpus."""
-    columns = [*STEMS, "lyrics", WORDS]
-    for path in local_files(folder, (".parquet",)):
-        for batch in pq.ParquetFile(path).iter_batches(batch_size=8, columns=columns):
-            if first >= len(batch):
-                first -= len(batch)
-                continue
-            for row in batch.to_pylist()[first:]:
-                if count == 0:
-                    return
-                count -= 1
-                yield {**row, **{stem: read_sound(row, stem) for stem in STEMS}}
-            first = 0
 
 
 def announcement(word: str, rng: np.random.Generator) -> np.ndarray:
@@ -291,7 +274,9 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
     rng = np.random.default_rng(options.seed)
     source, output = folder / "albums", folder / "prepared"
     parts, waiting = {}, []
-    for song in read_songs(options.folder, options.first, options.songs + 1):
+    columns = [*STEMS, "lyrics", WORDS]
+    songs = read_songs(options.folder, columns, first=options.first, count=options.songs + 1)
+    for song in songs:
         if len(waiting) == options.songs_per_album:
             name = f"album{len(parts):03d}"
             parts[name] = write_album(

@@ -14,7 +14,6 @@ of the output is JSON.
 """
 
 import argparse
-import glob
 import json
 import resource
 import subprocess
@@ -31,7 +30,7 @@ import pyarrow.parquet as pq
 import soundfile
 import soxr
 
-from songgen_hf.data.corpus.rows import read_sound
+from songgen_hf.data.corpus.rows import read_songs
 from songgen_hf.data.corpus.singer import SungNote, sing_line
 from songgen_hf.data.corpus.speech import Speaker
 from songgen_hf.data.corpus.voices import singers_named
@@ -330,25 +329,10 @@ def _kept_copy(row: dict) -> str:
 
 def rendered_songs(folder: str, first: int, count: int) -> Iterator[Song]:
     """The songs of a rendered corpus."""
-    labels = ["words", "notes", "voice_id"]
-    for path in sorted(glob.glob(f"{folder}/**/*.parquet", recursive=True)):
-        file = pq.ParquetFile(path)
-        if first >= file.metadata.num_rows:
-            first -= file.metadata.num_rows
-            continue
-        for batch in file.iter_batches(8, columns=["vocal", "accompaniment", "lyrics", *labels]):
-            if first >= len(batch):
-                first -= len(batch)
-                continue
-            for row in batch.to_pylist()[first:]:
-                if count == 0:
-                    return
-                count -= 1
-                vocal, accompaniment = (read_sound(row, name) for name in STEMS)
-                yield Song(
-                    vocal, accompaniment, row["lyrics"], {name: row[name] for name in labels}
-                )
-            first = 0
+    labels = ("words", "notes", "voice_id")
+    for row in read_songs(folder, [*STEMS, "lyrics", *labels], first=first, count=count):
+        known = {name: row[name] for name in labels}
+        yield Song(row["vocal"], row["accompaniment"], row["lyrics"], known)
 
 
 def processor_seconds() -> float:

@@ -13,33 +13,18 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
-from songgen_hf.data.corpus.rows import read_sound
+from songgen_hf.data.corpus.rows import read_songs
 from songgen_hf.data.preparation.separation import STEM_RATE, SeparateOptions, separate
-from songgen_hf.data.tables import local_files
 from songgen_hf.evaluation.metrics.reconstruction import si_sdr
 from songgen_hf.modeling.audio_io import read_audio, resample
-from songgen_hf.optional import require
 
 RATE, RECORDING_RATE = 16000, 44100
 STEMS = ("vocal", "accompaniment")
-
-
-def read_songs(pattern: str, count: int) -> Iterator[dict[str, np.ndarray]]:
-    """The stems of the first songs of parquet files, float32 [S] at 16 kHz."""
-    parquet = require("pyarrow.parquet", "prepare")
-    for path in local_files(pattern, (".parquet",)):
-        for batch in parquet.ParquetFile(path).iter_batches(batch_size=8, columns=list(STEMS)):
-            for row in batch.to_pylist():
-                if count == 0:
-                    return
-                count -= 1
-                yield {stem: read_sound(row, stem) for stem in STEMS}
 
 
 def write_recording(stems: dict[str, np.ndarray], path: Path, rng: np.random.Generator) -> None:
@@ -74,7 +59,7 @@ def main(arguments: list[str] | None = None) -> None:
     found, seconds, spent = [], 0.0, 0.0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for index, stems in enumerate(read_songs(options.songs, options.count)):
+        for index, stems in enumerate(read_songs(options.songs, STEMS, count=options.count)):
             path = folder / f"song{options.ending}"
             write_recording(stems, path, rng)
             row = {"recording_id": "song", "path": str(path)}

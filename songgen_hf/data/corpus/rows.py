@@ -1,13 +1,15 @@
 """The rows of the dataset: rendering a song to a row, the columns, and reading waveforms."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
 
 from ...optional import require
+from ..tables import local_files
 from .performance import SAMPLING_RATE, perform
 from .song import plan_song
 from .speech import Speaker
@@ -97,6 +99,35 @@ def read_sound(row: Mapping[str, Any], column: str = "mixture") -> np.ndarray:
         raise ValueError(f"got column {column!r}, expected one of {', '.join(AUDIO_COLUMNS)}")
     waveform, _ = soundfile.read(io.BytesIO(row[column]["bytes"]), dtype="float32")
     return waveform
+
+
+def read_songs(
+    source: str | Path, columns: Sequence[str], *, first: int = 0, count: int | None = None
+) -> Iterator[dict[str, Any]]:
+    """Read songs of a rendered corpus one after the other, without holding a file of them.
+
+    Args:
+        source: parquet file, folder of them or pattern.
+        columns: columns of the rows; those of ``AUDIO_COLUMNS`` become waveforms, float32 [S].
+        first: number of songs that are left out.
+        count: number of songs; None for all others.
+    """
+    parquet = require("pyarrow.parquet", "corpus")
+    last = None if count is None else first + count
+    place = 0
+    for path in local_files(source):
+        file = parquet.ParquetFile(path)
+        if place + file.metadata.num_rows <= first:
+            place += file.metadata.num_rows
+            continue
+        for batch in file.iter_batches(batch_size=8, columns=list(columns)):
+            for row in batch.to_pylist():
+                if last is not None and place >= last:
+                    return
+                if place >= first:
+                    sounds = [column for column in columns if column in AUDIO_COLUMNS]
+                    yield {**row, **{column: read_sound(row, column) for column in sounds}}
+                place += 1
 
 
 def _flac(waveform: np.ndarray) -> bytes:

@@ -1,7 +1,8 @@
 """Identifies the language of written lyrics from its function words or its script.
 
 Function words are few, frequent and hardly shared between languages, so that a few lines suffice
-and nothing has to be trained. Words are counted once, since "la la la" is no Spanish.
+and nothing has to be trained; letters that English lacks count like them. Words are counted once,
+since "la la la" is no Spanish.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ _FUNCTION_WORDS = {
     "de": "der die das und ist nicht ich du er sie es wir ihr ein eine einen einem einer den "
     "dem des zu zum zur mit auf für von vom im ins aus bei wenn wie was wo noch nur auch "
     "nach über mein meine meinen dein deine deinen sein seine mir mich dir dich uns sich "
-    "hab habe hast bin bist sind war",
+    "hab habe hast bin bist sind war waren wird wirst kein keine keinen da dann denn doch dort "
+    "als also dass daß wer wen wem kann kannst könnt soll sollst muss will willst ihm ihn ihnen "
+    "euch euer alle alles aller jeder jede schon ganz immer wieder unter hier sehr ohne beim",
     "es": "el la los las un una unos unas de del que y en no es por para con mi mis tu tus su "
     "sus me te se lo le al como más pero cuando donde dónde porque yo tú él ella nosotros "
     "está estoy eres soy sin sobre entre hasta ni ya muy si sí siempre nunca todo nada "
@@ -35,6 +38,14 @@ _FUNCTION_WORDS = {
     "maar om aan als wat waar naar mijn jouw zijn haar ben bent was heb hebt nog ook zo "
     "geen bij uit over",
 }
+_SPELLINGS = {
+    "de": re.compile(r"[äöüß]|sch|chts?$|chtet?$|lein$|keit$|heit$"),
+    "es": re.compile(r"ñ|[aeiou]ción"),
+    "fr": re.compile(r"[œêç]|eux$|eau"),
+    "pt": re.compile(r"[ãõ]"),
+    "nl": re.compile(r"ij|aa|^sch"),
+}
+"""What words of a language look like that few English words do; they count as function words."""
 _WORDS = {language: frozenset(words.split()) for language, words in _FUNCTION_WORDS.items()}
 _SCRIPTS = {
     "CYRILLIC": "ru", "GREEK": "el", "ARABIC": "ar", "HEBREW": "he", "DEVANAGARI": "hi",
@@ -63,6 +74,8 @@ def identify_language(lyrics: str) -> str | None:
         return known.most_common(1)[0][0] if known else None
     words = set(re.findall(r"[^\W\d_]+", lyrics.lower()))
     counts = {language: len(words & known) for language, known in _WORDS.items()}
+    for language, spelling in _SPELLINGS.items():
+        counts[language] += sum(bool(spelling.search(word)) for word in words - _WORDS[language])
     first, second = sorted(counts, key=lambda language: -counts[language])[:2]
     if counts[first] - counts["en"] >= _MARGIN:
         return first

@@ -27,6 +27,13 @@ def test_a_few_lines_tell_the_language(language):
     assert identify_language(LYRICS[language]) == language
 
 
+@pytest.mark.parametrize(
+    "lyrics", ["Stille Nacht heilige Nacht\nalles schläft", "Leise rieselt der Schnee\nstill ruht"]
+)
+def test_two_short_lines_tell_german(lyrics):
+    assert identify_language(lyrics) == "de"
+
+
 @pytest.mark.parametrize("lyrics", ["", "la la la la\nna na na", "Anna Maria", "42 ♪ …"])
 def test_too_few_words_tell_nothing(lyrics):
     assert identify_language(lyrics) is None

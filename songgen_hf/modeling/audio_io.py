@@ -212,16 +212,24 @@ def _read_file(
             audio.seek(wanted.start)
             waveform = audio.read(wanted.stop - wanted.start, dtype="float32", always_2d=True)
     except soundfile.SoundFileError as error:
-        # Without the path, which the text of the error begins with.
-        reason = getattr(error, "error_string", str(error)).rstrip(".").splitlines()[-1]
-        if reason.startswith("File does not exist"):  # libsndfile, of text with an audio ending
-            reason = "no audio format was recognized"
-        raise ValueError(
-            f"cannot read {name} ({reason}); expected WAV, FLAC, OGG or MP3 audio"
-        ) from error
+        raise unreadable(name, error) from error
     if not len(waveform):
         raise ValueError(f"{name} holds no audio")
     return waveform.T, rate
+
+
+def unreadable(name: str, error: Exception) -> ValueError:
+    """The error for a sound file that soundfile cannot read.
+
+    Args:
+        name: what was read, for the message.
+        error: what soundfile raised.
+    """
+    # Without the path, which the text of the error begins with.
+    reason = getattr(error, "error_string", str(error)).rstrip(".").splitlines()[-1]
+    if reason.startswith("File does not exist"):  # libsndfile, of text with an audio ending
+        reason = "no audio format was recognized"
+    return ValueError(f"cannot read {name} ({reason}); expected WAV, FLAC, OGG or MP3 audio")
 
 
 def _sample_range(
@@ -291,5 +299,6 @@ __all__ = [
     "is_rated_array",
     "read_audio",
     "resample",
+    "unreadable",
     "warn_of_voice",
 ]

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 
+from ...modeling.audio_io import unreadable
+
 FRAME_RATE = 50  # frames of an envelope per second
 FLOOR_DECIBELS = -120.0
 BLOCK_FRAMES = 1500  # 30 s, which take 6 MB at 48 kHz
@@ -60,10 +62,8 @@ def sound_blocks(
     try:
         with soundfile.SoundFile(str(path)) as file:
             yield from _blocks(file, str(path), block_frames, margin)
-    except soundfile.LibsndfileError as error:
-        raise ValueError(
-            f"cannot read {path} ({error.error_string.strip('.')}); expected WAV, FLAC, OGG or MP3"
-        ) from error
+    except soundfile.SoundFileError as error:
+        raise unreadable(repr(Path(path).name), error) from error
 
 
 def _blocks(

@@ -21,7 +21,7 @@ import numpy as np
 
 from ...checkpoints.separators import MINI, Separator, check_separator, load_separator
 from ...files import new_directory, safe_name, write_files
-from ...modeling.audio_io import check_sampling_rate
+from ...modeling.audio_io import check_sampling_rate, unreadable
 from ...optional import require
 from .option_checks import check_device_share
 from .stages import loading
@@ -176,10 +176,7 @@ def read_blocks(path: Path | str, rate: int, channels: int = 1) -> Iterator[np.n
                 produced += len(resampled)
                 yield resampled
     except soundfile.SoundFileError as error:
-        reason = getattr(error, "error_string", str(error)).rstrip(".").splitlines()[-1]
-        raise ValueError(
-            f"cannot read {label} ({reason}); expected WAV, FLAC, OGG or MP3 audio"
-        ) from error
+        raise unreadable(label, error) from error
     if not count:
         raise ValueError(f"{label} holds no audio")
     if own != rate:
@@ -271,7 +268,7 @@ def _check_stems(name: str, path: str, stems: list[str | None]) -> None:
         try:
             seconds.append(soundfile.info(file).duration)
         except soundfile.SoundFileError as error:
-            raise ValueError(f"{name}: cannot read {Path(str(file)).name!r}") from error
+            raise ValueError(f"{name}: {unreadable(repr(Path(str(file)).name), error)}") from error
     if max(seconds) - min(seconds) > LONGEST_DIFFERENCE:
         lengths = ", ".join(f"{length:.2f} s" for length in seconds)
         raise ValueError(

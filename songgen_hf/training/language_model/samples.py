@@ -30,7 +30,9 @@ class SampleSongs(TrainerCallback):
         self.songs = songs
         self.processor = processor
 
-    def on_evaluate(self, args, state, control, model=None, **kwargs):  # type: ignore[no-untyped-def]
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any
+    ) -> None:
         if not state.is_world_process_zero or model is None or args.fsdp:
             return
         model = getattr(model, "module", model)

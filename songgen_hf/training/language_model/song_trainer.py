@@ -313,17 +313,17 @@ class _EveryStep(TrainerCallback):
     def __init__(self, trainer: SongTrainer):
         self.trainer = trainer
 
-    def on_epoch_begin(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.trainer.before_epoch(math.floor((state.epoch or 0) + 1e-6))
 
-    def on_step_end(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.trainer.after_step(state.global_step)
 
 
 class _Progress(ProgressCallback):
     """The library's progress bar, whose log lines leave out the metrics of single codebooks."""
 
-    def on_log(self, args, state, control, logs=None, **kwargs):  # type: ignore[no-untyped-def]
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         totals = {name: value for name, value in (logs or {}).items() if "codebook" not in name}
         super().on_log(args, state, control, logs=totals, **kwargs)
 

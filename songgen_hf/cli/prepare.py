@@ -138,7 +138,9 @@ def _prepare_songs(options: PrepareSongsOptions | PrepareFilterOptions) -> Comma
     values = {"output": options.output, **found._asdict()}
     if preview is not None:
         values["remaining_seconds"] = preview.remaining_seconds
-        lines.append(f"  the other recordings take about {preview.remaining_seconds / 60:.1f} min")
+        seconds = preview.remaining_seconds
+        took = "an unknown time" if seconds is None else f"about {seconds / 60:.1f} min"
+        lines.append(f"  the other recordings take {took}")
     return CommandResult(values, "\n".join(lines))
 
 

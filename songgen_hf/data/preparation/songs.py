@@ -4,6 +4,7 @@ SongGen's data pipeline (arXiv 2502.13128, section 3.4) in stages that can be us
 a configuration, killed and resumed. The recordings stay where they are; the output folder holds
 
     songs.json       what was prepared, and how
+    preview.json     the time that a recording took in a preview
     recordings/      sounds of a source that is a dataset
     stems/           vocal and accompaniment of recordings that came without
     stages/          the result of each stage, one parquet file for each recording or 32 clips
@@ -47,9 +48,10 @@ from .filtering import PRESETS, Thresholds, filter_table
 from .options import SongsOptions
 from .recordings import find_recordings
 from .report import report
-from .stages import ERROR, Row, Stage, forget_errors, read_clips, run_stages
+from .stages import ERROR, Row, Stage, forget_errors, is_done, read_clips, run_stages
 
 DESCRIPTION_FILE, TABLE_FILE, REPORT_FILE = "songs.json", "clips.parquet", "report.html"
+PREVIEW_FILE = "preview.json"
 DATA_FOLDER = "data"
 CLIPS_PER_SHARD = 1000
 
@@ -71,10 +73,14 @@ class PreparedSongs(NamedTuple):
 
 
 class Preview(NamedTuple):
-    """A preparation of some recordings: what was found, and seconds that the others will take."""
+    """A preparation of some recordings: what was found, and seconds that the others will take.
+
+    The seconds are None if the recordings had been prepared before, by something else than a
+    preview.
+    """
 
     found: PreparedSongs
-    remaining_seconds: float
+    remaining_seconds: float | None
 
 
 def prepare_songs(options: SongsOptions, *, progress: bool = True) -> PreparedSongs | None:
@@ -108,13 +114,28 @@ def preview_songs(options: SongsOptions, count: int = 10, *, progress: bool = Tr
     chosen = random.Random(f"songgen-preview/{options.seed}").sample(
         range(len(recordings)), min(count, len(recordings))
     )
-    start = time.monotonic()
-    found = _prepare(options, [recordings[place] for place in sorted(chosen)], progress)
-    spent = time.monotonic() - start
+    drawn = [recordings[place] for place in sorted(chosen)]
+    missing = _unprepared(options, drawn)
+    path, start = options.output / PREVIEW_FILE, time.monotonic()
+    found = _prepare(options, drawn, progress)
+    if missing:
+        seconds = (time.monotonic() - start) / missing
+        write_files({path: encode_json({"seconds_per_recording": seconds})})
+    elif path.is_file():
+        seconds = json.loads(path.read_text(encoding="utf-8"))["seconds_per_recording"]
+    else:
+        seconds = None
+    rest = _unprepared(options, recordings)
+    remaining = 0.0 if not rest else None if seconds is None else rest * seconds
     assert found is not None or options.until is not None
-    nothing = PreparedSongs(len(chosen), 0, 0, 0, 0.0, {})
-    rest = (len(recordings) - len(chosen)) / max(1, len(chosen))
-    return Preview(found or nothing, spent * rest)
+    return Preview(found or PreparedSongs(len(drawn), 0, 0, 0, 0.0, {}), remaining)
+
+
+def _unprepared(options: SongsOptions, recordings: Sequence[Row]) -> int:
+    """The number of recordings that some stage has yet to process."""
+    stages = _stages(options, read_preparation(options.config, options.changes))
+    folder = options.output / "stages"
+    return sum(not is_done(stages, row["recording_id"], folder) for row in recordings)
 
 
 def filter_again(
@@ -219,10 +240,7 @@ def _prepare(
     _check_stages(options, preparation)
     identity = {"source": options.source, "stages": preparation.identity()}
     _write_description(options, {**identity, **_choices(options, preparation)})
-    stages = build_stages(preparation, options.output)
-    if options.until is not None:
-        names = [stage.name for stage in stages]
-        stages = stages[: names.index(options.until) + 1]
+    stages = _stages(options, preparation)
     folder = options.output / "stages"
     if options.retry:
         forget_errors(stages, recordings, folder)
@@ -239,6 +257,13 @@ def _prepare(
         return None
     table = _as_table(list(read_clips(stages, recordings, folder)), stages)
     return _finish(options, preparation.filter, table)
+
+
+def _stages(options: SongsOptions, preparation: Preparation) -> tuple[Stage, ...]:
+    """The stages up to the last one that is wanted."""
+    stages = build_stages(preparation, options.output)
+    names = [stage.name for stage in stages]
+    return stages if options.until is None else stages[: names.index(options.until) + 1]
 
 
 def _as_table(rows: Sequence[Row], stages: Sequence[Stage]) -> Any:

@@ -155,6 +155,17 @@ def forget_errors(stages: Sequence[Stage], recordings: Sequence[Row], folder: Pa
     return count
 
 
+def is_done(stages: Sequence[Stage], recording_id: str, folder: Path) -> bool:
+    """Whether every stage has written all its results of a recording."""
+    for number, stage in enumerate(stages):
+        parts = _parts(stages[:number], folder, recording_id) if stage.kind == "clips" else 1
+        if not all(
+            result_path(folder, stage, recording_id, part).is_file() for part in range(parts)
+        ):
+            return False
+    return True
+
+
 def result_path(folder: Path, stage: Stage, recording_id: str, part: int) -> Path:
     """The file of a stage with the clips of one part of a recording."""
     number = f"-{part:05d}" if stage.kind == "clips" else ""
@@ -294,6 +305,7 @@ __all__ = [
     "ModelError",
     "Stage",
     "forget_errors",
+    "is_done",
     "loading",
     "read_clips",
     "result_path",

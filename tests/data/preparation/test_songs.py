@@ -111,10 +111,13 @@ def test_a_preview_prepares_some_and_the_rest_follows(album, prepared, tmp_path)
     options = SongsOptions(source=str(album), output=tmp_path, config="small", changes=QUICK)
 
     preview = preview_songs(options, 2, progress=False)
+    again = preview_songs(options, 2, progress=False)
     done = {path: path.stat().st_mtime_ns for path in tmp_path.glob("stages/**/*.parquet")}
     found = prepare_songs(options, progress=False)
 
     assert preview.found.recordings == 2 and preview.remaining_seconds > 0
+    assert again == preview  # though nothing was left to compute
+    assert preview_songs(options, 2, progress=False).remaining_seconds == 0
     assert found == whole
     assert all(path.stat().st_mtime_ns == then for path, then in done.items())
 

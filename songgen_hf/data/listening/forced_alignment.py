@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .frame_file import Frames
 from .phoneme_recognizer import BLANK
 
 BAND = 4096  # states around the best path, which are about 500 words
@@ -30,7 +31,7 @@ class Alignment(NamedTuple):
 
 
 def align(
-    log_probabilities: np.ndarray,
+    log_probabilities: Frames,
     classes: np.ndarray,
     word_starts: np.ndarray,
     *,
@@ -43,7 +44,7 @@ def align(
     frame, at a cost.
 
     Args:
-        log_probabilities: float32 [T, classes], class 0 the blank.
+        log_probabilities: float32 [T, classes], class 0 the blank; they are read in blocks.
         classes: int64 [N], at least one, none of them the blank.
         word_starts: bool [N], whether a phoneme is the first one of its word.
         filler_penalty: cost of a frame with another sound between words, in nats.
@@ -60,50 +61,60 @@ def align(
     places = path[phonemes] // 2
     first = phonemes[np.searchsorted(places, np.arange(len(classes)))]
     last = phonemes[np.searchsorted(places, np.arange(len(classes)), side="right") - 1] + 1
-    heard = log_probabilities[phonemes, classes[places]]
-    heard -= log_probabilities.max(axis=1)[phonemes]
+    heard = _relative_scores(log_probabilities, phonemes, classes[places])
     score = np.add.reduceat(heard, np.searchsorted(places, np.arange(len(classes))))
     return Alignment(first, last, score / np.bincount(places, minlength=len(classes)))
+
+
+def _relative_scores(
+    log_probabilities: Frames, frames: np.ndarray, classes: np.ndarray
+) -> np.ndarray:
+    """The log probability of a class in each of some frames, relative to the best class."""
+    scores = np.zeros(len(frames), dtype=np.float32)
+    for begin in range(0, len(log_probabilities), _SEGMENT):
+        inside = slice(*np.searchsorted(frames, [begin, begin + _SEGMENT]))
+        rows = log_probabilities[begin : begin + _SEGMENT][frames[inside] - begin]
+        scores[inside] = rows[np.arange(len(rows)), classes[inside]] - rows.max(
+            axis=1, initial=-np.inf
+        )
+    return scores
 
 
 class _Trellis:
     def __init__(
         self,
-        log_probabilities: np.ndarray,
+        log_probabilities: Frames,
         classes: np.ndarray,
         repeated: np.ndarray,
         word_starts: np.ndarray,
         filler_penalty: float,
         band: int,
     ) -> None:
-        num_frames, num_classes = log_probabilities.shape
-        # One more class: the blank between two words, which may also be another sound.
-        other = log_probabilities[:, BLANK + 1 :].max(axis=1) - np.float32(filler_penalty)
-        self.between = np.maximum(log_probabilities[:, BLANK], other)
-        self.log_probabilities = log_probabilities
+        self.log_probabilities, self.filler_penalty = log_probabilities, filler_penalty
+        self.num_frames = len(log_probabilities)
+        self.rows, self.begin = np.zeros((0, 0), dtype=np.float32), 0
         self.states = 2 * len(classes) + 1
         self.classes = np.full(self.states, BLANK)
         self.classes[1::2] = classes
-        self.classes[:-1:2][word_starts] = num_classes
-        self.classes[-1] = num_classes
+        self.classes[:-1:2][word_starts] = -1  # the last column of the rows
+        self.classes[-1] = -1
         self.skips = np.zeros(self.states, dtype=np.float32)  # from the state two before
         self.skips[::2] = _LOWEST
         self.skips[1::2][repeated] = _LOWEST
         self.band = min(band, self.states)
-        self.num_frames = num_frames
 
     def best_path(self) -> np.ndarray:
-        """The state of each frame, int64 [T]."""
+        """The state of each frame, int32 [T]."""
         scores = np.full(self.band, _LOWEST, dtype=np.float32)
         scores[:2] = self._emissions(0, slice(2))
-        offsets = np.zeros(self.num_frames, dtype=np.int64)
+        offsets = np.zeros(self.num_frames, dtype=np.int32)
         kept = {}
         for frame in range(1, self.num_frames):
             if (frame - 1) % _SEGMENT == 0:
                 kept[frame - 1] = scores
             offsets[frame] = self._offset(frame, int(offsets[frame - 1]), scores)
             scores, _ = self._advance(frame, offsets, scores)
-        path = np.zeros(self.num_frames, dtype=np.int64)
+        path = np.zeros(self.num_frames, dtype=np.int32)
         final = self.states - 1 - int(offsets[-1])
         path[-1] = self.states - 1 - int(scores[final - 1] > scores[final])
         for begin in sorted(kept, reverse=True):
@@ -148,8 +159,15 @@ class _Trellis:
 
     def _emissions(self, frame: int, window: slice) -> np.ndarray:
         """The log probabilities of some states in a frame."""
-        row = np.append(self.log_probabilities[frame], self.between[frame])
-        return row[self.classes[window]]
+        if not self.begin <= frame < self.begin + len(self.rows):
+            self.begin = max(0, frame - 1) // _SEGMENT * _SEGMENT + (frame > 0)
+            self.rows = self._with_other(self.log_probabilities[self.begin : self.begin + _SEGMENT])
+        return self.rows[frame - self.begin, self.classes[window]]
+
+    def _with_other(self, rows: np.ndarray) -> np.ndarray:
+        """Rows with one more class: the blank between words, which may also be another sound."""
+        other = rows[:, BLANK + 1 :].max(axis=1) - np.float32(self.filler_penalty)
+        return np.column_stack([rows, np.maximum(rows[:, BLANK], other)])
 
 
 __all__ = ["BAND", "Alignment", "align"]

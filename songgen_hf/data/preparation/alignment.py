@@ -20,6 +20,7 @@ from ...checkpoints.embedded import RECOGNIZER_NAME, find_checkpoint
 from ...optional import require
 from ..listening.edit_distance import edit_distance
 from ..listening.forced_alignment import align
+from ..listening.frame_file import FrameFile, Frames
 from ..listening.log_mels import FRAME_RATE, SAMPLING_RATE, log_mels
 from ..listening.lyrics_language import identify_language
 from ..listening.lyrics_match import lyrics_match
@@ -27,6 +28,7 @@ from ..listening.phoneme_recognizer import PhonemeRecognizer, collapse
 from ..listening.spelling import LyricsWord, lyrics_words
 from .clips import read_clip
 from .languages import language_code
+from .memory import flat_memory
 from .option_checks import check_at_least
 from .stages import loading
 
@@ -115,14 +117,18 @@ def align_lyrics(
         rows.append({**clip, **dict.fromkeys(names), "language": language})
         rows[-1]["recording_lyrics"] = lyrics
     sung = [row for row in rows if row.get("vocal") is not None and row.get("sung") is not False]
-    heard: list[Heard] = []
     if sung:
         network = load_recognizer(options.recognizer)
+        heard = FrameFile(1 + len(network.config.phonemes))
+    phonemes, ends = [], []
     for row in sung:
-        sounds = hear(row, network)
+        with flat_memory():
+            sounds = hear(row, network)
         row["speech_score"] = _speech_score(row, sounds)
         if row["recording_lyrics"]:
-            heard.append(sounds)
+            heard.append(sounds.log_probabilities)
+            phonemes.append(sounds.phonemes)
+            ends.append(len(heard))
     if not rows or not rows[0]["recording_lyrics"]:
         return rows
     language = language_code(rows[0].get("language") or _LANGUAGE)
@@ -131,16 +137,13 @@ def align_lyrics(
             rows[0] |= {"lyrics": rows[0]["recording_lyrics"], "lyrics_source": "given"}
         return rows
     words = lyrics_words(rows[0]["recording_lyrics"])
-    if not heard:
+    if not ends:
         return rows
-    ends = np.cumsum([len(one.log_probabilities) for one in heard])
-    phonemes = [one.phonemes for one in heard]
-    joined = np.concatenate([one.log_probabilities for one in heard])
-    heard.clear()  # the log probabilities of hours are held once
-    placed = _place(words, joined, ends, network, options.filler_penalty)
-    parts = map(Heard, np.split(joined, ends[:-1]), phonemes)
-    for row, sounds, inside in zip(sung, parts, placed, strict=True):
-        row |= _describe(inside, sounds, network)
+    placed = _place(words, heard, np.array(ends), network, options.filler_penalty)
+    for row, own, begin, end, inside in zip(
+        sung, phonemes, [0, *ends[:-1]], ends, placed, strict=True
+    ):
+        row |= _describe(inside, Heard(heard[begin:end], own), network)
     return rows
 
 
@@ -162,7 +165,7 @@ class _PlacedWord(NamedTuple):
 
 def _place(
     words: Sequence[LyricsWord],
-    log_probabilities: np.ndarray,
+    log_probabilities: Frames,
     ends: np.ndarray,
     network: PhonemeRecognizer,
     filler_penalty: float,

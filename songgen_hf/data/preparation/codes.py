@@ -23,6 +23,7 @@ from ...optional import require
 from ..shards import Shard, datasets_progress_bars, shards_of
 from ..tables import load_rows, source_digest, split_names
 from .clips import TRACK_COLUMNS, read_clip
+from .memory import flat_memory
 from .mixing import captions_of, draw_mixing, join_captions, mix_waveforms
 from .options import CodesOptions
 from .runners import run_all
@@ -142,7 +143,10 @@ def write_shard(shard: Shard | dict[str, Any], options: CodesOptions) -> dict[st
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // options.workers))
     rows = read_source(options.source, shard.split)
     codec = _codec(options.model, options.device)
-    encoded = [encode_row(rows, index, codec, options) for index in range(shard.first, shard.last)]
+    encoded = []
+    for index in range(shard.first, shard.last):
+        with flat_memory():
+            encoded.append(encode_row(rows, index, codec, options))
     write_rows(encoded, options.output / shard.name, rows.features.arrow_schema)
     return dataclasses.asdict(shard)
 

@@ -218,6 +218,8 @@ class TextToSongPipeline(KnownSongsMixin, Pipeline):
         check_best_of(best_of, rank_by, count)
         takes = kwargs.get("takes")
         check_takes(takes, best_of or count)
+        if best_of is not None and kwargs.pop("takes", None) is not None:
+            raise ValueError("takes and best_of were both given: both rank takes; give one")
         requests = make_requests(text, shared, seed, best_of or takes or count)
         generate = super().__call__
         if best_of is None:

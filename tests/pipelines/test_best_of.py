@@ -171,6 +171,22 @@ def test_a_pipeline_without_a_listener_says_how_to_get_one(tiny_singer, tiny_pro
         bare("folk", best_of=2, seconds=0.2)
 
 
+@pytest.mark.parametrize("best_of", [1, 2])
+def test_takes_of_an_edit_are_ranked_in_one_way(tiny_checkpoint, best_of):
+    pipe = load_pipeline(tiny_checkpoint("interleaving_A_V"), device="cpu")
+    song = pipe("folk", seconds=0.3, seed=1)
+    edit = {"song": song, "regions": (0.1, 0.2), "seed": 4}
+
+    best = pipe("folk", **edit, best_of=best_of)
+
+    assert sorted(take["seed"] for take in best["takes"]) == [4, 5][:best_of]
+    for take in best["takes"]:
+        alone = pipe("folk", **{**edit, "seed": take["seed"]}, takes=1)
+        np.testing.assert_array_equal(take["codes"], alone["codes"])
+    with pytest.raises(ValueError, match="takes and .* were both given"):
+        pipe("folk", **edit, best_of=best_of, takes=3)
+
+
 def test_masked_takes_need_seeds_and_audio(tiny_masked):
     pytest.importorskip("diffusers", reason="needs the extra diffusers")
     pipe = song_pipeline(tiny_masked("parallel_std"), device="cpu")

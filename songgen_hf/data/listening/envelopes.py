@@ -22,6 +22,7 @@ _NEARLY_HIGHEST = 0.9  # of the highest peak: the first peak above is the period
 _SMOOTHED = (5, 9)  # frames of the averages whose movement is measured; 9 are a wave of vibrato
 _STEP = 3  # frames between two averages
 _FASTEST_NOTE = 1.0  # semitones a second
+_JUMP = 2.0  # semitones between two frames from which on the note or the octave changes
 _BATCH = 256  # frames whose spectra are computed at once
 
 
@@ -194,6 +195,21 @@ def gliding_share(pitch: np.ndarray) -> float:
     return 1.0 - float(held_pitch(pitch)[voiced].mean()) if voiced.any() else float("nan")
 
 
+def pitch_movement(pitch: np.ndarray) -> float:
+    """Compute how fast a pitch moves within voiced stretches, without jumps between notes.
+
+    Args:
+        pitch: [T] in Hz, 0 for frames that are not voiced.
+    Returns:
+        Mean of the absolute movement in semitones a second: about 7 for singing, vibrato included,
+        and 11 for speech; NaN without two voiced frames in a row.
+    """
+    semitones = 12.0 * np.log2(np.maximum(pitch, 1.0))
+    steps = np.abs(np.diff(semitones))[(pitch[1:] > 0) & (pitch[:-1] > 0)]
+    steps = steps[steps < _JUMP]
+    return float(steps.mean()) * FRAME_RATE if len(steps) else float("nan")
+
+
 def _movement(pitch: np.ndarray, smoothed: int) -> tuple[np.ndarray, np.ndarray]:
     """Speed of the averaged pitch in semitones a second, and whether all of it is voiced."""
     reach = smoothed + _STEP - 1
@@ -222,5 +238,6 @@ __all__ = [
     "gliding_share",
     "held_pitch",
     "pitch_envelope",
+    "pitch_movement",
     "sound_blocks",
 ]

@@ -24,7 +24,8 @@ from ..listening.frame_file import FrameFile, Frames
 from ..listening.log_mels import FRAME_RATE, SAMPLING_RATE, log_mels
 from ..listening.lyrics_language import identify_language
 from ..listening.lyrics_match import lyrics_match
-from ..listening.phoneme_recognizer import PhonemeRecognizer, collapse
+from ..listening.phoneme_recognizer import BLANK, PhonemeRecognizer
+from ..listening.speech_score import speech_score
 from ..listening.spelling import LyricsWord, lyrics_words
 from .clips import read_clip
 from .languages import language_code
@@ -34,7 +35,8 @@ from .stages import loading
 
 _FRAME_SECONDS = 2 / FRAME_RATE  # the recognizer halves the frames of the mels
 _LANGUAGE = "en"
-_PHONEME_RATE, _RATE_WEIGHT = 7.5, 0.1  # phonemes a second between singing and speech; per phoneme
+_LEAST = 1e-6  # probability of a class
+_AROUND_SINGING = 0.1  # seconds before and after a phrase in which its words may begin and end
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,8 @@ def columns() -> list[Any]:
     are log probabilities relative to what was heard, at best 0. ``lyrics_error`` is the edit
     distance between the phonemes of the lyrics and those heard, relative to the longer;
     ``lyrics_match`` says how much of what is heard the lyrics explain, from 0 to 1 (see
-    :func:`~...listening.lyrics_match.lyrics_match`). ``speech_score`` adds to the gliding share how
-    fast the phonemes follow each other: about 0.1 for singing and 0.7 for speech. A ``language``
+    :func:`~...listening.lyrics_match.lyrics_match`). ``speech_score`` is the
+    probability of speech (see :func:`~...listening.speech_score.speech_score`). A ``language``
     that is not given is that of the lyrics, or null.
     """
     arrow = require("pyarrow", "prepare")
@@ -88,10 +90,15 @@ def columns() -> list[Any]:
 
 
 class Heard(NamedTuple):
-    """What the recognizer hears in a clip: log probabilities [T, classes] and phonemes."""
+    """What the recognizer hears in a clip.
+
+    ``log_probabilities`` are [T, classes]; ``onsets`` [N] are the frames at which the ``phonemes``
+    begin.
+    """
 
     log_probabilities: np.ndarray
     phonemes: list[str]
+    onsets: np.ndarray
 
 
 def align_lyrics(
@@ -119,15 +126,17 @@ def align_lyrics(
     sung = [row for row in rows if row.get("vocal") is not None and row.get("sung") is not False]
     if sung:
         network = load_recognizer(options.recognizer)
-        heard = FrameFile(1 + len(network.config.phonemes))
-    phonemes, ends = [], []
+        heard, sung_frames = (FrameFile(1 + len(network.config.phonemes)) for _ in range(2))
+    own: list[tuple[list[str], np.ndarray]] = []
+    ends: list[int] = []
     for row in sung:
         with flat_memory():
             sounds = hear(row, network)
         row["speech_score"] = _speech_score(row, sounds)
         if row["recording_lyrics"]:
             heard.append(sounds.log_probabilities)
-            phonemes.append(sounds.phonemes)
+            sung_frames.append(_in_singing(row, sounds.log_probabilities))
+            own.append((sounds.phonemes, sounds.onsets))
             ends.append(len(heard))
     if not rows or not rows[0]["recording_lyrics"]:
         return rows
@@ -139,21 +148,33 @@ def align_lyrics(
     words = lyrics_words(rows[0]["recording_lyrics"])
     if not ends:
         return rows
-    placed = _place(words, heard, np.array(ends), network, options.filler_penalty)
-    for row, own, begin, end, inside in zip(
-        sung, phonemes, [0, *ends[:-1]], ends, placed, strict=True
+    placed = _place(words, sung_frames, np.array(ends), network, options.filler_penalty)
+    for row, (phonemes, onsets), begin, end, inside in zip(
+        sung, own, [0, *ends[:-1]], ends, placed, strict=True
     ):
-        row |= _describe(inside, Heard(heard[begin:end], own), network)
+        row |= _describe(inside, Heard(heard[begin:end], phonemes, onsets), network)
     return rows
 
 
+def _in_singing(clip: Mapping[str, Any], log_probabilities: np.ndarray) -> np.ndarray:
+    """Log probabilities [T, classes] with blanks where nobody sings, whatever leaks of the band."""
+    spans = clip.get("sung_spans")
+    if spans is None:
+        return log_probabilities
+    times = clip["clip_start"] + _FRAME_SECONDS * np.arange(len(log_probabilities))
+    sung = np.zeros(len(times), dtype=bool)
+    for start, end in spans:
+        sung |= (start - _AROUND_SINGING <= times) & (times <= end + _AROUND_SINGING)
+    blank = np.full(log_probabilities.shape[1], np.log(_LEAST), dtype=np.float32)
+    blank[BLANK] = 0.0
+    return np.where(sung[:, None], log_probabilities, blank)
+
+
 def _speech_score(clip: Mapping[str, Any], heard: Heard) -> float | None:
-    """The gliding share of a clip, changed by the number of phonemes a second."""
-    share, seconds = clip.get("gliding_share"), clip.get("sung_seconds")
-    if share is None or not seconds:
+    movement, seconds = clip.get("pitch_movement"), clip.get("sung_seconds")
+    if movement is None or not seconds:
         return None
-    faster = len(heard.phonemes) / seconds - _PHONEME_RATE
-    return round(min(max(share + _RATE_WEIGHT * faster, 0.0), 1.0), 4)
+    return round(speech_score(movement, heard.onsets * _FRAME_SECONDS, seconds), 4)
 
 
 class _PlacedWord(NamedTuple):
@@ -257,11 +278,12 @@ def hear(clip: Mapping[str, Any], network: PhonemeRecognizer) -> Heard:
     if waveform is None:
         raise ValueError(f"the clip {clip['id']!r} has no vocal stem: separate its recording first")
     sequence, frames = network(log_mels(waveform)[None])
-    best = sequence[0].argmax(dim=-1).tolist()
-    phonemes = [network.config.phonemes[index - 1] for index in collapse(best)]
+    best = sequence[0].argmax(dim=-1).numpy()
+    onsets = np.flatnonzero((best != BLANK) & (np.diff(best, prepend=BLANK) != 0))
+    phonemes = [network.config.phonemes[index - 1] for index in best[onsets]]
     # The sequence output is certain of what is sung, the frame output of when.
     joint = 0.5 * (sequence[0].softmax(dim=-1) + frames[0].softmax(dim=-1))
-    return Heard(joint.clamp(min=1e-6).log().numpy(), phonemes)
+    return Heard(joint.clamp(min=_LEAST).log().numpy(), phonemes, onsets)
 
 
 @cache

@@ -34,8 +34,8 @@ class Thresholds:
         max_mono_loss: largest loss of level in dB when the channels are averaged.
         min_vocal_energy: lowest sum of the squared samples of the vocal at 16 kHz.
         min_accompaniment_energy: lowest sum of the squared samples of the accompaniment at 16 kHz.
-        max_speech_score: largest score of speech, from the glides of the pitch and the number of
-            phonemes a second; singing has about 0.1 and speech 0.7.
+        max_speech_score: largest probability of speech, from the movement of the pitch, the number
+            of phonemes a second and the longest of them.
         max_transcript_distance: largest normalized edit distance of two transcripts.
         min_lyrics_match: least share of what is heard that the given lyrics explain; of rendered
             songs at least 0.4 with their own lyrics, on separated vocals too, and at most 0.25 with
@@ -64,7 +64,7 @@ class Thresholds:
     max_mono_loss: float | None = 6.0
     min_vocal_energy: float | None = 200.0
     min_accompaniment_energy: float | None = 200.0
-    max_speech_score: float | None = 0.36
+    max_speech_score: float | None = 0.45
     max_transcript_distance: float | None = 0.2
     min_lyrics_match: float | None = 0.3
     min_clap_score: float | None = 0.0

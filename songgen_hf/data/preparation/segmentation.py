@@ -14,7 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...optional import require
-from ..listening.envelopes import FRAME_RATE, energy_envelope, gliding_share, pitch_envelope
+from ..listening.envelopes import (
+    FRAME_RATE,
+    energy_envelope,
+    gliding_share,
+    pitch_envelope,
+    pitch_movement,
+)
 from .clips import clip_id
 from .option_checks import check_positive
 from .voice_activity import VOICE_DETECTORS, voice_probability
@@ -97,9 +103,10 @@ def columns() -> list[Any]:
     ``sung`` is null without a vocal stem. ``sung_spans`` are start and end of each phrase in
     seconds of the recording; ``edge_pause`` is the shorter of the pauses at the cuts in seconds, 0
     for a cut in singing and null for a whole recording; ``gliding_share`` is the share of voiced
-    frames without a held pitch, about 0.2 for singing and 0.6 for speech; ``detector_share`` is the
-    share of singing in which the detector finds a voice, null without one; ``detector_failed`` says
-    that it found next to nothing in the recording and has no vote.
+    frames without a held pitch, about 0.2 for singing and 0.6 for speech; ``pitch_movement`` is the
+    speed of the pitch in semitones a second; ``detector_share`` is the share of singing in which
+    the detector finds a voice, null without one; ``detector_failed`` says that it found next to
+    nothing in the recording and has no vote.
     """
     arrow = require("pyarrow", "prepare")
     number, truth, text = arrow.float64(), arrow.bool_(), arrow.string()
@@ -112,6 +119,7 @@ def columns() -> list[Any]:
         "sung_spans": arrow.list_(arrow.list_(number)),
         "edge_pause": number,
         "gliding_share": number,
+        "pitch_movement": number,
         "detector_share": number,
         "detector_failed": truth,
     }
@@ -349,15 +357,15 @@ def describe_clip(
         "clip_seconds": round(end - start, 6),
     }
     added = dict.fromkeys(
-        ("sung", "sung_seconds", "sung_spans", "edge_pause", "gliding_share", "detector_share",
-         "detector_failed")
+        ("sung", "sung_seconds", "sung_spans", "edge_pause", "gliding_share", "pitch_movement",
+         "detector_share", "detector_failed")
     )  # fmt: skip
     if recording.get("vocal") is None:
         return row | added
     sung = activity.sung[first:last]
     spans = [[(a + first) / FRAME_RATE, (b + first) / FRAME_RATE] for a, b in _runs(sung)]
     pitch = activity.pitch[first:last]
-    gliding = gliding_share(pitch)
+    gliding, movement = gliding_share(pitch), pitch_movement(pitch)
     pauses = [_pause(activity.sung, cut) for cut in (first, last) if 0 < cut < len(activity.sung)]
     added |= {
         "sung": bool(sung.any()),
@@ -365,6 +373,7 @@ def describe_clip(
         "sung_spans": spans,
         "edge_pause": min(pauses, default=None),
         "gliding_share": None if np.isnan(gliding) else round(gliding, 4),
+        "pitch_movement": None if np.isnan(movement) else round(movement, 4),
         "detector_failed": activity.detector_failed,
     }
     if activity.voice is not None and sung.any():

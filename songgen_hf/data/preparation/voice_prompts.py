@@ -34,7 +34,7 @@ class VoicePromptOptions:
     voice_seconds: float = 3.0
     min_sung: float = 0.7
     max_distance: float = 120.0
-    max_speech_score: float = 0.36
+    max_speech_score: float = 0.45
     min_detector_share: float = 0.3
     seed: int = 0
 

@@ -62,6 +62,15 @@ def test_every_clip_gets_its_lines_with_the_times_of_its_words(clips, options):
     assert between["words"] is None and between["lyrics_match"] is None
 
 
+@pytest.mark.parametrize("span", [[0.0, 3.0], [5.0, 8.0]])
+def test_words_are_placed_in_singing_and_not_in_what_leaks(clips, options, span):
+    whole = {**clips[0], "clip_seconds": 8.0, "lyrics": "us\nus", "sung_spans": [span]}
+
+    (row,) = align_lyrics([whole], options)
+
+    assert all(span[0] - 0.2 <= word["start"] < span[1] + 0.2 for word in row["words"])
+
+
 def test_alignment_repeated_changes_nothing(clips, options):
     once = align_lyrics(clips, options)
 
@@ -107,7 +116,7 @@ def test_english_of_any_region_is_aligned(clips, options, language):
 
 
 def test_many_phonemes_a_second_are_speech_with_or_without_lyrics(clips, options):
-    described = [{**clip, "gliding_share": 0.2} for clip in clips]
+    described = [{**clip, "pitch_movement": 4.0} for clip in clips]
 
     for lyrics in (LYRICS, None):
         slow, between, fast = align_lyrics(
@@ -120,7 +129,7 @@ def test_many_phonemes_a_second_are_speech_with_or_without_lyrics(clips, options
 
         assert slow["speech_score"] < 0.1 and between["speech_score"] is None
         assert fast["speech_score"] > 0.5
-    (unmeasured,) = align_lyrics([{**clips[0], "gliding_share": None}], options)
+    (unmeasured,) = align_lyrics([{**clips[0], "pitch_movement": None}], options)
     assert unmeasured["speech_score"] is None
 
 

@@ -161,13 +161,13 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             "torch.load(weights_only=True) reads; "
             "if you trust the file, save its state dict on its own first."
         ) from error
-    for name in ("codec_model", "generator", "state_dict"):
+    for name in ("codec_model", "generator", "state_dict", "model_state"):
         if isinstance(content, dict) and isinstance(content.get(name), dict):
             content = content[name]
     if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
         raise ValueError(
             f"{path} holds {type(content).__name__} without tensors, expected a state dict, plain "
-            "or under codec_model, generator or state_dict."
+            "or under codec_model, generator, state_dict or model_state."
         )
     return dict(content)
 

@@ -17,10 +17,11 @@ import numpy as np
 from ...checkpoints.devices import checked_device
 from ...data.listening.clap import ClapEmbedder, cut_windows
 from ...data.preparation.stages import loading
-from ...modeling.checkpoint_files import cached_commit, load_fitting, read_state_dict
+from ...modeling.checkpoint_files import cached_commit, load_fitting
 from ...provenance import identity
 from .vggish import SAMPLING_RATE as VGGISH_RATE
 from .vggish import VGGish, log_mels
+from .weights import file_settings, read_weights_file
 
 WINDOW_SECONDS = 30.0
 """Longest part of a song that a network without a length of its own hears at once."""
@@ -159,26 +160,15 @@ class Vggish:
     """
 
     def __init__(self, name: str, device: str = "cpu", *, batch_size: int = 8) -> None:
-        from ...checkpoints.digests import weights_digest
-
-        path = Path(name)
-        endings = (".pth", ".pt", ".safetensors")
-        if path.is_dir():
-            files = [one for one in sorted(path.iterdir()) if one.suffix in endings]
-            files = [one for one in files if "pca" not in one.name]
-            if len(files) != 1:
-                raise ValueError(
-                    f"{name} holds {len(files)} files of weights ({', '.join(endings)}), expected "
-                    "one, such as torchvggish's vggish-10086976.pth"
-                )
-            path = files[0]
         with loading(f"VGGish from {name!r}"):
-            model = VGGish.from_weights(read_state_dict(path))
+            path, weights = read_weights_file(
+                name, "torchvggish's vggish-10086976.pth", unused="pca"
+            )
+            model = VGGish.from_weights(weights)
         self.model = model.to(checked_device(device))
         self.batch_size, self.sampling_rate = batch_size, VGGISH_RATE
         self.settings = {
-            "model": path.name,
-            "revision": f"weights:{weights_digest(model)}",
+            **file_settings(path, model),
             "sampling_rate": self.sampling_rate,
             "relu": False,
             "pca": False,

@@ -26,7 +26,7 @@ class MeasuredSong:
         path: sound file of the mixture.
         prompt: id of its prompt, which several songs of different seeds share; empty for ``id``.
         seed: number of the folder that it lies in, if all songs lie in such folders.
-        vocal: sound file of the vocal.
+        vocal, accompaniment: sound files of both tracks.
         text: description.
         lyrics: lyrics.
         voice: sound file of the reference voice.
@@ -39,6 +39,7 @@ class MeasuredSong:
     prompt: str = ""
     seed: int | None = None
     vocal: Path | None = None
+    accompaniment: Path | None = None
     text: str | None = None
     lyrics: str | None = None
     voice: Path | None = None
@@ -139,6 +140,7 @@ def _song(
         identity,
         Path(row["path"]),
         vocal=Path(row["vocal"]) if row.get("vocal") else None,
+        accompaniment=Path(row["accompaniment"]) if row.get("accompaniment") else None,
         voice=voice,
         tempo=tempo,
         **texts,

@@ -16,11 +16,17 @@ import numpy as np
 
 from ...data.listening.spelling import lyrics_words
 from ..backbones import networks
+from ..backbones.aesthetics import Aesthetics
+from ..backbones.resemblyzer import Resemblyzer
+from ..backbones.voice_share import VoiceShare
+from ..metrics.aesthetics import song_ratings
+from ..metrics.band_agreement import key_agreement, tempo_agreement
 from ..metrics.bootstrap import Interval, bootstrap, ratio_interval
 from ..metrics.embedding_similarity import mean_direction, paired_cosines
 from ..metrics.frechet_distance import Moments, frechet_distance
 from ..metrics.frechet_infinity import MAX_FRAMES, MIN_FRAMES, STEPS, frechet_infinity
 from ..metrics.phoneme_error_rate import phoneme_edits
+from ..metrics.swapped_tracks import swapped_scores
 from ..metrics.tag_divergence import tag_distribution, tag_divergences
 from ..metrics.tempo import TOLERANCE
 from ..metrics.word_error_rate import normalizer, word_edits
@@ -34,6 +40,8 @@ UNITS = {
     "wer": "edits / words",
     "per": "edits / phonemes",
     "singer_similarity": "cosine",
+    "singer_similarity_resemblyzer": "cosine",
+    **{f"aesthetics_{axis}": "1 to 10" for axis in ("ce", "cu", "pc", "pq")},
     "loudness": "LUFS",
     "audio_seconds": "s",
     "bandwidth": "Hz",
@@ -113,7 +121,10 @@ def measure_songs(options: SongsOptions) -> Measurement:
     )
     run = _Run(options, listener, songs, references)
     run.signal()
-    for metric in (run.clap, run.frames, run.vggish, run.tags, run.words, run.singer):
+    for metric in (
+        *(run.clap, run.frames, run.vggish, run.tags, run.words),
+        *(run.singer, run.resemblyzer, run.aesthetics, run.tracks),
+    ):
         metric()
     run.found.settings |= {
         "num_songs": len(songs),
@@ -243,6 +254,19 @@ class _Run:
         """Similarity of the voice with the reference voice, or the vocal of the reference song."""
         if (name := self.options.singer) is None:
             return
+        backbone = self._load(networks.Singer, name)
+        self.found.settings["singer"] = backbone.settings
+        self._voices(backbone, "singer_similarity")
+
+    def resemblyzer(self) -> None:
+        """Similarity of the same voices by Resemblyzer's voice encoder."""
+        if (name := self.options.resemblyzer) is None:
+            return
+        backbone = Resemblyzer(name, **self.model)
+        self.found.settings["resemblyzer"] = backbone.settings
+        self._voices(backbone, "singer_similarity_resemblyzer")
+
+    def _voices(self, backbone: networks.Backbone, metric: str) -> None:
         voices = {}
         for song in self.songs:
             pair = self.by_id.get(song.prompt)
@@ -250,17 +274,48 @@ class _Run:
                 voices[song.id] = voice
         with_voice = [song for song in self.songs if song.id in voices]
         if not with_voice:
-            self.found.skipped["singer_similarity"] = "no song has a reference voice"
+            self.found.skipped[metric] = "no song has a reference voice"
         paths = {song.id: self._voice_path(song) for song in with_voice}
-        backbone = self._load(networks.Singer, name)
-        self.found.settings["singer"] = backbone.settings
-        for song, row in self._each(with_voice, "voices"):
+        for song, row in self._each(with_voice, metric):
             ours, theirs = (
                 mean_direction(self._hear(backbone, path, "embeddings"))[None]
                 for path in (paths[song.id], voices[song.id])
             )
-            row["singer_similarity"] = float(paired_cosines(ours, theirs)[0])
-        self._mean("singer_similarity")
+            row[metric] = float(paired_cosines(ours, theirs)[0])
+        self._mean(metric)
+
+    def aesthetics(self) -> None:
+        """Ratings of Audiobox Aesthetics."""
+        if (name := self.options.aesthetics) is None:
+            return
+        backbone = self._load(Aesthetics, name)
+        self.found.settings["aesthetics"] = backbone.settings
+        for song, row in self._each(self.songs, "aesthetics"):
+            heard = self.listener.hear(backbone, song.path)
+            for axis, rating in song_ratings(heard["ratings"], heard["seconds"]).items():
+                row[f"aesthetics_{axis.lower()}"] = rating
+        for axis in ("ce", "cu", "pc", "pq"):
+            self._mean(f"aesthetics_{axis}")
+
+    def tracks(self) -> None:
+        """Swapped tracks, and agreement of the vocal with the accompaniment."""
+        pairs = [song for song in self.songs if song.vocal and song.accompaniment]
+        if not pairs:
+            return
+        backbone = VoiceShare(self.options.voice_separator, self.options.device)
+        self.found.settings["voice_separator"] = backbone.settings
+        for song, row in self._each(pairs, "tracks"):
+            paths = [path for path in (song.vocal, song.accompaniment) if path is not None]
+            shares = [self._hear(backbone, path, "share")[None] for path in paths]
+            keys, tempi = (
+                [[self.listener.measure(path)[name]] for path in paths]
+                for name in ("measured_key", "measured_tempo")
+            )
+            row["swapped"] = float(swapped_scores(*shares)[0])
+            row["key_with_band"] = float(key_agreement(*keys)[0])
+            row["tempo_with_band"] = float(tempo_agreement(*tempi)[0])
+        for name in ("swapped", "key_with_band", "tempo_with_band"):
+            self._mean(name)
 
     def _load(self, kind: Any, name: str, **options: Any) -> Any:
         """Load a backbone by the name of its model, perhaps with a revision."""

@@ -37,7 +37,11 @@ class SongsOptions:
         language: language that a multilingual recognizer is told.
         singer: x-vector model for the similarity of the voice, such as
             microsoft/wavlm-base-plus-sv.
-        voice_from: what the recognizer and the x-vector model hear; vocal needs stems.
+        resemblyzer: weights of Resemblyzer's voice encoder for the same, a file or folder.
+        aesthetics: Audiobox Aesthetics model, such as facebook/audiobox-aesthetics.
+        voice_separator: finds the voice in both tracks of songs with stems; mini (in the package),
+            a folder, or a Demucs model.
+        voice_from: what the recognizer and the voice models hear; vocal needs stems.
         separator: what separated the vocals beside the songs, for the card (default: the song
             model wrote them itself).
         loudness: LUFS that every song gets before a model hears it.
@@ -68,6 +72,9 @@ class SongsOptions:
     normalizer: Literal["english", "basic", "none"] = "english"
     language: str = "en"
     singer: str | None = None
+    resemblyzer: str | None = None
+    aesthetics: str | None = None
+    voice_separator: str = "mini"
     voice_from: Literal["mixture", "vocal"] = "mixture"
     separator: str | None = None
     loudness: float = -14.0

@@ -77,6 +77,31 @@ def test_features_are_flattened_with_the_channels_last(network):
     assert (found < 0).any(), "no ReLU at the end"
 
 
+def test_mels_and_embeddings_equal_those_of_torchvggish():
+    """The numbers come from torchvggish 0.2 with the weights and the sound that are made here."""
+    network, start, weights = VGGish(32).eval(), 0, {}
+    for name, one in network.state_dict().items():
+        places = np.arange(start, start + one.numel())
+        fan = one.numel() // len(one)
+        values = np.sin(0.7 * places**1.1) * (2 / fan) ** 0.5
+        values = values if one.dim() > 1 else 0.1 * np.sin(places)
+        weights[name] = torch.from_numpy(values.astype(np.float32)).reshape(one.shape)
+        start += one.numel()
+    network.load_state_dict(weights)
+    places = np.arange(16000)
+    times = places / 16000
+    sound = 0.3 * np.sin(2 * np.pi * (200 + 600 * times) * times) + 0.05 * np.sin(1.3 * places**1.5)
+
+    mels = log_mels(sound)
+    with torch.inference_mode():
+        embedding = network(torch.from_numpy(mels))[0, ::16].numpy()
+
+    expected = [1.65739, -0.82959, -0.54545, 0.2437, 0.44264, 0.55408, 0.967, 1.47167]
+    np.testing.assert_allclose(mels[0, ::12, ::9].flatten()[:8], expected, atol=1e-5)
+    expected = [0.131066, -0.124312, 0.100979, -0.075932, 0.075728, -0.111538, 0.087029, -0.016718]
+    np.testing.assert_allclose(embedding, expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("ending", [".pth", ".safetensors"])
 def test_weights_of_a_folder_are_loaded_without_those_of_the_pca(tmp_path, network, ending):
     from safetensors.torch import save_file

@@ -1,0 +1,47 @@
+"""Aesthetics: how people would rate a sound, as a network predicts it.
+
+Four axes: content enjoyment (CE), content usefulness (CU), production complexity (PC) and
+production quality (PQ). The rating of a song is the mean of its windows, weighted by their length.
+
+Units: 1 to 10, higher is better, except for PC, which is neither; equal songs have equal ratings,
+and there is no perfect value. Nothing keeps a network from leaving the scale.
+Source: Tjandra et al. (2025), Audiobox Aesthetics.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+AXES = ("CE", "CU", "PC", "PQ")
+
+
+def validate(ratings: np.ndarray, seconds: np.ndarray) -> None:
+    """Raise ValueError unless there are four finite ratings and a length for each window."""
+    fitting = ratings.ndim == 2 and ratings.shape == (len(seconds), len(AXES))
+    if not fitting or not np.isfinite(ratings).all() or (seconds < 0).any():
+        raise ValueError(
+            f"got ratings of shape {list(ratings.shape)} and {len(seconds)} lengths, expected "
+            f"finite numbers of shape [windows, {len(AXES)}] and a length for each window"
+        )
+
+
+def song_ratings(ratings: np.ndarray, seconds: np.ndarray) -> dict[str, float]:
+    """Average the ratings of a song's windows.
+
+    Args:
+        ratings: [windows, 4] in the order of ``AXES``.
+        seconds: [windows], lengths without padding.
+    Returns:
+        The rating of each axis; NaN for a song without any sound.
+    Raises:
+        ValueError: if shapes do not fit, or for NaN or infinity.
+    """
+    ratings, seconds = np.asarray(ratings, np.float64), np.asarray(seconds, np.float64)
+    validate(ratings, seconds)
+    if not seconds.sum():
+        return dict.fromkeys(AXES, float("nan"))
+    means = seconds @ ratings / seconds.sum()
+    return {axis: float(mean) for axis, mean in zip(AXES, means, strict=True)}
+
+
+__all__ = ["AXES", "song_ratings", "validate"]

@@ -8,6 +8,7 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     ASTConfig,
@@ -27,6 +28,7 @@ from transformers import (
     Wav2Vec2FeatureExtractor,
     WavLMConfig,
     WavLMForXVector,
+    WavLMModel,
     WhisperConfig,
     WhisperFeatureExtractor,
     WhisperForConditionalGeneration,
@@ -176,6 +178,78 @@ def write_xvectors(folder):
     seeded(WavLMForXVector, WavLMConfig(**_SMALL_SPEECH, **sizes)).save_pretrained(folder)
     Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
     return str(folder)
+
+
+RELEASE_NAMES = (
+    ("masked_spec_embed", "mask_emb"),
+    ("feature_projection.layer_norm.", "layer_norm."),
+    ("feature_projection.projection.", "post_extract_proj."),
+    ("conv.weight", "0.weight"),
+    ("conv_layers.0.layer_norm.", "conv_layers.0.2."),
+    ("pos_conv_embed.conv.parametrizations.weight.original0", "pos_conv.0.weight_g"),
+    ("pos_conv_embed.conv.parametrizations.weight.original1", "pos_conv.0.weight_v"),
+    ("pos_conv_embed.conv.bias", "pos_conv.0.bias"),
+    ("attention.gru_rel_pos_linear.", "self_attn.grep_linear."),
+    ("attention.gru_rel_pos_const", "self_attn.grep_a"),
+    ("attention.rel_attn_embed.", "self_attn.relative_attention_bias."),
+    (".attention.", ".self_attn."),
+    ("feed_forward.intermediate_dense.", "fc1."),
+    ("feed_forward.output_dense.", "fc2."),
+)
+"""Names of WavLM in transformers, and in the release of WavLM, in the order of replacement."""
+
+
+def write_aesthetics(folder):
+    """Write a miniature of Audiobox Aesthetics with the names of its release."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = WavLMConfig(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24,
+        conv_dim=[8] * 7, num_conv_pos_embeddings=8, num_conv_pos_embedding_groups=2,
+        num_buckets=16,
+    )  # fmt: skip
+    weights = {}
+    for name, one in seeded(WavLMModel, config).state_dict().items():
+        if name.startswith("encoder.layers.") and ".attention" not in name:
+            name = name.replace("layers.0.layer_norm.", "layers.0.self_attn_layer_norm.")
+            name = name.replace("layers.1.layer_norm.", "layers.1.self_attn_layer_norm.")
+        for ours, theirs in RELEASE_NAMES:
+            name = name.replace(ours, theirs)
+        weights[f"wavlm_model.{name}"] = one.contiguous()
+    random = torch.Generator().manual_seed(1)
+    transforms = {}
+    for place, axis in enumerate(("CE", "CU", "PC", "PQ")):
+        weights[f"layer_weights.{axis}"] = torch.randn(3, generator=random)
+        # Places of a sequence: a linear layer, layer norm, GELU and dropout, then the last layer.
+        weights[f"proj_layer.{axis}.0.weight"] = torch.randn(16, 16, generator=random)
+        weights[f"proj_layer.{axis}.1.weight"] = torch.ones(16)
+        weights[f"proj_layer.{axis}.4.weight"] = torch.randn(1, 16, generator=random)
+        for layer, size in ((0, 16), (1, 16), (4, 1)):
+            weights[f"proj_layer.{axis}.{layer}.bias"] = torch.zeros(size)
+        transforms[axis] = {"mean": 5.0 + place, "std": 1.0 + place}
+    facts = {
+        "proj_num_layer": 2, "proj_ln": True, "proj_dropout": 0.1, "output_dim": 1,
+        "nth_layer": 3, "normalize_embed": True, "target_transform": transforms,
+    }  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(facts))
+    save_file(weights, folder / "model.safetensors")
+    return str(folder)
+
+
+def write_resemblyzer(path):
+    """Write a miniature of Resemblyzer's voice encoder as its package does."""
+    lstm, linear = (
+        seeded(lambda sizes: torch.nn.LSTM(*sizes), (40, 12, 3)),
+        seeded(lambda sizes: torch.nn.Linear(*sizes), (12, 8)),
+    )
+    with torch.no_grad():
+        linear.bias.add_(0.3)  # so that few outputs are cut by the ReLU
+    parts = {"lstm": lstm, "linear": linear}
+    state = {
+        f"{part}.{key}": one for part in parts for key, one in parts[part].state_dict().items()
+    }
+    state |= {"similarity_weight": torch.tensor([10.0]), "similarity_bias": torch.tensor([-5.0])}
+    torch.save({"step": 1, "model_state": state}, path)
+    return str(path)
 
 
 def write_ast(folder, tags=6):

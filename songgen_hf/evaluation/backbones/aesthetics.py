@@ -209,9 +209,13 @@ class Aesthetics:
         }
 
     def __call__(self, waveform: np.ndarray) -> dict[str, np.ndarray]:
-        """Rate the windows of a waveform, of which the last one is padded."""
+        """Rate the windows of a waveform, of which the last one is padded.
+
+        A waveform of less than a second is followed by silence, and silence has a rating, too.
+        """
+        waveform = np.pad(waveform, (0, max(0, SAMPLING_RATE - len(waveform))))
         window = round(WINDOW_SECONDS * SAMPLING_RATE)
-        starts = range(0, max(1, len(waveform)), window)
+        starts = range(0, len(waveform), window)
         parts = [torch.from_numpy(waveform[start : start + window]) for start in starts]
         lengths = torch.tensor([len(part) for part in parts])
         padded = torch.stack([nn.functional.pad(one, (0, window - len(one))) for one in parts])

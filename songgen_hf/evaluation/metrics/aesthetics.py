@@ -18,10 +18,11 @@ AXES = ("CE", "CU", "PC", "PQ")
 def validate(ratings: np.ndarray, seconds: np.ndarray) -> None:
     """Raise ValueError unless there are four finite ratings and a length for each window."""
     fitting = ratings.ndim == 2 and ratings.shape == (len(seconds), len(AXES))
-    if not fitting or not np.isfinite(ratings).all() or (seconds < 0).any():
+    if not fitting or not np.isfinite(ratings).all() or (seconds < 0).any() or not seconds.any():
         raise ValueError(
-            f"got ratings of shape {list(ratings.shape)} and {len(seconds)} lengths, expected "
-            f"finite numbers of shape [windows, {len(AXES)}] and a length for each window"
+            f"got ratings of shape {list(ratings.shape)} and lengths of {seconds.sum():g} s in "
+            f"all, expected finite numbers of shape [windows, {len(AXES)}] and a length for each "
+            "window, not all 0"
         )
 
 
@@ -32,14 +33,12 @@ def song_ratings(ratings: np.ndarray, seconds: np.ndarray) -> dict[str, float]:
         ratings: [windows, 4] in the order of ``AXES``.
         seconds: [windows], lengths without padding.
     Returns:
-        The rating of each axis; NaN for a song without any sound.
+        The rating of each axis.
     Raises:
-        ValueError: if shapes do not fit, or for NaN or infinity.
+        ValueError: if shapes do not fit, for NaN or infinity, or if no window has a length.
     """
     ratings, seconds = np.asarray(ratings, np.float64), np.asarray(seconds, np.float64)
     validate(ratings, seconds)
-    if not seconds.sum():
-        return dict.fromkeys(AXES, float("nan"))
     means = seconds @ ratings / seconds.sum()
     return {axis: float(mean) for axis, mean in zip(AXES, means, strict=True)}
 

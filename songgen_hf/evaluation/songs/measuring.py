@@ -7,23 +7,24 @@ over songs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ...checkpoints.embedded import find_checkpoint
 from ...data.listening.spelling import lyrics_words
 from ..backbones import networks
 from ..backbones.aesthetics import Aesthetics
+from ..backbones.phonemes import Phonemes, is_phoneme_recognizer
 from ..backbones.resemblyzer import Resemblyzer
 from ..backbones.voice_share import VoiceShare
 from ..metrics.aesthetics import song_ratings
 from ..metrics.band_agreement import key_agreement, tempo_agreement
-from ..metrics.bootstrap import Interval, bootstrap, ratio_interval
 from ..metrics.embedding_similarity import mean_direction, paired_cosines
-from ..metrics.frechet_distance import Moments, frechet_distance
+from ..metrics.frechet_distance import Moments
 from ..metrics.frechet_infinity import MAX_FRAMES, MIN_FRAMES, STEPS, frechet_infinity
 from ..metrics.phoneme_error_rate import phoneme_edits
 from ..metrics.swapped_tracks import swapped_scores
@@ -33,56 +34,7 @@ from ..metrics.word_error_rate import normalizer, word_edits
 from .folders import MeasuredSong, prompts_digest, read_songs, songs_digest
 from .listening import SIGNAL, Listener
 from .options import SongsOptions
-
-UNITS = {
-    "clap_score": "cosine",
-    "tag_divergence": "nats",
-    "wer": "edits / words",
-    "per": "edits / phonemes",
-    "singer_similarity": "cosine",
-    "singer_similarity_resemblyzer": "cosine",
-    **{f"aesthetics_{axis}": "1 to 10" for axis in ("ce", "cu", "pc", "pq")},
-    "loudness": "LUFS",
-    "audio_seconds": "s",
-    "bandwidth": "Hz",
-    "measured_tempo": "bpm",
-}
-"""Units of the scores; the others are shares, and Frechet distances have that of the features."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """A number of the set.
-
-    Args:
-        value: the score.
-        interval: 95 % bootstrap interval over prompts; None without one.
-        n: number of songs that it is of.
-        per_seed: the score of the songs of each seed, if there are several.
-        draws: the score of each bootstrap draw, of a Frechet distance, for paired differences.
-    """
-
-    value: float
-    interval: Interval | None
-    n: int
-    per_seed: dict[int, float] = field(default_factory=dict)
-    draws: list[float] = field(default_factory=list)
-
-    def facts(self, name: str) -> dict[str, Any]:
-        """The score as a card holds it."""
-        low, high = self.interval or (None, None)
-        unit = UNITS.get(name, "distance" if name.startswith("fad_") else "share")
-        facts: dict[str, Any] = {
-            "value": self.value,
-            "low": low,
-            "high": high,
-            "n": self.n,
-            "unit": unit,
-        }
-        if self.per_seed:
-            facts["per_seed"] = {str(seed): value for seed, value in self.per_seed.items()}
-            facts["seed_spread"] = float(np.std(list(self.per_seed.values()), ddof=1))
-        return facts | ({"draws": self.draws} if self.draws else {})
+from .scores import Score, frechet_score, score_of_rows
 
 
 @dataclass
@@ -226,7 +178,11 @@ class _Run:
         """Word and phoneme error rate of the songs with lyrics."""
         if (name := self.options.recognizer) is None:
             return
+        name = find_checkpoint(name)
         with_lyrics = [song for song in self.songs if song.lyrics]
+        if is_phoneme_recognizer(*networks.name_and_revision(name)):
+            self._phonemes(self._load(Phonemes, name), with_lyrics)
+            return
         if not with_lyrics:
             self.found.skipped["wer"] = "no song has lyrics"
         paths = {song.id: self._voice_path(song) for song in with_lyrics}
@@ -244,11 +200,22 @@ class _Run:
             edits, lengths = word_edits([song.lyrics or ""], [text], normalize)
             row |= {"heard": text, "wer_edits": int(edits[0]), "wer_length": int(lengths[0])}
             if english:
-                both = [_phonemes(one) for one in (song.lyrics or "", text)]
-                edits, lengths = phoneme_edits([both[0]], [both[1]])
-                row |= {"per_edits": int(edits[0]), "per_length": int(lengths[0])}
+                row |= _phoneme_row(song, _phonemes(text))
         self._ratio("wer")
         self._ratio("per")
+
+    def _phonemes(self, backbone: Phonemes, with_lyrics: list[MeasuredSong]) -> None:
+        """Phoneme error rate by a network that hears phonemes instead of words."""
+        self.found.settings["recognizer"] = backbone.settings
+        self.found.skipped["wer"] = "the recognizer hears phonemes; a Whisper model hears words"
+        if not with_lyrics:
+            self.found.skipped["per"] = "no song has lyrics"
+        elif self._has_phonemes():
+            paths = {song.id: self._voice_path(song) for song in with_lyrics}
+            for song, row in self._each(with_lyrics, "phonemes"):
+                heard = self._hear(backbone, paths[song.id], "phonemes").tolist()
+                row |= {"heard": " ".join(heard), **_phoneme_row(song, heard)}
+            self._ratio("per")
 
     def singer(self) -> None:
         """Similarity of the voice with the reference voice, or the vocal of the reference song."""
@@ -362,7 +329,7 @@ class _Run:
 
     def _mean(self, name: str) -> None:
         if rows := [row for row in self.found.rows if name in row]:
-            self.found.scores[name] = self._score(rows, [row[name] for row in rows], None)
+            self.found.scores[name] = self._score(rows, [row[name] for row in rows])
 
     def _ratio(self, name: str) -> None:
         rows = [row for row in self.found.rows if f"{name}_edits" in row]
@@ -377,21 +344,16 @@ class _Run:
         self,
         rows: Sequence[dict[str, Any]],
         values: Sequence[float],
-        lengths: Sequence[float] | None,
+        lengths: Sequence[float] | None = None,
     ) -> Score:
-        """The ratio of sums, or the mean, with an interval over prompts and the values of seeds."""
-        top = np.asarray(values, dtype=np.float64)
-        bottom = np.ones_like(top) if lengths is None else np.asarray(lengths, dtype=np.float64)
-        prompts, seeds = [row["prompt"] for row in rows], np.array([row["seed"] for row in rows])
-        interval = ratio_interval(
-            top, bottom, groups=prompts, seed=self.options.seed, draws=self.options.draws
+        return score_of_rows(
+            rows,
+            values,
+            lengths,
+            seeds=self.seeds,
+            seed=self.options.seed,
+            draws=self.options.draws,
         )
-        per_seed = {
-            seed: float(top[seeds == seed].sum() / bottom[seeds == seed].sum())
-            for seed in self.seeds
-            if len(self.seeds) > 1 and bottom[seeds == seed].sum()
-        }
-        return Score(float(top.sum() / bottom.sum()), interval, len(rows), per_seed)
 
     def _frechet(self, name: str, backbone: networks.Backbone) -> None:
         """Add the Frechet distance of all frames of both folders, and its extrapolation."""
@@ -406,42 +368,12 @@ class _Run:
             self._hear(backbone, song.path, "embeddings")
             for song in self.listener.each(self.songs, name)
         ]
-        moments = [Moments.of(song) for song in frames]
-        pooled = Moments.pooled(moments)
-        value = frechet_distance(pooled, reference, unbiased=True)
-        by_prompt = [
-            Moments.pooled(
-                one for one, song in zip(moments, self.songs, strict=True) if song.prompt == prompt
-            )
-            for prompt in self.prompts
-        ]
-        draws: list[float] = []
-
-        def drawn_distance(drawn: np.ndarray) -> float:
-            pooled = Moments.pooled(by_prompt[place] for place in drawn)
-            draws.append(frechet_distance(pooled, reference, unbiased=True))
-            return draws[-1]
-
-        interval = None
-        if self.options.fad_draws:
-            interval = pivotal_interval(
-                value,
-                drawn_distance,
-                len(by_prompt),
-                seed=self.options.seed,
-                draws=self.options.fad_draws,
-            )
-        per_seed = {}
-        for seed in self.seeds if len(self.seeds) > 1 else ():
-            of_seed = [
-                one for one, song in zip(moments, self.songs, strict=True) if song.seed == seed
-            ]
-            if (moments_of_seed := Moments.pooled(of_seed)).count > 1:
-                per_seed[seed] = frechet_distance(moments_of_seed, reference, unbiased=True)
-        self.found.scores[f"fad_{name}"] = Score(value, interval, len(frames), per_seed, draws)
-        if pooled.count <= MIN_FRAMES:
+        self.found.scores[f"fad_{name}"] = frechet_score(
+            frames, self.songs, reference, seed=self.options.seed, draws=self.options.fad_draws
+        )
+        if (count := sum(map(len, frames))) <= MIN_FRAMES:
             self.found.skipped[f"fad_{name}_infinity"] = (
-                f"{pooled.count} frames, expected more than {MIN_FRAMES}"
+                f"{count} frames, expected more than {MIN_FRAMES}"
             )
             return
         line = frechet_infinity(
@@ -459,29 +391,13 @@ class _Run:
         }
 
 
-def pivotal_interval(
-    value: float,
-    statistic: Callable[[np.ndarray], float],
-    count: int,
-    *,
-    seed: int,
-    draws: int,
-) -> Interval:
-    """Return the basic bootstrap interval of a distance, which is 0 or more.
-
-    Songs that are drawn twice make a distance too large, by about as much as the songs themselves
-    are too few. So the percentiles are mirrored at the value: twice the value minus each.
-
-    Args:
-        value: the distance of all songs.
-        statistic, count, seed, draws: as for :func:`~songgen_hf.evaluation.metrics.bootstrap`.
-    """
-    low, high = bootstrap(statistic, count, seed=seed, draws=draws)
-    return max(0.0, 2 * value - high), max(0.0, 2 * value - low)
-
-
 def _phonemes(text: str) -> list[str]:
     return [phoneme for word in lyrics_words(text) for phoneme in word.phonemes]
 
 
-__all__ = ["Measurement", "Score", "measure_songs", "pivotal_interval"]
+def _phoneme_row(song: MeasuredSong, heard: Sequence[str]) -> dict[str, int]:
+    edits, lengths = phoneme_edits([_phonemes(song.lyrics or "")], [heard])
+    return {"per_edits": int(edits[0]), "per_length": int(lengths[0])}
+
+
+__all__ = ["Measurement", "measure_songs"]

@@ -32,7 +32,7 @@ class SongsOptions:
         tagger: classifier of sounds for the divergence of tags, such as
             MIT/ast-finetuned-audioset-10-10-0.4593.
         recognizer: speech recognition model for the word and phoneme error rate, such as
-            openai/whisper-large-v3.
+            openai/whisper-large-v3; recognizer-mini (in the package) for that of phonemes alone.
         normalizer: what is done with both texts before words are counted.
         language: language that a multilingual recognizer is told.
         singer: x-vector model for the similarity of the voice, such as

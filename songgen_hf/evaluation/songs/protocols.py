@@ -24,13 +24,17 @@ from typing import Any
 
 import yaml
 
+from ...checkpoints.embedded import find_checkpoint
 from ...modeling.checkpoint_files import reading
 from ..protocol.tables import markdown_table
 from .options import SongsOptions
 
 PUBLISHED = Path(__file__).with_name("published")
 COMMANDS = ("songs", "masked", "codec")
-MODELS = ("clap", "frames", "vggish", "tagger", "recognizer", "singer")
+MODELS = (
+    *("clap", "frames", "vggish", "tagger", "recognizer"),
+    *("singer", "resemblyzer", "aesthetics"),
+)
 """Options that name a model; the word none leaves the metrics of a protocol's model out."""
 
 
@@ -159,7 +163,9 @@ def missing(protocol: EvaluationProtocol) -> list[str]:
     lines = list(protocol.needs)
     for name in MODELS if protocol.command == "songs" else ():
         model = protocol.settings.get(name)
-        if model is None or name == "vggish" or Path(model).exists():
+        if model is None or name in ("vggish", "resemblyzer"):
+            continue
+        if Path(find_checkpoint(model)).exists():
             continue
         base, _, revision = str(model).partition("@")
         found = try_to_load_from_cache(base, "config.json", revision=revision or None)

@@ -8,17 +8,21 @@ import pytest
 import soundfile
 import torch
 
+from songgen_hf.data.listening.phonemes import PHONEMES
 from songgen_hf.evaluation.backbones.vggish import VGGish
 from songgen_hf.evaluation.metrics.bootstrap import bootstrap
 from songgen_hf.evaluation.songs.folders import read_songs
-from songgen_hf.evaluation.songs.measuring import measure_songs, pivotal_interval
+from songgen_hf.evaluation.songs.measuring import measure_songs
 from songgen_hf.evaluation.songs.options import SongsOptions
+from songgen_hf.evaluation.songs.scores import pivotal_interval
 
 from ...tools.miniature_models import (
     seeded,
+    write_aesthetics,
     write_ast,
     write_clap,
     write_hubert,
+    write_resemblyzer,
     write_whisper,
     write_xvectors,
 )
@@ -34,7 +38,9 @@ def tone(pitch, *, noise=0.0, seconds):
     return 0.2 * np.sin(2 * np.pi * pitch * times) + noise * random.normal(size=len(times))
 
 
-def write_songs(folder, *, noise=0.0, order=(0, 1, 2), words="the river sings", seconds=1.5):
+def write_songs(
+    folder, *, noise=0.0, order=(0, 1, 2), words="the river sings", seconds=1.5, stems=False
+):
     """Write three songs with vocals and descriptions; ``order`` swaps their sounds."""
     folder.mkdir()
     pitches = [(200, 300), (400, 700), (900, 1300)]
@@ -42,6 +48,8 @@ def write_songs(folder, *, noise=0.0, order=(0, 1, 2), words="the river sings", 
         backing, voice = (tone(pitch, noise=noise, seconds=seconds) for pitch in pitches[place])
         soundfile.write(folder / f"song-{index}.wav", backing + voice, RATE)
         soundfile.write(folder / f"song-{index}.vocal.wav", voice, RATE)
+        if stems:
+            soundfile.write(folder / f"song-{index}.accompaniment.wav", backing, RATE)
         request = {"text": "calm jazz guitar", "lyrics": words, "tempo": 100.0, "key": "C major"}
         (folder / f"song-{index}.json").write_text(json.dumps(request))
     return str(folder)
@@ -59,6 +67,8 @@ def models(tmp_path_factory):
         "tagger": write_ast(folder / "tagger"),
         "recognizer": write_whisper(folder / "whisper", WORDS, seconds=4),
         "singer": write_xvectors(folder / "singer"),
+        "resemblyzer": write_resemblyzer(folder / "pretrained.pt"),
+        "aesthetics": write_aesthetics(folder / "aesthetics"),
     }
 
 
@@ -86,6 +96,7 @@ def test_equal_folders_get_the_perfect_value_of_every_metric(tmp_path, models, m
     assert scores["fad_frames"] == pytest.approx(0, abs=1e-6)
     assert scores["tag_divergence"] == pytest.approx(0, abs=1e-9)
     assert scores["singer_similarity"] == pytest.approx(1)
+    assert scores["singer_similarity_resemblyzer"] == pytest.approx(1)
     assert scores["wer"] == 0 and scores.get("per", 0) == 0
     assert -1 <= scores["clap_score"] <= 1 and scores["clipped_share"] == 0
     assert scores["tempo"] in (0, 1 / 3, 2 / 3, 1)
@@ -136,6 +147,17 @@ def test_cut_words_raise_the_word_error_rate(tmp_path, measure):
 
     assert [round(scores["wer"].value, 3) for scores in rates] == [0, 0.4, 3]
     assert "per" not in rates[0]
+
+
+@pytest.mark.debian
+def test_the_embedded_recognizer_hears_phonemes_alone(tmp_path, measure):
+    found = measure(write_songs(tmp_path / "songs"), recognizer="recognizer-mini")
+
+    # Tones are no words: nothing or little is heard, and every phoneme of the lyrics is missed.
+    assert 0.7 < found.scores["per"].value and found.scores["per"].n == 3
+    assert found.skipped["wer"].startswith("the recognizer hears phonemes")
+    assert found.settings["recognizer"]["model"] == "recognizer-mini"
+    assert set(" ".join(row["heard"] for row in found.rows).split()) <= set(PHONEMES)
 
 
 @pytest.mark.debian
@@ -233,9 +255,42 @@ def test_what_cannot_be_measured_has_a_reason(tmp_path, models, measure):
         "tag_divergence": "no reference song has the name of a generated song; give --reference",
         "wer": "no song has lyrics",
         "singer_similarity": "no song has a reference voice",
+        "singer_similarity_resemblyzer": "no song has a reference voice",
     }
     assert found.scores["silent_share"].value == 1
     assert found.scores["loudness"].value == -70
+
+
+def test_a_silent_song_has_finite_scores(tmp_path, models, measure):
+    songs, silence = tmp_path / "songs", np.zeros(RATE // 2)
+    write_songs(songs, order=(0, 1), stems=True)
+    for path in songs.glob("song-1*.wav"):
+        soundfile.write(path, silence, RATE)
+    reference = write_songs(tmp_path / "reference")
+    names = models.keys() - {"recognizer", "frames"}
+
+    found = measure(str(songs), *names, reference=reference, recognizer="recognizer-mini")
+
+    assert {"aesthetics_pq", "swapped", "singer_similarity_resemblyzer"} <= found.scores.keys()
+    for name, score in found.scores.items():
+        assert np.isfinite(score.value), name
+        assert score.n == 2, name
+    assert found.rows[1]["swapped"] == 0 and found.rows[1]["per_edits"] > 0
+
+
+def test_exchanged_stems_turn_the_swapped_tracks_around(tmp_path, measure):
+    true, exchanged = (tmp_path / name for name in ("true", "exchanged"))
+    write_songs(true, stems=True)
+    shutil.copytree(true, exchanged)
+    for index in range(3):
+        for one, other in (("vocal", "accompaniment"), ("accompaniment", "vocal")):
+            shutil.copy(true / f"song-{index}.{one}.wav", exchanged / f"song-{index}.{other}.wav")
+
+    found, turned = measure(str(true)), measure(str(exchanged))
+
+    assert [row["swapped"] for row in found.rows] == [1 - row["swapped"] for row in turned.rows]
+    assert found.scores["tempo_with_band"].value == turned.scores["tempo_with_band"].value
+    assert found.settings["voice_separator"]["model"] == "separator-mini"
 
 
 def test_missing_vocals_and_songs_are_errors(tmp_path, measure):
@@ -244,6 +299,9 @@ def test_missing_vocals_and_songs_are_errors(tmp_path, measure):
 
     with pytest.raises(ValueError, match="'song-0' has no vocal beside it"):
         measure(songs, "recognizer", voice_from="vocal")
+    soundfile.write(tmp_path / "songs" / "song-1.wav", np.zeros(0), RATE)
+    with pytest.raises(ValueError, match="'song-1.wav' holds no audio"):
+        measure(songs)
     with pytest.raises(FileNotFoundError, match="no folder nowhere of songs"):
         measure("nowhere")
 

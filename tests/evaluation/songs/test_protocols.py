@@ -18,6 +18,7 @@ from songgen_hf.evaluation.songs.protocols import (
     published_protocols,
     read_protocol,
 )
+from songgen_hf.evaluation.songs.scores import UNITS
 
 MINE = """\
 title: Mine
@@ -58,7 +59,8 @@ def test_a_published_protocol_can_be_run_and_shown(name):
     assert all(line in page and "\n" not in line for line in missing(protocol))
     assert protocol.reasons or not protocol.figures
     scored = {score for one in protocol.figures.values() for score in one}
-    assert scored <= protocol.reasons.keys() | {"CE", "CU", "PC", "PQ"}
+    ratings = {f"aesthetics_{axis}" for axis in ("ce", "cu", "pc", "pq")}
+    assert scored <= protocol.reasons.keys() | ratings
 
 
 def test_the_protocol_of_songgen_is_that_of_the_paper():
@@ -69,6 +71,30 @@ def test_the_protocol_of_songgen_is_that_of_the_paper():
     lines = missing(protocol)
     assert any("LiuZH-19/MusicCaps_Test_Song" in line for line in lines)
     assert any(line.startswith("model distil-whisper/distil-large-v3: hf") for line in lines)
+
+
+def test_the_columns_of_songgen_are_named_like_its_metrics():
+    protocol = read_protocol("songgen")
+
+    scored = {score for one in protocol.figures.values() for score in one}
+    others = {"fad_vggish", "clamp3"}  # a distance has the unit of its features
+    assert scored - others <= UNITS.keys() and "singer_similarity_resemblyzer" in scored
+    assert {"resemblyzer", "aesthetics"} <= protocol.settings.keys()
+
+
+@pytest.mark.debian
+def test_the_protocol_of_songgen_mini_scores_phonemes_offline(tmp_path, folder, capsys):
+    for name in "ab":
+        (tmp_path / "songs" / f"{name}.txt").write_text("the river sings")
+    out = tmp_path / "card.json"
+    words = ["evaluate", "songs", folder, "--out", str(out), "--protocol", "mini", "--quiet"]
+
+    assert main(words) == 0
+
+    card = json.loads(out.read_text())
+    assert card["settings"]["recognizer"]["model"] == "recognizer-mini"
+    assert 0.7 < card["scores"]["per"]["value"] and card["protocol"]["overridden"] == {}
+    assert not any(line.startswith("model") for line in missing(read_protocol("mini")))
 
 
 def test_given_options_override_a_protocol_and_the_record_says_so(mine, tmp_path):

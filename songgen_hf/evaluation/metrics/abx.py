@@ -235,6 +235,12 @@ def _least_mean(costs: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return result
 
 
+def validate(frames: Sequence[np.ndarray], phones: Phones) -> None:
+    """Raise ValueError unless there are frames for each phone."""
+    if len(frames) != len(phones.symbols):
+        raise ValueError(f"got frames of {len(frames)} phones, expected {len(phones.symbols)}")
+
+
 def abx_cells(
     frames: Sequence[np.ndarray],
     phones: Phones,
@@ -256,8 +262,7 @@ def abx_cells(
     Raises:
         ValueError: if the numbers differ, or if the phones make no triple.
     """
-    if len(frames) != len(phones.symbols):
-        raise ValueError(f"got frames of {len(frames)} phones, expected {len(phones.symbols)}")
+    validate(frames, phones)
     random = np.random.default_rng(seed)
     found = []
     for context in np.unique(phones.contexts):
@@ -393,5 +398,6 @@ __all__ = [
     "limit_phones",
     "phone_frames",
     "song_phones",
+    "validate",
     "warped_distances",
 ]

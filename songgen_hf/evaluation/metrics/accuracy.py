@@ -1,6 +1,7 @@
 """Accuracy: share of songs for which a prediction equals its label.
 
 Units: a score per song, 1 for an equal pair and 0 otherwise; the accuracy is their mean, 0 to 1.
+Source: the definition; what predicts is named by the metrics that use it.
 """
 
 from __future__ import annotations

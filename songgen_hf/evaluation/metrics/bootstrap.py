@@ -12,6 +12,15 @@ import numpy as np
 Interval = tuple[float, float]
 
 
+def validate(count: int, draws: int, level: float) -> None:
+    """Raise ValueError unless there are songs and draws, and the level is between 0 and 1."""
+    if count < 1 or draws < 1 or not 0 < level < 1:
+        raise ValueError(
+            f"got {count} songs, {draws} draws and level {level}, expected at least one song, at "
+            "least one draw and a level between 0 and 1"
+        )
+
+
 def bootstrap(
     statistic: Callable[[np.ndarray], float],
     count: int,
@@ -34,11 +43,7 @@ def bootstrap(
     Raises:
         ValueError: without songs or draws, or for a level outside (0, 1).
     """
-    if count < 1 or draws < 1 or not 0 < level < 1:
-        raise ValueError(
-            f"got {count} songs, {draws} draws and level {level}, expected at least one song, at "
-            "least one draw and a level between 0 and 1"
-        )
+    validate(count, draws, level)
     random = np.random.default_rng(seed)
     scores = [statistic(random.integers(count, size=count)) for _ in range(draws)]
     lower, upper = np.nanquantile(scores, [(1 - level) / 2, (1 + level) / 2])
@@ -155,4 +160,11 @@ def crossed_bootstrap(
     return ends
 
 
-__all__ = ["Interval", "bootstrap", "crossed_bootstrap", "grouped_ratio", "ratio_interval"]
+__all__ = [
+    "Interval",
+    "bootstrap",
+    "crossed_bootstrap",
+    "grouped_ratio",
+    "ratio_interval",
+    "validate",
+]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..judges.loading import Judges, Waveforms
-from .accuracy import accuracy_scores, mean_score
+from .accuracy import accuracy_scores, mean_score, validate
 
 
 def gender_scores(judges: Judges, waveforms: Waveforms, genders: Sequence[str]) -> np.ndarray:
@@ -36,4 +36,4 @@ def evaluate_gender(
     return {"gender": mean_score(gender_scores(judges, waveforms, genders))}
 
 
-__all__ = ["evaluate_gender", "gender_scores"]
+__all__ = ["evaluate_gender", "gender_scores", "validate"]

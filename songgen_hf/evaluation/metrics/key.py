@@ -13,7 +13,7 @@ import numpy as np
 
 from ...data.listening.key import KEYS, estimate_key
 from ..judges.loading import Waveforms
-from .accuracy import accuracy_scores, mean_score
+from .accuracy import accuracy_scores, mean_score, validate
 
 
 def key_scores(waveforms: Waveforms, keys: Sequence[str]) -> np.ndarray:
@@ -35,4 +35,4 @@ def evaluate_key(waveforms: Waveforms, keys: Sequence[str]) -> dict[str, float]:
     return {"key": mean_score(key_scores(waveforms, keys))}
 
 
-__all__ = ["evaluate_key", "key_scores"]
+__all__ = ["evaluate_key", "key_scores", "validate"]

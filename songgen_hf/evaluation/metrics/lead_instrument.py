@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..judges.loading import Judges, Waveforms
-from .accuracy import accuracy_scores, mean_score
+from .accuracy import accuracy_scores, mean_score, validate
 
 
 def lead_instrument_scores(
@@ -39,4 +39,4 @@ def evaluate_lead_instrument(
     return {"instrument": mean_score(lead_instrument_scores(judges, waveforms, families))}
 
 
-__all__ = ["evaluate_lead_instrument", "lead_instrument_scores"]
+__all__ = ["evaluate_lead_instrument", "lead_instrument_scores", "validate"]

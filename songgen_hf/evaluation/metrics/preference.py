@@ -4,6 +4,8 @@ With the worth p = exp(strength) of each system and the tie parameter v, the out
 preferred", "j is preferred" and "tie" of a comparison have probabilities proportional to p_i, p_j
 and v * sqrt(p_i * p_j).
 
+Units: strengths are natural logarithms of the worths, with mean 0, so equal systems have 0; shares
+and p-values are 0 to 1.
 Source: Bradley and Terry, Biometrika 39 (1952); Davidson, Journal of the American Statistical
 Association 65 (1970), for ties; Ford, American Mathematical Monthly 64 (1957), for the condition
 under which a maximum-likelihood estimate exists.
@@ -43,6 +45,17 @@ class BradleyTerry:
         return float(1 / (1 + np.exp(self.strengths[second] - self.strengths[first])))
 
 
+def validate(wins: np.ndarray, ties: np.ndarray) -> None:
+    """Raise ValueError unless both are tables [K, K] of comparisons, and ties symmetric."""
+    if wins.ndim != 2 or wins.shape[0] != wins.shape[1] or wins.shape != ties.shape:
+        raise ValueError(
+            f"got wins {list(wins.shape)} and ties {list(ties.shape)}, expected two square tables "
+            "of one size"
+        )
+    if (wins < 0).any() or (ties < 0).any() or not np.array_equal(ties, ties.T):
+        raise ValueError("numbers of comparisons must not be negative, and ties symmetric")
+
+
 def fit_bradley_terry(wins: np.ndarray, ties: np.ndarray) -> BradleyTerry:
     """Estimate strengths by maximum likelihood, with Newton's method.
 
@@ -57,13 +70,7 @@ def fit_bradley_terry(wins: np.ndarray, ties: np.ndarray) -> BradleyTerry:
             are no comparisons.
     """
     wins, ties = np.asarray(wins, dtype=np.float64), np.asarray(ties, dtype=np.float64)
-    if wins.ndim != 2 or wins.shape[0] != wins.shape[1] or wins.shape != ties.shape:
-        raise ValueError(
-            f"got wins {list(wins.shape)} and ties {list(ties.shape)}, expected two square tables "
-            "of one size"
-        )
-    if (wins < 0).any() or (ties < 0).any() or not np.array_equal(ties, ties.T):
-        raise ValueError("numbers of comparisons must not be negative, and ties symmetric")
+    validate(wins, ties)
     first, second = np.triu_indices(len(wins), 1)
     counts = np.stack([wins[first, second], wins[second, first], ties[first, second]], axis=1)
     if not counts.any():
@@ -150,4 +157,4 @@ def correct_share(correct: int, count: int) -> tuple[float, tuple[float, float],
     return correct / count, (float(interval.low), float(interval.high)), p_value
 
 
-__all__ = ["BradleyTerry", "correct_share", "fit_bradley_terry"]
+__all__ = ["BradleyTerry", "correct_share", "fit_bradley_terry", "validate"]

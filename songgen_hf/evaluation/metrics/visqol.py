@@ -23,6 +23,16 @@ def is_installed() -> bool:
     return find_spec("visqol") is not None
 
 
+def validate(reference: np.ndarray, estimate: np.ndarray) -> None:
+    """Raise ValueError unless both waveforms are [S], not empty, and finite."""
+    for wave in (reference, estimate):
+        if wave.ndim != 1 or not len(wave) or not np.isfinite(wave).all():
+            raise ValueError(
+                f"got waveforms of shapes {list(reference.shape)} and {list(estimate.shape)}, "
+                "expected finite samples [S], at least one on both sides"
+            )
+
+
 def visqol_scorer() -> Callable[[np.ndarray, np.ndarray, int], float]:
     """Load ViSQOL and return a function of reference [S], estimate [S] and sampling rate in Hz.
 
@@ -37,6 +47,7 @@ def visqol_scorer() -> Callable[[np.ndarray, np.ndarray, int], float]:
     api.create(mode="audio")
 
     def score(reference: np.ndarray, estimate: np.ndarray, sampling_rate: int) -> float:
+        validate(reference, estimate)
         pair = [resample(wave, sampling_rate, SAMPLING_RATE) for wave in (reference, estimate)]
         size = min(map(len, pair))
         found = api.measure_from_arrays(
@@ -47,4 +58,4 @@ def visqol_scorer() -> Callable[[np.ndarray, np.ndarray, int], float]:
     return score
 
 
-__all__ = ["PACKAGE", "is_installed", "visqol_scorer"]
+__all__ = ["PACKAGE", "is_installed", "validate", "visqol_scorer"]

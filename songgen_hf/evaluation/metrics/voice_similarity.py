@@ -55,4 +55,4 @@ def evaluate_voice_similarity(
     }
 
 
-__all__ = ["evaluate_voice_similarity", "voice_similarities"]
+__all__ = ["evaluate_voice_similarity", "validate", "voice_similarities"]

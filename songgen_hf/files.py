@@ -26,7 +26,12 @@ RESERVED_NAMES = frozenset(
 FORBIDDEN_CHARACTERS = frozenset('<>:"|?*') | {chr(code) for code in range(32)}
 """Characters that names cannot contain on Windows, except the separators."""
 
-SOUND_FORMATS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
+SOUND_FORMATS = {
+    ".wav": ("WAV", "PCM_16"),
+    ".flac": ("FLAC", "PCM_16"),
+    ".mp3": ("MP3", "MPEG_LAYER_III"),
+    ".ogg": ("OGG", "VORBIS"),
+}
 """Container and subtype of each file ending."""
 
 
@@ -181,7 +186,7 @@ def encode_sound(
         gain: factor on all samples.
         tags: text of each tag, such as ``title``, in the order of writing.
     Raises:
-        ValueError: for an ending other than .wav, .flac or .ogg.
+        ValueError: for an ending other than .wav, .flac, .mp3 or .ogg.
     """
     import numpy as np
     import soundfile

@@ -1,11 +1,12 @@
 """Provenance records of songs, in the audio files and in the JSON files next to them.
 
 A record says that the song is AI-generated, by which model and revision, with which seed and
-options, and under which license. WAV, FLAC and Ogg files contain it as JSON in the comment tag;
-the title, artist, copyright and license tags contain the main facts as text.
+options, and under which license. WAV, FLAC, MP3 and Ogg files contain it as JSON in the comment
+tag; the title, artist, copyright and license tags contain the main facts as text.
 
 libsndfile writes the tags of WAV files as RIFF INFO, which has no license tag, and does not read
-texts above 2044 bytes or any tag after them; FLAC and Ogg have neither limit. The comment therefore
+texts above 2044 bytes or any tag after them; FLAC and Ogg have neither limit, and MP3 files have
+the title, the artist and the comment alone. The comment therefore
 omits what does not fit (long lyrics), and the time of creation, so that the same song gives the
 same file. The JSON file contains the complete record.
 """
@@ -118,7 +119,7 @@ def encode_song(
         gain: factor on all samples; None for the largest one, at most 1, that avoids clipping.
         title: title that players show.
     Raises:
-        ValueError: for an ending other than .wav, .flac or .ogg, or another shape.
+        ValueError: for an ending other than .wav, .flac, .mp3 or .ogg, or another shape.
     """
     waveform = np.atleast_2d(waveform)
     if waveform.ndim != 2:
@@ -136,7 +137,7 @@ def write_song(
     """Write an audio file with a provenance record, whole or not at all.
 
     Args:
-        path: path that ends in .wav, .flac or .ogg; missing folders are created.
+        path: path that ends in .wav, .flac, .mp3 or .ogg; missing folders are created.
         waveform: float [channels, samples] or [samples]; scaled down if it exceeds [-1, 1].
         sampling_rate: sampling rate in Hz.
         record: record that :func:`provenance` returned.

@@ -19,7 +19,7 @@ class DecodeOptions(ModelOptions):
     """Options of ``songgen-hf decode``."""
 
     codes: Path = option(help=".npz or .safetensors file with codes [K, T]", positional=True)
-    sound: Path = option(help="file to write: .wav, .flac or .ogg", positional=True)
+    sound: Path = option(help="file to write: .wav, .flac, .mp3 or .ogg", positional=True)
 
 
 OPTIONS = DecodeOptions

@@ -28,6 +28,7 @@ from .masked_editing import MaskedCodecMixin, encode_conditions, known_codes, on
 from .masked_folders import MaskedFolderMixin
 from .masked_settings import DEFAULT_STEPS, TENSORS, MaskedSettings
 from .progress import step_counter
+from .song import Song
 from .song_requests import make_requests, prepare_inputs, separate_voices
 from .swapped_tracks import add_swap_margin
 
@@ -190,12 +191,12 @@ class MaskedSongPipeline(MaskedCodecMixin, MaskedFolderMixin, DiffusionPipeline)
             progress: False for no progress bar, or a function that is called with (number of steps
                 done, total number of steps).
         Returns:
-            As :class:`TextToSongPipeline`: for one input a dict with ``audio`` (float32 [channels,
-            samples]), ``sampling_rate`` in Hz, ``vocal`` and ``accompaniment`` (None unless the
-            model has two tracks), ``seed`` and ``codes`` (int64 [tracks, codebooks, frames]), or a
-            list of such dicts for ``num_return_sequences`` > 1. With ``best_of`` a song has
-            ``score``, its ``score_parts``, and ``takes``. For a list of inputs a list of these; for
-            a generator or dataset an iterator.
+            As :class:`TextToSongPipeline`: for one input a :class:`Song`, a dict with ``audio``
+            (float32 [channels, samples]), ``sampling_rate`` in Hz, ``vocal`` and ``accompaniment``
+            (None unless the model has two tracks), ``seed`` and ``codes`` (int64 [tracks,
+            codebooks, frames]), or a list of songs for ``num_return_sequences`` > 1. With
+            ``best_of`` a song has ``score``, its ``score_parts``, and ``takes``. For a list of
+            inputs a list of these; for a generator or dataset an iterator.
         Raises:
             ValueError: for unknown request keys, lists of different lengths, a number out of range,
                 or arguments that do not fit the song or the model.
@@ -356,7 +357,8 @@ class MaskedSongPipeline(MaskedCodecMixin, MaskedFolderMixin, DiffusionPipeline)
                 sounds = self._decode(own, settings.raw)
                 if not settings.raw:
                     sounds = before.keep_recorded(sounds, hop_length, self._decode)
-            songs.append({**sounds, "seed": request["seed"], "codes": own.cpu().numpy()})
+            song = {**sounds, "seed": request["seed"], "codes": own.cpu().numpy()}
+            songs.append(Song(song, request={**settings.scheduler, **request}, model=self))
             if settings.keep_margin and (voices := inputs.get("voice_values")) is not None:
                 add_swap_margin(songs[-1], self, self.processor, voices[row])
         return songs

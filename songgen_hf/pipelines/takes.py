@@ -65,7 +65,9 @@ def take_score(model: Any, codes: Tensor, known: KnownSong, inputs: Mapping[str,
 def best_take(takes: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the take of the best ``score``, with all takes, best first, under ``takes``."""
     ranked = sorted(takes, key=lambda take: -take["score"])
-    return {**ranked[0], "takes": ranked}
+    best = ranked[0].copy()
+    best["takes"] = ranked
+    return best
 
 
 __all__ = ["best_take", "check_takes", "number_of_takes", "take_score"]

@@ -18,6 +18,7 @@ from .best_of import best_songs, check_best_of
 from .editing import KnownSong
 from .known_songs import KnownSongsMixin
 from .progress import ProgressBar, ProgressStreamer
+from .song import Song
 from .song_requests import (
     EXACT_OR_BOUNDED,
     check_length,
@@ -185,12 +186,13 @@ class TextToSongPipeline(KnownSongsMixin, Pipeline):
                 which guidance is on.
             kwargs: generation settings.
         Returns:
-            For one input a dict with ``audio`` (float32 [channels, samples]), ``sampling_rate`` in
-            Hz, ``vocal`` and ``accompaniment`` (in the form of ``audio``; None unless the model has
-            two tracks), ``seed`` and ``codes`` (int64 [tracks, codebooks, frames]; frames after the
-            end of a track hold special ids), or a list of such dicts for ``num_return_sequences`` >
-            1. With ``best_of`` a song has ``score``, its ``score_parts``, and ``takes``. For a list
-            of inputs a list of these; for a generator or dataset an iterator.
+            For one input a :class:`Song`, a dict with ``audio`` (float32 [channels, samples]),
+            ``sampling_rate`` in Hz, ``vocal`` and ``accompaniment`` (in the form of ``audio``; None
+            unless the model has two tracks), ``seed`` and ``codes`` (int64 [tracks, codebooks,
+            frames]; frames after the end of a track hold special ids), or a list of songs for
+            ``num_return_sequences`` > 1. With ``best_of`` a song has ``score``, its
+            ``score_parts``, and ``takes``. For a list of inputs a list of these; for a generator or
+            dataset an iterator.
         Raises:
             ValueError: for unknown request keys, lists of different lengths, a seed or duration out
                 of range, or unknown listeners.
@@ -255,6 +257,10 @@ class TextToSongPipeline(KnownSongsMixin, Pipeline):
     def preprocess(self, request: Any, **_: Any) -> dict[str, Any]:
         """Wrap a request in a dict, so that a batch of requests is collated to a list."""
         return {"request": request}
+
+    def _ensure_tensor_on_device(self, inputs: Any, device: Any) -> Any:
+        """Return requests and songs unchanged; the base class would copy songs to plain dicts."""
+        return inputs
 
     def _forward(
         self,
@@ -337,12 +343,16 @@ class TextToSongPipeline(KnownSongsMixin, Pipeline):
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             codes = self.model.generate(**inputs, seed=seeds, **settings)
         hop_length = self.model.config.audio_encoder.hop_length
-        songs = []
+        songs: list[dict[str, Any]] = []
         for row, (seed, sounds) in enumerate(zip(seeds, self._waveforms(codes, raw), strict=True)):
             before = known[row // num_songs]
             if before is not None and not raw:
                 sounds = before.keep_recorded(sounds, hop_length, self._decode)
-            song = {**sounds, "seed": seed, "codes": codes[row].cpu().numpy()}
+            song = Song(
+                {**sounds, "seed": seed, "codes": codes[row].cpu().numpy()},
+                request={**settings, **requests[row // num_songs]},
+                model=self.model,
+            )
             songs.append(song)
             if before is not None and before.is_edit and num_songs > 1:
                 own = {name: tensor[row // num_songs, None] for name, tensor in inputs.items()}

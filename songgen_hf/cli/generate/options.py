@@ -106,8 +106,8 @@ class GenerateOptions(ModelOptions):
     )
     out: Path = option(
         Path("song.wav"),
-        ".wav, .flac or .ogg file, or a folder, where the song is named after its first line and "
-        "its seed",
+        ".wav, .flac, .mp3 or .ogg file, or a folder, where the song is named after its first "
+        "line and its seed",
     )
     threads: int | None = option(
         None, "CPU threads (default: 1 below 100 M weights, where more are slower, else all cores)"

@@ -67,26 +67,40 @@ class SamplingSetting:
 _read_voice = ("voice", {"yes": True, "no": False}.__getitem__)
 
 
+ScalePerCondition = tuple[tuple[str, float], ...]
+
+
+def _read_guidance(value: str) -> float | ScalePerCondition:
+    """One scale, or those of conditions in the form ``text:3+lyrics:1.5``."""
+    if ":" not in value:
+        return float(value)
+    named = (part.partition(":") for part in value.split("+"))
+    return tuple((name, float(scale)) for name, _, scale in named)
+
+
 @dataclass(frozen=True)
 class AutoregressiveSetting(SamplingSetting):
     """How songs are sampled from an autoregressive model.
 
     Args:
-        guidance: scale of classifier-free guidance, 1 for none.
+        guidance: scale of classifier-free guidance, 1 for none, or (condition, scale) pairs.
         voice: whether a reference voice is given.
         trained: False for the same model with random weights.
         temperature, top_k: arguments of ``generate()``.
     """
 
     readers: ClassVar = {
-        "guidance": ("guidance", float),
+        "guidance": ("guidance", _read_guidance),
         "temperature": ("temperature", float),
         "top_k": ("top_k", int),
         "voice": _read_voice,
     }
-    expected: ClassVar = "guidance=NUMBER, voice=yes, voice=no, temperature=NUMBER or top_k=NUMBER"
+    expected: ClassVar = (
+        "guidance=NUMBER, guidance=text:NUMBER+lyrics:NUMBER+voice:NUMBER, voice=yes, voice=no, "
+        "temperature=NUMBER or top_k=NUMBER"
+    )
 
-    guidance: float | None = None
+    guidance: float | ScalePerCondition | None = None
     voice: bool = True
     trained: bool = True
     temperature: float | None = None
@@ -95,7 +109,8 @@ class AutoregressiveSetting(SamplingSetting):
     @property
     def generation(self) -> dict[str, Any]:
         """Arguments of ``generate()``."""
-        values = {"guidance_scale": self.guidance, "temperature": self.temperature}
+        scale = dict(self.guidance) if isinstance(self.guidance, tuple) else self.guidance
+        values: dict[str, Any] = {"guidance_scale": scale, "temperature": self.temperature}
         return {"do_sample": True, **_without_none(values | {"top_k": self.top_k})}
 
     def resolved(self, generation_config: Any) -> AutoregressiveSetting:
@@ -104,9 +119,16 @@ class AutoregressiveSetting(SamplingSetting):
             return self
         return replace(self, guidance=float(generation_config.guidance_scale or 1.0))
 
+    @property
+    def guidance_name(self) -> str:
+        """The scale, or the condition and the scale of each pair."""
+        if isinstance(self.guidance, tuple):
+            return " ".join(f"{name} {scale:g}" for name, scale in self.guidance)
+        return f"{self.guidance:g}"
+
     def parts(self) -> list[str]:
         """Describe the values that are set, without the voice."""
-        parts = ["own guidance" if self.guidance is None else f"guidance {self.guidance:g}"]
+        parts = ["own guidance" if self.guidance is None else f"guidance {self.guidance_name}"]
         parts += [] if self.temperature is None else [f"temperature {self.temperature:g}"]
         return parts + ([] if self.top_k is None else [f"top {self.top_k}"])
 

@@ -216,8 +216,8 @@ class AutoregressiveSampler(SongSampler):
         )
 
     def folder_name(self, setting: AutoregressiveSetting) -> tuple[str, list[Any]]:
-        name = f"{self.name}-guidance-{setting.guidance:g}" + ("-voice" if setting.voice else "")
-        name += "" if setting.trained else "-untrained"
+        name = f"{self.name}-guidance-{setting.guidance_name.replace(' ', '-')}"
+        name += ("-voice" if setting.voice else "") + ("" if setting.trained else "-untrained")
         return name, [self.weights(setting), setting.generation, setting.voice]
 
     def record(self, setting: AutoregressiveSetting) -> tuple[Any, dict[str, Any]]:

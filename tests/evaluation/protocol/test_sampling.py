@@ -200,6 +200,10 @@ def test_a_growing_cache_generates_the_same_codes(tiny_model, tiny_inputs):
         ("", HEADLINE),
         ("guidance=1.5,voice=no", AutoregressiveSetting(guidance=1.5, voice=False)),
         (
+            "guidance=text:1.5+lyrics:3",
+            AutoregressiveSetting(guidance=(("text", 1.5), ("lyrics", 3.0))),
+        ),
+        (
             "temperature=0.9,top_k=20",
             AutoregressiveSetting(HEADLINE.guidance, HEADLINE.voice, True, 0.9, 20),
         ),
@@ -209,7 +213,16 @@ def test_autoregressive_settings_are_read_from_text(text, expected):
     assert AutoregressiveSetting.parse(text) == expected
 
 
-@pytest.mark.parametrize("text", ["guidance", "guidance=two", "voice=maybe", "speed=2"])
+def test_guidance_per_condition_is_an_argument_of_generate():
+    setting = AutoregressiveSetting.parse("guidance=text:1.5+lyrics:3")
+
+    assert setting.generation["guidance_scale"] == {"text": 1.5, "lyrics": 3.0}
+    assert str(setting) == "guidance text 1.5 lyrics 3, a voice"
+
+
+@pytest.mark.parametrize(
+    "text", ["guidance", "guidance=two", "guidance=text:2+3", "voice=maybe", "speed=2"]
+)
 def test_other_texts_are_no_autoregressive_setting(text):
     with pytest.raises(ValueError, match="expected guidance=NUMBER"):
         AutoregressiveSetting.parse(text)

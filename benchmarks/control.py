@@ -6,6 +6,12 @@
 draw (the mean over all takes), both by a recognizer that did not rank. The songs sing the first
 line of the prompts of the evaluation. They are kept in a folder: an interrupted run goes on.
 
+    python benchmarks/control.py sing-over CORPUS --prompts FILE --judge RECOGNIZER [--count 16] ...
+
+`sing-over`: the vocal that is sung to a given band (`keep_track="accompaniment"`) against free
+generation: phoneme error rate, and whether the tonic of the vocal's pitches is the band's more
+often than that of another band. The bands are those of a rendered corpus.
+
 The last line of each measurement is JSON.
 """
 
@@ -21,10 +27,12 @@ from songgen_hf.checkpoints.digests import weights_digest
 from songgen_hf.checkpoints.embedded import RECOGNIZER_NAME
 from songgen_hf.checkpoints.loading import load_pipeline
 from songgen_hf.checkpoints.take_listeners import take_listener
+from songgen_hf.data.corpus.rows import read_sound
+from songgen_hf.data.listening.key import chroma
 from songgen_hf.data.listening.spelling import lyrics_words
 from songgen_hf.evaluation.metrics.bootstrap import bootstrap, grouped_ratio
 from songgen_hf.evaluation.protocol.growing_cache import growing_cache
-from songgen_hf.evaluation.protocol.prompts import Prompt, read_prompts
+from songgen_hf.evaluation.protocol.prompts import Prompt, corpus_rows, read_prompts
 from songgen_hf.files import write_files
 from songgen_hf.pipelines.best_of import rank_takes
 
@@ -135,6 +143,64 @@ def best_of(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def sing_over(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure vocals that are sung to a given band."""
+    pipe = load_pipeline(arguments.model, device="cpu")
+    prompts = read_prompts(arguments.prompts)[: arguments.count]
+    columns = ("song_id", "accompaniment", "sampling_rate")
+    songs_of = corpus_rows(arguments.corpus, arguments.split, columns=columns)
+    rows = {row["song_id"]: row for row in songs_of}
+    longest = round(arguments.seconds * pipe.model.config.sampling_rate)
+    errors: dict[str, list[float]] = {"free": [], "sung over": []}
+    lengths, fits, others = [], [], []
+    for place, prompt in enumerate(prompts):
+        band = read_sound(rows[prompt.id], "accompaniment")[:longest]
+        rate = rows[prompt.id]["sampling_rate"]
+        line = first_line(prompt)
+        judge = take_listener(
+            {"text": prompt.text, "lyrics": line, "language": "en"}, str(arguments.judge)
+        )
+        request = {"text": prompt.text, "lyrics": line, "seed": place}
+        known = {"accompaniment": (band, rate), "vocal": (np.zeros_like(band), rate)}
+        songs = {
+            "free": pipe(request, max_seconds=arguments.seconds),
+            "sung over": pipe(request, song=known, keep_track="accompaniment"),
+        }
+        for name, song in songs.items():
+            errors[name].append(judge(song)["phoneme_error_rate"])
+        vocal = chroma(songs["sung over"]["vocal"][0])
+        other = read_sound(rows[prompts[place - 1].id], "accompaniment")[:longest]
+        fits.append(correlation(vocal, chroma(band)))
+        others.append(correlation(vocal, chroma(other)))
+        lengths.append(sum(len(word.phonemes) for word in lyrics_words(line)))
+        print(f"{prompt.id}: {errors['free'][-1]:.2f} {errors['sung over'][-1]:.2f}", flush=True)
+    found: dict[str, Any] = {}
+    rates = {name: np.array(values) for name, values in errors.items()}
+    rates["difference"] = rates["sung over"] - rates["free"]
+    weights = np.array(lengths, dtype=float)
+    for name, values in rates.items():
+        statistic, count = grouped_ratio(values * weights, weights)
+        interval = bootstrap(statistic, count, seed=0)
+        found[name] = [
+            round(100 * float(value), 1) for value in (statistic(np.arange(count)), *interval)
+        ]
+        print(f"PER, {name:<10} {found[name][0]:5.1f} % ({found[name][1]} to {found[name][2]})")
+    gains = np.array(fits) - np.array(others)
+    statistic, count = grouped_ratio(gains, np.ones(len(gains)))
+    interval = bootstrap(statistic, count, seed=0)
+    found["pitch_classes"] = [
+        round(float(value), 3)
+        for value in (np.mean(fits), np.mean(others), gains.mean(), *interval)
+    ]
+    print(f"correlation of pitch classes with the own band and another: {found['pitch_classes']}")
+    return {"model": weights_digest(pipe.model), "songs": len(prompts), **found}
+
+
+def correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Pearson's correlation of two profiles."""
+    return float(np.corrcoef(one, other)[0, 1])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -149,6 +215,15 @@ def main() -> None:
     ranking.add_argument("--prompts", type=int, default=30, help="number of prompts (default 30)")
     ranking.add_argument("--best-of", type=int, default=4, help="takes of a prompt (default 4)")
     ranking.add_argument("--seconds", type=float, default=5.0, help="longest song (default 5)")
+    covering = commands.add_parser("sing-over", help="vocals that are sung to a given band")
+    covering.set_defaults(measure=sing_over)
+    covering.add_argument("corpus", type=Path, help="folder of a rendered corpus")
+    covering.add_argument("--model", default="songgen-mini/interleaving_A_V")
+    covering.add_argument("--prompts", type=Path, required=True, help="prompts of its songs")
+    covering.add_argument("--split", default="validation")
+    covering.add_argument("--judge", type=Path, required=True, help="folder of a recognizer")
+    covering.add_argument("--count", type=int, default=16, help="number of songs (default 16)")
+    covering.add_argument("--seconds", type=float, default=6.0, help="length (default 6)")
     arguments = parser.parse_args()
     print(json.dumps(arguments.measure(arguments)))
 

@@ -18,7 +18,7 @@ from typing import Any
 HERE = Path(__file__).parent
 IMAGES = HERE.parent / "img" / "figures"
 AUDIO = HERE.parent / "audio"
-FIGURES = ("overview", "delay", "patterns", "end_gate", "guidance", "codec")
+FIGURES = ("overview", "delay", "patterns", "end_gate", "guidance", "codec", "metric_card")
 
 
 def content_digest(name: str, found: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ pytest.importorskip("matplotlib")
 
 FOLDER = ROOT / "docs" / "figures"
 IMAGES = ROOT / "docs" / "img" / "figures"
-FIGURES = ("overview", "delay", "patterns", "end_gate", "guidance", "codec")
+FIGURES = ("overview", "delay", "patterns", "end_gate", "guidance", "codec", "metric_card")
 REMEDY = "draw it again: make figures"
 
 
@@ -46,7 +46,7 @@ def test_every_figure_is_listed_here(drawing):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["delay", "patterns", "end_gate", "overview"])
+@pytest.mark.parametrize("name", ["delay", "patterns", "end_gate", "overview", "metric_card"])
 def test_the_data_of_a_figure_are_those_of_the_classes(name, drawing):
     now = json.loads(json.dumps(importlib.import_module(name).data()))
 

@@ -14,8 +14,8 @@ class InitOptions:
     preset: str = option("mini", "mini or full")
     track_pattern: str | None = option(
         None,
-        "mixed, mixed_pro, parallel_std, parallel_A_V, parallel_V_A, interleaving_A_V or "
-        "interleaving_V_A (default: that of the preset)",
+        "mixed, mixed_pro, parallel_std, parallel_A_V, parallel_V_A, interleaving_A_V, "
+        "interleaving_V_A, mixed_no_delay or mixed_flat (default: that of the preset)",
     )
     text_tokenizer: str | None = option(
         None, "T5 tokenizer of the full preset, a folder or a Hub repository"

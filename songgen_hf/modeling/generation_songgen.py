@@ -277,15 +277,13 @@ class SongGenGenerationMixin(GenerationMixin):
         else:
             generation_config = super()._prepare_generated_length(generation_config, **kwargs)
             limit = generation_config.max_length
-            # Matches upstream: with two tracks the configured length determines where the closing
-            # padding begins, also if max_new_tokens is given.
-            if (
-                pattern.num_tracks > 1
-                and generation_config.max_new_tokens is not None
-                and configured is not None
-            ):
-                limit = configured
-            num_frames = limit - pattern.num_codebooks
+            num_frames = pattern.num_frames(limit)
+            if pattern.num_tracks > 1:
+                # Matches upstream: with two tracks the configured length determines where the
+                # closing padding begins, also if max_new_tokens is given.
+                if generation_config.max_new_tokens is not None and configured is not None:
+                    limit = configured
+                num_frames = limit - pattern.num_codebooks
         generation_config._num_frames = num_frames
         min_new_frames = generation_config._min_new_frames
         generation_config._min_frames = min_new_frames and num_prompt_frames + min_new_frames

@@ -17,8 +17,9 @@ class CodebookPatternLogitsProcessor(LogitsProcessor):
 
     In a forced cell (begin of sequence, known code, padding) all other ids are forbidden. In a free
     cell the end of sequence is forbidden until all lower codebooks of the row's group have ended; a
-    group is the song, or the track if each track has its own rows. The processor runs first, so
-    that warpers get legal ids only, and again last, so that none of them replaces a forced id.
+    group is the song, or the track if each track has its own rows. Without a delay the end of the
+    lowest codebook ends the others in the next step. The processor runs first, so that warpers get
+    legal ids only, and again last, so that none of them replaces a forced id.
 
     Args:
         pattern: the token pattern.
@@ -64,12 +65,14 @@ class CodebookPatternLogitsProcessor(LogitsProcessor):
             )
         self.num_rows = pattern.num_rows
         self.rows_per_group = pattern.num_codebooks
+        self.end_together = pattern.delay == 0
         self.eos_token_id = eos_token_id
         self.forced_ids = pattern.forced_ids(
             max_steps, num_frames, bos_token_id, pad_token_id, device, known_codes
         )
         frame = pattern.cells(max_steps, device)[1]
-        self.too_early = frame < ends.to(frame.device).clamp(min=min_frames)[:, None, None]
+        shortest_songs = ends.to(frame.device).clamp(min=min_frames)[:, None, None]
+        self.too_early = (frame >= 0) & (frame < shortest_songs)
         """bool [B or 1, rows, steps]: cells in which no codebook may end."""
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
@@ -85,6 +88,9 @@ class CodebookPatternLogitsProcessor(LogitsProcessor):
         lower_have_ended = has_ended.cumprod(dim=1).roll(1, dims=1)
         lower_have_ended[:, 0] = 1
         too_early = self.too_early[..., step].expand(num_songs, -1)
+        if self.end_together:
+            ended = has_ended[:, :1].expand_as(has_ended).reshape(-1, 1).bool()
+            forced = torch.where(ended, self.eos_token_id, forced)
         may_not_end = ((lower_have_ended.view(num_songs, -1) == 0) | too_early).reshape(-1)
         scores = scores.clone()
         scores[may_not_end, self.eos_token_id] = -torch.inf

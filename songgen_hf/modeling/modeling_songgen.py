@@ -1,6 +1,6 @@
 """The SongGen model generates the codes and the waveform of a song from text, lyrics and a voice.
 
-One class serves all seven token patterns. It combines the conditioner, the decoder, the codec and
+One class serves all token patterns. It combines the conditioner, the decoder, the codec and
 the generation hooks, which are defined in modules of their own, and adds the forward pass with its
 losses, the encoding of audio prompts and the decoding of codes.
 """

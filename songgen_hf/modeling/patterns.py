@@ -1,12 +1,12 @@
-"""The seven token patterns, which place each code of a song in a row and a step of the decoder.
+"""The token patterns, which place each code of a song in a row and a step of the decoder.
 
 A song is ``codes`` [B, tracks, K, T]; the decoder reads and writes ``delayed_ids`` [B, rows, L],
-one id for each row and step. All patterns follow from one formula with three parameters: whether
-each track has its own rows, the number of steps per frame, and the lag of each track in steps. The
-module depends on no network and on no sampling.
+one id for each row and step. All patterns follow from one formula with four parameters: whether
+each track has its own rows, the steps from one frame to the next, the steps from one codebook to
+the next, and the lag of each track in steps. The module depends on no network and on no sampling.
 
-Sources: the delay pattern of MusicGen (arXiv 2306.05284, section 2.2) and the track patterns of
-SongGen (arXiv 2502.13128, section 3.2).
+Sources: the delay, parallel and flattening patterns of MusicGen (arXiv 2306.05284, section 2.2) and
+the track patterns of SongGen (arXiv 2502.13128, section 3.2).
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-TRACK_PATTERNS = (
+SONGGEN_PATTERNS = (
     "mixed",
     "mixed_pro",
     "parallel_std",
@@ -24,6 +24,7 @@ TRACK_PATTERNS = (
     "interleaving_A_V",
     "interleaving_V_A",
 )
+TRACK_PATTERNS = (*SONGGEN_PATTERNS, "mixed_no_delay", "mixed_flat")
 
 ACCOMPANIMENT, VOCAL = 0, 1
 FREE = -1
@@ -34,9 +35,11 @@ class CodebookPattern:
     """A token pattern: the row and the step of the decoder that hold each code of a song.
 
     Step 0 holds the begin-of-sequence id (B) in every row. Codebook ``k`` of frame ``f`` of a track
-    is at step ``1 + stride * (f + k) + lag``: one frame later for each codebook (the delay), at
-    every second step if the tracks are interleaved, and one step later for the track that lags.
-    With K = 3, the codes a to i, and P for padding and end of sequence:
+    is at step ``1 + stride * f + delay * k + lag``. In the seven patterns of SongGen the delay of a
+    codebook is one frame, which is two steps if the tracks are interleaved; a track may lag by one
+    step. Two more patterns have no such delay: all codebooks of a frame in one step (no delay), or
+    each in a step of its own (flat). With K = 3, the codes a to i, and P for padding and end of
+    sequence:
 
         mixed          interleaving_A_V           parallel_A_V (rows of A above, of V below)
         B a b c P P    B a A b B c C P P P P      B a b c P P P
@@ -45,6 +48,11 @@ class CodebookPattern:
                                                   B B A B C P P
                                                   B B B D E F P
                                                   B B B B G H I
+
+        mixed_no_delay   mixed_flat (K - 1 of K cells hold no code, but B)
+        B a b c          B a B B b B B c B B
+        B d e f          B B d B B e B B f B
+        B g h i          B B B g B B h B B i
 
     Args:
         name: one of ``TRACK_PATTERNS``. Track 0 is the accompaniment, or the mixture in the mixed
@@ -68,7 +76,9 @@ class CodebookPattern:
         self.num_tracks = 1 if name.startswith("mixed") else 2
         self.has_rows_per_track = name.startswith("parallel")
         self.num_rows = num_codebooks * (2 if self.has_rows_per_track else 1)
-        self.stride = 2 if name.startswith("interleaving") else 1
+        self.is_interleaved = name.startswith("interleaving")
+        self.stride = num_codebooks if name == "mixed_flat" else 2 if self.is_interleaved else 1
+        self.delay = {"mixed_no_delay": 0, "mixed_flat": 1}.get(name, self.stride)
         if name.endswith("_A_V"):
             self.lags: tuple[int, ...] = (0, 1)
         elif name.endswith("_V_A"):
@@ -90,23 +100,31 @@ class CodebookPattern:
         frame = torch.arange(num_frames, device=device)[None, None, :]
         lag = self._lag(track)
         rows = codebook + track * self.num_codebooks * self.has_rows_per_track + 0 * frame
-        steps = 1 + self.stride * (frame + codebook) + lag
+        steps = 1 + self.stride * frame + self.delay * codebook + lag
         return rows, steps
 
     def cells(self, num_steps: int, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
         """Return the track and the frame of every cell.
 
         Returns:
-            Two int64 tensors [rows, num_steps]: the frame is negative before a row's first code.
+            Two int64 tensors [rows, num_steps]: the frame is negative before a row's first code. A
+            cell without a code (``mixed_flat``) has the frame of the code before it.
+        """
+        track, offset = self._offsets(num_steps, device)
+        return track, offset.div(self.stride, rounding_mode="floor")
+
+    def _offsets(self, num_steps: int, device: torch.device | None) -> tuple[Tensor, Tensor]:
+        """The track of every cell, and its steps after the first code, both [rows, num_steps].
+
+        The cell holds a code if the latter is a multiple of the stride.
         """
         offset = torch.arange(num_steps, device=device)[None, :] - 1
         row = torch.arange(self.num_rows, device=device)[:, None]
-        if self.stride == 2:
+        if self.is_interleaved:
             track = self.track_of_steps(offset).expand(self.num_rows, -1)
         else:
             track = (row // self.num_codebooks).expand(-1, num_steps)
-        frame = (offset - self._lag(track)).div(self.stride, rounding_mode="floor")
-        return track, frame - row % self.num_codebooks
+        return track, offset - self._lag(track) - self.delay * (row % self.num_codebooks)
 
     def _lag(self, track: Tensor) -> Tensor:
         """The lags of tracks, computed on their device: a copy of a table would be waited for."""
@@ -114,8 +132,8 @@ class CodebookPattern:
 
     def num_label_steps(self, num_frames: Any) -> Any:
         """Return the number of steps of the labels of a song, or of each song of a tensor."""
-        parallel_lag = max(self.lags) * self.has_rows_per_track
-        return self.stride * (num_frames + self.num_codebooks) + parallel_lag
+        last = self.delay * (self.num_codebooks - 1) + max(self.lags)
+        return 1 + self.stride * num_frames + last
 
     def num_steps(self, num_frames: int) -> int:
         """Return the number of steps that hold all codes of ``num_frames`` frames.
@@ -124,14 +142,14 @@ class CodebookPattern:
         """
         if num_frames < 1:
             return 1
-        return 2 + self.stride * (num_frames + self.num_codebooks - 2) + max(self.lags)
+        return self.num_label_steps(num_frames - 1) + 1
 
     def num_frames(self, num_steps: int) -> int:
         """Return the number of frames per track whose codes all lie within ``num_steps`` steps.
 
         It is 0 if no frame does.
         """
-        return max(0, (num_steps - 2 - max(self.lags)) // self.stride - self.num_codebooks + 2)
+        return max(0, (num_steps - self.num_steps(1)) // self.stride + 1)
 
     def first_free_step(self, num_prompt_frames: int) -> int:
         """Return the first step in which a prompt of that many frames does not fix every row."""
@@ -147,7 +165,7 @@ class CodebookPattern:
         Raises:
             ValueError: for a pattern that is not interleaved, whose steps hold all tracks.
         """
-        if self.stride != 2:
+        if not self.is_interleaved:
             raise ValueError(
                 f"a step of {self.name} holds all of its tracks, expected interleaving"
             )
@@ -158,7 +176,7 @@ class CodebookPattern:
 
         Returns:
             delayed_ids [B, rows, L] with L = ``num_steps(T)``. The cells before the first code of a
-            row hold ``bos_token_id``, those after its last code ``pad_token_id``.
+            row and between its codes hold ``bos_token_id``, those of later frames ``pad_token_id``.
 
         Raises:
             ValueError: if the shape does not fit the pattern.
@@ -214,7 +232,8 @@ class CodebookPattern:
             num_steps: L, number of steps.
             num_frames: frames of a track, prompt included, after which its cells hold
                 ``pad_token_id``.
-            bos_token_id: id of the cells before a row's first code.
+            bos_token_id: id of the cells before a row's first code, and of those between its codes:
+                the end of sequence, which may be the padding, would end the row.
             pad_token_id: id of the cells after ``num_frames``.
             device: device of the result.
             known_codes: [B, tracks, K, S] codes of the songs, -1 (``FREE``) where a code is to be
@@ -225,10 +244,10 @@ class CodebookPattern:
             predicted.
         """
         step = torch.arange(num_steps, device=device)[None, :]
-        frame = self.cells(num_steps, device)[1]
-        forced = torch.full_like(frame, FREE)
-        forced[frame >= num_frames] = pad_token_id
-        forced[(frame < 0) | (step == 0)] = bos_token_id
+        offset = self._offsets(num_steps, device)[1]
+        forced = torch.full_like(offset, FREE)
+        forced[(offset < 0) | (offset % self.stride != 0) | (step == 0)] = bos_token_id
+        forced[offset >= self.stride * num_frames] = pad_token_id
         forced = forced[None]  # [1, rows, L]
         if known_codes is not None and known_codes.shape[-1] > 0:
             self.check_codes(known_codes, "known_codes")
@@ -248,17 +267,18 @@ class CodebookPattern:
         """Return the labels for training on a batch of songs, which can have different lengths.
 
         Each row holds the steps after the first one: begin-of-sequence ids, its codes, and
-        end-of-sequence ids up to the last step of the pattern plus one, so that every row has at
-        least one end of sequence.
+        end-of-sequence ids up to the end mark of the last row, so that every row has at least one
+        end of sequence. The loss ignores begin-of-sequence ids, before and between the codes.
 
         Args:
             codes: [B, tracks, K, T], or a sequence of [tracks, K, T_i].
-            bos_token_id: id of the cells before a row's first code.
+            bos_token_id: id of the cells before a row's first code and between its codes.
             eos_token_id: id of the cells after a row's last code.
 
         Returns:
-            int64 [B, L', rows], shorter songs padded with -100. L' is T + K for one track, twice
-            that for interleaved tracks, and one more for parallel tracks of which one lags.
+            int64 [B, L', rows], shorter songs padded with -100. L' is ``num_label_steps(T)``: T + K
+            for one track, twice that for interleaved tracks, one more for parallel tracks of which
+            one lags, T + 1 without delay, and K * (T + 1) for ``mixed_flat``.
 
         Raises:
             ValueError: if a song's shape does not fit the pattern.
@@ -275,11 +295,12 @@ class CodebookPattern:
             place[..., : song.shape[-1]] = song
         lengths = num_frames.to(device)[:, None, None]
         num_steps = int(self.num_label_steps(num_frames.max()))
-        track, frame = (cell[:, 1:].T for cell in self.cells(num_steps + 1, device))  # [L', rows]
+        track, offset = (cell[:, 1:].T for cell in self._offsets(num_steps + 1, device))
+        frame = offset.div(self.stride, rounding_mode="floor")  # [L', rows]
         codebook = torch.arange(self.num_rows, device=device) % self.num_codebooks
         place = (track * self.num_codebooks + codebook) * longest + frame.clamp(0, longest - 1)
         labels = padded.flatten(1)[:, place]  # [B, L', rows]
-        labels.masked_fill_(frame < 0, bos_token_id)
+        labels.masked_fill_((frame < 0) | (offset % self.stride != 0), bos_token_id)
         labels.masked_fill_(frame >= lengths, eos_token_id)
         step = torch.arange(num_steps, device=device)[:, None]
         return labels.masked_fill_(step >= self.num_label_steps(lengths), IGNORED_LABEL)
@@ -321,6 +342,7 @@ __all__ = [
     "ACCOMPANIMENT",
     "FREE",
     "IGNORED_LABEL",
+    "SONGGEN_PATTERNS",
     "TRACK_PATTERNS",
     "VOCAL",
     "CodebookPattern",

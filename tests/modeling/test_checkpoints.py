@@ -8,12 +8,12 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel
 
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
-from songgen_hf.modeling.patterns import TRACK_PATTERNS
+from songgen_hf.modeling.patterns import SONGGEN_PATTERNS
 
 WEIGHTS = "model.safetensors"
 T5_NAMES = ("text_encoder.shared.weight", "text_encoder.encoder.embed_tokens.weight")
 
-each_pattern = pytest.mark.parametrize("pattern", TRACK_PATTERNS)
+each_pattern = pytest.mark.parametrize("pattern", SONGGEN_PATTERNS)
 
 
 def weights_of(model) -> dict[str, torch.Tensor]:

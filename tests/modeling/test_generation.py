@@ -8,7 +8,7 @@ import torch._dynamo
 from transformers import CompileConfig, LogitsProcessor, LogitsProcessorList
 from transformers.generation.streamers import BaseStreamer
 
-from songgen_hf.modeling.patterns import TRACK_PATTERNS
+from songgen_hf.modeling.patterns import SONGGEN_PATTERNS, TRACK_PATTERNS
 
 GREEDY = {"do_sample": False, "max_new_frames": 5}
 SPECIAL_IDS = list(range(1024, 1088))
@@ -116,7 +116,7 @@ def test_every_cache_gives_the_same_codes_with_guidance_and_a_prompt(
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # raised in modules of the compiler
 @pytest.mark.parametrize(
     ("pattern", "backend"),
-    [(pattern, "aot_eager") for pattern in TRACK_PATTERNS] + [("mixed", "inductor")],
+    [(pattern, "aot_eager") for pattern in SONGGEN_PATTERNS] + [("mixed", "inductor")],
 )
 def test_a_compiled_decoder_generates_the_same_codes(tiny_model, tiny_inputs, pattern, backend):
     model = copy.deepcopy(tiny_model(pattern))
@@ -431,7 +431,7 @@ def test_rows_end_one_after_another_and_pad_fills_the_rest(tiny_model, tiny_inpu
     assert (ended.diff(dim=-1) >= 0).all()  # no code follows an end mark
     assert (codes[codes >= 1024] == decoder.pad_token_id).all()
     first_end = (codes < 1024).sum(-1)  # [B, tracks, K]
-    assert (first_end.diff(dim=-1) >= 0).all() or layout.stride == 2
+    assert (first_end.diff(dim=-1) >= 0).all() or layout.is_interleaved
     assert codes.shape[-1] < 30
     song = model.decode_codes(codes)
     expected = [[int((codes[0, t] < 1024).all(0).sum()) for t in range(decoder.num_tracks)]]
@@ -440,6 +440,38 @@ def test_rows_end_one_after_another_and_pad_fills_the_rest(tiny_model, tiny_inpu
     else:
         assert song.accompaniment_lengths.tolist() == [320 * expected[0][0]]
         assert song.vocal_lengths.tolist() == [320 * expected[0][1]]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "later"), [("mixed", 0), ("mixed_flat", 0), ("mixed_no_delay", 1)]
+)
+def test_a_song_ends_in_one_frame_or_without_delay_one_frame_after_its_lowest_codebook(
+    tiny_model, tiny_inputs, pattern, later
+):
+    model = tiny_model(pattern)
+    layout = model.config.decoder.pattern
+
+    codes = model.generate(
+        **tiny_inputs(1),
+        do_sample=False,
+        max_new_frames=30,
+        suppress_tokens=SPECIAL_IDS[1:],
+        logits_processor=LogitsProcessorList([EndsFrom(layout.first_free_step(3))]),
+    )
+
+    lengths = (codes < 1024).sum(-1)[0, 0]  # [K]
+    assert lengths.tolist() == [3] + [3 + later] * (layout.num_codebooks - 1)
+    assert model.decode_codes(codes).lengths.tolist() == [3 * 320]
+
+
+def test_the_configured_length_of_a_flat_song_counts_its_steps(tiny_model, tiny_inputs):
+    model = tiny_model("mixed_flat")
+    settings = {**tiny_inputs(), "do_sample": False, "suppress_tokens": SPECIAL_IDS}
+    steps = model.config.decoder.pattern.num_steps(5)
+
+    codes = model.generate(**settings, max_length=steps)
+
+    assert torch.equal(codes, model.generate(**settings, max_new_frames=5))
 
 
 @each_pattern

@@ -12,7 +12,7 @@ from songgen_hf.modeling.conditioning import SongGenConditioner
 from songgen_hf.modeling.decoder import SongGenForCausalLM
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
 from songgen_hf.modeling.modeling_xcodec import XCodecModel
-from songgen_hf.modeling.patterns import TRACK_PATTERNS
+from songgen_hf.modeling.patterns import SONGGEN_PATTERNS
 
 from ..tools.tiny_checkpoint import tiny_masked, tiny_processor, tiny_singer  # noqa: F401
 from .test_library_features import generated, labels_of
@@ -120,7 +120,7 @@ def test_the_parts_of_an_offloaded_masked_pipeline_edit_alike(tiny_masked, tmp_p
     assert np.array_equal(found["audio"], expected["audio"])
 
 
-@pytest.mark.parametrize("pattern", TRACK_PATTERNS)
+@pytest.mark.parametrize("pattern", SONGGEN_PATTERNS)
 def test_the_plain_trainers_loss_reaches_every_trainable_weight(
     tiny_model, tiny_inputs, tmp_path, pattern
 ):

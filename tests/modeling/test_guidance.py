@@ -140,7 +140,7 @@ def without(model, inputs: dict, *names: str) -> dict:
     return inputs
 
 
-@pytest.mark.parametrize("pattern", ["mixed_pro", "interleaving_A_V"])
+@pytest.mark.parametrize("pattern", ["mixed_pro", "interleaving_A_V", "mixed_flat"])
 def test_scales_per_condition_equal_plain_calls(tiny_model, tiny_inputs, pattern):
     model, inputs = tiny_model(pattern), tiny_inputs()
 
@@ -178,7 +178,7 @@ def test_a_negative_text_takes_the_place_of_the_null_text(tiny_model, tiny_input
         model.generate(**inputs, **GREEDY, negative_input_ids=other[0])
 
 
-@pytest.mark.parametrize("pattern", ["mixed", "parallel_A_V"])
+@pytest.mark.parametrize("pattern", ["mixed", "parallel_A_V", "mixed_no_delay"])
 def test_songs_guided_per_condition_do_not_depend_on_their_batch(tiny_model, tiny_inputs, pattern):
     model, inputs = tiny_model(pattern), tiny_inputs()
     settings = {

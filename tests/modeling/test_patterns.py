@@ -26,6 +26,7 @@ def applied_by_loop(pattern: CodebookPattern, codes: torch.Tensor) -> torch.Tens
     """Apply a pattern with plain loops over steps, tracks and codebooks, as a slow reference."""
     batch_size, num_tracks, num_codebooks, num_frames = codes.shape
     lagging = {"A_V": 1, "V_A": 0}.get(pattern.name[-3:])
+    flat, delayed = pattern.name == "mixed_flat", pattern.name != "mixed_no_delay"
     interleaved = pattern.name.startswith("interleaving")
     num_rows = num_codebooks * (2 if pattern.name.startswith("parallel") else 1)
     columns = [[[BOS] * num_rows for _ in range(batch_size)]]
@@ -37,12 +38,15 @@ def applied_by_loop(pattern: CodebookPattern, codes: torch.Tensor) -> torch.Tens
             turn = step - (track == lagging)
             for k in range(num_codebooks):
                 row = k if num_rows == num_codebooks else track * num_codebooks + k
-                frame = (turn // 2 if interleaved else turn) - k
+                frame = (turn // 2 if interleaved else turn) - k * delayed
+                between = flat and turn % num_codebooks != k  # other codebooks have their turn
+                if flat:
+                    frame = (turn - k) // num_codebooks
                 written += max(0, min(frame + 1, num_frames))
                 if interleaved and turn % 2:
                     continue
                 for b in range(batch_size):
-                    if frame < 0:
+                    if frame < 0 or (between and frame < num_frames):
                         column[b][row] = BOS
                     elif frame < num_frames:
                         column[b][row] = int(codes[b, track, k, frame])
@@ -105,12 +109,16 @@ def test_steps_and_frames_convert_back_and_forth(name, num_codebooks):
 
 @each_pattern
 def test_a_code_depends_only_on_cells_before_its_own(name):
-    """Within a track, codebook k of a frame comes after codebook k - 1 of the same frame."""
+    """Within a track, codebook k of a frame comes after codebook k - 1 of the same frame.
+
+    Without a delay it comes in the same step.
+    """
     pattern = CodebookPattern(name, 4)
 
     _, steps = pattern.index(5)
 
-    assert (steps.diff(dim=1) > 0).all()
+    later = steps.diff(dim=1)
+    assert (later == 0).all() if name == "mixed_no_delay" else (later > 0).all()
     assert (steps.diff(dim=2) > 0).all()
 
 
@@ -154,8 +162,10 @@ def test_labels_hold_the_codes_and_an_end_mark_in_every_row(name, num_frames):
     begun = torch.cat([torch.full((1, 1, pattern.num_rows), BOS), labels], dim=1).transpose(1, 2)
     assert torch.equal(pattern.revert(begun, num_frames), codes)
     assert (labels[:, -1] == PAD).all()
-    assert labels.shape[1] == pattern.stride * (num_frames + 4) + (
-        pattern.has_rows_per_track and max(pattern.lags)
+    own = {"mixed_no_delay": num_frames + 1, "mixed_flat": 4 * (num_frames + 1)}
+    assert labels.shape[1] == own.get(
+        name,
+        pattern.stride * (num_frames + 4) + (pattern.has_rows_per_track and max(pattern.lags)),
     )
 
 
@@ -170,6 +180,45 @@ def test_labels_of_songs_of_different_lengths_are_padded_with_ignored_ids(name):
     assert torch.equal(labels[0, : len(alone)], alone)
     assert (labels[0, len(alone) :] == -100).all()
     assert torch.equal(labels[1], pattern.labels(long[None], bos_token_id=BOS, eos_token_id=PAD)[0])
+
+
+def test_a_flat_pattern_has_one_code_in_each_step():
+    pattern = CodebookPattern("mixed_flat", 3)
+    codes = torch.tensor([[[[10, 11], [20, 21], [30, 31]]]])
+
+    labels = pattern.labels(codes, bos_token_id=BOS, eos_token_id=PAD)
+
+    assert apply(pattern, codes).tolist() == [
+        [
+            [BOS, 10, BOS, BOS, 11, BOS, BOS],
+            [BOS, BOS, 20, BOS, BOS, 21, BOS],
+            [BOS, BOS, BOS, 30, BOS, BOS, 31],
+        ]
+    ]
+    assert labels[0].T.tolist() == [
+        [10, BOS, BOS, 11, BOS, BOS, PAD, PAD, PAD],
+        [BOS, 20, BOS, BOS, 21, BOS, BOS, PAD, PAD],
+        [BOS, BOS, 30, BOS, BOS, 31, BOS, BOS, PAD],
+    ]
+
+
+def test_a_step_without_delay_holds_a_whole_frame():
+    pattern = CodebookPattern("mixed_no_delay", 2)
+    codes = torch.tensor([[[[10, 11], [20, 21]]]])
+
+    labels = pattern.labels(codes, bos_token_id=BOS, eos_token_id=PAD)
+
+    assert apply(pattern, codes).tolist() == [[[BOS, 10, 11], [BOS, 20, 21]]]
+    assert labels[0].T.tolist() == [[10, 11, PAD], [20, 21, PAD]]
+
+
+def test_with_one_codebook_all_patterns_of_a_mixture_are_equal():
+    codes = song(CodebookPattern("mixed", 1), 4)
+
+    expected = apply(CodebookPattern("mixed", 1), codes)
+
+    for name in ("mixed_no_delay", "mixed_flat"):
+        assert torch.equal(apply(CodebookPattern(name, 1), codes), expected)
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones():

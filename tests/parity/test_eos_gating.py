@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from songgen_hf.modeling.logits_process import CodebookPatternLogitsProcessor
-from songgen_hf.modeling.patterns import TRACK_PATTERNS, CodebookPattern
+from songgen_hf.modeling.patterns import SONGGEN_PATTERNS, CodebookPattern
 
 from . import reference_patterns as reference
 from .cases import golden_root, read_json
@@ -110,7 +110,7 @@ def test_the_gate_is_a_function_of_the_history_only(record):
     assert blocked == [blocked[0]] * len(blocked)
 
 
-@pytest.mark.parametrize("name", TRACK_PATTERNS)
+@pytest.mark.parametrize("name", SONGGEN_PATTERNS)
 @pytest.mark.parametrize("seed", range(5))
 def test_the_gate_equals_the_plain_loop_on_every_allowed_history(name, seed):
     pattern = CodebookPattern(name, 3)

@@ -182,7 +182,7 @@ def check_codes(case, run, output, kept) -> None:
 
 def per_track_length(pattern, num_steps: int) -> int:
     """Return the number of columns of one track in a sequence, as counted by the reference."""
-    if pattern.stride == 2:
+    if pattern.is_interleaved:
         return (num_steps + 1) // 2
     return num_steps - max(pattern.lags)
 

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from songgen_hf.modeling.patterns import TRACK_PATTERNS, CodebookPattern
+from songgen_hf.modeling.patterns import SONGGEN_PATTERNS, CodebookPattern
 
 from . import reference_patterns as reference
 from .cases import golden_root, read_json
@@ -193,7 +193,7 @@ def test_the_package_gives_the_recorded_masks_of_two_tracks(record):
     assert mask == expected
 
 
-@pytest.mark.parametrize("name", TRACK_PATTERNS)
+@pytest.mark.parametrize("name", SONGGEN_PATTERNS)
 @pytest.mark.parametrize(
     ("num_codebooks", "spare", "prompt"),
     list(itertools.product([1, 2, 5, 8], [0, 1, 6], [0, 1, 4])),
@@ -211,7 +211,7 @@ def test_masks_equal_the_plain_loops_at_any_size(name, num_codebooks, spare, pro
     assert package_mask(codes, pattern, max_length, len(mask[0])) == mask
 
 
-@pytest.mark.parametrize("name", TRACK_PATTERNS)
+@pytest.mark.parametrize("name", SONGGEN_PATTERNS)
 @pytest.mark.parametrize(
     ("num_codebooks", "spare"), list(itertools.product([1, 2, 4, 8], [1, 2, 3, 8]))
 )
@@ -226,7 +226,7 @@ def test_revert_equals_the_plain_loops_at_any_length(name, num_codebooks, spare)
     assert pattern.revert(rows[None])[0].tolist() == codes
 
 
-@pytest.mark.parametrize("name", TRACK_PATTERNS)
+@pytest.mark.parametrize("name", SONGGEN_PATTERNS)
 @pytest.mark.parametrize(("num_codebooks", "frames"), [(1, 3), (2, 1), (4, 9), (8, 6), (8, 11)])
 def test_labels_equal_the_plain_loops_at_any_size(name, num_codebooks, frames):
     pattern = CodebookPattern(name, num_codebooks)

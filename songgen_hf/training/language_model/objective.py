@@ -77,7 +77,7 @@ def label_weights(
     Raises:
         ValueError: if tracks are to differ that have rows of their own, or are one.
     """
-    if (vocal_track, fine_accompaniment) != (1.0, 1.0) and pattern.stride != 2:
+    if (vocal_track, fine_accompaniment) != (1.0, 1.0) and not pattern.is_interleaved:
         raise ValueError(
             "vocal_track_weight and fine_accompaniment_weight need an interleaved token pattern, "
             f"whose rows hold both tracks: got {pattern.name}; leave them at 1"

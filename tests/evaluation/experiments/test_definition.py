@@ -8,7 +8,7 @@ from songgen_hf.evaluation.experiments.definition import (
     read_experiment,
 )
 from songgen_hf.evaluation.protocol.options import AutoregressiveSetting, MaskedSetting
-from songgen_hf.modeling.patterns import TRACK_PATTERNS
+from songgen_hf.modeling.patterns import SONGGEN_PATTERNS
 from songgen_hf.training.kinds import options_of
 from songgen_hf.training.option_parsing import make_options
 
@@ -51,7 +51,7 @@ def test_trainings_of_an_experiment_have_equal_budgets(name):
 def test_the_patterns_are_those_of_the_model():
     variants = read_experiment("patterns").variants
 
-    assert [variant.train["track_pattern"] for variant in variants.values()] == [*TRACK_PATTERNS]
+    assert [variant.train["track_pattern"] for variant in variants.values()] == [*SONGGEN_PATTERNS]
 
 
 def test_later_sources_win_and_overrides_are_joined(tmp_path):

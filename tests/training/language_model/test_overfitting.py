@@ -47,6 +47,8 @@ def test_a_model_memorizes_four_songs(tmp_path, pattern):
     for index, length in enumerate(LENGTHS):
         codes = songs[index]["codes"]
         ended = sung[index, ..., length:]
+        if pattern == "mixed_no_delay":  # the other codebooks end one frame after the lowest one
+            ended = ended[:, :1]
         equal += (sung[index, ..., :length] == codes).sum() + (ended == 1024).sum()
         total += codes.numel() + ended.numel()
     assert equal / total >= 0.99

@@ -15,6 +15,7 @@ _SILENT = 0.15  # weight at which a frame rather sings nothing
 _QUIET = 0.9  # the same where the vocal is quiet
 _SKIP = 1.5  # nats for a letter that is left out
 _HEARD = 0.25  # mean weight from which a word counts as sung
+_LETTERS_PER_SECOND = 25  # faster than anybody sings
 _AGAIN_SECONDS = 0.12  # how long a word must be attended to once more to count as repeated
 _QUIET_DECIBELS = 40.0  # below the loudest frames
 
@@ -122,9 +123,9 @@ def word_times(
             share = np.minimum(1, weights[frames][:, owner == place].sum(axis=1))
         confidence = float(share.mean()) if len(frames) else 0.0
         start = frames[0] / frame_rate if len(frames) else end
-        if confidence < _HEARD:
+        too_short = len(frames) * _LETTERS_PER_SECOND < len(word.tokens) * frame_rate
+        if confidence < _HEARD or too_short:
             skipped.append(word.text)
-            confidence = 0.0 if not len(frames) else confidence
         else:
             num_sung += len(np.unique(sung))
         end = (frames[-1] + 1) / frame_rate if len(frames) else start

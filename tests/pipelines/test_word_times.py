@@ -67,6 +67,12 @@ def test_a_word_that_is_not_sung_is_skipped_and_lowers_the_share():
     assert found.words[2]["start"] == 1.2
 
 
+def test_a_word_that_is_attended_to_for_a_moment_only_is_skipped():
+    found = word_times(attention(RIVERS, (25, 26, [6]), HOME), WORDS, RATE)
+
+    assert found.coverage == {"share": 0.75, "skipped": ["run,"], "repeated": []}
+
+
 def test_a_word_that_is_sung_again_is_repeated():
     found = word_times(attention(RIVERS, RUN, (44, 56, [2, 3, 4]), HOME), WORDS, RATE)
 

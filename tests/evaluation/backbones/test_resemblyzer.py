@@ -74,3 +74,47 @@ def test_other_weights_are_one_line(tmp_path):
     with pytest.raises((ModelError, ValueError), match="not those of Resemblyzer's voice") as error:
         Resemblyzer(str(tmp_path / "other.pt"))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("gain", "expected"),
+    [
+        (
+            1.0,
+            [
+                0.0,
+                0.0,
+                0.055789,
+                0.130546,
+                0.022602,
+                0.001481,
+                0.082811,
+                0.0,
+                0.0,
+                0.04292,
+                0.010059,
+            ],
+        ),
+        (
+            0.01,
+            [0.0, 0.0, 0.052079, 0.124861, 0.006408, 0.0, 0.072445, 0.0, 0.0, 0.009193, 0.014627],
+        ),
+    ],
+)
+def test_embeddings_equal_those_of_the_package_resemblyzer(gain, expected):
+    """The numbers come from Resemblyzer 0.1.4 with the weights and the sound that are made here."""
+    network, weights, random = VoiceEncoder().eval(), {}, np.random.RandomState(0)
+    for name, one in network.state_dict().items():
+        scale = 30.0 if name == "lstm.weight_ih_l0" else 0.2
+        values = random.uniform(-scale, scale, tuple(one.shape)).astype(np.float32)
+        weights[name] = torch.from_numpy(values)
+    network.load_state_dict(weights)
+    places = np.arange(32000)
+    times = places / 16000
+    sound = 0.3 * np.sin(2 * np.pi * (200 + 300 * times) * times) + 0.05 * np.sin(1.3 * places**1.5)
+
+    with torch.inference_mode():
+        found = network(mel_windows((gain * sound).astype(np.float32)))
+
+    assert len(found) == 2
+    np.testing.assert_allclose(found[-1, ::24], expected, atol=1e-5)

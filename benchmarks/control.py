@@ -12,6 +12,12 @@ line of the prompts of the evaluation. They are kept in a folder: an interrupted
 generation: phoneme error rate, and whether the tonic of the vocal's pitches is the band's more
 often than that of another band. The bands are those of a rendered corpus.
 
+    python benchmarks/control.py prompt-length CORPUS --judges JUDGES [--count 12] ...
+
+`prompt-length`: whether a continuation of a recording follows the text or the recording, for texts
+that ask for the other gender and another tempo, by the length of the recording that is given. The
+recordings are those of a rendered corpus and begin with the first sung word.
+
 The last line of each measurement is JSON.
 """
 
@@ -27,9 +33,11 @@ from songgen_hf.checkpoints.digests import weights_digest
 from songgen_hf.checkpoints.embedded import RECOGNIZER_NAME
 from songgen_hf.checkpoints.loading import load_pipeline
 from songgen_hf.checkpoints.take_listeners import take_listener
-from songgen_hf.data.corpus.rows import read_sound
+from songgen_hf.data.corpus.rows import read_songs, read_sound
 from songgen_hf.data.listening.key import chroma
 from songgen_hf.data.listening.spelling import lyrics_words
+from songgen_hf.data.listening.tempo import estimate_tempo
+from songgen_hf.evaluation.judges.loading import Judges
 from songgen_hf.evaluation.metrics.bootstrap import bootstrap, grouped_ratio
 from songgen_hf.evaluation.protocol.growing_cache import growing_cache
 from songgen_hf.evaluation.protocol.prompts import Prompt, corpus_rows, read_prompts
@@ -38,6 +46,7 @@ from songgen_hf.pipelines.best_of import rank_takes
 
 PROMPTS_TOGETHER = 5
 SOUNDS = ("audio", "vocal", "accompaniment")
+OTHER_GENDER = {"male": "female", "female": "male"}
 
 
 def draw_takes(
@@ -201,6 +210,108 @@ def correlation(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.corrcoef(one, other)[0, 1])
 
 
+def contradiction(song: dict[str, Any]) -> tuple[str, str, float]:
+    """Return a text with the other gender and another tempo, this gender and this tempo in bpm.
+
+    The tempo is half as fast again, or two thirds, so that no octave of one is one of the other.
+    """
+    gender = OTHER_GENDER[song["gender"]]
+    tempo = round(song["tempo"] * (1.5 if song["tempo"] < 105 else 2 / 3))
+    text = (
+        f"{song['genre']}, {song['mood']}, {song['lead_instrument']}, {tempo} bpm, {gender} voice"
+    )
+    return text, gender, tempo
+
+
+def distance(tempo: float, other: float) -> float:
+    """Return the distance of two tempi in octaves; half and double a tempo are the same."""
+    octaves = np.log2(tempo / other)
+    return float(abs(octaves - np.round(octaves)))
+
+
+def prompt_length(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure whether continuations follow the text or the recording that they continue."""
+    pipe = load_pipeline(arguments.model, device="cpu")
+    judges = Judges.load(arguments.judges)
+    rate = pipe.model.config.sampling_rate
+    longest = max(arguments.lengths)
+    songs: dict[str, list[dict[str, Any]]] = {gender: [] for gender in OTHER_GENDER}
+    columns = ["genre", "mood", "lead_instrument", "tempo", "gender", "lyrics", "words", "duration"]
+    rows = read_songs(arguments.corpus / "data" / "test-*.parquet", [*columns, *SOUNDS[1:]])
+    while sum(map(len, songs.values())) < arguments.count:
+        song = next(rows)
+        begin = song["words"][0]["start"]
+        same = songs[song["gender"]]
+        if 2 * len(same) < arguments.count and song["duration"] - begin >= longest + 4:
+            same.append(song)
+    chosen = [song for pair in zip(*songs.values(), strict=True) for song in pair]
+    asked = [contradiction(song) for song in chosen]
+    sounds = []
+    for song in chosen:
+        first = round(song["words"][0]["start"] * rate)
+        sounds.append({name: song[name][first:] for name in SOUNDS[1:]})
+
+    def judge(vocals: list[Any], bands: list[Any]) -> dict[str, list[float]]:
+        """Whether each song has the gender of the text, and a tempo nearer to that of the text."""
+        genders = judges.gender(vocals)
+        tempi = [estimate_tempo(band) for band in bands]
+        return {
+            "gender": [float(heard == text[1]) for heard, text in zip(genders, asked, strict=True)],
+            "tempo": [
+                float(distance(heard, text[2]) < distance(heard, song["tempo"]))
+                for heard, text, song in zip(tempi, asked, chosen, strict=True)
+            ],
+        }
+
+    cut = round(arguments.seconds * rate)
+    following = {"recording": judge(*([one[name][-cut:] for one in sounds] for name in SOUNDS[1:]))}
+    for length in arguments.lengths:
+        first = round(length * rate)
+        continued = draw_continuations(
+            pipe,
+            [
+                {
+                    "text": text,
+                    "lyrics": song["lyrics"],
+                    "audio_prompt": {name: (sound[:first], rate) for name, sound in one.items()},
+                    "seconds": arguments.seconds,
+                    "seed": place,
+                }
+                for place, ((text, _, _), song, one) in enumerate(
+                    zip(asked, chosen, sounds, strict=True)
+                )
+            ],
+            arguments.songs / f"{length:g}.npz",
+        )
+        following[f"{length:g} s"] = judge(
+            *([song[name][0, first:] for song in continued] for name in SOUNDS[1:])
+        )
+    found = {}
+    for name, scores in following.items():
+        for measure, values in scores.items():
+            statistic, count = grouped_ratio(values)
+            interval = bootstrap(statistic, count, seed=0)
+            percent = [100 * float(one) for one in (statistic(np.arange(count)), *interval)]
+            found[f"{measure} after {name}"] = [round(value, 1) for value in percent]
+            print(f"{measure} after {name:<10} {percent[0]:5.1f} % of the text", percent[1:])
+    return {"model": weights_digest(pipe.model), "count": len(chosen), **found}
+
+
+def draw_continuations(
+    pipe: Any, requests: list[dict[str, Any]], path: Path
+) -> list[dict[str, np.ndarray]]:
+    """Return the tracks of the songs of some requests, generated if there is no such file."""
+    if not path.is_file():
+        songs = pipe(requests, batch_size=len(requests), past_key_values=growing_cache())
+        arrays = {f"{name}{i}": song[name] for i, song in enumerate(songs) for name in SOUNDS[1:]}
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)
+        write_files({path: buffer.getvalue()})
+        print(f"{path.stem} s: {len(requests)} continuations", flush=True)
+    with np.load(path) as file:
+        return [{name: file[f"{name}{i}"] for name in SOUNDS[1:]} for i in range(len(requests))]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -224,6 +335,17 @@ def main() -> None:
     covering.add_argument("--judge", type=Path, required=True, help="folder of a recognizer")
     covering.add_argument("--count", type=int, default=16, help="number of songs (default 16)")
     covering.add_argument("--seconds", type=float, default=6.0, help="length (default 6)")
+    length = commands.add_parser("prompt-length", help="text against the recording continued")
+    length.set_defaults(measure=prompt_length)
+    length.add_argument("corpus", type=Path, help="folder of a rendered corpus")
+    length.add_argument("--model", default="songgen-mini/interleaving_A_V")
+    length.add_argument("--judges", type=Path, required=True, help="folder of trained judges")
+    length.add_argument("--songs", type=Path, default=Path("continued"), help="folder of the songs")
+    length.add_argument("--count", type=int, default=12, help="recordings, even (default 12)")
+    length.add_argument(
+        "--lengths", type=float, nargs="+", default=[0.5, 1.0, 2.0, 4.0], help="seconds given"
+    )
+    length.add_argument("--seconds", type=float, default=4.0, help="seconds added (default 4)")
     arguments = parser.parse_args()
     print(json.dumps(arguments.measure(arguments)))
 

@@ -14,3 +14,27 @@ def test_the_rates_are_those_of_the_ranked_takes(benchmark):
     assert values == pytest.approx({"one_draw": 55.0, "best": 65.0, "least": 35.0, "gain": -10.0})
     for value, low, high in found.values():
         assert low <= value <= high
+
+
+@pytest.mark.parametrize("tempo", [60, 104, 105, 180])
+def test_a_contradicting_text_asks_for_the_other_gender_and_no_octave_of_the_tempo(
+    benchmark, tempo
+):
+    song = {
+        "genre": "funk",
+        "mood": "calm",
+        "lead_instrument": "piano",
+        "tempo": tempo,
+        "gender": "male",
+    }
+
+    text, gender, other = benchmark.contradiction(song)
+
+    assert gender == "female" and f"{other} bpm, female voice" in text
+    assert 60 <= other <= 180
+    assert benchmark.distance(tempo, other) > 0.4
+
+
+def test_tempi_are_compared_without_their_octave(benchmark):
+    assert benchmark.distance(60, 120) == benchmark.distance(160, 80) == 0
+    assert benchmark.distance(100, 150) == pytest.approx(0.415, abs=1e-3)

@@ -20,6 +20,7 @@ from .config_checks import check_generation_settings
 from .configuration_songgen import SongGenConfig
 from .guidance import Guidance, GuidanceLogitsProcessor, check_negative, given_conditions
 from .logits_process import CodebookPatternLogitsProcessor, SeededSamplingLogitsProcessor
+from .lyrics_attention import LyricsAttentionMixin
 from .patterns import FREE, CodebookPattern, known_beginning
 
 logger = logging.get_logger(__name__)
@@ -58,7 +59,7 @@ class SongGenGenerateOutput(GenerateEncoderDecoderOutput):
     codes: Tensor | None = None
 
 
-class SongGenGenerationMixin(GenerationMixin):
+class SongGenGenerationMixin(LyricsAttentionMixin, GenerationMixin):
     """Adds the generation of songs with ``generate()`` to a model.
 
     ``generate()`` takes the arguments of transformers, ``lyrics_ids``, ``lyrics_attention_mask``,

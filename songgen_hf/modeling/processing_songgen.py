@@ -8,6 +8,7 @@ encoder). The processor runs neither the codec nor a separator of vocals.
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from .checkpoint_files import reading
 from .checkpoint_names import NamedCheckpointMixin
 from .lyrics_languages import LANGUAGES
 from .lyrics_normalization import normalize_lyrics, resolve_language
+from .lyrics_words import TokenizedWord, sung_words
 from .tokenization_songgen import (
     LYRICS_SPACE,
     LYRICS_START,
@@ -263,6 +265,17 @@ class SongGenProcessor(NamedCheckpointMixin, ProcessorMixin):
                 f"{language!r}; choose another language"
             )
         return tag + normalize_lyrics(lyrics or "", language).replace(" ", LYRICS_SPACE)
+
+    def lyrics_words(
+        self, lyrics: str, language: str = "en"
+    ) -> tuple[list[TokenizedWord], list[str]]:
+        """Return the words of lyrics that are to be sung, with their tokens, and the lines."""
+        return sung_words(
+            lyrics,
+            self.tag_lyrics(lyrics, language),
+            self.lyrics_tokenizer,
+            partial(self.tag_lyrics, language=language),
+        )
 
     def _prepare_text(
         self, texts: Sequence[str | None], options: Mapping[str, Any], *, name: str = "text"

@@ -13,9 +13,10 @@ from .editing import KnownSong, check_edits, load_song, visible_codebooks
 from .song_edges import song_waveforms
 from .song_requests import check_seconds
 from .takes import number_of_takes
+from .timestamps import TimestampsMixin
 
 
-class KnownSongsMixin:
+class KnownSongsMixin(TimestampsMixin):
     """Encodes and decodes the songs of a pipeline with an autoregressive model."""
 
     model: Any
@@ -79,6 +80,20 @@ class KnownSongsMixin:
             codebook_size=decoder.codebook_size,
             sampling_rate=int(self.model.config.sampling_rate),
         )
+
+    @property
+    def _hop_length(self) -> int:
+        return int(self.model.config.audio_encoder.hop_length)
+
+    def _lyrics_attention(self, codes: torch.Tensor, inputs: Mapping[str, torch.Tensor]) -> Any:
+        """The attention [T, P] of a song [tracks, K, T] to its lyrics."""
+        voice = inputs["voice_values"].to(self.dtype)
+        return self.model.lyrics_attention(codes[None], **{**inputs, "voice_values": voice})[0]
+
+    def _sung_frames(self, codes: torch.Tensor) -> torch.Tensor:
+        """The frames of generated codes [tracks, K, T] up to the end of the vocal."""
+        whole = (codes[-1] < self.model.config.decoder.codebook_size).all(dim=0)
+        return codes[..., : int(whole.int().cumprod(dim=0).sum())]
 
     def _decode(self, codes: torch.Tensor) -> dict[str, Any]:
         """The waveforms of one song [tracks, K, T]."""

@@ -8,8 +8,10 @@ from torch import Tensor
 
 from ..modeling.conditioning import SongGenConditioner, SongGenConditionOutput
 from ..modeling.guidance import Branch, given_conditions
+from ..modeling.lyrics_attention import read_attention
 from .editing import KnownSong, check_edits, load_song, visible_codebooks
 from .song_edges import song_waveforms
+from .timestamps import TimestampsMixin
 
 
 def encode_conditions(
@@ -91,10 +93,11 @@ def known_codes(
     return known
 
 
-class MaskedCodecMixin:
+class MaskedCodecMixin(TimestampsMixin):
     """Encodes and decodes the songs of a masked pipeline."""
 
     transformer: Any
+    conditioner: Any
     codec: Any
     processor: Any
     _execution_device: torch.device
@@ -133,6 +136,28 @@ class MaskedCodecMixin:
             codebook_size=config.codebook_size,
             sampling_rate=self.sampling_rate,
         )
+
+    @property
+    def _hop_length(self) -> int:
+        return int(self.codec.config.hop_length)
+
+    def _lyrics_attention(self, codes: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
+        """The attention [T, P] of a song [N, K, T], of which all codes are visible."""
+        device = self._execution_device
+        inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
+        inputs["voice_values"] = inputs["voice_values"].to(self.conditioner.dtype)
+        conditions, mask = encode_conditions(self.conditioner, inputs)
+        codes = codes[None].to(device)
+        visible = torch.full(codes[:, :, 0].shape, codes.shape[2], device=device)
+        attention, _ = read_attention(
+            self.transformer.layers,
+            lambda: self.transformer(codes, visible, conditions, mask),
+            steps=torch.arange(codes.shape[-1], device=device),
+            mask=mask,
+            num_lyrics=inputs["lyrics_ids"].shape[1],
+            heads=None,
+        )
+        return attention
 
     def _decode(self, codes: Tensor, raw: bool = False) -> dict[str, Any]:
         """Decode the codes [N, K, T] of one song to waveforms, float32 [1, samples]."""

@@ -37,6 +37,7 @@ class MaskedSettings:
         progress: whether to show a progress bar, or a function that is called with (number of steps
             done, total number of steps).
         keep_margin: whether songs have the key ``swap_margin``, if they have a reference voice.
+        timestamps: whether songs have the times of their words.
     """
 
     max_seconds: float | None = None
@@ -52,6 +53,7 @@ class MaskedSettings:
     callback_tensors: Sequence[str] = TENSORS
     progress: bool | Callable[[int, int | None], None] = True
     keep_margin: bool = False
+    timestamps: bool = False
 
     def __post_init__(self) -> None:
         for name in ("num_inference_steps", "num_return_sequences", "batch_size"):

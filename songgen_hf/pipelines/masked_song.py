@@ -8,6 +8,7 @@ Edits are expressed as a mask over codes, see ``editing.py``.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -31,6 +32,7 @@ from .progress import step_counter
 from .song import Song
 from .song_requests import make_requests, prepare_inputs, separate_voices
 from .swapped_tracks import add_swap_margin
+from .timestamps import check_timestamps, sung_whole
 
 # isort: split
 from diffusers import DiffusionPipeline
@@ -138,6 +140,8 @@ class MaskedSongPipeline(MaskedCodecMixin, MaskedFolderMixin, DiffusionPipeline)
         best_of: int | None = None,
         rank_by: str | Sequence[str] | None = None,
         num_return_sequences: int = 1,
+        timestamps: bool = False,
+        retries: int = 0,
         batch_size: int | None = None,
         output_type: str = "audio",
         raw: bool = False,
@@ -179,6 +183,7 @@ class MaskedSongPipeline(MaskedCodecMixin, MaskedFolderMixin, DiffusionPipeline)
             generator: random generator in place of a seed, or a list with one for each song.
             best_of, rank_by: as of :class:`TextToSongPipeline`.
             num_return_sequences: number of songs for each input.
+            timestamps, retries: as of :class:`TextToSongPipeline`.
             batch_size: number of songs that are generated together; None for all. The songs do not
                 depend on it.
             output_type: "audio", or "codes" to leave out the waveforms.
@@ -212,6 +217,7 @@ class MaskedSongPipeline(MaskedCodecMixin, MaskedFolderMixin, DiffusionPipeline)
             "schedule": schedule,
         }
         check_best_of(best_of, rank_by, num_return_sequences)
+        check_timestamps(timestamps, retries, best_of, num_return_sequences)
         if best_of is not None and (generator is not None or output_type != "audio"):
             raise ValueError(
                 "best_of needs seeds and audio to rank: leave generator and output_type out"
@@ -229,6 +235,7 @@ class MaskedSongPipeline(MaskedCodecMixin, MaskedFolderMixin, DiffusionPipeline)
             callback=callback_on_step_end,
             callback_tensors=callback_on_step_end_tensor_inputs,
             progress=progress,
+            timestamps=timestamps or retries > 0,
         )
         shared = {
             "lyrics": lyrics,
@@ -257,22 +264,31 @@ class MaskedSongPipeline(MaskedCodecMixin, MaskedFolderMixin, DiffusionPipeline)
                 songs = self._generate(part, own)
                 return [[one] if takes == 1 else one for one in songs]
 
-            return best_songs(
-                requests,
-                draw,
+            best = partial(
+                best_songs,
+                draw=draw,
                 best_of=best_of,
                 rank_by=rank_by,
                 batch_size=batch_size,
                 take_listener=self.take_listener,
                 device=self._execution_device,
             )
-        if isinstance(requests, list):
-            return self._generate(requests, settings) if requests else []
-        if isinstance(requests, dict):
-            return self._generate([requests], settings)[0]
-        if isinstance(generator, list):
+            return sung_whole(requests, best, retries) if settings.timestamps else best(requests)
+        if isinstance(generator, list) and not isinstance(requests, list | dict):
             raise ValueError("a list for generator needs a list of inputs: give one generator")
-        return (self._generate([request], settings)[0] for request in requests)
+        if retries and generator is not None:
+            raise ValueError("retries need seeds: leave generator out")
+
+        def generate(part: Any) -> Any:
+            if isinstance(part, list):
+                return self._generate(part, settings) if part else []
+            if isinstance(part, dict):
+                return self._generate([part], settings)[0]
+            return (self._generate([request], settings)[0] for request in part)
+
+        if settings.timestamps:
+            return sung_whole(requests, generate, retries)
+        return generate(requests)
 
     @torch.no_grad()
     def _generate(self, inputs: list[dict[str, Any]], settings: MaskedSettings) -> list[Any]:
@@ -347,7 +363,7 @@ class MaskedSongPipeline(MaskedCodecMixin, MaskedFolderMixin, DiffusionPipeline)
             settings,
             report,
         )
-        songs: list[dict[str, Any]] = []
+        songs: list[Any] = []
         hop_length = self.codec.config.hop_length
         silent = dict.fromkeys(("audio", "vocal", "accompaniment"))
         for row, (request, before) in enumerate(zip(requests, known, strict=True)):
@@ -359,6 +375,9 @@ class MaskedSongPipeline(MaskedCodecMixin, MaskedFolderMixin, DiffusionPipeline)
                     sounds = before.keep_recorded(sounds, hop_length, self._decode)
             song = {**sounds, "seed": request["seed"], "codes": own.cpu().numpy()}
             songs.append(Song(song, request={**settings.scheduler, **request}, model=self))
+            if settings.timestamps:
+                row_inputs = {name: tensor[row, None] for name, tensor in inputs.items()}
+                self._add_timestamps(songs[-1], request, own, row_inputs)
             if settings.keep_margin and (voices := inputs.get("voice_values")) is not None:
                 add_swap_margin(songs[-1], self, self.processor, voices[row])
         return songs

@@ -159,6 +159,8 @@ class Song(dict):
             OSError: if a file cannot be written.
         """
         path = Path(path)
+        if self["seed"] is None:
+            raise ValueError("only generated songs are saved, with their record: got a recording")
         package = _package("provenance")
         _package("files").sound_format(path)
         sounds = {path: self["audio"]}

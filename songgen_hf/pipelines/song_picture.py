@@ -44,7 +44,8 @@ def song_picture(song: Mapping[str, Any], attention: np.ndarray | None, lyrics: 
         figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     )
     title = lyrics.strip().splitlines()[:1] or [""]
-    figure.suptitle(f"{title[0][:80]}  (seed {song['seed']})".strip(), fontsize=10)
+    seed = "" if song["seed"] is None else f"  (seed {song['seed']})"
+    figure.suptitle(f"{title[0][:80]}{seed}".strip(), fontsize=10)
     rest = iter(axes)
     if sections:
         _draw_sections(next(rest), sections)

@@ -31,6 +31,7 @@ from .song_requests import (
 )
 from .swapped_tracks import SURE_MARGIN, add_swap_margin
 from .takes import best_take, check_takes, number_of_takes, take_score
+from .timestamps import check_timestamps, sung_whole
 
 logger = logging.getLogger(__name__)
 
@@ -118,6 +119,8 @@ class TextToSongPipeline(KnownSongsMixin, Pipeline):
         seed: int | list[int] | None = None,
         best_of: int | None = None,
         rank_by: str | Sequence[str] | None = None,
+        timestamps: bool = False,
+        retries: int = 0,
         **kwargs: Any,
     ) -> Any:
         """Generate one song or several songs, or generate parts of a ``song`` again.
@@ -164,6 +167,11 @@ class TextToSongPipeline(KnownSongsMixin, Pipeline):
                 listeners rank first is returned, with all takes, best first, under ``takes``.
             rank_by: the listener that ranks the takes, or a list: "recognizer-mini" (the default)
                 or the folder or Hub id of a phoneme recognizer, a Whisper or a CLAP model.
+            timestamps: whether songs have ``words``, ``lines`` and ``coverage``, read from the
+                attention to the lyrics in one more run of the model; warns of skipped and repeated
+                words. Not with streaming.
+            retries: how often a song that sings less than 80 % of its letters is generated again,
+                with the seeds after its own; the one that sings most is returned.
             takes: number of times that an edit is generated, with consecutive seeds; the one after
                 which the model finds the kept codes most probable is returned, with the others
                 under ``takes``. By default 4 if a region is followed by kept codes, else 1.
@@ -223,9 +231,13 @@ class TextToSongPipeline(KnownSongsMixin, Pipeline):
         if best_of is not None and kwargs.pop("takes", None) is not None:
             raise ValueError("takes and best_of were both given: both rank takes; give one")
         requests = make_requests(text, shared, seed, best_of or takes or count)
+        check_timestamps(timestamps, retries, best_of, count)
+        if timestamps or retries:
+            kwargs["timestamps"] = timestamps = True
         generate = super().__call__
         if best_of is None:
-            return generate(requests, **kwargs)
+            songs = partial(generate, **kwargs)
+            return sung_whole(requests, songs, retries) if timestamps else songs(requests)
         batch_size = kwargs.pop("batch_size", None) or self._batch_size
         kwargs.pop("num_return_sequences", None)
 
@@ -234,15 +246,16 @@ class TextToSongPipeline(KnownSongsMixin, Pipeline):
             songs = generate(part, **kwargs, **numbers, keep_margin=True)
             return [[one] if takes == 1 else one for one in songs]
 
-        return best_songs(
-            requests,
-            draw,
+        best = partial(
+            best_songs,
+            draw=draw,
             best_of=best_of,
             rank_by=rank_by,
             batch_size=batch_size,
             take_listener=self.take_listener,
             device=self.device,
         )
+        return sung_whole(requests, best, retries) if timestamps else best(requests)
 
     def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
         """Save model and processor for ``pipeline("text-to-song", model=save_directory)``."""
@@ -270,6 +283,7 @@ class TextToSongPipeline(KnownSongsMixin, Pipeline):
         min_seconds: float | None = None,
         takes: int | None = None,
         raw: bool = False,
+        timestamps: bool = False,
         progress: bool | Callable[[int, int | None], None] = False,
         streamer: BaseStreamer | None = None,
         **generate_kwargs: Any,
@@ -295,7 +309,7 @@ class TextToSongPipeline(KnownSongsMixin, Pipeline):
                 count = number_of_takes(known[0])
             if count > 1:
                 own = {**own, "num_return_sequences": count}
-            generated = self._generate(group, known, own, progress, streamer, raw)
+            generated = self._generate(group, known, own, progress, streamer, raw, timestamps)
             if count > 1:
                 generated = [[best_take(candidates)] for candidates in generated]
             for index, input_songs in zip(indices, generated, strict=True):
@@ -324,6 +338,7 @@ class TextToSongPipeline(KnownSongsMixin, Pipeline):
         progress: bool | Callable[[int, int | None], None],
         streamer: BaseStreamer | None,
         raw: bool,
+        timestamps: bool,
     ) -> list[list[dict[str, Any]]]:
         """Generate the songs of requests of which as many frames are known."""
         requests = separate_voices(requests, self.voice_separator, self.processor.voice_seconds)
@@ -354,8 +369,11 @@ class TextToSongPipeline(KnownSongsMixin, Pipeline):
                 model=self.model,
             )
             songs.append(song)
+            own = {name: tensor[row // num_songs, None] for name, tensor in inputs.items()}
+            if timestamps:
+                request = requests[row // num_songs]
+                self._add_timestamps(song, request, self._sung_frames(codes[row]), own)
             if before is not None and before.is_edit and num_songs > 1:
-                own = {name: tensor[row // num_songs, None] for name, tensor in inputs.items()}
                 song["score"] = take_score(self.model, codes[row, None], before, own)
             if (voices := inputs.get("voice_values")) is not None:
                 add_swap_margin(song, self.model, self.processor, voices[row // num_songs])

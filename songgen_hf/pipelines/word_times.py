@@ -36,32 +36,6 @@ class WordTimes(NamedTuple):
     coverage: dict[str, Any]
 
 
-def monotonic_heads(attention: np.ndarray, count: int = 2) -> list[tuple[int, int]]:
-    """Find the heads whose attention moves through the lyrics from the first to the last letter.
-
-    Args:
-        attention: [layers, heads, T, P], weights of the lyrics tokens in each frame.
-        count: number of heads to return at most.
-    Returns:
-        (layer, head) by the share of the weight along the head's best path that never goes back,
-        best first; heads with less than half of the best share are left out.
-    """
-    shares = np.array(
-        [[_monotonic_share(head) for head in layer] for layer in attention], dtype=np.float64
-    )
-    order = np.argsort(-shares, axis=None, kind="stable")[:count]
-    kept = [place for place in order if shares.flat[place] >= 0.5 * shares.max()]
-    return [divmod(int(place), shares.shape[1]) for place in kept]
-
-
-def _monotonic_share(weights: np.ndarray) -> float:
-    """The largest mean weight of a path [T] through [T, P] that never goes back."""
-    total = np.zeros(weights.shape[1])
-    for frame in weights.astype(np.float64):
-        total = np.maximum.accumulate(total) + frame
-    return float(total.max() / max(len(weights), 1))
-
-
 def quiet_frames(waveform: np.ndarray, hop_length: int, num_frames: int) -> np.ndarray:
     """Return in which frames a vocal is far below its loudest ones, bool [T].
 
@@ -83,6 +57,7 @@ def word_times(
     frame_rate: float,
     *,
     quiet: np.ndarray | None = None,
+    lines: Sequence[str] | None = None,
 ) -> WordTimes:
     """Place words in a song.
 
@@ -91,6 +66,7 @@ def word_times(
         words: the words in their order.
         frame_rate: frames per second.
         quiet: bool [T], where the vocal is quiet; None if it is not known.
+        lines: text of each line; by default its words.
     Returns:
         ``words``: each with ``word``, ``start`` and ``end`` in seconds, and ``confidence``, the
         mean weight of its letters in its frames, from 0 to 1. ``lines``: each with ``line``,
@@ -142,7 +118,7 @@ def word_times(
         "skipped": skipped,
         "repeated": _repeated(weights, owner, letter, words, frame_rate),
     }
-    return WordTimes(timed, _lines(words, timed), coverage)
+    return WordTimes(timed, _lines(words, timed, lines), coverage)
 
 
 def _smoothed(attention: np.ndarray) -> np.ndarray:
@@ -204,19 +180,21 @@ def _repeated(
     return [words[i].text for i in range(len(words)) if (again == i).sum() >= least]
 
 
-def _lines(words: Sequence[LyricsWord], timed: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _lines(
+    words: Sequence[LyricsWord], timed: Sequence[dict[str, Any]], texts: Sequence[str] | None
+) -> list[dict[str, Any]]:
     lines: dict[int, list[dict[str, Any]]] = {}
     for word, times in zip(words, timed, strict=True):
         lines.setdefault(word.line, []).append(times)
     return [
         {
-            "line": " ".join(word["word"] for word in inside),
+            "line": " ".join(word["word"] for word in inside) if texts is None else texts[place],
             "start": inside[0]["start"],
             "end": max(word["end"] for word in inside),
             "words": inside,
         }
-        for inside in lines.values()
+        for place, inside in lines.items()
     ]
 
 
-__all__ = ["LyricsWord", "WordTimes", "monotonic_heads", "quiet_frames", "word_times"]
+__all__ = ["LyricsWord", "WordTimes", "quiet_frames", "word_times"]

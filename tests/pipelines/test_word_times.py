@@ -5,7 +5,6 @@ import pytest
 
 from songgen_hf.pipelines.word_times import (
     LyricsWord,
-    monotonic_heads,
     quiet_frames,
     word_times,
 )
@@ -97,12 +96,3 @@ def test_a_quiet_vocal_ends_a_word_to_which_frames_still_attend():
     assert np.flatnonzero(quiet).tolist() == list(range(40, 60))
     assert word_times(weights, WORDS, RATE).words[1]["end"] == 1.2
     assert word_times(weights, WORDS, RATE, quiet=quiet).words[1]["end"] == 0.8
-
-
-def test_the_heads_that_move_through_the_lyrics_are_found_without_the_truth():
-    heads = np.random.default_rng(0).dirichlet(np.full(13, 0.1), size=(2, 3, 120))
-    heads[0, 1] = attention(RIVERS, RUN, HOME)
-    heads[1, 2] = attention(RIVERS, RUN, HOME)[::-1]  # as sharp, but it goes back
-
-    assert monotonic_heads(heads)[0] == (0, 1)
-    assert (1, 2) not in monotonic_heads(heads)

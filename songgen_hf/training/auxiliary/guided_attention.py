@@ -5,7 +5,6 @@ phonemes, the first head of a few layers is trained to attend to the token sung 
 (arXiv 1710.08969, section 4, with the true times in place of a diagonal). The model is unchanged.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,38 +16,18 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from ...modeling.configuration_songgen import SongGenConfig
+from ...modeling.lyrics_words import letters, words_of_text
 from ...modeling.patterns import IGNORED_LABEL, VOCAL
 from ...modeling.processing_songgen import SongGenProcessor
-from ...modeling.tokenization_songgen import LYRICS_SPACE
 
-WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")  # the cleaner leaves line ends without a space
 TOLERANCE = 1  # neighboring tokens that count as right, as letters and phonemes differ in number
 
 
 def tokens_of_words(
     processor: SongGenProcessor, lyrics: str, language: str = "en"
 ) -> list[tuple[str, list[int]]]:
-    """The words of cleaned lyrics, each with the positions of its tokens among ``lyrics_ids``.
-
-    Tokens of punctuation, which has no sound, belong to no word.
-    """
-    tagged = processor.tag_lyrics(lyrics, language)
-    encoded = processor.lyrics_tokenizer(tagged, return_offsets_mapping=True)
-    plain = tagged.replace(LYRICS_SPACE, " " * len(LYRICS_SPACE))
-    words = []
-    for word in WORD.finditer(plain, tagged.index("]") + 1):
-        tokens = [
-            index
-            for index, (first, last) in enumerate(encoded["offset_mapping"])
-            if word.start() <= first < last <= word.end() and letters(tagged[first:last])
-        ]
-        words.append((word.group(), tokens))
-    return words
-
-
-def letters(text: str) -> str:
-    """The letters and digits of a text in lower case, for comparing written and sung words."""
-    return re.sub(r"[\W_]", "", text.lower())
+    """The words of cleaned lyrics, each with the positions of its tokens among ``lyrics_ids``."""
+    return words_of_text(processor.tag_lyrics(lyrics, language), processor.lyrics_tokenizer)
 
 
 def sung_tokens(

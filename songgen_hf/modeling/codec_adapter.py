@@ -162,7 +162,8 @@ def as_codec(model: Any) -> Any:
 
 def new_codec(config: Any) -> Any:
     """Build the untrained network of a configuration, the module that a song model holds."""
-    if isinstance(config, XCodecConfig):
+    # Its class may be a copy of this package's: that of the code of a checkpoint.
+    if config.model_type == XCodecConfig.model_type:
         return XCodecModel._from_config(config)
     codec_sizes(config)
     return AutoModel.from_config(config)

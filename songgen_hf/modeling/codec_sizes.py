@@ -58,7 +58,7 @@ def codec_sizes(config: Any) -> CodecSizes:
     kind = getattr(config, "model_type", None)
     if isinstance(config, CodecSizes):
         return config
-    if isinstance(config, XCodecConfig):
+    if kind == XCodecConfig.model_type:
         sizes = config.hop_length, config.num_quantizers
     elif kind == "encodec":
         if config.normalize or config.chunk_length_s is not None:
@@ -76,7 +76,7 @@ def codec_sizes(config: Any) -> CodecSizes:
             f"got a codec of type {kind!r}, expected X-Codec, {', '.join(ADAPTED_TYPES)}"
         )
     hop_length, num_quantizers = sizes
-    channels = 1 if isinstance(config, XCodecConfig) else getattr(config, "audio_channels", 1)
+    channels = 1 if kind == XCodecConfig.model_type else getattr(config, "audio_channels", 1)
     return CodecSizes(
         str(kind),
         int(config.sampling_rate),

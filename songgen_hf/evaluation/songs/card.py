@@ -156,7 +156,8 @@ def setting_text(value: Any) -> str:
 def _espeak_version() -> str | None:
     """Version of espeak-ng, which finds the phonemes; None if it is not installed."""
     try:
-        found = subprocess.run(["espeak-ng", "--version"], capture_output=True, text=True)  # noqa: S603, S607
+        command = ["espeak-ng", "--version"]
+        found = subprocess.run(command, capture_output=True, encoding="utf-8")  # noqa: S603
     except OSError:
         return None
     match = re.search(r"\d+(\.\d+)+", found.stdout)

@@ -68,3 +68,30 @@ def _read_arrays(path: Path) -> tuple[dict[str, "np.ndarray"], dict[str, int]]:
     if wrong := [name for name, value in facts.items() if value < 1]:
         raise ValueError(f"{path} has the {wrong[0]} {facts[wrong[0]]}, expected 1 or more")
     return arrays, facts
+
+
+def known_song(paths: list[Path] | None, tracks: int, flag: str) -> Any:
+    """The codes of a file, or the sound files of all tracks, as pipelines take them.
+
+    Raises:
+        ValueError: for a wrong number of files.
+    """
+    if paths is None or paths[0].suffix not in CODES_ENDINGS:
+        return sound_files(paths, tracks, flag)
+    if len(paths) > 1:
+        raise ValueError(f"{flag} takes one file of codes: got {len(paths)} files")
+    codes, _ = read_codes(paths[0])
+    return codes if codes.ndim == 3 else codes[None]  # `songgen-hf encode` writes one track
+
+
+def sound_files(paths: list[Path] | None, tracks: int, flag: str) -> Path | tuple[Path, ...] | None:
+    """The sound files of all tracks as pipelines take them.
+
+    Raises:
+        ValueError: for a wrong number of files.
+    """
+    if paths is None:
+        return None
+    if len(paths) != tracks:
+        raise ValueError(f"{flag} takes {tracks} file(s) for this model: got {len(paths)}")
+    return paths[0] if tracks == 1 else tuple(paths)

@@ -19,6 +19,7 @@ from .output import EXIT_STATUS, add_output_arguments
 
 COMMANDS = {
     "generate": ("songgen_hf.cli.generate", "generate a song"),
+    "align": ("songgen_hf.cli.align", "find when words are sung in a recording"),
     "encode": ("songgen_hf.cli.encode", "turn a sound file into codes"),
     "decode": ("songgen_hf.cli.decode", "turn codes into a sound file"),
     "init": ("songgen_hf.cli.init", "write an untrained checkpoint"),

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ...checkpoints.embedded import MASKED_CHECKPOINT
-from ...files import encode_json, safe_gain, safe_name, sound_format, write_files
-from ..codes_files import encode_codes
+from ...files import encode_json, safe_name, sound_format, write_files
+from ..codes_files import encode_codes, known_song
 from ..loading import load_pipeline
 from ..output import CommandResult
-from .arguments import autoregressive_settings, edits_of, known_song, masked_settings
+from ..timed_lyrics import picture_of, read_lyrics, timed_lyrics
+from .arguments import autoregressive_settings, edits_of, masked_settings
 from .options import GenerateOptions
 
 OPTIONS = GenerateOptions
@@ -31,7 +32,7 @@ def run(options: GenerateOptions) -> CommandResult:
         raise ValueError(f"--threads must be at least 1: got {options.threads}")
     lyrics = options.lyrics
     if options.lyrics_file is not None:
-        lyrics = _read_lyrics(options.lyrics_file)
+        lyrics = read_lyrics(options.lyrics_file)
 
     if options.model is None and options.mode == "masked":
         options = replace(options, model=MASKED_CHECKPOINT)
@@ -54,6 +55,8 @@ def run(options: GenerateOptions) -> CommandResult:
         best_of=options.best_of,
         rank_by=options.rank_by,
         raw=options.raw,
+        timestamps=bool(options.timestamps),
+        retries=options.retries,
         progress=options.progress and sys.stderr.isatty(),
         **settings,
         **edits,
@@ -75,6 +78,7 @@ def run(options: GenerateOptions) -> CommandResult:
                 "sampling_rate": rate,
                 "files": list(written),
                 **_takes(song),
+                **({"coverage": song.coverage} if "coverage" in song else {}),
             }
         )
     write_files(files)
@@ -110,14 +114,6 @@ def _arguments(
     return settings, edits_of(options, tracks), prompt
 
 
-def _read_lyrics(path: Path) -> str:
-    """The text of a UTF-8 file, with or without a byte order mark."""
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no UTF-8 text: save it as UTF-8 ({error})") from error
-
-
 def _request(
     options: GenerateOptions, lyrics: str | None, settings: dict[str, Any]
 ) -> dict[str, Any]:
@@ -151,7 +147,7 @@ def _paths(options: GenerateOptions, lyrics: str | None, songs: list[dict[str, A
 
 
 def _files_of(
-    song: dict[str, Any],
+    song: Any,
     path: Path,
     options: GenerateOptions,
     request: dict[str, Any],
@@ -170,7 +166,7 @@ def _files_of(
         for name in ("vocal", "accompaniment"):
             sounds[path.with_stem(f"{path.stem}.{name}")] = song[name]
     # One gain for all files, so that the stems still add up to the mixture.
-    gain = safe_gain(*sounds.values())
+    gain = song.gain(options.loudness, stems=options.stems)
     rate = song["sampling_rate"]
     adapters = () if options.adapter is None else options.adapter
     record = provenance(model, seed=song["seed"], options=request, adapters=adapters)
@@ -181,6 +177,10 @@ def _files_of(
         codes_path = path.with_name(f"{path.stem}.codes.npz")
         facts = {"sampling_rate": rate, "hop_length": codec.hop_length}
         files[codes_path] = encode_codes(codes_path, song["codes"], **facts)
+    if options.timestamps:
+        files |= timed_lyrics(song, path, options.timestamps)
+    if options.plot:
+        files |= picture_of(song, path)
     description = {
         **request,
         "mode": pipeline.mode,
@@ -198,6 +198,7 @@ def _files_of(
         "dtype": str(model.dtype).removeprefix("torch."),
         "files": [name.name for name in sounds],
         **_takes(song),
+        **({"coverage": song.coverage} if "coverage" in song else {}),
         "provenance": record,
         "versions": library_versions(),
     }

@@ -1,9 +1,8 @@
 """The arguments of ``songgen-hf generate`` for one kind of model, and for edits of a song."""
 
-from pathlib import Path
 from typing import Any
 
-from ..codes_files import CODES_ENDINGS, read_codes
+from ..codes_files import known_song
 from .options import GenerateOptions
 
 MASKED_SETTINGS = {
@@ -54,30 +53,3 @@ def edits_of(options: GenerateOptions, tracks: int) -> dict[str, Any]:
         "keep_codebooks": options.keep_codebooks,
     }
     return {name: value for name, value in edits.items() if value is not None}
-
-
-def known_song(paths: list[Path] | None, tracks: int, flag: str) -> Any:
-    """The codes of a file, or the sound files of all tracks, as pipelines take them.
-
-    Raises:
-        ValueError: for a wrong number of files.
-    """
-    if paths is None or paths[0].suffix not in CODES_ENDINGS:
-        return sound_files(paths, tracks, flag)
-    if len(paths) > 1:
-        raise ValueError(f"{flag} takes one file of codes: got {len(paths)} files")
-    codes, _ = read_codes(paths[0])
-    return codes if codes.ndim == 3 else codes[None]  # `songgen-hf encode` writes one track
-
-
-def sound_files(paths: list[Path] | None, tracks: int, flag: str) -> Path | tuple[Path, ...] | None:
-    """The sound files of all tracks as pipelines take them.
-
-    Raises:
-        ValueError: for a wrong number of files.
-    """
-    if paths is None:
-        return None
-    if len(paths) != tracks:
-        raise ValueError(f"{flag} takes {tracks} file(s) for this model: got {len(paths)}")
-    return paths[0] if tracks == 1 else tuple(paths)

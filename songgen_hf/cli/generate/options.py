@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..flags import option
 from ..loading import ModelOptions
+from ..timed_lyrics import FORMATS
 
 MASKED = ("masked models", "generate in a few steps; see docs/masked.md")
 EDITS = ("edits", "generate parts of a song again, and keep the rest; see docs/control.md")
@@ -96,6 +97,21 @@ class GenerateOptions(ModelOptions):
         "listener that ranks the takes: recognizer-mini (the default), or the folder or Hub id of "
         "a phoneme recognizer, a Whisper or a CLAP model; or several",
         metavar="NAME",
+    )
+    timestamps: list[str] | None = option(
+        None,
+        "also write when the words are sung: lrc, vtt, json, or several",
+        choices=FORMATS,
+        metavar="FORMAT",
+    )
+    retries: int = option(
+        0, "how often a song that leaves out lyrics is generated again, with the next seeds"
+    )
+    plot: bool = option(
+        False, "also draw the song (.png): spectrograms and, with --timestamps, words and attention"
+    )
+    loudness: float | None = option(
+        None, "integrated loudness of the song in LUFS, such as -14 (default: as generated)"
     )
     stems: bool = option(False, "also write vocal and accompaniment")
     raw: bool = option(

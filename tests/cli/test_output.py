@@ -19,6 +19,7 @@ from songgen_hf.cli.output import LONGEST_MESSAGE, CommandResult, result_json, s
 # Calls of each command, and of each of its sub-commands, that are refused on every machine.
 REFUSED = {
     "generate": [["a", "--out", "song.txt"]],
+    "align": [["sound.wav"], ["no.wav", "--lyrics", "run"]],
     "encode": [["sound.wav", "codes.txt"]],
     "decode": [["codes.txt", "sound.wav"]],
     "init": [["--preset", "huge", "--out", "new"]],

@@ -105,7 +105,8 @@ class Int8Linear(nn.Linear):
         empty = torch.zeros(out_features, in_features, dtype=torch.int8, device=device)
         self.weight = nn.Parameter(empty, requires_grad=False)
         self.register_buffer("weight_scale", torch.ones(out_features, device=device))
-        self.bias = nn.Parameter(torch.zeros(out_features, device=device)) if bias else None
+        shift = nn.Parameter(torch.zeros(out_features, device=device)) if bias else None
+        self.register_parameter("bias", shift)
         self._packed: Any = None  # the weight in the order in which FBGEMM reads it
 
     @classmethod

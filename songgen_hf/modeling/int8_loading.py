@@ -60,13 +60,13 @@ class Int8Quantizer(HfQuantizer):
     def _process_model_after_weight_loading(self, model: PreTrainedModel, **_: Any) -> Any:
         # transformers would undo conversions when it saves, but the model is saved as it is.
         conversions = getattr(model, "_weight_conversions", None) or []
-        own = [item for item in conversions if not _is_own(item)]
-        model._weight_conversions = own or None
+        others = [item for item in conversions if not _is_own(item)]
+        model._weight_conversions = others or None
         return model
 
     def param_needs_quantization(self, model: PreTrainedModel, param_name: str, **_: Any) -> bool:
         """Whether floats of a file are rounded for this parameter."""
-        owner, _, name = param_name.rpartition(".")
+        owner, _dot, name = param_name.rpartition(".")
         return name == "weight" and isinstance(model.get_submodule(owner), Int8Linear)
 
     def get_quantize_ops(self) -> ConversionOps:

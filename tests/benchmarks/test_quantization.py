@@ -16,7 +16,7 @@ def test_rounding_moves_predictions_more_the_fewer_bits_there_are(benchmark, cap
 
 @pytest.mark.slow
 def test_formats_sing_the_same_prompts(benchmark, monkeypatch):
-    monkeypatch.setattr(quantization, "LONGEST", 0.5)
+    monkeypatch.setattr(benchmark, "LONGEST", 0.5)
     words = ["--songs", "1", "--seconds", "0.4", "--sing", "2", "--formats", "int8 files"]
     (result,) = benchmark.main(words).values()
 

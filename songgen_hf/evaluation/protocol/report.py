@@ -380,8 +380,8 @@ def _rounding(report: Mapping[str, Any], weights: str) -> str:
     if _measured(report, weights) == weights:
         return ""
     return (
-        "\n\nMeasured before the weights were rounded to 8 bits for the files; what rounding changes "
-        "is in `docs/quantization.md`."
+        "\n\nMeasured before the weights were rounded to 8 bits for the files; what rounding "
+        "changes is in `docs/quantization.md`."
     )
 
 

@@ -129,6 +129,9 @@ class GenerateOptions(ModelOptions):
         None, "CPU threads (default: 1 below 100 M weights, where more are slower, else all cores)"
     )
     progress: bool = option(True, "show no progress bar", flag="--quiet")
+    compile: bool = option(
+        False, "compile the steps of an autoregressive model; the first song waits for the compiler"
+    )
     adapter: str | None = option(None, "LoRA adapter to use: a directory or a Hub id")
 
     steps: int | None = option(None, "number of inference steps (default: 28)", group=MASKED)

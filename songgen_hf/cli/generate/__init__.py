@@ -15,6 +15,7 @@ from ..loading import load_pipeline
 from ..output import CommandResult
 from ..timed_lyrics import picture_of, read_lyrics, timed_lyrics
 from .arguments import autoregressive_settings, edits_of, masked_settings
+from .jobs import check_jobs, run_jobs
 from .options import GenerateOptions
 
 OPTIONS = GenerateOptions
@@ -24,7 +25,11 @@ SAMPLING_SETTINGS = (*GUIDANCE_SETTINGS, "temperature", "top_k", "top_p")
 
 def run(options: GenerateOptions) -> CommandResult:
     """Generate songs and write their files."""
-    if not options.out.is_dir():
+    if options.jobs is not None:
+        check_jobs(options)
+    elif options.text is None:
+        raise ValueError("give a description of the song, or --jobs with a file of many")
+    elif not options.out.is_dir():
         sound_format(options.out)
     if options.num_songs < 1:
         raise ValueError(f"--num-songs must be at least 1: got {options.num_songs}")
@@ -38,6 +43,8 @@ def run(options: GenerateOptions) -> CommandResult:
         options = replace(options, model=MASKED_CHECKPOINT)
     pipeline = load_pipeline(options)
     settings, edits, prompt = _arguments(options, pipeline)
+    if options.jobs is not None:
+        return run_jobs(options, pipeline, settings)
     songs = pipeline(
         options.text,
         lyrics=lyrics,
@@ -138,7 +145,7 @@ def _paths(options: GenerateOptions, lyrics: str | None, songs: list[dict[str, A
     """song.wav, or song-1.wav, song-2.wav, ...; in a folder the-first-line-SEED.wav."""
     out = options.out
     if out.is_dir():
-        lines = (lyrics or options.text).strip().splitlines()
+        lines = (lyrics or options.text or "").strip().splitlines()
         title = safe_name(lines[0] if lines else "")
         return [out / f"{title}-{song['seed']}.wav" for song in songs]
     if len(songs) == 1:

@@ -36,7 +36,7 @@ def region_end(word: str) -> float | None:
 class GenerateOptions(ModelOptions):
     """Options of ``songgen-hf generate``."""
 
-    text: str = option(help="style: genre, mood, instruments, voice", positional=True)
+    text: str | None = option(None, "style: genre, mood, instruments, voice", positional=True)
     lyrics: str | None = option(None, "words to sing", exclusive="lyrics")
     lyrics_file: Path | None = option(
         None, "UTF-8 text file of the words to sing", exclusive="lyrics"
@@ -124,6 +124,14 @@ class GenerateOptions(ModelOptions):
         Path("song.wav"),
         ".wav, .flac, .mp3 or .ogg file, or a folder, where the song is named after its first "
         "line and its seed",
+    )
+    jobs: Path | None = option(
+        None,
+        "file of many songs instead: one JSON object in each line, with text, lyrics, seed, voice "
+        "and others; --out is a folder, in which an interrupted run goes on; see docs/speed.md",
+    )
+    batch_size: int | None = option(
+        None, "songs of --jobs that are generated together (default: what fits in free memory)"
     )
     threads: int | None = option(
         None, "CPU threads (default: 1 below 100 M weights, where more are slower, else all cores)"

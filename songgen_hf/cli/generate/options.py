@@ -123,7 +123,10 @@ class GenerateOptions(ModelOptions):
     out: Path = option(
         Path("song.wav"),
         ".wav, .flac, .mp3 or .ogg file, or a folder, where the song is named after its first "
-        "line and its seed",
+        "line and its seed; or - for raw 16-bit samples on standard output, as they are generated",
+    )
+    play: bool = option(
+        False, "play the song while it is generated (with sounddevice, ffplay or aplay)"
     )
     jobs: Path | None = option(
         None,

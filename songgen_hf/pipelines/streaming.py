@@ -1,8 +1,8 @@
 """Streams the waveform of a song in chunks while ``generate()`` runs.
 
-``SongGenAudioStreamer`` is a streamer of transformers. ``stream_song`` and ``stream_pipeline`` also
-run ``generate()`` or a pipeline in a thread, raise its errors where the chunks are read, let it wait
-for a slow reader, and stop it when the reading ends.
+``SongGenAudioStreamer`` is a streamer of transformers. ``stream_song`` and ``stream_pipeline``
+run ``generate()`` or a pipeline in a thread, raise its errors where the chunks are read, let it
+wait for a slow reader, and stop it when the reading ends.
 """
 
 from collections.abc import Callable, Iterator

@@ -184,6 +184,8 @@ class TextToSongPipeline(KnownSongsMixin, Pipeline):
                 has its samples. The codes are the same.
             progress: True for a progress bar, or a function that is called with (number of steps
                 done, total number or None).
+            compile: whether the steps of the decoder are compiled. The first song then waits for
+                the compiler; see docs/speed.md.
             streamer: a streamer of transformers that gets the generated ids.
             guidance_scale: weight of the conditions against empty ones: a number, 1 for no
                 guidance; two numbers, those of the first and the last step; or a dict with the

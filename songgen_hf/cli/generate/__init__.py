@@ -15,7 +15,9 @@ from ..loading import load_pipeline
 from ..output import CommandResult
 from ..timed_lyrics import picture_of, read_lyrics, timed_lyrics
 from .arguments import autoregressive_settings, edits_of, masked_settings
+from .jobs import check_jobs, run_jobs
 from .options import GenerateOptions
+from .playing import STDOUT, check_stream, stream
 
 OPTIONS = GenerateOptions
 GUIDANCE_SETTINGS = ("guidance_scale", "guidance_schedule", "guidance_interval")
@@ -24,8 +26,15 @@ SAMPLING_SETTINGS = (*GUIDANCE_SETTINGS, "temperature", "top_k", "top_p")
 
 def run(options: GenerateOptions) -> CommandResult:
     """Generate songs and write their files."""
-    if not options.out.is_dir():
+    if options.jobs is not None:
+        check_jobs(options)
+    elif options.text is None:
+        raise ValueError("give a description of the song, or --jobs with a file of many")
+    elif options.out != STDOUT and not options.out.is_dir():
         sound_format(options.out)
+    streamed = options.play or options.out == STDOUT
+    if streamed:
+        check_stream(options)
     if options.num_songs < 1:
         raise ValueError(f"--num-songs must be at least 1: got {options.num_songs}")
     if options.threads is not None and options.threads < 1:
@@ -38,8 +47,9 @@ def run(options: GenerateOptions) -> CommandResult:
         options = replace(options, model=MASKED_CHECKPOINT)
     pipeline = load_pipeline(options)
     settings, edits, prompt = _arguments(options, pipeline)
-    songs = pipeline(
-        options.text,
+    if options.jobs is not None:
+        return run_jobs(options, pipeline, settings)
+    arguments: dict[str, Any] = dict(
         lyrics=lyrics,
         language=options.language,
         reference_voice=options.voice,
@@ -51,7 +61,6 @@ def run(options: GenerateOptions) -> CommandResult:
         seconds=options.seconds,
         max_seconds=options.max_seconds,
         min_seconds=options.min_seconds,
-        num_return_sequences=options.num_songs,
         best_of=options.best_of,
         rank_by=options.rank_by,
         raw=options.raw,
@@ -61,6 +70,10 @@ def run(options: GenerateOptions) -> CommandResult:
         **settings,
         **edits,
     )
+    if streamed:
+        songs = stream(pipeline, options, arguments)
+    else:
+        songs = pipeline(options.text, num_return_sequences=options.num_songs, **arguments)
     if options.song is not None:  # the description names the files of the song
         edits["song"] = [path.name for path in options.song]
     songs = songs if isinstance(songs, list) else [songs]
@@ -68,7 +81,9 @@ def run(options: GenerateOptions) -> CommandResult:
     files: dict[Path, bytes] = {}
     facts = []
     for path, song in zip(_paths(options, lyrics, songs), songs, strict=True):
-        written = _files_of(song, path, options, request, pipeline)
+        written = {}
+        if path != STDOUT:
+            written = _files_of(song, path, options, request, pipeline)
         files |= written
         rate = song["sampling_rate"]
         facts.append(
@@ -138,7 +153,7 @@ def _paths(options: GenerateOptions, lyrics: str | None, songs: list[dict[str, A
     """song.wav, or song-1.wav, song-2.wav, ...; in a folder the-first-line-SEED.wav."""
     out = options.out
     if out.is_dir():
-        lines = (lyrics or options.text).strip().splitlines()
+        lines = (lyrics or options.text or "").strip().splitlines()
         title = safe_name(lines[0] if lines else "")
         return [out / f"{title}-{song['seed']}.wav" for song in songs]
     if len(songs) == 1:

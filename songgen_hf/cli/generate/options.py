@@ -36,7 +36,7 @@ def region_end(word: str) -> float | None:
 class GenerateOptions(ModelOptions):
     """Options of ``songgen-hf generate``."""
 
-    text: str = option(help="style: genre, mood, instruments, voice", positional=True)
+    text: str | None = option(None, "style: genre, mood, instruments, voice", positional=True)
     lyrics: str | None = option(None, "words to sing", exclusive="lyrics")
     lyrics_file: Path | None = option(
         None, "UTF-8 text file of the words to sing", exclusive="lyrics"
@@ -123,7 +123,18 @@ class GenerateOptions(ModelOptions):
     out: Path = option(
         Path("song.wav"),
         ".wav, .flac, .mp3 or .ogg file, or a folder, where the song is named after its first "
-        "line and its seed",
+        "line and its seed; or - for raw 16-bit samples on standard output, as they are generated",
+    )
+    play: bool = option(
+        False, "play the song while it is generated (with sounddevice, ffplay or aplay)"
+    )
+    jobs: Path | None = option(
+        None,
+        "file of many songs instead: one JSON object in each line, with text, lyrics, seed, voice "
+        "and others; --out is a folder, in which an interrupted run goes on; see docs/speed.md",
+    )
+    batch_size: int | None = option(
+        None, "songs of --jobs that are generated together (default: what fits in free memory)"
     )
     quantize: str | None = option(
         None,
@@ -134,6 +145,9 @@ class GenerateOptions(ModelOptions):
         None, "CPU threads (default: 1 below 100 M weights, where more are slower, else all cores)"
     )
     progress: bool = option(True, "show no progress bar", flag="--quiet")
+    compile: bool = option(
+        False, "compile the steps of an autoregressive model; the first song waits for the compiler"
+    )
     adapter: str | None = option(None, "LoRA adapter to use: a directory or a Hub id")
 
     steps: int | None = option(None, "number of inference steps (default: 28)", group=MASKED)

@@ -33,12 +33,13 @@ from .song import Song
 from .song_requests import make_requests, prepare_inputs, separate_voices
 from .swapped_tracks import add_swap_margin
 from .timestamps import check_timestamps, sung_whole
+from .whole_song import WholeSongMixin
 
 # isort: split
 from diffusers import DiffusionPipeline
 
 
-class MaskedSongPipeline(MaskedCodecMixin, MaskedFolderMixin, DiffusionPipeline):
+class MaskedSongPipeline(WholeSongMixin, MaskedCodecMixin, MaskedFolderMixin, DiffusionPipeline):
     """Pipeline that generates songs in a few steps with a masked model, and edits songs.
 
     Args:

@@ -23,7 +23,9 @@ LINE_SECONDS = 0.5
 SHORTEST_SECTION = 2.0
 TAG = re.compile(r"(\[[^\[\]]*\])")
 _SECONDS = r"(\d+(?:\.\d+)?)"
-_IN_TAG = re.compile(rf"\[\s*([a-z]+)(?:\s*(\d+))?(?:\s*:\s*{_SECONDS}\s*s?|\s+{_SECONDS}\s*s)?\s*\]")
+_IN_TAG = re.compile(
+    rf"\[\s*([a-z]+)(?:\s*(\d+))?(?:\s*:\s*{_SECONDS}\s*s?|\s+{_SECONDS}\s*s)?\s*\]"
+)
 IDEOGRAPH = "[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]"
 """Ideographs, kana and Hangul syllables: each is sung as a syllable."""
 
@@ -192,9 +194,7 @@ def check_window(window: Any, context: Any, extend_stride: Any) -> tuple[float, 
         return float(window), float(window - extend_stride)
     context = DEFAULT_CONTEXT if context is None else context
     if context >= window:
-        raise ValueError(
-            f"context is {context:g} s: expected less than the window of {window:g} s"
-        )
+        raise ValueError(f"context is {context:g} s: expected less than the window of {window:g} s")
     return float(window), float(context)
 
 
@@ -284,7 +284,8 @@ def _parts(section: Section, first: float, longest: float) -> list[Section]:
     lines = section.lyrics.splitlines()
     if not lines:
         count = 1 + math.ceil((section.seconds - first) / longest - 1e-6)
-        lengths = [first] + [(section.seconds - first) / (count - 1)] * (count - 1)
+        rest = max(SHORTEST_SECTION, (section.seconds - first) / (count - 1))
+        lengths = [section.seconds - rest * (count - 1)] + [rest] * (count - 1)
         parts = [replace(section, seconds=seconds) for seconds in lengths]
     else:
         # Where the tag gives a length, all lines are that much faster or slower.

@@ -32,13 +32,14 @@ from .song_requests import (
 from .swapped_tracks import SURE_MARGIN, add_swap_margin
 from .takes import best_take, check_takes, number_of_takes, take_score
 from .timestamps import check_timestamps, sung_whole
+from .whole_song import WholeSongMixin
 
 logger = logging.getLogger(__name__)
 
 EDIT_LENGTH = "the length of an edited song stays: leave min_seconds and max_seconds out"
 
 
-class TextToSongPipeline(KnownSongsMixin, Pipeline):
+class TextToSongPipeline(WholeSongMixin, KnownSongsMixin, Pipeline):
     """Pipeline that generates songs: ``pipeline("text-to-song", model=...)(text, lyrics=...)``.
 
     Generation settings such as ``guidance_scale``, ``temperature``, ``top_k`` and ``do_sample`` can

@@ -201,10 +201,7 @@ def check_window(window: Any, context: Any, extend_stride: Any) -> tuple[float, 
 def sung_seconds(lyrics: str) -> float:
     """Estimate how long lines take to sing, in seconds."""
     lines = [line for line in lyrics.splitlines() if letter_count(line)]
-    if not lines:
-        return 0.0
-    seconds = sum(letter_count(line) / LETTERS_PER_SECOND + LINE_SECONDS for line in lines)
-    return max(SHORTEST_SECTION, round(seconds, 1))
+    return max(SHORTEST_SECTION, round(sum(map(_line_seconds, lines)), 1)) if lines else 0.0
 
 
 def letter_count(text: str) -> int:
@@ -283,34 +280,42 @@ def _parts(section: Section, first: float, longest: float) -> list[Section]:
     """Split a section into parts, the first of at most ``first`` seconds, others of ``longest``."""
     lines = section.lyrics.splitlines()
     if not lines:
-        count = 1 + math.ceil((section.seconds - first) / longest - 1e-6)
-        rest = max(SHORTEST_SECTION, (section.seconds - first) / (count - 1))
-        lengths = [section.seconds - rest * (count - 1)] + [rest] * (count - 1)
-        parts = [replace(section, seconds=seconds) for seconds in lengths]
+        parts = _slices(section, first, longest)
     else:
         # Where the tag gives a length, all lines are that much faster or slower.
         pace = section.seconds / sum(map(_line_seconds, lines))
-        groups: list[list[str]] = [[]]
-        room = first
+        parts, room = [], 0.0
         for line in lines:
-            own = pace * _line_seconds(line)
-            if groups[-1] and own > room + 1e-6:
-                groups.append([])
-                room = longest
-            groups[-1].append(line)
-            room -= own
-        parts = [
-            replace(
-                section,
-                lyrics="\n".join(group),
-                seconds=max(SHORTEST_SECTION, pace * sum(map(_line_seconds, group))),
-            )
-            for group in groups
-        ]
+            seconds = pace * _line_seconds(line)
+            if parts and seconds <= room + 1e-6:
+                last = parts[-1]
+                parts[-1] = replace(
+                    last, lyrics=f"{last.lyrics}\n{line}", seconds=last.seconds + seconds
+                )
+            else:
+                room = longest if parts else first
+                own = replace(section, lyrics=line, seconds=max(SHORTEST_SECTION, seconds))
+                # A line that the tag makes longer than a window is followed by its accompaniment.
+                slow = _line_seconds(line) <= room < seconds
+                parts += _slices(own, room, longest) if slow else [own]
+                seconds = room if slow else own.seconds
+            room -= seconds
     count = len(parts)
     return [
         replace(part, name=f"{part.name} ({i}/{count})" if count > 1 else part.name)
         for i, part in enumerate(parts, 1)
+    ]
+
+
+def _slices(section: Section, first: float, longest: float) -> list[Section]:
+    """Split a section by time, with its words in the first part."""
+    count = 1 + math.ceil((section.seconds - first) / longest - 1e-6)
+    even = (section.seconds - first) / max(1, count - 1)
+    rest = min(longest, max(SHORTEST_SECTION, even))
+    lengths = [section.seconds - rest * (count - 1)] + [rest] * (count - 1)
+    return [
+        replace(section, lyrics="" if i else section.lyrics, seconds=seconds)
+        for i, seconds in enumerate(lengths)
     ]
 
 

@@ -95,9 +95,11 @@ def check_section_settings(settings: Mapping[str, Any]) -> None:
 
 
 def fingerprint(networks: Sequence[Any]) -> str:
-    """A digest of the beginnings of all weights, which tells models apart."""
+    """A digest of token pattern and beginnings of all weights, which tells models apart."""
     digest = hashlib.sha256()
     for network in networks:
+        decoder = getattr(network.config, "decoder", None)
+        digest.update(str(getattr(decoder, "track_pattern", "")).encode())
         for name, weight in network.named_parameters():
             values = weight.detach().flatten()[:16].float().cpu().numpy()
             digest.update(f"{name}{tuple(weight.shape)}".encode() + values.tobytes())

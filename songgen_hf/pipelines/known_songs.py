@@ -104,6 +104,10 @@ class KnownSongsMixin(TimestampsMixin):
     def _networks(self) -> list[Any]:
         return [self.model]
 
+    @property
+    def _num_tracks(self) -> int:
+        return int(self.model.config.decoder.num_tracks)
+
     def _decode(
         self, codes: torch.Tensor, raw: bool = False, chunk_frames: int | None = None
     ) -> dict[str, Any]:

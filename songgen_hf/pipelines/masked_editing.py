@@ -163,6 +163,10 @@ class MaskedCodecMixin(TimestampsMixin):
     def _networks(self) -> list[Any]:
         return [self.conditioner, self.transformer, self.codec]
 
+    @property
+    def _num_tracks(self) -> int:
+        return int(self.transformer.config.num_tracks)
+
     def _decode(
         self, codes: Tensor, raw: bool = False, chunk_frames: int | None = None
     ) -> dict[str, Any]:

@@ -18,7 +18,7 @@ DEFAULT_WINDOW = 20.0
 DEFAULT_CONTEXT = 4.0
 LETTERS_PER_SECOND = 7.5
 """About 2.3 syllables, as in the rendered corpus."""
-LINE_SECONDS = 0.5
+LINE_SECONDS = 0.25
 """Pause after a line."""
 SHORTEST_SECTION = 2.0
 TAG = re.compile(r"(\[[^\[\]]*\])")

@@ -77,6 +77,11 @@ class SungSection:
         return placed
 
 
+def unsung(section: Section, num_frames: int) -> SungSection:
+    """Return a section that is only planned, without codes: [0, 0, T]."""
+    return SungSection(section, torch.zeros(0, 0, num_frames, dtype=torch.int64), 0)
+
+
 def last_words(done: Sequence[SungSection], num_frames: int, frame_rate: float) -> str:
     """Return the lyrics that are sung in the last frames of finished sections."""
     parts: list[str] = []
@@ -92,7 +97,7 @@ def last_words(done: Sequence[SungSection], num_frames: int, frame_rate: float) 
 
 
 def first_words(sections: Sequence[SungSection], num_frames: int, frame_rate: float) -> str:
-    """Return the lyrics that are sung in the first frames of finished sections."""
+    """Return the lyrics that are sung in the first frames of sections."""
     parts: list[str] = []
     for sung in sections:
         if num_frames <= 0:
@@ -232,5 +237,6 @@ __all__ = [
     "joined_timing",
     "last_words",
     "own_timing",
+    "unsung",
     "with_redone",
 ]

@@ -7,19 +7,18 @@ with the pipelines and imports only the files beside it.
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from .editing import TRACK_NAMES, KnownSong, recorded_tracks
+from .editing import TRACK_NAMES
 from .progress import section_progress
-from .section_files import SectionFolder, plan_of
+from .section_files import SectionFolder
 from .song import Song
 from .song_plan import Section, SongPlan
-from .song_requests import check_seed, draw_seed, prepare_inputs, separate_voices
+from .song_requests import prepare_inputs, separate_voices
 from .sung_sections import (
     SungSection,
     described_sections,
@@ -29,6 +28,7 @@ from .sung_sections import (
     joined_timing,
     last_words,
     own_timing,
+    unsung,
     with_redone,
 )
 from .whole_requests import (
@@ -43,7 +43,8 @@ SEED_STEP = 1000
 """Between the seeds of two sections, so that their takes do not share seeds."""
 DECODED_FRAMES = 500
 """Frames that are decoded at a time."""
-RANKING = ("best_of", "rank_by")
+AHEAD_SECONDS = 1.5
+"""What is generated beyond the end of a section and dropped."""
 
 
 class WholeSongMixin:
@@ -54,9 +55,12 @@ class WholeSongMixin:
     sampling_rate: int
     _hop_length: int
     _networks: list[Any]
+    _num_tracks: int
+    _load_song: Callable[..., tuple[torch.Tensor, Any]]
     _decode: Callable[..., dict[str, Any]]
     __call__: Callable[..., Any]
 
+    @torch.no_grad()
     def whole_song(
         self,
         text: str,
@@ -82,7 +86,9 @@ class WholeSongMixin:
 
         The sections of the plan are generated one after another. Each continues the last
         ``context`` seconds, whose codes are part of the song unchanged; the model hears the words
-        that are sung in them and those of the section. Memory does not grow with the length.
+        that are sung in them and those of the section. Up to 1.5 s more are generated and dropped,
+        since models end a song where they stop. With a model of two tracks the vocal of sections
+        without words is silent. Memory does not grow with the length.
 
         Args:
             text: style description of the whole song.
@@ -144,65 +150,6 @@ class WholeSongMixin:
             done.append(sung)
         return self._whole(request, done)
 
-    def redo_section(
-        self,
-        song: Song | Path | str,
-        index: int,
-        *,
-        seed: int | None = None,
-        reference_voice: Any = None,
-        voice_start: float = 0.0,
-        separate_voice: Any = False,
-        progress: bool | Callable[[int, int], None] = False,
-        **settings: Any,
-    ) -> Song:
-        """Generate one section of a whole song again; all samples outside of it stay.
-
-        The model knows what precedes the section and the beginning of what follows. An
-        autoregressive model draws several ``takes``, ranked as those of ``regions``. The section
-        keeps its length; quotes of it stay as they are.
-
-        Args:
-            song: a song of ``whole_song``, or its folder, in which the section is replaced.
-            index: place of the section in ``song["sections"]``, from 0.
-            seed: seed of the first take; None to draw one.
-            reference_voice, voice_start, separate_voice: the voice of the song, for a folder whose
-                song was generated with one.
-            progress: as of ``whole_song``.
-            settings: arguments of the call in place of those of the song, and ``takes``.
-        Returns:
-            The whole song. Its samples outside of the section are bit for bit those it had;
-            crossfades of 20 ms lie inside of the section.
-        Raises:
-            ValueError: for an unknown section, a song that was not made by ``whole_song``, or a
-                folder whose song is not finished or has another voice or model.
-        """
-        held = None
-        if not isinstance(song, Song):
-            held = SectionFolder(song)
-            voice = {"voice_start": voice_start, "separate_voice": separate_voice}
-            song = self._song_of(held, voice, reference_voice)
-        if song.whole is None:
-            raise ValueError(
-                "this song was not made by whole_song: give one that was, or its folder; of other "
-                "songs, generate regions again"
-            )
-        request, done = song.whole
-        if type(index) is not int or not 0 <= index < len(done):
-            raise ValueError(f"the song has sections 0 to {len(done) - 1}: got {index!r}")
-        check_section_settings({name: value for name, value in settings.items() if name != "takes"})
-        # The takes are ranked by how well what follows fits.
-        kept = {name: one for name, one in request.settings.items() if name not in RANKING}
-        request = replace(request, settings={**kept, **settings})
-        seed = draw_seed() if seed is None else check_seed(seed)
-        counts = (0, done[index].num_frames, done[index].num_frames)
-        with section_progress(progress, done[index].section.name, *counts) as report:
-            sung = self._sing_between(request, done, index, seed, report)
-        sung = self._spliced(song, done, index, sung)
-        if held is not None:
-            held.write(index, sung, **self._rates)
-        return self._whole(song.whole[0], [*done[:index], sung, *done[index + 1 :]], song)
-
     def _whole_request(
         self,
         text: str,
@@ -237,53 +184,72 @@ class WholeSongMixin:
             quoted = done[section.quotes]
             return SungSection(section, quoted.codes, quoted.seed, quoted.timed)
         new = self._frames_of(section.seconds)
-        before = joined_codes(done)[..., -self._context(request.plan) :] if done else None
-        if before is not None and before.shape[-1] == 0:
-            before = None
-        known = 0 if before is None else before.shape[-1]
+        following = [
+            unsung(one, self._frames_of(one.seconds))
+            for one in request.plan.sections[len(done) + 1 :]
+        ]
+        known, ahead = self._around(request.plan, new, following)
+        known = min(known, sum(one.num_frames for one in done))
+        before = joined_codes(done)[..., -known:] if known else None
         context = last_words(done, known, self._frame_rate)
-        seed = (request.seed + SEED_STEP * len(done)) % 2**62
+        given: dict[str, Any] = {
+            "audio_prompt": before,
+            "seconds": (new + ahead) / self._frame_rate,
+        }
+        next_words = first_words(following, ahead, self._frame_rate)
+        silent = None if section.lyrics else self._without_vocal(before, new + ahead)
+        if silent is not None:
+            given = {
+                "song": silent,
+                "regions": (known / self._frame_rate, None),
+                "keep_track": "vocal",
+            }
+            next_words = next((one.section.lyrics for one in following if one.section.lyrics), "")
         song = self._call(
             request,
-            joined([context, section.lyrics]),
+            joined([context, section.lyrics, next_words]),
             self._voice(request, done),
-            audio_prompt=before,
-            seconds=new / self._frame_rate,
-            seed=seed,
+            seed=(request.seed + SEED_STEP * len(done)) % 2**62,
             progress=report,
+            **given,
         )
         return self._sung(song, section, context, known, new)
 
-    def _sing_between(
-        self,
-        request: WholeRequest,
-        done: Sequence[SungSection],
-        index: int,
-        seed: int,
-        report: Callable[[int, int | None], None],
-    ) -> SungSection:
-        """Generate a section again, with as much known on both sides as the window holds."""
-        old = done[index]
-        spare = max(0, self._frames_of(request.plan.window) - old.num_frames)
-        context = self._context(request.plan)
-        earlier, later = done[:index], done[index + 1 :]
-        follow = min(context, spare // 2, sum(one.num_frames for one in later))
-        known = min(context, spare - follow, sum(one.num_frames for one in earlier))
-        start, stop = known, known + old.num_frames
-        begin = sum(one.num_frames for one in earlier) - known
-        codes = joined_codes(done)[..., begin : begin + stop + follow]
-        before = last_words(earlier, known, self._frame_rate)
-        song = self._call(
-            request,
-            joined([before, old.section.lyrics, first_words(later, follow, self._frame_rate)]),
-            self._voice(request, earlier),
-            song=codes,
-            regions=(start / self._frame_rate, stop / self._frame_rate),
-            seed=seed,
-            progress=report,
-        )
-        section = replace(old.section, quotes=None)
-        return self._sung(song, section, before, start, old.num_frames)
+    def _around(
+        self, plan: SongPlan, num_frames: int, following: Sequence[SungSection]
+    ) -> tuple[int, int]:
+        """How many frames before a section the model hears, and how many after it generates.
+
+        The latter are dropped: models end a song where they stop, with a pause.
+        """
+        context = round(plan.context * self._frame_rate)
+        spare = max(0, self._frames_of(plan.window) - num_frames)
+        ahead = min(self._frames_of(AHEAD_SECONDS), max(spare - context, min(spare, context) // 4))
+        ahead = min(ahead, sum(one.num_frames for one in following))
+        return min(context, spare - ahead), ahead
+
+    def _without_vocal(self, before: torch.Tensor | None, num_frames: int) -> torch.Tensor | None:
+        """Codes that go on with a silent vocal, [2, K, T]; None for a model of one track.
+
+        The codes of the accompaniment that go on are to be generated.
+        """
+        hop = self._hop_length
+        known, vocal = 0, np.zeros((1, 0), np.float32)
+        if before is not None:
+            known = before.shape[-1]
+            vocal = self._decode(before, raw=True, chunk_frames=DECODED_FRAMES)["vocal"]
+            if vocal is None:
+                return None
+        elif self._num_tracks < 2:
+            return None
+        silence = np.zeros((1, (num_frames + 10) * hop), np.float32)
+        vocal = np.concatenate([vocal[:, : known * hop], silence], axis=-1)
+        track = (vocal, self.sampling_rate)
+        codes = self._load_song({"vocal": track, "accompaniment": track})[0]
+        codes = codes[..., : known + num_frames].clone()
+        if before is not None:
+            codes[..., :known] = before
+        return codes
 
     def _call(
         self, request: WholeRequest, lyrics: str | None, voice: dict[str, Any], **own: Any
@@ -353,54 +319,6 @@ class WholeSongMixin:
         song.whole = (request, list(done))
         return song
 
-    def _spliced(
-        self, song: Song, done: Sequence[SungSection], index: int, sung: SungSection
-    ) -> SungSection:
-        """The section with its samples, which begin and end with crossfades from the song's."""
-        codes = joined_codes([*done[:index], sung, *done[index + 1 :]])
-        start = sum(one.num_frames for one in done[:index])
-        stop = start + sung.num_frames
-        visible = torch.full((len(codes), codes.shape[-1]), codes.shape[1])
-        visible[:, start:stop] = 0
-        recorded = recorded_tracks(song, len(codes), self.sampling_rate)
-        known = KnownSong(codes, visible, recorded, is_edit=True)
-        new = known.keep_recorded(
-            self._decode(codes, chunk_frames=DECODED_FRAMES), self._hop_length, self._decode
-        )
-        tracks = recorded_tracks(new, len(codes), self.sampling_rate)
-        assert tracks is not None
-        hop = self._hop_length
-        samples = np.stack([track[0, start * hop : stop * hop] for track in tracks])
-        first = done[index].first_codes
-        return replace(
-            sung, redone=samples, first_codes=done[index].codes if first is None else first
-        )
-
-    def _song_of(self, held: SectionFolder, voice: dict[str, Any], reference_voice: Any) -> Song:
-        """The finished song of a folder."""
-        record = held.record
-        if record is None:
-            raise ValueError(f"{held.path} holds no whole song: give the folder of whole_song")
-        names = ("language", "negative_text", "same_voice", "settings")
-        request = self._whole_request(
-            record["text"],
-            plan_of(record),
-            record["seed"],
-            voice,
-            reference_voice,
-            **{name: record[name] for name in names},
-        )
-        held.begin(request.record())
-        sections = request.plan.sections
-        done = [held.read(place, section) for place, section in enumerate(sections)]
-        finished = [one for one in done if one is not None]
-        if len(finished) < len(done):
-            raise ValueError(
-                f"{held.path} has {len(finished)} of {len(done)} sections: finish the song first, "
-                "with the call that began it"
-            )
-        return self._whole(request, finished)
-
     @property
     def _frame_rate(self) -> float:
         return self.sampling_rate / self._hop_length
@@ -411,10 +329,6 @@ class WholeSongMixin:
 
     def _frames_of(self, seconds: float) -> int:
         return max(1, round(seconds * self._frame_rate))
-
-    def _context(self, plan: SongPlan) -> int:
-        """The number of frames that a section continues."""
-        return round(plan.context * self._frame_rate)
 
 
 __all__ = ["WholeSongMixin"]

@@ -16,6 +16,7 @@ from ..output import CommandResult
 from ..timed_lyrics import picture_of, read_lyrics, timed_lyrics
 from .arguments import autoregressive_settings, edits_of, masked_settings
 from .options import GenerateOptions
+from .whole import check_whole, plan_result, sing_whole
 
 OPTIONS = GenerateOptions
 GUIDANCE_SETTINGS = ("guidance_scale", "guidance_schedule", "guidance_interval")
@@ -33,38 +34,46 @@ def run(options: GenerateOptions) -> CommandResult:
     lyrics = options.lyrics
     if options.lyrics_file is not None:
         lyrics = read_lyrics(options.lyrics_file)
+    check_whole(options, lyrics)
+    if options.plan:
+        return plan_result(options, lyrics)
 
     if options.model is None and options.mode == "masked":
         options = replace(options, model=MASKED_CHECKPOINT)
     pipeline = load_pipeline(options)
     settings, edits, prompt = _arguments(options, pipeline)
-    songs = pipeline(
-        options.text,
-        lyrics=lyrics,
-        language=options.language,
-        reference_voice=options.voice,
-        voice_start=options.voice_start,
-        separate_voice=options.separate_voice,
-        negative_text=options.negative_text,
-        audio_prompt=prompt,
-        seed=options.seed,
-        seconds=options.seconds,
-        max_seconds=options.max_seconds,
-        min_seconds=options.min_seconds,
-        num_return_sequences=options.num_songs,
-        best_of=options.best_of,
-        rank_by=options.rank_by,
-        raw=options.raw,
-        timestamps=bool(options.timestamps),
-        retries=options.retries,
-        progress=options.progress and sys.stderr.isatty(),
-        **settings,
-        **edits,
-    )
+    if options.whole:
+        songs = sing_whole(options, pipeline, lyrics, settings)
+    else:
+        songs = pipeline(
+            options.text,
+            lyrics=lyrics,
+            language=options.language,
+            reference_voice=options.voice,
+            voice_start=options.voice_start,
+            separate_voice=options.separate_voice,
+            negative_text=options.negative_text,
+            audio_prompt=prompt,
+            seed=options.seed,
+            seconds=options.seconds,
+            max_seconds=options.max_seconds,
+            min_seconds=options.min_seconds,
+            num_return_sequences=options.num_songs,
+            best_of=options.best_of,
+            rank_by=options.rank_by,
+            raw=options.raw,
+            timestamps=bool(options.timestamps),
+            retries=options.retries,
+            progress=options.progress and sys.stderr.isatty(),
+            **settings,
+            **edits,
+        )
     if options.song is not None:  # the description names the files of the song
         edits["song"] = [path.name for path in options.song]
     songs = songs if isinstance(songs, list) else [songs]
     request = _request(options, lyrics, {**settings, **edits})
+    if options.whole:
+        request |= {name: songs[0].request.get(name) for name in ("lyrics", "sections")}
     files: dict[Path, bytes] = {}
     facts = []
     for path, song in zip(_paths(options, lyrics, songs), songs, strict=True):
@@ -77,8 +86,7 @@ def run(options: GenerateOptions) -> CommandResult:
                 "duration": song["audio"].shape[-1] / rate,
                 "sampling_rate": rate,
                 "files": list(written),
-                **_takes(song),
-                **({"coverage": song.coverage} if "coverage" in song else {}),
+                **_details(song),
             }
         )
     write_files(files)
@@ -197,16 +205,16 @@ def _files_of(
         "device": str(model.device),
         "dtype": str(model.dtype).removeprefix("torch."),
         "files": [name.name for name in sounds],
-        **_takes(song),
-        **({"coverage": song.coverage} if "coverage" in song else {}),
+        **_details(song),
         "provenance": record,
         "versions": library_versions(),
     }
     return {**files, path.with_suffix(".json"): encode_json(description)}
 
 
-def _takes(song: dict[str, Any]) -> dict[str, Any]:
-    """The seeds and scores of all takes of a song, best first; nothing without --best-of."""
+def _details(song: Any) -> dict[str, Any]:
+    """Seeds and scores of all takes, best first, coverage and sections, as far as there are any."""
     names = ("seed", "score", "score_parts")
     takes = [{name: take[name] for name in names} for take in song.get("takes", ())]
-    return {"takes": takes} if takes else {}
+    details = {name: song[name] for name in ("coverage", "sections") if name in song}
+    return {"takes": takes, **details} if takes else details

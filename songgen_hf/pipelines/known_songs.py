@@ -105,8 +105,8 @@ class KnownSongsMixin(TimestampsMixin):
         return [self.model]
 
     @property
-    def _num_tracks(self) -> int:
-        return int(self.model.config.decoder.num_tracks)
+    def _sizes(self) -> Any:
+        return self.model.config.decoder
 
     def _decode(
         self, codes: torch.Tensor, raw: bool = False, chunk_frames: int | None = None

@@ -164,8 +164,8 @@ class MaskedCodecMixin(TimestampsMixin):
         return [self.conditioner, self.transformer, self.codec]
 
     @property
-    def _num_tracks(self) -> int:
-        return int(self.transformer.config.num_tracks)
+    def _sizes(self) -> Any:
+        return self.transformer.config
 
     def _decode(
         self, codes: Tensor, raw: bool = False, chunk_frames: int | None = None

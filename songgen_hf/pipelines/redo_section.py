@@ -105,10 +105,11 @@ class RedoSectionMixin(WholeSongMixin):
         begin = sum(one.num_frames for one in earlier) - known
         codes = joined_codes(done)[..., begin : begin + stop + follow]
         before = last_words(earlier, known, self._frame_rate)
+        voice = self._voice(request, earlier)
         song = self._call(
             request,
             joined([before, old.section.lyrics, first_words(later, follow, self._frame_rate)]),
-            self._voice(request, earlier),
+            voice,
             song=codes,
             regions=(start / self._frame_rate, stop / self._frame_rate),
             # The vocal of a section without words is silent, and stays so.
@@ -117,7 +118,7 @@ class RedoSectionMixin(WholeSongMixin):
             progress=report,
         )
         section = replace(old.section, quotes=None)
-        return self._sung(song, section, before, start, old.num_frames)
+        return self._sung(request, song, section, before, start, voice)
 
     def _spliced(
         self, song: Song, done: Sequence[SungSection], index: int, sung: SungSection
@@ -147,7 +148,7 @@ class RedoSectionMixin(WholeSongMixin):
         record = held.record
         if record is None:
             raise ValueError(f"{held.path} holds no whole song: give the folder of whole_song")
-        names = ("language", "negative_text", "same_voice", "settings")
+        names = ("language", "negative_text", "same_voice", "timestamps", "settings")
         request = self._whole_request(
             record["text"],
             plan_of(record),

@@ -173,24 +173,32 @@ def with_redone(
     return changed
 
 
-def own_timing(song: Mapping[str, Any], lines_before: int, begin: float) -> dict[str, Any]:
-    """Return the ``TIMED`` keys of a window without its context.
+def own_timing(
+    song: Mapping[str, Any], lines_before: int, begin: float, end: float
+) -> dict[str, Any]:
+    """Return the ``TIMED`` keys of a section, which ends a window.
 
     Args:
         song: the song of the window, with its words.
         lines_before: number of lines that are those of the context.
-        begin: second of the window at which the section begins.
+        begin, end: seconds of the window at which the section begins and ends.
     """
 
     def moved(one: Mapping[str, Any]) -> dict[str, Any]:
-        times = {key: round(max(0.0, one[key] - begin), 3) for key in ("start", "end")}
+        times = {key: round(min(end, max(begin, one[key])) - begin, 3) for key in ("start", "end")}
         return {**one, **times}
 
-    lines = [moved(line) for line in song["lines"][lines_before:]]
-    for line in lines:
-        line["words"] = [moved(word) for word in line["words"]]
+    lines = [
+        {**moved(line), "words": [moved(word) for word in line["words"]]}
+        for line in song["lines"][lines_before:]
+    ]
     words = [word for line in lines for word in line["words"]]
     return {"words": words, "lines": lines, "coverage": dict(song["coverage"])}
+
+
+def untimed() -> dict[str, Any]:
+    """Return the ``TIMED`` keys of a section without words."""
+    return {"words": [], "lines": [], "coverage": {"share": 1.0, "skipped": [], "repeated": []}}
 
 
 def joined_timing(sections: Sequence[SungSection], frame_rate: float) -> dict[str, Any]:
@@ -238,5 +246,6 @@ __all__ = [
     "last_words",
     "own_timing",
     "unsung",
+    "untimed",
     "with_redone",
 ]

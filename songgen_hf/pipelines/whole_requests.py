@@ -16,7 +16,8 @@ from .song_requests import check_seed, draw_seed
 NOT_OF_A_SECTION = (
     *("seconds", "max_seconds", "min_seconds", "max_new_frames", "min_new_frames", "audio_prompt"),
     *("song", "regions", "keep_track", "keep_codebooks", "num_return_sequences", "takes"),
-    *("streamer", "output_type", "generator", "raw", "callback_on_step_end"),
+    *("streamer", "output_type", "generator", "raw", "retries"),
+    "callback_on_step_end",
 )
 """Arguments of a call that do not apply to whole songs."""
 
@@ -30,6 +31,7 @@ class WholeRequest:
         plan: the sections.
         seed: seed of the song.
         same_voice: whether the first sung section is the reference voice of the following ones.
+        timestamps: whether the times of the words are read.
         settings: further arguments of the call.
         voice: arguments of the reference voice, without its accompaniment; {} without one.
         digest: of the voice and of the model.
@@ -41,6 +43,7 @@ class WholeRequest:
     plan: SongPlan
     seed: int
     same_voice: bool
+    timestamps: bool
     settings: dict[str, Any]
     voice: dict[str, Any]
     digest: dict[str, str]
@@ -52,6 +55,7 @@ class WholeRequest:
             **held,
             "plan": asdict(self.plan),
             "same_voice": self.same_voice,
+            "timestamps": self.timestamps,
             "settings": {name: _plain(value) for name, value in self.settings.items()},
             **self.digest,
         }

@@ -29,8 +29,10 @@ from .sung_sections import (
     last_words,
     own_timing,
     unsung,
+    untimed,
     with_redone,
 )
+from .timestamps import warn_of_coverage
 from .whole_requests import (
     WholeRequest,
     check_section_settings,
@@ -54,8 +56,9 @@ class WholeSongMixin:
     voice_separator: Callable[..., tuple[Any, float]] | None
     sampling_rate: int
     _hop_length: int
+    align: Callable[..., Song]
     _networks: list[Any]
-    _num_tracks: int
+    _sizes: Any
     _load_song: Callable[..., tuple[torch.Tensor, Any]]
     _decode: Callable[..., dict[str, Any]]
     __call__: Callable[..., Any]
@@ -79,6 +82,7 @@ class WholeSongMixin:
         separate_voice: Any = False,
         language: str = "en",
         negative_text: str | None = None,
+        timestamps: bool = False,
         progress: bool | Callable[[int, int], None] = False,
         **settings: Any,
     ) -> Song:
@@ -109,9 +113,11 @@ class WholeSongMixin:
             reference_voice, voice_start, separate_voice, language, negative_text: as of a call.
             progress: True for a progress bar for each section, or a function that is called with
                 (number of frames done, number of frames of the song).
-            settings: further arguments of a call that hold for each section, such as ``best_of``,
-                ``timestamps`` and ``guidance_scale``. With ``timestamps`` the words in the context
-                are those whose times lie there; otherwise those that their letters place there.
+            timestamps: whether the song has ``words``, ``lines`` and ``coverage``. The words in the
+                context are then those whose times lie there; otherwise those that their share of
+                the letters places there.
+            settings: further arguments of a call that hold for each section, such as ``best_of``
+                and ``guidance_scale``.
         Returns:
             A :class:`Song` with ``sections``: ``name``, ``start`` and ``end`` in seconds, ``seed``,
             ``lyrics``, and for a repeated chorus the section that it ``quotes``.
@@ -131,6 +137,7 @@ class WholeSongMixin:
             language=language,
             negative_text=negative_text,
             same_voice=same_voice,
+            timestamps=timestamps,
             settings=settings,
         )
         held = None if folder is None else SectionFolder(folder)
@@ -205,15 +212,16 @@ class WholeSongMixin:
                 "keep_track": "vocal",
             }
             next_words = next((one.section.lyrics for one in following if one.section.lyrics), "")
+        voice = self._voice(request, done)
         song = self._call(
             request,
             joined([context, section.lyrics, next_words]),
-            self._voice(request, done),
+            voice,
             seed=(request.seed + SEED_STEP * len(done)) % 2**62,
             progress=report,
             **given,
         )
-        return self._sung(song, section, context, known, new)
+        return self._sung(request, song, section, context, known, voice)
 
     def _around(
         self, plan: SongPlan, num_frames: int, following: Sequence[SungSection]
@@ -240,7 +248,7 @@ class WholeSongMixin:
             vocal = self._decode(before, raw=True, chunk_frames=DECODED_FRAMES)["vocal"]
             if vocal is None:
                 return None
-        elif self._num_tracks < 2:
+        elif self._sizes.num_tracks < 2:
             return None
         silence = np.zeros((1, (num_frames + 10) * hop), np.float32)
         vocal = np.concatenate([vocal[:, : known * hop], silence], axis=-1)
@@ -266,16 +274,35 @@ class WholeSongMixin:
         return song
 
     def _sung(
-        self, song: Song, section: Section, context: str, start: int, num_frames: int
+        self,
+        request: WholeRequest,
+        song: Song,
+        section: Section,
+        context: str,
+        start: int,
+        voice: dict[str, Any],
     ) -> SungSection:
         """The section in the song of a window, where it begins with frame ``start``."""
-        codes = torch.as_tensor(song["codes"])[..., start : start + num_frames].clone()
-        assert codes.shape[-1] == num_frames  # the length was asked for
+        stop = start + self._frames_of(section.seconds)
+        codes = torch.as_tensor(song["codes"])[..., :stop].clone()
+        assert codes.shape[-1] == stop  # the length was asked for
+        if special := int((codes >= self._sizes.codebook_size).sum()):
+            raise ValueError(
+                f"section {section.name!r} has {special} special ids among its codes: suppress "
+                "them (suppress_tokens of the generation config)"
+            )
         timed = None
-        if "words" in song:
-            lines = len(self.processor.lyrics_words(context, song.request["language"])[1])
-            timed = own_timing(song, lines if context else 0, start / self._frame_rate)
-        return SungSection(section, codes, song["seed"], timed)
+        if request.timestamps:
+            timed = untimed()
+            if section.lyrics:
+                lyrics = joined([context, section.lyrics])
+                assert lyrics is not None
+                options = {"text": request.text, "language": request.language, **voice}
+                aligned = self.align(codes, lyrics, **options)
+                lines = len(self.processor.lyrics_words(context, request.language)[1])
+                seconds = (start / self._frame_rate, stop / self._frame_rate)
+                timed = own_timing(aligned, lines if context else 0, *seconds)
+        return SungSection(section, codes[..., start:], song["seed"], timed)
 
     def _voice(self, request: WholeRequest, done: Sequence[SungSection]) -> dict[str, Any]:
         """The arguments of the reference voice: the given one, or that of the first section sung.
@@ -315,6 +342,8 @@ class WholeSongMixin:
             model=getattr(self, "model", self),
         )
         song |= joined_timing(done, self._frame_rate)
+        if request.timestamps:
+            warn_of_coverage(song)
         song.request["sections"] = sections
         song.whole = (request, list(done))
         return song

@@ -10,7 +10,7 @@ WHOLE_ONLY = ("plan", "context", "window", "extend_stride", "repeat_chorus", "fo
 PLANNED = ("context", "window", "extend_stride", "repeat_chorus")
 NOT_WHOLE = (
     *("seconds", "max_seconds", "min_seconds", "prompt_audio", "song", "region", "keep_track"),
-    *("keep_codebooks", "raw"),
+    *("keep_codebooks", "raw", "retries"),
 )
 
 
@@ -24,7 +24,7 @@ def check_whole(options: GenerateOptions, lyrics: str | None) -> None:
         if given := [name for name in WHOLE_ONLY if getattr(options, name) not in (None, False)]:
             raise ValueError(f"{_flag(given[0])} is for whole songs: add --whole")
         return
-    if given := [name for name in NOT_WHOLE if getattr(options, name) not in (None, False)]:
+    if given := [name for name in NOT_WHOLE if getattr(options, name) not in (None, False, 0)]:
         raise ValueError(
             f"--whole does not take {_flag(given[0])}: lengths and order are those of the sections"
         )
@@ -82,11 +82,8 @@ def sing_whole(
             **voice,
             **settings,
         )
-    optional = {"timestamps": options.timestamps, "retries": options.retries}
-    optional |= {"best_of": options.best_of, "rank_by": options.rank_by}
-    given = {name: value for name, value in optional.items() if value}
-    if "timestamps" in given:
-        given["timestamps"] = True
+    optional = {"best_of": options.best_of, "rank_by": options.rank_by}
+    given = {name: value for name, value in optional.items() if value is not None}
     return pipeline.whole_song(
         options.text,
         lyrics,
@@ -94,6 +91,7 @@ def sing_whole(
         folder=options.folder,
         language=options.language,
         negative_text=options.negative_text,
+        timestamps=bool(options.timestamps),
         progress=progress,
         **_planned(options),
         **voice,

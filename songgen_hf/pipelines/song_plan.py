@@ -115,7 +115,9 @@ class SongPlan:
             f"{name:<{widths[0]}}  {start:>{widths[1]}}  {length:>{widths[2]}}  {words}".rstrip()
             for name, start, length, words in rows
         ]
-        return "\n".join([*lines, f"{len(self.sections)} sections, {clock(self.seconds)}"])
+        count = len(self.sections)
+        plural = "" if count == 1 else "s"
+        return "\n".join([*lines, f"{count} section{plural}, {clock(self.seconds)}"])
 
 
 def plan(

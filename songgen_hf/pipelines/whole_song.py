@@ -320,7 +320,7 @@ class WholeSongMixin:
             return 0.0
         source, begin = voice["reference_voice"], voice.get("voice_start", 0.0)
         values = self.processor.prepare_voice([source], [begin])["voice_values"]
-        network = getattr(self, "model", self)
+        network: Any = getattr(self, "model", self)
         weight = next(network.conditioner.voice_encoder.parameters())
         reference = torch.from_numpy(values[0]).to(weight)
         first, last = start * self._hop_length, song["audio"].shape[-1]
@@ -329,11 +329,11 @@ class WholeSongMixin:
                 network,
                 self.processor,
                 reference,
-                song["vocal"][:, begin:],
-                song["accompaniment"][:, begin:],
+                song["vocal"][:, place:],
+                song["accompaniment"][:, place:],
                 self.sampling_rate,
             )
-            for begin in (first, (first + last) // 2)
+            for place in (first, (first + last) // 2)
         ]
         return max((margin for margin in margins if not np.isnan(margin)), default=0.0)
 

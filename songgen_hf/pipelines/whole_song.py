@@ -222,7 +222,7 @@ class WholeSongMixin:
         tries: list[tuple[float, int, Song]] = []
         for seed in range(first, first + SEED_STEP, SEED_STEP // SWAP_TRIES):
             song = self._call(request, lyrics, voice, seed=seed, progress=report, **given)
-            margin = self._swap_margin(song, known, voice) if section.lyrics else 0.0
+            margin = self._swap_margin(song, known, voice) if section.lyrics else -np.inf
             tries.append((margin, seed, song))
             if not margin > SURE_MARGIN:
                 break
@@ -314,10 +314,10 @@ class WholeSongMixin:
         """How much nearer the new part of the accompaniment is to the voice than the vocal is.
 
         It is the larger one of the new part and of its second half, as tracks may change places
-        within a section; 0 where this cannot be told.
+        within a section; -inf where this cannot be told.
         """
         if not voice or song["vocal"] is None:
-            return 0.0
+            return -np.inf
         source, begin = voice["reference_voice"], voice.get("voice_start", 0.0)
         values = self.processor.prepare_voice([source], [begin])["voice_values"]
         network: Any = getattr(self, "model", self)
@@ -335,7 +335,7 @@ class WholeSongMixin:
             )
             for place in (first, (first + last) // 2)
         ]
-        return max((margin for margin in margins if not np.isnan(margin)), default=0.0)
+        return max((margin for margin in margins if not np.isnan(margin)), default=-np.inf)
 
     def _voice(self, request: WholeRequest, done: Sequence[SungSection]) -> dict[str, Any]:
         """The arguments of the reference voice: the given one, or that of the first section sung.

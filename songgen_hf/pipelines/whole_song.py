@@ -6,7 +6,7 @@ with the pipelines and imports only the files beside it.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from .sung_sections import (
     untimed,
     with_redone,
 )
-from .swapped_tracks import SURE_MARGIN, swap_margin
+from .swapped_tracks import swapped_blocks
 from .timestamps import warn_of_coverage
 from .whole_requests import (
     WholeRequest,
@@ -46,6 +46,8 @@ SEED_STEP = 1000
 """Between the seeds of two sections, so that their takes do not share seeds."""
 SWAP_TRIES = 4
 """How often a section is generated at most while its tracks are swapped."""
+MAY_BE_SWAPPED = 1
+"""Blocks of half a second that may look swapped, such as a loud consonant."""
 DECODED_FRAMES = 500
 """Frames that are decoded at a time."""
 AHEAD_SECONDS = 1.5
@@ -219,12 +221,15 @@ class WholeSongMixin:
         voice = self._voice(request, done)
         lyrics = joined([context, section.lyrics, next_words])
         first = (request.seed + SEED_STEP * len(done)) % 2**62
-        tries: list[tuple[float, int, Song]] = []
+        tries: list[tuple[int, int, Song]] = []
         for seed in range(first, first + SEED_STEP, SEED_STEP // SWAP_TRIES):
             song = self._call(request, lyrics, voice, seed=seed, progress=report, **given)
-            margin = self._swap_margin(song, known, voice) if section.lyrics else -np.inf
-            tries.append((margin, seed, song))
-            if not margin > SURE_MARGIN:
+            swapped = 0
+            if section.lyrics and song["vocal"] is not None:
+                tracks = song["vocal"], song["accompaniment"]
+                swapped = swapped_blocks(*tracks, self.sampling_rate, known * self._hop_length)
+            tries.append((swapped, seed, song))
+            if swapped <= MAY_BE_SWAPPED:
                 break
         song = min(tries)[2]
         return self._sung(request, song, section, context, known, voice)
@@ -309,33 +314,6 @@ class WholeSongMixin:
                 seconds = (start / self._frame_rate, stop / self._frame_rate)
                 timed = own_timing(aligned, lines if context else 0, *seconds)
         return SungSection(section, codes[..., start:], song["seed"], timed)
-
-    def _swap_margin(self, song: Song, start: int, voice: Mapping[str, Any]) -> float:
-        """How much nearer the new part of the accompaniment is to the voice than the vocal is.
-
-        It is the larger one of the new part and of its second half, as tracks may change places
-        within a section; -inf where this cannot be told.
-        """
-        if not voice or song["vocal"] is None:
-            return -np.inf
-        source, begin = voice["reference_voice"], voice.get("voice_start", 0.0)
-        values = self.processor.prepare_voice([source], [begin])["voice_values"]
-        network: Any = getattr(self, "model", self)
-        weight = next(network.conditioner.voice_encoder.parameters())
-        reference = torch.from_numpy(values[0]).to(weight)
-        first, last = start * self._hop_length, song["audio"].shape[-1]
-        margins = [
-            swap_margin(
-                network,
-                self.processor,
-                reference,
-                song["vocal"][:, place:],
-                song["accompaniment"][:, place:],
-                self.sampling_rate,
-            )
-            for place in (first, (first + last) // 2)
-        ]
-        return max((margin for margin in margins if not np.isnan(margin)), default=-np.inf)
 
     def _voice(self, request: WholeRequest, done: Sequence[SungSection]) -> dict[str, Any]:
         """The arguments of the reference voice: the given one, or that of the first section sung.

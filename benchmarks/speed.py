@@ -17,7 +17,6 @@ the output is JSON; null stands for what this version or machine lacks.
 import argparse
 import copy
 import gc
-import importlib.util
 import json
 import platform
 import statistics
@@ -37,6 +36,7 @@ from songgen_hf.checkpoints.loading import load_pipeline
 from songgen_hf.files import write_files
 from songgen_hf.modeling.compiled_steps import missing_compiler
 from songgen_hf.modeling.conditioning import SongGenConditionOutput
+from songgen_hf.modeling.int8_loading import quantize_model
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
 from songgen_hf.presets.models import PRESETS, build_config
 
@@ -120,13 +120,10 @@ def as_dtype(model: Any, dtype: torch.dtype) -> Any:
     return copy.deepcopy(model).to(dtype)
 
 
-def quantized(model: Any, name: str) -> Any:
-    """Return a copy of a model with quantized layers; None if this version cannot."""
-    if name != "int8" or not importlib.util.find_spec("songgen_hf.modeling.int8_layers"):
-        return None
-    layers = importlib.import_module("songgen_hf.modeling.int8_layers")
+def quantized(model: Any) -> Any:
+    """Return a copy of a model that computes with weights of 8 bits."""
     model = copy.deepcopy(model)
-    layers.quantize_layers(model.decoder)
+    quantize_model(model)
     return model
 
 
@@ -292,11 +289,9 @@ def measurements(args: argparse.Namespace) -> dict[str, Measurement]:
     half = as_dtype(model, torch.bfloat16)
     rows["bf16_ms"] = generation(half, seed=seed)
     rows["bf16_batch8_ms"] = generation(half, seed=seed, batch=8)
-    for name in ("int8", "int4"):
-        if (small := quantized(model, name)) is not None:
-            rows[f"{name}_ms"] = generation(small, seed=seed)
-            if name == "int8":
-                rows["int8_floor_ms"] = products(step_layers(small), weight_rows=False)
+    small = quantized(model)
+    rows["int8_ms"] = generation(small, seed=seed)
+    rows["int8_floor_ms"] = products(step_layers(small), weight_rows=False)
     for length in args.lengths:
         rows[f"after_{length}_ms"] = after(model, length, seed)
     return rows

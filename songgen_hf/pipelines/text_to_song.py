@@ -18,6 +18,7 @@ from .best_of import best_songs, check_best_of
 from .editing import KnownSong
 from .known_songs import KnownSongsMixin
 from .progress import ProgressBar, ProgressStreamer
+from .redo_section import RedoSectionMixin
 from .song import Song
 from .song_requests import (
     EXACT_OR_BOUNDED,
@@ -38,7 +39,7 @@ logger = logging.getLogger(__name__)
 EDIT_LENGTH = "the length of an edited song stays: leave min_seconds and max_seconds out"
 
 
-class TextToSongPipeline(KnownSongsMixin, Pipeline):
+class TextToSongPipeline(RedoSectionMixin, KnownSongsMixin, Pipeline):
     """Pipeline that generates songs: ``pipeline("text-to-song", model=...)(text, lyrics=...)``.
 
     Generation settings such as ``guidance_scale``, ``temperature``, ``top_k`` and ``do_sample`` can

@@ -18,6 +18,7 @@ from .arguments import autoregressive_settings, edits_of, masked_settings
 from .jobs import check_jobs, run_jobs
 from .options import GenerateOptions
 from .playing import STDOUT, check_stream, stream
+from .whole import check_whole, plan_result, sing_whole
 
 OPTIONS = GenerateOptions
 GUIDANCE_SETTINGS = ("guidance_scale", "guidance_schedule", "guidance_interval")
@@ -42,6 +43,9 @@ def run(options: GenerateOptions) -> CommandResult:
     lyrics = options.lyrics
     if options.lyrics_file is not None:
         lyrics = read_lyrics(options.lyrics_file)
+    check_whole(options, lyrics)
+    if options.plan:
+        return plan_result(options, lyrics)
 
     if options.model is None and options.mode == "masked":
         options = replace(options, model=MASKED_CHECKPOINT)
@@ -70,7 +74,9 @@ def run(options: GenerateOptions) -> CommandResult:
         **settings,
         **edits,
     )
-    if streamed:
+    if options.whole:
+        songs = sing_whole(options, pipeline, lyrics, settings)
+    elif streamed:
         songs = stream(pipeline, options, arguments)
     else:
         songs = pipeline(options.text, num_return_sequences=options.num_songs, **arguments)
@@ -78,6 +84,8 @@ def run(options: GenerateOptions) -> CommandResult:
         edits["song"] = [path.name for path in options.song]
     songs = songs if isinstance(songs, list) else [songs]
     request = _request(options, lyrics, {**settings, **edits})
+    if options.whole:
+        request |= {name: songs[0].request.get(name) for name in ("lyrics", "sections")}
     files: dict[Path, bytes] = {}
     facts = []
     for path, song in zip(_paths(options, lyrics, songs), songs, strict=True):
@@ -92,8 +100,7 @@ def run(options: GenerateOptions) -> CommandResult:
                 "duration": song["audio"].shape[-1] / rate,
                 "sampling_rate": rate,
                 "files": list(written),
-                **_takes(song),
-                **({"coverage": song.coverage} if "coverage" in song else {}),
+                **_details(song),
             }
         )
     write_files(files)
@@ -212,16 +219,16 @@ def _files_of(
         "device": str(model.device),
         "dtype": str(model.dtype).removeprefix("torch."),
         "files": [name.name for name in sounds],
-        **_takes(song),
-        **({"coverage": song.coverage} if "coverage" in song else {}),
+        **_details(song),
         "provenance": record,
         "versions": library_versions(),
     }
     return {**files, path.with_suffix(".json"): encode_json(description)}
 
 
-def _takes(song: dict[str, Any]) -> dict[str, Any]:
-    """The seeds and scores of all takes of a song, best first; nothing without --best-of."""
+def _details(song: Any) -> dict[str, Any]:
+    """Seeds and scores of all takes, best first, coverage and sections, as far as there are any."""
     names = ("seed", "score", "score_parts")
     takes = [{name: take[name] for name in names} for take in song.get("takes", ())]
-    return {"takes": takes} if takes else {}
+    details = {name: song[name] for name in ("coverage", "sections") if name in song}
+    return {"takes": takes, **details} if takes else details

@@ -8,6 +8,10 @@ from ..loading import QUANTIZATIONS, ModelOptions
 from ..timed_lyrics import FORMATS
 
 MASKED = ("masked models", "generate in a few steps; see docs/masked.md")
+WHOLE = (
+    "whole songs",
+    "sections such as [verse] one after another, of any length; see docs/control.md",
+)
 EDITS = ("edits", "generate parts of a song again, and keep the rest; see docs/control.md")
 
 
@@ -187,4 +191,36 @@ class GenerateOptions(ModelOptions):
         "how often an autoregressive model generates the edit; the take that fits best to what "
         "follows is written (default: 4 if something follows)",
         group=EDITS,
+    )
+
+    whole: bool = option(
+        False, "sing lyrics with tags ([verse], [chorus 2], [inst 8s]) in sections", group=WHOLE
+    )
+    plan: bool = option(False, "print the sections of --whole and generate nothing", group=WHOLE)
+    context: float | None = option(
+        None, "seconds of the song that a section continues (default: 4)", group=WHOLE
+    )
+    window: float | None = option(
+        None, "seconds that the model hears and generates at a time (default: 20)", group=WHOLE
+    )
+    extend_stride: float | None = option(
+        None,
+        "seconds by which the window moves within longer sections (default: they are refused)",
+        group=WHOLE,
+    )
+    repeat_chorus: bool | None = option(
+        None,
+        "whether a chorus with the words of an earlier one repeats its codes (default: it does)",
+        group=WHOLE,
+    )
+    folder: Path | None = option(
+        None,
+        "folder that keeps finished sections, so that an interrupted song goes on",
+        group=WHOLE,
+    )
+    redo: int | None = option(
+        None,
+        "number of the section of the song in --folder to generate anew, from 1",
+        metavar="N",
+        group=WHOLE,
     )

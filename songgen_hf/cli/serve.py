@@ -1,7 +1,9 @@
 """Serve songs to programs: HTTP in the manner of OpenAI's API, and a WebSocket that streams."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ..optional import require
 from .flags import option
@@ -51,6 +53,7 @@ def run(options: ServeOptions) -> None:
     require("prometheus_client", "serve")
     from ..serving.guard import read_keys
     from ..serving.limits import ServiceLimits
+    from ..serving.server import serve
 
     keys = () if options.keys is None else read_keys(options.keys)
     limits = ServiceLimits(
@@ -59,27 +62,30 @@ def run(options: ServeOptions) -> None:
         concurrency=options.workers,
         timeout=options.timeout,
     )
-    address = {"host": options.host, "port": options.port}
-    placed = {"device": options.device, "dtype": options.dtype}
-    if options.ray is not None:
-        from ..serving.replicas import serve_replicas
+    engine = partial(_engine, options)
+    serve(engine, limits=limits, keys=keys, host=options.host, port=options.port)
 
-        serve_replicas(
+
+def _engine(options: ServeOptions) -> Any:
+    """The models in this process, or replicas of them."""
+    placed: dict[str, Any] = {"device": options.device, "dtype": options.dtype}
+    if options.ray is not None:
+        from ..serving.replicas import ReplicaEngine, gpus_of_replica
+
+        return ReplicaEngine(
             options.models,
             replicas=options.ray,
+            workers=options.workers,
             threads=options.threads,
-            limits=limits,
-            keys=keys,
-            **address,
+            gpus=gpus_of_replica(options.device, options.ray),
             **placed,
         )
-        return
-
     import torch
 
-    from ..serving.server import serve_models
+    from ..serving.engine import SongEngine
+    from ..serving.server import load_models
     from ..space.memory import use_few_arenas
 
     use_few_arenas()
     torch.set_num_threads(options.threads)
-    serve_models(options.models, limits=limits, keys=keys, **address, **placed)
+    return SongEngine(load_models(options.models, **placed), workers=options.workers)

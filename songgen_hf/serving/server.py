@@ -1,6 +1,10 @@
 """Runs the service with uvicorn."""
 
-from collections.abc import Sequence
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..checkpoints.loading import load_pipeline
@@ -8,7 +12,6 @@ from ..optional import require
 from ..provenance import identity
 from ..space.loading import own_models
 from .app import create_app
-from .engine import SongEngine
 from .limits import ServiceLimits
 
 CLOSING_SECONDS = 10
@@ -35,16 +38,31 @@ def load_models(
     return pipelines
 
 
+def listen(host: str, port: int) -> socket.socket:
+    """Take a port, before a model is loaded.
+
+    Raises:
+        OSError: if the port is taken, or the address is not of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        number = getattr(error, "errno", None)
+        reason = os.strerror(number) if number else str(error)
+        raise OSError(
+            f"cannot serve at {host}:{port}: {reason}; give another --port or --host"
+        ) from error
+
+
 def make_server(
     engine: Any,
     *,
     limits: ServiceLimits,
     keys: tuple[str, ...] = (),
-    host: str = "127.0.0.1",
-    port: int = 8000,
     log_level: str = "info",
 ) -> Any:
-    """Make the uvicorn server of an engine; its ``run()`` returns when it was told to stop.
+    """Make the uvicorn server of an engine; ``run(sockets=[listen(...)])`` runs it.
 
     Raises:
         ImportError: without the packages of the extra ``serve``.
@@ -54,8 +72,6 @@ def make_server(
     app = create_app(engine, limits=limits, keys=keys)
     config = uvicorn.Config(
         app,
-        host=host,
-        port=port,
         log_level=log_level,
         ws="websockets-sansio",
         ws_max_size=limits.body_bytes,
@@ -65,34 +81,34 @@ def make_server(
     return uvicorn.Server(config)
 
 
-def run_service(server: Any) -> None:
-    """Run a server until SIGINT or SIGTERM; its songs are stopped and forgotten.
-
-    Raises:
-        OSError: if the port is taken.
-    """
-    try:
-        server.run()
-    except SystemExit as error:  # uvicorn has written why to its log
-        config = server.config
-        raise OSError(
-            f"cannot serve at {config.host}:{config.port}: is the port taken? Give another --port"
-        ) from error
-
-
-def serve_models(
-    names: Sequence[str],
+def serve(
+    make_engine: Callable[[], Any],
     *,
     limits: ServiceLimits,
     keys: tuple[str, ...] = (),
     host: str = "127.0.0.1",
     port: int = 8000,
-    device: str = "auto",
-    dtype: str = "auto",
 ) -> None:
-    """Load models and serve them from this process until it is told to stop."""
-    engine = SongEngine(load_models(names, device=device, dtype=dtype), workers=limits.concurrency)
-    run_service(make_server(engine, limits=limits, keys=keys, host=host, port=port))
+    """Serve an engine until SIGINT or SIGTERM; its songs are stopped and forgotten then.
+
+    Args:
+        make_engine: makes the engine, after the port was taken.
+        limits: limits of the requests.
+        keys: API keys; none lets everybody in.
+        host, port: address to serve.
+    Raises:
+        OSError: as of :func:`listen`.
+    """
+    with listen(host, port) as listening:
+        engine = make_engine()
+        # A service manager ends the process with SIGTERM, which is no failure. Ray has set a
+        # handler of its own.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        try:
+            server = make_server(engine, limits=limits, keys=keys)
+            server.run(sockets=[listening])
+        finally:
+            engine.close()
 
 
-__all__ = ["load_models", "make_server", "run_service", "serve_models"]
+__all__ = ["listen", "load_models", "make_server", "serve"]

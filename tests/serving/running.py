@@ -9,9 +9,8 @@ from typing import Any
 import httpx
 
 from songgen_hf.serving.limits import ServiceLimits
-from songgen_hf.serving.server import make_server
+from songgen_hf.serving.server import listen, make_server
 
-from ..tools.serving import free_port
 from ..tools.waiting import wait_until
 
 SONGS = "/v1/audio/songs"
@@ -55,13 +54,14 @@ class Running:
 @contextmanager
 def served(engine: Any, *, limits: ServiceLimits, keys: tuple[str, ...] = ()) -> Iterator[Running]:
     """Serve an engine during the block."""
-    port = free_port()
-    server = make_server(engine, limits=limits, keys=keys, port=port, log_level="warning")
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        wait_until(lambda: server.started)
-        yield Running(f"127.0.0.1:{port}", server.config.app, engine)
-    finally:
-        server.should_exit = True
-        thread.join()
+    server = make_server(engine, limits=limits, keys=keys, log_level="warning")
+    with listen("127.0.0.1", 0) as listening:
+        options = {"sockets": [listening]}
+        thread = threading.Thread(target=server.run, kwargs=options)
+        thread.start()
+        try:
+            wait_until(lambda: server.started)
+            yield Running(f"127.0.0.1:{listening.getsockname()[1]}", server.config.app, engine)
+        finally:
+            server.should_exit = True
+            thread.join()

@@ -150,7 +150,10 @@ def _fetch_endpoint(service: SongService) -> Callable[..., dict[str, Any]]:
             song_id: the id of a song that was sung in this session.
         """
         try:
-            return song_as_json(service.store.song(session_of(request), str(song_id)))
+            song = service.store.song(session_of(request), str(song_id))
+            base = f"{request.base_url}gradio_api/file="
+            addresses = {track.name: f"{base}{track.audio}" for track in song.tracks}
+            return {**song_as_json(song), "addresses": addresses}
         except Exception as error:
             raise _api_error(error) from error
 

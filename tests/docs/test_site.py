@@ -209,3 +209,19 @@ def headings(path: Path) -> set[str]:
     lines = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.M)
     plain = (re.sub(r"[^\w\- ]", "", line.lower()) for line in lines)
     return {line.strip().replace(" ", "-") for line in plain}
+
+
+@pytest.mark.slow
+def test_llms_txt_lists_every_page_of_the_navigation_and_its_links_exist(site):
+    folder, pages = site
+    text = (folder / "llms.txt").read_text(encoding="utf-8")
+
+    listed = re.findall(r"^- \[[^\]]+\]\(([^)]+)\): (.*)$", text, re.M)
+    assert text.startswith("# songgen-hf\n\n> ") and "\n## Tutorials\n" in text
+    assert all((folder / address).is_file() for address, _ in listed)
+    assert {address for address, _ in listed} == {
+        str(page.relative_to(folder) if Path(page).is_absolute() else page)
+        for page in pages
+        if not str(page).endswith("404.html")
+    }
+    assert sum(1 for _, summary in listed if summary) > 0.9 * len(listed)

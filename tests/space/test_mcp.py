@@ -74,7 +74,7 @@ def test_an_assistant_sings_remixes_and_fetches_a_song(space):
     assert (song["seed"], song["settings"]["mode"]) == (7, "two tracks")
     assert remixed["balance"] == -100 and (fetched["id"], fetched["balance"]) == (song["id"], -100)
     for track in ("mix", "vocal", "band"):
-        sound = httpx.get(fetched["files"][track]["url"], timeout=60)
+        sound = httpx.get(fetched["addresses"][track], timeout=60)
         assert soundfile.info(io.BytesIO(sound.content)).samplerate == 16000
     assert missing.isError and "this song is no longer here" in missing.content[0].text.lower()
     assert wrong.isError and "length must be a number from 1 to 2" in wrong.content[0].text

@@ -77,4 +77,4 @@ def test_an_assistant_sings_remixes_and_fetches_a_song(space):
         sound = httpx.get(fetched["addresses"][track], timeout=60)
         assert soundfile.info(io.BytesIO(sound.content)).samplerate == 16000
     assert missing.isError and "this song is no longer here" in missing.content[0].text.lower()
-    assert wrong.isError and "length must be a number from 1 to 2" in wrong.content[0].text
+    assert wrong.isError and "length must be a number from 1 to 1.5" in wrong.content[0].text

@@ -20,6 +20,16 @@ EXTRAS = {
     ],
     "diffusers": ["diffusers>=0.42"],
     "space": ["gradio>=6.29.1", "peft>=0.21", "pillow>=10"],
+    # The endpoints, the server, its WebSockets, uploaded forms, and the metrics.
+    "serve": [
+        "fastapi>=0.115",
+        "prometheus-client>=0.20",
+        "python-multipart>=0.0.20",
+        "uvicorn>=0.35",
+        "websockets>=14",
+    ],
+    # gradio's server of the Model Context Protocol does not work with mcp 2 yet.
+    "mcp": ["gradio>=6.29.1", "mcp>=1.21,<2"],
     "lyrics": ["pypinyin>=0.50", "hangul-romanize>=0.1"],
     "corpus": [
         "datasets>=5.1",
@@ -32,7 +42,7 @@ EXTRAS = {
     ],
     # silero-vad requires torch and packaging alone; its network is a file that torch reads.
     "prepare": ["datasets>=5.1", "pyarrow>=24", "pyloudnorm>=0.1.1", "silero-vad>=6.2.3"],
-    "ray": ["ray[data]>=2.40"],
+    "ray": ["ray[data,serve]>=2.40"],
     "separate": ["demucs>=4.1"],
     "docs": [
         "matplotlib>=3.8",
@@ -64,6 +74,8 @@ EXTRAS["dev"] = sorted(
         *EXTRAS["evaluate"],
         *EXTRAS["completion"],
         *EXTRAS["space"],
+        *EXTRAS["serve"],
+        *EXTRAS["mcp"],
         "axe-playwright-python>=0.1.4",
         "mypy>=1.15",
         "playwright>=1.50",

@@ -1,8 +1,9 @@
-"""A hook of mkdocs that writes the help of every command into the page that asks for it."""
+"""Hooks of mkdocs: the help of every command in the page that asks for it, and ``llms.txt``."""
 
 import argparse
 import html
 import re
+from pathlib import Path
 from typing import Any
 
 EXIT_STATUS = "<!-- exit status -->"
@@ -18,6 +19,37 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     parser = build_parser()
     markdown = markdown.replace(EXIT_STATUS, sentence(parser.epilog or ""))
     return markdown.replace(COMMANDS, "\n".join(sections(parser, level=2)))
+
+
+_PAGES: list[Any] = []
+
+
+def on_nav(nav: Any, **_: Any) -> Any:
+    """Remember the pages of the navigation."""
+    _PAGES[:] = nav.pages
+    return nav
+
+
+def on_post_build(config: Any, **_: Any) -> None:
+    """Write ``llms.txt`` (llmstxt.org): the pages of the navigation, for language models."""
+    lines = [f"# {config.site_name}", "", f"> {config.site_description}", ""]
+    section = None
+    for page in _PAGES:
+        above = page.ancestors[-1].title if page.ancestors else "Pages"
+        if above != section:
+            section = above
+            lines += ["", f"## {section}", ""] if lines[-1] else [f"## {section}", ""]
+        lines.append(f"- [{page.title}]({page.url}): {summary(page.markdown or '')}")
+    Path(config.site_dir, "llms.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def summary(markdown: str) -> str:
+    """The first sentence of a page, without its links."""
+    for block in re.split(r"\n\s*\n", markdown):
+        text = re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", " ".join(block.split()))
+        if text and text[0] not in "#<!|`-":
+            return re.split(r"(?<=[.!?]) ", text)[0]
+    return ""
 
 
 def sentence(text: str) -> str:

@@ -39,6 +39,7 @@ DESCRIPTIONS = {
     "benchmarks/": "Scripts that measure speed, memory and the quality of the rendered corpus.",
     "docs/": "The pages of the documentation; `figures/` draws their pictures.",
     "examples/": "Four short scripts: two tracks, streaming, continuation, a spectrogram.",
+    "integrations/": "Nodes of ComfyUI over the pipelines.",
     "space/": "The files of a Gradio Space on the Hub, as `songgen-hf space push` writes them.",
     "tests/": "Tests in the folders of the package; `parity/` compares with the reference code.",
     PACKAGE + "checkpoints/recognizer-mini/": "The weights of the phoneme recognizer.",

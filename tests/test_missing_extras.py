@@ -21,6 +21,9 @@ from songgen_hf.cli import main
         ("pyworld", "corpus", ["corpus", "out", "--songs", "1"]),
         ("gradio", "space", ["space", "files", "out"]),
         ("gradio", "space", ["space", "run"]),
+        ("mcp", "mcp", ["space", "run", "--mcp"]),
+        ("fastapi", "serve", ["serve"]),
+        ("prometheus_client", "serve", ["serve"]),
         ("shtab", "completion", ["completion", "bash"]),
     ],
 )

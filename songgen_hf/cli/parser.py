@@ -42,6 +42,7 @@ COMMANDS = {
     "export": ("songgen_hf.cli.export", "write a checkpoint for the Hub, or publish it there"),
     "card": ("songgen_hf.cli.card", "write the card of a checkpoint, with measured numbers"),
     "space": ("songgen_hf.cli.space", "run or publish the Gradio Space"),
+    "serve": ("songgen_hf.cli.serve", "serve songs to programs: HTTP, WebSocket, metrics"),
     "doctor": ("songgen_hf.cli.doctor", "check the installation and which models fit"),
     "completion": ("songgen_hf.cli.completion", "print a shell completion script"),
 }

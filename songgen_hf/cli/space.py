@@ -44,6 +44,10 @@ class RunOptions(SpaceOptions, DeviceOptions):
     threads: int = option(1, "CPU threads per song; more slow small models down")
     max_seconds: float | None = option(None, "longest song (default: 30)")
     hub_adapters: bool = option(True, "do not let visitors name adapters of the Hub")
+    mcp: bool = option(
+        False,
+        "also serve the Model Context Protocol, so that assistants can sing (/gradio_api/mcp)",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +111,8 @@ def start(options: RunOptions) -> None:
     import torch
 
     require("gradio", "space")
+    if options.mcp:
+        require("mcp", "mcp")
     from ..space.app import build_demo
     from ..space.limits import Limits
     from ..space.loading import default_settings, load_pipelines
@@ -134,6 +140,7 @@ def start(options: RunOptions) -> None:
             server_port=options.port,
             share=options.share,
             inbrowser=options.open,
+            mcp_server=options.mcp or None,  # None for what GRADIO_MCP_SERVER says
         )
     finally:
         demo.close()

@@ -1,8 +1,11 @@
-"""The endpoints for programs, ``/sing`` and ``/remix``, in the API of gradio.
+"""The endpoints for programs, ``/sing``, ``/remix`` and ``/fetch``, in the API of gradio.
 
-Their arguments have the names, the defaults and the checks of ``Settings``.
+Their arguments have the names, the defaults and the checks of ``Settings``. They are also the tools
+of the Space's server of the Model Context Protocol, described by the docstrings.
 """
 
+import inspect
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -47,6 +50,8 @@ def add_api(service: SongService, *, group: str) -> None:
         concurrency_id=group,
         concurrency_limit=service.limits.concurrency,
     )
+    # In the queue, because only there an assistant has a session.
+    queued = {"concurrency_limit": None}
     gr.Button(visible=False).click(
         _remix_endpoint(service),
         [song_id, balance],
@@ -54,7 +59,16 @@ def add_api(service: SongService, *, group: str) -> None:
         api_name="remix",
         api_description="Change the balance of vocal and band in the mix of a song, without "
         "singing it again: -100 is the band alone, 100 the vocal alone.",
-        queue=False,
+        **queued,
+    )
+    gr.Button(visible=False).click(
+        _fetch_endpoint(service),
+        [song_id],
+        gr.JSON(visible=False, label="song"),
+        api_name="fetch",
+        api_description="Fetch a song that was sung before, with its settings and the addresses "
+        "of its files. Songs are deleted after a while.",
+        **queued,
     )
 
 
@@ -98,6 +112,13 @@ def _sing_endpoint(service: SongService) -> Callable[..., Iterator[list[dict[str
             raise _api_error(error) from error
         yield list(songs)
 
+    sing.__doc__ = f"""Sing lyrics.
+
+Args:
+{_arguments_of_settings()}
+    voice: recording of the reference voice: its three seconds from voice_start on are used.
+    max_seconds: another name of seconds.
+"""
     return sing
 
 
@@ -105,12 +126,44 @@ def _remix_endpoint(service: SongService) -> Callable[..., dict[str, Any]]:
     """The function of ``/remix``."""
 
     def remix(song_id: Any, balance: Any, request: gr.Request) -> dict[str, Any]:
+        """Change the balance of vocal and band.
+
+        Args:
+            song_id: the id of a song with two tracks that was sung in this session.
+            balance: from -100, the band alone, over 0, as it was sung, to 100, the vocal alone.
+        """
         try:
             return song_as_json(service.remix(session_of(request), str(song_id), balance))
         except Exception as error:
             raise _api_error(error) from error
 
     return remix
+
+
+def _fetch_endpoint(service: SongService) -> Callable[..., dict[str, Any]]:
+    """The function of ``/fetch``."""
+
+    def fetch(song_id: Any, request: gr.Request) -> dict[str, Any]:
+        """Fetch a song.
+
+        Args:
+            song_id: the id of a song that was sung in this session.
+        """
+        try:
+            song = service.store.song(session_of(request), str(song_id))
+            base = f"{request.base_url}gradio_api/file="
+            addresses = {track.name: f"{base}{track.audio}" for track in song.tracks}
+            return {**song_as_json(song), "addresses": addresses}
+        except Exception as error:
+            raise _api_error(error) from error
+
+    return fetch
+
+
+def _arguments_of_settings() -> str:
+    """The arguments in the docstring of ``Settings``, each in one line."""
+    listed = (inspect.getdoc(Settings) or "").partition("Args:\n")[2]
+    return re.sub(r"\n {5,}", " ", listed.rstrip()).replace("``", "").replace('"', "'")
 
 
 def _api_error(error: Exception) -> Exception:

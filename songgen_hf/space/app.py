@@ -1,6 +1,5 @@
 """Builds the page of the Space: ``build_demo(pipeline).launch()`` starts it."""
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -15,7 +14,7 @@ from .adapters import Adapters
 from .api import add_api
 from .controls import CONTROLS, PRIVATE, Control, Page, session_of
 from .form import draw_form, restored, wire_form
-from .generation import Progress, SongGenerator
+from .generation import Progress, SongGenerator, max_seconds
 from .limits import Limits
 from .memory import use_few_arenas
 from .session_store import SessionStore
@@ -86,7 +85,7 @@ def build_demo(
     limits = Limits() if limits is None else limits
     generator = SongGenerator(pipeline, places=limits.concurrency)
     modes = generator.modes
-    longest = [_max_seconds(generator.model(mode)) for mode in modes if mode != FEW_STEPS]
+    longest = [max_seconds(generator.model(mode)) for mode in modes if mode != FEW_STEPS]
     limits = replace(limits, seconds=min([limits.seconds, *longest]))
     defaults = Settings() if defaults is None else defaults
     defaults = replace(
@@ -229,15 +228,6 @@ def _wire_visits(demo: Any, page: Page) -> None:
 
     demo.load(arrive, None, [page.status, *form.everything], queue=False, **PRIVATE)
     demo.unload(leave)
-
-
-def _max_seconds(model: Any) -> float:
-    """Duration of the longest song that a model can generate, rounded down to half seconds."""
-    config = model.config
-    steps = model.generation_config.max_length or config.decoder.max_position_embeddings
-    steps = min(steps, config.decoder.max_position_embeddings)
-    frames = config.decoder.pattern.num_frames(steps)
-    return max(1.0, math.floor(2 * frames / config.frame_rate) / 2)
 
 
 def _model_name(model: Any) -> str:

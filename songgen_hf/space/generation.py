@@ -7,6 +7,7 @@ requested with it or at the same time.
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -341,4 +342,21 @@ def mode_of(pipeline: Any) -> str:
     return MIXED if pipeline.model.config.decoder.num_tracks == 1 else TWO_TRACKS
 
 
-__all__ = ["GeneratedSong", "Progress", "SongGenerator", "guidance_range", "min_seconds", "mode_of"]
+def max_seconds(model: Any) -> float:
+    """Duration of the longest song that a model can generate, rounded down to half seconds."""
+    config = model.config
+    steps = model.generation_config.max_length or config.decoder.max_position_embeddings
+    steps = min(steps, config.decoder.max_position_embeddings)
+    frames = config.decoder.pattern.num_frames(steps)
+    return max(1.0, math.floor(2 * frames / config.frame_rate) / 2)
+
+
+__all__ = [
+    "GeneratedSong",
+    "Progress",
+    "SongGenerator",
+    "guidance_range",
+    "max_seconds",
+    "min_seconds",
+    "mode_of",
+]

@@ -77,8 +77,8 @@ class Settings:
             TypeError: if a value has the wrong type.
         """
         modes = tuple(modes)
-        lyrics = _clean_text("the lyrics", self.lyrics, limits.lyrics_characters)
-        text = _clean_text("the description", self.text, limits.text_characters).replace("\n", " ")
+        lyrics = clean_text("the lyrics", self.lyrics, limits.lyrics_characters)
+        text = clean_text("the description", self.text, limits.text_characters).replace("\n", " ")
         if not lyrics.strip() and not text.strip():
             raise ValueError(
                 "there is nothing to sing: write lyrics or a description, or choose an example"
@@ -97,7 +97,7 @@ class Settings:
             temperature=_number("the temperature", self.temperature, 0.05, 2),
             steps=_integer("the steps", self.steps, 1, MAX_STEPS),
             variations=_integer("variations", self.variations, 1, limits.variations),
-            adapter=_clean_text("the adapter", self.adapter or "", 200).strip(),
+            adapter=clean_text("the adapter", self.adapter or "", 200).strip(),
             adapter_weight=_number("the adapter's weight", self.adapter_weight, 0, 2),
         )
 
@@ -141,7 +141,7 @@ def from_query(query: Mapping[str, str], defaults: Settings) -> Settings | None:
     return replace(defaults, **found) if found else None
 
 
-def _clean_text(name: str, value: Any, longest: int) -> str:
+def clean_text(name: str, value: Any, longest: int) -> str:
     """The text without invisible characters; ValueError if it is too long or has control codes."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be text: got {type(value).__name__}")
@@ -201,5 +201,6 @@ __all__ = [
     "TWO_TRACKS",
     "VOICE_KEY",
     "Settings",
+    "clean_text",
     "from_query",
 ]

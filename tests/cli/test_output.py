@@ -44,6 +44,7 @@ REFUSED = {
     "export": [["nowhere", "out"]],
     "card": [["nowhere"]],
     "space": [["run", "--threads", "0"]],
+    "serve": [["--workers", "0"], ["--keys", "nowhere.txt"]],
 }
 CALLS = {command: calls[0] for command, calls in REFUSED.items()} | {
     "adapt": ["nowhere", "--out", "out"],

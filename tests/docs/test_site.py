@@ -209,3 +209,15 @@ def headings(path: Path) -> set[str]:
     lines = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.M)
     plain = (re.sub(r"[^\w\- ]", "", line.lower()) for line in lines)
     return {line.strip().replace(" ", "-") for line in plain}
+
+
+def test_llms_txt_lists_every_page_of_the_navigation_and_its_links_exist(site):
+    folder, pages = site
+    text = (folder / "llms.txt").read_text(encoding="utf-8")
+
+    listed = re.findall(r"^- \[[^\]]+\]\(([^)]+)\): (.*)$", text, re.M)
+    assert text.startswith("# songgen-hf\n\n> ") and "\n## Tutorials\n" in text
+    assert all((folder / address).is_file() for address, _ in listed)
+    built = {path.relative_to(folder).as_posix() for path in pages}
+    assert {address for address, _ in listed} == built - {"404.html"}
+    assert sum(1 for _, summary in listed if summary) > 0.9 * len(listed)

@@ -75,7 +75,7 @@ def expected(pipelines, seed, **settings):
 def test_every_setting_is_an_argument_of_the_api_with_a_default(client):
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
 
-    assert set(endpoints) == {"/sing", "/remix"}
+    assert set(endpoints) == {"/sing", "/remix", "/fetch"}
     parameters = endpoints["/sing"]["parameters"]
     assert [parameter["parameter_name"] for parameter in parameters] == [
         "lyrics", "text", "voice_start", "mode", "seconds", "seed", "guidance", "top_k",

@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("evaluation",),
     ("publishing",),
     ("space",),
+    ("serving",),
     ("cli",),
 )
 """The layers, lowest first: a module imports modules of its own layer and of lower ones."""

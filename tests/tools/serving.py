@@ -8,12 +8,16 @@ from typing import Any
 
 
 @contextmanager
-def launched(build: Callable[[], Any]) -> Iterator[Any]:
-    """Build a demo, launch it on a free port and close it after the block."""
+def launched(build: Callable[[], Any], **options: Any) -> Iterator[Any]:
+    """Build a demo, launch it on a free port, with options, and close it after the block."""
     with idle_loops_closed():
         demo = build()
         demo.launch(
-            prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", server_port=free_port()
+            prevent_thread_lock=True,
+            quiet=True,
+            server_name="127.0.0.1",
+            server_port=free_port(),
+            **options,
         )
     try:
         yield demo

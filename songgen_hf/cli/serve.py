@@ -1,0 +1,91 @@
+"""Serve songs to programs: HTTP in the manner of OpenAI's API, and a WebSocket that streams."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..optional import require
+from .flags import option
+from .loading import DeviceOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeOptions(DeviceOptions):
+    """Options of ``songgen-hf serve``."""
+
+    models: list[str] = option(
+        [],
+        "checkpoint to offer; may be repeated, the first is the default of requests (default: all "
+        "that come with the package)",
+        flag="--model",
+        append=True,
+    )
+    host: str = option("127.0.0.1", "address to serve; 0.0.0.0 lets other machines in")
+    port: int = option(8000, "port to serve")
+    keys: Path | None = option(
+        None, "file with one API key in each line (default: everybody who reaches it may sing)"
+    )
+    queue: int = option(64, "requests that may wait; further ones are refused with status 429")
+    max_seconds: float = option(30.0, "longest song")
+    workers: int = option(1, "songs that are generated at the same time, in each replica")
+    timeout: float = option(600.0, "seconds after which a request is given up")
+    threads: int = option(1, "CPU threads of each process; more slow small models down")
+    ray: int | None = option(
+        None, "generate in so many replicas of Ray Serve, on this machine or a Ray cluster"
+    )
+
+
+OPTIONS = ServeOptions
+
+
+def run(options: ServeOptions) -> None:
+    """Serve until Ctrl-C."""
+    for name in ("queue", "workers", "threads", "ray"):
+        value, least = getattr(options, name), 0 if name == "queue" else 1
+        if value is not None and value < least:
+            raise ValueError(f"--{name} must be at least {least}: got {value}")
+    for name in ("max_seconds", "timeout"):
+        value = getattr(options, name)
+        if not 0 < value < float("inf"):
+            raise ValueError(f"--{name.replace('_', '-')} must be above 0: got {value:g}")
+    require("fastapi", "serve")
+    require("prometheus_client", "serve")
+    from ..serving.guard import read_keys
+    from ..serving.limits import ServiceLimits
+    from ..serving.server import serve
+
+    keys = () if options.keys is None else read_keys(options.keys)
+    limits = ServiceLimits(
+        seconds=options.max_seconds,
+        waiting=options.queue,
+        concurrency=options.workers,
+        timeout=options.timeout,
+    )
+    engine = partial(_engine, options)
+    serve(engine, limits=limits, keys=keys, host=options.host, port=options.port)
+
+
+def _engine(options: ServeOptions) -> Any:
+    """The models in this process, or replicas of them."""
+    placed: dict[str, Any] = {"device": options.device, "dtype": options.dtype}
+    if options.ray is not None:
+        from ..serving.replicas import ReplicaEngine, gpus_of_replica
+
+        return ReplicaEngine(
+            options.models,
+            replicas=options.ray,
+            workers=options.workers,
+            threads=options.threads,
+            gpus=gpus_of_replica(options.device, options.ray),
+            **placed,
+        )
+    import torch
+
+    from ..serving.engine import SongEngine
+    from ..serving.server import load_models
+    from ..space.memory import use_few_arenas
+
+    use_few_arenas()
+    torch.set_num_threads(options.threads)
+    return SongEngine(load_models(options.models, **placed), workers=options.workers)

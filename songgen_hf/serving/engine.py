@@ -1,0 +1,246 @@
+"""Generates songs in the threads of this process, as streams of events that can be closed.
+
+Songs are generated one by one and never as a batch, so that a song depends on its seed alone,
+whatever runs beside it. It knows nothing of HTTP.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from queue import Empty
+from threading import Event, Lock
+from typing import Any
+
+import numpy as np
+from transformers.generation.streamers import BaseStreamer
+
+from ..pipelines.song import Song
+from ..pipelines.streaming import SongGenAudioStreamer
+from ..space.generation import max_seconds
+
+CHUNK_FRAMES = 25
+"""Codec frames of a chunk of sound: half a second."""
+THREAD_NAME = "song-engine"
+WHOLE_FIRST = ("song", "best_of", "retries")
+"""Arguments with which the sound is known only when the song is complete."""
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What the service knows of a model.
+
+    Args:
+        name: name in requests.
+        mode: "autoregressive" or "masked".
+        num_tracks: 1 for a mixture, 2 for vocal and accompaniment.
+        sampling_rate: Hz.
+        longest: longest song in seconds.
+    """
+
+    name: str
+    mode: str
+    num_tracks: int
+    sampling_rate: int
+    longest: float
+
+
+@dataclass(frozen=True)
+class Order:
+    """One song to generate.
+
+    Args:
+        model: name of the model.
+        arguments: arguments of its pipeline, the seed included.
+        stream: whether chunks of sound are wanted before the song.
+    """
+
+    model: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    stream: bool = False
+
+
+@dataclass(frozen=True)
+class StepsDone:
+    """Progress of a song: number of steps done, and in total if that is known."""
+
+    done: int
+    total: int | None
+
+
+Happening = StepsDone | bytes | Song
+"""A number of steps, a chunk of the mixture (16-bit little-endian samples), or the song."""
+
+
+class _Stopped(Exception):
+    """Raised in the generating thread when nobody waits for the song any more."""
+
+
+class SongEngine:
+    """The models of one process.
+
+    Args:
+        pipelines: name -> pipeline; the first one is the default.
+        workers: songs that are generated at the same time.
+    """
+
+    def __init__(self, pipelines: Mapping[str, Any], *, workers: int = 1):
+        self._pipelines = dict(pipelines)
+        self.places = workers
+        self.models = {name: facts_of(name, pipe) for name, pipe in self._pipelines.items()}
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix=THREAD_NAME)
+        self._lock = Lock()
+        self._stops: set[Event] = set()
+        self._running = 0
+        self.ready = True
+
+    @property
+    def running(self) -> int:
+        """Number of threads that generate, including those that were stopped during a step."""
+        return self._running
+
+    async def run(self, order: Order) -> AsyncGenerator[Happening, None]:
+        """Generate one song; closing the generator stops it at the next step.
+
+        Raises:
+            ValueError, TypeError: for arguments that the pipeline refuses.
+        """
+        loop = asyncio.get_running_loop()
+        happenings: asyncio.Queue[Happening | BaseException | None] = asyncio.Queue()
+        stop = Event()
+
+        def tell(happening: Happening | BaseException | None) -> None:
+            if not stop.is_set():  # otherwise the loop may be closed already
+                loop.call_soon_threadsafe(happenings.put_nowait, happening)
+
+        with self._lock:
+            self._stops.add(stop)
+        work = self._threads.submit(self._work, order, tell, stop)
+        try:
+            while (happening := await happenings.get()) is not None:
+                if isinstance(happening, BaseException):
+                    raise happening
+                yield happening
+        finally:
+            stop.set()
+            work.cancel()  # if it has not begun
+            with self._lock:
+                self._stops.discard(stop)
+
+    def close(self) -> None:
+        """Stop all songs at their next step and end the threads."""
+        self.ready = False
+        with self._lock:
+            for stop in self._stops:
+                stop.set()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _work(
+        self, order: Order, tell: Callable[[Happening | BaseException | None], None], stop: Event
+    ) -> None:
+        if stop.is_set():
+            return
+        with self._lock:
+            self._running += 1
+        try:
+            self._sing(order, tell, stop)
+        except _Stopped:
+            pass
+        except BaseException as error:
+            tell(error)
+        finally:
+            with self._lock:
+                self._running -= 1
+            tell(None)
+
+    def _sing(self, order: Order, tell: Callable[[Happening], None], stop: Event) -> None:
+        pipeline = self._pipelines[order.model]
+        arguments = dict(order.arguments)
+
+        def report(done: int, total: int | None) -> None:
+            if stop.is_set():
+                raise _Stopped
+            tell(StepsDone(done, total))
+
+        early = (
+            order.stream
+            and self.models[order.model].mode == "autoregressive"
+            and not any(arguments.get(name) for name in WHOLE_FIRST)
+        )
+        if early:
+            arguments["streamer"] = _ChunkStreamer(pipeline.model, tell)
+        song = pipeline(progress=report, **arguments)
+        if order.stream and not early:
+            for chunk in chunks_of(song):
+                tell(chunk)
+        tell(song)
+
+
+class _ChunkStreamer(BaseStreamer):
+    """Tells the chunks of sound in the generating thread, as soon as they are decoded."""
+
+    def __init__(self, model: Any, tell: Callable[[bytes], None]):
+        self._streamer = SongGenAudioStreamer(model, CHUNK_FRAMES, timeout=0)
+        self._tell = tell
+
+    def put(self, value: Any) -> None:
+        self._streamer.put(value)
+        self._pass_on()
+
+    def end(self) -> None:
+        self._streamer.end()
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        try:
+            for chunk in self._streamer:
+                self._tell(as_pcm(chunk.waveform.numpy()))
+        except Empty:
+            pass
+
+
+def as_pcm(waveform: np.ndarray) -> bytes:
+    """A waveform as 16-bit little-endian samples, clipped to [-1, 1]; channels interleaved.
+
+    They are those of a WAV file, for which libsndfile rounds to 32 bits and drops 16 of them.
+    """
+    whole = np.rint(np.atleast_2d(waveform).T * 2.0**31)
+    samples = np.floor(whole / 2**16).clip(-(2**15), 2**15 - 1)
+    return samples.astype("<i2").tobytes()
+
+
+def chunks_of(song: Song) -> list[bytes]:
+    """The mixture of a complete song in chunks of half a second."""
+    size = max(1, song["sampling_rate"] // 2)
+    audio = song["audio"]
+    return [as_pcm(audio[:, at : at + size]) for at in range(0, audio.shape[-1], size)]
+
+
+def facts_of(name: str, pipeline: Any) -> ModelFacts:
+    """What the service knows of a pipeline."""
+    if pipeline.mode == "masked":
+        from ..pipelines.masked_settings import LONGEST_SONG
+
+        tracks, rate, longest = (
+            pipeline.transformer.config.num_tracks,
+            pipeline.sampling_rate,
+            LONGEST_SONG,
+        )
+    else:
+        config = pipeline.model.config
+        tracks, rate = config.decoder.num_tracks, config.sampling_rate
+        longest = max_seconds(pipeline.model)
+    return ModelFacts(name, pipeline.mode, int(tracks), int(rate), float(longest))
+
+
+__all__ = [
+    "CHUNK_FRAMES",
+    "Happening",
+    "ModelFacts",
+    "Order",
+    "SongEngine",
+    "StepsDone",
+    "as_pcm",
+    "chunks_of",
+    "facts_of",
+]

@@ -1,0 +1,100 @@
+"""Reads the recordings of a request: base64 text or uploaded files, checked before decoding."""
+
+import base64
+import binascii
+import io
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..modeling.audio_io import read_audio
+from ..space.limits import Limits
+from ..space.voice import read_voice
+
+
+def decoded(name: str, text: str, limits: Limits) -> bytes:
+    """Decode base64, with or without the beginning of a data URL.
+
+    Raises:
+        ValueError: if it is none, or too large.
+    """
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    if len(text) > 4 * (limits.upload_bytes // 3 + 1):
+        raise ValueError(
+            f"{name} has {len(text) * 3 / 4 / 2**20:.0f} MB: up to "
+            f"{limits.upload_bytes / 2**20:.0f} MB are accepted; cut the recording"
+        )
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError(
+            f"{name} is neither the id of a kept song nor base64: encode the bytes of a WAV, FLAC, "
+            "OGG or MP3 file, or upload the file as a part of a form"
+            if name != "voice"
+            else "voice is not base64: encode the bytes of a WAV, FLAC, OGG or MP3 file, or upload "
+            "the file as a part of a form"
+        ) from None
+
+
+def voice_of(content: bytes, start: float, limits: Limits) -> tuple[Any, int]:
+    """Read the used part of a reference voice, with the checks of the Space.
+
+    Returns:
+        The waveform, float32 [S], and its sampling rate in Hz.
+    Raises:
+        ValueError: if it is too large, too long, silent or not a recording.
+    """
+    with tempfile.TemporaryDirectory(prefix="songgen-voice-") as folder:
+        path = Path(folder) / "voice"
+        path.write_bytes(content)
+        voice = read_voice(path, start, limits)
+    assert voice is not None
+    return voice
+
+
+def recording_of(
+    name: str, content: bytes, sampling_rate: int, limits: Limits
+) -> tuple[np.ndarray, int]:
+    """Read a recording of a song, or of one of its tracks.
+
+    Args:
+        name: name of the field, for errors.
+        content: bytes of a WAV, FLAC, OGG or MP3 file.
+        sampling_rate: rate to read it with, in Hz.
+        limits: limits of the service.
+    Returns:
+        The waveform, float32 [S], and ``sampling_rate``.
+    Raises:
+        ValueError: if it is too large, too long or not a recording.
+    """
+    import soundfile
+
+    if len(content) > limits.upload_bytes:
+        raise ValueError(
+            f"{name} has {len(content) / 2**20:.0f} MB: up to "
+            f"{limits.upload_bytes / 2**20:.0f} MB are accepted; cut the recording"
+        )
+    try:
+        info = soundfile.info(io.BytesIO(content))
+    except (soundfile.SoundFileError, RuntimeError):
+        raise ValueError(
+            f"{name} is not a recording that can be read: send a WAV, FLAC, OGG or MP3 file"
+        ) from None
+    seconds = info.frames / info.samplerate
+    if seconds > limits.seconds:
+        raise ValueError(
+            f"{name} lasts {seconds:.1f} s: up to {limits.seconds:g} s are accepted; cut the "
+            "recording"
+        )
+    try:
+        # Not longer than the header says, whatever follows.
+        wave = read_audio(io.BytesIO(content), sampling_rate, duration=limits.seconds)
+    except ValueError as error:
+        raise ValueError(str(error).replace("the audio array", name)) from error
+    return wave, sampling_rate
+
+
+__all__ = ["decoded", "recording_of", "voice_of"]

@@ -1,0 +1,153 @@
+"""The service behind all endpoints: the queue, the time limit, the metrics and the kept songs."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing, contextmanager
+from typing import Any, Protocol
+
+from ..pipelines.song import Song
+from .engine import Happening, ModelFacts, Order
+from .errors import queue_is_full, timed_out
+from .limits import ServiceLimits
+from .metrics import ServiceMetrics
+from .requests import SongRequest, make_order
+from .store import SongStore, StoredSong, new_id
+
+
+class Engine(Protocol):
+    """What generates songs: the threads of this process, or replicas on many machines."""
+
+    models: dict[str, ModelFacts]
+    places: int
+
+    @property
+    def ready(self) -> bool:
+        """Whether songs can be generated now."""
+
+    def run(self, order: Order) -> AsyncGenerator[Happening, None]:
+        """Generate one song; closing the generator stops it at the next step."""
+
+    def close(self) -> None:
+        """Stop everything."""
+
+
+class Job:
+    """A request that was checked: its order, and the id and the owner of its song."""
+
+    def __init__(self, order: Order, owner: str):
+        self.order = order
+        self.owner = owner
+        self.id = new_id()
+        self.seed = int(order.arguments["seed"])
+
+
+class SingingService:
+    """Generates the songs of requests and keeps them for a while.
+
+    Args:
+        engine: what generates songs.
+        limits: limits of the requests.
+    """
+
+    def __init__(self, engine: Engine, limits: ServiceLimits):
+        self.engine = engine
+        self.limits = limits
+        self.store = SongStore(songs=limits.songs, keep_seconds=60 * limits.keep_minutes)
+        self._admitted = 0
+        self._usual_seconds = 1.0  # of a song, as a running mean
+        self.metrics = ServiceMetrics(
+            running=lambda: min(self._admitted, engine.places),
+            waiting=lambda: self.waiting,
+            stored=lambda: len(self.store),
+        )
+
+    @property
+    def waiting(self) -> int:
+        """Number of requests that wait for a place."""
+        return max(0, self._admitted - self.engine.places)
+
+    def job(
+        self, request: SongRequest, owner: str, files: Mapping[str, bytes] | None = None
+    ) -> Job:
+        """Check a request; reads its recordings, which takes a while.
+
+        Raises:
+            ServiceError, ValueError, TypeError: for what the client can correct.
+        """
+
+        def kept_song(song_id: str) -> Song:
+            return self.store.get(song_id, owner).song
+
+        order = make_order(
+            request, self.engine.models, self.limits, kept_song=kept_song, files=files
+        )
+        return Job(order, owner)
+
+    async def run(self, job: Job) -> AsyncGenerator[Happening | StoredSong, None]:
+        """Generate the song of a job: steps and chunks as they come, at last the kept song.
+
+        Raises:
+            ServiceError: 429 if the queue is full, 504 if the time is over.
+            ValueError, TypeError: for arguments that the pipeline refuses.
+        """
+        with self._place():
+            started = time.monotonic()
+            async with aclosing(self.engine.run(job.order)) as happenings:
+                while True:
+                    left = started + self.limits.timeout - time.monotonic()
+                    try:
+                        happening = await asyncio.wait_for(anext(happenings), max(0.0, left))
+                    except StopAsyncIteration:
+                        return
+                    except TimeoutError:
+                        raise timed_out(self.limits.timeout) from None
+                    if isinstance(happening, Song):
+                        yield self._keep(job, happening, time.monotonic() - started)
+                    else:
+                        yield happening
+
+    async def song(self, job: Job) -> StoredSong:
+        """Generate the song of a job; errors as of :meth:`run`."""
+        async with aclosing(self.run(job)) as happenings:
+            async for happening in happenings:
+                if isinstance(happening, StoredSong):
+                    return happening
+        raise RuntimeError("the engine returned no song")
+
+    def close(self) -> None:
+        """Stop all songs and forget those that are kept."""
+        self.engine.close()
+        self.store.clear()
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """Take a place, or a place in the queue."""
+        if self._admitted >= self.engine.places + self.limits.waiting:
+            raise queue_is_full(self.waiting, self._usual_seconds)
+        self._admitted += 1
+        try:
+            yield
+        finally:
+            self._admitted -= 1
+
+    def _keep(self, job: Job, song: Song, seconds: float) -> StoredSong:
+        for take in song.get("takes", ()):  # their scores are enough
+            for name in set(take) - {"seed", "score", "score_parts"}:
+                if take is not song:
+                    del take[name]
+        stored = StoredSong(job.id, job.owner, job.order.model, song)
+        self.store.add(stored)
+        self.metrics.audio_seconds.inc(stored.seconds)
+        self.metrics.generation_seconds.observe(seconds)
+        self._usual_seconds += 0.2 * (seconds / (1 + self.waiting) - self._usual_seconds)
+        return stored
+
+
+def takes_of(song: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The seeds and scores of all takes of a song, best first."""
+    names = ("seed", "score", "score_parts")
+    return [{name: take.get(name) for name in names} for take in song.get("takes", ())]
+
+
+__all__ = ["Engine", "Job", "SingingService", "takes_of"]

@@ -1,0 +1,142 @@
+"""Songs as answers: sound files with their record, JSON with base64, and the head of a stream."""
+
+import base64
+import struct
+from typing import Any
+
+from ..files import SOUND_FORMATS
+from ..provenance import encode_song
+from .engine import as_pcm
+from .errors import ServiceError
+from .service import takes_of
+from .store import StoredSong
+
+MEDIA_TYPES = {
+    "wav": "audio/wav",
+    "flac": "audio/flac",
+    "mp3": "audio/mpeg",
+    "ogg": "audio/ogg",
+    "pcm": "audio/pcm",
+}
+FORMATS = tuple(MEDIA_TYPES)
+PARTS = {"mixture": "audio", "vocal": "vocal", "accompaniment": "accompaniment"}
+"""Name of a track in the API -> its key in a song."""
+
+
+def encoded(stored: StoredSong, part: str, sound_format: str) -> bytes:
+    """A track of a song as a sound file.
+
+    Args:
+        stored: the song.
+        part: one of ``PARTS``.
+        sound_format: one of ``FORMATS``; "pcm" is 16-bit little-endian samples without a head.
+    Raises:
+        ServiceError: 404 for a track that the song does not have, 400 for an unknown format.
+    """
+    if sound_format not in FORMATS:
+        raise ServiceError(
+            400,
+            f"format is {sound_format[:20]!r}: expected {', '.join(FORMATS)}.",
+            param="format",
+            code="invalid_value",
+        )
+    song = stored.song
+    wave = song[PARTS[part]]
+    if wave is None:
+        raise ServiceError(
+            404,
+            f"This song has no track {part!r}: {stored.model} writes one mixture.",
+            code="track_not_found",
+        )
+    if sound_format == "pcm":
+        return as_pcm(wave)
+    # One gain for all tracks, so that they add up to the mixture.
+    gain = song.gain(stems=song["vocal"] is not None)
+    name = f"song.{sound_format}"
+    assert f".{sound_format}" in SOUND_FORMATS
+    return encode_song(wave, song["sampling_rate"], name, song.provenance(), gain=gain)
+
+
+def as_json(stored: StoredSong) -> dict[str, Any]:
+    """A song with its tracks as base64 WAV files."""
+    song = stored.song
+    tracks = [part for part, key in PARTS.items() if song[key] is not None]
+    answer: dict[str, Any] = {
+        **facts(stored),
+        "tracks": {
+            part: base64.b64encode(encoded(stored, part, "wav")).decode() for part in tracks
+        },
+    }
+    answer |= {name: song[name] for name in ("words", "lines", "coverage") if name in song}
+    if takes := takes_of(song):
+        answer["takes"] = takes
+    return answer
+
+
+def facts(stored: StoredSong) -> dict[str, Any]:
+    """What is said of a song beside its sound."""
+    return {
+        "id": stored.id,
+        "object": "song",
+        "created": int(stored.created),
+        "model": stored.model,
+        "seed": stored.song["seed"],
+        "seconds": round(stored.seconds, 3),
+        "sampling_rate": stored.song["sampling_rate"],
+    }
+
+
+def headers(stored: StoredSong) -> dict[str, str]:
+    """The same as headers of a sound."""
+    names = ("id", "model", "seed", "seconds")
+    shown = facts(stored)
+    return {f"X-Song-{name.title()}": header_text(shown[name]) for name in names}
+
+
+def header_text(value: Any) -> str:
+    """A value as a header, which holds no letters beyond Latin-1."""
+    return str(value).encode("ascii", "backslashreplace").decode()
+
+
+def wav_head(sampling_rate: int, channels: int = 1) -> bytes:
+    """The head of a WAV file of unknown length, as of a stream."""
+    unknown = 0xFFFFFFFF
+    block = 2 * channels
+    return (
+        b"RIFF" + struct.pack("<I", unknown) + b"WAVEfmt "
+        + struct.pack("<IHHIIHH", 16, 1, channels, sampling_rate, block * sampling_rate, block, 16)
+        + b"data" + struct.pack("<I", unknown)
+    )  # fmt: skip
+
+
+def timed_lyrics(stored: StoredSong, ending: str) -> tuple[str, str]:
+    """The timed lyrics of a song and their media type, for the ending "vtt", "lrc" or "json".
+
+    Raises:
+        ServiceError: 404 for a song without timestamps.
+    """
+    if "lines" not in stored.song:
+        raise ServiceError(
+            404,
+            "This song has no times of words: generate it with timestamps true.",
+            code="no_timestamps",
+        )
+    if ending == "vtt":
+        return stored.song.webvtt(), "text/vtt"
+    if ending == "lrc":
+        return stored.song.lrc(), "text/plain"
+    return stored.song.json(), "application/json"
+
+
+__all__ = [
+    "FORMATS",
+    "MEDIA_TYPES",
+    "PARTS",
+    "as_json",
+    "encoded",
+    "facts",
+    "header_text",
+    "headers",
+    "timed_lyrics",
+    "wav_head",
+]

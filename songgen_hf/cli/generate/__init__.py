@@ -206,7 +206,7 @@ def _files_of(
 
 
 def _takes(song: dict[str, Any]) -> dict[str, Any]:
-    """The seeds and scores of all takes of a song, best first; nothing without --best-of."""
+    """The seeds and scores of all takes of a song, best first; nothing for a single take."""
     names = ("seed", "score", "score_parts")
-    takes = [{name: take[name] for name in names} for take in song.get("takes", ())]
+    takes = [{name: take[name] for name in names if name in take} for take in song.get("takes", ())]
     return {"takes": takes} if takes else {}

@@ -213,19 +213,24 @@ def true_song() -> dict[str, Any]:
     found = sorted(str(path) for path in Path("corpus", "data").glob("test-*.parquet"))
     rows = datasets.load_dataset("parquet", data_files=found, split="train", cache_dir="cache")
     row = next(row for row in rows if row["lyrics"].strip() == LYRICS["waltz.txt"].strip())
-    samples = read_sound(row)
-    soundfile.write(f"{TRUE}.flac", samples, row["sampling_rate"])
-    soundfile.write(AUDIO / f"{TRUE}-rendered.mp3", samples, row["sampling_rate"])
+    samples, rate = read_sound(row), row["sampling_rate"]
+    soundfile.write(f"{TRUE}.flac", samples, rate)
+    soundfile.write(AUDIO / f"{TRUE}-rendered.mp3", samples, rate)
+    soundfile.write("vocal.flac", read_sound(row, "vocal"), rate)
     run(ENCODE)
     run(DECODE)
+    run("songgen-hf encode vocal.flac vocal.npz")
+    run("songgen-hf decode vocal.npz vocal.wav")
     shutil.copy(f"{TRUE}.mp3", AUDIO)
     return {
         "files": [f"{TRUE}.mp3", f"{TRUE}-rendered.mp3"],
         "commands": [CORPUS, ENCODE, DECODE],
-        "seconds": round(len(samples) / row["sampling_rate"], 1),
+        "seconds": round(len(samples) / rate, 1),
         "heard_in": "mixture",
         "phoneme_error_rate": error_rate(f"{TRUE}.mp3", "waltz.txt"),
         "before_the_codec": error_rate(f"{TRUE}.flac", "waltz.txt"),
+        "vocal_alone": error_rate("vocal.wav", "waltz.txt"),
+        "vocal_before_the_codec": error_rate("vocal.flac", "waltz.txt"),
     }
 
 
@@ -263,7 +268,9 @@ def player(name: str, fact: dict[str, Any]) -> str:
     words = f"{fact['seconds']:.1f} s; phoneme error rate of the {fact['heard_in']} "
     words += f"{100 * fact['phoneme_error_rate']:.0f} %"
     if "before_the_codec" in fact:
-        words += f", before the codec {100 * fact['before_the_codec']:.0f} %"
+        words += f", before the codec {100 * fact['before_the_codec']:.0f} %; of the vocal alone "
+        words += f"{100 * fact['vocal_alone']:.0f} %, before the codec "
+        words += f"{100 * fact['vocal_before_the_codec']:.0f} %"
     else:
         seed, count = f"; seed {fact['seed']}", fact["takes"]
         picker = "by how probable what follows is" if "--takes" in fact["commands"][0] else "by it"

@@ -37,7 +37,7 @@ DESCRIPTIONS = {
     "mkdocs.yml": "Settings and navigation of the documentation site.",
     ".ci/": "`run` executes everything that a change has to pass.",
     "benchmarks/": "Scripts that measure speed, memory and the quality of the rendered corpus.",
-    "docs/": "The pages of the documentation; `figures/` draws their pictures, `songs.py` makes their songs.",
+    "docs/": "The pages of the documentation; `figures/` and `songs.py` make pictures and songs.",
     "notebooks/": "Three notebooks for Colab: a first song, edits, an adapter of your own songs.",
     "examples/": "Four short scripts: two tracks, streaming, continuation, a spectrogram.",
     "space/": "The files of a Gradio Space on the Hub, as `songgen-hf space push` writes them.",

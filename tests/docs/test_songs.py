@@ -63,7 +63,7 @@ def test_the_facts_are_those_of_the_files_and_commands(songs, facts):
                 f"generate {name} again"
             )
         for command in fact["commands"]:
-            parse_songgen(shlex.split(command)[1:])
+            parse_songgen(shlex.split(command))
 
 
 def test_no_other_file_lies_beside_the_songs_and_they_are_small(songs, facts):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .modeling.configuration_songgen import SongGenConfig
     from .modeling.configuration_xcodec import XCodecConfig
     from .modeling.decoder import SongGenForCausalLM
+    from .modeling.int8_loading import Int8Config
     from .modeling.masked.model import MaskedSongModel
     from .modeling.masked.scheduler import MaskedRVQScheduler
     from .modeling.modeling_songgen import SongGenForConditionalGeneration
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from .pipelines.text_to_song import TextToSongPipeline
 
 _MODULES = {
+    "Int8Config": ".modeling.int8_loading",
     "MaskedRVQScheduler": ".modeling.masked.scheduler",
     "MaskedSongModel": ".modeling.masked.model",
     "MaskedSongPipeline": ".pipelines.masked_song",
@@ -57,6 +59,7 @@ def __dir__() -> list[str]:
 register()
 
 __all__ = [
+    "Int8Config",
     "MaskedRVQScheduler",
     "MaskedSongModel",
     "MaskedSongPipeline",

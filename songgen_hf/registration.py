@@ -112,7 +112,7 @@ def _register_task() -> None:
     from transformers.pipelines import PIPELINE_REGISTRY
 
     from .checkpoints.embedded import MASKED_CHECKPOINT, find_checkpoint
-    from .checkpoints.loading import TASK, SongPipelineFactory
+    from .checkpoints.loading import TASK, SongPipelineFactory, quantized_loading
 
     if TASK in PIPELINE_REGISTRY.supported_tasks:
         return
@@ -131,12 +131,19 @@ def _register_task() -> None:
     class TaskPipeline(SongPipelineFactory):
         """Factory of pipelines that loads the model, the default one of the requested mode."""
 
-        def __call__(self, model: Any, *, mode: str | None = None, **options: Any) -> Any:
+        def __call__(
+            self,
+            model: Any,
+            *,
+            mode: str | None = None,
+            quantization: str | None = None,
+            **options: Any,
+        ) -> Any:
             if isinstance(model, partial):
                 if mode == "masked" and isinstance(model.args[0], _DefaultCheckpoint):
                     model = partial(model.func, find_checkpoint(MASKED_CHECKPOINT))
-                model = model()
-            return super().__call__(model, mode=mode, **options)
+                model = model(**quantized_loading(quantization))
+            return super().__call__(model, mode=mode, quantization=quantization, **options)
 
     factory: Any = TaskPipeline()
     PIPELINE_REGISTRY.register_pipeline(

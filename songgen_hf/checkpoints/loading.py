@@ -12,6 +12,7 @@ from .devices import checked_device
 from .embedded import MASKED_CHECKPOINT, default_checkpoint, find_checkpoint
 
 TASK = "text-to-song"
+QUANTIZATIONS = ("int8",)
 
 
 def resolve_checkpoint(name: str | None = None) -> str:
@@ -88,6 +89,7 @@ def load_pipeline(
     device: str = "auto",
     dtype: Any = "auto",
     adapter: Any = None,
+    quantization: str | None = None,
 ) -> Any:
     """Load the pipeline of an autoregressive or a masked song model.
 
@@ -100,11 +102,13 @@ def load_pipeline(
         dtype: precision of the weights; "auto" for that of the checkpoint.
         adapter: LoRA adapters of an autoregressive model, see
             :func:`~songgen_hf.pipelines.adapters.load_adapters`.
+        quantization: "int8" to compute with weights of 8 bits; see docs/speed.md.
     Returns:
         A :class:`TextToSongPipeline`, or a :class:`MaskedSongPipeline` for a masked model.
     Raises:
         ValueError: if the checkpoint cannot be found or has another mode.
     """
+    loaded = quantized_loading(quantization)
     from ..modeling.configuration_songgen import MASKED_MODEL_TYPE, SongGenConfig
     from ..modeling.modeling_songgen import SongGenForConditionalGeneration
     from ..modeling.processing_songgen import SongGenProcessor
@@ -122,12 +126,31 @@ def load_pipeline(
     if kind not in (SongGenConfig.model_type, MASKED_MODEL_TYPE):
         raise ValueError(f"{checkpoint} is of type {kind!r}: expected a SongGen checkpoint")
     placed = {"device": checked_device(device), "mode": mode, "adapter": adapter}
-    loaded: dict[str, Any] = {"revision": revision, "dtype": dtype}
+    placed["quantization"] = quantization
+    loaded |= {"revision": revision, "dtype": dtype}
     if kind == MASKED_MODEL_TYPE:
         return song_pipeline(MaskedSongLoader.from_pretrained(checkpoint, **loaded), **placed)
     model = SongGenForConditionalGeneration.from_pretrained(checkpoint, **loaded)
     processor = SongGenProcessor.from_pretrained(checkpoint, revision=revision)
     return song_pipeline(model, processor=processor, task=TASK, **placed)
+
+
+def quantized_loading(quantization: str | None) -> dict[str, Any]:
+    """Return the options of ``from_pretrained`` that a quantization needs.
+
+    Raises:
+        ValueError: for an unknown one.
+    """
+    if quantization is None:
+        return {}
+    if quantization not in QUANTIZATIONS:
+        raise ValueError(
+            f"quantization is {quantization!r}, expected {' or '.join(QUANTIZATIONS)}, or None for "
+            "the precision of the checkpoint"
+        )
+    from ..modeling.int8_loading import Int8Config
+
+    return {"quantization_config": Int8Config()}
 
 
 def _model_type(checkpoint: str, revision: str | None) -> Any:
@@ -151,7 +174,13 @@ class SongPipelineFactory:
     _load_video_processor = False
 
     def __call__(
-        self, model: Any, *, mode: str | None = None, adapter: Any = None, **options: Any
+        self,
+        model: Any,
+        *,
+        mode: str | None = None,
+        adapter: Any = None,
+        quantization: str | None = None,
+        **options: Any,
     ) -> Any:
         """Return the pipeline of a loaded model.
 
@@ -160,10 +189,12 @@ class SongPipelineFactory:
                 checkpoint.
             mode: expected mode; None for any.
             adapter: LoRA adapters of an autoregressive model.
+            quantization: "int8" to compute with weights of 8 bits, to which the model is changed.
             options: further arguments of the pipeline.
         Raises:
             ValueError: if the model has another mode, or if it is masked and ``adapter`` is given.
         """
+        from ..modeling.int8_loading import quantize_model
         from ..pipelines.text_to_song import TextToSongPipeline
         from .separators import separate_voice
         from .take_listeners import take_listener
@@ -176,6 +207,8 @@ class SongPipelineFactory:
                 "one; train one on it with `songgen-hf train masked --model ...` and pass its "
                 "folder as model"
             )
+        if quantized_loading(quantization):
+            model.transformer.quantize() if found == "masked" else quantize_model(model)
         if found == "autoregressive":
             return TextToSongPipeline(
                 model=model,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .flags import option
-from .loading import RevisionOptions
+from .loading import QUANTIZATIONS, RevisionOptions
 from .output import CommandResult
 
 if TYPE_CHECKING:
@@ -45,10 +45,16 @@ class ExportOptions(RevisionOptions):
     dtype: str | None = option(
         None, "precision of the files (default: that of the model)", choices=STORED
     )
+    quantize: str | None = option(
+        None,
+        "store matrices with 8 bits a weight, in a quarter of the space of float32; a song model "
+        "then also computes with them",
+        choices=QUANTIZATIONS,
+    )
     load_dtype: str | None = option(
         None,
         "precision in which the model is loaded unless another is asked for (default: that of the "
-        "files)",
+        "files); with --quantize, the model computes with floats",
         choices=STORED,
     )
     remote_code: bool = option(
@@ -145,7 +151,7 @@ def publish_folder(push: Any, name: str, out: Path | None, options: ExportOption
             f"{name} is an adapter or a folder of songs, which is published as it is: expected "
             "--push-to-hub and no folder to write"
         )
-    given = ("remote_code", "share_codec", "dtype", "load_dtype", "revision")
+    given = ("remote_code", "share_codec", "dtype", "quantize", "load_dtype", "revision")
     if clash := [flag for flag in given if getattr(options, flag)]:
         raise ValueError(f"--{clash[0].replace('_', '-')} is for models: leave it out")
     settings: dict[str, Any] = {"license": options.license, "private": options.private or None}
@@ -161,8 +167,8 @@ def write_audiocraft(models: list[str], out: Path | None, options: ExportOptions
     """Write an AudioGen or MusicGen of audiocraft for the Musicgen classes of transformers."""
     from ..checkpoints.audiocraft import export_audiocraft
 
-    given = ("push_to_hub", "license", "load_dtype", "remote_code", "share_codec", "beside")
-    if clash := [flag for flag in (*given, "revision") if getattr(options, flag)]:
+    given = ("push_to_hub", "license", "quantize", "load_dtype", "remote_code", "share_codec")
+    if clash := [flag for flag in (*given, "beside", "revision") if getattr(options, flag)]:
         raise ValueError(
             f"--{clash[0].replace('_', '-')} is for models of this package: leave it out for a "
             "folder of audiocraft"
@@ -182,7 +188,11 @@ def write(models: list[str], out: Path, options: ExportOptions) -> CommandResult
     from ..publishing.export_masked import export_masked
     from ..publishing.hub import publish
 
-    precision = {"dtype": options.dtype, "load_dtype": options.load_dtype}
+    precision = {
+        "dtype": options.dtype,
+        "load_dtype": options.load_dtype,
+        "quantize": options.quantize,
+    }
     license = {"license": options.license}
     loaded = [load(name, options.revision) for name in models]
     model, processor = loaded[0]
@@ -197,13 +207,16 @@ def write(models: list[str], out: Path, options: ExportOptions) -> CommandResult
                 "masked models need this package and load as float32 unless asked for another "
                 "precision: leave --remote-code and --load-dtype out"
             )
-        export_masked(model, out, beside=options.beside, dtype=options.dtype, **license)
+        stored = {"dtype": options.dtype, "quantize": options.quantize}
+        export_masked(model, out, beside=options.beside, **stored, **license)
     elif processor is not None:
         export(model, processor, out, remote_code=options.remote_code, **precision, **license)
     elif options.remote_code:
         raise ValueError("--remote-code is for song models: got a codec; leave it out")
+    elif options.quantize:
+        raise ValueError("--quantize is for song models: got a codec; leave it out")
     else:
-        export_codec(model, out, **precision, **license)
+        export_codec(model, out, dtype=options.dtype, load_dtype=options.load_dtype, **license)
     files = sorted(path for path in out.rglob("*") if path.is_file())
     size = sum(path.stat().st_size for path in files)
     facts: dict[str, Any] = {

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 SMALL_MODEL = 100_000_000
 """Number of weights below which a model on the CPU gets one thread: its steps are so short that
 threads which wait for each other cost more than they give, above all beside other programs."""
+QUANTIZATIONS = ("int8",)
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -72,6 +73,7 @@ def load_pipeline(options: Any) -> Any:
         device=options.device,
         dtype=options.dtype,
         adapter=options.adapter,
+        quantization=options.quantize,
     )
     use_threads(options.threads, pipeline)
     return pipeline

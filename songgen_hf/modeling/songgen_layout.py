@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
-from .checkpoint_files import HUB_OPTIONS, cached_commit, load_fitting, read_weights
+from .checkpoint_files import HUB_OPTIONS, cached_commit, load_fitting, read_weights, reading
 from .checkpoint_mapping import (
     REFERENCE_ARCHITECTURES,
     SINUSOID_TABLE_KEY,
@@ -19,6 +19,7 @@ from .checkpoint_mapping import (
 from .checkpoint_names import folder_of
 from .configuration_songgen import SongGenConfig
 from .generation_songgen import default_generation_config
+from .int8_loading import with_asked_config
 from .positions import sinusoidal_positions
 
 
@@ -61,6 +62,8 @@ class ReferenceLayoutMixin:
             ValueError: if a file is damaged, or if keys or shapes do not fit the configuration.
         """
         name = folder_of(pretrained_model_name_or_path)
+        with reading(name):
+            kwargs = with_asked_config(cls.config_class, name, kwargs)  # type: ignore[attr-defined]
         load = partial(
             super().from_pretrained,  # type: ignore[misc]
             name,

@@ -42,6 +42,7 @@ def export(
     remote_code: bool = False,
     dtype: str | None = None,
     load_dtype: str | None = None,
+    quantize: str | None = None,
     license: str | None = None,
 ) -> Path:
     """Write a song model, its processor and its model card for the Auto classes.
@@ -56,6 +57,8 @@ def export(
         dtype: precision of the weights in the files, such as ``"bfloat16"``; None for that of the
             model.
         load_dtype: default precision of ``from_pretrained``; None for that of the files.
+        quantize: "int8" to store matrices with 8 bits a weight. The model then computes with them,
+            or with floats if ``load_dtype`` is given.
         license: license for the card, under its name on the Hub; None for that of the facts about
             the weights.
     Returns:
@@ -64,11 +67,13 @@ def export(
         FileExistsError: if the directory contains files.
     """
     with new_directory(directory) as temporary:
-        weights = _stored(model, dtype)
-        # A copy, because save_pretrained removes from the mapping what it does not write.
-        model.save_pretrained(temporary, state_dict=dict(weights), save_original_format=False)
+        weights = _stored(model, dtype, quantize)
+        model.save_pretrained(
+            temporary, state_dict=_written(weights, quantize), save_original_format=False
+        )
         processor.save_pretrained(temporary)
         _state_dtype(temporary / "config.json", load_dtype or dtype)
+        _state_quantization(temporary / "config.json", quantize, load_dtype)
         if remote_code:
             _add_code(model, processor, temporary)
         write_card(
@@ -110,6 +115,7 @@ def export_sharing_codec(
     *,
     dtype: str | None = None,
     load_dtype: str | None = None,
+    quantize: str | None = None,
 ) -> Path:
     """Write several models and store their codec, and all other equal weights, once.
 
@@ -128,6 +134,7 @@ def export_sharing_codec(
         directory: new or empty directory; it is written completely or not at all.
         dtype: precision of the weights in the files, see :func:`export`.
         load_dtype: default precision of ``from_pretrained``, see :func:`export`.
+        quantize: "int8" to store the matrices of the models with 8 bits, see :func:`export`.
     Returns:
         ``directory``.
     Raises:
@@ -155,7 +162,7 @@ def export_sharing_codec(
         stored = {
             name: {
                 key: weight
-                for key, weight in _stored(model, dtype).items()
+                for key, weight in _stored(model, dtype, quantize).items()
                 if not key.startswith(prefix)
             }
             for name, (model, _) in models.items()
@@ -163,35 +170,57 @@ def export_sharing_codec(
         files = [OWN_WEIGHTS, f"../{CODEC_FOLDER}/{WEIGHTS}"]
         if shared := _equal_weights(list(stored.values())):
             (temporary / SHARED_FOLDER).mkdir()
-            save_file(shared, temporary / SHARED_FOLDER / WEIGHTS, metadata={"format": "pt"})
+            written = _written(shared, quantize)
+            save_file(written, temporary / SHARED_FOLDER / WEIGHTS, metadata={"format": "pt"})
             files.append(f"../{SHARED_FOLDER}/{WEIGHTS}")
         for name, (model, processor) in models.items():
             folder = temporary / name
             own = {key: weight for key, weight in stored[name].items() if key not in shared}
-            model.save_pretrained(folder, state_dict=own, save_original_format=False)
+            model.save_pretrained(
+                folder, state_dict=_written(own, quantize), save_original_format=False
+            )
             (folder / WEIGHTS).rename(folder / OWN_WEIGHTS)
             _write_index(folder, files)
             processor.save_pretrained(folder)
             _state_dtype(folder / "config.json", load_dtype or dtype)
-            write_card(model, folder, state_dict=_stored(model, dtype))
+            _state_quantization(folder / "config.json", quantize, load_dtype)
+            write_card(model, folder, state_dict=_stored(model, dtype, quantize))
     return Path(directory)
 
 
-def _stored(module: "nn.Module", dtype: str | None) -> "dict[str, Tensor]":
-    """Return the weights of a module in the precision of the files."""
+def _stored(
+    module: "nn.Module", dtype: str | None, quantize: str | None = None
+) -> "dict[str, Tensor]":
+    """Return the weights of a module as floats, with the values that the files will hold."""
     import torch
 
+    from ..modeling.int8_layers import dequantize_state_dict, quantized_state_dict
+
     weights = module.state_dict()
+    dequantize_state_dict(weights)
+    rounded: set[str] = set()
+    if quantize is not None:
+        integers = quantized_state_dict(weights)
+        rounded = {key for key in weights if weights[key] is not integers[key]}
+        dequantize_state_dict(integers)
+        weights = integers
     if dtype is None:
         return weights
     kind = getattr(torch, dtype)
     # Tied weights stay one tensor under two names, which transformers writes once.
     cast: dict[tuple[int, torch.Size], Tensor] = {}
     for key, weight in weights.items():
-        if weight.is_floating_point():
+        if weight.is_floating_point() and key not in rounded:
             same = (weight.data_ptr(), weight.shape)
             weights[key] = cast.setdefault(same, weight.to(kind))
     return weights
+
+
+def _written(weights: "Mapping[str, Tensor]", quantize: str | None) -> "dict[str, Tensor]":
+    """Return the tensors of a file from the weights of :func:`_stored`, in a new mapping."""
+    from ..modeling.int8_layers import quantized_state_dict
+
+    return dict(weights) if quantize is None else quantized_state_dict(dict(weights))
 
 
 def _equal_weights(models: "Sequence[Mapping[str, Tensor]]") -> "dict[str, Tensor]":
@@ -235,6 +264,15 @@ def _state_dtype(path: Path, dtype: str | None) -> None:
         if isinstance(section, dict) and "dtype" in section:
             section["dtype"] = dtype
     path.write_bytes(encode_json(config | {"dtype": dtype}))
+
+
+def _state_quantization(path: Path, quantize: str | None, load_dtype: str | None) -> None:
+    """Say in a config.json that files hold integers, and whether the model computes with them."""
+    if quantize is not None:
+        from ..modeling.int8_loading import Int8Config
+
+        stated = Int8Config(dequantize=load_dtype is not None)
+        _update_json(path, quantization_config=stated.to_dict())
 
 
 def _check_one_codec(models: "Mapping[str, SongGenForConditionalGeneration]") -> None:

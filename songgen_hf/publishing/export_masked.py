@@ -14,8 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors.torch import load_file, save_file
 
 from ..files import encode_json, new_directory
+from ..modeling.int8_layers import (
+    LARGEST,
+    dequantize_rows,
+    is_quantizable,
+    quantize_rows,
+    quantized_state_dict,
+)
 from ..pipelines.masked_folders import MASKED_CONFIG, MASKED_MODEL_TYPE, SHARED_PARTS
 from .cards import write_card
 
@@ -32,6 +40,7 @@ def export_masked(
     *,
     beside: Path | str | None = None,
     dtype: str | None = None,
+    quantize: str | None = None,
     license: str | None = None,
 ) -> Path:
     """Write a masked song model with its model card.
@@ -44,6 +53,7 @@ def export_masked(
             Hub accepts no paths outside of a repository.
         dtype: precision of the transformer's weights in the files, such as "bfloat16"; None for
             that of the model. Weights are loaded as float32 by default.
+        quantize: "int8" to store the matrices of the transformer with 8 bits a weight.
         license: license for the card, under its name on the Hub; None for that of the facts about
             the weights.
     Returns:
@@ -56,10 +66,13 @@ def export_masked(
     if beside is not None:
         _check_same_parts(pipe, Path(beside))
     transformer = pipe.transformer
-    if dtype is not None:
+    if dtype is not None or quantize is not None:
         transformer = copy.deepcopy(transformer)
-        for weight in transformer.parameters():  # code vectors are buffers and are not rounded
-            weight.data = weight.data.to(getattr(torch, dtype))
+        for name, weight in transformer.named_parameters():  # code vectors are not rounded
+            if quantize is not None and is_quantizable(name, weight):
+                weight.data = dequantize_rows(*quantize_rows(weight))
+            elif dtype is not None:
+                weight.data = weight.data.to(getattr(torch, dtype))
     with new_directory(directory) as temporary:
         if beside is None:
             written = type(pipe)(**{**pipe.components, "transformer": transformer})
@@ -74,9 +87,17 @@ def export_masked(
                 "song_model": Path(source).as_posix(),
             }
             (temporary / MASKED_CONFIG).write_bytes(encode_json(config))
+        if quantize is not None:
+            _store_integers(temporary / "transformer")
         weights = transformer.state_dict()
         write_card(pipe, temporary, repository=directory.name, state_dict=weights, license=license)
     return directory
+
+
+def _store_integers(folder: Path) -> None:
+    """Write the matrices of the files of a transformer again, as integers with scales."""
+    for path in folder.glob("*.safetensors"):
+        save_file(quantized_state_dict(load_file(path)), path, metadata={"format": "pt"})
 
 
 def _write_own_parts(pipe: "MaskedSongPipeline", transformer: Any, folder: Path) -> None:
@@ -116,13 +137,17 @@ def _check_same_parts(pipe: "MaskedSongPipeline", source: Path) -> None:
 
 
 def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Whether two tensors are equal but for rounding to half precision."""
+    """Whether two tensors are equal but for rounding to half precision or to 8 bits."""
     if one.shape != other.shape:
         return False
     one, other = one.detach().cpu(), other.detach().cpu()
     if not one.is_floating_point():
         return torch.equal(one, other)
-    return torch.allclose(one.float(), other.float(), rtol=ROUNDING, atol=1e-6)
+    one, other = one.float(), other.float()
+    allowed = other.abs() * ROUNDING + 1e-6
+    if other.ndim == 2:
+        allowed = allowed + other.abs().amax(dim=1, keepdim=True) / LARGEST
+    return bool(((one - other).abs() <= allowed).all())
 
 
 __all__ = ["export_masked"]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..flags import option
-from ..loading import ModelOptions
+from ..loading import QUANTIZATIONS, ModelOptions
 from ..timed_lyrics import FORMATS
 
 MASKED = ("masked models", "generate in a few steps; see docs/masked.md")
@@ -124,6 +124,11 @@ class GenerateOptions(ModelOptions):
         Path("song.wav"),
         ".wav, .flac, .mp3 or .ogg file, or a folder, where the song is named after its first "
         "line and its seed",
+    )
+    quantize: str | None = option(
+        None,
+        "compute with weights of 8 bits: faster for large models on CPUs",
+        choices=QUANTIZATIONS,
     )
     threads: int | None = option(
         None, "CPU threads (default: 1 below 100 M weights, where more are slower, else all cores)"

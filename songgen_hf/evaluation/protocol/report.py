@@ -297,7 +297,8 @@ def card_results(report: Mapping[str, Any], model: Any) -> dict[str, Any]:
     """Return what a report says about one model, for its card: tables and the headline's metrics.
 
     Args:
-        report: report of ``songgen-hf evaluate mini``, or of ``evaluate masked``.
+        report: report of ``songgen-hf evaluate mini``, or of ``evaluate masked``. Its ``rounded``
+            may map digests of weights that were rounded later to those that it is about.
         model: a song model, or a masked pipeline.
     Raises:
         ValueError: if the report is about other weights or has no such model, or for a codec.
@@ -313,7 +314,7 @@ def card_results(report: Mapping[str, Any], model: Any) -> dict[str, Any]:
             f"the report has no checkpoint of track pattern {track_pattern}: got "
             f"{', '.join(checkpoints) or 'none'}; evaluate this model first"
         )
-    if entry["weights"] != weights:
+    if entry["weights"] != _measured(report, weights):
         raise ValueError(
             f"the report is of other weights ({entry['weights']}) than this model's ({weights}): "
             "run songgen-hf evaluate mini with this checkpoint"
@@ -327,7 +328,7 @@ def card_results(report: Mapping[str, Any], model: Any) -> dict[str, Any]:
         # The phoneme error rate is that of the mixture, which has a name of its own.
         scores = {name: value for name, value in scores.items() if name != "per"}
     return {
-        "text": results_markdown(own).partition("\n")[2].strip(),
+        "text": results_markdown(own).partition("\n")[2].strip() + _rounding(report, weights),
         "setting": {
             "track_pattern": track_pattern,
             "songs": headline["songs"],
@@ -341,7 +342,8 @@ def card_results(report: Mapping[str, Any], model: Any) -> dict[str, Any]:
 
 
 def _masked_card_results(report: Mapping[str, Any], weights: str) -> dict[str, Any]:
-    own = [row for row in report.get("rows", []) if row.get("weights") == weights]
+    measured = _measured(report, weights)
+    own = [row for row in report.get("rows", []) if row.get("weights") == measured]
     if not own:
         known = sorted({row["weights"] for row in report.get("rows", []) if "weights" in row})
         raise ValueError(
@@ -354,7 +356,7 @@ def _masked_card_results(report: Mapping[str, Any], weights: str) -> dict[str, A
     # The seconds of these rows are wall-clock time, which depends on the machine.
     scores = {name: value for name, value in headline.items() if name != "seconds"}
     return {
-        "text": results_markdown(shown).strip(),
+        "text": results_markdown(shown).strip() + _rounding(report, weights),
         "setting": {
             "passes": headline["passes"],
             "songs": headline["songs"],
@@ -366,6 +368,21 @@ def _masked_card_results(report: Mapping[str, Any], weights: str) -> dict[str, A
         },
         "measures": _measures(scores, headline["intervals"]),
     }
+
+
+def _measured(report: Mapping[str, Any], weights: str) -> str:
+    """Return the digest of the weights that were measured for these, which may be rounded ones."""
+    return report.get("rounded", {}).get(weights, weights)
+
+
+def _rounding(report: Mapping[str, Any], weights: str) -> str:
+    """Say that the weights were rounded after they were measured, if they were."""
+    if _measured(report, weights) == weights:
+        return ""
+    return (
+        "\n\nMeasured before the weights were rounded to 8 bits for the files; what rounding "
+        "changes is in `docs/quantization.md`."
+    )
 
 
 def _measures(scores: Mapping[str, Any], intervals: Mapping[str, Any]) -> list[dict[str, Any]]:

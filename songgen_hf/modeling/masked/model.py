@@ -21,6 +21,7 @@ from ..config_checks import build_checked
 from ..configuration_songgen import SongGenDecoderConfig
 from ..configuration_xcodec import XCodecConfig
 from ..decoder import SongGenDecoderLayer
+from ..int8_layers import dequantize_state_dict, quantize_layers
 from ..positions import rotary_table, sinusoidal_positions
 from .code_vectors import codebooks_of, hidden_codes, residual_rms_of, sum_code_vectors
 from .distributions import MaskedDistribution
@@ -196,6 +197,15 @@ class MaskedSongModel(PortableConfigMixin, ModelMixin, ConfigMixin, PeftAdapterM
         """
         build = partial(super().from_config, config, **kwargs)
         return build_checked(build, config if isinstance(config, dict) else {})
+
+    def quantize(self) -> None:
+        """Let the layers compute with integers of 8 bits, in place, see :class:`Int8Linear`."""
+        quantize_layers(self.layers)
+
+    def _fix_state_dict_keys_on_load(self, state_dict: dict[str, Tensor]) -> None:
+        """Read files that hold integers with scales; diffusers calls this for each file."""
+        super()._fix_state_dict_keys_on_load(state_dict)
+        dequantize_state_dict(state_dict)
 
     def _init_weights(self) -> None:
         if self.code_projection[0].weight.is_meta:

@@ -9,7 +9,6 @@ and values that songs of 30 seconds have at their end.
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 PAGE = Path(__file__).parent / "released-weights.md"
 PLACE = re.compile(r"(<!-- memory -->\n).*?(<!-- end of memory -->)", re.S)
@@ -43,28 +42,24 @@ def table() -> str:
 def sizes(preset: str, pattern: str) -> Iterator[tuple[str, int, list[int]]]:
     """For each precision: its name, the bytes of the weights, and those of so many songs."""
     from songgen_hf.cli.footprint import cache_bytes, empty_model, weight_bytes
+    from songgen_hf.modeling.int8_layers import linear_layers
     from songgen_hf.presets.models import build_config
 
     config = build_config(preset, pattern)
     model = empty_model(config)
     for dtype in ("float32", "bfloat16", "int8"):
-        computed = "bfloat16" if dtype == "int8" else dtype
+        computed = "float32" if dtype == "int8" else dtype
         weights = weight_bytes(model, computed)
-        if dtype == "int8":
-            weights -= linear_weights(model)  # one byte instead of two
+        if dtype == "int8":  # one byte instead of four, and a scale of each row
+            weights -= sum(
+                3 * layer.weight.numel() - 4 * layer.out_features
+                for _, layer in linear_layers(model.decoder)
+            )
         caches = [
             cache_bytes(config, SECONDS, songs=songs, conditions=CONDITIONS, dtype=computed)
             for songs in SONGS
         ]
         yield dtype, weights, caches
-
-
-def linear_weights(model: Any) -> int:
-    """The number of weights in the linear layers, which quantization stores as int8."""
-    import torch
-
-    layers = (layer for layer in model.modules() if isinstance(layer, torch.nn.Linear))
-    return sum(layer.weight.numel() for layer in layers)
 
 
 if __name__ == "__main__":

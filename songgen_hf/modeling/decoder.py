@@ -28,6 +28,7 @@ from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 from .checkpoint_mapping import register_songgen_mappings
 from .checkpoint_names import NamedCheckpointMixin
 from .configuration_songgen import SongGenDecoderConfig
+from .few_rows import FewRowsLinear
 from .positions import RotaryTable, rotary_table, rotate, sinusoidal_positions
 
 
@@ -77,10 +78,10 @@ class SongGenAttention(nn.Module):
         self.scaling = self.head_dim**-0.5
         self.dropout = config.attention_dropout
         width, key_width = config.hidden_size, self.num_key_value_heads * self.head_dim
-        self.q_proj = nn.Linear(width, width, bias=False)
-        self.k_proj = nn.Linear(width, key_width, bias=False)
-        self.v_proj = nn.Linear(width, key_width, bias=False)
-        self.out_proj = nn.Linear(width, width, bias=False)
+        self.q_proj = FewRowsLinear(width, width, bias=False)
+        self.k_proj = FewRowsLinear(width, key_width, bias=False)
+        self.v_proj = FewRowsLinear(width, key_width, bias=False)
+        self.out_proj = FewRowsLinear(width, width, bias=False)
 
     def forward(
         self,
@@ -154,8 +155,8 @@ class SongGenDecoderLayer(GradientCheckpointingLayer):
         self.encoder_attn_layer_norm = nn.LayerNorm(width)
         self.encoder_attn = SongGenAttention(config, layer_idx, is_cross_attention=True)
         self.final_layer_norm = nn.LayerNorm(width)
-        self.fc1 = nn.Linear(width, config.ffn_dim, bias=False)
-        self.fc2 = nn.Linear(config.ffn_dim, width, bias=False)
+        self.fc1 = FewRowsLinear(width, config.ffn_dim, bias=False)
+        self.fc2 = FewRowsLinear(config.ffn_dim, width, bias=False)
         self.activation = ACT2FN[config.activation_function]
         self.rotate_cross_attention_queries = config.rotate_cross_attention_queries
         self.dropout = config.dropout
@@ -345,12 +346,12 @@ class SongGenForCausalLM(NamedCheckpointMixin, SongGenDecoderPreTrainedModel):
     def __init__(self, config: SongGenDecoderConfig):
         super().__init__(config)
         self.model = SongGenDecoder(config)
-        self.lm_heads = nn.Linear(
+        self.lm_heads = FewRowsLinear(
             config.hidden_size, config.num_rows * config.vocab_size, bias=False
         )
         if config.add_vocal_loss:
             width = config.num_codebooks * config.vocab_size
-            self.vocal_lm_heads = nn.Linear(config.hidden_size, width, bias=False)
+            self.vocal_lm_heads = FewRowsLinear(config.hidden_size, width, bias=False)
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:

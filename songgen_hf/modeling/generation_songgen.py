@@ -16,6 +16,7 @@ from transformers.generation import GenerationMode
 from transformers.generation.utils import GenerateEncoderDecoderOutput
 from transformers.utils import logging
 
+from .compiled_steps import STEPS_BUCKET, compiled_generation, pad_conditions, rounded_up
 from .config_checks import check_generation_settings
 from .configuration_songgen import SongGenConfig
 from .guidance import Guidance, GuidanceLogitsProcessor, check_negative, given_conditions
@@ -77,6 +78,7 @@ class SongGenGenerationMixin(LyricsAttentionMixin, GenerationMixin):
       batch once;
     - ``negative_input_ids`` and ``negative_attention_mask`` [B, L]: a text that guidance leads
       away from, in place of the null text;
+    - ``compile``: whether the steps are compiled, see ``compiled_generation``;
     - ``seed``: one int for each song, or one int, from which the songs of the batch count up.
 
     It returns codes [B * num_return_sequences, tracks, K, T]. Track 0 is the accompaniment or the
@@ -101,6 +103,8 @@ class SongGenGenerationMixin(LyricsAttentionMixin, GenerationMixin):
     def _prepare_generation_config(
         self, generation_config: GenerationConfig | None, **kwargs: Any
     ) -> tuple[GenerationConfig, dict[str, Any]]:
+        if kwargs.pop("compile", False):
+            kwargs |= compiled_generation(self.device)
         course = {
             name: kwargs.pop(name, None) for name in ("guidance_schedule", "guidance_interval")
         }
@@ -296,6 +300,9 @@ class SongGenGenerationMixin(LyricsAttentionMixin, GenerationMixin):
         lyrics = model_kwargs["encoder_outputs"].get("lyrics_hidden_states")
         if lyrics is not None:
             max_cache_length += lyrics.shape[1]
+        if generation_config.compile_config is not None:
+            model_kwargs["encoder_outputs"] = pad_conditions(model_kwargs["encoder_outputs"])
+            max_cache_length = rounded_up(max_cache_length, STEPS_BUCKET)
         super()._prepare_cache_for_generation(
             generation_config, model_kwargs, generation_mode, batch_size, max_cache_length
         )

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .few_rows import FewRowsLinear
+
 SCALE = ".weight_scale"
 """Ending of the name of the scales that belong to ``.weight``."""
 SMALLEST_MATRIX = 4096
@@ -196,7 +198,7 @@ def linear_layers(module: nn.Module, skipped: Iterable[str] = ()) -> list[tuple[
     return [
         (name, layer)
         for name, layer in module.named_modules()
-        if type(layer) is nn.Linear and not f"{name}.".startswith(prefixes)
+        if type(layer) in (nn.Linear, FewRowsLinear) and not f"{name}.".startswith(prefixes)
     ]
 
 

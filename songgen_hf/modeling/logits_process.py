@@ -21,6 +21,10 @@ class CodebookPatternLogitsProcessor(LogitsProcessor):
     lowest codebook ends the others in the next step. The processor runs first, so that warpers get
     legal ids only, and again last, so that none of them replaces a forced id.
 
+    A step costs the same at every length: of a history that is longer than that of the last call,
+    only the added columns are read, so its beginning must be the same. Any other history is read
+    from its start.
+
     Args:
         pattern: the token pattern.
         max_steps: largest length of the sequence, begin-of-sequence step included.
@@ -67,36 +71,58 @@ class CodebookPatternLogitsProcessor(LogitsProcessor):
         self.rows_per_group = pattern.num_codebooks
         self.end_together = pattern.delay == 0
         self.eos_token_id = eos_token_id
-        self.forced_ids = pattern.forced_ids(
+        forced = pattern.forced_ids(
             max_steps, num_frames, bos_token_id, pad_token_id, device, known_codes
         )
         frame = pattern.cells(max_steps, device)[1]
         shortest_songs = ends.to(frame.device).clamp(min=min_frames)[:, None, None]
-        self.too_early = (frame >= 0) & (frame < shortest_songs)
-        """bool [B or 1, rows, steps]: cells in which no codebook may end."""
+        too_early = (frame >= 0) & (frame < shortest_songs)
+        # One table for each step, so that reading one copies nothing.
+        self.forced_ids = forced.permute(2, 0, 1).contiguous()
+        """int64 [steps, B or 1, rows]: the forced ids, or ``FREE``."""
+        self.too_early = too_early.permute(2, 0, 1).contiguous()
+        """bool [steps, B or 1, rows]: cells in which no codebook may end."""
+        self.has_forced = (self.forced_ids != FREE).flatten(1).any(dim=1).tolist()
+        """Whether a step has any forced cell."""
+        self._history = torch.empty(0, 0)
+        self._ended = torch.empty(0)
+        self._may_not_end = torch.empty(0)
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         step = input_ids.shape[1]
-        num_songs = input_ids.shape[0] // self.num_rows
-        forced = self.forced_ids[..., step].expand(num_songs, -1).reshape(-1, 1)  # [B * rows, 1]
-
-        # Only free cells count: the id of the end is also that of padding.
-        free = (self.forced_ids[..., :step] == FREE).expand(num_songs, -1, -1).reshape(-1, step)
-        has_ended = (
-            ((input_ids == self.eos_token_id) & free).any(dim=1).view(-1, self.rows_per_group).int()
-        )
-        lower_have_ended = has_ended.cumprod(dim=1).roll(1, dims=1)
-        lower_have_ended[:, 0] = 1
-        too_early = self.too_early[..., step].expand(num_songs, -1)
-        if self.end_together:
-            ended = has_ended[:, :1].expand_as(has_ended).reshape(-1, 1).bool()
-            forced = torch.where(ended, self.eos_token_id, forced)
-        may_not_end = ((lower_have_ended.view(num_songs, -1) == 0) | too_early).reshape(-1)
+        if input_ids is not self._history:
+            self._read(input_ids)
         scores = scores.clone()
-        scores[may_not_end, self.eos_token_id] = -torch.inf
+        end = scores[:, self.eos_token_id]
+        scores[:, self.eos_token_id] = end.masked_fill(self._may_not_end, -torch.inf)
+        if not self.end_together and not self.has_forced[step]:
+            return scores
 
+        forced = self.forced_ids[step].expand(len(self._ended), -1)
+        if self.end_together:
+            forced = torch.where(self._ended[:, :1], self.eos_token_id, forced)
+        forced = forced.reshape(-1, 1)  # [B * rows, 1]
         only_forced = torch.full_like(scores, -torch.inf).scatter_(1, forced.clamp(min=0), 0.0)
         return torch.where(forced == FREE, scores, only_forced)
+
+    def _read(self, input_ids: Tensor) -> None:
+        """Read the columns of a history that follow those of the last call."""
+        step, read = input_ids.shape[1], self._history.shape[1]
+        num_songs = input_ids.shape[0] // self.num_rows
+        if step <= read or len(input_ids) != len(self._history):
+            read = 0
+        # Only free cells count: the id of the end is also that of padding.
+        is_end = (input_ids[:, read:] == self.eos_token_id).view(num_songs, self.num_rows, -1)
+        free = self.forced_ids[read:step] == FREE
+        ended = (is_end & free.permute(1, 2, 0)).any(dim=2)
+        self._ended = ended if read == 0 else self._ended | ended  # [B, rows]
+        self._history = input_ids
+
+        group = self._ended.view(-1, self.rows_per_group)
+        lower_have_ended = group.int().cumprod(dim=1).roll(1, dims=1)
+        lower_have_ended[:, 0] = 1
+        may_not_end = (lower_have_ended.view(num_songs, -1) == 0) | self.too_early[step]
+        self._may_not_end = may_not_end.view(-1)  # [B * rows]
 
 
 class SeededSamplingLogitsProcessor(LogitsProcessor):

@@ -22,6 +22,7 @@ from .generation_songgen import SongGenGenerationMixin, default_generation_confi
 from .patterns import ACCOMPANIMENT, IGNORED_LABEL, VOCAL, shift_right
 from .songgen_layout import ReferenceLayoutMixin
 from .songgen_outputs import SongGenSeq2SeqOutput, SongOutput
+from .track_decoding import decode_tracks
 
 logger = logging.get_logger(__name__)
 
@@ -408,10 +409,9 @@ class SongGenForConditionalGeneration(
                 waveform is the same. None decodes all frames at once.
         """
         self.pattern.check_codes(codes, "codes")
-        tracks = [
-            [self._decode_track(song[track], chunk_frames) for song in codes]
-            for track in range(codes.shape[1])
-        ]
+        rows, size = codes.transpose(0, 1).flatten(0, 1), self.config.decoder.codebook_size
+        decoded = decode_tracks(self.codec, [*rows], size, chunk_frames)
+        tracks = [decoded[i : i + len(codes)] for i in range(0, len(decoded), len(codes))]
         if len(tracks) == 1:
             waveform, lengths = _pad(tracks[0])
             return SongOutput(waveform=waveform, lengths=lengths)
@@ -425,13 +425,6 @@ class SongGenForConditionalGeneration(
         return SongOutput(
             waveform, vocal, accompaniment, lengths, vocal_lengths, accompaniment_lengths
         )
-
-    def _decode_track(self, codes: Tensor, chunk_frames: int | None) -> Tensor:
-        kept = codes[:, (codes < self.config.decoder.codebook_size).all(dim=0)]  # [K, T']
-        if kept.shape[-1] == 0:
-            return torch.zeros(1, device=codes.device)
-        decoded = self.codec.decode(kept[None], chunk_frames=chunk_frames)
-        return decoded.audio_values[0, 0].float()
 
 
 def _pad(waveforms: list[Tensor]) -> tuple[Tensor, Tensor]:

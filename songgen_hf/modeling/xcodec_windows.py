@@ -25,12 +25,17 @@ class XCodecStreamDecoder:
     Args:
         codec: the codec, in evaluation mode.
         chunk_frames: number of frames that the codec decodes at a time.
+        first_frames: number of frames of the first chunk, if smaller; the following chunks double
+            in length up to ``chunk_frames``. None for chunks of one length.
     """
 
-    def __init__(self, codec: Any, chunk_frames: int = 25) -> None:
+    def __init__(self, codec: Any, chunk_frames: int = 25, first_frames: int | None = None) -> None:
         check_chunk_frames(chunk_frames)
+        check_chunk_frames(first_frames)
         self.codec = codec
         self.chunk_frames = chunk_frames
+        self.first_frames = min(chunk_frames, first_frames or chunk_frames)
+        self._size = self.first_frames
         self._context = codec.decode_context_frames
         self._codes: Tensor | None = None  # [B, K, T], decoded frames of context, then waiting ones
         self._done = 0
@@ -44,7 +49,7 @@ class XCodecStreamDecoder:
     def finish(self) -> Iterator[Tensor]:
         """Return the waveforms of all waiting frames and reset the decoder for another stream."""
         chunks = [*self._ready(0, flush=True)] if self._codes is not None else []
-        self._codes, self._done = None, 0
+        self._codes, self._done, self._size = None, 0, self.first_frames
         return iter(chunks)
 
     @no_grad()
@@ -52,9 +57,10 @@ class XCodecStreamDecoder:
         hop, chunks = self.codec.config.hop_length, []
         while self._codes is not None:
             ready = self._codes.shape[-1] - right - self._done
-            count = min(ready, self.chunk_frames)
-            if count < (1 if flush else self.chunk_frames):
+            count = min(ready, self._size)
+            if count < (1 if flush else self._size):
                 break
+            self._size = min(self.chunk_frames, 2 * self._size)
             stop = self._done + count
             window = self.codec._decode_window(
                 self._codes[..., : stop + self._context].to(execution_device(self.codec))

@@ -82,6 +82,11 @@ class KnownSongsMixin(TimestampsMixin):
         )
 
     @property
+    def sampling_rate(self) -> int:
+        """Sampling rate of the songs, in Hz."""
+        return int(self.model.config.sampling_rate)
+
+    @property
     def _hop_length(self) -> int:
         return int(self.model.config.audio_encoder.hop_length)
 
@@ -95,13 +100,25 @@ class KnownSongsMixin(TimestampsMixin):
         whole = (codes[-1] < self.model.config.decoder.codebook_size).all(dim=0)
         return codes[..., : int(whole.int().cumprod(dim=0).sum())]
 
-    def _decode(self, codes: torch.Tensor) -> dict[str, Any]:
-        """The waveforms of one song [tracks, K, T]."""
-        return self._waveforms(codes[None].to(self.device), raw=False)[0]
+    @property
+    def _networks(self) -> list[Any]:
+        return [self.model]
 
-    def _waveforms(self, codes: torch.Tensor, raw: bool) -> list[dict[str, Any]]:
+    @property
+    def _sizes(self) -> Any:
+        return self.model.config.decoder
+
+    def _decode(
+        self, codes: torch.Tensor, raw: bool = False, chunk_frames: int | None = None
+    ) -> dict[str, Any]:
+        """The waveforms of one song [tracks, K, T]."""
+        return self._waveforms(codes[None].to(self.device), raw, chunk_frames)[0]
+
+    def _waveforms(
+        self, codes: torch.Tensor, raw: bool, chunk_frames: int | None = None
+    ) -> list[dict[str, Any]]:
         """The decoded tracks of songs [B, tracks, K, T], their mixture and sampling rate."""
-        sound = self.model.decode_codes(codes)
+        sound = self.model.decode_codes(codes, chunk_frames=chunk_frames)
         tracks = [(sound.waveform, sound.lengths)]
         if sound.vocal is not None:
             tracks = [

@@ -29,6 +29,7 @@ from .masked_editing import MaskedCodecMixin, encode_conditions, known_codes, on
 from .masked_folders import MaskedFolderMixin
 from .masked_settings import DEFAULT_STEPS, TENSORS, MaskedSettings
 from .progress import step_counter
+from .redo_section import RedoSectionMixin
 from .song import Song
 from .song_requests import make_requests, prepare_inputs, separate_voices
 from .swapped_tracks import add_swap_margin
@@ -38,7 +39,7 @@ from .timestamps import check_timestamps, sung_whole
 from diffusers import DiffusionPipeline
 
 
-class MaskedSongPipeline(MaskedCodecMixin, MaskedFolderMixin, DiffusionPipeline):
+class MaskedSongPipeline(RedoSectionMixin, MaskedCodecMixin, MaskedFolderMixin, DiffusionPipeline):
     """Pipeline that generates songs in a few steps with a masked model, and edits songs.
 
     Args:

@@ -90,4 +90,37 @@ def step_counter(
             yield shown.update
 
 
-__all__ = ["ProgressBar", "ProgressStreamer", "step_counter"]
+@contextmanager
+def section_progress(
+    progress: bool | Callable[[int, int], None], title: str, before: int, own: int, total: int
+) -> Iterator[Callable[[int, int | None], None]]:
+    """Provide a function to call with (number of steps done, total number) of a section.
+
+    Args:
+        progress: whether to show a progress bar of the section, or a function that is called with
+            (number of frames done, number of frames of the song).
+        title: name of the section.
+        before: number of frames before the section.
+        own: number of frames of the section.
+        total: number of frames of the song.
+    """
+    if callable(progress):
+
+        def count(done: int, steps: int | None) -> None:
+            progress(before + round(own * min(1.0, done / (steps or done))), total)
+
+        yield count
+        progress(before + own, total)
+    elif not progress:
+        yield lambda done, steps: None
+    else:
+        with tqdm(desc=title, unit="step") as bar:
+
+            def show(done: int, steps: int | None) -> None:
+                bar.total = steps
+                bar.update(done - bar.n)
+
+            yield show
+
+
+__all__ = ["ProgressBar", "ProgressStreamer", "section_progress", "step_counter"]

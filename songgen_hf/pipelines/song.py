@@ -31,6 +31,7 @@ class Song(dict):
         request: what was sung, as JSON values: text, lyrics, language and settings.
         attention: float16 [T, P], how much each frame attends to each lyrics token, from 0 to 1;
             None without ``timestamps``.
+        whole: what ``whole_song`` was asked for; None for other songs.
 
     Args:
         content: the keys of the song.
@@ -46,7 +47,7 @@ class Song(dict):
         model: Any = None,
     ):
         super().__init__(content)
-        self.request = {
+        self.request: dict[str, Any] = {
             key: value
             for key, value in (request or {}).items()
             if key not in _NOT_FACTS and isinstance(value, str | int | float)
@@ -57,6 +58,7 @@ class Song(dict):
         )
         self._commit = getattr(config, "_commit_hash", None)
         self.attention: np.ndarray | None = None
+        self.whole: Any = None
 
     def copy(self) -> "Song":
         """Return a song with the same keys and attributes."""
@@ -110,7 +112,7 @@ class Song(dict):
             ImportError: without the package songgen-hf.
         """
         config = SimpleNamespace(_name_or_path=self._model_name, _commit_hash=self._commit)
-        return _package("provenance").provenance(
+        return package_module("provenance").provenance(
             SimpleNamespace(config=config), seed=self["seed"], options=self.request
         )
 
@@ -161,8 +163,8 @@ class Song(dict):
         path = Path(path)
         if self["seed"] is None:
             raise ValueError("only generated songs are saved, with their record: got a recording")
-        package = _package("provenance")
-        _package("files").sound_format(path)
+        package = package_module("provenance")
+        package_module("files").sound_format(path)
         sounds = {path: self["audio"]}
         if stems:
             if self["vocal"] is None:
@@ -170,7 +172,7 @@ class Song(dict):
             sounds |= {path.with_stem(f"{path.stem}.{name}"): self[name] for name in TRACKS}
         gain, record = self.gain(loudness, stems=stems), self.provenance()
         title = _title(self.request)
-        _package("files").write_files(
+        package_module("files").write_files(
             {
                 file: package.encode_song(
                     wave, self["sampling_rate"], file, record, gain=gain, title=title
@@ -228,14 +230,16 @@ def _title(request: Mapping[str, Any]) -> str:
     return f"{lines[0][:80]} (AI-generated)" if lines else "AI-generated song"
 
 
-def _package(name: str) -> Any:
-    """A module of songgen-hf, without which a pipeline from the Hub works, too."""
+def package_module(name: str, purpose: str = "saving a song with its provenance") -> Any:
+    """Return a module of songgen-hf, without which a pipeline from the Hub works, too.
+
+    Raises:
+        ImportError: without the package.
+    """
     try:
         return importlib.import_module(f"songgen_hf.{name}")
     except ImportError as error:
-        raise ImportError(
-            "saving a song with its provenance needs songgen-hf: pip install songgen-hf"
-        ) from error
+        raise ImportError(f"{purpose} needs songgen-hf: pip install songgen-hf") from error
 
 
 def _required(name: str) -> Any:
@@ -247,4 +251,4 @@ def _required(name: str) -> Any:
         raise ImportError(f"a loudness needs the package {name}: pip install {name}") from error
 
 
-__all__ = ["Song"]
+__all__ = ["Song", "package_module"]

@@ -1,13 +1,14 @@
 """Streams the waveform of a song in chunks while ``generate()`` runs.
 
-``SongGenAudioStreamer`` is a streamer of transformers. ``stream_song`` also runs ``generate()`` in
-a thread, raises its errors where the chunks are read, and stops it when the reading ends.
+``SongGenAudioStreamer`` is a streamer of transformers. ``stream_song`` and ``stream_pipeline``
+run ``generate()`` or a pipeline in a thread, raise its errors where the chunks are read, let it
+wait for a slow reader, and stop it when the reading ends.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from queue import Queue
-from threading import Event, Thread
+from threading import Condition, Event, Thread, current_thread
 from typing import Any
 
 import torch
@@ -19,6 +20,11 @@ from ..modeling.modeling_xcodec import XCodecModel
 from ..modeling.patterns import ACCOMPANIMENT, VOCAL
 from ..modeling.xcodec_windows import XCodecStreamDecoder
 from .song_edges import FADE_SECONDS, soften_end, soften_start
+
+FIRST_FRAMES = 5
+"""Number of frames of the first chunk of a stream."""
+NOT_STREAMED = ("best_of", "timestamps", "retries", "takes", "song", "streamer")
+"""Arguments of pipelines that need a whole song, or several."""
 
 
 @dataclass
@@ -45,11 +51,18 @@ class SongGenAudioStreamer(BaseStreamer):
 
     Args:
         model: the model that generates one song, with X-Codec.
-        chunk_frames: number of codec frames of a chunk; with fewer, chunks are available earlier,
-            and decoding is less efficient.
+        chunk_frames: largest number of codec frames of a chunk; with fewer, decoding is less
+            efficient.
         timeout: seconds to wait for the next chunk before ``queue.Empty`` is raised.
         raw: whether to leave the edges of the song as they were decoded. Otherwise the last 30 ms
             are held back, because only the end of the song shows that they fade out.
+        first_frames: number of frames of the first chunk, if smaller, so that it is there early;
+            chunks double in length up to ``chunk_frames``.
+        ahead: seconds of audio that may wait to be read, plus one chunk; then the generation waits,
+            too. None for any number.
+
+    Raises:
+        ValueError: for a codec that cannot decode chunks, or ``ahead`` that is not above 0.
     """
 
     def __init__(
@@ -59,7 +72,11 @@ class SongGenAudioStreamer(BaseStreamer):
         timeout: float | None = None,
         *,
         raw: bool = False,
+        first_frames: int = FIRST_FRAMES,
+        ahead: float | None = None,
     ):
+        if ahead is not None and not ahead > 0:
+            raise ValueError(f"ahead must be above 0 seconds, or None: got {ahead!r}")
         if not isinstance(model.audio_encoder, XCodecModel):
             raise ValueError(
                 f"songs of {model.config.audio_encoder.model_type} cannot be streamed: only "
@@ -70,7 +87,7 @@ class SongGenAudioStreamer(BaseStreamer):
         self.pattern = model.pattern
         self.timeout = timeout
         self._decoders = [
-            XCodecStreamDecoder(model.audio_encoder, chunk_frames)
+            XCodecStreamDecoder(model.audio_encoder, chunk_frames, first_frames)
             for _ in range(self.pattern.num_tracks)
         ]
         self._waiting: list[Tensor] = [torch.zeros(0) for _ in self._decoders]
@@ -79,6 +96,10 @@ class SongGenAudioStreamer(BaseStreamer):
         self._columns: list[Tensor] = []
         self._num_frames = 0
         self._queue: Queue[SongChunk | BaseException | None] = Queue()
+        self.closed = Event()
+        self.ahead = ahead
+        self._unread = 0.0  # seconds
+        self._taken = Condition()
 
     def put(self, value: Tensor) -> None:
         """Take the columns of the prompt [rows, L], or one column [rows] of a step."""
@@ -105,16 +126,45 @@ class SongGenAudioStreamer(BaseStreamer):
         """Raise ``error`` where the chunks are read."""
         self._queue.put(error)
 
+    def close(self) -> None:
+        """End the iteration, and stop the generation that has :meth:`stopping_criteria`."""
+        with self._taken:
+            self.closed.set()
+            self._taken.notify_all()
+        self._queue.put(None)
+
+    def stopping_criteria(self) -> StoppingCriteriaList:
+        """Return criteria that end ``generate()`` at its next step after :meth:`close`."""
+        return StoppingCriteriaList([_StopWhenSet(self.closed)])
+
     def __iter__(self) -> Iterator[SongChunk]:
         return self
 
     def __next__(self) -> SongChunk:
+        if self.closed.is_set():
+            raise StopIteration
         item = self._queue.get(timeout=self.timeout)
         if item is None:
             raise StopIteration
         if isinstance(item, BaseException):
             raise item
+        with self._taken:
+            self._unread -= self._seconds(item)
+            self._taken.notify_all()
         return item
+
+    def _offer(self, chunk: SongChunk) -> None:
+        """Queue a chunk as soon as the reader is near enough."""
+        with self._taken:
+            while self.ahead is not None and self._unread >= self.ahead:
+                if self.closed.is_set():
+                    break
+                self._taken.wait()
+            self._unread += self._seconds(chunk)
+        self._queue.put(chunk)
+
+    def _seconds(self, chunk: SongChunk) -> float:
+        return chunk.waveform.shape[-1] / self.model.config.sampling_rate
 
     def _frames(self, start: int, stop: int) -> Tensor:
         """Return the codes of the frames from ``start`` to ``stop``, [tracks, K, stop - start]."""
@@ -160,10 +210,10 @@ class SongGenAudioStreamer(BaseStreamer):
         tracks = [waiting[:length] for waiting in self._waiting]
         self._waiting = [waiting[length:] for waiting in self._waiting]
         if len(tracks) == 1:
-            self._queue.put(SongChunk(tracks[0]))
+            self._offer(SongChunk(tracks[0]))
         else:
             mixture = tracks[ACCOMPANIMENT] + tracks[VOCAL]
-            self._queue.put(SongChunk(mixture, tracks[VOCAL], tracks[ACCOMPANIMENT]))
+            self._offer(SongChunk(mixture, tracks[VOCAL], tracks[ACCOMPANIMENT]))
 
 
 class _StopWhenSet(StoppingCriteria):
@@ -176,40 +226,141 @@ class _StopWhenSet(StoppingCriteria):
         return torch.full((input_ids.shape[0],), self.event.is_set(), device=input_ids.device)
 
 
-def stream_song(
-    model: Any, *, chunk_frames: int = 25, raw: bool = False, **generate_kwargs: Any
-) -> Iterator[SongChunk]:
-    """Generate one song and yield it in chunks.
+class SongStream(Iterator[SongChunk]):
+    """The chunks of a song that is generated in a thread.
 
-    Closing the iterator, or leaving the loop over it, stops the generation at its next step.
+    Closing the stream, from any thread, or dropping it stops the generation at its next step.
+
+    Attributes:
+        song: what the generation returned, when all chunks have been read; else None.
+
+    Args:
+        streamer: gets the ids.
+        generate: runs the generation with the streamer.
+    """
+
+    def __init__(self, streamer: SongGenAudioStreamer, generate: Callable[[], Any]):
+        self.song: Any = None
+        self._streamer = streamer
+        self._outcome: dict[str, Any] = {}
+        outcome = self._outcome  # the thread must not keep the stream
+
+        def run() -> None:
+            try:
+                outcome["song"] = generate()
+            except BaseException as error:  # raised where the chunks are read
+                outcome["error"] = error
+                streamer.fail(error)
+
+        self._thread = Thread(target=run, daemon=True)
+        self._thread.start()
+
+    def __next__(self) -> SongChunk:
+        try:
+            return next(self._streamer)
+        except StopIteration:
+            self._thread.join()
+            if not self._streamer.closed.is_set():
+                if (error := self._outcome.pop("error", None)) is not None:
+                    raise error from None
+                self.song = self._outcome.get("song")
+            raise
+
+    def close(self) -> None:
+        """Stop the generation; further reading ends at once."""
+        self._streamer.close()
+        if self._thread is not current_thread():
+            self._thread.join()
+
+    def __enter__(self) -> "SongStream":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_thread"):
+            self._streamer.close()
+
+
+def stream_song(
+    model: Any,
+    *,
+    chunk_frames: int = 25,
+    raw: bool = False,
+    first_frames: int = FIRST_FRAMES,
+    ahead: float | None = None,
+    **generate_kwargs: Any,
+) -> SongStream:
+    """Generate one song with a model, in chunks.
 
     Args:
         model: a ``SongGenForConditionalGeneration``.
-        chunk_frames: number of codec frames of a chunk.
-        raw: whether to leave the edges of the song as they were decoded.
+        chunk_frames, raw, first_frames, ahead: see :class:`SongGenAudioStreamer`.
         generate_kwargs: arguments of ``generate()`` for one song.
 
     Raises:
-        ValueError: or any other error that ``generate()`` raises.
+        ValueError: or any other error that ``generate()`` raises, when a chunk is read.
     """
-    streamer = SongGenAudioStreamer(model, chunk_frames, raw=raw)
-    abandoned = Event()
-    criteria = StoppingCriteriaList([*generate_kwargs.pop("stopping_criteria", [])])
-    criteria.append(_StopWhenSet(abandoned))
-
-    def run() -> None:
-        try:
-            model.generate(streamer=streamer, stopping_criteria=criteria, **generate_kwargs)
-        except BaseException as error:  # raised where the chunks are read
-            streamer.fail(error)
-
-    thread = Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        yield from streamer
-    finally:
-        abandoned.set()
-        thread.join()
+    streamer = SongGenAudioStreamer(
+        model, chunk_frames, raw=raw, first_frames=first_frames, ahead=ahead
+    )
+    criteria = streamer.stopping_criteria()
+    criteria.extend(generate_kwargs.pop("stopping_criteria", []))
+    generate_kwargs |= {"streamer": streamer, "stopping_criteria": criteria}
+    return SongStream(streamer, lambda: model.generate(**generate_kwargs))
 
 
-__all__ = ["SongChunk", "SongGenAudioStreamer", "stream_song"]
+def stream_pipeline(
+    pipeline: Any,
+    text: Any,
+    lyrics: Any = None,
+    *,
+    chunk_frames: int = 25,
+    first_frames: int = FIRST_FRAMES,
+    ahead: float | None = None,
+    **arguments: Any,
+) -> SongStream:
+    """Generate one song with a pipeline, in chunks; ``song`` of the stream is the whole at its end.
+
+        with stream_pipeline(pipe, "folk, female voice", "the river runs", ahead=5) as stream:
+            for chunk in stream:
+                play(chunk.waveform.numpy())
+        stream.song.save("song.wav")
+
+    Args:
+        pipeline: a ``TextToSongPipeline``.
+        text, lyrics: description and words, or a request dict.
+        chunk_frames, first_frames, ahead: see :class:`SongGenAudioStreamer`.
+        arguments: further arguments of the pipeline for one song.
+
+    Raises:
+        ValueError: for a masked pipeline, which has no part of a song before the whole, or for
+            arguments that need a whole song; or any error of the pipeline, when a chunk is read.
+    """
+    if getattr(pipeline, "mode", "") != "autoregressive":
+        raise ValueError(
+            "a masked model generates all of a song at once: stream with an autoregressive one"
+        )
+    if given := [name for name in NOT_STREAMED if arguments.get(name)]:
+        raise ValueError(
+            f"{given[0]} needs a whole song, which a stream does not have: leave it out"
+        )
+    streamer = SongGenAudioStreamer(
+        pipeline.model,
+        chunk_frames,
+        raw=arguments.get("raw", False),
+        first_frames=first_frames,
+        ahead=ahead,
+    )
+    arguments |= {"streamer": streamer, "stopping_criteria": streamer.stopping_criteria()}
+    return SongStream(streamer, lambda: pipeline(text, lyrics, **arguments))
+
+
+__all__ = [
+    "SongChunk",
+    "SongGenAudioStreamer",
+    "SongStream",
+    "stream_pipeline",
+    "stream_song",
+]

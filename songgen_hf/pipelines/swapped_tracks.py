@@ -14,6 +14,8 @@ SURE_MARGIN = 0.2
 """Difference of cosines from which a song is certainly swapped."""
 CLIPS = 6
 """Number of clips of a track that are compared with the reference voice."""
+_BANDS = 40
+_FAINTEST = 1e-6  # power that is added to every band
 _AUDIBLE = 0.1  # least level of a clip, relative to the loudest one
 
 
@@ -71,6 +73,41 @@ def add_swap_margin(
         song["swap_margin"] = swap_margin(model, processor, voice_values, *tracks, rate)
 
 
+def swapped_blocks(
+    vocal: np.ndarray, accompaniment: np.ndarray, sampling_rate: int, start: int
+) -> int:
+    """Count the blocks of half a second in which the tracks of a continuation have changed places.
+
+    The mean spectrum of the accompaniment before the continuation tells: a block is swapped if the
+    vocal is nearer to it than the accompaniment is.
+
+    Args:
+        vocal, accompaniment: [channels, samples].
+        sampling_rate: sampling rate of the tracks in Hz.
+        start: sample at which the continuation begins; if nothing precedes it, its first second
+            stands in.
+    """
+    block = sampling_rate // 2
+    known = start if start >= block else 2 * block
+    band, voice = (_log_spectra(one.mean(axis=0), block) for one in (accompaniment, vocal))
+    first = -(-known // block)
+    if not 0 < first < min(len(band), len(voice)):
+        return 0
+    usual = band[: known // block].mean(axis=0)
+    distances = [np.square(one[first:] - usual).mean(axis=-1) for one in (band, voice)]
+    count = min(map(len, distances))
+    return int((distances[1][:count] < distances[0][:count]).sum())
+
+
+def _log_spectra(track: np.ndarray, block: int) -> np.ndarray:
+    """The levels [blocks, bands] of a track [samples] in bands of equal width, in dB."""
+    blocks = track[: len(track) // block * block].reshape(-1, block)
+    power = np.square(np.abs(np.fft.rfft(blocks * np.hanning(block), axis=-1)))[:, 1:]
+    width = max(1, power.shape[-1] // _BANDS)
+    bands = power[:, : width * _BANDS].reshape(len(blocks), _BANDS, width).mean(axis=-1)
+    return 10 * np.log10(bands / block + _FAINTEST)
+
+
 def _embedding(model: Any, values: torch.Tensor) -> torch.Tensor:
     """The mean state [D] of voices [B, S]."""
     return model.conditioner.voice_encoder.hidden_states(values).float().mean(dim=(0, 1, 2))
@@ -89,4 +126,4 @@ def _audible_clips(track: np.ndarray, length: int) -> list[np.ndarray]:
     ]
 
 
-__all__ = ["SURE_MARGIN", "add_swap_margin", "swap_margin"]
+__all__ = ["SURE_MARGIN", "add_swap_margin", "swap_margin", "swapped_blocks"]

@@ -18,6 +18,7 @@ from .best_of import best_songs, check_best_of
 from .editing import KnownSong
 from .known_songs import KnownSongsMixin
 from .progress import ProgressBar, ProgressStreamer
+from .redo_section import RedoSectionMixin
 from .song import Song
 from .song_requests import (
     EXACT_OR_BOUNDED,
@@ -38,7 +39,7 @@ logger = logging.getLogger(__name__)
 EDIT_LENGTH = "the length of an edited song stays: leave min_seconds and max_seconds out"
 
 
-class TextToSongPipeline(KnownSongsMixin, Pipeline):
+class TextToSongPipeline(RedoSectionMixin, KnownSongsMixin, Pipeline):
     """Pipeline that generates songs: ``pipeline("text-to-song", model=...)(text, lyrics=...)``.
 
     Generation settings such as ``guidance_scale``, ``temperature``, ``top_k`` and ``do_sample`` can
@@ -184,6 +185,8 @@ class TextToSongPipeline(KnownSongsMixin, Pipeline):
                 has its samples. The codes are the same.
             progress: True for a progress bar, or a function that is called with (number of steps
                 done, total number or None).
+            compile: whether the steps of the decoder are compiled. The first song then waits for
+                the compiler; see docs/speed.md.
             streamer: a streamer of transformers that gets the generated ids.
             guidance_scale: weight of the conditions against empty ones: a number, 1 for no
                 guidance; two numbers, those of the first and the last step; or a dict with the

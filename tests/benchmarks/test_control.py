@@ -38,3 +38,12 @@ def test_a_contradicting_text_asks_for_the_other_gender_and_no_octave_of_the_tem
 def test_tempi_are_compared_without_their_octave(benchmark):
     assert benchmark.distance(60, 120) == benchmark.distance(160, 80) == 0
     assert benchmark.distance(100, 150) == pytest.approx(0.415, abs=1e-3)
+
+
+def test_the_song_whose_memory_is_measured_has_the_length_asked_for(benchmark):
+    from songgen_hf.pipelines.song_plan import plan
+
+    for seconds in (20, 60):
+        made = plan(benchmark.WHOLE_LYRICS * (seconds // 20), window=16)
+
+        assert made.seconds == seconds and {one.seconds for one in made.sections} == {10}

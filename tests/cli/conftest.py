@@ -1,3 +1,5 @@
-from ..tools.tiny_checkpoint import tiny_checkpoint, tiny_processor, tiny_singer
+"""Fixtures of the command-line tests."""
 
-__all__ = ["tiny_checkpoint", "tiny_processor", "tiny_singer"]
+from ..tools.tiny_checkpoint import tiny_checkpoint, tiny_masked, tiny_processor, tiny_singer
+
+__all__ = ["tiny_checkpoint", "tiny_masked", "tiny_processor", "tiny_singer"]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from songgen_hf.pipelines import swapped_tracks
-from songgen_hf.pipelines.swapped_tracks import SURE_MARGIN, swap_margin
+from songgen_hf.pipelines.swapped_tracks import SURE_MARGIN, swap_margin, swapped_blocks
 from songgen_hf.pipelines.text_to_song import TextToSongPipeline
 
 RATE = 16000
@@ -78,3 +78,19 @@ def test_a_swapped_song_is_warned_about(tiny_singer, tiny_processor, sounds, mon
         "The song of seed 7 has its voice in the accompaniment instead of the vocal track: try "
         "another seed."
     ]
+
+
+@pytest.mark.parametrize("start", [0, 4])
+def test_blocks_are_swapped_where_the_vocal_sounds_as_the_band_did(start):
+    rate, draw = 16000, np.random.default_rng(0)
+    band = np.cumsum(draw.normal(0, 0.05, 10 * rate))[None]  # low noise all the time
+    band -= np.convolve(band[0], np.ones(rate) / rate, "same")
+    voice = 0.2 * np.sin(2 * np.pi * 440 * np.arange(10 * rate) / rate)[None]
+    voice[:, 5 * rate : 7 * rate] = 0
+    other = voice.copy(), band.copy()
+    for one, replacing in zip(other, (band, voice), strict=True):
+        one[:, 6 * rate : 8 * rate] = replacing[:, 6 * rate : 8 * rate]
+
+    assert swapped_blocks(voice, band, rate, start * rate) == 0
+    assert swapped_blocks(*other, rate, start * rate) == 4
+    assert swapped_blocks(voice[:, :100], band[:, :100], rate, 0) == 0

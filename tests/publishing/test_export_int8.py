@@ -5,7 +5,6 @@ import copy
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from transformers import pipeline
 
 from songgen_hf.checkpoints.digests import weights_digest
@@ -94,7 +93,7 @@ def test_models_that_share_a_codec_share_it_as_it_was(tiny_singer, tiny_processo
     export_sharing_codec(models, tmp_path / "mini", quantize="int8", load_dtype="float32")
     for name, (model, _) in models.items():
         loaded = SongGenForConditionalGeneration.from_pretrained(tmp_path / "mini" / name)
-        assert type(loaded.decoder.lm_heads) is nn.Linear
+        assert not isinstance(loaded.decoder.lm_heads, Int8Linear)
         codec = model.audio_encoder.state_dict()
         found = loaded.audio_encoder.state_dict()
         assert all(torch.equal(found[key], codec[key]) for key in codec)

@@ -15,7 +15,10 @@ from ..loading import load_pipeline
 from ..output import CommandResult
 from ..timed_lyrics import picture_of, read_lyrics, timed_lyrics
 from .arguments import autoregressive_settings, edits_of, masked_settings
+from .jobs import check_jobs, run_jobs
 from .options import GenerateOptions
+from .playing import STDOUT, check_stream, stream
+from .whole import check_whole, plan_result, sing_whole
 
 OPTIONS = GenerateOptions
 GUIDANCE_SETTINGS = ("guidance_scale", "guidance_schedule", "guidance_interval")
@@ -24,8 +27,15 @@ SAMPLING_SETTINGS = (*GUIDANCE_SETTINGS, "temperature", "top_k", "top_p")
 
 def run(options: GenerateOptions) -> CommandResult:
     """Generate songs and write their files."""
-    if not options.out.is_dir():
+    if options.jobs is not None:
+        check_jobs(options)
+    elif options.text is None:
+        raise ValueError("give a description of the song, or --jobs with a file of many")
+    elif options.out != STDOUT and not options.out.is_dir():
         sound_format(options.out)
+    streamed = options.play or options.out == STDOUT
+    if streamed:
+        check_stream(options)
     if options.num_songs < 1:
         raise ValueError(f"--num-songs must be at least 1: got {options.num_songs}")
     if options.threads is not None and options.threads < 1:
@@ -33,13 +43,17 @@ def run(options: GenerateOptions) -> CommandResult:
     lyrics = options.lyrics
     if options.lyrics_file is not None:
         lyrics = read_lyrics(options.lyrics_file)
+    check_whole(options, lyrics)
+    if options.plan:
+        return plan_result(options, lyrics)
 
     if options.model is None and options.mode == "masked":
         options = replace(options, model=MASKED_CHECKPOINT)
     pipeline = load_pipeline(options)
     settings, edits, prompt = _arguments(options, pipeline)
-    songs = pipeline(
-        options.text,
+    if options.jobs is not None:
+        return run_jobs(options, pipeline, settings)
+    arguments: dict[str, Any] = dict(
         lyrics=lyrics,
         language=options.language,
         reference_voice=options.voice,
@@ -51,7 +65,6 @@ def run(options: GenerateOptions) -> CommandResult:
         seconds=options.seconds,
         max_seconds=options.max_seconds,
         min_seconds=options.min_seconds,
-        num_return_sequences=options.num_songs,
         best_of=options.best_of,
         rank_by=options.rank_by,
         raw=options.raw,
@@ -61,14 +74,24 @@ def run(options: GenerateOptions) -> CommandResult:
         **settings,
         **edits,
     )
+    if options.whole:
+        songs = sing_whole(options, pipeline, lyrics, settings)
+    elif streamed:
+        songs = stream(pipeline, options, arguments)
+    else:
+        songs = pipeline(options.text, num_return_sequences=options.num_songs, **arguments)
     if options.song is not None:  # the description names the files of the song
         edits["song"] = [path.name for path in options.song]
     songs = songs if isinstance(songs, list) else [songs]
     request = _request(options, lyrics, {**settings, **edits})
+    if options.whole:
+        request |= {name: songs[0].request.get(name) for name in ("lyrics", "sections")}
     files: dict[Path, bytes] = {}
     facts = []
     for path, song in zip(_paths(options, lyrics, songs), songs, strict=True):
-        written = _files_of(song, path, options, request, pipeline)
+        written = {}
+        if path != STDOUT:
+            written = _files_of(song, path, options, request, pipeline)
         files |= written
         rate = song["sampling_rate"]
         facts.append(
@@ -77,8 +100,7 @@ def run(options: GenerateOptions) -> CommandResult:
                 "duration": song["audio"].shape[-1] / rate,
                 "sampling_rate": rate,
                 "files": list(written),
-                **_takes(song),
-                **({"coverage": song.coverage} if "coverage" in song else {}),
+                **_details(song),
             }
         )
     write_files(files)
@@ -138,7 +160,7 @@ def _paths(options: GenerateOptions, lyrics: str | None, songs: list[dict[str, A
     """song.wav, or song-1.wav, song-2.wav, ...; in a folder the-first-line-SEED.wav."""
     out = options.out
     if out.is_dir():
-        lines = (lyrics or options.text).strip().splitlines()
+        lines = (lyrics or options.text or "").strip().splitlines()
         title = safe_name(lines[0] if lines else "")
         return [out / f"{title}-{song['seed']}.wav" for song in songs]
     if len(songs) == 1:
@@ -197,16 +219,16 @@ def _files_of(
         "device": str(model.device),
         "dtype": str(model.dtype).removeprefix("torch."),
         "files": [name.name for name in sounds],
-        **_takes(song),
-        **({"coverage": song.coverage} if "coverage" in song else {}),
+        **_details(song),
         "provenance": record,
         "versions": library_versions(),
     }
     return {**files, path.with_suffix(".json"): encode_json(description)}
 
 
-def _takes(song: dict[str, Any]) -> dict[str, Any]:
-    """The seeds and scores of all takes of a song, best first; nothing for a single take."""
+def _details(song: Any) -> dict[str, Any]:
+    """Seeds and scores of all takes, best first, coverage and sections, as far as there are any."""
     names = ("seed", "score", "score_parts")
     takes = [{name: take[name] for name in names if name in take} for take in song.get("takes", ())]
-    return {"takes": takes} if takes else {}
+    details = {name: song[name] for name in ("coverage", "sections") if name in song}
+    return {"takes": takes, **details} if takes else details

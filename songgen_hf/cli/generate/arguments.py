@@ -25,6 +25,8 @@ def masked_settings(options: GenerateOptions) -> dict[str, Any]:
             f"--{clash[0].replace('_', '-')} is for autoregressive models: leave it out for a "
             "masked one"
         )
+    if options.compile:
+        raise ValueError("--compile is for autoregressive models: leave it out for a masked one")
     given = {name: getattr(options, field) for field, name in MASKED_SETTINGS.items()}
     return {name: value for name, value in given.items() if value is not None}
 
@@ -40,7 +42,9 @@ def autoregressive_settings(options: GenerateOptions) -> dict[str, Any]:
             f"--{given[0].replace('_', '-')} is for masked models: add --mode masked or the "
             "--model of one"
         )
-    settings = {} if options.takes is None else {"takes": options.takes}
+    settings: dict[str, Any] = {} if options.takes is None else {"takes": options.takes}
+    if options.compile:
+        settings["compile"] = True
     return settings | ({"do_sample": False} if options.greedy else {})
 
 

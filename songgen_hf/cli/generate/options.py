@@ -8,6 +8,10 @@ from ..loading import QUANTIZATIONS, ModelOptions
 from ..timed_lyrics import FORMATS
 
 MASKED = ("masked models", "generate in a few steps; see docs/masked.md")
+WHOLE = (
+    "whole songs",
+    "sections such as [verse] one after another, of any length; see docs/control.md",
+)
 EDITS = ("edits", "generate parts of a song again, and keep the rest; see docs/control.md")
 
 
@@ -36,7 +40,7 @@ def region_end(word: str) -> float | None:
 class GenerateOptions(ModelOptions):
     """Options of ``songgen-hf generate``."""
 
-    text: str = option(help="style: genre, mood, instruments, voice", positional=True)
+    text: str | None = option(None, "style: genre, mood, instruments, voice", positional=True)
     lyrics: str | None = option(None, "words to sing", exclusive="lyrics")
     lyrics_file: Path | None = option(
         None, "UTF-8 text file of the words to sing", exclusive="lyrics"
@@ -123,7 +127,18 @@ class GenerateOptions(ModelOptions):
     out: Path = option(
         Path("song.wav"),
         ".wav, .flac, .mp3 or .ogg file, or a folder, where the song is named after its first "
-        "line and its seed",
+        "line and its seed; or - for raw 16-bit samples on standard output, as they are generated",
+    )
+    play: bool = option(
+        False, "play the song while it is generated (with sounddevice, ffplay or aplay)"
+    )
+    jobs: Path | None = option(
+        None,
+        "file of many songs instead: one JSON object in each line, with text, lyrics, seed, voice "
+        "and others; --out is a folder, in which an interrupted run goes on; see docs/speed.md",
+    )
+    batch_size: int | None = option(
+        None, "songs of --jobs that are generated together (default: what fits in free memory)"
     )
     quantize: str | None = option(
         None,
@@ -134,6 +149,9 @@ class GenerateOptions(ModelOptions):
         None, "CPU threads (default: 1 below 100 M weights, where more are slower, else all cores)"
     )
     progress: bool = option(True, "show no progress bar", flag="--quiet")
+    compile: bool = option(
+        False, "compile the steps of an autoregressive model; the first song waits for the compiler"
+    )
     adapter: str | None = option(None, "LoRA adapter to use: a directory or a Hub id")
 
     steps: int | None = option(None, "number of inference steps (default: 28)", group=MASKED)
@@ -173,4 +191,36 @@ class GenerateOptions(ModelOptions):
         "how often an autoregressive model generates the edit; the take that fits best to what "
         "follows is written (default: 4 if something follows)",
         group=EDITS,
+    )
+
+    whole: bool = option(
+        False, "sing lyrics with tags ([verse], [chorus 2], [inst 8s]) in sections", group=WHOLE
+    )
+    plan: bool = option(False, "print the sections of --whole and generate nothing", group=WHOLE)
+    context: float | None = option(
+        None, "seconds of the song that a section continues (default: 4)", group=WHOLE
+    )
+    window: float | None = option(
+        None, "seconds that the model hears and generates at a time (default: 20)", group=WHOLE
+    )
+    extend_stride: float | None = option(
+        None,
+        "seconds by which the window moves within longer sections (default: they are refused)",
+        group=WHOLE,
+    )
+    repeat_chorus: bool | None = option(
+        None,
+        "whether a chorus with the words of an earlier one repeats its codes (default: it does)",
+        group=WHOLE,
+    )
+    folder: Path | None = option(
+        None,
+        "folder that keeps finished sections, so that an interrupted song goes on",
+        group=WHOLE,
+    )
+    redo: int | None = option(
+        None,
+        "number of the section of the song in --folder to generate anew, from 1",
+        metavar="N",
+        group=WHOLE,
     )

@@ -1,0 +1,88 @@
+"""Compiled decoder steps: the settings of ``generate()`` for them, and shapes that fit many songs.
+
+``generate()`` of transformers compiles the step of a model if it has a static cache and a
+``compile_config``. A compiled step fits one shape only. So that it fits songs of other lyrics and
+other lengths, the conditions are padded, masked, to the next multiple of ``CONDITIONS_BUCKET``, and
+the cache has the next multiple of ``STEPS_BUCKET``.
+"""
+
+import functools
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from transformers import CompileConfig
+
+CONDITIONS_BUCKET = 128
+"""Lengths of the encoded conditions, in positions, are padded to a multiple of this."""
+STEPS_BUCKET = 512
+"""Lengths of the cache, in steps, are rounded up to a multiple of this."""
+
+
+def compiled_generation(device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Return the arguments of ``generate()`` for compiled steps.
+
+    The first song compiles for seconds to minutes; later songs whose lyrics and length are in the
+    same buckets, in a batch of the same size, use the result. On CUDA the step is a CUDA graph.
+
+    Args:
+        device: device of the model.
+    Raises:
+        RuntimeError: on a CPU without a C++ compiler, which torch needs.
+    """
+    is_cpu = torch.device(device).type == "cpu"
+    if is_cpu and (missing := missing_compiler()):
+        raise RuntimeError(missing)
+    config = CompileConfig(mode="default" if is_cpu else "reduce-overhead", fullgraph=True)
+    config._compile_all_devices = True
+    return {"cache_implementation": "static", "compile_config": config}
+
+
+@functools.cache
+def missing_compiler() -> str | None:
+    """Return why nothing can be compiled for the CPU, or None if it can."""
+    from torch._inductor import exc
+    from torch._inductor.cpp_builder import get_cpp_compiler
+
+    try:
+        get_cpp_compiler()
+    except (exc.InvalidCxxCompiler, RuntimeError, OSError):
+        return (
+            "compile=True needs a C++ compiler, which torch did not find: install one (such as "
+            "`apt-get install g++`), name it in the environment variable CXX, or leave compile out"
+        )
+    return None
+
+
+def rounded_up(length: int, bucket: int) -> int:
+    """Return the smallest multiple of ``bucket`` that is not below ``length``."""
+    return -(-length // bucket) * bucket
+
+
+def pad_conditions(conditions: Any) -> Any:
+    """Pad encoded conditions to a multiple of ``CONDITIONS_BUCKET``, hidden by their mask.
+
+    Args:
+        conditions: a ``SongGenConditionOutput`` with states [B, E, H] and, if given, a mask [B, E].
+    Returns:
+        One of the same type with [B, E', H] and [B, E'].
+    """
+    states, mask = conditions["last_hidden_state"], conditions.get("attention_mask")
+    missing = rounded_up(states.shape[1], CONDITIONS_BUCKET) - states.shape[1]
+    if mask is None:
+        mask = torch.ones(states.shape[:2], dtype=torch.int64, device=states.device)
+    padded = {
+        "last_hidden_state": F.pad(states, (0, 0, 0, missing)),
+        "attention_mask": F.pad(mask, (0, missing)),
+    }
+    return type(conditions)(**{**conditions, **padded})
+
+
+__all__ = [
+    "CONDITIONS_BUCKET",
+    "STEPS_BUCKET",
+    "compiled_generation",
+    "missing_compiler",
+    "pad_conditions",
+    "rounded_up",
+]

@@ -1,0 +1,59 @@
+"""``songgen-hf generate --jobs``: files of songs, errors by line, and options that do not fit."""
+
+import json
+
+import pytest
+
+from songgen_hf.cli import main
+from songgen_hf.cli.generate.jobs import automatic_batch_size
+from songgen_hf.pipelines.song_jobs import RESULTS
+
+
+@pytest.mark.slow
+def test_jobs_write_songs_results_and_errors(tmp_path, tiny_checkpoint, capsys):
+    jobs = tmp_path / "songs.jsonl"
+    jobs.write_text('{"text": "folk", "lyrics": "la"}\n{"text": "pop", "seed": 9}\n{"txt": "a"}\n')
+    call = ["generate", "--jobs", jobs, "--out", tmp_path / "out", "--model", tiny_checkpoint()]
+    call = [*map(str, call), "--max-seconds", "0.2", "--device", "cpu", "--quiet", "--seed", "3"]
+
+    status = main([*call, "--json"])
+
+    assert status == 1  # a line failed
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["failed"] == 1 and facts["batch_size"] >= 1
+    assert [job.get("seed") for job in facts["jobs"]] == [3, 9, None]
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"00001-la.wav", "00002-pop.wav", RESULTS}
+    jobs.write_text("\n".join(jobs.read_text().splitlines()[:2]))
+    assert main(call) == 0
+    assert "2 of 2 songs are in" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--out", "new"], "give a description of the song, or --jobs with a file of many"),
+        (["folk", "--jobs", "a", "--out", "new"], "a text was given with --jobs: each line of"),
+        (["--jobs", "a", "--out", "new", "--stems"], "--stems was given with --jobs"),
+        (["--jobs", "a", "--out", "new", "--batch-size", "0"], "--batch-size must be at least 1"),
+        (["--jobs", "a", "--out", "song.wav"], "got --out song.wav, expected a folder"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(arguments, message, capsys):
+    assert main(["generate", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_batch_follows_the_length_and_the_memory(tiny_singer, monkeypatch):
+    class Pipeline:
+        mode, model = "autoregressive", tiny_singer()
+        device = model.device
+
+    def size(seconds: float, free: int | None) -> int:
+        monkeypatch.setattr("songgen_hf.cli.doctor.machine.memory", lambda: (free, None))
+        return automatic_batch_size(Pipeline(), seconds, {})
+
+    assert size(30.0, 1) == size(30.0, None) == 1
+    assert size(30.0, 10**12) == 16
+    sizes = [size(seconds, 2 * 10**7) for seconds in (1.0, 10.0, 100.0)]
+    assert sizes == sorted(sizes, reverse=True) and sizes[0] > sizes[-1]

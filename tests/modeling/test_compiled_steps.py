@@ -1,0 +1,118 @@
+"""Compiled steps give the codes of eager ones, and one compilation serves many songs."""
+
+import copy
+
+import pytest
+import torch
+import torch._dynamo
+
+from songgen_hf.modeling.compiled_steps import (
+    CONDITIONS_BUCKET,
+    STEPS_BUCKET,
+    compiled_generation,
+    missing_compiler,
+    pad_conditions,
+    rounded_up,
+)
+
+GREEDY = {"do_sample": False, "max_new_frames": 5}
+needs_compiler = pytest.mark.skipif(missing_compiler() is not None, reason=str(missing_compiler()))
+
+
+@pytest.fixture
+def recompilations():
+    """Count the graphs that are compiled."""
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    yield lambda: torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    torch._dynamo.reset()
+
+
+def eager_compiler(model):
+    """Trace as for the compiler but run the traced operations."""
+    arguments = compiled_generation(model.device)
+    config = arguments["compile_config"]
+    config.backend, config.mode = "aot_eager", None
+    return arguments
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # raised in modules of the compiler
+@needs_compiler
+def test_one_compilation_serves_songs_of_other_lyrics_and_lengths(
+    tiny_model, tiny_inputs, recompilations
+):
+    model = copy.deepcopy(tiny_model("interleaving_A_V"))
+    inputs = tiny_inputs()
+    longer = {**inputs, "lyrics_ids": inputs["lyrics_ids"].repeat(1, 3)}
+    longer["lyrics_attention_mask"] = inputs["lyrics_attention_mask"].repeat(1, 3)
+    calls = [inputs | GREEDY, longer | GREEDY, longer | GREEDY | {"max_new_frames": 9}]
+    expected = [model.generate(**call) for call in calls]
+
+    codes = [model.generate(**call, compile=True) for call in calls]
+
+    assert all(map(torch.equal, codes, expected))
+    assert recompilations() == 1
+    assert not torch._dynamo.utils.counters["graph_break"]
+
+
+@pytest.mark.slow
+@needs_compiler
+@pytest.mark.parametrize(
+    "variant",
+    [
+        {},
+        {"decoder": {"rope_embeddings": True, "num_key_value_heads": 1}},
+        {"lyrics_cross_attention": False},
+    ],
+)
+def test_traced_steps_with_guidance_and_a_prompt_give_the_same_codes(
+    tiny_model, tiny_inputs, variant, recompilations
+):
+    model = copy.deepcopy(tiny_model("mixed", **variant))
+    decoder = model.config.decoder
+    shape = (2, decoder.num_tracks, decoder.num_codebooks, 3)
+    call = tiny_inputs() | GREEDY | {"guidance_scale": 2.0}
+    call["audio_prompt_codes"] = torch.randint(0, 1024, shape)
+
+    codes = model.generate(**call, **eager_compiler(model))
+
+    assert torch.equal(codes, model.generate(**call))
+    assert recompilations() == 1
+
+
+def test_padded_conditions_are_hidden_and_fill_a_bucket(tiny_model, tiny_inputs):
+    model, inputs = tiny_model("mixed"), tiny_inputs()
+    encoded = model.conditioner(**inputs)
+
+    padded = pad_conditions(encoded)
+
+    length = encoded.last_hidden_state.shape[1]
+    assert padded.last_hidden_state.shape[1] % CONDITIONS_BUCKET == 0
+    assert torch.equal(padded.attention_mask[:, :length], encoded.attention_mask)
+    assert not padded.attention_mask[:, length:].any()
+    ids = torch.randint(0, 1024, (len(padded.attention_mask), decoder_rows(model), 4))
+    before, after = (
+        model(encoder_outputs=one, decoder_input_ids=ids).logits for one in (encoded, padded)
+    )
+    torch.testing.assert_close(after, before, rtol=1e-5, atol=1e-5)
+
+
+def decoder_rows(model) -> int:
+    return model.config.decoder.num_rows
+
+
+@pytest.mark.parametrize(("length", "expected"), [(1, 512), (512, 512), (513, 1024)])
+def test_a_cache_has_the_next_multiple(length, expected):
+    assert rounded_up(length, STEPS_BUCKET) == expected
+
+
+def test_without_a_compiler_the_error_says_what_to_do(monkeypatch, tiny_model, tiny_inputs):
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("/no/such/compiler",))
+    missing_compiler.cache_clear()
+
+    try:
+        with pytest.raises(RuntimeError, match="needs a C\\+\\+ compiler.*or leave compile out"):
+            tiny_model("mixed").generate(**tiny_inputs(), **GREEDY, compile=True)
+    finally:
+        missing_compiler.cache_clear()

@@ -1,0 +1,82 @@
+"""Linear layers for few rows equal ``nn.Linear`` and are one to the libraries."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from songgen_hf.modeling.few_rows import FEW_ROWS, FewRowsLinear
+
+
+def pair(bias: bool = False) -> tuple[FewRowsLinear, nn.Linear]:
+    torch.manual_seed(0)
+    few, plain = FewRowsLinear(24, 40, bias=bias), nn.Linear(24, 40, bias=bias)
+    plain.load_state_dict(few.state_dict())
+    return few.eval(), plain.eval()
+
+
+@pytest.mark.parametrize("shape", [(0,), (1,), (2,), (3, 1), (2, 2), (5,), (7,), (8,), (2, 9), ()])
+@pytest.mark.parametrize("bias", [False, True])
+def test_the_result_is_that_of_a_linear_layer(shape, bias):
+    few, plain = pair(bias)
+    x = torch.randn(*shape, 24, generator=torch.Generator().manual_seed(1))
+
+    with torch.no_grad():
+        output = few(x)
+        torch.testing.assert_close(output, plain(x), rtol=1e-5, atol=1e-6)
+
+    assert output.shape == (*shape, 40) and output.is_contiguous()
+
+
+def products(call) -> list[tuple[int, ...]]:
+    """The shapes of the left factor of each matrix product."""
+    with torch.profiler.profile(record_shapes=True) as profile:
+        call()
+    return [tuple(event.input_shapes[0]) for event in profile.events() if event.name == "aten::mm"]
+
+
+def test_the_weight_is_the_left_factor_for_few_rows_only():
+    few, _ = pair()
+    with torch.no_grad():
+        for rows in (1, *FEW_ROWS, 8, 30):
+            x = torch.randn(rows, 24)
+            assert (products(lambda x=x: few(x)) == [(40, 24)]) == (rows in FEW_ROWS)
+        assert products(lambda: few.train()(torch.randn(2, 24))) == [(2, 24)]
+    assert products(lambda: few.eval()(torch.randn(2, 24))) == [(2, 24)]  # gradients are recorded
+
+
+def test_training_computes_the_gradients_of_a_linear_layer():
+    few, plain = pair()
+    x = torch.randn(3, 24)
+
+    for layer in (few, plain):
+        layer(x).square().sum().backward()
+
+    assert torch.equal(few.weight.grad, plain.weight.grad)
+
+
+def test_hooks_and_half_precision_are_those_of_a_linear_layer():
+    few, plain = copy.deepcopy(pair())
+    seen = []
+    few.register_forward_hook(lambda module, args, output: seen.append(output.shape))
+    x = torch.randn(2, 24, dtype=torch.bfloat16)
+
+    with torch.no_grad():
+        assert torch.equal(few.bfloat16()(x), plain.bfloat16()(x))
+
+    assert seen == [(2, 40)]
+
+
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning")
+def test_an_adapter_wraps_the_layers_of_the_decoder(tiny_model):
+    peft = pytest.importorskip("peft")
+    model = copy.deepcopy(tiny_model("mixed"))
+    names = {name for name, module in model.decoder.named_modules() if type(module) is nn.Linear}
+    assert not names  # each product of a step has the orientation of its rows
+
+    adapted = peft.get_peft_model(model, peft.LoraConfig(r=2, target_modules=["fc1", "q_proj"]))
+
+    layer = adapted.base_model.model.decoder.model.layers[0].fc1
+    assert isinstance(layer.base_layer, FewRowsLinear)
+    assert set(layer.lora_A["default"].state_dict()) == {"weight"}

@@ -1,0 +1,454 @@
+"""Whole songs of both kinds of models: context, quotes, resumption, redone sections and errors."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from songgen_hf.pipelines.editing import CROSSFADE_SECONDS
+from songgen_hf.pipelines.song_plan import plan
+from songgen_hf.pipelines.text_to_song import TextToSongPipeline
+from songgen_hf.provenance import read_provenance
+
+RATE, HOP = 16000, 320
+FADE = round(CROSSFADE_SECONDS * RATE)
+LYRICS = """[intro 0.1s]
+[verse 0.24s]
+la lo
+[chorus 0.2s]
+sing on
+[inst 0.16s]
+[chorus 0.2s]
+[verse 0.2s]
+oh no
+"""
+LENGTHS = [5, 12, 10, 8, 10, 10]
+ENDS = np.cumsum(LENGTHS).tolist()
+OPTIONS = {"context": 0.08, "window": 0.4, "seed": 3}
+CONTEXT, WINDOW = 4, 20
+SAMPLED = {"do_sample": True, "suppress_tokens": list(range(1025, 1088))}
+MASKED = {"num_inference_steps": 3}
+KINDS = ("mixed_pro", "interleaving_A_V", "masked")
+FEW = ("interleaving_A_V", "masked")
+
+
+@pytest.fixture(scope="module")
+def singer(tiny_singer, tiny_masked, tiny_processor):
+    """Factory ``singer(kind)`` of (pipeline, settings of its calls)."""
+
+    def build(kind):
+        if kind == "masked":
+            return tiny_masked("parallel_std"), MASKED
+        return TextToSongPipeline(model=tiny_singer(kind), processor=tiny_processor), SAMPLED
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def songs(singer):
+    """One whole song of each kind; tests do not change them."""
+    made = {}
+
+    def build(kind):
+        if kind not in made:
+            pipe, settings = singer(kind)
+            made[kind] = pipe.whole_song("folk", LYRICS, **OPTIONS, **settings)
+        return made[kind]
+
+    return build
+
+
+@pytest.fixture
+def heard(monkeypatch):
+    """A list that gets what each window is generated from: arguments of the pipeline's calls."""
+
+    def listen(pipe):
+        calls, before = [], type(pipe).__call__
+
+        def call(self, text, lyrics=None, **arguments):
+            calls.append({"lyrics": lyrics, **arguments})
+            return before(self, text, lyrics, **arguments)
+
+        monkeypatch.setattr(type(pipe), "__call__", call)
+        return calls
+
+    return listen
+
+
+def sounds_of(song):
+    return {
+        name: song[name] for name in ("audio", "vocal", "accompaniment") if song[name] is not None
+    }
+
+
+def same_songs(one, other):
+    assert np.array_equal(one["codes"], other["codes"]) and one["sections"] == other["sections"]
+    for name, samples in sounds_of(one).items():
+        assert np.array_equal(samples, other[name]), name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_whole_song_has_the_sections_of_its_plan(songs, kind):
+    song = songs(kind)
+
+    assert song["codes"].shape[-1] == ENDS[-1] and song["seed"] == 3
+    assert song["audio"].shape == (1, ENDS[-1] * HOP)
+    names = [section["name"] for section in song["sections"]]
+    assert names == ["intro", "verse 1", "chorus 1", "inst", "chorus 2", "verse 2"]
+    assert [round(section["end"] * 50) for section in song["sections"]] == ENDS
+    assert [section["seed"] for section in song["sections"]] == [3, 1003, 2003, 3003, 2003, 5003]
+    assert song["sections"][4]["quotes"] == "chorus 1" and "quotes" not in song["sections"][2]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_quoted_chorus_has_the_codes_of_the_first(songs, kind):
+    codes = songs(kind)["codes"]
+
+    assert np.array_equal(codes[..., ENDS[3] : ENDS[4]], codes[..., ENDS[1] : ENDS[2]])
+
+
+@pytest.mark.parametrize("kind", FEW)
+def test_a_chorus_that_is_not_to_be_repeated_is_generated(singer, kind):
+    pipe, settings = singer(kind)
+    lyrics = "[chorus 0.1s]\nla\n[chorus 0.1s]"
+
+    song = pipe.whole_song("folk", lyrics, seed=1, repeat_chorus=False, **settings)
+
+    codes = song["codes"]
+    assert (codes[..., :5] != codes[..., 5:]).mean() > 0.5
+    assert "quotes" not in song["sections"][1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_section_is_the_continuation_of_the_codes_and_words_before_it(
+    singer, songs, heard, kind
+):
+    pipe, settings = singer(kind)
+    song = songs(kind)
+    calls = heard(pipe)
+
+    again = pipe.whole_song("folk", LYRICS, **OPTIONS, **settings)
+
+    same_songs(song, again)
+    windows = list(calls)
+    assert len(windows) == 5  # of six sections, one is quoted
+    for call, place in zip(windows, (0, 1, 2, 3, 5), strict=True):
+        start = ENDS[place] - LENGTHS[place]
+        known = min(start, CONTEXT)
+        if "song" in call:  # without words: a silent vocal is given
+            assert call["regions"] == (known / 50, None) and call["keep_track"] == "vocal"
+            prompt = call["song"].numpy()[..., :known]
+        else:
+            prompt = np.zeros((*song["codes"].shape[:2], 0), dtype=np.int64)
+            if call["audio_prompt"] is not None:
+                prompt = call["audio_prompt"].numpy()
+        assert np.array_equal(prompt, song["codes"][..., start - known : start])
+        # The pipeline's own continuation of these codes is what stands in the song.
+        alone = pipe("folk", call["lyrics"], **{key: call[key] for key in call if key != "lyrics"})
+        expected = np.concatenate([prompt, song["codes"][..., start : ENDS[place]]], axis=-1)
+        assert np.array_equal(alone["codes"][..., : expected.shape[-1]], expected)
+        assert alone["codes"].shape[-1] <= WINDOW
+    # Words of the context, of the section, and of what is generated beyond its end.
+    assert [call["lyrics"] for call in windows] == [
+        "la lo", "la lo\nsing", "lo\nsing on", "on\nsing" if kind == "mixed_pro" else "on\nsing on",
+        "on\noh no",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", FEW)
+def test_sections_without_words_have_a_silent_vocal(singer, songs, kind):
+    pipe, _ = singer(kind)
+    codes = torch.from_numpy(songs(kind)["codes"])
+    silence = np.zeros((1, (20 - 4 + 10) * HOP), np.float32)  # longer than what is generated
+
+    silent = pipe.encode({"vocal": (silence, RATE), "accompaniment": (silence, RATE)})
+
+    assert torch.equal(codes[1, :, :5], silent[1, :, :5])
+    assert not torch.equal(codes[0, :, :5], silent[0, :, :5])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_model_never_gets_more_frames_than_the_window(singer, monkeypatch, kind):
+    pipe, settings = singer(kind)
+    lengths = []
+    if kind == "masked":
+        forward = pipe.transformer.forward
+
+        def counted(codes, *arguments, **options):
+            lengths.append(codes.shape[-1])
+            return forward(codes, *arguments, **options)
+
+        monkeypatch.setattr(pipe.transformer, "forward", counted)
+    else:
+        generate = pipe.model.generate
+
+        def counted(**arguments):
+            codes = generate(**arguments)
+            lengths.append(codes.shape[-1])
+            return codes
+
+        monkeypatch.setattr(pipe.model, "generate", counted)
+
+    made = pipe.whole_song("folk", "[inst 1.5s]", window=0.4, extend_stride=0.3, seed=1, **settings)
+
+    assert made["codes"].shape[-1] == 75 and max(lengths) <= WINDOW
+    assert [section["name"] for section in made["sections"]][-1] == "inst (5/5)"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_joined_codes_are_decoded_in_pieces_to_the_same_samples(singer, songs, kind):
+    pipe, _ = singer(kind)
+    song = songs(kind)
+    codes = torch.from_numpy(song["codes"])
+
+    pieces = pipe._decode(codes, chunk_frames=7)
+
+    for name, samples in sounds_of(song).items():
+        # Rounding of float32: convolutions of other lengths add in another order.
+        np.testing.assert_allclose(pieces[name], samples, atol=1e-5 * np.abs(samples).max())
+
+
+@pytest.mark.parametrize("kind", FEW)
+def test_an_interrupted_song_goes_on_and_equals_one_in_a_single_run(
+    singer, songs, heard, tmp_path, kind
+):
+    pipe, settings = singer(kind)
+    done = []
+
+    def stop(frames, total):
+        done.append((frames, total))
+        if frames > ENDS[2]:
+            raise KeyboardInterrupt
+
+    request = {"folder": tmp_path / "song", **OPTIONS, **settings}
+    with pytest.raises(KeyboardInterrupt):
+        pipe.whole_song("folk", LYRICS, progress=stop, **request)
+    kept = sorted(path.name for path in (tmp_path / "song").glob("*.npz"))
+    assert kept == ["section-01.npz", "section-02.npz", "section-03.npz"]
+    calls = heard(pipe)
+    del request["seed"]  # that of the folder
+
+    song = pipe.whole_song("folk", LYRICS, **request)
+
+    same_songs(song, songs(kind))
+    assert len(calls) == 2
+    assert done[-1][1] == ENDS[-1] and done == sorted(done)
+    same_songs(song, pipe.whole_song("folk", LYRICS, **request))
+    assert len(calls) == 2
+
+
+def test_another_request_in_the_same_folder_is_refused(singer, tmp_path):
+    pipe, settings = singer("mixed_pro")
+    voice = (np.random.default_rng(0).normal(0, 0.1, 16000).astype(np.float32), RATE)
+    request = {"lyrics": "[inst 0.1s]", "seed": 1, "folder": tmp_path, **settings}
+    pipe.whole_song("folk", **request)
+
+    for changes, name in (
+        ({"seed": 2}, "seed"),
+        ({"lyrics": "[inst 0.2s]"}, "plan"),
+        ({"top_k": 3}, "settings"),
+        ({"reference_voice": voice}, "voice"),
+    ):
+        with pytest.raises(ValueError, match=rf"holds another song \({name} differ\)"):
+            pipe.whole_song("folk", **{**request, **changes})
+    with pytest.raises(ValueError, match="model differ"):
+        singer("mixed")[0].whole_song("folk", **request)
+
+
+def test_damaged_and_foreign_files_of_a_folder_are_named(singer, tmp_path):
+    pipe, settings = singer("mixed_pro")
+    request = {"lyrics": "[inst 0.1s]", "seed": 1, **settings}
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(ValueError, match="has other files: give an empty or a new folder"):
+        pipe.whole_song("folk", folder=tmp_path, **request)
+    folder = tmp_path / "new"
+    pipe.whole_song("folk", folder=folder, **request)
+
+    (folder / "section-01.npz").write_bytes(b"half")
+    with pytest.raises(ValueError, match=r"section-01.npz is damaged: delete it to generate"):
+        pipe.whole_song("folk", folder=folder, **request)
+    (folder / "whole_song.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"whole_song.json is damaged: delete the folder"):
+        pipe.whole_song("folk", folder=folder, **request)
+
+
+@pytest.mark.parametrize("index", [0, 1, 4, 5])
+@pytest.mark.parametrize("kind", FEW)
+def test_a_redone_section_leaves_all_other_samples(singer, songs, kind, index):
+    pipe, _ = singer(kind)
+    song = songs(kind)
+
+    redone = pipe.redo_section(song, index, seed=9)
+
+    start, stop = ENDS[index] - LENGTHS[index], ENDS[index]
+    changed = np.flatnonzero((redone["codes"] != song["codes"]).any(axis=(0, 1)))
+    if index == 0:  # without words
+        assert np.array_equal(redone["codes"][1], song["codes"][1])
+    assert changed.size > LENGTHS[index] / 2 and start <= changed.min() and changed.max() < stop
+    for name, samples in sounds_of(song).items():
+        same = samples == redone[name]
+        assert same[:, : start * HOP].all() and same[:, stop * HOP :].all()
+        is_kept = index == 0 and name == "vocal"
+        assert same[:, start * HOP + FADE : stop * HOP - FADE].all() == is_kept
+    assert redone["sections"][index]["seed"] in range(9, 13)
+    assert "quotes" not in redone["sections"][index]
+    others = [place for place in range(6) if place != index]
+    assert [redone["sections"][i] for i in others] == [song["sections"][i] for i in others]
+
+
+def test_takes_of_a_redone_section_are_ranked_by_what_follows(singer, songs, heard):
+    pipe, _ = singer("interleaving_A_V")
+    calls = heard(pipe)
+
+    pipe.redo_section(songs("interleaving_A_V"), 1, seed=9, takes=3)
+
+    (call,) = calls
+    assert call["takes"] == 3 and call["song"].shape[-1] == CONTEXT + 12 + CONTEXT
+    assert call["regions"] == (0.08, 0.32) and call["keep_track"] is None
+    assert call["lyrics"] == "la lo\nsing"
+
+
+@pytest.mark.parametrize("kind", FEW)
+def test_sections_of_a_folder_are_redone_one_after_another(singer, songs, tmp_path, kind):
+    pipe, settings = singer(kind)
+    request = {"folder": tmp_path, **OPTIONS, **settings}
+    pipe.whole_song("folk", LYRICS, **request)
+    song = songs(kind)
+
+    for index, seed in ((2, 9), (1, 5), (2, 7)):
+        song = pipe.redo_section(song, index, seed=seed)
+        same_songs(song, pipe.redo_section(tmp_path, index, seed=seed))
+        same_songs(song, pipe.whole_song("folk", LYRICS, **request))
+
+
+def test_a_redone_section_of_a_folder_needs_all_sections_and_the_same_voice(singer, tmp_path):
+    pipe, settings = singer("parallel_A_V")
+    voice = (np.random.default_rng(0).normal(0, 0.1, 16000).astype(np.float32), RATE)
+    request = {"seed": 1, "folder": tmp_path, "reference_voice": voice, **settings}
+    pipe.whole_song("folk", "[inst 0.1s]\n[outro 0.1s]", **request)
+
+    with pytest.raises(ValueError, match=r"holds another song \(voice differ\)"):
+        pipe.redo_section(tmp_path, 0, seed=2)
+    assert pipe.redo_section(tmp_path, 0, seed=2, reference_voice=voice)["seed"] == 1
+    (tmp_path / "section-02.npz").unlink()
+    with pytest.raises(ValueError, match="has 1 of 2 sections: finish the song first"):
+        pipe.redo_section(tmp_path, 0, seed=2, reference_voice=voice)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_first_sung_section_is_the_voice_of_the_following_ones(singer, songs, heard, kind):
+    pipe, settings = singer(kind)
+    song = songs(kind)
+    calls = heard(pipe)
+    pipe.whole_song("folk", LYRICS, **OPTIONS, **settings)
+    pipe.whole_song("folk", LYRICS, same_voice=False, **OPTIONS, **settings)
+
+    voices = [call.get("reference_voice") for call in calls]
+
+    assert voices[:2] == [None, None] and voices[5:] == [None] * 5
+    if kind == "mixed_pro":
+        assert voices == [None] * 10
+        return
+    verse = pipe._decode(torch.from_numpy(song["codes"][..., ENDS[0] : ENDS[1]]))["vocal"]
+    for samples, rate in voices[2:5]:
+        assert rate == RATE
+        np.testing.assert_allclose(samples, verse, atol=2e-5)
+
+
+def test_sections_with_swapped_tracks_are_generated_again(singer, heard, monkeypatch):
+    pipe, settings = singer("masked")
+    calls = heard(pipe)
+    monkeypatch.setattr("songgen_hf.pipelines.whole_song.MAY_BE_SWAPPED", -1)  # all are tried
+
+    song = pipe.whole_song("folk", LYRICS, **OPTIONS, **settings)
+
+    tried = [[first + 250 * i for i in range(4)] for first in (3, 1003, 2003, 3003, 5003)]
+    assert [call["seed"] for call in calls] == sum(tried, [])
+    for section, place in zip(song["sections"][:2], (0, 4), strict=True):
+        assert section["seed"] == calls[place]["seed"]  # of equal ones the first
+
+
+@pytest.mark.parametrize("kind", FEW)
+def test_times_of_words_place_the_context(singer, heard, kind):
+    pipe, settings = singer(kind)
+    calls = heard(pipe)
+
+    song = pipe.whole_song("folk", LYRICS, timestamps=True, **OPTIONS, **settings)
+
+    assert [word["word"] for word in song.words] == "la lo sing on sing on oh no".split()
+    assert [line["line"] for line in song.lines] == ["la lo", "sing on", "sing on", "oh no"]
+    places = [section for section in song["sections"] if section["lyrics"]]
+    for line, section in zip(song.lines, places, strict=True):
+        for word in line["words"]:
+            assert section["start"] <= word["start"] <= word["end"] <= section["end"]
+    assert 0 <= song.coverage["share"] <= 1
+    middles = [(word["start"] + word["end"]) / 2 for word in song.words]
+    inside = [w for w, middle in zip(("la", "lo"), middles[:2], strict=True) if middle >= 0.26]
+    before = "la lo"["la lo".index(inside[0]) :] if inside else ""
+    assert calls[2]["lyrics"] == "\n".join(part for part in (before, "sing on") if part)
+
+
+def test_the_file_of_a_whole_song_says_its_sections(songs, tmp_path):
+    song = songs("interleaving_A_V")
+
+    (path,) = song.save(tmp_path / "song.flac")
+
+    assert read_provenance(path)["options"]["sections"] == song["sections"]
+    assert json.loads(json.dumps(song.request)) == song.request
+    labels = [text.get_text() for text in song.plot().axes[0].texts]
+    assert labels == [section["name"] for section in song["sections"]]
+
+
+def test_a_plan_can_be_changed_before_it_is_sung(singer):
+    pipe, settings = singer("mixed_pro")
+    made = plan("[inst 0.1s]\n[outro 0.1s]", window=0.4, context=0.06)
+    made = type(made)(made.sections[::-1], made.window, made.context)
+
+    song = pipe.whole_song("folk", plan=made, seed=1, **settings)
+
+    assert [section["name"] for section in song["sections"]] == ["outro", "inst"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"lyrics": ""}, "the song is empty"),
+        ({"lyrics": "la", "max_seconds": 3}, "whole_song does not take max_seconds"),
+        ({"lyrics": "la", "takes": 3}, "whole_song does not take takes"),
+        ({"lyrics": "la", "plan": plan("la")}, "plan and lyrics were both given"),
+        ({"plan": plan("la"), "window": 9}, "plan and window were both given"),
+        ({"plan": "la"}, "plan must be a SongPlan, as plan.. returns: got str"),
+        ({"lyrics": "la", "text": ["a", "b"]}, "text must be one description: got list"),
+        ({"lyrics": "la", "best_of": 0}, "best_of must be an integer of at least 1"),
+        ({"lyrics": "la", "seed": -1}, "seed must be between 0"),
+    ],
+)
+def test_wrong_calls_are_refused_in_one_line(singer, arguments, message):
+    pipe, settings = singer("mixed_pro")
+
+    with pytest.raises((ValueError, TypeError), match=message) as caught:
+        pipe.whole_song(**{"text": "folk", **settings, **arguments})
+
+    assert "\n" not in str(caught.value)
+
+
+def test_special_ids_among_the_codes_are_an_error(singer):
+    pipe, _ = singer("mixed_pro")
+    only = [token for token in range(pipe.model.config.decoder.vocab_size) if token != 1030]
+
+    with pytest.raises(ValueError, match="section 'inst' has .* special ids among its codes: supp"):
+        pipe.whole_song("folk", "[inst 0.1s]", seed=1, do_sample=True, suppress_tokens=only)
+
+
+def test_wrong_sections_and_songs_cannot_be_redone(singer, songs, tmp_path):
+    pipe, settings = singer("mixed_pro")
+
+    with pytest.raises(ValueError, match="the song has sections 0 to 5: got 6"):
+        pipe.redo_section(songs("mixed_pro"), 6)
+    with pytest.raises(ValueError, match="was not made by whole_song: give one that was"):
+        pipe.redo_section(pipe("folk", seconds=0.1, seed=1, **settings), 0)
+    with pytest.raises(ValueError, match="holds no whole song: give the folder of whole_song"):
+        pipe.redo_section(tmp_path, 0)
+    with pytest.raises(ValueError, match="does not take seconds"):
+        pipe.redo_section(songs("mixed_pro"), 0, seconds=3)

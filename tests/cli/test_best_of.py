@@ -18,6 +18,19 @@ def test_the_best_take_is_written_with_the_scores_of_all(tiny_checkpoint, tmp_pa
     assert described["takes"][0]["score"] >= described["takes"][1]["score"]
 
 
+def test_the_takes_of_a_region_are_in_its_description(tiny_checkpoint, tmp_path):
+    arguments = ["generate", "folk", "--seed", "3", "--seconds", "0.4", "--save-codes"]
+    arguments += ["--model", tiny_checkpoint("interleaving_A_V"), "--device", "cpu", "--quiet"]
+    assert main([*arguments, "--out", str(tmp_path / "a.wav")]) == 0
+    edit = [*arguments[:4], *arguments[7:], "--song", str(tmp_path / "a.codes.npz")]
+
+    assert main([*edit, "--region", "0.1", "0.2", "--out", str(tmp_path / "b.wav")]) == 0
+
+    takes = json.loads((tmp_path / "b.json").read_text())["takes"]
+    assert sorted(take["seed"] for take in takes) == [3, 4, 5, 6]
+    assert [take["score"] for take in takes] == sorted((t["score"] for t in takes), reverse=True)
+
+
 def test_wrong_calls_end_with_one_line(tiny_checkpoint, tmp_path, capsys):
     arguments = ["generate", "folk", "--model", tiny_checkpoint("mixed"), "--device", "cpu"]
     arguments += ["--out", str(tmp_path / "a.wav")]

@@ -170,6 +170,29 @@ def test_the_search_works_from_a_disk_and_without_a_network(site, browser, start
     context.close()
 
 
+@pytest.mark.debian
+@pytest.mark.parametrize("name", ["index.html", "edit.html", "prompts.html"])
+def test_the_songs_of_a_page_play_from_a_disk(site, browser, name):
+    folder, _ = site
+    page = browser.new_page()
+    page.goto((folder / name).as_uri())
+
+    seconds = page.evaluate(
+        """async () => Promise.all([...document.querySelectorAll("audio")].map(player =>
+            new Promise(done => {
+                player.onloadedmetadata = () => done(player.duration);
+                player.onerror = () => done(player.src);
+                player.preload = "metadata";
+                player.load();
+            })))"""
+    )
+
+    assert len(seconds) > 5
+    assert all(isinstance(length, float | int) and length > 3 for length in seconds), seconds
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.close()
+
+
 def test_every_image_has_an_alternative_text(site):
     folder, pages = site
     without_text = {path.relative_to(folder): found.without_text for path, found in pages.items()}

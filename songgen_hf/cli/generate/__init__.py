@@ -229,6 +229,6 @@ def _files_of(
 def _details(song: Any) -> dict[str, Any]:
     """Seeds and scores of all takes, best first, coverage and sections, as far as there are any."""
     names = ("seed", "score", "score_parts")
-    takes = [{name: take[name] for name in names} for take in song.get("takes", ())]
+    takes = [{name: take[name] for name in names if name in take} for take in song.get("takes", ())]
     details = {name: song[name] for name in ("coverage", "sections") if name in song}
     return {"takes": takes, **details} if takes else details

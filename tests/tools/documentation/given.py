@@ -38,6 +38,12 @@ def recording(path: Path) -> None:
     soundfile.write(path, samples[:rate], rate)
 
 
+def band(path: Path) -> None:
+    """Four seconds of a song."""
+    samples, rate = soundfile.read(ROOT / "docs" / "audio" / "rendered.flac")
+    soundfile.write(path, np.resize(samples, 4 * rate), rate)
+
+
 def recordings(folder: Path) -> None:
     """Three songs as a user has them: mixture, vocal, accompaniment and words of each."""
     folder.mkdir()
@@ -168,6 +174,7 @@ def codec(path: Path) -> None:
 MAKERS: dict[str, Callable[[Path], None]] = {
     "voice.flac": voice,
     "voice.wav": voice,
+    "band.wav": band,
     "singer.wav": voice,
     "words.txt": words,
     "beginning.wav": recording,

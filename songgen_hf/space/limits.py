@@ -10,6 +10,7 @@ class Limits:
     Args:
         seconds: length of the longest song.
         variations: number of songs of one request.
+        takes: number of takes of one request, of a song or of a stretch that is sung again.
         lyrics_characters: length of the longest lyrics.
         text_characters: length of the longest style description.
         upload_bytes: size of the largest file with a reference voice.
@@ -24,6 +25,7 @@ class Limits:
 
     seconds: float = 30.0
     variations: int = 4
+    takes: int = 4
     lyrics_characters: int = 2000
     text_characters: int = 500
     upload_bytes: int = 20 * 2**20

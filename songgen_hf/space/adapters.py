@@ -123,8 +123,8 @@ def _factor(part: str, factor: str) -> float:
         weight = -1.0
     if not 0 <= weight <= 2:
         raise ValueError(
-            f"there is no adapter {part.strip()!r} here: choose one of this Space or give a Hub id; "
-            "after a colon, a weight from 0 to 2"
+            f"there is no adapter {part.strip()!r} here: choose one of this Space or give a Hub "
+            "id; after a colon, a weight from 0 to 2"
         )
     return weight
 

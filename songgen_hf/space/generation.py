@@ -150,6 +150,21 @@ class SongGenerator:
         pipeline = self._pipelines[mode].pipeline
         return pipeline if mode == FEW_STEPS else pipeline.model
 
+    @property
+    def two_track_modes(self) -> tuple[str, ...]:
+        """The modes whose songs have a vocal and a band."""
+        return tuple(mode for mode in self.modes if self._num_tracks(mode) == 2)
+
+    def modes_like(self, song: Any) -> tuple[str, ...]:
+        """The modes with as many tracks as a song of the store, by which it can be edited."""
+        count = 2 if song.has_two_tracks else 1
+        return tuple(mode for mode in self.modes if self._num_tracks(mode) == count)
+
+    def _num_tracks(self, mode: str) -> int:
+        model = self.model(mode)
+        config = model.transformer.config if mode == FEW_STEPS else model.config.decoder
+        return int(config.num_tracks)
+
     def mode_of_base(self, name: str) -> str | None:
         """The mode whose autoregressive model has a name, without its folders; None if none has."""
         for mode in self.modes:

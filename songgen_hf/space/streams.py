@@ -81,7 +81,6 @@ class ChunkStreamer(SongGenAudioStreamer):
                 larger = round(decoder.chunk_frames * _GROWTH)
                 decoder.chunk_frames = min(MOST_FRAMES, larger)
 
-
     def _new_codes(self) -> np.ndarray:
         """The codes of the frames that were generated since the last call, [tracks, K, n]."""
         config = self.model.config.decoder

@@ -1,17 +1,19 @@
-"""The endpoints for programs, ``/sing`` and ``/remix``, in the API of gradio.
+"""The endpoints for programs in the API of gradio: every control of the page has one.
 
-Their arguments have the names, the defaults and the checks of ``Settings``.
+Their arguments have the names, the defaults and the checks of ``Settings``. The docstrings are what
+clients and assistants read about them.
 """
 
+import inspect
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from ..optional import require
 from .controls import session_of
-from .generation import Progress
+from .live_songs import LiveSong
 from .settings import FIELDS, LONGEST, Settings
 from .song_files import Song
 from .song_service import SongService, error_message
@@ -23,6 +25,30 @@ else:
 
 _REPORT_SECONDS = 1.0
 
+_SETTINGS = """        lyrics: words to sing, one line of the song on each line.
+        text: style description in English, such as "a warm folk song, female voice".
+        voice_start: second at which the used part of the reference voice begins.
+        mode: "mixed", "two tracks" or "few steps", if the Space has a model for it.
+        seconds: earlier name of max_seconds.
+        seed: whole number; the same seed and settings give the same song. Random if left out.
+        guidance: how closely the song follows what is given, 1 to 10; 1 is off.
+        top_k: sample from the k most likely codes; not used in the mode "few steps".
+        temperature: sampling temperature, 0.05 to 2.
+        steps: number of steps in the mode "few steps", 1 to 64.
+        variations: number of songs, with the seeds seed, seed + 1, and so on.
+        adapter: LoRA adapter, a name of this Space or a Hub id; several as "a:0.7, b:0.3".
+        adapter_weight: weight of the adapter, 0 to 2.
+        best_of: number of takes, of which the one with the clearest words is the first.
+        guidance_text: guidance of the description, 1 to 10; 0 for that of guidance.
+        guidance_lyrics: guidance of the lyrics, 1 to 10; 0 for that of guidance.
+        guidance_voice: guidance of the reference voice, 1 to 10; 0 for that of guidance.
+        voice: recording of about three seconds of a singer to imitate.
+        max_seconds: largest length of the song in seconds."""
+_EDIT = """        song_id: id of a song of this session.
+        lyrics: lyrics of the whole song; those of the song if left out.
+        mode: mode of a model with as many tracks; that of the song if left out.
+        seed: whole number; random if left out."""
+
 
 def add_api(service: SongService, *, group: str) -> None:
     """Add the endpoints to the page, with invisible components.
@@ -31,36 +57,52 @@ def add_api(service: SongService, *, group: str) -> None:
         service: handles the requests.
         group: concurrency group of the events that generate songs.
     """
-    song_id = gr.Textbox(visible=False, label="song_id")
-    balance = _argument("balance", 0)
     # The sliders of the page cannot be used here: they reject a value with "greater than maximum"
     # and do not say which value it was.
     settings = [_argument(name, getattr(service.defaults, name)) for name in FIELDS]
-    voice = gr.Audio(type="filepath", visible=False, label="voice")
+    settings += [_recording("voice"), _argument(LONGEST, None)]
+    song_id = _argument("song_id", "")
+    edit = [song_id, _argument("lyrics", None), _argument("mode", ""), _argument("seed", None)]
+    takes = _argument("takes", 1)
+    stretch = [_argument("start", 0), _argument("end", 0), _argument("track", "both")]
+    queued = {"concurrency_id": group, "concurrency_limit": service.limits.concurrency}
+    direct = {"queue": False}
+    _add(sing_endpoint(service), settings, queued)
+    _add(stream_endpoint(service), settings, queued)
+    _add(redo_endpoint(service), [*edit, *stretch, takes], queued)
+    _add(new_words_endpoint(service), [*edit, takes], queued)
+    _add(continue_endpoint(service), [*edit, _argument(LONGEST, None)], queued)
+    if service.generator.two_track_modes:
+        over = [_recording("recording"), _argument("kind", "band"), takes, *settings]
+        _add(over_endpoint(service), over, queued)
+    _add(remix_endpoint(service), [song_id, _argument("balance", 0)], direct)
+    _add(stop_endpoint(service), [], direct)
+    _add(songs_endpoint(service), [], direct)
+
+
+def _add(endpoint: Callable[..., Any], inputs: list[Any], options: dict[str, Any]) -> None:
     gr.Button(visible=False).click(
-        _sing_endpoint(service),
-        [*settings, voice, _argument(LONGEST, None)],
-        gr.JSON(visible=False, label="songs"),
-        api_name="sing",
-        api_description="Sing lyrics. Returns a list of songs with their settings, their seeds and "
-        "their files: the mix, the vocal and the band of a song with two tracks, and a JSON file.",
-        concurrency_id=group,
-        concurrency_limit=service.limits.concurrency,
-    )
-    gr.Button(visible=False).click(
-        _remix_endpoint(service),
-        [song_id, balance],
-        gr.JSON(visible=False, label="song"),
-        api_name="remix",
-        api_description="Change the balance of vocal and band in the mix of a song, without "
-        "singing it again: -100 is the band alone, 100 the vocal alone.",
-        queue=False,
+        endpoint,
+        inputs,
+        gr.JSON(visible=False, label="answer"),
+        api_name=endpoint.__name__,
+        api_description=inspect.getdoc(endpoint),
+        **options,
     )
 
 
-def _sing_endpoint(service: SongService) -> Callable[..., Iterator[list[dict[str, Any]]]]:
+def _described(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Put the descriptions of settings into the docstring of an endpoint."""
+    document = function.__doc__ or ""
+    document = document.replace("        {settings}", _SETTINGS).replace("        {edit}", _EDIT)
+    function.__doc__ = document
+    return function
+
+
+def sing_endpoint(service: SongService) -> Callable[..., Iterator[list[dict[str, Any]]]]:
     """The function of ``/sing``; gradio takes the names of the arguments from its signature."""
 
+    @_described
     def sing(
         lyrics: Any = None,
         text: Any = None,
@@ -75,42 +117,313 @@ def _sing_endpoint(service: SongService) -> Callable[..., Iterator[list[dict[str
         variations: Any = None,
         adapter: Any = None,
         adapter_weight: Any = None,
+        best_of: Any = None,
+        guidance_text: Any = None,
+        guidance_lyrics: Any = None,
+        guidance_voice: Any = None,
         voice: Any = None,
         max_seconds: Any = None,
         request: gr.Request = None,  # type: ignore[assignment]
     ) -> Iterator[list[dict[str, Any]]]:
-        seconds = seconds if max_seconds is None else max_seconds
-        values = (lyrics, text, voice_start, mode, seconds, seed, guidance, top_k, temperature,
-                  steps, variations, adapter, adapter_weight)  # fmt: skip
-        settings = Settings(**dict(zip(FIELDS, values, strict=True)))
-        songs: list[dict[str, Any]] = []
-        next_report = 0.0
-        try:
-            with closing(service.generate(session_of(request), settings, voice)) as items:
-                for item in items:
-                    if isinstance(item, Song):
-                        songs.append(song_as_json(item))
-                    elif isinstance(item, Progress) and time.monotonic() < next_report:
-                        continue
-                    next_report = time.monotonic() + _REPORT_SECONDS
-                    yield list(songs)
-        except Exception as error:
-            raise _api_error(error) from error
-        yield list(songs)
+        """Sing lyrics: generate a song, or several.
+
+        Returns a list of songs with their settings, their seeds, the times of the sung words and
+        their files: the mix, the vocal and the band of a song with two tracks, timed lyrics as LRC
+        and VTT, and a JSON file.
+
+        Args:
+        {settings}
+        """
+        settings = _settings(locals())
+        yield from _songs(service.generate(session_of(request), settings, voice))
 
     return sing
 
 
-def _remix_endpoint(service: SongService) -> Callable[..., dict[str, Any]]:
+def stream_endpoint(service: SongService) -> Callable[..., Iterator[dict[str, Any]]]:
+    """The function of ``/stream``."""
+
+    @_described
+    def stream(
+        lyrics: Any = None,
+        text: Any = None,
+        voice_start: Any = None,
+        mode: Any = None,
+        seconds: Any = None,
+        seed: Any = None,
+        guidance: Any = None,
+        top_k: Any = None,
+        temperature: Any = None,
+        steps: Any = None,
+        variations: Any = None,
+        adapter: Any = None,
+        adapter_weight: Any = None,
+        best_of: Any = None,
+        guidance_text: Any = None,
+        guidance_lyrics: Any = None,
+        guidance_voice: Any = None,
+        voice: Any = None,
+        max_seconds: Any = None,
+        request: gr.Request = None,  # type: ignore[assignment]
+    ) -> Iterator[dict[str, Any]]:
+        """Sing lyrics and hear the song while it is generated.
+
+        Yields the sound so far: ``parts``, WAV files that follow one another, whose channels are
+        ``tracks`` (the mix, or vocal and band), and ``seconds``, their length. The last answer
+        has ``songs``, the finished songs as ``/sing`` returns them.
+
+        Args:
+        {settings}
+        """
+        settings = _settings(locals())
+        session = session_of(request)
+        heard: dict[str, Any] = {"parts": [], "tracks": [], "seconds": 0.0, "songs": []}
+        songs: list[Song] = []
+        try:
+            with closing(service.generate(session, settings, voice)) as items:
+                for item in items:
+                    if isinstance(item, Song):
+                        songs.append(item)
+                    elif isinstance(item, LiveSong):
+                        parts = [gr.FileData(path=str(part)).model_dump() for part in item.parts]
+                        heard = {
+                            "parts": parts,
+                            "tracks": list(item.tracks),
+                            "seconds": round(item.seconds, 3),
+                            "songs": [song_as_json(song) for song in songs],
+                        }
+                        yield heard
+        except Exception as error:
+            raise _api_error(error) from error
+        yield {**heard, "songs": [song_as_json(song) for song in songs]}
+
+    return stream
+
+
+def redo_endpoint(service: SongService) -> Callable[..., Iterator[list[dict[str, Any]]]]:
+    """The function of ``/redo``."""
+
+    @_described
+    def redo(
+        song_id: Any = None,
+        lyrics: Any = None,
+        mode: Any = None,
+        seed: Any = None,
+        start: Any = None,
+        end: Any = None,
+        track: Any = None,
+        takes: Any = None,
+        request: gr.Request = None,  # type: ignore[assignment]
+    ) -> Iterator[list[dict[str, Any]]]:
+        """Sing a stretch of a song again; the rest keeps its samples.
+
+        Returns the takes as a list of songs, the best one first, with their scores.
+
+        Args:
+        {edit}
+            start: second at which the stretch begins.
+            end: second at which it ends; 0 for the end of the song.
+            track: what is sung again: "vocal", "band" or "both".
+            takes: number of takes, with consecutive seeds.
+        """
+        session = session_of(request)
+
+        def takes_of() -> Iterator[Any]:
+            song, settings = _edited(service, session, song_id, lyrics, mode, seed)
+            yield from service.redo(
+                session, song.id, settings, start=start, end=end or song.seconds, track=track,
+                takes=takes,
+            )  # fmt: skip
+
+        yield from _songs(takes_of())
+
+    return redo
+
+
+def new_words_endpoint(service: SongService) -> Callable[..., Iterator[list[dict[str, Any]]]]:
+    """The function of ``/new_words``."""
+
+    @_described
+    def new_words(
+        song_id: Any = None,
+        lyrics: Any = None,
+        mode: Any = None,
+        seed: Any = None,
+        takes: Any = None,
+        request: gr.Request = None,  # type: ignore[assignment]
+    ) -> Iterator[list[dict[str, Any]]]:
+        """Sing other lyrics to the band of a song with two tracks.
+
+        Returns the takes as a list of songs, the best one first.
+
+        Args:
+        {edit}
+            takes: number of takes, with consecutive seeds.
+        """
+        session = session_of(request)
+
+        def takes_of() -> Iterator[Any]:
+            song, settings = _edited(service, session, song_id, lyrics, mode, seed)
+            yield from service.new_words(session, song.id, settings, takes=takes)
+
+        yield from _songs(takes_of())
+
+    return new_words
+
+
+def continue_endpoint(service: SongService) -> Callable[..., Iterator[list[dict[str, Any]]]]:
+    """The function of ``/continue_song``."""
+
+    @_described
+    def continue_song(
+        song_id: Any = None,
+        lyrics: Any = None,
+        mode: Any = None,
+        seed: Any = None,
+        max_seconds: Any = None,
+        request: gr.Request = None,  # type: ignore[assignment]
+    ) -> Iterator[list[dict[str, Any]]]:
+        """Continue a song from its end on.
+
+        Returns a list with the longer song.
+
+        Args:
+        {edit}
+            max_seconds: seconds to add at most.
+        """
+        session = session_of(request)
+
+        def longer() -> Iterator[Any]:
+            song, settings = _edited(service, session, song_id, lyrics, mode, seed)
+            if max_seconds is not None:
+                settings = replace(settings, seconds=max_seconds)
+            yield from service.go_on(session, song.id, settings)
+
+        yield from _songs(longer())
+
+    return continue_song
+
+
+def over_endpoint(service: SongService) -> Callable[..., Iterator[list[dict[str, Any]]]]:
+    """The function of ``/sing_over``."""
+
+    @_described
+    def sing_over(
+        recording: Any = None,
+        kind: Any = None,
+        takes: Any = None,
+        lyrics: Any = None,
+        text: Any = None,
+        voice_start: Any = None,
+        mode: Any = None,
+        seconds: Any = None,
+        seed: Any = None,
+        guidance: Any = None,
+        top_k: Any = None,
+        temperature: Any = None,
+        steps: Any = None,
+        variations: Any = None,
+        adapter: Any = None,
+        adapter_weight: Any = None,
+        best_of: Any = None,
+        guidance_text: Any = None,
+        guidance_lyrics: Any = None,
+        guidance_voice: Any = None,
+        voice: Any = None,
+        max_seconds: Any = None,
+        request: gr.Request = None,  # type: ignore[assignment]
+    ) -> Iterator[list[dict[str, Any]]]:
+        """Sing over an uploaded band, or put a band under an uploaded voice.
+
+        Returns the takes as a list of songs. The recording stays as it is; seconds, max_seconds,
+        variations and best_of are not used, because a song is as long as its recording.
+
+        Args:
+            recording: sound file of a band without a voice, or of a voice alone.
+            kind: what it is, "band" or "vocal".
+            takes: number of takes, with consecutive seeds.
+        {settings}
+        """
+        settings = _settings(locals())
+        session = session_of(request)
+        yield from _songs(
+            service.sing_over(session, recording, settings, kind=kind, takes=takes, voice=voice)
+        )
+
+    return sing_over
+
+
+def remix_endpoint(service: SongService) -> Callable[..., dict[str, Any]]:
     """The function of ``/remix``."""
 
     def remix(song_id: Any, balance: Any, request: gr.Request) -> dict[str, Any]:
+        """Change the balance of vocal and band in the mix of a song, without singing it again.
+
+        Args:
+            song_id: id of a song of this session with two tracks.
+            balance: -100 is the band alone, 0 the song as it was sung, 100 the vocal alone.
+        """
         try:
             return song_as_json(service.remix(session_of(request), str(song_id), balance))
         except Exception as error:
             raise _api_error(error) from error
 
     return remix
+
+
+def stop_endpoint(service: SongService) -> Callable[..., list[dict[str, Any]]]:
+    """The function of ``/stop``."""
+
+    def stop(request: gr.Request) -> list[dict[str, Any]]:
+        """Stop singing, and return a list with what was sung of the song until then."""
+        return [song_as_json(song) for song in service.stop(session_of(request))]
+
+    return stop
+
+
+def songs_endpoint(service: SongService) -> Callable[..., list[dict[str, Any]]]:
+    """The function of ``/songs``."""
+
+    def songs(request: gr.Request) -> list[dict[str, Any]]:
+        """Return the songs of this session, the newest first, as ``/sing`` returns them."""
+        return [song_as_json(song) for song in service.store.songs(session_of(request))]
+
+    return songs
+
+
+def _settings(arguments: dict[str, Any]) -> Settings:
+    """The settings among the arguments of an endpoint."""
+    settings = Settings(**{name: arguments[name] for name in FIELDS})
+    longest = arguments[LONGEST]
+    return settings if longest is None else replace(settings, seconds=longest)
+
+
+def _edited(
+    service: SongService, session: str, song_id: Any, lyrics: Any, mode: Any, seed: Any
+) -> tuple[Song, Settings]:
+    """A song to edit, and the settings of the edit: those of the song, but for what is given."""
+    song = service.store.song(session, str(song_id))
+    given = {"lyrics": lyrics, "mode": mode or None}
+    changed = {name: value for name, value in given.items() if value is not None}
+    return song, replace(song.settings, **changed, seed=seed)
+
+
+def _songs(items: Any) -> Iterator[list[dict[str, Any]]]:
+    """Yield the songs of a request so far, from time to time while there is no new one."""
+    songs: list[dict[str, Any]] = []
+    next_report = 0.0
+    try:
+        with closing(items):
+            for item in items:
+                if isinstance(item, Song):
+                    songs.append(song_as_json(item))
+                elif time.monotonic() < next_report:
+                    continue
+                next_report = time.monotonic() + _REPORT_SECONDS
+                yield list(songs)
+    except Exception as error:
+        raise _api_error(error) from error
+    yield list(songs)
 
 
 def _api_error(error: Exception) -> Exception:
@@ -120,20 +433,30 @@ def _api_error(error: Exception) -> Exception:
 
 def _argument(name: str, default: Any) -> Any:
     """An invisible component that receives an argument of an endpoint."""
-    if isinstance(default, str):
+    if isinstance(default, str) or name in ("lyrics", "mode"):
         return gr.Textbox(default, visible=False, label=name)
     return gr.Number(default, visible=False, label=name)
 
 
+def _recording(name: str) -> Any:
+    """An invisible component that receives a recording."""
+    return gr.Audio(type="filepath", visible=False, label=name)
+
+
 def song_as_json(song: Song) -> dict[str, Any]:
     """A song as the API returns it; clients replace the file entries by local paths."""
-    files = {track.name: gr.FileData(path=str(track.audio)).model_dump() for track in song.tracks}
+    paths = {track.name: track.audio for track in song.tracks} | song.lyrics_files
+    files = {name: gr.FileData(path=str(path)).model_dump() for name, path in paths.items()}
     return {
         "id": song.id,
         "title": song.title,
         "seed": song.settings.seed,
         "seconds": round(song.seconds, 3),
         "balance": song.balance,
+        "made": song.made,
+        "parent": song.parent,
+        "score": song.score,
+        **{name: song.timed.get(name) for name in ("lines", "coverage")},
         "settings": asdict(song.settings),
         "files": {**files, "settings": gr.FileData(path=str(song.sidecar)).model_dump()},
     }

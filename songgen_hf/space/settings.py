@@ -63,7 +63,7 @@ class Settings:
     lyrics: str = ""
     text: str = ""
     voice_start: float = 0.0
-    mode: str = MIXED
+    mode: str = TWO_TRACKS
     seconds: float = 12.0
     seed: int | str | None = None
     guidance: float = 1.0

@@ -20,6 +20,7 @@ from .session_store import SessionStore
 from .settings import VOICE_KEY, Settings
 from .song_files import Song, remix, write_song_files
 from .streams import Chunk, first_part
+from .strings import LANGUAGES, Say, speaker
 from .voice import read_recording, read_voice
 
 logger = logging.getLogger(__name__)
@@ -67,10 +68,20 @@ class SongService:
         self._stopped: dict[str, int] = {}  # session -> number of its last stopped request
         self._live: dict[str, list[LiveSong]] = {}  # session -> the songs that are generated
         self._lock = Lock()
+        self._languages: dict[str, str] = {}  # session -> language of its page
 
     def begin_request(self, session: str) -> None:
         """Announce a request for songs, which earlier calls of ``stop`` do not affect."""
         self._requests[session] = self._requests.get(session, 0) + 1
+
+    def say(self, session: str) -> Say:
+        """The function that says the words of the page in the language of a session."""
+        return speaker(self._languages.get(session, LANGUAGES[0]))
+
+    def speak(self, session: str, language: str) -> Say:
+        """Set the language of the page of a session."""
+        self._languages[session] = language
+        return self.say(session)
 
     def stop(self, session: str) -> list[Song]:
         """Stop all requests of a session, running or waiting, at the next step of the model.
@@ -98,6 +109,7 @@ class SongService:
         """Delete a session and its songs."""
         self._requests.pop(session, None)
         self._stopped.pop(session, None)
+        self._languages.pop(session, None)
         with self._lock:
             live = self._live.pop(session, [])
         for one in live:

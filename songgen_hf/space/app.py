@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..data.corpus.captions import join_names
 from ..optional import require
 from ..provenance import provenance
 from . import markup, song_markup
@@ -148,7 +147,7 @@ def _draw(service: SongService, controls: Sequence[type[Control]]) -> Page:
             for control in page.controls:
                 control.draw()
     names = dict.fromkeys(_model_name(generator.model(mode)) for mode in generator.modes)
-    model = join_names(list(names))
+    model = ", ".join(names)
     texts.draw(gr.HTML, {"value": lambda say: markup.footer(model, say)}, js_on_load=None)
     return page
 

@@ -210,14 +210,18 @@ class EditPanel(Control):
             self.lyrics = texts.draw(
                 gr.Textbox, {"label": "edit_lyrics"}, lines=3, max_lines=14, elem_id="edit-lyrics"
             )
-            self.redo = texts.draw(gr.Button, {"value": "redo"}, elem_id="redo")
-            self.words = texts.draw(gr.Button, {"value": "new_words"}, elem_id="new-words")
+            self.redo = texts.draw(gr.Button, {"value": "redo"}, size="md", elem_id="redo")
+            self.words = texts.draw(
+                gr.Button, {"value": "new_words"}, size="md", elem_id="new-words"
+            )
             with gr.Row(elem_classes="sg-pair"):
                 self.more = texts.draw(
                     gr.Slider, {"label": "add_seconds"},
                     minimum=1, maximum=limits.seconds, value=min(4, limits.seconds), step=0.5,
                 )  # fmt: skip
-                self.go_on = texts.draw(gr.Button, {"value": "continue"}, elem_id="go-on")
+                self.go_on = texts.draw(
+                    gr.Button, {"value": "continue"}, size="md", elem_id="go-on"
+                )
         self.outputs = [self.group, self.start, self.end, self.track, self.mode, self.lyrics,
                         self.words]  # fmt: skip
 

@@ -392,40 +392,60 @@
       (hertz(low + ((high - low) * i) / BANDS) * SIZE) / rate);
     const pen = canvas.getContext("2d");
     const height = canvas.height / BANDS;
+    const columns = [];
     for (; state.column < canvas.width && state.column * hop + SIZE / 2 <= joined.length; state.column += 1) {
       const power = spectrum(joined, Math.max(0, Math.round(state.column * hop - SIZE / 2)));
-      for (let band = 0; band < BANDS; band += 1) {
+      columns.push([state.column, edges.slice(1).map((edge, band) => {
         const first = Math.floor(edges[band]);
-        const last = Math.max(first + 1, Math.ceil(edges[band + 1]));
+        const last = Math.max(first + 1, Math.ceil(edge));
         let sum = 0;
         for (let i = first; i < last; i += 1) sum += power[i];
-        const level = 10 * Math.log10(sum / (last - first) + 1e-9);
-        state.top = Math.max(state.top - 0.0005, Math.min(level, state.top + 3));
-        const shade = Math.max(0, Math.min(1, 1 + (level - state.top + 6) / 60));
-        pen.fillStyle = COLORS[Math.round(63 * shade)];
-        pen.fillRect(state.column, canvas.height - (band + 1) * height, 1, height + 1);
-      }
+        return 10 * Math.log10(sum / (last - first) + 1e-9);
+      })]);
+    }
+    const levels = columns.flatMap(([, column]) => column).sort((a, b) => a - b);
+    state.top = Math.max(state.top, levels[Math.floor(0.99 * levels.length)] ?? -60);
+    for (const [x, column] of columns) {
+      column.forEach((level, band) => {
+        pen.fillStyle = COLORS[Math.round(63 * Math.max(0, Math.min(1, 1 + (level - state.top) / 60)))];
+        pen.fillRect(x, canvas.height - (band + 1) * height, 1, height + 1);
+      });
     }
   }
 
   // A stretch of the picture --------------------------------------------------------------------
   const fieldOf = (name) => document.querySelector(`#edit-${name} input`);
-  const seconds = (name) => Number(fieldOf(name)?.value || 0);
+  let chosen = { from: 0, to: 0 };
 
   function region(card) {
     const mark = card && card.querySelector(".sg-region");
     if (!mark) return;
-    const [from, to, all] = [seconds("from"), seconds("to"), Number(card.dataset.seconds)];
-    mark.hidden = !(to > from);
-    mark.style.left = `${(100 * from) / all}%`;
-    mark.style.width = `${(100 * (Math.min(to, all) - from)) / all}%`;
+    const all = Number(card.dataset.seconds);
+    const to = Math.min(chosen.to, all);
+    mark.hidden = !(to > chosen.from);
+    mark.style.left = `${(100 * chosen.from) / all}%`;
+    mark.style.width = `${(100 * (to - chosen.from)) / all}%`;
   }
 
-  function fill(name, value) {
-    const field = fieldOf(name);
-    if (!field) return;
-    field.value = value.toFixed(2);
-    for (const kind of ["input", "change", "blur"]) field.dispatchEvent(new Event(kind, { bubbles: kind !== "blur" }));
+  function choose(card, from, to) {
+    chosen = { from, to };
+    region(card);
+  }
+
+  // Write the stretch into the fields of the panel, which a closed panel does not have.
+  function fill(tries = 40) {
+    if (!fieldOf("from") || !fieldOf("to")) {
+      if (tries === 40) document.querySelector("#edit-block button")?.click();
+      if (tries) setTimeout(() => fill(tries - 1), 50);
+      return;
+    }
+    const { from, to } = chosen;
+    for (const [name, value] of [["from", from], ["to", to]]) {
+      const field = fieldOf(name);
+      field.value = value.toFixed(2);
+      for (const kind of ["input", "change"]) field.dispatchEvent(new Event(kind, { bubbles: true }));
+      field.dispatchEvent(new FocusEvent("blur"));
+    }
   }
 
   let drag = null;
@@ -447,23 +467,15 @@
     drag.moved ||= Math.abs(event.clientX - drag.x) > 6;
     if (!drag.moved || drag.card.dataset.live) return;
     const to = timeAt(drag.card, event);
-    fill("from", Math.min(drag.from, to));
-    fill("to", Math.max(drag.from, to));
-    region(drag.card);
+    choose(drag.card, Math.min(drag.from, to), Math.max(drag.from, to));
   });
   document.addEventListener("pointerup", (event) => {
     if (!drag) return;
     if (!drag.moved) playerOf(drag.card.dataset.song).seek(timeAt(drag.card, event));
-    else if (!drag.card.dataset.live) openEdit();
+    else if (!drag.card.dataset.live) fill();
     drag = null;
   });
   document.addEventListener("pointercancel", () => { drag = null; });
-
-  function openEdit() {
-    const panel = document.querySelector("#edit-block");
-    const button = panel && panel.querySelector("button");
-    if (button && !panel.querySelector("#redo")?.offsetParent) button.click();
-  }
 
   // Buttons -------------------------------------------------------------------------------------
   function showMixer() {
@@ -502,6 +514,7 @@
       current.card.dataset.balance = target.value;
       current.level();
     } else if (target.closest("#edit-from, #edit-to")) {
+      chosen = { from: Number(fieldOf("from")?.value || 0), to: Number(fieldOf("to")?.value || 0) };
       region(document.querySelector(".sg-song"));
     }
   });

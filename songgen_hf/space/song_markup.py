@@ -241,7 +241,8 @@ def _take_facts(take: Song, say: Say) -> str:
     facts = made_of(take, say) if take.made != "take" else say("with_seed", seed=take.settings.seed)
     if take.score is None:
         return facts
-    return f"{facts} · {say('score', score=f'{take.score:.2f}')}"
+    score = f"{take.score:.2f}".replace("-", "−")
+    return f"{facts} · {say('score', score=score)}"
 
 
 def _links(song: Song, say: Say) -> str:

@@ -246,10 +246,10 @@ def _shown(page: Page, session: str, items: Iterator[Any]) -> Iterator[list[Any]
     except Exception as error:
         yield [*page.unchanged(markup.problem(error_message(error), say)), True]
         return
-    if songs:
-        yield [*page.show(session, songs[0], markup.done(songs, say)), True]
+    if page.service.was_stopped(session):  # the button says it
+        yield [*page.unchanged(gr.skip()), True]
     else:
-        yield [*page.unchanged(markup.stopped(say=say)), True]
+        yield [*page.show(session, songs[0], markup.done(songs, say)), True]
 
 
 def _wire_visits(demo: Any, page: Page) -> None:
@@ -274,8 +274,8 @@ def _wire_visits(demo: Any, page: Page) -> None:
             return [gr.skip() for _ in [page.status, *form.everything]]
         try:
             service.adapters.check(settings.adapter)
-        except ValueError as error:
-            problems.append(str(error))
+        except ValueError as unknown:
+            problems.append(str(unknown))
             settings = replace(settings, adapter=service.defaults.adapter)
         message = say("link")
         if query.get(VOICE_KEY):

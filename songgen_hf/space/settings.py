@@ -112,7 +112,9 @@ class Settings:
             adapter=_clean_text("the adapter", self.adapter or "", 200).strip(),
             adapter_weight=_number("the adapter's weight", self.adapter_weight, 0, 2),
             best_of=self._checked_best_of(limits),
-            **{f"guidance_{name}": self._own_guidance(name) for name in CONDITIONS},
+            guidance_text=self._own_guidance("text"),
+            guidance_lyrics=self._own_guidance("lyrics"),
+            guidance_voice=self._own_guidance("voice"),
         )
 
     def _checked_best_of(self, limits: Limits) -> int:

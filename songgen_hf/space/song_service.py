@@ -105,6 +105,10 @@ class SongService:
             songs.append(self._save(live, part, made="stopped"))
         return songs
 
+    def was_stopped(self, session: str) -> bool:
+        """Whether the last request of a session was stopped."""
+        return self._requests.get(session, 0) <= self._stopped.get(session, -1)
+
     def end_session(self, session: str) -> None:
         """Delete a session and its songs."""
         self._requests.pop(session, None)

@@ -440,6 +440,12 @@
       return;
     }
     const { from, to } = chosen;
+    // A panel that has just opened may write its own value once more.
+    if (tries) setTimeout(() => {
+      const held = Number(fieldOf("from")?.value) === Number(from.toFixed(2))
+        && Number(fieldOf("to")?.value) === Number(to.toFixed(2));
+      if (!held && chosen.from === from && chosen.to === to) fill(Math.min(tries - 1, 39));
+    }, 200);
     for (const [name, value] of [["from", from], ["to", to]]) {
       const field = fieldOf(name);
       field.value = value.toFixed(2);

@@ -21,6 +21,7 @@ from ..modeling.audio_io import read_audio
 from ..pipelines.lyrics_files import as_lrc, as_webvtt
 from ..pipelines.song_edges import mix_tracks
 from ..provenance import encode_song
+from .edits import OVER
 from .generation import GeneratedSong, min_seconds
 from .pictures import mel_picture
 from .settings import TWO_TRACKS, Settings
@@ -151,6 +152,9 @@ def write_song_files(
         waveforms |= {VOCAL: generated.vocal, ACCOMPANIMENT: generated.accompaniment}
     # All tracks get the same gain, so that vocal and accompaniment add up to the mixture.
     gain = safe_gain(*waveforms.values()) if parent is None else parent.gain
+    mixture_gain = gain
+    if made.startswith(OVER):  # the recording stays as it is
+        gain, mixture_gain = 1.0, safe_gain(generated.mixture)
     stem = f"{_slug(own)}-{generated.seed}"
     rate = generated.sampling_rate
     files: dict[Path, bytes] = {}
@@ -158,7 +162,9 @@ def write_song_files(
     for name, waveform in waveforms.items():
         ending = "" if name == MIXTURE else f".{name}"
         path = folder / f"{stem}{ending}.wav"
-        files[path] = encode_song(waveform, rate, path, record, gain=gain, title=_title(own, name))
+        own_gain = mixture_gain if name == MIXTURE else gain
+        title = _title(own, name)
+        files[path] = encode_song(waveform, rate, path, record, gain=own_gain, title=title)
         files[path.with_suffix(".png")] = mel_picture(waveform, rate)
         tracks.append(Track(name, path, path.with_suffix(".png"), waveform.shape[-1] / rate))
     sidecar = folder / f"{stem}.json"

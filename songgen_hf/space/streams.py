@@ -20,7 +20,7 @@ FIRST_FRAMES, MOST_FRAMES = 10, 50
 _GROWTH = 1.5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Chunk:
     """A stretch of a song that is being generated.
 

@@ -14,8 +14,8 @@ from songgen_hf.space.strings import ENGLISH, LANGUAGES, STRINGS, speaker, wante
 
 SPACE = Path(strings.__file__).parent
 SAME = {
-    "genre", "top_k", "adapter", "track:band", "redo:band", "balance", "with_balance", "solo",
-    "made:redo", "with_adapter", "mode_fact:mixed",
+    "genre", "top_k", "adapter", "track:band", "redo:band", "balance", "solo", "made:redo",
+    "mode_fact:mixed",
 }  # fmt: skip
 """Keys whose text is the same in both languages."""
 
@@ -45,7 +45,7 @@ def constants():
 
 def test_every_string_is_used():
     used = set(constants())
-    used |= {f"{name}_fact" for name in FIELDS}
+    used |= {f"{name}{ending}" for name in FIELDS for ending in ("", "_fact")}
     families = {"made", "mode", "mode_fact", "how", "track", "redo", "kind"}
     unused = [
         key for key in STRINGS if key not in used and key.partition(":")[0] not in families

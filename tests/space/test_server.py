@@ -143,14 +143,18 @@ def test_remix_changes_the_balance_without_running_the_model(client, pipelines, 
     assert karaoke["balance"] == -100
 
 
-def test_a_song_is_streamed_in_parts_that_are_its_sound(client):
-    job = client.submit(**(WORDS | {"seconds": 1.5}), seed=7, api_name="/stream")
-    answers = list(job)
+def test_a_song_is_streamed_in_parts_that_are_its_sound(client, pipelines):
+    answers = list(client.submit(**WORDS, seed=7, api_name="/stream"))
 
     parts, (song,) = answers[-1]["parts"], answers[-1]["songs"]
-    assert len(parts) > 2 and any(len(answer["parts"]) < len(parts) for answer in answers)
-    sound = np.concatenate([samples(part) for part in parts])
-    np.testing.assert_allclose(sound, samples(song["files"]["mix"])[: len(sound)], atol=2)
+    assert len(parts) > 1 and any(len(answer["parts"]) < len(parts) for answer in answers)
+    sound = np.concatenate([samples(part) for part in parts]) / 32768
+    whole = pipelines["mixed"](
+        WORDS["text"], lyrics=WORDS["lyrics"], seed=7, max_seconds=1.0, min_seconds=0.5,
+        do_sample=True, guidance_scale=1.0, top_k=50, temperature=1.0,
+    )["audio"][0]  # fmt: skip
+    np.testing.assert_allclose(sound, np.clip(whole[: len(sound)], -1, 1), atol=1e-3)
+    assert song["seed"] == 7 and len(samples(song["files"]["mix"])) == len(whole)
 
 
 def test_a_song_is_edited_in_its_session(client, tmp_path):
@@ -171,9 +175,8 @@ def test_a_song_is_edited_in_its_session(client, tmp_path):
 
     assert len(takes) == 2 and {take["parent"] for take in takes} == {song["id"]}
     for other in (*takes, words, over):
-        np.testing.assert_array_equal(
-            samples(other["files"]["band"]), samples(song["files"]["band"])
-        )
+        band = samples(song["files"]["band"])
+        np.testing.assert_allclose(samples(other["files"]["band"])[: len(band)], band, atol=1)
     assert longer["seconds"] > song["seconds"] and words["settings"]["lyrics"] == "la la"
     kept = client.predict(api_name="/songs")
     assert [one["id"] for one in kept] == [

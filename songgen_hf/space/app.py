@@ -182,7 +182,7 @@ def _wire_generation(page: Page) -> None:
         )
         events.append(event)
 
-    def stop(request: gr.Request) -> list[Any]:
+    def stop_singing(request: gr.Request) -> list[Any]:
         session = session_of(request)
         kept = service.stop(session)
         status = markup.stopped(bool(kept), service.say(session))
@@ -220,7 +220,7 @@ def _wire_generation(page: Page) -> None:
     for control in page.controls:
         control.wire(page)
     page.chooses(page.stage)
-    form.stop.click(stop, None, outputs, cancels=events, **quiet)
+    form.stop.click(stop_singing, None, outputs, cancels=events, **quiet)
 
 
 def _shown(page: Page, session: str, items: Iterator[Any]) -> Iterator[list[Any]]:

@@ -159,15 +159,15 @@ def test_a_song_is_streamed_in_parts_that_are_its_sound(client, pipelines):
 
 def test_a_song_is_edited_in_its_session(client, tmp_path):
     from gradio_client import handle_file
+    from gradio_client.exceptions import AppError
 
     (song,) = client.predict(**WORDS, mode="two tracks", seed=3, api_name="/sing")
     takes = client.predict(
         song_id=song["id"], start=0.3, end=0.6, track="vocal", takes=2, seed=5, api_name="/redo"
     )
     (words,) = client.predict(song_id=song["id"], lyrics="la la", seed=5, api_name="/new_words")
-    (longer,) = client.predict(
-        song_id=song["id"], max_seconds=1.0, seed=5, api_name="/continue_song"
-    )
+    with pytest.raises(AppError, match="leaves no room to continue it"):  # of the tiny model
+        client.predict(song_id=song["id"], max_seconds=1.0, api_name="/continue_song")
     (over,) = client.predict(
         recording=handle_file(song["files"]["band"]), **WORDS, mode="two tracks", seed=5,
         api_name="/sing_over",
@@ -177,10 +177,10 @@ def test_a_song_is_edited_in_its_session(client, tmp_path):
     for other in (*takes, words, over):
         band = samples(song["files"]["band"])
         np.testing.assert_allclose(samples(other["files"]["band"])[: len(band)], band, atol=1)
-    assert longer["seconds"] > song["seconds"] and words["settings"]["lyrics"] == "la la"
+    assert words["settings"]["lyrics"] == "la la"
     kept = client.predict(api_name="/songs")
     assert [one["id"] for one in kept] == [
-        one["id"] for one in (over, longer, words, *reversed(takes), song)
+        one["id"] for one in (over, words, *reversed(takes), song)
     ]
     assert client.predict(api_name="/stop") == []
 

@@ -37,7 +37,7 @@ def generate(page: Page, example: str, seed: int, seconds: float, mode: str) -> 
     page.click("#sing")
     page.wait_for_function(
         "before => document.querySelector('.sg-done') && "
-        "document.querySelector('.sg-song').dataset.song !== before",
+        "(document.querySelector('.sg-song:not([data-live])')?.dataset.song ?? before) !== before",
         arg=before,
         timeout=SONG_TIMEOUT,
     )
@@ -56,10 +56,10 @@ def take_screenshot(address: str, arguments: argparse.Namespace) -> bytes:
         page.wait_for_timeout(2000)
         generate(page, "Train", arguments.seed, arguments.seconds, "Mixed")
         generate(page, "River", arguments.seed, arguments.seconds, "Two tracks")
-        # Show the players as if part of the song had been played.
+        # Show the player as if part of the song had been played.
         page.evaluate(
-            "document.querySelectorAll('.sg-track').forEach(track => "
-            "track.style.setProperty('--sg-at', '38%'))"
+            "document.querySelector('.sg-song').style.setProperty('--sg-at', '38%');"
+            "document.querySelectorAll('.sg-words button')[2]?.classList.add('sg-sung')"
         )
         page.evaluate("scrollTo(0, 0)")
         page.mouse.move(2, 2)

@@ -58,6 +58,7 @@ DESCRIPTIONS = {
     PACKAGE + "py.typed": "Marks the package as typed (PEP 561).",
     PACKAGE + "space/page.css": "The style sheet of the web page.",
     PACKAGE + "space/page.js": "The script of the web page.",
+    PACKAGE + "space/player.js": "The player of the web page, also of songs in the making.",
     PACKAGE + "space/repository/": "Templates of the files of a Space on the Hub.",
     PACKAGE + "training/recipes/": "Options of the runs that made songgen-mini, as YAML.",
     PACKAGE + "training/stages/": "Options of the published training stages, as YAML.",

@@ -8,6 +8,7 @@ for a song without knowing its true times.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -61,8 +62,12 @@ def watched_attention(
         watch: function that is called.
     """
 
+    thread = get_ident()
+
     def hook(layer: int) -> Callable[..., None]:
         def record(module: Any, inputs: tuple[Any, ...], _: dict[str, Any]) -> None:
+            if get_ident() != thread:  # another song is generated at the same time
+                return
             states, _, rotary, _, conditions = inputs
             if rotary is not None:
                 rotary = tuple(table[..., steps, :] for table in rotary)

@@ -17,7 +17,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from ..pipelines.song import Song
 from ..pipelines.streaming import SongGenAudioStreamer
-from ..space.generation import max_seconds
+from ..space.limits import max_seconds
 
 CHUNK_FRAMES = 25
 """Codec frames of a chunk of sound: half a second."""

@@ -65,19 +65,45 @@ class Adapters:
         """The weight of an adapter by its folder, as ``load_adapters`` takes it.
 
         Args:
-            name: name of an adapter of the Space, or a Hub id; "" for no adapter.
-            weight: weight of the adapter; 0 for no adapter.
+            name: name of an adapter of the Space, or a Hub id; "" for no adapter; several with
+                commas, each with a weight of its own after a colon if there is one.
+            weight: weight of the adapter, a factor on the weights of several; 0 for no adapter.
         Returns:
-            A mapping with one entry; an empty one for no adapter.
+            A mapping with one entry for each adapter; an empty one for no adapter.
         Raises:
             ValueError: for a name that is neither an adapter of the Space nor a Hub id, or an
                 adapter that cannot be downloaded.
         """
-        if not name or weight == 0:
-            return {}
+        found: dict[str, float] = {}
+        for part in name.split(",") if name and weight else ():
+            own, _, factor = part.strip().partition(":")
+            found |= self._resolve(own, weight * _factor(part, factor) if factor else weight)
+        return {folder: own for folder, own in found.items() if own}
+
+    def check(self, name: str) -> None:
+        """Check the names of adapters as :meth:`resolve` does, without downloading any.
+
+        Raises:
+            ValueError: as :meth:`resolve`.
+        """
+        for part in name.split(",") if name else ():
+            own, _, factor = part.strip().partition(":")
+            if factor:
+                _factor(part, factor)
+            self._source(own)
+
+    def _resolve(self, name: str, weight: float) -> dict[str, float]:
+        """The folder and the weight of one adapter."""
+        source = self._source(name)
+        if Path(source).is_absolute():
+            return {source: weight}
+        return {_download(source, self.limits.adapter_bytes): weight}
+
+    def _source(self, name: str) -> str:
+        """The folder of an adapter of the Space, or a Hub id."""
         source = self._sources.get(name, name)
         if Path(source).is_absolute() and source in self._sources.values():
-            return {source: weight}
+            return source
         if not is_hub_id(source):
             offered = ", ".join(self.names) or "none"
             raise ValueError(
@@ -86,7 +112,21 @@ class Adapters:
             )
         if not self.limits.hub_adapters and name not in self._sources:
             raise ValueError(f"this Space offers its own adapters only: got {name!r}")
-        return {_download(source, self.limits.adapter_bytes): weight}
+        return source
+
+
+def _factor(part: str, factor: str) -> float:
+    """The weight after the colon of ``name:weight``."""
+    try:
+        weight = float(factor)
+    except ValueError:
+        weight = -1.0
+    if not 0 <= weight <= 2:
+        raise ValueError(
+            f"there is no adapter {part.strip()!r} here: choose one of this Space or give a Hub "
+            "id; after a colon, a weight from 0 to 2"
+        )
+    return weight
 
 
 def _find_adapters(source: str) -> Iterable[tuple[str, str]]:

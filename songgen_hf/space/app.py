@@ -1,25 +1,26 @@
 """Builds the page of the Space: ``build_demo(pipeline).launch()`` starts it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..data.corpus.captions import join_names
 from ..optional import require
 from ..provenance import provenance
-from . import markup
+from . import markup, song_markup
 from .adapters import Adapters
 from .api import add_api
-from .controls import CONTROLS, PRIVATE, Control, Page, session_of
-from .form import draw_form, restored, wire_form
-from .generation import Progress, SongGenerator, max_seconds
-from .limits import Limits
+from .controls import CONTROLS, PRIVATE, Control, Page, choosing_html, session_of
+from .form import Texts, draw_form, restored, wire_form
+from .generation import Progress, SongGenerator
+from .limits import Limits, max_seconds
 from .memory import use_few_arenas
 from .session_store import SessionStore
-from .settings import FEW_STEPS, FIELDS, VOICE_KEY, Settings, from_query
+from .settings import FEW_STEPS, FIELDS, TWO_TRACKS, VOICE_KEY, Settings, read_link
+from .song_files import Song
 from .song_service import SongService, error_message
+from .strings import LANGUAGES, speaker, wanted_language
 from .theme import CSS, head, theme
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ else:
     gr = require("gradio", "space")
 
 TITLE = "songgen: write four lines, hear them sung"
-SUBTITLE = "Write four lines. Hear them sung."
 GENERATION = "generation"
 """Concurrency group of all events that generate songs."""
 
@@ -88,9 +88,10 @@ def build_demo(
     longest = [max_seconds(generator.model(mode)) for mode in modes if mode != FEW_STEPS]
     limits = replace(limits, seconds=min([limits.seconds, *longest]))
     defaults = Settings() if defaults is None else defaults
+    preferred = [mode for mode in (defaults.mode, TWO_TRACKS, *modes) if mode in modes]
     defaults = replace(
         defaults,
-        mode=defaults.mode if defaults.mode in modes else modes[0],
+        mode=preferred[0],
         seconds=min(defaults.seconds, limits.seconds),
     )
     offered = Adapters(adapters, limits)
@@ -119,8 +120,6 @@ def build_demo(
         page = _draw(service, controls)
         wire_form(page.form)
         _wire_generation(page)
-        for control in page.controls:
-            control.wire(page)
         _wire_visits(demo, page)
         add_api(service, group=GENERATION)
     return demo.queue(max_size=limits.waiting, default_concurrency_limit=limits.concurrency)
@@ -128,104 +127,170 @@ def build_demo(
 
 def _draw(service: SongService, controls: Sequence[type[Control]]) -> Page:
     """Draw all blocks of the page."""
-    generator = service.generator
-    gr.HTML(markup.header(SUBTITLE), js_on_load=None)
+    generator, texts = service.generator, Texts()
+    texts.draw(gr.HTML, {"value": markup.header}, js_on_load=None)
     with gr.Row(elem_id="columns"):
         with gr.Column(scale=5, min_width=320, elem_id="ask"):
             form = draw_form(
-                service.limits, service.defaults, generator.modes, service.adapters.names
-            )
+                service.limits, service.defaults, generator.modes, service.adapters.names,
+                texts=texts, two_tracks=bool(generator.two_track_modes),
+            )  # fmt: skip
         with gr.Column(scale=6, min_width=320, elem_id="hear"):
             page = Page(service, form, form.status, gr.State(None))
-            page.controls = [control(service) for control in controls]
+            page.stage = choosing_html(markup.empty_stage(), "song")
+            rate = max(generator.sampling_rate(mode) for mode in generator.modes)
+            page.feed = gr.HTML(
+                f'<div hidden data-rate="{rate}"></div>', elem_id="feed", js_on_load=None
+            )
+            page.controls = [control(service, texts) for control in controls]
             for control in page.controls:
                 control.draw()
     names = dict.fromkeys(_model_name(generator.model(mode)) for mode in generator.modes)
-    gr.HTML(markup.footer(join_names(list(names))), js_on_load=None)
+    model = ", ".join(names)
+    texts.draw(gr.HTML, {"value": lambda say: markup.footer(model, say)}, js_on_load=None)
     return page
 
 
 def _wire_generation(page: Page) -> None:
-    """Connect the buttons Sing, Stop, Again and New."""
+    """Connect the buttons Sing, Stop, Again, New, and those of the controls."""
     form, service = page.form, page.service
     outputs = [form.sing, form.stop, *page.outputs]
     idle = [gr.update(interactive=True), gr.update(interactive=False)]
     busy = [gr.update(interactive=False), gr.update(interactive=True)]
-
-    def begin(request: gr.Request) -> list[Any]:
-        service.begin_request(session_of(request))
-        return [*busy, markup.waiting()]
-
-    def generate(request: gr.Request, voice: str | None, *values: Any) -> Iterator[list[Any]]:
-        session = session_of(request)
-        songs = []
-        try:
-            settings = Settings(**dict(zip(FIELDS, values, strict=True)))
-            with closing(service.generate(session, settings, voice)) as items:
-                for item in items:
-                    if isinstance(item, Progress):
-                        yield [*busy, *page.unchanged(markup.progress(item))]
-                    else:
-                        songs.append(item)
-                        yield [*busy, *page.show(session, item, gr.skip())]
-        except Exception as error:
-            yield [*idle, *page.unchanged(markup.problem(error_message(error)))]
-            return
-        if len(songs) < settings.variations:
-            yield [*idle, *page.unchanged(markup.stopped())]
-            return
-        yield [*idle, *page.show(session, songs[0], markup.done(songs))]
-
-    def stop(request: gr.Request) -> list[Any]:
-        service.stop(session_of(request))
-        return [*idle, markup.stopped()]
-
-    def last_seed(song_id: str | None, request: gr.Request) -> Any:
-        songs = service.store.songs(session_of(request))
-        shown = [song for song in songs if song.id == song_id] or songs
-        return str(shown[0].settings.seed) if shown else gr.skip()
-
-    inputs = [form.voice, *form.settings]
     group = {"concurrency_id": GENERATION, "concurrency_limit": service.limits.concurrency}
     quiet = {"queue": False, **PRIVATE}
     show = {"show_progress": "minimal", "show_progress_on": page.status}
     events = []
 
-    def generate_on(trigger: Any) -> None:
+    def begin(request: gr.Request) -> list[Any]:
+        session = session_of(request)
+        service.begin_request(session)
+        return [*busy, markup.waiting(service.say(session))]
+
+    def sings(trigger: Any, items_of: Callable[..., Iterator[Any]], inputs: list[Any]) -> None:
+        """Generate songs on an event, and show them."""
+
+        def generate(request: gr.Request, *values: Any) -> Iterator[list[Any]]:
+            for updates in _shown(page, session_of(request), items_of(request, *values)):
+                ended = updates.pop()
+                yield [*(idle if ended else busy), *updates]
+
         begun = trigger(begin, None, [form.sing, form.stop, page.status], **quiet)
         event = begun.then(
             generate, inputs, outputs, trigger_mode="once", **group, **{**PRIVATE, **show}
         )
         events.append(event)
 
-    generate_on(form.sing.click)
-    generate_on(form.parts["lyrics"].submit)
-    generate_on(form.parts["text"].submit)
-    generate_on(form.again.click(last_seed, page.current, form.parts["seed"], **quiet).then)
-    generate_on(form.new.click(lambda: "", None, form.parts["seed"], **quiet).then)
-    form.stop.click(stop, None, [form.sing, form.stop, page.status], cancels=events, **quiet)
+    def stop_singing(request: gr.Request) -> list[Any]:
+        session = session_of(request)
+        kept = service.stop(session)
+        status = markup.stopped(bool(kept), service.say(session))
+        if kept:
+            return [*idle, *page.show(session, kept[0], status)]
+        return [*idle, *page.unchanged(status)]
+
+    def last_seed(song_id: str | None, request: gr.Request) -> Any:
+        songs = service.store.songs(session_of(request))
+        shown = [song for song in songs if song.id == song_id] or songs
+        return str(shown[0].settings.seed) if shown else gr.skip()
+
+    def sing(request: Any, voice: str | None, *values: Any) -> Iterator[Any]:
+        settings = Settings(**dict(zip(FIELDS, values, strict=True)))
+        yield from service.generate(session_of(request), settings, voice)
+
+    def sing_over(request: Any, recording: Any, kind: Any, voice: Any, *values: Any) -> Any:
+        settings = Settings(**dict(zip(FIELDS, values, strict=True)))
+        modes = service.generator.two_track_modes
+        if settings.mode not in modes:
+            settings = replace(settings, mode=modes[0])
+        yield from service.sing_over(
+            session_of(request), recording, settings, kind=kind, takes=settings.best_of, voice=voice
+        )
+
+    page.sings = sings
+    inputs = [form.voice, *form.settings]
+    sings(form.sing.click, sing, inputs)
+    sings(form.parts["lyrics"].submit, sing, inputs)
+    sings(form.parts["text"].submit, sing, inputs)
+    sings(form.again.click(last_seed, page.current, form.parts["seed"], **quiet).then, sing, inputs)
+    sings(form.new.click(lambda: "", None, form.parts["seed"], **quiet).then, sing, inputs)
+    if form.over is not None:
+        sings(form.over_button.click, sing_over, [form.over, form.over_kind, *inputs])
+    for control in page.controls:
+        control.wire(page)
+    page.chooses(page.stage)
+    form.stop.click(stop_singing, None, outputs, cancels=events, **quiet)
+
+
+def _shown(page: Page, session: str, items: Iterator[Any]) -> Iterator[list[Any]]:
+    """Yield the updates of the page's outputs for what a request generates.
+
+    The last one of each list says whether the request has ended.
+    """
+    say = page.service.say(session)
+    songs: list[Song] = []
+    live = None
+    try:
+        with closing(items):  # type: ignore[type-var]
+            for item in items:
+                if isinstance(item, Progress):
+                    yield [*page.unchanged(markup.progress(item, say)), False]
+                elif isinstance(item, Song):
+                    songs.append(item)
+                    yield [*page.show(session, songs[0], gr.skip()), False]
+                elif not songs:  # the page stays with the first song of a request
+                    stage = song_markup.live_view(item, say) if item is not live else None
+                    live = item
+                    yield [*page.unchanged(gr.skip(), song_markup.feed(item), stage), False]
+    except Exception as error:
+        yield [*page.unchanged(markup.problem(error_message(error), say)), True]
+        return
+    if page.service.was_stopped(session):  # the button says it
+        yield [*page.unchanged(gr.skip()), True]
+    else:
+        yield [*page.show(session, songs[0], markup.done(songs, say)), True]
 
 
 def _wire_visits(demo: Any, page: Page) -> None:
-    """Restore the settings of a link when the page opens; delete the songs when it closes."""
+    """Say the page in the visitor's language, restore a link, and delete the songs at the end."""
     form, service = page.form, page.service
+    texts = form.texts
+
+    def speak(request: gr.Request) -> list[Any]:
+        language = wanted_language(request.headers, dict(request.query_params))
+        say = service.speak(session_of(request), language)
+        if language == LANGUAGES[0]:
+            return [gr.skip() for _ in [page.stage, *texts.blocks]]
+        return [markup.empty_stage(say), *texts.updates(say)]
 
     def arrive(request: gr.Request) -> list[Any]:
         query = dict(request.query_params)
-        settings = from_query(query, service.defaults)
+        say = speaker(wanted_language(request.headers, query))
+        settings, problems = read_link(
+            query, service.defaults, service.limits, service.generator.modes
+        )
         if settings is None:
             return [gr.skip() for _ in [page.status, *form.everything]]
-        message = "The settings of the link are in the form: press Sing."
+        try:
+            service.adapters.check(settings.adapter)
+        except ValueError as unknown:
+            problems.append(str(unknown))
+            settings = replace(settings, adapter=service.defaults.adapter)
+        message = say("link")
         if query.get(VOICE_KEY):
-            message += " The song had a reference voice, which a link cannot contain: add it again."
-        if settings.mode not in service.generator.modes:
-            settings = replace(settings, mode=service.defaults.mode)
-            message += " This Space has no model for its mode."
+            message += f" {say('link_voice')}"
+        if problems:
+            error = ValueError("; ".join(problems))
+            status = markup.problem(
+                error_message(error), say, title="link_problem", rest=say("link_rest")
+            )
+            return [status, *restored(settings)]
         return [markup.note(message), *restored(settings)]
 
     def leave(request: gr.Request) -> None:
         service.end_session(session_of(request))
 
+    demo.load(speak, None, [page.stage, *texts.blocks], queue=False, **PRIVATE)
     demo.load(arrive, None, [page.status, *form.everything], queue=False, **PRIVATE)
     demo.unload(leave)
 

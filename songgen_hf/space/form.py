@@ -6,35 +6,63 @@ from typing import TYPE_CHECKING, Any
 from ..optional import require
 from .description_chips import CHIPS, EXAMPLES, GENRE, LEAD, MOOD, VOICE, chips_on, with_chips
 from .limits import Limits
+from .markup import hint, legend
 from .settings import (
+    CONDITIONS,
     FEW_STEPS,
     FIELDS,
     MAX_STEPS,
     MIN_SECONDS,
-    MIXED,
-    TWO_TRACKS,
     Settings,
 )
+from .strings import ENGLISH, Say
 
 if TYPE_CHECKING:
     import gradio as gr
 else:
     gr = require("gradio", "space")
 
-_CHIP_TITLES = {GENRE: "Genre", MOOD: "Mood", LEAD: "Instruments", VOICE: "Voice"}
-_MODE_NAMES = {MIXED: "Mixed", TWO_TRACKS: "Two tracks", FEW_STEPS: "Few steps"}
-_MODE_FACTS = {
-    TWO_TRACKS: "Two tracks: the vocal and the band are separate.",
-    FEW_STEPS: "Few steps: faster, but less clear.",
-}
+_CHIP_TITLES = {GENRE: "genre", MOOD: "mood", LEAD: "instruments", VOICE: "voice"}
+_KINDS = ("band", "vocal")
 _AUTOREGRESSIVE = ("top_k", "adapter", "adapter_weight")
 """Fields that do not apply to a masked model, which has ``steps`` instead."""
+
+
+class Texts:
+    """The words in the blocks of the page, which can be said in another language."""
+
+    def __init__(self) -> None:
+        self.blocks: list[Any] = []
+        self._said: list[dict[str, Any]] = []
+
+    def draw(self, kind: Any, words: dict[str, Any], **options: Any) -> Any:
+        """Create a block with words.
+
+        Args:
+            kind: class of the block.
+            words: property -> key of :data:`songgen_hf.space.strings.STRINGS`, or a function of
+                ``say`` that returns its value.
+            options: the other arguments of the block.
+        """
+        block = kind(**_spoken(words, ENGLISH), **options)
+        self.blocks.append(block)
+        self._said.append(words)
+        return block
+
+    def updates(self, say: Say) -> list[Any]:
+        """Return one update for each of ``blocks`` with its words in a language."""
+        return [gr.update(**_spoken(words, say)) for words in self._said]
+
+
+def _spoken(words: dict[str, Any], say: Say) -> dict[str, Any]:
+    return {name: key(say) if callable(key) else say(key) for name, key in words.items()}
 
 
 @dataclass
 class Form:
     """The components of the form; ``parts`` has one for each field of ``Settings``."""
 
+    texts: Texts = field(default_factory=Texts)
     parts: dict[str, Any] = field(default_factory=dict)
     voice: Any = None
     chips: dict[str, Any] = field(default_factory=dict)
@@ -43,6 +71,9 @@ class Form:
     status: Any = None
     again: Any = None
     new: Any = None
+    over: Any = None
+    over_kind: Any = None
+    over_button: Any = None
 
     @property
     def settings(self) -> list[Any]:
@@ -56,16 +87,33 @@ class Form:
 
 
 def draw_form(
-    limits: Limits, defaults: Settings, modes: tuple[str, ...], adapters: list[str]
+    limits: Limits,
+    defaults: Settings,
+    modes: tuple[str, ...],
+    adapters: list[str],
+    *,
+    texts: Texts,
+    two_tracks: bool,
 ) -> Form:
-    """Draw all blocks of the form, in their order on the page."""
-    form = Form()
+    """Draw all blocks of the form, in their order on the page.
+
+    Args:
+        limits: limits of the Space.
+        defaults: settings of an empty form.
+        modes: the modes that the Space has a model for.
+        adapters: names of the Space's adapters.
+        texts: where the words of the blocks are kept.
+        two_tracks: whether there is a mode with two tracks, which sings over recordings.
+    """
+    form = Form(texts)
     _lyrics_block(form, defaults)
     _description_block(form, defaults)
+    _action_block(form)
     _song_block(form, limits, defaults, modes)
     _voice_block(form, limits, defaults)
+    if two_tracks:
+        _over_block(form, limits)
     _sampling_block(form, limits, defaults, adapters)
-    _action_block(form)
     return form
 
 
@@ -78,16 +126,16 @@ def restored(settings: Settings) -> list[Any]:
 
 def _lyrics_block(form: Form, defaults: Settings) -> None:
     """Draw the lyrics and the buttons that fill in an example."""
-    form.parts["lyrics"] = gr.Textbox(
+    form.parts["lyrics"] = form.texts.draw(
+        gr.Textbox,
+        {"label": "lyrics", "placeholder": "lyrics_hint"},
         value=defaults.lyrics,
-        label="Lyrics",
-        placeholder="Four lines are a good start.",
         lines=4,
         max_lines=14,
         elem_id="lyrics",
     )
     with gr.Row(elem_classes="sg-examples"):
-        gr.HTML('<span class="sg-legend" id="sg-examples">Try</span>')
+        form.texts.draw(gr.HTML, {"value": lambda say: legend(say("try"))})
         form.parts["examples"] = [
             gr.Button(example.name, size="sm", variant="secondary", min_width=10)
             for example in EXAMPLES
@@ -96,141 +144,191 @@ def _lyrics_block(form: Form, defaults: Settings) -> None:
 
 def _description_block(form: Form, defaults: Settings) -> None:
     """Draw the description and the chips with words that the model was trained on."""
-    form.parts["text"] = gr.Textbox(
+    form.parts["text"] = form.texts.draw(
+        gr.Textbox,
+        {"label": "description", "placeholder": "description_hint"},
         value=defaults.text,
-        label="Description",
-        placeholder="a warm folk song, led by flute, sung by a female voice",
         lines=2,
         max_lines=5,
         elem_id="description",
     )
     with gr.Column(elem_classes="sg-chips", elem_id="chips"):
         for kind, words in CHIPS.items():
-            form.chips[kind] = gr.CheckboxGroup(
+            form.chips[kind] = form.texts.draw(
+                gr.CheckboxGroup,
+                {"label": _CHIP_TITLES[kind]},
                 choices=list(words),
                 value=chips_on(defaults.text, kind),
-                label=_CHIP_TITLES[kind],
                 elem_classes=f"sg-chip-row sg-chip-{kind}",
             )
 
 
 def _song_block(form: Form, limits: Limits, defaults: Settings, modes: tuple[str, ...]) -> None:
     """Draw the mode, the length and the seed."""
+
+    def facts(say: Say) -> str | None:
+        found = [say(f"mode_fact:{mode}") for mode in modes]
+        return " ".join(filter(None, found)) if len(modes) > 1 else None
+
     with gr.Row(elem_classes="sg-pair"):
-        form.parts["mode"] = gr.Radio(
-            choices=[(_MODE_NAMES[mode], mode) for mode in modes],
+        form.parts["mode"] = form.texts.draw(
+            gr.Radio,
+            {
+                "label": "mode",
+                "choices": lambda say: [(say(f"mode:{mode}"), mode) for mode in modes],
+                "info": facts,
+            },
             value=defaults.mode,
-            label="Mode",
-            info=" ".join(filter(None, map(_MODE_FACTS.get, modes))) if len(modes) > 1 else None,
             scale=8,
             min_width=180,
             elem_id="mode",
         )
-        form.parts["seconds"] = gr.Slider(
+        form.parts["seconds"] = form.texts.draw(
+            gr.Slider,
+            {"label": "length"},
             minimum=MIN_SECONDS,
             maximum=limits.seconds,
             value=defaults.seconds,
             step=0.5,
-            label="Length (seconds)",
             scale=7,
             min_width=180,
         )
     with gr.Row(elem_classes="sg-seed"):
-        form.parts["seed"] = gr.Textbox(
+        form.parts["seed"] = form.texts.draw(
+            gr.Textbox,
+            {"label": "seed", "placeholder": "seed_hint"},
             value="" if defaults.seed is None else str(defaults.seed),
-            label="Seed",
-            placeholder="chosen at random",
             max_lines=1,
             scale=3,
             min_width=140,
             elem_id="seed",
             html_attributes=gr.InputHTMLAttributes(autocomplete="off", spellcheck=False),
         )
-        form.again = gr.Button("Again", size="md", min_width=80, elem_id="again")
-        form.new = gr.Button("New", size="md", min_width=80, elem_id="new")
+        small = {"size": "md", "min_width": 80}
+        form.again = form.texts.draw(gr.Button, {"value": "again"}, elem_id="again", **small)
+        form.new = form.texts.draw(gr.Button, {"value": "new"}, elem_id="new", **small)
+
+
+def _audio(name: str, texts: Texts, label: str) -> Any:
+    """A component for a recording that a visitor uploads or makes."""
+    return texts.draw(
+        gr.Audio,
+        {"label": label},
+        sources=["upload", "microphone"],
+        type="filepath",
+        show_label=False,
+        elem_id=name,
+        buttons=[],
+        waveform_options={"waveform_color": "#8fb5ad", "waveform_progress_color": "#1f6b6d"},
+    )
 
 
 def _voice_block(form: Form, limits: Limits, defaults: Settings) -> None:
     """Draw the reference voice."""
-    with gr.Accordion("Reference voice", open=False, elem_id="voice-block"):
-        gr.HTML(
-            '<p class="sg-hint">About three seconds of a person who sings or speaks; an audible '
-            "accompaniment is removed. Use a voice only if its owner has agreed. Recordings are "
-            "deleted with the session.</p>"
-        )
-        form.voice = gr.Audio(
-            sources=["upload", "microphone"],
-            type="filepath",
-            label="Voice",
-            show_label=False,
-            elem_id="voice",
-            buttons=[],
-            waveform_options={"waveform_color": "#8fb5ad", "waveform_progress_color": "#1f6b6d"},
-        )
-        form.parts["voice_start"] = gr.Slider(
+    with form.texts.draw(
+        gr.Accordion, {"label": "reference_voice"}, open=False, elem_id="voice-block"
+    ):
+        form.texts.draw(gr.HTML, {"value": lambda say: hint(say("voice_fact"))})
+        form.voice = _audio("voice", form.texts, "voice")
+        form.parts["voice_start"] = form.texts.draw(
+            gr.Slider,
+            {"label": "start_at"},
             minimum=0,
             maximum=min(60, limits.voice_seconds),
             value=defaults.voice_start,
             step=0.5,
-            label="Start at (seconds)",
         )
 
 
+def _over_block(form: Form, limits: Limits) -> None:
+    """Draw the recording to sing over."""
+    with form.texts.draw(gr.Accordion, {"label": "over"}, open=False, elem_id="over-block"):
+        seconds = f"{limits.seconds:g}"
+        form.texts.draw(gr.HTML, {"value": lambda say: hint(say("over_fact", seconds=seconds))})
+        form.over = _audio("over", form.texts, "recording")
+        with gr.Row(elem_classes="sg-pair"):
+            form.over_kind = form.texts.draw(
+                gr.Radio,
+                {
+                    "label": "recording_kind",
+                    "choices": lambda say: [(say(f"kind:{kind}"), kind) for kind in _KINDS],
+                },
+                value="band",
+                elem_id="over-kind",
+                elem_classes="sg-choice",
+            )
+            form.over_button = form.texts.draw(
+                gr.Button, {"value": "over_button"}, elem_id="over-button"
+            )
+
+
 def _sampling_block(form: Form, limits: Limits, defaults: Settings, adapters: list[str]) -> None:
-    """Draw the sampling options, the number of variations and the adapter."""
+    """Draw the sampling options, the numbers of songs and takes, and the adapter."""
     few = defaults.mode == FEW_STEPS
     chosen = bool(defaults.adapter)  # a visitor should see it
-    with gr.Accordion("More control", open=chosen, elem_id="more-block"):
+
+    def slider(
+        name: str, low: float, high: float, step: float, fact: str = "", **options: Any
+    ) -> None:
+        form.parts[name] = form.texts.draw(
+            gr.Slider,
+            {"label": name, "info": fact or f"{name}_fact"},
+            minimum=low,
+            maximum=high,
+            value=getattr(defaults, name),
+            step=step,
+            min_width=180,
+            **options,
+        )
+
+    with form.texts.draw(gr.Accordion, {"label": "more"}, open=chosen, elem_id="more-block"):
         with gr.Row():
-            form.parts["guidance"] = gr.Slider(
-                1, 10, value=defaults.guidance, step=0.1, label="Guidance",
-                info="How closely the song follows the text; 1 is off.", min_width=180,
-            )  # fmt: skip
-            form.parts["temperature"] = gr.Slider(
-                0.05, 2, value=defaults.temperature, step=0.05, label="Temperature",
-                info="Below 1, songs vary less; above 1, they vary more.", min_width=180,
-            )  # fmt: skip
+            slider("guidance", 1, 10, 0.1)
+            slider("temperature", 0.05, 2, 0.05)
         with gr.Row():
-            form.parts["top_k"] = gr.Slider(
-                0, 256, value=defaults.top_k, step=1, label="Top-k",
-                info="Sample from the k most likely codes; 0 uses all codes.", min_width=180,
-                visible=not few,
-            )  # fmt: skip
-            form.parts["steps"] = gr.Slider(
-                1, MAX_STEPS, value=defaults.steps, step=1, label="Steps",
-                info="Steps in which the whole song is sung; fewer are faster.", min_width=180,
-                visible=few,
-            )  # fmt: skip
-            form.parts["variations"] = gr.Slider(
-                1, limits.variations, value=defaults.variations, step=1, label="Variations",
-                info="Number of songs, with the seeds seed, seed + 1, …", min_width=180,
-            )  # fmt: skip
+            for name in CONDITIONS:
+                slider(f"guidance_{name}", 0, 10, 0.1, "guidance_own")
         with gr.Row():
-            form.parts["adapter"] = gr.Dropdown(
-                choices=[("None", ""), *((name, name) for name in adapters)],
+            slider("top_k", 0, 256, 1, visible=not few)
+            slider("steps", 1, MAX_STEPS, 1, visible=few)
+            slider("variations", 1, limits.variations, 1)
+            slider("best_of", 1, limits.takes, 1)
+        with gr.Row():
+            form.parts["adapter"] = form.texts.draw(
+                gr.Dropdown,
+                {
+                    "label": "adapter",
+                    "info": "adapter_hub" if limits.hub_adapters else "adapter_fact",
+                    "choices": lambda say: [
+                        (say("none"), ""),
+                        *((name, name) for name in adapters),
+                    ],
+                },
                 value=defaults.adapter,
                 allow_custom_value=True,
-                label="Adapter (LoRA)",
-                info="An adapter of this Space"
-                + (", or a Hub id (owner/name)." if limits.hub_adapters else "."),
                 min_width=180,
                 visible=not few,
             )
-            form.parts["adapter_weight"] = gr.Slider(
-                0, 2, value=defaults.adapter_weight, step=0.05, label="Adapter weight",
-                info="1 applies the adapter as it was trained.", min_width=180, visible=not few,
-            )  # fmt: skip
+            slider("adapter_weight", 0, 2, 0.05, visible=not few)
 
 
 def _action_block(form: Form) -> None:
-    """Draw the buttons and the status, which stay visible when the page is scrolled."""
+    """Draw the buttons and the status."""
     with gr.Column(elem_id="actions"):
         with gr.Row(elem_classes="sg-actions"):
-            form.sing = gr.Button("Sing", variant="primary", size="lg", scale=3, elem_id="sing")
-            form.stop = gr.Button(
-                "Stop", variant="stop", size="lg", scale=1, min_width=90, interactive=False,
+            form.sing = form.texts.draw(
+                gr.Button, {"value": "sing"}, variant="primary", size="lg", scale=3, elem_id="sing"
+            )
+            form.stop = form.texts.draw(
+                gr.Button,
+                {"value": "stop"},
+                variant="stop",
+                size="lg",
+                scale=1,
+                min_width=90,
+                interactive=False,
                 elem_id="stop",
-            )  # fmt: skip
+            )
         form.status = gr.HTML("", elem_id="status", js_on_load=None)
 
 
@@ -270,4 +368,4 @@ def shown_in(mode: str) -> list[Any]:
     return [gr.update(visible=few), *updates.values()]
 
 
-__all__ = ["Form", "draw_form", "restored", "shown_in", "wire_form"]
+__all__ = ["Form", "Texts", "draw_form", "restored", "shown_in", "wire_form"]

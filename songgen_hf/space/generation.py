@@ -7,12 +7,11 @@ requested with it or at the same time.
 """
 
 import logging
-import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Condition, Event, Thread
@@ -21,8 +20,10 @@ from typing import Any
 import numpy as np
 
 from ..pipelines.adapters import load_adapters
+from .edits import CONTINUE, Edit
 from .gpu import on_gpu
-from .settings import FEW_STEPS, MIXED, MODES, TWO_TRACKS, Settings
+from .settings import CONDITIONS, FEW_STEPS, MIXED, MODES, TWO_TRACKS, Settings
+from .streams import Chunk, ChunkStreamer, can_stream
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +71,9 @@ class GeneratedSong:
         vocal: float32 [channels, samples]; None in the mode "mixed".
         accompaniment: float32 [channels, samples]; None in the mode "mixed".
         seconds_taken: time that the generation took.
+        codes: int64 [tracks, K, T], by which the song can be edited; None if there are none.
+        timed: ``words``, ``lines`` and ``coverage`` of a song with timestamps, else empty.
+        score: score of a take, higher is better; None for a song that was not compared.
     """
 
     seed: int
@@ -78,6 +82,28 @@ class GeneratedSong:
     vocal: np.ndarray | None
     accompaniment: np.ndarray | None
     seconds_taken: float
+    codes: np.ndarray | None = None
+    timed: Mapping[str, Any] = field(default_factory=dict)
+    score: float | None = None
+
+    @classmethod
+    def of(cls, song: Mapping[str, Any], seconds_taken: float) -> "GeneratedSong":
+        """The song of a pipeline."""
+        return cls(
+            seed=song["seed"],
+            sampling_rate=song["sampling_rate"],
+            mixture=song["audio"],
+            vocal=song["vocal"],
+            accompaniment=song["accompaniment"],
+            seconds_taken=seconds_taken,
+            codes=song["codes"],
+            timed={key: song[key] for key in ("words", "lines", "coverage") if key in song},
+            score=song.get("score"),
+        )
+
+
+Item = Progress | Chunk | GeneratedSong
+"""What the generation of a request yields: reports, sound as soon as there is any, and songs."""
 
 
 class _Stopped(Exception):
@@ -124,6 +150,21 @@ class SongGenerator:
         pipeline = self._pipelines[mode].pipeline
         return pipeline if mode == FEW_STEPS else pipeline.model
 
+    @property
+    def two_track_modes(self) -> tuple[str, ...]:
+        """The modes whose songs have a vocal and a band."""
+        return tuple(mode for mode in self.modes if self._num_tracks(mode) == 2)
+
+    def modes_like(self, song: Any) -> tuple[str, ...]:
+        """The modes with as many tracks as a song of the store, by which it can be edited."""
+        count = 2 if song.has_two_tracks else 1
+        return tuple(mode for mode in self.modes if self._num_tracks(mode) == count)
+
+    def _num_tracks(self, mode: str) -> int:
+        model = self.model(mode)
+        config = model.transformer.config if mode == FEW_STEPS else model.config.decoder
+        return int(config.num_tracks)
+
     def mode_of_base(self, name: str) -> str | None:
         """The mode whose autoregressive model has a name, without its folders; None if none has."""
         for mode in self.modes:
@@ -136,38 +177,61 @@ class SongGenerator:
         """Number of requests that occupy a model, including stopped ones that have not ended."""
         return sum(pipeline.running for pipeline in self._pipelines.values())
 
+    def sampling_rate(self, mode: str) -> int:
+        """Sampling rate of the songs of a mode, in Hz."""
+        model = self.model(mode)
+        return int(getattr(model, "sampling_rate", 0) or model.config.sampling_rate)
+
+    def hop_length(self, mode: str) -> int:
+        """Samples of a codec frame of a mode."""
+        model = self.model(mode)
+        codec = model.codec.config if mode == FEW_STEPS else model.config.audio_encoder
+        return int(codec.hop_length)
+
     def generate(
         self,
         settings: Settings,
         voice: Recording | None = None,
         adapters: Mapping[str, float] | None = None,
-    ) -> Generator[Progress | GeneratedSong, None, None]:
+        edit: Edit | None = None,
+    ) -> Generator[Item, None, None]:
         """Generate the songs of a request; close the iterator to stop.
+
+        A song that is generated alone, frame by frame, is yielded in chunks before. The takes of a
+        song are yielded one after another, the best one first.
 
         Args:
             settings: settings that ``Settings.checked`` returned.
             voice: reference voice.
             adapters: weight of each adapter, by its folder.
+            edit: what of a song is generated; None for a new song.
         Raises:
             ValueError: if an adapter does not fit the model.
         """
-        yield from self._generate_on_gpu(settings, voice, dict(adapters or {}))
+        yield from self._generate_on_gpu(settings, voice, dict(adapters or {}), edit)
 
-    def _gpu_seconds(self, settings: Settings, *_: Any) -> int:
+    def _gpu_seconds(self, settings: Settings, *others: Any) -> int:
         """Number of seconds for which a request may need a ZeroGPU."""
         steps = settings.steps
+        edit = others[-1] if others else None
         if settings.mode != FEW_STEPS:
             config = self.model(settings.mode).config
-            steps = config.decoder.pattern.num_steps(round(settings.seconds * config.frame_rate))
+            seconds = settings.seconds + (edit.seconds if isinstance(edit, Edit) else 0)
+            steps = config.decoder.pattern.num_steps(round(seconds * config.frame_rate))
         each = self._seconds_per_step.get(settings.mode, _DEFAULT_SECONDS_PER_STEP)
-        return round(10 + 1.5 * settings.variations * steps * each)
+        takes = max(settings.best_of, edit.takes if isinstance(edit, Edit) else 1)
+        return round(10 + 1.5 * settings.variations * steps * each * (1 + 0.5 * (takes - 1)))
 
     def _generate(
-        self, settings: Settings, voice: Recording | None, adapters: dict[str, float]
-    ) -> Generator[Progress | GeneratedSong, None, None]:
+        self,
+        settings: Settings,
+        voice: Recording | None,
+        adapters: dict[str, float],
+        edit: Edit | None = None,
+    ) -> Generator[Item, None, None]:
         stop = Event()
         timer = _ProgressTimer(settings.variations)
-        results: SimpleQueue[GeneratedSong | BaseException | None] = SimpleQueue()
+        results: SimpleQueue[Chunk | GeneratedSong | BaseException | None] = SimpleQueue()
 
         def report(done: int, total: int | None) -> None:
             if stop.is_set():
@@ -179,7 +243,9 @@ class SongGenerator:
                 with self._pipelines[settings.mode].acquire(adapters, stop) as pipeline:
                     for number in range(settings.variations):
                         timer.start_song(number)
-                        results.put(_generate_song(pipeline, settings, voice, number, report))
+                        request = Request(settings, voice, number, edit)
+                        for song in _generate_songs(pipeline, request, report, results.put):
+                            results.put(song)
                 if timer.seconds_per_step:
                     self._seconds_per_step[settings.mode] = timer.seconds_per_step
             except _Stopped:
@@ -281,45 +347,75 @@ class _ProgressTimer:
         return Progress(self.song + 1, self.songs, min(1.0, done), left, self._waiting)
 
 
-def _generate_song(
+@dataclass(frozen=True)
+class Request:
+    """One song of a request: its settings, voice, number from 0, and edit."""
+
+    settings: Settings
+    voice: Recording | None
+    number: int
+    edit: Edit | None
+
+    @property
+    def seed(self) -> int:
+        return int(self.settings.seed or 0) + self.number
+
+    @property
+    def takes(self) -> int:
+        """How many songs are generated, of which the best one is the first."""
+        return self.settings.best_of if self.edit is None else self.edit.takes
+
+
+def _generate_songs(
     pipeline: Any,
-    settings: Settings,
-    voice: Recording | None,
-    number: int,
+    request: Request,
     report: Callable[[int, int | None], None],
-) -> GeneratedSong:
-    """Generate one song of a request."""
+    emit: Callable[[Chunk], None],
+) -> list[GeneratedSong]:
+    """Generate one song of a request, or its takes, the best one first."""
     started = time.monotonic()
+    settings, edit = request.settings, request.edit
+    few = settings.mode == FEW_STEPS
+    options = _sampling_options(settings)
+    if edit is None or edit.kind == CONTINUE:
+        options |= {"max_seconds": settings.seconds, "min_seconds": min_seconds(settings)}
+    if edit is not None:
+        options |= edit.arguments(settings.mode)
+    elif settings.best_of > 1:
+        options["best_of"] = settings.best_of
+    if not few and request.takes == 1 and can_stream(pipeline.model):
+        options["streamer"] = ChunkStreamer(pipeline.model, request.seed, emit)
     song = pipeline(
         settings.text,
         lyrics=settings.lyrics,
-        reference_voice=voice,
+        reference_voice=request.voice,
         separate_voice="auto",
-        seed=int(settings.seed or 0) + number,
-        max_seconds=settings.seconds,
-        min_seconds=min_seconds(settings),
+        seed=request.seed,
         temperature=settings.temperature,
+        timestamps=bool(settings.lyrics) and _has_timestamps(pipeline),
         progress=report,
-        **_sampling_options(settings),
+        **options,
     )
-    return GeneratedSong(
-        seed=song["seed"],
-        sampling_rate=song["sampling_rate"],
-        mixture=song["audio"],
-        vocal=song["vocal"],
-        accompaniment=song["accompaniment"],
-        seconds_taken=time.monotonic() - started,
-    )
+    taken = time.monotonic() - started
+    return [GeneratedSong.of(take, taken) for take in song.get("takes", [song])]
+
+
+def _has_timestamps(pipeline: Any) -> bool:
+    """Whether a model says when it sings which word."""
+    model = getattr(pipeline, "model", None)
+    return model is None or bool(model.config.lyrics_cross_attention)
 
 
 def _sampling_options(settings: Settings) -> dict[str, Any]:
     """The arguments that differ between masked and autoregressive pipelines."""
+    scale: Any = guidance_range if settings.mode == FEW_STEPS else lambda guidance: guidance
+    guidance = scale(settings.guidance)
+    own = {name: getattr(settings, f"guidance_{name}") for name in CONDITIONS}
+    if any(own.values()):
+        guidance = {name: scale(value or settings.guidance) for name, value in own.items()}
     if settings.mode == FEW_STEPS:
-        return {
-            "num_inference_steps": settings.steps,
-            "guidance_scale": guidance_range(settings.guidance),
-        }
-    return {"guidance_scale": settings.guidance, "top_k": settings.top_k, "do_sample": True}
+        return {"num_inference_steps": settings.steps, "guidance_scale": guidance}
+    return {"guidance_scale": guidance, "top_k": settings.top_k, "do_sample": True}
 
 
 def guidance_range(guidance: float) -> tuple[float, float]:
@@ -342,21 +438,12 @@ def mode_of(pipeline: Any) -> str:
     return MIXED if pipeline.model.config.decoder.num_tracks == 1 else TWO_TRACKS
 
 
-def max_seconds(model: Any) -> float:
-    """Duration of the longest song that a model can generate, rounded down to half seconds."""
-    config = model.config
-    steps = model.generation_config.max_length or config.decoder.max_position_embeddings
-    steps = min(steps, config.decoder.max_position_embeddings)
-    frames = config.decoder.pattern.num_frames(steps)
-    return max(1.0, math.floor(2 * frames / config.frame_rate) / 2)
-
-
 __all__ = [
     "GeneratedSong",
+    "Item",
     "Progress",
     "SongGenerator",
     "guidance_range",
-    "max_seconds",
     "min_seconds",
     "mode_of",
 ]

@@ -1,6 +1,8 @@
 """The limits of a Space: how much one visitor may request, and how long songs are kept."""
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -10,6 +12,7 @@ class Limits:
     Args:
         seconds: length of the longest song.
         variations: number of songs of one request.
+        takes: number of takes of one request, of a song or of a stretch that is sung again.
         lyrics_characters: length of the longest lyrics.
         text_characters: length of the longest style description.
         upload_bytes: size of the largest file with a reference voice.
@@ -24,6 +27,7 @@ class Limits:
 
     seconds: float = 30.0
     variations: int = 4
+    takes: int = 4
     lyrics_characters: int = 2000
     text_characters: int = 500
     upload_bytes: int = 20 * 2**20
@@ -36,4 +40,13 @@ class Limits:
     keep_minutes: float = 60.0
 
 
-__all__ = ["Limits"]
+def max_seconds(model: Any) -> float:
+    """Duration of the longest song that a model can generate, rounded down to half seconds."""
+    config = model.config
+    steps = model.generation_config.max_length or config.decoder.max_position_embeddings
+    steps = min(steps, config.decoder.max_position_embeddings)
+    frames = config.decoder.pattern.num_frames(steps)
+    return max(1.0, math.floor(2 * frames / config.frame_rate) / 2)
+
+
+__all__ = ["Limits", "max_seconds"]

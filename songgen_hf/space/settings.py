@@ -24,6 +24,9 @@ LONGEST = "max_seconds"
 VOICE_KEY = "voice"
 """Key in a link that says that a reference voice was used, which a link cannot contain."""
 
+CONDITIONS = ("text", "lyrics", "voice")
+"""The conditions that can have a guidance of their own."""
+
 _SPACES = dict.fromkeys(map(ord, "\t\x0b\x0c\x1c\x1d\x1e\x1f\x85\u2028\u2029"), "\n") | {
     ord("\t"): " ",
     ord("\xa0"): " ",
@@ -48,14 +51,19 @@ class Settings:
         temperature: sampling temperature.
         steps: number of inference steps of a masked model; ignored in the other modes.
         variations: number of songs, with the seeds seed, seed + 1, and so on.
-        adapter: name of one of the Space's LoRA adapters, or a Hub id; "" for no adapter.
+        adapter: name of one of the Space's LoRA adapters, or a Hub id; "" for no adapter; several
+            with weights of their own as "blues:0.7, me/choir:0.3".
         adapter_weight: weight of the adapter; 1 applies it as it was trained.
+        best_of: number of takes of the song, of which the one with the clearest words is shown
+            first; 1 for one take.
+        guidance_text, guidance_lyrics, guidance_voice: guidance of one condition, from 1 to 10; 0
+            for that of ``guidance``.
     """
 
     lyrics: str = ""
     text: str = ""
     voice_start: float = 0.0
-    mode: str = MIXED
+    mode: str = TWO_TRACKS
     seconds: float = 12.0
     seed: int | str | None = None
     guidance: float = 1.0
@@ -65,6 +73,10 @@ class Settings:
     variations: int = 1
     adapter: str = ""
     adapter_weight: float = 1.0
+    best_of: int = 1
+    guidance_text: float = 0.0
+    guidance_lyrics: float = 0.0
+    guidance_voice: float = 0.0
 
     def checked(self, limits: Limits, *, modes: Iterable[str] = MODES) -> "Settings":
         """Return these settings with cleaned text, whole numbers as int and a seed.
@@ -99,7 +111,26 @@ class Settings:
             variations=_integer("variations", self.variations, 1, limits.variations),
             adapter=clean_text("the adapter", self.adapter or "", 200).strip(),
             adapter_weight=_number("the adapter's weight", self.adapter_weight, 0, 2),
+            best_of=self._checked_best_of(limits),
+            guidance_text=self._own_guidance("text"),
+            guidance_lyrics=self._own_guidance("lyrics"),
+            guidance_voice=self._own_guidance("voice"),
         )
+
+    def _checked_best_of(self, limits: Limits) -> int:
+        best_of = _integer("best of", self.best_of, 1, limits.takes)
+        if best_of > 1 and self.variations != 1:
+            raise ValueError(
+                f"best of is {best_of} and variations is {self.variations}: both sing several "
+                "songs; leave one of them at 1"
+            )
+        return best_of
+
+    def _own_guidance(self, name: str) -> float:
+        value = getattr(self, f"guidance_{name}")
+        if value == 0 and not isinstance(value, bool):
+            return 0.0
+        return _number(f"guidance of the {name} (0 for that of guidance)", value, 1, 10)
 
     def query(self, *, voice: bool = False) -> str:
         """The query string of a link that restores these settings, without the question mark.
@@ -120,6 +151,51 @@ def from_query(query: Mapping[str, str], defaults: Settings) -> Settings | None:
     Returns:
         None if the query contains no settings.
     """
+    found = {name: value for name, value in _in_query(query).items() if value is not None}
+    return replace(defaults, **found) if found else None
+
+
+def read_link(
+    query: Mapping[str, str], defaults: Settings, limits: Limits, modes: Iterable[str]
+) -> tuple[Settings | None, list[str]]:
+    """The settings of a link as far as this Space can sing them, and what it cannot.
+
+    Args:
+        query: query of the link.
+        defaults: settings of an empty form, which replace what is impossible.
+        limits: limits of the Space.
+        modes: the modes that the Space has a model for.
+    Returns:
+        The settings, None for a link without any; and one message for each impossible setting.
+    """
+    modes = tuple(modes)
+    # Something to sing, because each setting is checked for itself.
+    base = replace(defaults, lyrics="la", text="", seed=0, variations=1, best_of=1)
+    kept: dict[str, Any] = {}
+    problems = []
+    found = _in_query(query)
+    for name, value in found.items():
+        if value is None:
+            problems.append(f"the link has {name}={query.get(name, '')[:40]!r}: expected a number")
+            continue
+        if name in ("lyrics", "text") or value != "":
+            try:
+                replace(base, **{name: value}).checked(limits, modes=modes)
+            except (ValueError, TypeError) as error:
+                problems.append(str(error))
+                continue
+        kept[name] = value
+    if kept.get("best_of", 1) > 1 and kept.get("variations", 1) > 1:
+        try:
+            replace(base, best_of=kept["best_of"], variations=kept["variations"]).checked(limits)
+        except ValueError as error:
+            problems.append(str(error))
+            del kept["variations"]
+    return (replace(defaults, **kept) if found else None), problems
+
+
+def _in_query(query: Mapping[str, str]) -> dict[str, Any]:
+    """The values of settings in a query; None for one that cannot be read."""
     found: dict[str, Any] = {}
     if LONGEST in query:
         query = {**query, "seconds": query[LONGEST]}
@@ -129,16 +205,16 @@ def from_query(query: Mapping[str, str], defaults: Settings) -> Settings | None:
         default = getattr(Settings, name) if name != "seed" else 0
         value: Any = query[name]
         if name == "mode" and value not in MODES:
-            continue
-        if not isinstance(default, str):
+            value = None
+        elif not isinstance(default, str):
             try:
                 value = float(value) if isinstance(default, float) else int(value)
             except ValueError:
-                continue
-            if not math.isfinite(value):
-                continue
+                value = None
+            if value is not None and not math.isfinite(value):
+                value = None
         found[name] = value
-    return replace(defaults, **found) if found else None
+    return found
 
 
 def clean_text(name: str, value: Any, longest: int) -> str:
@@ -190,6 +266,7 @@ def _number(name: str, value: Any, low: float, high: float, *, whole: bool = Fal
 
 
 __all__ = [
+    "CONDITIONS",
     "FEW_STEPS",
     "FIELDS",
     "LONGEST",
@@ -203,4 +280,5 @@ __all__ = [
     "Settings",
     "clean_text",
     "from_query",
+    "read_link",
 ]

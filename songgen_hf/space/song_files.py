@@ -1,21 +1,27 @@
-"""The files of a generated song: audio files, spectrogram pictures and a JSON file.
+"""The files of a generated song: audio, spectrogram pictures, timed lyrics and a JSON file.
 
-The JSON file contains the settings that generate the song again. ``remix`` changes the balance of
-vocal and accompaniment from the audio files of the two tracks, without generating anything.
+The JSON file contains the settings that generate the song again, and an NPZ file its codes and
+exact waveforms, with which it is edited. ``remix`` changes the balance of vocal and accompaniment
+from the audio files of the two tracks, without generating anything.
 """
 
+import io
 import json
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..files import encode_json, safe_gain, write_files
 from ..modeling.audio_io import read_audio
+from ..pipelines.lyrics_files import as_lrc, as_webvtt
 from ..pipelines.song_edges import mix_tracks
 from ..provenance import encode_song
+from .edits import OVER
 from .generation import GeneratedSong, min_seconds
 from .pictures import mel_picture
 from .settings import TWO_TRACKS, Settings
@@ -47,6 +53,13 @@ class Song:
         sidecar: path of the JSON file.
         balance: balance of the mixture, from -100 (accompaniment only) to 100 (vocal only).
         seconds_taken: time that the generation took.
+        timed: ``words``, ``lines`` and ``coverage`` as of a song of a pipeline; empty without.
+        family: id of the song that this one is an edit or another take of, at the beginning.
+        parent: id of the song that was edited; "" for none.
+        made: what was done: "" (a song), "stopped", "take", or the kind of an edit with its track
+            and stretch, such as "redo vocal 2.0 4.5".
+        score: score of a take; None for a song that was not compared.
+        gain: factor on the samples in all its files.
     """
 
     id: str
@@ -56,6 +69,12 @@ class Song:
     sidecar: Path
     balance: int = 0
     seconds_taken: float = 0.0
+    timed: Mapping[str, Any] = field(default_factory=dict)
+    family: str = ""
+    parent: str = ""
+    made: str = ""
+    score: float | None = None
+    gain: float = 1.0
 
     @property
     def title(self) -> str:
@@ -73,6 +92,31 @@ class Song:
         """Whether vocal and accompaniment are separate tracks."""
         return len(self.tracks) > 1
 
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """The lines with the times of their words; empty for a song without timestamps."""
+        return list(self.timed.get("lines", ()))
+
+    @property
+    def lyrics_files(self) -> dict[str, Path]:
+        """The timed lyrics as LRC and WebVTT; none for a song without timestamps."""
+        endings = {"lrc": ".lrc", "vtt": ".vtt"} if self.lines else {}
+        return {name: self.sidecar.with_suffix(ending) for name, ending in endings.items()}
+
+    def content(self) -> dict[str, Any]:
+        """The song as the dict of a pipeline, with its exact waveforms and codes.
+
+        Raises:
+            ValueError: for a song that has no codes.
+        """
+        path = self.sidecar.with_suffix(".npz")
+        if not path.is_file():
+            raise ValueError("this song cannot be edited: it has no codes")
+        with np.load(path, allow_pickle=False) as stored:
+            song: dict[str, Any] = {name: stored[name] for name in stored.files}
+        song["sampling_rate"] = int(song["sampling_rate"])
+        return {"vocal": None, "accompaniment": None, "seed": self.settings.seed, **song}
+
     def track(self, name: str) -> Track:
         """The track of that name; KeyError if the song has none."""
         return {track.name: track for track in self.tracks}[name]
@@ -86,6 +130,9 @@ def write_song_files(
     *,
     with_voice: bool,
     versions: Mapping[str, str],
+    parent: Song | None = None,
+    family: str = "",
+    made: str = "",
 ) -> Song:
     """Write the files of a song into a new folder.
 
@@ -96,13 +143,18 @@ def write_song_files(
         record: record that ``songgen_hf.provenance.provenance`` returned.
         with_voice: whether a reference voice was used.
         versions: versions of the libraries, for the JSON file.
+        parent: the song that was edited, whose samples keep their gain.
+        family, made: as of :class:`Song`.
     """
     own = replace(settings, seed=generated.seed, variations=1)
     waveforms = {MIXTURE: generated.mixture}
     if generated.vocal is not None and generated.accompaniment is not None:
         waveforms |= {VOCAL: generated.vocal, ACCOMPANIMENT: generated.accompaniment}
     # All tracks get the same gain, so that vocal and accompaniment add up to the mixture.
-    gain = safe_gain(*waveforms.values())
+    gain = safe_gain(*waveforms.values()) if parent is None else parent.gain
+    mixture_gain = gain
+    if made.startswith(OVER):  # the recording stays as it is
+        gain, mixture_gain = 1.0, safe_gain(generated.mixture)
     stem = f"{_slug(own)}-{generated.seed}"
     rate = generated.sampling_rate
     files: dict[Path, bytes] = {}
@@ -110,13 +162,28 @@ def write_song_files(
     for name, waveform in waveforms.items():
         ending = "" if name == MIXTURE else f".{name}"
         path = folder / f"{stem}{ending}.wav"
-        files[path] = encode_song(waveform, rate, path, record, gain=gain, title=_title(own, name))
+        own_gain = mixture_gain if name == MIXTURE else gain
+        title = _title(own, name)
+        files[path] = encode_song(waveform, rate, path, record, gain=own_gain, title=title)
         files[path.with_suffix(".png")] = mel_picture(waveform, rate)
         tracks.append(Track(name, path, path.with_suffix(".png"), waveform.shape[-1] / rate))
     sidecar = folder / f"{stem}.json"
+    if generated.codes is not None:
+        files[sidecar.with_suffix(".npz")] = _exact(generated)
+    song = Song(
+        folder.name, own, with_voice, tuple(tracks), sidecar, 0, generated.seconds_taken,
+        timed=generated.timed, family=family or (parent.family if parent else folder.name),
+        parent=parent.id if parent else "", made=made, score=generated.score, gain=gain,
+    )  # fmt: skip
+    for name, path in song.lyrics_files.items():
+        text = as_lrc(song.lines, words=True) if name == "lrc" else as_webvtt(song.lines)
+        files[path] = text.encode()
+    made_of = {"made": made, "score": generated.score} if made else {}
     files[sidecar] = encode_json(
         {
             **asdict(own),
+            **made_of,
+            **({"timed": dict(generated.timed)} if generated.timed else {}),
             "min_seconds": min_seconds(settings),
             "voice": with_voice,
             "sampling_rate": rate,
@@ -130,7 +197,18 @@ def write_song_files(
         }
     )
     write_files(files)
-    return Song(folder.name, own, with_voice, tuple(tracks), sidecar, 0, generated.seconds_taken)
+    return song
+
+
+def _exact(generated: GeneratedSong) -> bytes:
+    """The codes and the waveforms of a song as an NPZ file."""
+    assert generated.codes is not None
+    arrays = {"codes": generated.codes.astype(np.int64), "audio": generated.mixture}
+    if generated.vocal is not None and generated.accompaniment is not None:
+        arrays |= {"vocal": generated.vocal, "accompaniment": generated.accompaniment}
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, sampling_rate=np.int64(generated.sampling_rate), **arrays)
+    return file.getvalue()
 
 
 def remix(song: Song, balance: float) -> Song:

@@ -1,20 +1,27 @@
-"""The functions of the Space behind the page and the API: generate, remix and delete songs."""
+"""The functions of the Space behind the page and the API: generate, edit and delete songs."""
 
 import logging
 import re
 from collections.abc import Generator
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from threading import Lock
+from typing import Any
 
 from ..provenance import library_versions, provenance
+from . import edits
 from .adapters import Adapters
+from .edits import Edit
 from .generation import GeneratedSong, Progress, SongGenerator
 from .limits import Limits
+from .live_songs import LiveSong
 from .session_store import SessionStore
 from .settings import VOICE_KEY, Settings
 from .song_files import Song, remix, write_song_files
-from .voice import read_voice
+from .streams import Chunk, first_part
+from .strings import LANGUAGES, Say, speaker
+from .voice import read_recording, read_voice
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +29,8 @@ INTERNAL_ERROR = (
     "Something went wrong on the server, not with your request. Please try again; if it happens "
     "again, tell the owner of this Space, who finds the details in the log."
 )
+SHORTEST = 0.3
+"""Seconds from which on a stopped song is kept."""
 _ROOT = r"(?:/|[A-Za-z]:[/\\])"
 _PATH = re.compile(
     rf"(?<=['\"]){_ROOT}[^'\"]+(?=['\"])"
@@ -57,28 +66,63 @@ class SongService:
         self.defaults = defaults
         self._requests: dict[str, int] = {}  # session -> number of its requests
         self._stopped: dict[str, int] = {}  # session -> number of its last stopped request
+        self._live: dict[str, list[LiveSong]] = {}  # session -> the songs that are generated
+        self._lock = Lock()
+        self._languages: dict[str, str] = {}  # session -> language of its page
 
     def begin_request(self, session: str) -> None:
         """Announce a request for songs, which earlier calls of ``stop`` do not affect."""
         self._requests[session] = self._requests.get(session, 0) + 1
 
-    def stop(self, session: str) -> None:
+    def say(self, session: str) -> Say:
+        """The function that says the words of the page in the language of a session."""
+        return speaker(self._languages.get(session, LANGUAGES[0]))
+
+    def speak(self, session: str, language: str) -> Say:
+        """Set the language of the page of a session."""
+        self._languages[session] = language
+        return self.say(session)
+
+    def stop(self, session: str) -> list[Song]:
         """Stop all requests of a session, running or waiting, at the next step of the model.
 
         The page also makes gradio cancel the requests, but a slow browser may not know yet what
         there is to cancel.
+
+        Returns:
+            What was heard of the songs that were being generated, which the session keeps.
         """
         self._stopped[session] = self._requests.get(session, 0)
+        with self._lock:
+            heard = self._live.pop(session, [])
+        songs = []
+        for live in heard:
+            if live.seconds < SHORTEST:
+                self.store.delete_song(live.id)
+                continue
+            hop_length = self.generator.hop_length(live.settings.mode)
+            part = GeneratedSong.of(first_part(live.chunks, hop_length), live.seconds_taken)
+            songs.append(self._save(live, part, made="stopped"))
+        return songs
+
+    def was_stopped(self, session: str) -> bool:
+        """Whether the last request of a session was stopped."""
+        return self._requests.get(session, 0) <= self._stopped.get(session, -1)
 
     def end_session(self, session: str) -> None:
         """Delete a session and its songs."""
         self._requests.pop(session, None)
         self._stopped.pop(session, None)
+        self._languages.pop(session, None)
+        with self._lock:
+            live = self._live.pop(session, [])
+        for one in live:
+            self.store.delete_song(one.id)
         self.store.delete_session(session)
 
     def generate(
         self, session: str, settings: Settings, voice: str | Path | None = None
-    ) -> Generator[Progress | Song, None, None]:
+    ) -> Generator[Progress | LiveSong | Song, None, None]:
         """Generate the songs of a request; close the iterator, or call :meth:`stop`, to stop.
 
         Args:
@@ -88,9 +132,152 @@ class SongService:
         Raises:
             ValueError, TypeError: for an error that the visitor can correct.
         """
+        settings = settings.checked(self.limits, modes=self.generator.modes)
+        yield from self._generate(session, settings, voice)
+
+    def redo(
+        self,
+        session: str,
+        song_id: str,
+        settings: Settings,
+        *,
+        start: Any,
+        end: Any,
+        track: Any = edits.BOTH,
+        takes: Any = 1,
+        voice: str | Path | None = None,
+    ) -> Generator[Progress | LiveSong | Song, None, None]:
+        """Generate a stretch of a song again; the rest keeps its samples outside of the fades.
+
+        Args:
+            session: session of the song.
+            song_id: id of the song.
+            settings: settings; ``mode`` may be another one with as many tracks.
+            start, end: the stretch, in seconds.
+            track: ``"vocal"``, ``"band"`` or ``"both"``.
+            takes: number of takes, which are yielded best first.
+            voice: file with the reference voice.
+        Raises:
+            ValueError, TypeError: for an error that the visitor can correct.
+        """
+        song = self.store.song(session, song_id)
+        start, end = edits.checked_region(start, end, song.seconds)
+        edit = Edit(edits.REDO, song.content(), start, end, self._track(track, song), takes)
+        made = f"{edits.REDO} {edit.track} {start:.1f} {end:.1f}"
+        yield from self._edit(session, edit, settings, voice, song, made)
+
+    def new_words(
+        self,
+        session: str,
+        song_id: str,
+        settings: Settings,
+        *,
+        takes: Any = 1,
+        voice: str | Path | None = None,
+    ) -> Generator[Progress | LiveSong | Song, None, None]:
+        """Sing the lyrics of ``settings`` to the band of a song; arguments as of :meth:`redo`."""
+        song = self.store.song(session, song_id)
+        edit = Edit(edits.WORDS, song.content(), track=self._track("vocal", song), takes=takes)
+        yield from self._edit(session, edit, settings, voice, song, edits.WORDS)
+
+    def go_on(
+        self,
+        session: str,
+        song_id: str,
+        settings: Settings,
+        *,
+        voice: str | Path | None = None,
+    ) -> Generator[Progress | LiveSong | Song, None, None]:
+        """Continue a song by up to ``settings.seconds``; arguments as of :meth:`redo`."""
+        song = self.store.song(session, song_id)
+        left = self.limits.seconds - song.seconds
+        if left < 1:
+            raise ValueError(
+                f"the song lasts {song.seconds:.1f} s: songs here are up to "
+                f"{self.limits.seconds:g} s long, which leaves no room to continue it"
+            )
+        if isinstance(settings.seconds, int | float):
+            settings = replace(settings, seconds=min(settings.seconds, left))
+        edit = Edit(edits.CONTINUE, song.content())
+        yield from self._edit(session, edit, settings, voice, song, edits.CONTINUE)
+
+    def sing_over(
+        self,
+        session: str,
+        recording: str | Path | None,
+        settings: Settings,
+        *,
+        kind: Any = "band",
+        takes: Any = 1,
+        voice: str | Path | None = None,
+    ) -> Generator[Progress | LiveSong | Song, None, None]:
+        """Sing over an uploaded band, or put a band under an uploaded voice.
+
+        Args:
+            session: session that gets the songs.
+            recording: file with the recording; its first ``limits.seconds`` are used.
+            settings: settings of a mode with two tracks.
+            kind: what is on the recording, ``"band"`` or ``"vocal"``.
+            takes, voice: as of :meth:`redo`.
+        Raises:
+            ValueError, TypeError: for an error that the visitor can correct.
+        """
+        if recording is None:
+            raise ValueError("there is no recording to sing over: upload a band or a voice")
+        modes = self.generator.two_track_modes
+        if settings.mode not in modes:
+            raise ValueError(
+                f"the mode is {settings.mode!r}: a recording needs a mode with two tracks, "
+                f"{' or '.join(map(repr, modes)) or 'which this Space does not have'}"
+            )
+        rate = self.generator.sampling_rate(settings.mode)
+        sound = read_recording(
+            recording, 0.0, self.limits, seconds=self.limits.seconds, sampling_rate=rate,
+            name="recording",
+        )  # fmt: skip
+        edit = replace(edits.sung_over(sound, rate, kind), takes=takes)
+        yield from self._edit(session, edit, settings, voice, None, f"{edits.OVER} {kind}")
+
+    def _edit(
+        self,
+        session: str,
+        edit: Edit,
+        settings: Settings,
+        voice: str | Path | None,
+        parent: Song | None,
+        made: str,
+    ) -> Generator[Progress | LiveSong | Song, None, None]:
+        """Check the settings of an edit and generate its takes."""
+        takes = edit.takes
+        if isinstance(takes, bool) or not isinstance(takes, int | float) or takes != int(takes):
+            raise TypeError(f"takes must be a whole number: got {takes!r}")
+        if not 1 <= takes <= self.limits.takes:
+            raise ValueError(
+                f"takes must be a whole number from 1 to {self.limits.takes}: got {takes}"
+            )
+        settings = replace(settings, variations=1, best_of=1)
+        if edit.kind != edits.CONTINUE:  # the length stays
+            settings = replace(settings, seconds=self.limits.seconds)
+        settings = settings.checked(self.limits, modes=self.generator.modes)
+        if parent is not None and settings.mode not in self.generator.modes_like(parent):
+            raise ValueError(
+                f"the song has {len(parent.content()['codes'])} track(s): the mode "
+                f"{settings.mode!r} sings another number; choose "
+                f"{' or '.join(map(repr, self.generator.modes_like(parent)))}"
+            )
+        edit = replace(edit, takes=int(takes))
+        yield from self._generate(session, settings, voice, edit=edit, parent=parent, made=made)
+
+    def _generate(
+        self,
+        session: str,
+        settings: Settings,
+        voice: str | Path | None,
+        **origin: Any,
+    ) -> Generator[Progress | LiveSong | Song, None, None]:
+        """Generate songs with checked settings; ``origin`` has the arguments of ``LiveSong``."""
         number = self._requests.get(session, 0)
         self.store.open_session(session)
-        settings = settings.checked(self.limits, modes=self.generator.modes)
         recording = read_voice(voice, settings.voice_start, self.limits)
         adapters = self.adapters.resolve(settings.adapter, settings.adapter_weight)
         fitting = self.generator.mode_of_base(self.adapters.base(settings.adapter))
@@ -99,14 +286,55 @@ class SongService:
                 f"the adapter {settings.adapter!r} was trained for the mode {fitting!r}, not for "
                 f"{settings.mode!r}: choose that mode, or no adapter"
             )
-        with closing(self.generator.generate(settings, recording, adapters)) as items:
-            for item in items:
-                if number <= self._stopped.get(session, -1):
-                    return
-                if isinstance(item, GeneratedSong):
-                    yield self._save(session, item, settings, recording is not None, adapters)
-                else:
-                    yield item
+        live: LiveSong | None = None
+        edit = origin.get("edit")
+        takes = settings.best_of if edit is None else edit.takes
+        family, taken = "", 0
+
+        def begin() -> LiveSong:
+            one = LiveSong(
+                self.store.new_folder(), session, settings, recording is not None, adapters,
+                **origin,
+            )  # fmt: skip
+            with self._lock:
+                self._live.setdefault(session, []).append(one)
+            return one
+
+        try:
+            with closing(self.generator.generate(settings, recording, adapters, edit)) as items:
+                for item in items:
+                    if number <= self._stopped.get(session, -1):
+                        return
+                    if isinstance(item, Progress):
+                        yield item
+                        continue
+                    live = begin() if live is None else live
+                    if isinstance(item, Chunk):
+                        live.add(item)
+                        yield live
+                        continue
+                    if not self._take_out(live):  # it was stopped a moment ago
+                        return
+                    made = origin.get("made") or ("take" if takes > 1 else "")
+                    song = self._save(live, item, made=made, family=family)
+                    live = None
+                    taken += 1
+                    family = song.family if taken % takes else ""
+                    yield song
+        finally:
+            if live is not None and self._take_out(live):
+                self.store.delete_song(live.id)
+
+    def _take_out(self, live: LiveSong) -> bool:
+        """Remove a song from those that are generated; whether it was still among them."""
+        with self._lock:
+            songs = self._live.get(live.session, [])
+            found = live in songs
+            if found:
+                songs.remove(live)
+            if not songs:
+                self._live.pop(live.session, None)
+        return found
 
     def remix(self, session: str, song_id: str, balance: float) -> Song:
         """Change the balance of vocal and accompaniment in a song of a session.
@@ -118,31 +346,44 @@ class SongService:
         self.store.replace(session, song)
         return song
 
+    @staticmethod
+    def _track(track: Any, song: Song) -> str:
+        """A checked track of a song to generate again."""
+        if track not in (*edits.TRACKS, edits.BOTH):
+            raise ValueError(f"the track is {track!r}: expected 'vocal', 'band' or 'both'")
+        if track != edits.BOTH and not song.has_two_tracks:
+            raise ValueError(
+                "this song was sung as one mix, whose tracks cannot be changed alone: choose both"
+            )
+        return str(track)
+
     def _save(
-        self,
-        session: str,
-        generated: GeneratedSong,
-        settings: Settings,
-        with_voice: bool,
-        adapters: dict[str, float],
+        self, live: LiveSong, generated: GeneratedSong, *, made: str, family: str = ""
     ) -> Song:
         """Write the files of a song and add it to its session."""
+        settings = live.settings
         options = {key: value for key, value in asdict(settings).items() if key != "variations"}
+        options |= {"seed": generated.seed, VOICE_KEY: live.with_voice}
+        if made:
+            options["made"] = made
         record = provenance(
             self.generator.model(settings.mode),
             seed=generated.seed,
-            options={**options, "seed": generated.seed, VOICE_KEY: with_voice},
-            adapters=adapters,
+            options=options,
+            adapters=live.adapters,
         )
         song = write_song_files(
-            self.store.new_folder(),
+            live.folder,
             generated,
             settings,
             record,
-            with_voice=with_voice,
+            with_voice=live.with_voice,
             versions=library_versions(),
+            parent=live.parent,
+            family=family,
+            made=made,
         )
-        self.store.add(session, song)
+        self.store.add(live.session, song)
         return song
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from ..optional import require
 
 CSS = Path(__file__).with_name("page.css")
-SCRIPT = Path(__file__).with_name("page.js")
+SCRIPTS = tuple(Path(__file__).with_name(name) for name in ("page.js", "player.js"))
 
 _TEAL = (
     "#eef6f4", "#d8eae6", "#b4d6cf", "#87bcb3", "#569a92", "#2f7d77", "#1f6b6d", "#1a5759",
@@ -93,13 +93,13 @@ def theme() -> Any:
 
 
 def head() -> str:
-    """The HTML of the page's head: metadata and the script."""
-    script = SCRIPT.read_text(encoding="utf-8")
+    """The HTML of the page's head: metadata and the scripts."""
+    scripts = [path.read_text(encoding="utf-8") for path in SCRIPTS]
     return (
         '<meta name="color-scheme" content="light dark">'
         '<meta name="description" content="Lyrics, a description and a voice in, a song out.">'
-        f"<script>{script}</script>"
+        + "".join(f"<script>{script}</script>" for script in scripts)
     )
 
 
-__all__ = ["CSS", "SCRIPT", "head", "theme"]
+__all__ = ["CSS", "SCRIPTS", "head", "theme"]

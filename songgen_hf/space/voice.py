@@ -35,7 +35,39 @@ def read_voice(path: str | Path | None, start: float, limits: Limits) -> tuple[A
     """
     if path is None:
         return None
-    path = Path(path)
+    return read_recording(path, start, limits, seconds=_USED_SECONDS), _RATE
+
+
+def read_recording(
+    path: str | Path,
+    start: float,
+    limits: Limits,
+    *,
+    seconds: float,
+    sampling_rate: int = _RATE,
+    name: str = "reference voice",
+) -> np.ndarray:
+    """Read a part of an uploaded recording: float32 [S].
+
+    Args:
+        path: the uploaded file.
+        start: second at which the part begins.
+        limits: limits of the Space.
+        seconds: longest length of the part.
+        sampling_rate: sampling rate of the waveform, in Hz.
+        name: what messages call the recording.
+    Raises:
+        ValueError: if the file is too large, too long, silent or not a recording.
+    """
+    try:
+        return _read(Path(path), start, limits, seconds, sampling_rate)
+    except ValueError as error:
+        raise ValueError(str(error).replace("reference voice", name)) from error
+
+
+def _read(
+    path: Path, start: float, limits: Limits, seconds: float, sampling_rate: int
+) -> np.ndarray:
     size = path.stat().st_size
     if size > limits.upload_bytes:
         raise ValueError(
@@ -49,7 +81,7 @@ def read_voice(path: str | Path | None, start: float, limits: Limits) -> tuple[A
             f"{_duration(limits.voice_seconds)} are accepted; cut it, a few seconds are enough"
         )
     try:
-        voice = read_audio(source, _RATE, start=start, duration=_USED_SECONDS)
+        voice = read_audio(source, sampling_rate, start=start, duration=seconds)
     except ValueError as error:
         message = str(error).replace("the audio array", "the reference voice")
         raise ValueError(message.replace(repr(path.name), "the reference voice")) from error
@@ -58,7 +90,7 @@ def read_voice(path: str | Path | None, start: float, limits: Limits) -> tuple[A
             f"the reference voice is silent from second {start:g} on: check the microphone, or "
             "choose another start"
         )
-    return voice, _RATE
+    return voice
 
 
 def _open(path: Path) -> tuple[Any, float | None]:
@@ -118,4 +150,4 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-__all__ = ["read_voice"]
+__all__ = ["read_recording", "read_voice"]

@@ -72,7 +72,7 @@ def space(pipelines, space_folder):
 
     limits = Limits(seconds=2.0, upload_bytes=200_000, voice_seconds=60, hub_adapters=False)
     with launched(
-        lambda: build_demo(pipelines, limits=limits, defaults=Settings(seconds=1.0))
+        lambda: build_demo(pipelines, limits=limits, defaults=Settings(seconds=1.0, mode="mixed"))
     ) as demo:
         yield demo
 

@@ -22,11 +22,12 @@ from songgen_hf.space.markup import (
     note,
     problem,
     progress,
-    song_view,
 )
 from songgen_hf.space.settings import FIELDS, Settings
 from songgen_hf.space.song_files import Song, Track
+from songgen_hf.space.song_markup import song_view
 from songgen_hf.space.song_service import INTERNAL_ERROR, error_message
+from songgen_hf.space.strings import speaker
 
 from ..tools.serving import idle_loops_closed
 
@@ -78,8 +79,8 @@ def test_a_single_adapter_is_chosen_with_the_mode_of_its_model(built, pipelines,
     assert adapter_of(demo) == (["None", "mine"], "mine")
     assert demo.service.defaults.mode == "two tracks"
     assert adapter_of(both) == (["None", "mine", "other"], "")
-    assert both.service.defaults.mode == "mixed"
-    assert adapter_of(unknown)[1] == "other" and unknown.service.defaults.mode == "mixed"
+    assert both.service.defaults.mode == "two tracks"
+    assert adapter_of(unknown)[1] == "other" and unknown.service.defaults.mode == "two tracks"
 
 
 def test_an_adapter_of_another_model_is_refused(built, pipelines, tmp_path):
@@ -87,7 +88,8 @@ def test_an_adapter_of_another_model_is_refused(built, pipelines, tmp_path):
     demo = built(adapters=[write_adapter(tmp_path / "mine", base)])
 
     with pytest.raises(ValueError, match="'mine' was trained for the mode 'two tracks', not for"):
-        list(demo.service.generate("session", Settings(text="folk", seconds=1.0, adapter="mine")))
+        settings = Settings(text="folk", seconds=1.0, adapter="mine", mode="mixed")
+        list(demo.service.generate("session", settings))
 
 
 class Seen(HTMLParser):
@@ -120,15 +122,18 @@ class Seen(HTMLParser):
 def evil_song(tmp_path: Path) -> Song:
     """A song whose settings contain HTML."""
     settings = Settings(lyrics=EVIL, text=EVIL, adapter=EVIL, seed=7, mode="two tracks")
+    word = {"word": EVIL, "start": 0.1, "end": 0.4, "confidence": 1.0}
+    line = {"line": EVIL, "start": 0.1, "end": 0.4, "words": [word]}
+    timed = {"words": [word], "lines": [line], "coverage": {"share": 1.0}}
     path = tmp_path / 'a song\'s & "name".wav'
     tracks = tuple(Track(name, path, path, 1.5) for name in ("mix", "vocal", "band"))
-    return Song("id", settings, True, tracks, path.with_suffix(".json"), 20)
+    return Song("id", settings, True, tracks, path.with_suffix(".json"), 20, timed=timed)
 
 
 def test_text_of_a_visitor_never_becomes_a_tag(tmp_path):
     song = evil_song(tmp_path)
-    pieces = [song_view(song), history_view([song, song], "id"), problem(EVIL), note(EVIL),
-              footer(EVIL)]  # fmt: skip
+    pieces = [song_view(song, [song, song]), history_view([song, song], "id"), problem(EVIL),
+              note(EVIL), footer(EVIL)]  # fmt: skip
 
     for piece in pieces:
         seen = Seen(piece)
@@ -139,8 +144,8 @@ def test_text_of_a_visitor_never_becomes_a_tag(tmp_path):
 
 @pytest.mark.parametrize(
     "piece",
-    [header("x"), empty_stage(), progress(Progress()), done([]), history_view([], None),
-     progress(Progress(2, 3, 0.5, 12.0, waiting=False))],
+    [header(), header(speaker("de")), empty_stage(), progress(Progress()), done([]),
+     history_view([], None), progress(Progress(2, 3, 0.5, 12.0, waiting=False))],
 )  # fmt: skip
 def test_the_pages_own_html_is_balanced(piece):
     Seen(piece)
@@ -161,7 +166,7 @@ def test_the_api_names_the_longest_length_as_the_pipelines_do():
         seen.append(settings.seconds)
         yield from ()
 
-    sing = api._sing_endpoint(SimpleNamespace(generate=generate))
+    sing = api.sing_endpoint(SimpleNamespace(generate=generate))
     for arguments in ({"seconds": 7.0}, {"seconds": 7.0, "max_seconds": 3.0}):
         assert list(sing(**arguments, request=SimpleNamespace(session_hash="a"))) == [[]]
 
@@ -217,7 +222,7 @@ def test_the_steps_control_is_visible_only_in_the_mode_few_steps(built, pipeline
     assert not (shown["Top-k"] or shown["Adapter (LoRA)"] or shown["Adapter weight"])
     demo = built({**pipelines, "few steps": tiny_masked()})
     hidden = [block for block in demo.blocks.values() if getattr(block, "label", "") == "Steps"]
-    assert demo.service.defaults.mode == "mixed" and hidden[0].visible is False
+    assert demo.service.defaults.mode == "two tracks" and hidden[0].visible is False
 
 
 def test_choosing_few_steps_clears_the_adapter():
@@ -239,7 +244,7 @@ def test_a_control_can_be_added_as_a_class(built):
             self.button = gr.Button("Backwards")
             self.outputs = [self.button]
 
-        def view(self, song, songs):
+        def view(self, song, songs, say):
             return [gr.update(interactive=song is not None)]
 
         def wire(self, page: Page):

@@ -17,13 +17,14 @@ from songgen_hf.space.generation import (
     mode_of,
 )
 from songgen_hf.space.settings import Settings
+from songgen_hf.space.streams import Chunk, first_part, joined
 from songgen_hf.training.language_model.lora import LoraOptions, add_lora
 
 from ..tools.waiting import wait_until
 
 # PEFT calls a deprecated attribute of transformers.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
-SETTINGS = Settings(lyrics="the river runs", text="folk", seconds=0.6, seed=7)
+SETTINGS = Settings(lyrics="the river runs", text="folk", seconds=0.6, seed=7, mode="mixed")
 
 
 def songs_of(items):
@@ -61,6 +62,53 @@ def test_a_song_equals_the_output_of_the_pipeline(generator, pipelines, mode):
         np.testing.assert_array_equal(song.accompaniment, expected["accompaniment"])
     else:
         assert song.vocal is None and song.accompaniment is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["mixed", "two tracks"])
+def test_the_chunks_of_a_song_are_its_sound_and_its_codes(generator, mode):
+    items = list(generator.generate(replace(SETTINGS, mode=mode, seconds=1.5)))
+
+    chunks = [item for item in items if isinstance(item, Chunk)]
+    (song,) = songs_of(items)
+    assert len(chunks) > 2 and len(chunks[0].mixture) < len(chunks[1].mixture)
+    assert items.index(chunks[1]) < items.index(song)
+    sound = joined(chunks, "mixture")
+    # The codec decodes windows, whose sums round otherwise.
+    tolerance = 1e-5 * np.abs(song.mixture).max()
+    np.testing.assert_allclose(sound, song.mixture[0, : len(sound)], atol=tolerance)
+    codes = np.concatenate([chunk.codes for chunk in chunks], axis=-1)
+    np.testing.assert_array_equal(codes, song.codes[..., : codes.shape[-1]])
+
+
+@pytest.mark.slow
+def test_the_first_chunks_of_a_song_are_a_song_that_fades_out(generator):
+    settings = replace(SETTINGS, mode="two tracks", seconds=1.5)
+    chunks = [item for item in generator.generate(settings) if isinstance(item, Chunk)][:2]
+
+    part = first_part(chunks, generator.hop_length("two tracks"))
+
+    length = part["audio"].shape[-1]
+    assert length == sum(len(chunk.mixture) for chunk in chunks)
+    assert part["codes"].shape[-1] == length // generator.hop_length("two tracks")
+    np.testing.assert_array_equal(part["audio"], part["accompaniment"] + part["vocal"])
+    assert abs(part["vocal"][0, -1]) < 1e-3
+
+
+@pytest.mark.slow
+def test_the_takes_of_a_song_are_ranked(generator):
+    takes = songs_of(generator.generate(replace(SETTINGS, best_of=2)))
+
+    assert sorted(song.seed for song in takes) == [7, 8]
+    assert takes[0].score >= takes[1].score
+
+
+@pytest.mark.slow
+def test_guidance_of_one_condition_changes_the_song(generator):
+    (plain,) = songs_of(generator.generate(SETTINGS))
+    (guided,) = songs_of(generator.generate(replace(SETTINGS, guidance_lyrics=4.0)))
+
+    assert not np.array_equal(plain.mixture, guided.mixture)
 
 
 @pytest.fixture

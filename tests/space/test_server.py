@@ -75,12 +75,16 @@ def expected(pipelines, seed, **settings):
 def test_every_setting_is_an_argument_of_the_api_with_a_default(client):
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
 
-    assert set(endpoints) == {"/sing", "/remix", "/fetch"}
+    assert set(endpoints) == {
+        "/sing", "/stream", "/redo", "/new_words", "/continue_song", "/sing_over", "/remix",
+        "/fetch", "/stop", "/songs",
+    }  # fmt: skip
+    assert all(len(endpoint.get("description") or "") > 40 for endpoint in endpoints.values())
     parameters = endpoints["/sing"]["parameters"]
     assert [parameter["parameter_name"] for parameter in parameters] == [
         "lyrics", "text", "voice_start", "mode", "seconds", "seed", "guidance", "top_k",
-        "temperature", "steps", "variations", "adapter", "adapter_weight", "voice",
-        "max_seconds",
+        "temperature", "steps", "variations", "adapter", "adapter_weight", "best_of",
+        "guidance_text", "guidance_lyrics", "guidance_voice", "voice", "max_seconds",
     ]  # fmt: skip
     assert all(parameter["parameter_has_default"] for parameter in parameters)
 
@@ -137,6 +141,48 @@ def test_remix_changes_the_balance_without_running_the_model(client, pipelines, 
     inside = len(mix) - round(FADE_SECONDS * 16000)  # a longer track fades out where it is cut
     np.testing.assert_allclose(mix[:inside], band[:inside], atol=1)
     assert karaoke["balance"] == -100
+
+
+def test_a_song_is_streamed_in_parts_that_are_its_sound(client, pipelines):
+    answers = list(client.submit(**WORDS, seed=7, api_name="/stream"))
+
+    parts, (song,) = answers[-1]["parts"], answers[-1]["songs"]
+    assert len(parts) > 1 and any(len(answer["parts"]) < len(parts) for answer in answers)
+    sound = np.concatenate([samples(part) for part in parts]) / 32768
+    whole = pipelines["mixed"](
+        WORDS["text"], lyrics=WORDS["lyrics"], seed=7, max_seconds=1.0, min_seconds=0.5,
+        do_sample=True, guidance_scale=1.0, top_k=50, temperature=1.0,
+    )["audio"][0]  # fmt: skip
+    np.testing.assert_allclose(sound, np.clip(whole[: len(sound)], -1, 1), atol=1e-3)
+    assert song["seed"] == 7 and len(samples(song["files"]["mix"])) == len(whole)
+
+
+def test_a_song_is_edited_in_its_session(client, tmp_path):
+    from gradio_client import handle_file
+    from gradio_client.exceptions import AppError
+
+    (song,) = client.predict(**WORDS, mode="two tracks", seed=3, api_name="/sing")
+    takes = client.predict(
+        song_id=song["id"], start=0.3, end=0.6, track="vocal", takes=2, seed=5, api_name="/redo"
+    )
+    (words,) = client.predict(song_id=song["id"], lyrics="la la", seed=5, api_name="/new_words")
+    with pytest.raises(AppError, match="leaves no room to continue it"):  # of the tiny model
+        client.predict(song_id=song["id"], max_seconds=1.0, api_name="/continue_song")
+    (over,) = client.predict(
+        recording=handle_file(song["files"]["band"]), **WORDS, mode="two tracks", seed=5,
+        api_name="/sing_over",
+    )  # fmt: skip
+
+    assert len(takes) == 2 and {take["parent"] for take in takes} == {song["id"]}
+    for other in (*takes, words, over):
+        band = samples(song["files"]["band"])
+        np.testing.assert_allclose(samples(other["files"]["band"])[: len(band)], band, atol=1)
+    assert words["settings"]["lyrics"] == "la la"
+    kept = client.predict(api_name="/songs")
+    assert [one["id"] for one in kept] == [
+        one["id"] for one in (over, words, *reversed(takes), song)
+    ]
+    assert client.predict(api_name="/stop") == []
 
 
 def test_songs_of_another_session_are_not_accessible(connect):

@@ -6,14 +6,14 @@ from urllib.parse import parse_qsl
 import pytest
 
 from songgen_hf.space.limits import Limits
-from songgen_hf.space.settings import FIELDS, MAX_SEED, Settings, from_query
+from songgen_hf.space.settings import FIELDS, MAX_SEED, MODES, Settings, from_query, read_link
 
 LIMITS = Limits()
 SOME = Settings(
     lyrics="one & two\nthree = four? #5 <b>",
     text="a warm folk song, led by flute",
     voice_start=1.5,
-    mode="two tracks",
+    mode="few steps",
     seconds=7.5,
     seed=123456789,
     guidance=2.5,
@@ -23,15 +23,44 @@ SOME = Settings(
     variations=3,
     adapter="me/my-adapter",
     adapter_weight=0.5,
+    guidance_text=3.0,
+    guidance_lyrics=4.0,
+    guidance_voice=1.5,
 )
 
 
 def test_a_link_restores_every_setting():
-    assert all(getattr(SOME, name) != getattr(Settings(), name) for name in FIELDS)
+    others = [name for name in FIELDS if name != "best_of"]  # not with variations
+    assert all(getattr(SOME, name) != getattr(Settings(), name) for name in others)
 
-    query = dict(parse_qsl(SOME.query(), keep_blank_values=True))
+    for settings in (SOME, replace(SOME, variations=1, best_of=3)):
+        query = dict(parse_qsl(settings.query(), keep_blank_values=True))
+        assert from_query(query, Settings()) == settings
+        assert read_link(query, Settings(), LIMITS, MODES) == (settings, [])
 
-    assert from_query(query, Settings()) == SOME
+
+def test_a_link_says_which_settings_are_impossible():
+    query = {"text": "pop", "seconds": "900", "mode": "two tracks", "seed": "x", "top_k": "20"}
+
+    settings, problems = read_link(query, Settings(mode="mixed"), LIMITS, ["mixed"])
+
+    assert settings == Settings(text="pop", mode="mixed", top_k=20)
+    assert problems == [
+        "the mode is 'two tracks': this Space sings mixed",
+        "the length must be a number from 1 to 30: got 900.0",
+        "the link has seed='x': expected a number",
+    ]
+
+
+def test_a_link_with_takes_and_variations_keeps_the_takes():
+    settings, problems = read_link({"best_of": "2", "variations": "3"}, Settings(), LIMITS, MODES)
+
+    assert (settings.best_of, settings.variations) == (2, 1)
+    assert len(problems) == 1 and "both sing several songs" in problems[0]
+
+
+def test_a_link_without_settings_has_no_problems():
+    assert read_link({"__theme": "dark"}, Settings(), LIMITS, MODES) == (None, [])
 
 
 def test_a_link_of_the_longest_lyrics_is_short_enough_for_servers():
@@ -98,6 +127,9 @@ def test_a_seed_may_be_text_with_digits():
         ({"voice_start": -1}, "voice's start must be"),
         ({"adapter": "x" * 300}, "adapter must have at most"),
         ({"adapter_weight": 3}, "adapter's weight must be"),
+        ({"best_of": 5}, "best of must be a whole number from 1 to 4"),
+        ({"best_of": 2}, "best of is 2 and variations is 3: .* leave one of them at 1"),
+        ({"guidance_voice": 0.5}, "guidance of the voice .* must be a number from 1 to 10"),
     ],
 )
 def test_a_value_out_of_range_is_refused(change, message):

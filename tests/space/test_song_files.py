@@ -123,7 +123,7 @@ def test_a_balance_that_is_not_a_number_is_refused(song):
 def test_the_link_of_a_song_restores_its_settings(song):
     from urllib.parse import parse_qsl
 
-    from songgen_hf.space.markup import link
+    from songgen_hf.space.song_markup import link
 
     query = dict(parse_qsl(link(song).removeprefix("?"), keep_blank_values=True))
     assert from_query(query, Settings()) == song.settings

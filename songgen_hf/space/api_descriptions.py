@@ -1,0 +1,27 @@
+"""What the endpoints of the API say about arguments that several of them have."""
+
+SETTINGS = """            lyrics: words to sing, one line of the song on each line.
+            text: style description in English, such as "a warm folk song, female voice".
+            voice_start: second at which the used part of the reference voice begins.
+            mode: "mixed", "two tracks" or "few steps", if the Space has a model for it.
+            seconds: earlier name of max_seconds.
+            seed: whole number; the same seed and settings give the same song. Random if left out.
+            guidance: how closely the song follows what is given, 1 to 10; 1 is off.
+            top_k: sample from the k most likely codes; not used in the mode "few steps".
+            temperature: sampling temperature, 0.05 to 2.
+            steps: number of steps in the mode "few steps", 1 to 64.
+            variations: number of songs, with the seeds seed, seed + 1, and so on.
+            adapter: LoRA adapter, a name of this Space or a Hub id; several as "a:0.7, b:0.3".
+            adapter_weight: weight of the adapter, 0 to 2.
+            best_of: number of takes, of which the one with the clearest words is the first.
+            guidance_text: guidance of the description, 1 to 10; 0 for that of guidance.
+            guidance_lyrics: guidance of the lyrics, 1 to 10; 0 for that of guidance.
+            guidance_voice: guidance of the reference voice, 1 to 10; 0 for that of guidance.
+            voice: recording of about three seconds of a singer to imitate.
+            max_seconds: largest length of the song in seconds."""
+EDIT = """            song_id: id of a song of this session.
+            lyrics: lyrics of the whole song; those of the song if left out.
+            mode: mode of a model with as many tracks; that of the song if left out.
+            seed: whole number; random if left out."""
+
+__all__ = ["EDIT", "SETTINGS"]

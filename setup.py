@@ -28,8 +28,8 @@ EXTRAS = {
         "uvicorn>=0.35",
         "websockets>=14",
     ],
-    # gradio's server of the Model Context Protocol does not work with mcp 2 yet.
-    "mcp": ["gradio>=6.29.1", "mcp>=1.21,<2"],
+    # gradio knows with which versions of mcp its server of the Model Context Protocol works.
+    "mcp": ["gradio[mcp]>=6.29.1"],
     "lyrics": ["pypinyin>=0.50", "hangul-romanize>=0.1"],
     "corpus": [
         "datasets>=5.1",

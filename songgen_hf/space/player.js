@@ -432,26 +432,34 @@
     region(card);
   }
 
-  // Write the stretch into the fields of the panel, which a closed panel does not have.
-  function fill(tries = 40) {
-    if (!fieldOf("from") || !fieldOf("to")) {
-      if (tries === 40) document.querySelector("#edit-block button")?.click();
-      if (tries) setTimeout(() => fill(tries - 1), 50);
-      return;
-    }
-    const { from, to } = chosen;
-    // A panel that has just opened may write its own value once more.
-    if (tries) setTimeout(() => {
-      const held = Number(fieldOf("from")?.value) === Number(from.toFixed(2))
-        && Number(fieldOf("to")?.value) === Number(to.toFixed(2));
-      if (!held && chosen.from === from && chosen.to === to) fill(Math.min(tries - 1, 39));
-    }, 200);
-    for (const [name, value] of [["from", from], ["to", to]]) {
-      const field = fieldOf(name);
-      field.value = value.toFixed(2);
-      for (const kind of ["input", "change"]) field.dispatchEvent(new Event(kind, { bubbles: true }));
-      field.dispatchEvent(new FocusEvent("blur"));
-    }
+  // Write the stretch into the fields of the panel, which a closed panel does not have, until they
+  // have held it for a second: a panel that has just opened may write its own values once more.
+  function fill() {
+    const wanted = { from: chosen.from.toFixed(2), to: chosen.to.toFixed(2) };
+    const until = performance.now() + 30000;
+    let opened = false;
+    let held = 0;
+    const step = () => {
+      const isChosen = Object.keys(wanted).every((name) => chosen[name].toFixed(2) === wanted[name]);
+      if (!isChosen || performance.now() > until) return;
+      const fields = ["from", "to"].map((name) => [name, fieldOf(name)]);
+      if (fields.some(([, field]) => !field)) {
+        if (!opened) document.querySelector("#edit-block button")?.click();
+        opened = true;
+        held = 0;
+      } else if (fields.every(([name, field]) => Number(field.value) === Number(wanted[name]))) {
+        held += 1;
+      } else {
+        held = 0;
+        for (const [name, field] of fields) {
+          field.value = wanted[name];
+          for (const kind of ["input", "change"]) field.dispatchEvent(new Event(kind, { bubbles: true }));
+          field.dispatchEvent(new FocusEvent("blur"));
+        }
+      }
+      if (held < 10) setTimeout(step, 100);
+    };
+    step();
   }
 
   let drag = null;

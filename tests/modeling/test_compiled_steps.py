@@ -107,12 +107,15 @@ def test_a_cache_has_the_next_multiple(length, expected):
     assert rounded_up(length, STEPS_BUCKET) == expected
 
 
-def test_without_a_compiler_the_error_says_what_to_do(monkeypatch, tiny_model, tiny_inputs):
-    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("/no/such/compiler",))
+def test_without_a_compiler_the_error_says_what_to_do(tiny_model, tiny_inputs):
     missing_compiler.cache_clear()
 
     try:
-        with pytest.raises(RuntimeError, match="needs a C\\+\\+ compiler.*or leave compile out"):
+        # Not by monkeypatch, which would delete the setting at the end.
+        with (
+            torch._inductor.config.patch({"cpp.cxx": ("/no/such/compiler",)}),
+            pytest.raises(RuntimeError, match="needs a C\\+\\+ compiler.*or leave compile out"),
+        ):
             tiny_model("mixed").generate(**tiny_inputs(), **GREEDY, compile=True)
     finally:
         missing_compiler.cache_clear()

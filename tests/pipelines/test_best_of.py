@@ -107,7 +107,9 @@ def test_no_more_songs_are_generated_together_than_the_batch_size(tiny_checkpoin
     sizes = []
     plain = pipe.model.decode_codes
     monkeypatch.setattr(
-        pipe.model, "decode_codes", lambda codes: sizes.append(len(codes)) or plain(codes)
+        pipe.model,
+        "decode_codes",
+        lambda codes, **options: sizes.append(len(codes)) or plain(codes, **options),
     )
 
     pipe(["a", "b", "c"], seconds=0.2, seed=1, best_of=4, batch_size=3)

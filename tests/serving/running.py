@@ -14,6 +14,8 @@ from songgen_hf.serving.server import listen, make_server
 from ..tools.waiting import wait_until
 
 SONGS = "/v1/audio/songs"
+ROUNDING = 1e-3 * 32767
+"""Largest difference of 16-bit samples that were decoded in chunks of other lengths."""
 
 
 @dataclass

@@ -19,7 +19,7 @@ from songgen_hf.serving.engine import as_pcm
 
 from ..tools.serving import free_port
 from ..tools.waiting import wait_until
-from .running import SONGS
+from .running import ROUNDING, SONGS
 
 pytestmark = pytest.mark.slow
 
@@ -131,7 +131,7 @@ def test_songs_of_a_lost_replica_are_generated_by_another_one(tiny_checkpoint, p
     for seed, sound in sounds.items():
         song = pipelines["mixed"]("folk", seed=seed, seconds=2.0, progress=False)
         expected = np.frombuffer(as_pcm(song["audio"]), "<i2")
-        np.testing.assert_allclose(np.frombuffer(sound, "<i2"), expected, atol=2)
+        np.testing.assert_allclose(np.frombuffer(sound, "<i2"), expected, atol=ROUNDING)
         if seed == 5:
             assert fetched.content == as_pcm(song["audio"])
     assert refused.status_code == 400 and "xx" in refused.json()["error"]["message"]

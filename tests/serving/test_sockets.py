@@ -14,7 +14,7 @@ from songgen_hf.serving.engine import SongEngine, as_pcm
 from songgen_hf.serving.limits import ServiceLimits
 
 from ..tools.waiting import wait_until
-from .running import SONGS, served
+from .running import ROUNDING, SONGS, served
 
 pytestmark = pytest.mark.slow
 SONG = {"text": "a folk song", "lyrics": "the river runs", "seconds": 1.0, "seed": 4}
@@ -46,7 +46,7 @@ def test_a_socket_gets_progress_and_the_sound_of_its_song(service, pipelines):
         SONG["text"], lyrics=SONG["lyrics"], seconds=1.0, seed=4, progress=False
     )
     wanted = np.frombuffer(as_pcm(song["audio"]), "<i2")
-    np.testing.assert_allclose(np.frombuffer(sound, "<i2"), wanted, atol=2)
+    np.testing.assert_allclose(np.frombuffer(sound, "<i2"), wanted, atol=ROUNDING)
     assert messages[0] | {"id": ""} == {
         "type": "started", "id": "", "model": "mixed", "seed": 4, "sampling_rate": 16000,
         "channels": 1, "encoding": "pcm_s16le",

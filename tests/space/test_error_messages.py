@@ -7,14 +7,15 @@ import pytest
 
 pytest.importorskip("gradio", reason="needs the extra space")
 
-import songgen_hf.space.api as api
 from songgen_hf.modeling.audio_io import read_audio
 from songgen_hf.pipelines.adapters import load_adapters
+from songgen_hf.space import limits
+from songgen_hf.space.api_answers import api_error
 from songgen_hf.space.limits import Limits
 from songgen_hf.space.song_service import error_message
 from songgen_hf.space.voice import read_voice
 
-SPACE = Path(api.__file__).parent
+SPACE = Path(limits.__file__).parent
 TELLS_VISITORS = {"Error", "Warning", "Info", "problem"}
 
 
@@ -43,7 +44,7 @@ def test_other_words_stay_as_they_are_also_for_programs(message):
     told = message[0].upper() + message[1:]
 
     assert error_message(ValueError(message)) == told
-    assert api._api_error(ValueError(message)).message == told
+    assert api_error(ValueError(message)).message == told
 
 
 def test_every_message_of_an_error_is_made_in_one_place():

@@ -132,7 +132,7 @@ def test_concurrent_clients_get_their_own_songs(connect, pipelines):
 
 def test_remix_changes_the_balance_without_running_the_model(client, pipelines, monkeypatch):
     (song,) = client.predict(**WORDS, mode="two tracks", seed=3, api_name="/sing")
-    assert set(song["files"]) == {"mix", "vocal", "band", "settings"}
+    assert set(song["files"]) == {"mix", "vocal", "band", "lrc", "vtt", "settings"}
     monkeypatch.setattr(pipelines["two tracks"].model, "forward", None)
 
     karaoke = client.predict(song_id=song["id"], balance=-100, api_name="/remix")

@@ -19,6 +19,8 @@ GIVES = {
     "train": "songgen-hf train: models, LoRA adapters, codecs",
     "diffusers": "masked generation in few steps, as a diffusers pipeline",
     "space": "songgen-hf space: the web page, and publishing it",
+    "serve": "songgen-hf serve: a service with REST endpoints and a WebSocket",
+    "mcp": "songgen-hf space run --mcp: assistants sing by the Model Context Protocol",
     "lyrics": "lyrics in Chinese and Korean",
     "corpus": "songgen-hf corpus: songs to train on, rendered here",
     "prepare": "songgen-hf prepare: recordings to clips, songs to codes",

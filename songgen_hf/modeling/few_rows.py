@@ -1,9 +1,8 @@
 """Linear layers that choose the orientation of their product by the number of rows.
 
 A step of the decoder multiplies a few rows, those of a batch or of guidance, with every weight
-matrix. On a CPU in float32 the product ``x @ weight.T`` of two to seven rows takes up to twice the
-time of ``(weight @ x.T).T``, which reads the matrix along its rows; ``benchmarks/speed.py``
-measures both.
+matrix. On a CPU in float32 the product ``x @ weight.T`` of two rows, which guidance needs, takes up
+to twice the time of ``(weight @ x.T).T``, which reads the matrix along its rows.
 """
 
 import torch

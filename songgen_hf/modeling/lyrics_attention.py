@@ -65,7 +65,8 @@ def watched_attention(
     thread = get_ident()
 
     def hook(layer: int) -> Callable[..., None]:
-        def record(module: Any, inputs: tuple[Any, ...], _: dict[str, Any]) -> None:
+        # torch calls it without the keyword arguments if another thread removes it meanwhile.
+        def record(module: Any, inputs: tuple[Any, ...], _: Any = None) -> None:
             if get_ident() != thread:  # another song is generated at the same time
                 return
             states, _, rotary, _, conditions = inputs

@@ -1,9 +1,11 @@
 """Attention to the lyrics: the weights of the decoder, and the heads that read in order."""
 
+import threading
+
 import pytest
 import torch
 
-from songgen_hf.modeling.lyrics_attention import monotonic_score
+from songgen_hf.modeling.lyrics_attention import monotonic_score, watched_attention
 from songgen_hf.modeling.patterns import VOCAL
 
 LYRICS = torch.tensor([[3, 4, 7, 9, 11, 0]])
@@ -91,3 +93,16 @@ def test_wrong_heads_songs_and_models_are_one_line(tiny_model):
     model = tiny_model("mixed", lyrics_cross_attention=False)
     with pytest.raises(ValueError, match="has its lyrics before the song"):
         model.lyrics_attention(codes, **conditions(model))
+
+
+def test_a_hook_that_another_song_removes_meanwhile_does_no_harm(tiny_model):
+    layer = tiny_model("mixed").decoder.model.layers[0]
+    nothing = torch.zeros(1, 1, dtype=torch.bool)
+    with watched_attention({0: layer}, torch.tensor([0]), nothing, lambda *_: None):
+        (hook,) = layer.encoder_attn._forward_pre_hooks.values()
+
+    result = []
+    thread = threading.Thread(target=lambda: result.append(hook(layer.encoder_attn, ())))
+    thread.start()
+    thread.join()
+    assert result == [None]

@@ -2,9 +2,14 @@
 
 Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) orthogonalizes the momentum of
 weight matrices; embeddings, heads, norms and biases are trained by AdamW. Both come from torch;
-this module combines them for schedules, checkpoints and accelerate.
+this module combines them for schedules, checkpoints and accelerate. Torch's Muon orthogonalizes in
+bfloat16, which takes many times as long as float32 on a CPU without instructions for it, so there
+is a variant in float32 for such CPUs.
 """
 
+import functools
+import math
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -26,6 +31,83 @@ NOT_MATRICES = (
 def is_layer_matrix(name: str, weight: nn.Parameter) -> bool:
     """Whether a weight is a matrix of a layer, which Muon trains."""
     return weight.ndim == 2 and not any(part in name for part in NOT_MATRICES)
+
+
+@functools.cache
+def fast_bfloat16() -> bool:
+    """Whether this CPU multiplies matrices in bfloat16 as fast as in float32, or faster."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+class Float32Muon(Muon):
+    """Muon that orthogonalizes in float32 instead of bfloat16, for CPUs without its instructions.
+
+    Matrices of equal shapes are orthogonalized together.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """Take a step as ``torch.optim.Muon`` does."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            by_shape: dict[torch.Size, list[tuple[torch.Tensor, torch.Tensor]]] = defaultdict(list)
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    by_shape[weight.shape].append((weight, weight.grad))
+            for matrices in by_shape.values():
+                self._update(matrices, group)
+        return loss
+
+    def _update(
+        self, matrices: list[tuple[torch.Tensor, torch.Tensor]], group: dict[str, Any]
+    ) -> None:
+        """Change weights of one shape, each given with its gradient."""
+        momentum, directions = group["momentum"], []
+        for weight, gradient in matrices:
+            state = self.state[weight]
+            if "momentum_buffer" not in state:
+                state["momentum_buffer"] = torch.zeros_like(gradient)
+            average = state["momentum_buffer"].lerp_(gradient, 1 - momentum)
+            directions.append(gradient.lerp(average, momentum) if group["nesterov"] else average)
+        updates = orthogonalized(
+            torch.stack(directions).float(),
+            group["ns_coefficients"],
+            group["ns_steps"],
+            group["eps"],
+        )
+        for (weight, _), update in zip(matrices, updates, strict=True):
+            rate = 0.2 * math.sqrt(max(weight.shape)) * group["lr"]  # match_rms_adamw
+            weight.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-rate)
+
+
+def orthogonalized(
+    matrices: torch.Tensor,
+    coefficients: tuple[float, float, float] = (3.4445, -4.7750, 2.0315),
+    steps: int = 5,
+    eps: float = 1e-7,
+) -> torch.Tensor:
+    """Bring all singular values of matrices near 1 by a quintic Newton-Schulz iteration.
+
+    Args:
+        matrices: float [N, rows, columns].
+        coefficients, steps, eps: of the iteration (Jordan et al. 2024, "Newton-Schulz iteration").
+    Returns:
+        Matrices of the same shape with singular values between about 0.7 and 1.2.
+    """
+    first, third, fifth = coefficients
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    current = matrices.mT if tall else matrices
+    norms = torch.linalg.matrix_norm(current, keepdim=True)
+    current = current / norms.clamp(min=eps)
+    for _ in range(steps):
+        gram = current @ current.mT
+        current = torch.baddbmm(
+            current, torch.baddbmm(gram, gram, gram, beta=third, alpha=fifth), current, beta=first
+        )
+    return current.mT if tall else current
 
 
 class MuonWithAdamW(Optimizer):
@@ -60,8 +142,9 @@ class MuonWithAdamW(Optimizer):
             raise ValueError(
                 "Muon needs weight matrices of layers and got none: train with --optimizer adamw"
             )
+        slow = all(weight.device.type == "cpu" for weight in matrices) and not fast_bfloat16()
         self.parts: list[Optimizer] = [
-            Muon(
+            (Float32Muon if slow else Muon)(
                 matrices,
                 lr=lr,
                 weight_decay=weight_decay,
@@ -110,4 +193,4 @@ class MuonWithAdamW(Optimizer):
         self._share()
 
 
-__all__ = ["MuonWithAdamW", "is_layer_matrix"]
+__all__ = ["Float32Muon", "MuonWithAdamW", "fast_bfloat16", "is_layer_matrix", "orthogonalized"]

@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from songgen_hf.training.optimizers import MuonWithAdamW, is_layer_matrix
+from songgen_hf.training import optimizers
+from songgen_hf.training.optimizers import (
+    Float32Muon,
+    MuonWithAdamW,
+    is_layer_matrix,
+    orthogonalized,
+)
 
 
 class Network(nn.Module):
@@ -77,3 +83,44 @@ def test_a_resumed_run_equals_one_never_stopped():
 def test_a_model_without_layers_is_refused():
     with pytest.raises(ValueError, match="train with --optimizer adamw"):
         MuonWithAdamW(nn.Embedding(3, 2).named_parameters(prefix="embed"), 1e-2)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (6, 16), (16, 6)])
+def test_muon_in_float32_takes_the_steps_of_torch(shape):
+    torch.manual_seed(0)
+    start = torch.randn(2, *shape)
+    options = {"lr": 0.1, "weight_decay": 0.1, "momentum": 0.9, "adjust_lr_fn": "match_rms_adamw"}
+    moved = []
+    for kind in (torch.optim.Muon, Float32Muon):
+        weights = [nn.Parameter(matrix.clone()) for matrix in start]
+        optimizer = kind(weights, **options)
+        for step in range(3):
+            for index, weight in enumerate(weights):
+                seed = torch.Generator().manual_seed(10 * step + index)
+                weight.grad = torch.randn(shape, generator=seed)
+            optimizer.step()
+        moved.append(torch.stack([weight.detach() for weight in weights]) - start)
+
+    torch.testing.assert_close(moved[1], moved[0], rtol=0, atol=0.03 * float(moved[0].abs().max()))
+
+
+def test_orthogonalized_matrices_keep_their_singular_vectors():
+    torch.manual_seed(0)
+    matrices = torch.randn(3, 5, 9)
+
+    found = orthogonalized(matrices)
+
+    left, _, right = torch.linalg.svd(matrices, full_matrices=False)
+    values = left.mT @ found @ right.mT
+    diagonal = values.diagonal(dim1=-2, dim2=-1)
+    assert 0.6 < diagonal.min() and diagonal.max() < 1.25
+    torch.testing.assert_close(values, torch.diag_embed(diagonal), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_cpus_without_bfloat16_orthogonalize_in_float32(fast, monkeypatch):
+    monkeypatch.setattr(optimizers, "fast_bfloat16", lambda: fast)
+
+    optimizer = MuonWithAdamW(Network().named_parameters(), 1e-2)
+
+    assert isinstance(optimizer.parts[0], Float32Muon) is not fast

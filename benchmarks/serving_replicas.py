@@ -60,6 +60,7 @@ def measure(arguments: argparse.Namespace, temporary: Path) -> dict[str, Any]:
     options += ["--queue", str(arguments.clients), "--max-seconds", str(arguments.seconds)]
     killed: list[int] = []
     done, lock = 0, Lock()
+    options += ["--timeout", "3600"]
     with running_service(*options, temporary=temporary) as (host, process):
 
         def ask(number: int) -> str | None:
@@ -83,7 +84,7 @@ def measure(arguments: argparse.Namespace, temporary: Path) -> dict[str, Any]:
 
         started = time.monotonic()
         with (
-            httpx.Client(timeout=600) as client,
+            httpx.Client(timeout=3600) as client,
             ThreadPoolExecutor(arguments.clients) as pool,
         ):
             wrong = [error for error in pool.map(ask, range(arguments.requests)) if error]

@@ -21,6 +21,7 @@ from typing import Any
 
 import httpx
 from serving_clients import SONGS, running_service
+from tqdm import tqdm
 
 from songgen_hf.checkpoints.loading import load_pipeline
 from songgen_hf.serving.engine import as_pcm
@@ -87,7 +88,8 @@ def measure(arguments: argparse.Namespace, temporary: Path) -> dict[str, Any]:
             httpx.Client(timeout=3600) as client,
             ThreadPoolExecutor(arguments.clients) as pool,
         ):
-            wrong = [error for error in pool.map(ask, range(arguments.requests)) if error]
+            answers = tqdm(pool.map(ask, range(arguments.requests)), total=arguments.requests)
+            wrong = [error for error in answers if error]
         taken = time.monotonic() - started
     return {
         "requests": arguments.requests,

@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 APPLICATION = "songgen"
 ATTEMPTS = 8
 """How often an order is given to a replica before the request fails."""
+STARTS = 4
+"""How often Ray is started until it is there in the time that it gives itself."""
 _PAUSE_SECONDS = 0.5  # until the next attempt, and longer after each
 
 
@@ -189,7 +191,17 @@ def _start_ray(ray: Any, *, cpus: int) -> None:
     os.environ.setdefault("RAY_worker_niceness", "0")  # a busy machine would starve replicas
     # Replicas on one machine may share its CPUs.
     cpus = max(cpus, os.cpu_count() or 1)
-    ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    quiet = {"include_dashboard": False, "log_to_driver": False, "configure_logging": False}
+    for attempt in range(STARTS):
+        try:
+            ray.init("local", num_cpus=cpus, **quiet)
+            return
+        except Exception as error:
+            # Ray waits half a minute for its own processes, which a busy machine may need.
+            if "timed out during startup" not in str(error) or attempt == STARTS - 1:
+                raise
+            logger.warning("Ray did not start in its time: it is started again")
+            ray.shutdown()
 
 
 def gpus_of_replica(device: str, replicas: int) -> float:

@@ -81,7 +81,7 @@ async def stream(host: str, request: dict[str, Any], *, vanish: bool = False) ->
     """The sound of a song, or what went wrong; with ``vanish``, break the connection at once."""
     from websockets.asyncio.client import connect
 
-    sound, kind = b"", "nothing"
+    sound, kind, error = b"", "nothing", ""
     try:
         async with connect(f"ws://{host}{SONGS}/stream", open_timeout=600) as client:
             await client.send(json.dumps(request))
@@ -92,10 +92,12 @@ async def stream(host: str, request: dict[str, Any], *, vanish: bool = False) ->
                 if isinstance(message, bytes):
                     sound += message
                 else:
-                    kind = json.loads(message)["type"]
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-    return sound if kind == "done" else f"ended with {kind}"
+                    told = json.loads(message)
+                    kind = told["type"]
+                    error = told["error"]["message"] if kind == "error" else ""
+    except Exception as broken:  # also the end after an error
+        error = error or f"{type(broken).__name__}: {broken}"
+    return sound if kind == "done" else error or f"ended with {kind}"
 
 
 async def stream_all(host: str, clients: int, killed: int, seconds: float) -> list[bytes | str]:
@@ -134,7 +136,7 @@ def measure(arguments: argparse.Namespace, temporary: Path) -> dict[str, Any]:
     """Run the benchmark."""
     seconds, killed = arguments.seconds, arguments.killed
     options = ["--model", arguments.model, "--max-seconds", str(seconds)]
-    options += ["--queue", str(arguments.clients)]
+    options += ["--queue", str(arguments.clients), "--timeout", str(arguments.timeout)]
     with running_service(*options, temporary=temporary) as (host, process):
         asyncio.run(
             stream_all(host, arguments.clients, 0, seconds)
@@ -169,6 +171,7 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--killed", type=int, default=10, help="number of clients that vanish")
     parser.add_argument("--seconds", type=float, default=2.0, help="length of each song")
+    parser.add_argument("--timeout", type=float, default=3600.0, help="longest wait in seconds")
     parser.add_argument("--model", default="songgen-mini")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

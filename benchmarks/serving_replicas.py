@@ -21,6 +21,7 @@ from typing import Any
 
 import httpx
 from serving_clients import SONGS, running_service
+from tqdm import tqdm
 
 from songgen_hf.checkpoints.loading import load_pipeline
 from songgen_hf.serving.engine import as_pcm
@@ -60,6 +61,7 @@ def measure(arguments: argparse.Namespace, temporary: Path) -> dict[str, Any]:
     options += ["--queue", str(arguments.clients), "--max-seconds", str(arguments.seconds)]
     killed: list[int] = []
     done, lock = 0, Lock()
+    options += ["--timeout", "3600"]
     with running_service(*options, temporary=temporary) as (host, process):
 
         def ask(number: int) -> str | None:
@@ -83,10 +85,11 @@ def measure(arguments: argparse.Namespace, temporary: Path) -> dict[str, Any]:
 
         started = time.monotonic()
         with (
-            httpx.Client(timeout=600) as client,
+            httpx.Client(timeout=3600) as client,
             ThreadPoolExecutor(arguments.clients) as pool,
         ):
-            wrong = [error for error in pool.map(ask, range(arguments.requests)) if error]
+            answers = tqdm(pool.map(ask, range(arguments.requests)), total=arguments.requests)
+            wrong = [error for error in answers if error]
         taken = time.monotonic() - started
     return {
         "requests": arguments.requests,

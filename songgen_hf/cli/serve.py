@@ -7,7 +7,7 @@ from typing import Any
 
 from ..optional import require
 from .flags import option
-from .loading import DeviceOptions
+from .loading import QUANTIZATIONS, DeviceOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +28,27 @@ class ServeOptions(DeviceOptions):
     )
     queue: int = option(64, "requests that may wait; further ones are refused with status 429")
     max_seconds: float = option(30.0, "longest song")
+    max_whole_seconds: float = option(300.0, "longest whole song, which is sung in sections")
     workers: int = option(1, "songs that are generated at the same time, in each replica")
     timeout: float = option(600.0, "seconds after which a request is given up")
     threads: int = option(1, "CPU threads of each process; more slow small models down")
+    revision: str | None = option(None, "branch, tag or commit of the one --model on the Hub")
+    adapter: str | None = option(None, "LoRA adapter of the one --model: a directory or a Hub id")
+    quantize: str | None = option(
+        None,
+        "compute with weights of 8 bits: faster for large models on CPUs",
+        choices=QUANTIZATIONS,
+    )
+    compile: bool = option(
+        False, "compile the steps of autoregressive models; the first songs wait for the compiler"
+    )
+    listeners: list[str] = option(
+        [],
+        "listener that requests may name in rank_by, beside recognizer-mini: the folder or Hub id "
+        "of a phoneme recognizer, a Whisper or a CLAP model; may be repeated",
+        flag="--listener",
+        append=True,
+    )
     ray: int | None = option(
         None, "generate in so many replicas of Ray Serve, on this machine or a Ray cluster"
     )
@@ -45,10 +63,15 @@ def run(options: ServeOptions) -> None:
         value, least = getattr(options, name), 0 if name == "queue" else 1
         if value is not None and value < least:
             raise ValueError(f"--{name} must be at least {least}: got {value}")
-    for name in ("max_seconds", "timeout"):
+    for name in ("max_seconds", "max_whole_seconds", "timeout"):
         value = getattr(options, name)
         if not 0 < value < float("inf"):
             raise ValueError(f"--{name.replace('_', '-')} must be above 0: got {value:g}")
+    if options.compile and options.workers > 1:
+        raise ValueError(f"--compile is for one song at a time: got --workers {options.workers}")
+    if len(options.models) != 1 and (options.revision or options.adapter):
+        flag = "--revision" if options.revision else "--adapter"
+        raise ValueError(f"{flag} belongs to one model: give one --model with it")
     require("fastapi", "serve")
     require("prometheus_client", "serve")
     from ..serving.guard import read_keys
@@ -58,6 +81,8 @@ def run(options: ServeOptions) -> None:
     keys = () if options.keys is None else read_keys(options.keys)
     limits = ServiceLimits(
         seconds=options.max_seconds,
+        whole_seconds=options.max_whole_seconds,
+        listeners=tuple(options.listeners),
         waiting=options.queue,
         concurrency=options.workers,
         timeout=options.timeout,
@@ -68,17 +93,24 @@ def run(options: ServeOptions) -> None:
 
 def _engine(options: ServeOptions) -> Any:
     """The models in this process, or replicas of them."""
-    placed: dict[str, Any] = {"device": options.device, "dtype": options.dtype}
+    loading: dict[str, Any] = {
+        "device": options.device,
+        "dtype": options.dtype,
+        "quantization": options.quantize,
+        "revision": options.revision,
+        "adapter": options.adapter,
+    }
+    work: dict[str, Any] = {"workers": options.workers, "compile": options.compile}
     if options.ray is not None:
         from ..serving.replicas import ReplicaEngine, gpus_of_replica
 
         return ReplicaEngine(
             options.models,
             replicas=options.ray,
-            workers=options.workers,
+            loading=loading,
             threads=options.threads,
             gpus=gpus_of_replica(options.device, options.ray),
-            **placed,
+            **work,
         )
     import torch
 
@@ -88,4 +120,4 @@ def _engine(options: ServeOptions) -> Any:
 
     use_few_arenas()
     torch.set_num_threads(options.threads)
-    return SongEngine(load_models(options.models, **placed), workers=options.workers)
+    return SongEngine(load_models(options.models, **loading), **work)

@@ -9,11 +9,23 @@ from ..optional import require
 from ..version import __version__
 from .engine import Happening
 from .errors import ServiceError, service_error
+from .fields import PlanRequest, SongRequest
 from .guard import CLIENT_LEFT, OWNER, Guard
 from .limits import ServiceLimits
-from .requests import FILES, SongRequest, read_form, read_request
+from .orders import FILES
+from .requests import read_fields, read_form, read_request
 from .service import Engine, Job, SingingService
-from .sounds import MEDIA_TYPES, as_json, encoded, header_text, headers, timed_lyrics, wav_head
+from .sounds import (
+    MEDIA_TYPES,
+    as_json,
+    codes_file,
+    encoded,
+    header_text,
+    headers,
+    picture,
+    timed_lyrics,
+    wav_head,
+)
 from .store import StoredSong
 from .streams import sing_on_socket
 
@@ -24,6 +36,7 @@ else:
 
 SONGS = "/v1/audio/songs"
 LYRICS = ("vtt", "lrc", "json")
+FORM = "multipart/form-data"
 _POLL_SECONDS = 0.25  # between two looks whether a client has left
 
 
@@ -101,6 +114,16 @@ def _add_songs(app: Any, service: SingingService) -> None:
             return fastapi.responses.JSONResponse(await asyncio.to_thread(as_json, stored))
         return await _sound(stored, "mixture", wanted.response_format)
 
+    sections = {"schema": PlanRequest.model_json_schema()}
+    extra = {"requestBody": {"content": {"application/json": sections}, "required": True}}
+
+    @app.post(SONGS + "/plan", openapi_extra=extra)
+    async def plan(request: fastapi.Request) -> Any:
+        """Plan the sections of a whole song, and generate nothing."""
+        made = service.plan(read_fields(await _json(request), PlanRequest))
+        facts = {"window": made.window, "context": made.context, "seconds": made.seconds}
+        return {"object": "song.plan", **facts, "sections": made.to_list()}
+
     @app.get(SONGS + "/{song_id}")
     async def fetch(request: fastapi.Request, song_id: str, format: str = "wav") -> Any:
         """Fetch the mixture of a song as wav, flac, mp3, ogg, pcm or json."""
@@ -113,8 +136,14 @@ def _add_songs(app: Any, service: SingingService) -> None:
     async def fetch_part(
         request: fastapi.Request, song_id: str, part: str, format: str = "wav"
     ) -> Any:
-        """Fetch vocal, accompaniment, lyrics.vtt, lyrics.lrc or lyrics.json of a song."""
+        """Fetch vocal, accompaniment, lyrics.vtt, .lrc or .json, codes.npz or picture.png."""
         stored = service.store.get(song_id, request.scope[OWNER])
+        if part == "picture.png":
+            content = await asyncio.to_thread(picture, stored)
+            return fastapi.Response(content, media_type="image/png")
+        if part == "codes.npz":
+            facts = service.engine.models[stored.model]
+            return fastapi.Response(codes_file(stored, facts), media_type="application/zip")
         name, _, ending = part.partition(".")
         if name == "lyrics" and ending in LYRICS:
             text, kind = timed_lyrics(stored, ending)
@@ -123,7 +152,7 @@ def _add_songs(app: Any, service: SingingService) -> None:
             raise ServiceError(
                 404,
                 f"A song has no {part[:40]!r}: expected vocal, accompaniment, lyrics.vtt, "
-                "lyrics.lrc or lyrics.json.",
+                "lyrics.lrc, lyrics.json, codes.npz or picture.png.",
             )
         return await _sound(stored, part, format)
 
@@ -172,18 +201,28 @@ def _add_facts(app: Any, service: SingingService) -> None:
         return fastapi.Response(text, media_type=kind)
 
 
-async def _read(request: Any) -> tuple[SongRequest, dict[str, bytes]]:
-    """The fields and the files of a request, which is JSON or a form."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "application/json":
-        return read_request(await request.body()), {}
-    if kind != "multipart/form-data":
+def _kind(request: Any) -> str:
+    """The content type of a request without its options."""
+    return str(request.headers.get("content-type", "").partition(";")[0].strip().lower())
+
+
+async def _json(request: Any) -> bytes:
+    """The body of a request that says that it is JSON."""
+    if (kind := _kind(request)) != "application/json":
         # A page of another site can send other kinds without being asked.
         raise ServiceError(
             415,
-            f"The content type is {kind[:40]!r}: expected application/json or multipart/form-data.",
+            f"The content type is {kind[:40]!r}: expected application/json"
+            + (f" or {FORM}." if request.url.path == SONGS else "."),
             code="unsupported_media_type",
         )
+    return bytes(await request.body())
+
+
+async def _read(request: Any) -> tuple[SongRequest, dict[str, bytes]]:
+    """The fields and the files of a request, which is JSON or a form."""
+    if _kind(request) != FORM:
+        return read_request(await _json(request)), {}
     fields: dict[str, str] = {}
     files: dict[str, bytes] = {}
     async with request.form(max_files=len(FILES), max_fields=64) as form:

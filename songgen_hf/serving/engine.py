@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import Empty
 from threading import Event, Lock
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from transformers.generation.streamers import BaseStreamer
@@ -34,14 +34,18 @@ class ModelFacts:
         name: name in requests.
         mode: "autoregressive" or "masked".
         num_tracks: 1 for a mixture, 2 for vocal and accompaniment.
+        num_codebooks: K.
         sampling_rate: Hz.
+        hop_length: samples of a frame of codes.
         longest: longest song in seconds.
     """
 
     name: str
     mode: str
     num_tracks: int
+    num_codebooks: int
     sampling_rate: int
+    hop_length: int
     longest: float
 
 
@@ -53,11 +57,13 @@ class Order:
         model: name of the model.
         arguments: arguments of its pipeline, the seed included.
         stream: whether chunks of sound are wanted before the song.
+        method: method of the pipeline: a call of it, ``whole_song`` or ``redo_section``.
     """
 
     model: str
     arguments: dict[str, Any] = field(default_factory=dict)
     stream: bool = False
+    method: Literal["__call__", "whole_song", "redo_section"] = "__call__"
 
 
 @dataclass(frozen=True)
@@ -82,9 +88,11 @@ class SongEngine:
     Args:
         pipelines: name -> pipeline; the first one is the default.
         workers: songs that are generated at the same time.
+        compile: whether the steps of autoregressive models are compiled; see docs/speed.md.
     """
 
-    def __init__(self, pipelines: Mapping[str, Any], *, workers: int = 1):
+    def __init__(self, pipelines: Mapping[str, Any], *, workers: int = 1, compile: bool = False):
+        self._compile = compile
         self._pipelines = dict(pipelines)
         self.places = workers
         self.models = {name: facts_of(name, pipe) for name, pipe in self._pipelines.items()}
@@ -162,14 +170,18 @@ class SongEngine:
                 raise _Stopped
             tell(StepsDone(done, total))
 
+        is_autoregressive = self.models[order.model].mode == "autoregressive"
+        if self._compile and is_autoregressive:
+            arguments["compile"] = True
         early = (
             order.stream
-            and self.models[order.model].mode == "autoregressive"
+            and is_autoregressive
+            and order.method == "__call__"
             and not any(arguments.get(name) for name in WHOLE_FIRST)
         )
         if early:
             arguments["streamer"] = _ChunkStreamer(pipeline.model, tell)
-        song = pipeline(progress=report, **arguments)
+        song = getattr(pipeline, order.method)(progress=report, **arguments)
         if order.stream and not early:
             for chunk in chunks_of(song):
                 tell(chunk)
@@ -221,16 +233,21 @@ def facts_of(name: str, pipeline: Any) -> ModelFacts:
     if pipeline.mode == "masked":
         from ..pipelines.masked_settings import LONGEST_SONG
 
-        tracks, rate, longest = (
-            pipeline.transformer.config.num_tracks,
-            pipeline.sampling_rate,
-            LONGEST_SONG,
-        )
+        sizes, codec = pipeline.transformer.config, pipeline.codec.config
+        rate, longest = pipeline.sampling_rate, LONGEST_SONG
     else:
         config = pipeline.model.config
-        tracks, rate = config.decoder.num_tracks, config.sampling_rate
-        longest = max_seconds(pipeline.model)
-    return ModelFacts(name, pipeline.mode, int(tracks), int(rate), float(longest))
+        sizes, codec = config.decoder, config.audio_encoder
+        rate, longest = config.sampling_rate, max_seconds(pipeline.model)
+    return ModelFacts(
+        name,
+        pipeline.mode,
+        num_tracks=int(sizes.num_tracks),
+        num_codebooks=int(sizes.num_codebooks),
+        sampling_rate=int(rate),
+        hop_length=int(codec.hop_length),
+        longest=float(longest),
+    )
 
 
 __all__ = [

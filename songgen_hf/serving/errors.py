@@ -56,6 +56,9 @@ def service_error(error: BaseException) -> ServiceError:
         return error
     if isinstance(error, ValueError | TypeError):
         return ServiceError(400, error_message(error))
+    if isinstance(error, ImportError):  # of an optional package, which the service lacks
+        message = error_message(ValueError(error))
+        return ServiceError(501, message, kind="server_error", code="not_installed")
     logger.error("a request failed", exc_info=error)
     return ServiceError(500, INTERNAL_ERROR, kind="server_error", code="internal_error")
 

@@ -1,9 +1,11 @@
-"""Reads the recordings of a request: base64 text or uploaded files, checked before decoding."""
+"""Reads recordings and codes: base64 text or uploaded files, checked before decoding."""
 
 import base64
 import binascii
 import io
 import tempfile
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,11 @@ import numpy as np
 from ..modeling.audio_io import read_audio
 from ..space.limits import Limits
 from ..space.voice import read_voice
+from .engine import ModelFacts
+from .limits import ServiceLimits
+
+ARCHIVE = b"PK\x03\x04"
+_LONGEST_HEAD = 4096  # bytes of an NPY file before its numbers
 
 
 def decoded(name: str, text: str, limits: Limits) -> bytes:
@@ -97,4 +104,40 @@ def recording_of(
     return wave, sampling_rate
 
 
-__all__ = ["decoded", "recording_of", "voice_of"]
+def codes_of(
+    name: str, content: bytes, facts: ModelFacts, limits: ServiceLimits
+) -> np.ndarray | None:
+    """Read the codes of a song, as ``GET /v1/audio/songs/ID/codes.npz`` sends them.
+
+    Not more is unpacked than the longest song has.
+
+    Args:
+        name: name of the field, for errors.
+        content: bytes of the file.
+        facts: what is known of the model.
+        limits: limits of the service.
+    Returns:
+        Integers [tracks, K, T]; None for a file of another kind.
+    Raises:
+        ValueError: if it is damaged or too large.
+    """
+    if not content.startswith(ARCHIVE):
+        return None
+    frames = max(limits.seconds, limits.whole_seconds) * facts.sampling_rate / facts.hop_length
+    largest = _LONGEST_HEAD + 8 * int(frames + 1) * facts.num_tracks * facts.num_codebooks
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive, archive.open("codes.npy") as file:
+            unpacked = file.read(largest + 1)
+        if len(unpacked) > largest:
+            raise ValueError("too large")
+        codes = np.load(io.BytesIO(unpacked), allow_pickle=False)
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError, NotImplementedError,
+            RuntimeError, zlib.error):  # fmt: skip
+        raise ValueError(
+            f"{name} is no recording and has no codes that can be read: send a WAV, FLAC, OGG or "
+            "MP3 file, or the codes.npz of a song of this service"
+        ) from None
+    return np.asarray(codes[None] if codes.ndim == 2 else codes)
+
+
+__all__ = ["codes_of", "decoded", "recording_of", "voice_of"]

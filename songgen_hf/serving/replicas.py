@@ -9,7 +9,7 @@ stream goes on where it was interrupted.
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 APPLICATION = "songgen"
 ATTEMPTS = 8
 """How often an order is given to a replica before the request fails."""
+STARTS = 4
+"""How often Ray is started until it is there in the time that it gives itself."""
 _PAUSE_SECONDS = 0.5  # until the next attempt, and longer after each
 
 
@@ -29,13 +31,19 @@ class SongReplica:
     """The models of one replica.
 
     Args:
-        names, device, dtype: as of :func:`~songgen_hf.serving.server.load_models`.
-        workers: songs that are generated at the same time.
+        names, loading: as of :func:`~songgen_hf.serving.server.load_models`.
+        workers, compile: as of :class:`SongEngine`.
         threads: CPU threads.
     """
 
     def __init__(
-        self, names: Sequence[str], *, device: str, dtype: str, workers: int, threads: int
+        self,
+        names: Sequence[str],
+        *,
+        loading: Mapping[str, Any],
+        workers: int,
+        compile: bool,
+        threads: int,
     ):
         import torch
 
@@ -43,7 +51,7 @@ class SongReplica:
 
         use_few_arenas()
         torch.set_num_threads(threads)
-        self._engine = SongEngine(load_models(names, device=device, dtype=dtype), workers=workers)
+        self._engine = SongEngine(load_models(names, **loading), workers=workers, compile=compile)
 
     async def facts(self) -> dict[str, ModelFacts]:
         """What the service knows of the models."""
@@ -60,9 +68,10 @@ class ReplicaEngine:
     """Gives orders to the replicas of Ray Serve, with the methods of :class:`SongEngine`.
 
     Args:
-        names, device, dtype: as of :func:`~songgen_hf.serving.server.load_models`.
+        names, loading: as of :func:`~songgen_hf.serving.server.load_models`.
         replicas: number of replicas.
         workers: songs that each replica generates at the same time.
+        compile: as of :class:`SongEngine`.
         threads: CPU threads of each replica.
         gpus: share of a GPU that each replica reserves.
     Raises:
@@ -74,9 +83,9 @@ class ReplicaEngine:
         names: Sequence[str] = (),
         *,
         replicas: int,
-        device: str = "auto",
-        dtype: str = "auto",
+        loading: Mapping[str, Any] | None = None,
         workers: int = 1,
+        compile: bool = False,
         threads: int = 1,
         gpus: float = 0.0,
     ):
@@ -98,7 +107,11 @@ class ReplicaEngine:
             graceful_shutdown_timeout_s=5,
         )
         application = deployment.bind(
-            list(names), device=device, dtype=dtype, workers=workers, threads=threads
+            list(names),
+            loading=dict(loading or {}),
+            workers=workers,
+            compile=compile,
+            threads=threads,
         )
         self._handle = serve.run(application, name=APPLICATION, route_prefix=None)
         self.places = replicas * workers
@@ -178,7 +191,17 @@ def _start_ray(ray: Any, *, cpus: int) -> None:
     os.environ.setdefault("RAY_worker_niceness", "0")  # a busy machine would starve replicas
     # Replicas on one machine may share its CPUs.
     cpus = max(cpus, os.cpu_count() or 1)
-    ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    quiet = {"include_dashboard": False, "log_to_driver": False, "configure_logging": False}
+    for attempt in range(STARTS):
+        try:
+            ray.init("local", num_cpus=cpus, **quiet)
+            return
+        except Exception as error:
+            # Ray waits half a minute for its own processes, which a busy machine may need.
+            if "timed out during startup" not in str(error) or attempt == STARTS - 1:
+                raise
+            logger.warning("Ray did not start in its time: it is started again")
+            ray.shutdown()
 
 
 def gpus_of_replica(device: str, replicas: int) -> float:

@@ -18,14 +18,13 @@ CLOSING_SECONDS = 10
 """How long open connections may go on after the service was told to stop."""
 
 
-def load_models(
-    names: Sequence[str] = (), *, device: str = "auto", dtype: str = "auto"
-) -> dict[str, Any]:
+def load_models(names: Sequence[str] = (), **loading: Any) -> dict[str, Any]:
     """Load pipelines by the names under which requests choose them, the default first.
 
     Args:
         names: checkpoint folders, Hub ids or short names; none for all models of the package.
-        device, dtype: as of :func:`~songgen_hf.checkpoints.loading.load_pipeline`.
+        loading: ``device``, ``dtype``, ``quantization``, ``revision`` and ``adapter``, as of
+            :func:`~songgen_hf.checkpoints.loading.load_pipeline`.
     Raises:
         ValueError: if a model cannot be found, or two models have the same name.
     """
@@ -34,7 +33,7 @@ def load_models(
         shown = identity(name)[0] or name
         if shown in pipelines:
             raise ValueError(f"two models are named {shown!r}: rename the folder of one")
-        pipelines[shown] = load_pipeline(name, device=device, dtype=dtype)
+        pipelines[shown] = load_pipeline(name, **loading)
     return pipelines
 
 

@@ -7,11 +7,13 @@ from contextlib import aclosing, contextmanager
 from typing import Any, Protocol
 
 from ..pipelines.song import Song
+from ..pipelines.song_plan import SongPlan
 from .engine import Happening, ModelFacts, Order
 from .errors import queue_is_full, timed_out
+from .fields import PlanRequest, SongRequest
 from .limits import ServiceLimits
 from .metrics import ServiceMetrics
-from .requests import SongRequest, make_order
+from .orders import make_order, make_plan
 from .store import SongStore, StoredSong, new_id
 
 
@@ -33,11 +35,12 @@ class Engine(Protocol):
 
 
 class Job:
-    """A request that was checked: its order, and the id and the owner of its song."""
+    """A request that was checked: its order, and what is to be known of its song."""
 
-    def __init__(self, order: Order, owner: str):
+    def __init__(self, order: Order, owner: str, *, loudness: float | None = None):
         self.order = order
         self.owner = owner
+        self.loudness = loudness
         self.id = new_id()
         self.seed = int(order.arguments["seed"])
 
@@ -53,7 +56,11 @@ class SingingService:
     def __init__(self, engine: Engine, limits: ServiceLimits):
         self.engine = engine
         self.limits = limits
-        self.store = SongStore(songs=limits.songs, keep_seconds=60 * limits.keep_minutes)
+        self.store = SongStore(
+            songs=limits.songs,
+            keep_seconds=60 * limits.keep_minutes,
+            audio_seconds=limits.songs * limits.seconds,
+        )
         self._admitted = 0
         self._usual_seconds = 1.0  # of a song, as a running mean
         self.metrics = ServiceMetrics(
@@ -76,13 +83,18 @@ class SingingService:
             ServiceError, ValueError, TypeError: for what the client can correct.
         """
 
-        def kept_song(song_id: str) -> Song:
-            return self.store.get(song_id, owner).song
+        def kept_song(song_id: str) -> StoredSong:
+            return self.store.get(song_id, owner)
 
         order = make_order(
             request, self.engine.models, self.limits, kept_song=kept_song, files=files
         )
-        return Job(order, owner)
+        return Job(order, owner, loudness=request.loudness)
+
+    def plan(self, request: PlanRequest) -> SongPlan:
+        """Plan a whole song of any model; errors as of :meth:`job`."""
+        longest = max(facts.longest for facts in self.engine.models.values())
+        return make_plan(request, self.limits, longest=longest)
 
     async def run(self, job: Job) -> AsyncGenerator[Happening | StoredSong, None]:
         """Generate the song of a job: steps and chunks as they come, at last the kept song.
@@ -136,7 +148,7 @@ class SingingService:
             for name in set(take) - {"seed", "score", "score_parts"}:
                 if take is not song:
                     del take[name]
-        stored = StoredSong(job.id, job.owner, job.order.model, song)
+        stored = StoredSong(job.id, job.owner, job.order.model, song, job.loudness)
         self.store.add(stored)
         self.metrics.audio_seconds.inc(stored.seconds)
         self.metrics.generation_seconds.observe(seconds)

@@ -1,12 +1,15 @@
-"""Songs as answers: sound files with their record, JSON with base64, and the head of a stream."""
+"""Songs as answers: sound files with their record, JSON, codes, pictures and timed lyrics."""
 
 import base64
+import io
 import struct
 from typing import Any
 
+import numpy as np
+
 from ..files import SOUND_FORMATS
 from ..provenance import encode_song
-from .engine import as_pcm
+from .engine import ModelFacts, as_pcm
 from .errors import ServiceError
 from .service import takes_of
 from .store import StoredSong
@@ -48,10 +51,12 @@ def encoded(stored: StoredSong, part: str, sound_format: str) -> bytes:
             f"This song has no track {part!r}: {stored.model} writes one mixture.",
             code="track_not_found",
         )
-    if sound_format == "pcm":
+    if sound_format == "pcm" and stored.loudness is None:
         return as_pcm(wave)
     # One gain for all tracks, so that they add up to the mixture.
-    gain = song.gain(stems=song["vocal"] is not None)
+    gain = song.gain(stored.loudness, stems=song["vocal"] is not None)
+    if sound_format == "pcm":
+        return as_pcm(wave * np.float32(gain))
     name = f"song.{sound_format}"
     assert f".{sound_format}" in SOUND_FORMATS
     return encode_song(wave, song["sampling_rate"], name, song.provenance(), gain=gain)
@@ -61,16 +66,38 @@ def as_json(stored: StoredSong) -> dict[str, Any]:
     """A song with its tracks as base64 WAV files."""
     song = stored.song
     tracks = [part for part, key in PARTS.items() if song[key] is not None]
-    answer: dict[str, Any] = {
-        **facts(stored),
-        "tracks": {
-            part: base64.b64encode(encoded(stored, part, "wav")).decode() for part in tracks
-        },
-    }
-    answer |= {name: song[name] for name in ("words", "lines", "coverage") if name in song}
+    sounds = {part: base64.b64encode(encoded(stored, part, "wav")).decode() for part in tracks}
+    return {**description(stored), "tracks": sounds}
+
+
+def description(stored: StoredSong) -> dict[str, Any]:
+    """All that is said of a song: facts, words, coverage, sections and takes, if there are any."""
+    song = stored.song
+    names = ("words", "lines", "coverage", "sections")
+    described = facts(stored) | {name: song[name] for name in names if name in song}
     if takes := takes_of(song):
-        answer["takes"] = takes
-    return answer
+        described["takes"] = takes
+    return described
+
+
+def codes_file(stored: StoredSong, model: ModelFacts) -> bytes:
+    """The codes of a song as an NPZ file, in the form of ``songgen-hf generate --save-codes``."""
+    buffer = io.BytesIO()
+    facts = {"sampling_rate": model.sampling_rate, "hop_length": model.hop_length}
+    arrays: dict[str, Any] = {"codes": np.asarray(stored.song["codes"], np.int16), **facts}
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def picture(stored: StoredSong) -> bytes:
+    """The picture of a song as a PNG file.
+
+    Raises:
+        ImportError: without matplotlib.
+    """
+    buffer = io.BytesIO()
+    stored.song.plot().savefig(buffer, format="png")
+    return buffer.getvalue()
 
 
 def facts(stored: StoredSong) -> dict[str, Any]:
@@ -87,10 +114,12 @@ def facts(stored: StoredSong) -> dict[str, Any]:
 
 
 def headers(stored: StoredSong) -> dict[str, str]:
-    """The same as headers of a sound."""
-    names = ("id", "model", "seed", "seconds")
+    """The same as headers of a sound, with the share of the lyrics that is sung if it is known."""
     shown = facts(stored)
-    return {f"X-Song-{name.title()}": header_text(shown[name]) for name in names}
+    named = {name: shown[name] for name in ("id", "model", "seed", "seconds")}
+    if "coverage" in stored.song:
+        named["coverage"] = round(stored.song["coverage"]["share"], 3)
+    return {f"X-Song-{name.title()}": header_text(value) for name, value in named.items()}
 
 
 def header_text(value: Any) -> str:
@@ -133,10 +162,13 @@ __all__ = [
     "MEDIA_TYPES",
     "PARTS",
     "as_json",
+    "codes_file",
+    "description",
     "encoded",
     "facts",
     "header_text",
     "headers",
+    "picture",
     "timed_lyrics",
     "wav_head",
 ]

@@ -1,5 +1,6 @@
 """The generated songs of the last minutes, in memory: nothing is written to disk."""
 
+import math
 import secrets
 import time
 from collections import OrderedDict
@@ -20,6 +21,7 @@ class StoredSong:
         owner: who may fetch it: the name of an API key, or "" where there are no keys.
         model: name of the model in the service.
         song: the song of the pipeline, without its other takes.
+        loudness: integrated loudness of its sound files in LUFS; None leaves it.
         created: seconds since 1970.
     """
 
@@ -27,6 +29,7 @@ class StoredSong:
     owner: str
     model: str
     song: Song
+    loudness: float | None = None
     created: float = field(default_factory=time.time)
 
     @property
@@ -45,14 +48,21 @@ class SongStore:
 
     Args:
         songs: number of songs that are kept.
+        audio_seconds: how long they last together at most; the last one is kept in any case.
         keep_seconds: age at which a song is forgotten.
         now: returns the present time in seconds.
     """
 
     def __init__(
-        self, *, songs: int, keep_seconds: float, now: Callable[[], float] = time.monotonic
+        self,
+        *,
+        songs: int,
+        keep_seconds: float,
+        audio_seconds: float = math.inf,
+        now: Callable[[], float] = time.monotonic,
     ):
         self.songs = songs
+        self.audio_seconds = audio_seconds
         self.keep_seconds = keep_seconds
         self._now = now
         self._kept: OrderedDict[str, tuple[float, StoredSong]] = OrderedDict()
@@ -95,11 +105,14 @@ class SongStore:
 
     def _forget_old(self) -> None:
         oldest = self._now() - self.keep_seconds
+        seconds = sum(stored.seconds for _, stored in self._kept.values())
         while self._kept:
-            created, _ = next(iter(self._kept.values()))
-            if created >= oldest and len(self._kept) <= self.songs:
+            created, stored = next(iter(self._kept.values()))
+            fits = len(self._kept) == 1 or seconds <= self.audio_seconds
+            if created >= oldest and len(self._kept) <= self.songs and fits:
                 return
             self._kept.popitem(last=False)
+            seconds -= stored.seconds
 
 
 __all__ = ["SongStore", "StoredSong", "new_id"]

@@ -15,7 +15,7 @@ from .errors import ServiceError, service_error
 from .guard import CLIENT_LEFT, OWNER, owner_of, wrong_key
 from .requests import read_request
 from .service import Job, SingingService
-from .sounds import facts
+from .sounds import description
 from .store import StoredSong
 
 ENDPOINT = "/v1/audio/songs/stream"
@@ -149,7 +149,7 @@ async def _send_song(socket: Any, service: SingingService, job: Job, rate: int) 
                 progress = {"type": "progress", "done": happening.done, "total": happening.total}
                 await _send(socket, progress, service)
             elif isinstance(happening, StoredSong):
-                await _send(socket, {"type": "done", **facts(happening)}, service)
+                await _send(socket, {"type": "done", **description(happening)}, service)
 
 
 async def _send(socket: Any, content: dict[str, Any] | bytes, service: SingingService) -> None:

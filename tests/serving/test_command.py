@@ -81,6 +81,21 @@ def test_a_port_that_is_taken_is_one_clear_line(service, tiny_checkpoint, capsys
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--compile --workers 2", "--compile is for one song at a time: got --workers 2"),
+        ("--adapter x", "--adapter belongs to one model: give one --model with it"),
+        ("--revision x --model a --model b", "--revision belongs to one model: give one --model"),
+        ("--max-whole-seconds 0", "--max-whole-seconds must be above 0: got 0"),
+    ],
+)
+def test_flags_that_do_not_go_together_are_one_clear_line(words, message, capsys):
+    assert main(["serve", *words.split()]) == 2
+
+    assert capsys.readouterr().err.startswith(f"songgen-hf serve: error: {message}")
+
+
 def replicas_of(process: int) -> list[int]:
     """The replicas among the descendants of a process."""
     parents, names = {}, {}

@@ -92,6 +92,9 @@ def hostile(kind: str) -> bytes:
         with soundfile.SoundFile(content, "w", 1000, 1, "PCM_16", format="FLAC") as file:
             for _ in range(120):
                 file.write(np.zeros(60_000, np.int16))
+    elif kind in ("bomb", "pickle"):
+        values = np.zeros(20_000_000, np.int8) if kind == "bomb" else np.array([{}])
+        np.savez_compressed(content, codes=values)
     elif kind == "text":
         content.write(b"no sound")
     elif kind == "one sample":
@@ -107,7 +110,9 @@ UPLOADS = [
     ("voice", "text", "annot read the reference voice"),
     ("voice", "empty", "annot read the reference voice"),
     ("voice", "large", "The reference voice has 0 MB"),
-    ("song", "archive", "Song (mixture) is not a recording that can be read"),
+    ("song", "archive", "Song is no recording and has no codes that can be read"),
+    ("song", "bomb", "Song is no recording and has no codes that can be read"),
+    ("song", "pickle", "Song is no recording and has no codes that can be read"),
     ("song", "two hours", "Song (mixture) lasts 7200.0 s: up to 2 s are accepted"),
     ("song", "text", "Song (mixture) is not a recording that can be read"),
     ("song", "empty", "Song (mixture) is not a recording that can be read"),

@@ -213,3 +213,69 @@ def test_the_service_says_what_it_has_and_how_it_does(service):
     body = schema["paths"][SONGS]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert {"lyrics", "guidance", "regions"} <= set(body["properties"])
     json.dumps(schema)
+
+
+WHOLE = {
+    "text": "folk", "lyrics": "[verse 0.16s]\nla lo\n[chorus 0.1s]\noh\n", "model": "masked",
+    "steps": 2, "seed": 3, "whole": True, "window": 0.4, "context": 0.06,
+}  # fmt: skip
+
+
+def test_a_whole_song_is_planned_sung_and_one_of_its_sections_redone(service, pipelines):
+    fields = ("lyrics", "window", "context")
+    planned = httpx.post(
+        f"{service.url}{SONGS}/plan", json={name: WHOLE[name] for name in fields}, timeout=60
+    ).json()
+    sung = service.post({**WHOLE, "response_format": "json"}).json()
+    redone = service.post({"song": sung["id"], "redo": 2, "seed": 8, "response_format": "json"})
+
+    assert [section["name"] for section in planned["sections"]] == ["verse", "chorus"]
+    assert (planned["window"], planned["seconds"]) == (0.4, pytest.approx(0.26))
+    pipe = pipelines["masked"]
+    options = {name: WHOLE[name] for name in (*fields, "seed")}
+    song = pipe.whole_song("folk", **options, num_inference_steps=2)
+    again = pipe.redo_section(song, 1, seed=8)
+    for answer, expected in ((sung, song), (redone.json(), again)):
+        assert [one["name"] for one in answer["sections"]] == ["verse", "chorus"]
+        gain = expected.gain(stems=True)
+        np.testing.assert_array_equal(
+            samples(base64.b64decode(answer["tracks"]["mixture"])),
+            np.frombuffer(as_pcm(expected["audio"] * gain), "<i2"),
+        )
+    assert service.error({"song": redone.json()["id"], "redo": 3})[1]["message"] == (
+        "The song has sections 1 to 2: got 3."
+    )
+    plain = service.post({**SHORT, "seed": 7}).headers["x-song-id"]
+    assert "is no whole song" in service.error({"song": plain, "redo": 1})[1]["message"]
+
+
+def test_codes_edit_a_song_that_is_no_longer_kept(service):
+    made = service.post({**SHORT, "model": "masked", "steps": 2, "seed": 5})
+    edit = {**WORDS, "model": "masked", "steps": 2, "seed": 6, "regions": [[0.1, None]]}
+    address = f"{SONGS}/{made.headers['x-song-id']}"
+    codes = service.get(f"{address}/codes.npz").content
+    httpx.delete(f"{service.url}{address}")
+
+    again = service.post({**edit, "song": base64.b64encode(codes).decode()})
+
+    address = f"{SONGS}/{again.headers['x-song-id']}"
+    old, new = (
+        dict(np.load(io.BytesIO(content)))
+        for content in (codes, service.get(f"{address}/codes.npz").content)
+    )
+    assert old["hop_length"] == 320
+    np.testing.assert_array_equal(new["codes"][..., :5], old["codes"][..., :5])
+    assert (new["codes"][..., 5:] != old["codes"][..., 5:]).any()
+
+
+def test_loudness_is_that_of_all_files_and_a_picture_is_drawn(service, pipelines):
+    body = {**WORDS, "seconds": 0.6, "seed": 7, "loudness": -30}
+    made = service.post(body)
+
+    song = sung(pipelines, seed=7, seconds=0.6)
+    expected = as_pcm(song["audio"] * np.float32(song.gain(-30.0)))
+    np.testing.assert_array_equal(samples(made.content), np.frombuffer(expected, "<i2"))
+    address = f"{SONGS}/{made.headers['x-song-id']}"
+    assert service.get(f"{address}?format=pcm").content == expected
+    picture = service.get(f"{address}/picture.png")
+    assert picture.headers["content-type"] == "image/png" and picture.content[1:4] == b"PNG"

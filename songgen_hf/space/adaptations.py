@@ -197,14 +197,14 @@ class Adaptations:
             self.state = after(self.state, json.loads(line))
             if self.state.phase not in RUNNING:
                 break  # the next process may begin
-        process.wait()
+        status = process.wait()
         for pipe in (process.stdin, process.stdout):
             pipe.close()
         if self._process is process and self.state.phase in RUNNING:
             self.state = replace(
                 self.state,
                 phase=FAILED,
-                message=f"the training ended unexpectedly (exit status {process.returncode}): see "
+                message=f"the training ended unexpectedly (exit status {status}): see "
                 "the log, and start it again",
             )
 

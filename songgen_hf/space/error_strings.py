@@ -79,7 +79,7 @@ MESSAGES: dict[str, str] = {
     "this song has no sections: sing it as a whole song": (
         "dieses Lied hat keine Abschnitte: bitte als ganzes Lied singen"
     ),
-    "this song has no finished sections: sing it as a whole song, to its end": (
+    "this song has no finished sections: sing it whole, to its end": (
         "dieses Lied hat keine fertigen Abschnitte: bitte als ganzes Lied bis zum Ende singen"
     ),
     "this song is complete: only a stopped whole song can be finished": (

@@ -156,9 +156,7 @@ class SongService:
         """
         song = self.store.song(session, song_id)
         if not song.sections or song.is_unfinished:
-            raise ValueError(
-                "this song has no finished sections: sing it as a whole song, to its end"
-            )
+            raise ValueError("this song has no finished sections: sing it whole, to its end")
         section = checked_section(section, len(song.sections))
         settings = replace(song.settings, seed=seed)
         settings = settings.checked(self.limits, modes=self.generator.modes)

@@ -12,6 +12,8 @@ from .flags import option
 from .loading import DeviceOptions
 from .output import CommandResult
 
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
+
 
 @dataclass(frozen=True, kw_only=True)
 class SpaceOptions:
@@ -44,6 +46,11 @@ class RunOptions(SpaceOptions, DeviceOptions):
     threads: int = option(1, "CPU threads per song; more slow small models down")
     max_seconds: float | None = option(None, "longest song (default: 30)")
     hub_adapters: bool = option(True, "do not let visitors name adapters of the Hub")
+    adapt: Path | None = option(
+        None,
+        "folder for adapters: offer the tab Adapt, which trains on recordings of this machine; "
+        "only with a --host of this machine",
+    )
     mcp: bool = option(
         False,
         "also serve the Model Context Protocol, so that assistants can sing (/gradio_api/mcp)",
@@ -121,6 +128,7 @@ def start(options: RunOptions) -> None:
     for name in ("concurrency", "threads"):
         if getattr(options, name) < 1:
             raise ValueError(f"--{name} must be at least 1: got {getattr(options, name)}")
+    adapt = None if options.adapt is None else _adaptations(options)
     use_few_arenas()
     torch.set_num_threads(options.threads)
     limits = Limits(concurrency=options.concurrency, hub_adapters=options.hub_adapters)
@@ -131,6 +139,7 @@ def start(options: RunOptions) -> None:
         limits=limits,
         adapters=options.adapters,
         defaults=default_settings(options.models),
+        adapt=adapt,
     )
     # A service manager ends the process with SIGTERM: delete the files, as after Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -144,6 +153,26 @@ def start(options: RunOptions) -> None:
         )
     finally:
         demo.close()
+
+
+def _adaptations(options: RunOptions) -> Any:
+    """The adaptations of a Space that only this machine can open.
+
+    Raises:
+        ValueError: if others can open it.
+    """
+    require("peft", "train")
+    require("datasets", "prepare")
+    from ..space.adaptations import Adaptations
+
+    if options.host not in LOCAL_HOSTS or options.share:
+        given = "--share" if options.share else f"--host {options.host}"
+        raise ValueError(
+            f"--adapt reads any folder of this machine, so nobody else may open the page: got "
+            f"{given}, expected --host {LOCAL_HOSTS[0]} and no --share"
+        )
+    assert options.adapt is not None
+    return Adaptations(options.adapt)
 
 
 def push(options: PushOptions) -> CommandResult:

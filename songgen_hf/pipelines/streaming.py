@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import StoppingCriteria, StoppingCriteriaList
-from transformers.generation.streamers import BaseStreamer
 
 from ..modeling.modeling_xcodec import XCodecModel
 from ..modeling.patterns import ACCOMPANIMENT, VOCAL
 from ..modeling.xcodec_windows import XCodecStreamDecoder
+from .codes_stream import CodesStreamer
 from .song_edges import FADE_SECONDS, soften_end, soften_start
 
 FIRST_FRAMES = 5
@@ -41,7 +41,7 @@ class SongChunk:
     accompaniment: Tensor | None = None
 
 
-class SongGenAudioStreamer(BaseStreamer):
+class SongGenAudioStreamer(CodesStreamer):
     """Iterator over :class:`SongChunk` while ``generate(streamer=...)`` runs in another thread.
 
     The joined chunks equal the song of the pipeline, cut to the shorter track; with ``raw`` they
@@ -82,9 +82,9 @@ class SongGenAudioStreamer(BaseStreamer):
                 f"songs of {model.config.audio_encoder.model_type} cannot be streamed: only "
                 "X-Codec decodes chunks that equal the whole; call generate instead"
             )
+        super().__init__(model)
         self.model = model
         self.raw = raw
-        self.pattern = model.pattern
         self.timeout = timeout
         self._decoders = [
             XCodecStreamDecoder(model.audio_encoder, chunk_frames, first_frames)
@@ -93,27 +93,11 @@ class SongGenAudioStreamer(BaseStreamer):
         self._waiting: list[Tensor] = [torch.zeros(0) for _ in self._decoders]
         self._ended = [False] * len(self._decoders)
         self._begun = False
-        self._columns: list[Tensor] = []
-        self._num_frames = 0
         self._queue: Queue[SongChunk | BaseException | None] = Queue()
         self.closed = Event()
         self.ahead = ahead
         self._unread = 0.0  # seconds
         self._taken = Condition()
-
-    def put(self, value: Tensor) -> None:
-        """Take the columns of the prompt [rows, L], or one column [rows] of a step."""
-        columns = value[:, None] if value.ndim == 1 else value
-        if columns.shape[0] != self.pattern.num_rows:
-            raise ValueError(
-                f"one song at a time can be streamed: got {columns.shape[0]} rows, expected "
-                f"{self.pattern.num_rows}; call generate with batch size 1"
-            )
-        self._columns.extend(columns.cpu().unbind(dim=1))
-        available = self.pattern.num_frames(len(self._columns))
-        if available > self._num_frames:
-            self._decode(self._frames(self._num_frames, available))
-            self._num_frames = available
 
     def end(self) -> None:
         """Decode the remaining frames and end the iteration."""
@@ -166,13 +150,8 @@ class SongGenAudioStreamer(BaseStreamer):
     def _seconds(self, chunk: SongChunk) -> float:
         return chunk.waveform.shape[-1] / self.model.config.sampling_rate
 
-    def _frames(self, start: int, stop: int) -> Tensor:
-        """Return the codes of the frames from ``start`` to ``stop``, [tracks, K, stop - start]."""
-        rows, steps = self.pattern.index(stop)
-        rows, steps = rows[..., start:], steps[..., start:]
-        first = int(steps.min())
-        recent = torch.stack(self._columns[first:], dim=1)  # [rows, L]
-        return recent[rows, steps - first]
+    def _take_frames(self, before: int, codes: Tensor) -> None:
+        self._decode(codes)
 
     def _decode(self, codes: Tensor) -> None:
         """Decode new frames, without those that hold special ids, and queue the result."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from .codes_stream import CodesStreamer
 from .editing import TRACK_NAMES
 from .progress import section_progress
 from .section_files import SectionFolder
@@ -52,6 +53,8 @@ DECODED_FRAMES = 500
 """Frames that are decoded at a time."""
 AHEAD_SECONDS = 1.5
 """What is generated beyond the end of a section and dropped."""
+Follow = Callable[[int, int, torch.Tensor], None]
+"""Function (section, its frames before, codes [N, K, n] of its next frames)."""
 
 
 class WholeSongMixin:
@@ -60,6 +63,7 @@ class WholeSongMixin:
     processor: Any
     voice_separator: Callable[..., tuple[Any, float]] | None
     sampling_rate: int
+    mode: str
     _hop_length: int
     align: Callable[..., Song]
     _networks: list[Any]
@@ -89,6 +93,7 @@ class WholeSongMixin:
         negative_text: str | None = None,
         timestamps: bool = False,
         progress: bool | Callable[[int, int], None] = False,
+        follow: Follow | None = None,
         **settings: Any,
     ) -> Song:
         """Generate a song of any length from lyrics with tags such as ``[verse]``.
@@ -119,6 +124,10 @@ class WholeSongMixin:
             reference_voice, voice_start, separate_voice, language, negative_text: as of a call.
             progress: True for a progress bar for each section, or a function that is called with
                 (number of frames done, number of frames of the song).
+            follow: called with (index of the section, number of its frames before, codes [N, K, n]
+                of its next frames) as soon as these are known: with an autoregressive model and
+                without ``best_of`` while they are generated. A section begins with a call of no
+                frames, and again so if it is generated again.
             timestamps: whether the song has ``words``, ``lines`` and ``coverage``. The words in the
                 context are then those whose times lie there; otherwise those that their share of
                 the letters places there.
@@ -153,13 +162,17 @@ class WholeSongMixin:
         done: list[SungSection] = []
         for place, section in enumerate(request.plan.sections):
             sung = None if held is None else held.read(place, section)
+            frame_by_frame = self.mode == "autoregressive" and not settings.get("best_of")
+            heard = _Followed(follow, place, frame_by_frame)
+            heard.begin(self._sizes)
             if sung is None:
                 counts = (sum(frames[:place]), frames[place], sum(frames))
                 title = f"{section.name} ({place + 1}/{len(frames)})"
                 with section_progress(progress, title, *counts) as report:
-                    sung = self._sing(request, done, section, report)
+                    sung = self._sing(request, done, section, report, heard)
                 if held is not None:
                     held.write(place, sung, **self._rates)
+            heard.finish(sung.codes)
             done.append(sung)
         return self._whole(request, done)
 
@@ -191,6 +204,7 @@ class WholeSongMixin:
         done: Sequence[SungSection],
         section: Section,
         report: Callable[[int, int | None], None],
+        heard: "_Followed",
     ) -> SungSection:
         """Generate the section after finished ones, or quote it."""
         if section.quotes is not None:
@@ -223,7 +237,12 @@ class WholeSongMixin:
         first = (request.seed + SEED_STEP * len(done)) % 2**62
         tries: list[tuple[int, int, Song]] = []
         for seed in range(first, first + SEED_STEP, SEED_STEP // SWAP_TRIES):
-            song = self._call(request, lyrics, voice, seed=seed, progress=report, **given)
+            if tries:
+                heard.begin(self._sizes)
+            streamed = heard.streamer(getattr(self, "model", None), known, new)
+            song = self._call(
+                request, lyrics, voice, seed=seed, progress=report, **given, **streamed
+            )
             swapped = 0
             if section.lyrics and song["vocal"] is not None:
                 tracks = song["vocal"], song["accompaniment"]
@@ -232,6 +251,8 @@ class WholeSongMixin:
             if swapped <= MAY_BE_SWAPPED:
                 break
         song = min(tries)[2]
+        if song is not tries[-1][2]:
+            heard.begin(self._sizes)
         return self._sung(request, song, section, context, known, voice)
 
     def _around(
@@ -371,4 +392,41 @@ class WholeSongMixin:
         return max(1, round(seconds * self._frame_rate))
 
 
-__all__ = ["WholeSongMixin"]
+class _Followed:
+    """Tells a function of the codes of one section."""
+
+    def __init__(self, follow: Follow | None, section: int, frame_by_frame: bool):
+        self.follow, self.section, self.frame_by_frame = follow, section, frame_by_frame
+        self.told = 0  # frames
+
+    def begin(self, sizes: Any) -> None:
+        """Tell that the section begins, or begins again."""
+        self.told = 0
+        if self.follow is not None:
+            nothing = torch.zeros(sizes.num_tracks, sizes.num_codebooks, 0, dtype=torch.int64)
+            self.follow(self.section, 0, nothing)
+
+    def streamer(self, model: Any, known: int, num_frames: int) -> dict[str, Any]:
+        """The argument ``streamer`` of a window, whose section begins with frame ``known``."""
+        if self.follow is None or not self.frame_by_frame:
+            return {}
+
+        def take(before: int, codes: torch.Tensor) -> None:
+            start, stop = max(before, known), min(before + codes.shape[-1], known + num_frames)
+            if start < stop:
+                self._tell(codes[..., start - before : stop - before])
+
+        return {"streamer": CodesStreamer(model, take)}
+
+    def finish(self, codes: torch.Tensor) -> None:
+        """Tell what was not told yet of the section's codes [N, K, T]."""
+        if self.told < codes.shape[-1]:
+            self._tell(codes[..., self.told :])
+
+    def _tell(self, codes: torch.Tensor) -> None:
+        if self.follow is not None:
+            self.follow(self.section, self.told, codes)
+        self.told += codes.shape[-1]
+
+
+__all__ = ["Follow", "WholeSongMixin"]

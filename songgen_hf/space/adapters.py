@@ -35,12 +35,20 @@ class Adapters:
         self.limits = Limits() if limits is None else limits
         self._sources: dict[str, str] = {}
         for source in sources:
-            for name, place in _find_adapters(str(source)):
-                if self._sources.setdefault(name, place) != place:
-                    raise ValueError(
-                        f"two adapters are called {name!r}: {self._sources[name]} and {place}; "
-                        "rename a folder"
-                    )
+            self.add(source)
+
+    def add(self, source: str | Path) -> None:
+        """Offer further adapters: a folder of one or several, or a Hub id.
+
+        Raises:
+            ValueError: as for the class.
+        """
+        for name, place in _find_adapters(str(source)):
+            if self._sources.setdefault(name, place) != place:
+                raise ValueError(
+                    f"two adapters are called {name!r}: {self._sources[name]} and {place}; "
+                    "rename a folder"
+                )
 
     @property
     def names(self) -> list[str]:

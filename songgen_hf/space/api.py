@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..optional import require
 from .api_answers import api_error, song_as_json, songs_of
-from .api_descriptions import EDIT, SETTINGS
+from .api_descriptions import described
+from .api_edits import (
+    continue_endpoint,
+    finish_endpoint,
+    new_words_endpoint,
+    plan_endpoint,
+    redo_endpoint,
+    redo_section_endpoint,
+)
 from .controls import session_of
 from .live_songs import LiveSong
 from .settings import FIELDS, LONGEST, Settings
@@ -49,6 +57,11 @@ def add_api(service: SongService, *, group: str) -> None:
     _add(redo_endpoint(service), [*edit, *stretch, takes], queued)
     _add(new_words_endpoint(service), [*edit, takes], queued)
     _add(continue_endpoint(service), [*edit, _argument(LONGEST, None)], queued)
+    section = [song_id, _argument("section", 0), _argument("seed", None)]
+    _add(redo_section_endpoint(service), section, queued)
+    _add(finish_endpoint(service), [song_id], queued)
+    planned = ("lyrics", "window", "context", "repeat_chorus")
+    _add(plan_endpoint(service), [one for one in settings if one.label in planned], direct)
     if service.generator.two_track_modes:
         over = [_recording("recording"), _argument("kind", "band"), takes, *settings]
         _add(over_endpoint(service), over, queued)
@@ -69,18 +82,10 @@ def _add(endpoint: Callable[..., Any], inputs: list[Any], options: dict[str, Any
     )
 
 
-def _described(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Put the descriptions of settings into the docstring of an endpoint."""
-    document = function.__doc__ or ""
-    document = document.replace("        {settings}", SETTINGS).replace("        {edit}", EDIT)
-    function.__doc__ = document
-    return function
-
-
 def sing_endpoint(service: SongService) -> Callable[..., Iterator[list[dict[str, Any]]]]:
     """The function of ``/sing``; gradio takes the names of the arguments from its signature."""
 
-    @_described
+    @described
     def sing(
         lyrics: Any = None,
         text: Any = None,
@@ -99,6 +104,10 @@ def sing_endpoint(service: SongService) -> Callable[..., Iterator[list[dict[str,
         guidance_text: Any = None,
         guidance_lyrics: Any = None,
         guidance_voice: Any = None,
+        whole: Any = None,
+        window: Any = None,
+        context: Any = None,
+        repeat_chorus: Any = None,
         voice: Any = None,
         max_seconds: Any = None,
         request: gr.Request = None,  # type: ignore[assignment]
@@ -121,7 +130,7 @@ def sing_endpoint(service: SongService) -> Callable[..., Iterator[list[dict[str,
 def stream_endpoint(service: SongService) -> Callable[..., Iterator[dict[str, Any]]]:
     """The function of ``/stream``."""
 
-    @_described
+    @described
     def stream(
         lyrics: Any = None,
         text: Any = None,
@@ -140,6 +149,10 @@ def stream_endpoint(service: SongService) -> Callable[..., Iterator[dict[str, An
         guidance_text: Any = None,
         guidance_lyrics: Any = None,
         guidance_voice: Any = None,
+        whole: Any = None,
+        window: Any = None,
+        context: Any = None,
+        repeat_chorus: Any = None,
         voice: Any = None,
         max_seconds: Any = None,
         request: gr.Request = None,  # type: ignore[assignment]
@@ -178,114 +191,10 @@ def stream_endpoint(service: SongService) -> Callable[..., Iterator[dict[str, An
     return stream
 
 
-def redo_endpoint(service: SongService) -> Callable[..., Iterator[list[dict[str, Any]]]]:
-    """The function of ``/redo``."""
-
-    @_described
-    def redo(
-        song_id: Any = None,
-        lyrics: Any = None,
-        mode: Any = None,
-        seed: Any = None,
-        start: Any = None,
-        end: Any = None,
-        track: Any = None,
-        takes: Any = None,
-        request: gr.Request = None,  # type: ignore[assignment]
-    ) -> Iterator[list[dict[str, Any]]]:
-        """Sing a stretch of a song again; the rest keeps its samples.
-
-        Returns the takes as a list of songs, the best one first, with their scores.
-
-        Args:
-        {edit}
-            start: second at which the stretch begins.
-            end: second at which it ends; 0 for the end of the song.
-            track: what is sung again: "vocal", "band" or "both".
-            takes: number of takes, with consecutive seeds.
-        """
-        session = session_of(request)
-
-        def takes_of() -> Iterator[Any]:
-            song, settings = _edited(service, session, song_id, lyrics, mode, seed)
-            yield from service.redo(
-                session, song.id, settings, start=start, end=end or song.seconds, track=track,
-                takes=takes,
-            )  # fmt: skip
-
-        yield from songs_of(takes_of())
-
-    return redo
-
-
-def new_words_endpoint(service: SongService) -> Callable[..., Iterator[list[dict[str, Any]]]]:
-    """The function of ``/new_words``."""
-
-    @_described
-    def new_words(
-        song_id: Any = None,
-        lyrics: Any = None,
-        mode: Any = None,
-        seed: Any = None,
-        takes: Any = None,
-        request: gr.Request = None,  # type: ignore[assignment]
-    ) -> Iterator[list[dict[str, Any]]]:
-        """Sing other lyrics to the band of a song with two tracks.
-
-        Returns the takes as a list of songs, the best one first.
-
-        Args:
-        {edit}
-            takes: number of takes, with consecutive seeds.
-        """
-        session = session_of(request)
-
-        def takes_of() -> Iterator[Any]:
-            song, settings = _edited(service, session, song_id, lyrics, mode, seed)
-            yield from service.new_words(session, song.id, settings, takes=takes)
-
-        yield from songs_of(takes_of())
-
-    return new_words
-
-
-def continue_endpoint(service: SongService) -> Callable[..., Iterator[list[dict[str, Any]]]]:
-    """The function of ``/continue_song``."""
-
-    @_described
-    def continue_song(
-        song_id: Any = None,
-        lyrics: Any = None,
-        mode: Any = None,
-        seed: Any = None,
-        max_seconds: Any = None,
-        request: gr.Request = None,  # type: ignore[assignment]
-    ) -> Iterator[list[dict[str, Any]]]:
-        """Continue a song from its end on.
-
-        Returns a list with the longer song.
-
-        Args:
-        {edit}
-            max_seconds: seconds to add at most.
-        """
-        session = session_of(request)
-
-        def longer() -> Iterator[Any]:
-            song, settings = _edited(service, session, song_id, lyrics, mode, seed)
-            if max_seconds is not None:
-                settings = replace(settings, seconds=max_seconds)
-            yield from service.go_on(session, song.id, settings)
-
-        yield from songs_of(longer())
-
-    return continue_song
-
-
 def over_endpoint(service: SongService) -> Callable[..., Iterator[list[dict[str, Any]]]]:
     """The function of ``/sing_over``."""
 
-    @_described
+    @described
     def sing_over(
         recording: Any = None,
         kind: Any = None,
@@ -307,6 +216,10 @@ def over_endpoint(service: SongService) -> Callable[..., Iterator[list[dict[str,
         guidance_text: Any = None,
         guidance_lyrics: Any = None,
         guidance_voice: Any = None,
+        whole: Any = None,
+        window: Any = None,
+        context: Any = None,
+        repeat_chorus: Any = None,
         voice: Any = None,
         max_seconds: Any = None,
         request: gr.Request = None,  # type: ignore[assignment]
@@ -398,20 +311,12 @@ def _settings(arguments: dict[str, Any]) -> Settings:
     return settings if longest is None else replace(settings, seconds=longest)
 
 
-def _edited(
-    service: SongService, session: str, song_id: Any, lyrics: Any, mode: Any, seed: Any
-) -> tuple[Song, Settings]:
-    """A song to edit, and the settings of the edit: those of the song, but for what is given."""
-    song = service.store.song(session, str(song_id))
-    given = {"lyrics": lyrics, "mode": mode or None}
-    changed = {name: value for name, value in given.items() if value is not None}
-    return song, replace(song.settings, **changed, seed=seed)
-
-
 def _argument(name: str, default: Any) -> Any:
     """An invisible component that receives an argument of an endpoint."""
     if isinstance(default, str) or name in ("lyrics", "mode"):
         return gr.Textbox(default, visible=False, label=name)
+    if isinstance(default, bool):
+        return gr.Checkbox(default, visible=False, label=name)
     return gr.Number(default, visible=False, label=name)
 
 

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..optional import require
+from .error_messages import error_message
 from .song_files import Song
-from .song_service import error_message
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -55,6 +55,7 @@ def song_as_json(song: Song) -> dict[str, Any]:
         "parent": song.parent,
         "score": song.score,
         **{name: song.timed.get(name) for name in ("lines", "coverage")},
+        "sections": [dict(section) for section in song.sections],
         "settings": asdict(song.settings),
         "files": {**files, "settings": gr.FileData(path=str(song.sidecar)).model_dump()},
     }

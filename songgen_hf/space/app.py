@@ -12,19 +12,24 @@ from . import markup, song_markup
 from .adapters import Adapters
 from .api import add_api
 from .controls import CONTROLS, PRIVATE, Control, Page, choosing_html, session_of
+from .error_messages import tell, tell_all
 from .form import Texts, draw_form, restored, wire_form
-from .generation import Progress, SongGenerator
+from .generation import SongGenerator
 from .limits import Limits, max_seconds
 from .memory import use_few_arenas
+from .progress import Progress
 from .session_store import SessionStore
 from .settings import FEW_STEPS, FIELDS, TWO_TRACKS, VOICE_KEY, Settings, read_link
 from .song_files import Song
-from .song_service import SongService, error_message
+from .song_service import SongService
 from .strings import LANGUAGES, speaker, wanted_language
 from .theme import CSS, head, theme
+from .whole_songs import WholeSong
 
 if TYPE_CHECKING:
     import gradio as gr
+
+    from .adaptations import Adaptations
 else:
     gr = require("gradio", "space")
 
@@ -37,6 +42,7 @@ class SongBlocks(gr.Blocks):
     """The page, which passes its theme and its limits to gradio in ``launch()``."""
 
     service: SongService
+    adaptations: "Adaptations | None" = None
 
     def launch(self, *args: Any, **kwargs: Any) -> Any:
         """Start the server; takes all arguments of gradio's method, which override the page's."""
@@ -54,6 +60,8 @@ class SongBlocks(gr.Blocks):
 
     def close(self, *args: Any, **kwargs: Any) -> None:
         """Stop the server and delete its files."""
+        if self.adaptations is not None:
+            self.adaptations.close()
         super().close(*args, **kwargs)
         self.service.store.close()
 
@@ -65,6 +73,7 @@ def build_demo(
     adapters: Sequence[str | Path] = (),
     defaults: Settings | None = None,
     controls: Sequence[type[Control]] = CONTROLS,
+    adapt: "Adaptations | None" = None,
 ) -> SongBlocks:
     """Build the Space for one pipeline, or for one pipeline of each mode.
 
@@ -76,6 +85,8 @@ def build_demo(
             one is chosen in an empty form, with the mode of the model that it was trained on.
         defaults: settings of an empty form.
         controls: controls of a finished song, in their order on the page.
+        adapt: adaptations for the Adapt tab, which trains on recordings in any folder of this
+            machine: only for a page that nobody else can open. None for no tab.
     Returns:
         gradio Blocks with a queue; ``launch()`` starts the server.
     Raises:
@@ -93,6 +104,8 @@ def build_demo(
         defaults,
         mode=preferred[0],
         seconds=min(defaults.seconds, limits.seconds),
+        window=min(defaults.window, limits.seconds),
+        context=min(defaults.context, limits.seconds / 4),
     )
     offered = Adapters(adapters, limits)
     if len(offered.names) == 1 and not defaults.adapter:
@@ -115,20 +128,46 @@ def build_demo(
         fill_width=True,
         delete_cache=(max(1, round(keep / 4)), round(keep)),
     )
-    demo.service = service
+    demo.service, demo.adaptations = service, adapt
     with demo:
-        page = _draw(service, controls)
-        wire_form(page.form)
+        page = _draw(demo, service, controls, adapt)
+        wire_form(page.form, service)
         _wire_generation(page)
         _wire_visits(demo, page)
         add_api(service, group=GENERATION)
     return demo.queue(max_size=limits.waiting, default_concurrency_limit=limits.concurrency)
 
 
-def _draw(service: SongService, controls: Sequence[type[Control]]) -> Page:
+def _draw(
+    demo: SongBlocks,
+    service: SongService,
+    controls: Sequence[type[Control]],
+    adapt: "Adaptations | None",
+) -> Page:
     """Draw all blocks of the page."""
     generator, texts = service.generator, Texts()
     texts.draw(gr.HTML, {"value": markup.header}, js_on_load=None)
+    if adapt is None:
+        page = _draw_song(service, controls, texts)
+    else:
+        from .adapt_tab import ADAPT, SING, AdaptTab
+
+        tab = AdaptTab(service, adapt, texts)
+        with gr.Tabs(selected=SING, elem_id="tabs") as tabs:
+            with texts.draw(gr.Tab, {"label": "tab_sing"}, id=SING):
+                page = _draw_song(service, controls, texts)
+            with texts.draw(gr.Tab, {"label": "tab_adapt"}, id=ADAPT):
+                tab.draw()
+        tab.wire(page, demo, tabs)
+    names = dict.fromkeys(_model_name(generator.model(mode)) for mode in generator.modes)
+    model = ", ".join(names)
+    texts.draw(gr.HTML, {"value": lambda say: markup.footer(model, say)}, js_on_load=None)
+    return page
+
+
+def _draw_song(service: SongService, controls: Sequence[type[Control]], texts: Texts) -> Page:
+    """Draw the form and the song."""
+    generator = service.generator
     with gr.Row(elem_id="columns"):
         with gr.Column(scale=5, min_width=320, elem_id="ask"):
             form = draw_form(
@@ -145,9 +184,6 @@ def _draw(service: SongService, controls: Sequence[type[Control]]) -> Page:
             page.controls = [control(service, texts) for control in controls]
             for control in page.controls:
                 control.draw()
-    names = dict.fromkeys(_model_name(generator.model(mode)) for mode in generator.modes)
-    model = ", ".join(names)
-    texts.draw(gr.HTML, {"value": lambda say: markup.footer(model, say)}, js_on_load=None)
     return page
 
 
@@ -207,6 +243,20 @@ def _wire_generation(page: Page) -> None:
             session_of(request), recording, settings, kind=kind, takes=settings.best_of, voice=voice
         )
 
+    def choose_section(event: gr.EventData) -> dict[str, str]:
+        chosen = event._data if isinstance(event._data, dict) else {}
+        return {name: str(chosen.get(name)) for name in ("song", "section")}
+
+    def sing_sections(request: Any, chosen: dict[str, str], voice: Any) -> Iterator[Any]:
+        """Sing a section again, or the rest of a stopped song."""
+        session, song_id = session_of(request), chosen["song"]
+        voice = voice if service.store.song(session, song_id).with_voice else None
+        if chosen["section"] == "rest":
+            yield from service.finish(session, song_id, voice=voice)
+        else:
+            section = int(chosen["section"])
+            yield from service.redo_section(session, song_id, section, voice=voice)
+
     page.sings = sings
     inputs = [form.voice, *form.settings]
     sings(form.sing.click, sing, inputs)
@@ -214,6 +264,9 @@ def _wire_generation(page: Page) -> None:
     sings(form.parts["text"].submit, sing, inputs)
     sings(form.again.click(last_seed, page.current, form.parts["seed"], **quiet).then, sing, inputs)
     sings(form.new.click(lambda: "", None, form.parts["seed"], **quiet).then, sing, inputs)
+    section = gr.State({})
+    chosen = page.stage.resing(choose_section, None, section, **quiet)
+    sings(chosen.then, sing_sections, [section, form.voice])
     if form.over is not None:
         sings(form.over_button.click, sing_over, [form.over, form.over_kind, *inputs])
     for control in page.controls:
@@ -238,17 +291,22 @@ def _shown(page: Page, session: str, items: Iterator[Any]) -> Iterator[list[Any]
                 elif isinstance(item, Song):
                     songs.append(item)
                     yield [*page.show(session, songs[0], gr.skip()), False]
-                elif not songs:  # the page stays with the first song of a request
+                elif not songs and _is_heard(item):  # the page stays with the first song
                     stage = song_markup.live_view(item, say) if item is not live else None
                     live = item
                     yield [*page.unchanged(gr.skip(), song_markup.feed(item), stage), False]
     except Exception as error:
-        yield [*page.unchanged(markup.problem(error_message(error), say)), True]
+        yield [*page.unchanged(markup.problem(tell(error, say), say)), True]
         return
     if page.service.was_stopped(session):  # the button says it
         yield [*page.unchanged(gr.skip()), True]
     else:
         yield [*page.show(session, songs[0], markup.done(songs, say)), True]
+
+
+def _is_heard(live: Any) -> bool:
+    """Whether a live song has a player; a section that is sung again has none until it is done."""
+    return not (isinstance(live.edit, WholeSong) and live.edit.section is not None)
 
 
 def _wire_visits(demo: Any, page: Page) -> None:
@@ -280,9 +338,8 @@ def _wire_visits(demo: Any, page: Page) -> None:
         if query.get(VOICE_KEY):
             message += f" {say('link_voice')}"
         if problems:
-            error = ValueError("; ".join(problems))
             status = markup.problem(
-                error_message(error), say, title="link_problem", rest=say("link_rest")
+                tell_all(problems, say), say, title="link_problem", rest=say("link_rest")
             )
             return [status, *restored(settings)]
         return [markup.note(message), *restored(settings)]

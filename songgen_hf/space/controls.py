@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from ..optional import require
 from . import markup, song_markup
 from .edits import BOTH, TRACKS
+from .error_messages import tell
 from .form import Form, Texts, restored
 from .song_files import Song
-from .song_service import SongService, error_message
+from .song_service import SongService
 from .strings import ENGLISH, Say
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private
 _CHOOSE = """element.addEventListener('click', (event) => {
   const button = event.target.closest('[data-action]');
   if (button) trigger('choose', {song: button.dataset.song, action: button.dataset.action});
+  const again = event.target.closest('[data-resing]');
+  if (again) trigger('resing', {song: again.dataset.song, section: again.dataset.resing});
 });"""
 
 
@@ -121,7 +124,7 @@ class Page:
             try:
                 song = self.service.store.song(session, str(chosen.get("song")))
             except ValueError as error:
-                return [*self.unchanged(markup.problem(error_message(error), say)), *unchanged]
+                return [*self.unchanged(markup.problem(tell(error, say), say)), *unchanged]
             if chosen.get("action") != "restore":
                 return [*self.show(session, song, ""), *unchanged]
             message = say("restored")
@@ -160,7 +163,7 @@ class Balance(Control):
                 song = page.service.remix(session, song_id or "", balance)
             except (ValueError, TypeError) as error:
                 say = page.service.say(session)
-                return page.unchanged(markup.problem(error_message(error), say))
+                return page.unchanged(markup.problem(tell(error, say), say))
             return page.show(session, song, "")
 
         self.slider.release(
@@ -226,7 +229,7 @@ class EditPanel(Control):
                         self.words]  # fmt: skip
 
     def view(self, song: Song | None, songs: Sequence[Song], say: Say = ENGLISH) -> list[Any]:
-        if song is None:
+        if song is None or song.settings.whole:  # its cards are edited
             return [gr.update(visible=False), *(gr.skip() for _ in self.outputs[1:])]
         modes = self.service.generator.modes_like(song)
         choices = [(say(f"how:{mode}"), mode) for mode in modes]

@@ -80,6 +80,16 @@ EXAMPLES = (
         "the evening bell is ringing low\nI keep the letter in the snow",
     ),
 )
+WHOLE_EXAMPLE = Example(
+    "Whole song",
+    "a warm folk song, led by flute, sung by a female voice, at 100 bpm",
+    "[intro]\n[verse]\nthe silver river runs below the hill\n"
+    "the sunlight is dancing on the water\n"
+    "[chorus]\nwe will follow the burning sky\n"
+    "[inst 4s]\n[verse]\nmy heart is waiting by the window\nthe little stars are sleeping\n"
+    "[chorus]\n[outro]",
+)
+"""A song with tags, for whole songs."""
 
 
 def find_words(text: str, kind: str) -> list[str]:
@@ -217,6 +227,7 @@ __all__ = [
     "LEAD",
     "MOOD",
     "VOICE",
+    "WHOLE_EXAMPLE",
     "chips_on",
     "find_words",
     "with_chips",

@@ -4,7 +4,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..optional import require
-from .description_chips import CHIPS, EXAMPLES, GENRE, LEAD, MOOD, VOICE, chips_on, with_chips
+from .description_chips import (
+    CHIPS,
+    EXAMPLES,
+    GENRE,
+    LEAD,
+    MOOD,
+    VOICE,
+    WHOLE_EXAMPLE,
+    chips_on,
+    with_chips,
+)
 from .limits import Limits
 from .markup import hint, legend
 from .settings import (
@@ -16,6 +26,7 @@ from .settings import (
     Settings,
 )
 from .strings import ENGLISH, Say
+from .whole_form import draw_whole, wire_plan
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -74,6 +85,7 @@ class Form:
     over: Any = None
     over_kind: Any = None
     over_button: Any = None
+    plan: Any = None
 
     @property
     def settings(self) -> list[Any]:
@@ -110,6 +122,7 @@ def draw_form(
     _description_block(form, defaults)
     _action_block(form)
     _song_block(form, limits, defaults, modes)
+    draw_whole(form, limits, defaults)
     _voice_block(form, limits, defaults)
     if two_tracks:
         _over_block(form, limits)
@@ -140,6 +153,9 @@ def _lyrics_block(form: Form, defaults: Settings) -> None:
             gr.Button(example.name, size="sm", variant="secondary", min_width=10)
             for example in EXAMPLES
         ]
+        form.parts["whole_example"] = form.texts.draw(
+            gr.Button, {"value": "example_whole"}, size="sm", variant="secondary", min_width=10
+        )
 
 
 def _description_block(form: Form, defaults: Settings) -> None:
@@ -332,8 +348,13 @@ def _action_block(form: Form) -> None:
         form.status = gr.HTML("", elem_id="status", js_on_load=None)
 
 
-def wire_form(form: Form) -> None:
-    """Connect the chips, the examples and the mode to the fields that they change."""
+def wire_form(form: Form, service: Any) -> None:
+    """Connect the chips, the examples, the mode and the plan to the fields that they belong to.
+
+    Args:
+        form: the form.
+        service: the :class:`~.song_service.SongService`, for limits and languages.
+    """
     text, lyrics = form.parts["text"], form.parts["lyrics"]
     groups = list(form.chips.values())
     quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -351,10 +372,14 @@ def wire_form(form: Form) -> None:
     for kind, group in form.chips.items():
         group.input(switch(kind), [text, group], [text, *groups], **quiet)
     text.input(lambda description: all_on(description or ""), text, groups, **quiet)
-    for button, example in zip(form.parts["examples"], EXAMPLES, strict=True):
-        values = [example.lyrics, example.text, *all_on(example.text)]
-        button.click(lambda values=values: values, None, [lyrics, text, *groups], **quiet)
+    buttons = [*form.parts["examples"], form.parts["whole_example"]]
+    for button, example in zip(buttons, (*EXAMPLES, WHOLE_EXAMPLE), strict=True):
+        whole = example is WHOLE_EXAMPLE
+        values = [example.lyrics, example.text, whole, *all_on(example.text)]
+        outputs = [lyrics, text, form.parts["whole"], *groups]
+        button.click(lambda values=values: values, None, outputs, **quiet)
 
+    wire_plan(form, service, quiet)
     shown = [form.parts[name] for name in ("steps", *_AUTOREGRESSIVE)]
     form.parts["mode"].change(shown_in, form.parts["mode"], shown, **quiet)
 

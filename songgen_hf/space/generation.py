@@ -8,7 +8,7 @@ requested with it or at the same time.
 
 import logging
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field
@@ -22,8 +22,10 @@ import numpy as np
 from ..pipelines.adapters import load_adapters
 from .edits import CONTINUE, Edit
 from .gpu import on_gpu
+from .progress import Progress, ProgressTimer
 from .settings import CONDITIONS, FEW_STEPS, MIXED, MODES, TWO_TRACKS, Settings
 from .streams import Chunk, ChunkStreamer, can_stream
+from .whole_songs import SectionBegin, WholeSong, generate_whole
 
 logger = logging.getLogger(__name__)
 
@@ -33,31 +35,10 @@ MIN_SECONDS = 5.0
 """Minimum length of a song, unless half of the requested length is less. Without a minimum, models
 that were trained briefly end some songs at once."""
 THREAD_NAME = "song-generator"
-_STEPS_BEFORE_ESTIMATE = 5
 _DEFAULT_SECONDS_PER_STEP = 0.03  # on a GPU, before any step was timed
 
 Recording = tuple[np.ndarray, int]
 """Waveform [S] and its sampling rate in Hz."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Progress of a request.
-
-    Args:
-        song: number of the song that is being generated, from 1.
-        songs: number of requested songs.
-        done: fraction of the whole request that is done, from 0 to 1.
-        seconds_left: upper estimate of the time for the rest of the request; None before the first
-            steps were timed.
-        waiting: whether another request has to finish first.
-    """
-
-    song: int = 1
-    songs: int = 1
-    done: float = 0.0
-    seconds_left: float | None = None
-    waiting: bool = True
 
 
 @dataclass(frozen=True)
@@ -74,6 +55,8 @@ class GeneratedSong:
         codes: int64 [tracks, K, T], by which the song can be edited; None if there are none.
         timed: ``words``, ``lines`` and ``coverage`` of a song with timestamps, else empty.
         score: score of a take, higher is better; None for a song that was not compared.
+        sections: ``name``, ``start``, ``end``, ``seed`` and ``lyrics`` of each section of a whole
+            song.
     """
 
     seed: int
@@ -85,6 +68,7 @@ class GeneratedSong:
     codes: np.ndarray | None = None
     timed: Mapping[str, Any] = field(default_factory=dict)
     score: float | None = None
+    sections: Sequence[Mapping[str, Any]] = ()
 
     @classmethod
     def of(cls, song: Mapping[str, Any], seconds_taken: float) -> "GeneratedSong":
@@ -99,11 +83,14 @@ class GeneratedSong:
             codes=song["codes"],
             timed={key: song[key] for key in ("words", "lines", "coverage") if key in song},
             score=song.get("score"),
+            sections=song.get("sections", ()),
         )
 
 
-Item = Progress | Chunk | GeneratedSong
+Item = Progress | SectionBegin | Chunk | GeneratedSong
 """What the generation of a request yields: reports, sound as soon as there is any, and songs."""
+Work = Edit | WholeSong
+"""What is generated of a song, unless it is a new one that is sung at once."""
 
 
 class _Stopped(Exception):
@@ -193,11 +180,12 @@ class SongGenerator:
         settings: Settings,
         voice: Recording | None = None,
         adapters: Mapping[str, float] | None = None,
-        edit: Edit | None = None,
+        edit: Work | None = None,
     ) -> Generator[Item, None, None]:
         """Generate the songs of a request; close the iterator to stop.
 
-        A song that is generated alone, frame by frame, is yielded in chunks before. The takes of a
+        A song that is generated alone, frame by frame, is yielded in chunks before, and a whole
+        song in chunks and with the beginnings of its sections. The takes of a
         song are yielded one after another, the best one first.
 
         Args:
@@ -214,12 +202,16 @@ class SongGenerator:
         """Number of seconds for which a request may need a ZeroGPU."""
         steps = settings.steps
         edit = others[-1] if others else None
+        if isinstance(edit, WholeSong) and settings.mode == FEW_STEPS:
+            steps *= len(edit.plan.sections)
         if settings.mode != FEW_STEPS:
             config = self.model(settings.mode).config
             seconds = settings.seconds + (edit.seconds if isinstance(edit, Edit) else 0)
+            if isinstance(edit, WholeSong):
+                seconds = edit.generated_seconds
             steps = config.decoder.pattern.num_steps(round(seconds * config.frame_rate))
         each = self._seconds_per_step.get(settings.mode, _DEFAULT_SECONDS_PER_STEP)
-        takes = max(settings.best_of, edit.takes if isinstance(edit, Edit) else 1)
+        takes = max(settings.best_of, 1 if edit is None else edit.takes)
         return round(10 + 1.5 * settings.variations * steps * each * (1 + 0.5 * (takes - 1)))
 
     def _generate(
@@ -227,11 +219,11 @@ class SongGenerator:
         settings: Settings,
         voice: Recording | None,
         adapters: dict[str, float],
-        edit: Edit | None = None,
+        edit: Work | None = None,
     ) -> Generator[Item, None, None]:
         stop = Event()
-        timer = _ProgressTimer(settings.variations)
-        results: SimpleQueue[Chunk | GeneratedSong | BaseException | None] = SimpleQueue()
+        timer = ProgressTimer(settings.variations)
+        results: SimpleQueue[Item | BaseException | None] = SimpleQueue()
 
         def report(done: int, total: int | None) -> None:
             if stop.is_set():
@@ -246,7 +238,7 @@ class SongGenerator:
                         request = Request(settings, voice, number, edit)
                         for song in _generate_songs(pipeline, request, report, results.put):
                             results.put(song)
-                if timer.seconds_per_step:
+                if timer.seconds_per_step and not isinstance(edit, WholeSong):
                     self._seconds_per_step[settings.mode] = timer.seconds_per_step
             except _Stopped:
                 logger.info("stopped song %d of %d", timer.song + 1, settings.variations)
@@ -313,40 +305,6 @@ class _SharedPipeline:
                 self._changed.notify_all()
 
 
-class _ProgressTimer:
-    """Turns the steps of the model into progress and remaining time; used by two threads."""
-
-    def __init__(self, songs: int):
-        self.songs = songs
-        self.song = 0
-        self.seconds_per_step: float | None = None
-        self._waiting = True
-        self._done, self._total = 0, 0
-        self._started = (0, 0.0)  # step and time of the first report
-
-    def start_song(self, song: int) -> None:
-        self.song, self._waiting = song, False
-        self._done, self._started = 0, (0, 0.0)
-
-    def record(self, done: int, total: int | None) -> None:
-        now = time.monotonic()
-        if not self._started[1]:
-            self._started = (done, now)
-        self._done, self._total = done, total or done
-        steps = done - self._started[0]
-        if steps >= _STEPS_BEFORE_ESTIMATE:
-            self.seconds_per_step = (now - self._started[1]) / steps
-
-    def progress(self) -> Progress:
-        fraction = self._done / self._total if self._total else 0.0
-        left = None
-        if self.seconds_per_step is not None:
-            steps = self._total - self._done + (self.songs - self.song - 1) * self._total
-            left = steps * self.seconds_per_step
-        done = (self.song + fraction) / self.songs
-        return Progress(self.song + 1, self.songs, min(1.0, done), left, self._waiting)
-
-
 @dataclass(frozen=True)
 class Request:
     """One song of a request: its settings, voice, number from 0, and edit."""
@@ -354,7 +312,7 @@ class Request:
     settings: Settings
     voice: Recording | None
     number: int
-    edit: Edit | None
+    edit: Work | None
 
     @property
     def seed(self) -> int:
@@ -370,13 +328,26 @@ def _generate_songs(
     pipeline: Any,
     request: Request,
     report: Callable[[int, int | None], None],
-    emit: Callable[[Chunk], None],
+    emit: Callable[[Any], None],
 ) -> list[GeneratedSong]:
     """Generate one song of a request, or its takes, the best one first."""
     started = time.monotonic()
     settings, edit = request.settings, request.edit
     few = settings.mode == FEW_STEPS
     options = _sampling_options(settings)
+    options |= {
+        "reference_voice": request.voice,
+        "separate_voice": "auto",
+        "seed": request.seed,
+        "temperature": settings.temperature,
+        "timestamps": bool(settings.lyrics) and _has_timestamps(pipeline),
+        "progress": report,
+    }
+    if isinstance(edit, WholeSong):
+        if settings.best_of > 1:
+            options["best_of"] = settings.best_of
+        whole = generate_whole(pipeline, settings, edit, emit, **options)
+        return [GeneratedSong.of(whole, time.monotonic() - started)]
     if edit is None or edit.kind == CONTINUE:
         options |= {"max_seconds": settings.seconds, "min_seconds": min_seconds(settings)}
     if edit is not None:
@@ -385,17 +356,7 @@ def _generate_songs(
         options["best_of"] = settings.best_of
     if not few and request.takes == 1 and can_stream(pipeline.model):
         options["streamer"] = ChunkStreamer(pipeline.model, request.seed, emit)
-    song = pipeline(
-        settings.text,
-        lyrics=settings.lyrics,
-        reference_voice=request.voice,
-        separate_voice="auto",
-        seed=request.seed,
-        temperature=settings.temperature,
-        timestamps=bool(settings.lyrics) and _has_timestamps(pipeline),
-        progress=report,
-        **options,
-    )
+    song = pipeline(settings.text, lyrics=settings.lyrics, **options)
     taken = time.monotonic() - started
     return [GeneratedSong.of(take, taken) for take in song.get("takes", [song])]
 
@@ -441,8 +402,8 @@ def mode_of(pipeline: Any) -> str:
 __all__ = [
     "GeneratedSong",
     "Item",
-    "Progress",
     "SongGenerator",
+    "Work",
     "guidance_range",
     "min_seconds",
     "mode_of",

@@ -10,7 +10,8 @@ class Limits:
     """Limits of a Space, as passed to ``build_demo(limits=Limits(...))``.
 
     Args:
-        seconds: length of the longest song.
+        seconds: length of the longest song that is sung at once, and of a window of whole songs.
+        whole_seconds: length of the longest whole song, which is sung section by section.
         variations: number of songs of one request.
         takes: number of takes of one request, of a song or of a stretch that is sung again.
         lyrics_characters: length of the longest lyrics.
@@ -26,6 +27,7 @@ class Limits:
     """
 
     seconds: float = 30.0
+    whole_seconds: float = 240.0
     variations: int = 4
     takes: int = 4
     lyrics_characters: int = 2000

@@ -12,14 +12,19 @@ from typing import Any
 import numpy as np
 
 from ..files import encode_sound, write_files
-from .edits import Edit
+from .edits import CONTINUE, Edit
 from .settings import Settings
 from .streams import Chunk
+from .whole_songs import SectionBegin, WholeSong, described
 
 
 @dataclass(eq=False)
 class LiveSong:
     """A song that is being generated.
+
+    Attributes:
+        section: index of the section of a whole song that is being generated; -1 before.
+        rewinds: how often a section has begun again, with other sound.
 
     Args:
         folder: folder for this song alone; its name is the id of the song.
@@ -27,7 +32,8 @@ class LiveSong:
         settings: checked settings of the request.
         with_voice: whether a reference voice is used.
         adapters: weight of each adapter, by its folder.
-        edit: what of another song is generated; None for a new song.
+        two_tracks: whether its mode has a vocal and a band.
+        edit: what of a song is generated; None for a new one that is sung at once.
         parent: the song that is edited.
         made: as of :class:`songgen_hf.space.song_files.Song`.
     """
@@ -37,11 +43,14 @@ class LiveSong:
     settings: Settings
     with_voice: bool
     adapters: dict[str, float]
-    edit: Edit | None = None
+    two_tracks: bool = False
+    edit: Edit | WholeSong | None = None
     parent: Any = None
     made: str = ""
     chunks: list[Chunk] = field(default_factory=list)
     parts: list[Path] = field(default_factory=list)
+    section: int = -1
+    rewinds: int = 0
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -51,21 +60,27 @@ class LiveSong:
 
     @property
     def sampling_rate(self) -> int:
-        """Sampling rate in Hz."""
-        return self.chunks[0].sampling_rate
+        """Sampling rate in Hz; 0 before the first sound."""
+        return self.chunks[0].sampling_rate if self.chunks else 0
 
     @property
     def seconds(self) -> float:
         """Seconds that were generated so far."""
-        return sum(len(chunk.mixture) for chunk in self.chunks) / max(1, self._rate)
+        return sum(len(chunk.mixture) for chunk in self.chunks) / max(1, self.sampling_rate)
 
     @property
     def longest(self) -> float:
         """Seconds that the song lasts at most."""
         edited = 0.0 if self.edit is None else self.edit.seconds
-        if self.edit is None or self.edit.kind == "continue":
+        if self.edit is None or self.edit.kind == CONTINUE:
             edited += self.settings.seconds
         return max(edited, self.seconds)
+
+    @property
+    def sections(self) -> list[dict[str, Any]]:
+        """The sections of a whole song with their states; none of another song."""
+        work = self.edit
+        return described(work.plan, self.section) if isinstance(work, WholeSong) else []
 
     @property
     def seconds_taken(self) -> float:
@@ -75,20 +90,22 @@ class LiveSong:
     @property
     def tracks(self) -> tuple[str, ...]:
         """The channels of the parts: the mix alone, or vocal and band."""
-        two = bool(self.chunks) and self.chunks[0].vocal is not None
-        return ("vocal", "band") if two else ("mix",)
-
-    @property
-    def _rate(self) -> int:
-        return self.chunks[0].sampling_rate if self.chunks else 0
+        return ("vocal", "band") if self.two_tracks else ("mix",)
 
     def add(self, chunk: Chunk) -> None:
         """Write the file of the next chunk."""
         self.chunks.append(chunk)
         sounds = [np.asarray(getattr(chunk, _FIELDS[name]), np.float32) for name in self.tracks]
-        part = self.folder / f"part-{len(self.parts):04d}.wav"
+        part = self.folder / f"part-{self.rewinds:02d}-{len(self.parts):04d}.wav"
         write_files({part: encode_sound(np.stack(sounds), chunk.sampling_rate, part)})
         self.parts.append(part)
+
+    def begin_section(self, begin: SectionBegin) -> None:
+        """Note that a section begins; if it begins again, drop its sound of before."""
+        self.section = begin.index
+        if begin.chunks < len(self.chunks):
+            del self.chunks[begin.chunks :], self.parts[begin.chunks :]
+            self.rewinds += 1
 
 
 _FIELDS = {"mix": "mixture", "vocal": "vocal", "band": "accompaniment"}

@@ -6,7 +6,9 @@ Only this module and ``song_markup`` put text of visitors into HTML, and they es
 from collections.abc import Sequence
 from html import escape
 
-from .generation import Progress
+from .error_messages import Told
+from .progress import Progress
+from .section_markup import section_name
 from .song_files import Song
 from .strings import ENGLISH, Say
 
@@ -119,11 +121,11 @@ def note(message: str) -> str:
     return f'<div class="sg-status sg-note" data-say="{said}">{said}</div>'
 
 
-def problem(message: str, say: Say = ENGLISH, *, title: str = "problem", rest: str = "") -> str:
-    """An error message to the visitor, which is in English.
+def problem(message: Told, say: Say = ENGLISH, *, title: str = "problem", rest: str = "") -> str:
+    """An error message to the visitor.
 
     Args:
-        message: the message.
+        message: the message and its language.
         say: words of the page.
         title: key of the line above the message.
         rest: what the visitor can do now, in the language of the page.
@@ -131,7 +133,7 @@ def problem(message: str, say: Say = ENGLISH, *, title: str = "problem", rest: s
     after = f"<p>{escape(rest)}</p>" if rest else ""
     return (
         f'<div class="sg-status sg-problem" role="alert"><strong>{escape(say(title))}</strong>'
-        f'<p lang="en">{escape(message)}</p>{after}</div>'
+        f'<p lang="{message.language}">{escape(message.text)}</p>{after}</div>'
     )
 
 
@@ -170,6 +172,9 @@ def made_of(song: Song, say: Say) -> str:
     if kind == "redo" and len(details) == 3:
         track, start, end = details
         return say("made:redo", track=say(f"redo:{track}"), start=start, end=end)
+    if kind == "section":
+        name = song.sections[int(details[0])]["name"]
+        return say("made:section", name=section_name(name, say))
     return say(f"made:{kind}")
 
 

@@ -58,6 +58,7 @@
       this.complete = false;
       this.starved = 0;
       this.parts = 0; // parts that were asked for
+      this.rewinds = 0;
       this.queue = Promise.resolve();
     }
 
@@ -102,6 +103,16 @@
       }
       this.complete = true;
       if (sounding) this.all(when);
+    }
+
+    // Forget all parts: some of them are sung again, and the list of parts is told anew.
+    rewind() {
+      this.at = this.position;
+      this.waiting = this.playing;
+      this.silence();
+      for (const track of Object.values(this.tracks)) Object.assign(track, { parts: [], end: 0 });
+      this.parts = 0;
+      this.drawing = {};
     }
 
     schedule(track, part, from) {
@@ -249,6 +260,10 @@
       if (at >= Number(word.dataset.start) - 0.3) line = word.dataset.line;
     }
     for (const word of player.words || []) word.classList.toggle("sg-sung", word === sung);
+    for (const section of player.sections || []) {
+      const { from, to } = section.dataset;
+      section.classList.toggle("sg-here", at >= Number(from) && at < Number(to) && at > 0);
+    }
     const shown = player.card.querySelector(".sg-line");
     const buffering = player.waiting ? player.card.dataset.buffering : "";
     const key = buffering || `${line}:${player.playing || at > 0}`;
@@ -292,6 +307,7 @@
     player.card = card;
     player.family = card.dataset.family;
     player.words = [...card.querySelectorAll("[data-sg=word]")];
+    player.sections = [...card.querySelectorAll(".sg-section")];
     place(card);
     if (document.fonts) document.fonts.ready.then(() => place(card));
     showMixer();
@@ -319,14 +335,20 @@
   function feed(told) {
     const player = playerOf(told.song);
     player.live = true;
+    if (told.rewinds > player.rewinds) {
+      player.rewinds = told.rewinds;
+      player.rewind();
+    }
+    showSections(player.card, told.section);
     while (player.parts < told.parts.length) {
       const address = told.parts[player.parts];
       const first = player.parts === 0;
       player.parts += 1;
       // Fetched at the same time, added one after another.
       const sound = fetched(address, false);
+      const rewinds = player.rewinds;
       player.queue = player.queue.then(() => sound).then((buffer) => {
-        if (player.complete) return;
+        if (player.complete || rewinds !== player.rewinds) return;
         told.tracks.forEach((name, number) => player.add(name, channel(buffer, number)));
         const from = Number(player.card?.dataset.from || 0);
         if (player.wanted && player.end > from) {
@@ -336,6 +358,20 @@
       }).catch(() => {});
       if (first) { player.wanted = wanted; wanted = false; }
     }
+  }
+
+  // The cards of the sections of a whole song.
+  function showSections(card, current) {
+    if (!card) return;
+    const states = card.querySelector(".sg-sections")?.dataset;
+    card.querySelectorAll(".sg-section").forEach((section, place) => {
+      setState(section, place < current ? "sung" : place === current ? "singing" : "waiting", states);
+    });
+  }
+  function setState(section, state, states) {
+    if (section.dataset.state === state) return;
+    section.dataset.state = state;
+    section.querySelector(".sg-state").textContent = states[state];
   }
 
   // A mel picture that grows with the song, in the colors of pictures.py.
@@ -419,7 +455,7 @@
 
   function region(card) {
     const mark = card && card.querySelector(".sg-region");
-    if (!mark) return;
+    if (!mark || card.querySelector(".sg-section")) return;
     const all = Number(card.dataset.seconds);
     const to = Math.min(chosen.to, all);
     mark.hidden = !(to > chosen.from);
@@ -463,6 +499,7 @@
   }
 
   let drag = null;
+  const canChoose = (card) => !card.dataset.live && !card.querySelector(".sg-section");
   const timeAt = (card, event) => {
     const box = card.querySelector(".sg-lanes").getBoundingClientRect();
     const share = Math.max(0, Math.min(1, (event.clientX - box.left) / box.width));
@@ -479,14 +516,14 @@
   document.addEventListener("pointermove", (event) => {
     if (!drag) return;
     drag.moved ||= Math.abs(event.clientX - drag.x) > 6;
-    if (!drag.moved || drag.card.dataset.live) return;
+    if (!drag.moved || !canChoose(drag.card)) return;
     const to = timeAt(drag.card, event);
     choose(drag.card, Math.min(drag.from, to), Math.max(drag.from, to));
   });
   document.addEventListener("pointerup", (event) => {
     if (!drag) return;
     if (!drag.moved) playerOf(drag.card.dataset.song).seek(timeAt(drag.card, event));
-    else if (!drag.card.dataset.live) fill();
+    else if (canChoose(drag.card)) fill();
     drag = null;
   });
   document.addEventListener("pointercancel", () => { drag = null; });
@@ -509,7 +546,7 @@
     if (sg === "play") {
       if (player.playing) player.pause();
       else player.play();
-    } else if (sg === "word") {
+    } else if (sg === "word" || sg === "from") {
       player.play(Number(target.dataset.start));
     } else if (sg === "mute" || sg === "solo") {
       if (sg === "solo") mixer.solo = mixer.solo === track ? "" : track;
@@ -534,21 +571,34 @@
   });
 
   // A press that asks for a song also allows the page to play it.
-  const ASKS = "#sing, #again, #new, #redo, #new-words, #go-on, #over-button";
+  const ASKS = "#sing, #again, #new, #redo, #new-words, #go-on, #over-button, [data-resing]";
   function asked() {
     awake();
     wanted = true;
   }
   document.addEventListener("click", (event) => {
-    if (event.target.closest && event.target.closest(ASKS)) asked();
+    const asks = event.target.closest && event.target.closest(ASKS);
+    if (!asks) return;
+    if (asks.dataset.resing && document.querySelector("#sing").disabled) return; // one at a time
+    asked();
+    const section = asks.closest(".sg-section");
+    if (section) setState(section, "singing", section.parentElement.dataset);
   }, true);
   document.addEventListener("keydown", (event) => {
     const box = event.target.closest && event.target.closest("#lyrics, #description");
     if (event.key === "Enter" && box) asked();
   }, true);
 
+  // A section that is no longer being sung again, because it was stopped or failed.
+  function restoreSections() {
+    if (document.querySelector("#status .sg-busy")) return;
+    document.querySelectorAll(".sg-song:not([data-live], [data-unfinished]) [data-state=singing]")
+      .forEach((section) => setState(section, "sung", section.parentElement.dataset));
+  }
+
   let fed = "";
   new MutationObserver(() => {
+    if (document.querySelector("#status :is(.sg-note, .sg-problem)")) restoreSections();
     document.querySelectorAll(".sg-song:not([data-ready])").forEach((card) => {
       card.dataset.ready = "yes";
       attach(card);

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ..pipelines.masked_settings import DEFAULT_STEPS
+from ..pipelines.song_plan import DEFAULT_CONTEXT, DEFAULT_WINDOW
 from .limits import Limits
 
 MIXED, TWO_TRACKS, FEW_STEPS = "mixed", "two tracks", "few steps"
@@ -58,6 +59,11 @@ class Settings:
             first; 1 for one take.
         guidance_text, guidance_lyrics, guidance_voice: guidance of one condition, from 1 to 10; 0
             for that of ``guidance``.
+        whole: whether the lyrics, with tags such as ``[verse]``, become a whole song that is sung
+            section by section; its length is that of the sections.
+        window: seconds that the model hears and generates at a time in a whole song.
+        context: seconds of a whole song that each section continues.
+        repeat_chorus: whether a chorus with the words of an earlier one repeats its sound.
     """
 
     lyrics: str = ""
@@ -77,6 +83,10 @@ class Settings:
     guidance_text: float = 0.0
     guidance_lyrics: float = 0.0
     guidance_voice: float = 0.0
+    whole: bool = False
+    window: float = DEFAULT_WINDOW
+    context: float = DEFAULT_CONTEXT
+    repeat_chorus: bool = True
 
     def checked(self, limits: Limits, *, modes: Iterable[str] = MODES) -> "Settings":
         """Return these settings with cleaned text, whole numbers as int and a seed.
@@ -115,7 +125,31 @@ class Settings:
             guidance_text=self._own_guidance("text"),
             guidance_lyrics=self._own_guidance("lyrics"),
             guidance_voice=self._own_guidance("voice"),
+            **self._checked_whole(limits),
         )
+
+    def _checked_whole(self, limits: Limits) -> dict[str, Any]:
+        """The settings of whole songs; bounds matter only where one is asked for."""
+        for name in ("whole", "repeat_chorus"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"{name} must be true or false: got {getattr(self, name)!r}")
+        if not self.whole:
+            window = min(_number("the window", self.window, 0, 1e6), limits.seconds)
+            context = _number("the context", self.context, 0, 1e6)
+            return {"window": window, "context": context}
+        window = _number("the window", self.window, MIN_SECONDS, limits.seconds)
+        context = _number("the context", self.context, 0, 30)
+        if context > window / 2:
+            raise ValueError(
+                f"the context is {context:g} s and the window {window:g} s: at most half of the "
+                "window can be context"
+            )
+        if self.variations != 1:
+            raise ValueError(
+                f"variations is {self.variations}: whole songs are sung one by one; leave "
+                "variations at 1"
+            )
+        return {"window": window, "context": context}
 
     def _checked_best_of(self, limits: Limits) -> int:
         best_of = _integer("best of", self.best_of, 1, limits.takes)
@@ -139,6 +173,7 @@ class Settings:
             voice: whether a reference voice was used.
         """
         values = {name: value for name, value in asdict(self).items() if value is not None}
+        values |= {name: int(value) for name, value in values.items() if isinstance(value, bool)}
         return urlencode({**values, **({VOICE_KEY: 1} if voice else {})})
 
 
@@ -185,9 +220,10 @@ def read_link(
                 problems.append(str(error))
                 continue
         kept[name] = value
-    if kept.get("best_of", 1) > 1 and kept.get("variations", 1) > 1:
+    if kept.get("variations", 1) > 1:
+        together = {name: kept[name] for name in ("best_of", "variations", "whole") if name in kept}
         try:
-            replace(base, best_of=kept["best_of"], variations=kept["variations"]).checked(limits)
+            replace(base, **together).checked(limits)
         except ValueError as error:
             problems.append(str(error))
             del kept["variations"]
@@ -206,6 +242,8 @@ def _in_query(query: Mapping[str, str]) -> dict[str, Any]:
         value: Any = query[name]
         if name == "mode" and value not in MODES:
             value = None
+        elif isinstance(default, bool):
+            value = {"1": True, "0": False}.get(value)
         elif not isinstance(default, str):
             try:
                 value = float(value) if isinstance(default, float) else int(value)

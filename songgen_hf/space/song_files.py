@@ -9,7 +9,7 @@ import io
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,12 @@ from .edits import OVER
 from .generation import GeneratedSong, min_seconds
 from .pictures import mel_picture
 from .settings import TWO_TRACKS, Settings
+from .whole_songs import FOLDER, has_tags
 
 MIXTURE, VOCAL, ACCOMPANIMENT = "mix", "vocal", "band"
 TITLES = {MIXTURE: "Mix", VOCAL: "Vocal", ACCOMPANIMENT: "Band"}
 """Name of a track in files and in the API -> its title on the page."""
+STOPPED = "stopped"
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,11 @@ class Song:
         family: id of the song that this one is an edit or another take of, at the beginning.
         parent: id of the song that was edited; "" for none.
         made: what was done: "" (a song), "stopped", "take", or the kind of an edit with its track
-            and stretch, such as "redo vocal 2.0 4.5".
+            and stretch, such as "redo vocal 2.0 4.5", or the section, such as "section 2".
         score: score of a take; None for a song that was not compared.
         gain: factor on the samples in all its files.
+        sections: ``name``, ``start``, ``end`` and ``lyrics`` of each section of a whole song, with
+            the ``state`` of those of a stopped one.
     """
 
     id: str
@@ -75,11 +79,12 @@ class Song:
     made: str = ""
     score: float | None = None
     gain: float = 1.0
+    sections: Sequence[Mapping[str, Any]] = ()
 
     @property
     def title(self) -> str:
         """The first line of the lyrics, or the description, at most 60 characters."""
-        line = self.settings.lyrics.split("\n")[0].strip() or self.settings.text
+        line = _first_line(self.settings)
         return line if len(line) <= 60 else f"{line[:57].rstrip()}…"
 
     @property
@@ -91,6 +96,16 @@ class Song:
     def has_two_tracks(self) -> bool:
         """Whether vocal and accompaniment are separate tracks."""
         return len(self.tracks) > 1
+
+    @property
+    def sections_folder(self) -> Path:
+        """The folder of the sections of a whole song, which a stopped one has as well."""
+        return self.sidecar.parent / FOLDER
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether this is a whole song that was stopped."""
+        return self.settings.whole and self.made == STOPPED
 
     @property
     def lines(self) -> list[dict[str, Any]]:
@@ -111,7 +126,11 @@ class Song:
         """
         path = self.sidecar.with_suffix(".npz")
         if not path.is_file():
-            raise ValueError("this song cannot be edited: it has no codes")
+            raise ValueError(
+                "this song cannot be edited as a whole: sing one of its sections again"
+                if self.settings.whole
+                else "this song cannot be edited: it has no codes"
+            )
         with np.load(path, allow_pickle=False) as stored:
             song: dict[str, Any] = {name: stored[name] for name in stored.files}
         song["sampling_rate"] = int(song["sampling_rate"])
@@ -168,12 +187,13 @@ def write_song_files(
         files[path.with_suffix(".png")] = mel_picture(waveform, rate)
         tracks.append(Track(name, path, path.with_suffix(".png"), waveform.shape[-1] / rate))
     sidecar = folder / f"{stem}.json"
-    if generated.codes is not None:
+    if generated.codes is not None and not settings.whole:  # a whole song has its sections
         files[sidecar.with_suffix(".npz")] = _exact(generated)
     song = Song(
         folder.name, own, with_voice, tuple(tracks), sidecar, 0, generated.seconds_taken,
         timed=generated.timed, family=family or (parent.family if parent else folder.name),
         parent=parent.id if parent else "", made=made, score=generated.score, gain=gain,
+        sections=generated.sections,
     )  # fmt: skip
     for name, path in song.lyrics_files.items():
         text = as_lrc(song.lines, words=True) if name == "lrc" else as_webvtt(song.lines)
@@ -184,6 +204,7 @@ def write_song_files(
             **asdict(own),
             **made_of,
             **({"timed": dict(generated.timed)} if generated.timed else {}),
+            **({"sections": list(generated.sections)} if generated.sections else {}),
             "min_seconds": min_seconds(settings),
             "voice": with_voice,
             "sampling_rate": rate,
@@ -265,14 +286,22 @@ def balance_gains(balance: float) -> tuple[float, float]:
 
 def _slug(settings: Settings) -> str:
     """A few words of the lyrics or the description, safe in a file name on every system."""
-    words = unicodedata.normalize("NFKD", settings.lyrics or settings.text)
+    said = _first_line(settings) if settings.whole else settings.lyrics or settings.text
+    words = unicodedata.normalize("NFKD", said)
     plain = words.encode("ascii", "ignore").decode().lower()
     return "-".join(re.findall(r"[a-z0-9]+", plain)[:5])[:40] or "song"
 
 
+def _first_line(settings: Settings) -> str:
+    """The first line that is sung, or the description."""
+    lines = (line.strip() for line in settings.lyrics.split("\n"))
+    sung = (line for line in lines if line and not (settings.whole and has_tags(line)))
+    return next(sung, "") or settings.text
+
+
 def _title(settings: Settings, track: str) -> str:
     """The title in the tags of an audio file."""
-    line = (settings.lyrics or settings.text).split("\n")[0].strip()[:80]
+    line = _first_line(settings)[:80]
     return f"{line or 'AI-generated song'} ({TITLES[track].lower()}, AI-generated)"
 
 

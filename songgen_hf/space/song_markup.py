@@ -16,6 +16,7 @@ from .edits import CONTINUE
 from .live_songs import LiveSong
 from .markup import made_of
 from .pictures import HEIGHT, WIDTH
+from .section_markup import clock, marks, section_cards, word_button
 from .settings import Settings
 from .song_files import Song
 from .strings import ENGLISH, Say
@@ -43,6 +44,7 @@ def song_view(song: Song, takes: Sequence[Song] = (), say: Say = ENGLISH) -> str
         "data-seconds": f"{song.seconds:.3f}",
         "data-balance": str(song.balance),
         "data-link": link(song),
+        **({"data-unfinished": "yes"} if song.is_unfinished else {}),
     }
     return _card(
         song.id,
@@ -52,8 +54,13 @@ def song_view(song: Song, takes: Sequence[Song] = (), say: Say = ENGLISH) -> str
         attributes,
         say,
         title=song.title,
-        words=_words(song, say),
-        below=_downloads(song, say) + _takes(song, takes, say) + _links(song, say),
+        words="" if song.sections else _words(song, say),
+        over=marks(song.sections),
+        below=section_cards(song.sections, say, song=song, plays=True)
+        + _rest(song, say)
+        + _downloads(song, say)
+        + _takes(song, takes, say)
+        + _links(song, say),
     )
 
 
@@ -76,7 +83,8 @@ def live_view(live: LiveSong, say: Say = ENGLISH) -> str:
         },
         say,
         title=title,
-        below=f'<div class="sg-links">{stop}</div>',
+        over=marks(live.sections),
+        below=section_cards(live.sections, say, plays=True) + f'<div class="sg-links">{stop}</div>',
     )
 
 
@@ -86,6 +94,8 @@ def feed(live: LiveSong) -> str:
         "song": live.id,
         "rate": live.sampling_rate,
         "tracks": live.tracks,
+        "section": live.section,
+        "rewinds": live.rewinds,
         "parts": [_url(part) for part in live.parts],
     }
     return f'<div hidden data-feed="{escape(json.dumps(told))}"></div>'
@@ -108,6 +118,7 @@ def _card(
     *,
     title: str,
     words: str = "",
+    over: str = "",
     below: str = "",
 ) -> str:
     labels = {
@@ -132,12 +143,12 @@ def _card(
      ><svg viewBox="0 0 24 24" width="22" height="22" aria-hidden="true"><g class="sg-icon-play"
      >{_PLAY}</g><g class="sg-icon-pause">{_PAUSE}</g></svg></button>
     <p class="sg-line" aria-hidden="true"></p>
-    <span class="sg-time"><b>0:00</b> / <span>{_clock(float(seconds))}</span></span>
+    <span class="sg-time"><b>0:00</b> / <span>{clock(float(seconds))}</span></span>
   </div>
   <div class="sg-stage">
     {words}
     <div class="sg-lanes">
-      {lanes}<b class="sg-region" hidden></b><i class="sg-now" aria-hidden="true"></i>
+      {lanes}{over}<b class="sg-region" hidden></b><i class="sg-now" aria-hidden="true"></i>
       <input type="range" data-sg="seek" min="0" max="{seconds}" step="0.1" value="0"
        aria-label="{escape(say("position", title=title))}">
     </div>
@@ -175,13 +186,7 @@ def _words(song: Song, say: Say) -> str:
     """The sung words as buttons, which ``player.js`` places at their times."""
     buttons: list[str] = []
     for number, line in enumerate(song.lines):
-        for word in line["words"]:
-            if word["end"] <= word["start"]:  # it was left out
-                continue
-            buttons.append(
-                f'<button type="button" data-sg="word" data-start="{word["start"]}" '
-                f'data-end="{word["end"]}" data-line="{number}">{escape(word["word"])}</button>'
-            )
+        buttons += filter(None, (word_button(word, number) for word in line["words"]))
     if not buttons:
         return ""
     label = escape(say("words"))
@@ -245,6 +250,16 @@ def _take_facts(take: Song, say: Say) -> str:
     return f"{facts} · {say('score', score=score)}"
 
 
+def _rest(song: Song, say: Say) -> str:
+    """The button that sings the rest of a stopped whole song."""
+    if not song.is_unfinished:
+        return ""
+    return (
+        f'<p class="sg-rest"><button type="button" class="sg-small" data-resing="rest" '
+        f'data-song="{song.id}">{escape(say("section_rest"))}</button></p>'
+    )
+
+
 def _links(song: Song, say: Say) -> str:
     files: dict[str, Any] = {**song.lyrics_files, "settings": song.sidecar}
     downloads = "".join(
@@ -271,10 +286,6 @@ def _of(song: Song, track: str, what: str, say: Say) -> str:
 def _url(path: object) -> str:
     """The address of a file that gradio serves, relative to the page."""
     return f"gradio_api/file={quote(str(path))}"
-
-
-def _clock(seconds: float) -> str:
-    return f"{round(seconds) // 60}:{round(seconds) % 60:02d}"
 
 
 __all__ = ["feed", "link", "live_view", "song_view"]

@@ -1,7 +1,5 @@
 """The functions of the Space behind the page and the API: generate, edit and delete songs."""
 
-import logging
-import re
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -13,30 +11,30 @@ from ..provenance import library_versions, provenance
 from . import edits
 from .adapters import Adapters
 from .edits import Edit
-from .generation import GeneratedSong, Progress, SongGenerator
+from .error_messages import error_message
+from .generation import GeneratedSong, SongGenerator
 from .limits import Limits
 from .live_songs import LiveSong
+from .progress import Progress
 from .session_store import SessionStore
 from .settings import VOICE_KEY, Settings
-from .song_files import Song, remix, write_song_files
+from .song_files import STOPPED, Song, remix, write_song_files
 from .streams import Chunk, first_part
 from .strings import LANGUAGES, Say, speaker
 from .voice import read_recording, read_voice
-
-logger = logging.getLogger(__name__)
-
-INTERNAL_ERROR = (
-    "Something went wrong on the server, not with your request. Please try again; if it happens "
-    "again, tell the owner of this Space, who finds the details in the log."
+from .whole_songs import (
+    FINISH,
+    FOLDER,
+    SECTION,
+    SectionBegin,
+    WholeSong,
+    checked_section,
+    copy_sections,
+    plan_settings,
 )
+
 SHORTEST = 0.3
 """Seconds from which on a stopped song is kept."""
-_ROOT = r"(?:/|[A-Za-z]:[/\\])"
-_PATH = re.compile(
-    rf"(?<=['\"]){_ROOT}[^'\"]+(?=['\"])"
-    rf"|(?<![\w.:/\\]){_ROOT}[^\s'\"<>|,;:()]*[^\s'\"<>|,;:().]"
-)
-"""An absolute path, in quotes or a word; not an address on the web, nor the id of a model."""
 
 
 class SongService:
@@ -102,7 +100,8 @@ class SongService:
                 continue
             hop_length = self.generator.hop_length(live.settings.mode)
             part = GeneratedSong.of(first_part(live.chunks, hop_length), live.seconds_taken)
-            songs.append(self._save(live, part, made="stopped"))
+            part = replace(part, sections=live.sections)
+            songs.append(self._save(live, part, made=STOPPED))
         return songs
 
     def was_stopped(self, session: str) -> bool:
@@ -134,6 +133,48 @@ class SongService:
         """
         settings = settings.checked(self.limits, modes=self.generator.modes)
         yield from self._generate(session, settings, voice)
+
+    def redo_section(
+        self,
+        session: str,
+        song_id: str,
+        section: Any,
+        *,
+        seed: Any = None,
+        voice: str | Path | None = None,
+    ) -> Generator[Progress | LiveSong | Song, None, None]:
+        """Generate one section of a whole song again; the rest keeps its samples.
+
+        Args:
+            session: session of the song.
+            song_id: id of the song.
+            section: index of the section.
+            seed: its seed; a random one for None.
+            voice: file with the reference voice, if the song has one.
+        Raises:
+            ValueError, TypeError: for an error that the visitor can correct.
+        """
+        song = self.store.song(session, song_id)
+        if not song.sections or song.is_unfinished:
+            raise ValueError("this song has no finished sections: sing it whole, to its end")
+        section = checked_section(section, len(song.sections))
+        settings = replace(song.settings, seed=seed)
+        settings = settings.checked(self.limits, modes=self.generator.modes)
+        made = f"{SECTION} {section}"
+        yield from self._generate(session, settings, voice, parent=song, section=section, made=made)
+
+    def finish(
+        self, session: str, song_id: str, *, voice: str | Path | None = None
+    ) -> Generator[Progress | LiveSong | Song, None, None]:
+        """Generate the missing sections of a stopped whole song; arguments as above."""
+        song = self.store.song(session, song_id)
+        if not song.is_unfinished:
+            raise ValueError("this song is complete: only a stopped whole song can be finished")
+        settings = song.settings.checked(self.limits, modes=self.generator.modes)
+        folder = song.sections_folder
+        yield from self._generate(
+            session, settings, voice, sections=folder, family=song.family, made=FINISH
+        )
 
     def redo(
         self,
@@ -248,14 +289,13 @@ class SongService:
         made: str,
     ) -> Generator[Progress | LiveSong | Song, None, None]:
         """Check the settings of an edit and generate its takes."""
-        takes = edit.takes
-        if isinstance(takes, bool) or not isinstance(takes, int | float) or takes != int(takes):
-            raise TypeError(f"takes must be a whole number: got {takes!r}")
-        if not 1 <= takes <= self.limits.takes:
+        takes = edits.checked_takes(edit.takes, self.limits)
+        if parent is not None and parent.seconds > self.limits.seconds + 1:
             raise ValueError(
-                f"takes must be a whole number from 1 to {self.limits.takes}: got {takes}"
+                f"the song lasts {parent.seconds:.0f} s: edits here are for songs of up to "
+                f"{self.limits.seconds:g} s; of a whole song, sing a section again"
             )
-        settings = replace(settings, variations=1, best_of=1)
+        settings = replace(settings, variations=1, best_of=1, whole=False)
         if edit.kind != edits.CONTINUE:  # the length stays
             settings = replace(settings, seconds=self.limits.seconds)
         settings = settings.checked(self.limits, modes=self.generator.modes)
@@ -265,7 +305,7 @@ class SongService:
                 f"{settings.mode!r} sings another number; choose "
                 f"{' or '.join(map(repr, self.generator.modes_like(parent)))}"
             )
-        edit = replace(edit, takes=int(takes))
+        edit = replace(edit, takes=takes)
         yield from self._generate(session, settings, voice, edit=edit, parent=parent, made=made)
 
     def _generate(
@@ -273,9 +313,21 @@ class SongService:
         session: str,
         settings: Settings,
         voice: str | Path | None,
+        *,
+        family: str = "",
+        section: int | None = None,
+        sections: Path | None = None,
         **origin: Any,
     ) -> Generator[Progress | LiveSong | Song, None, None]:
-        """Generate songs with checked settings; ``origin`` has the arguments of ``LiveSong``."""
+        """Generate songs with checked settings.
+
+        Args:
+            session, settings, voice: as of :meth:`generate`.
+            family: family of the song, if it is another form of one.
+            section: of a whole song, the section that is generated again.
+            sections: folder of the finished sections of a whole song that goes on.
+            origin: further arguments of ``LiveSong``.
+        """
         number = self._requests.get(session, 0)
         self.store.open_session(session)
         recording = read_voice(voice, settings.voice_start, self.limits)
@@ -287,20 +339,27 @@ class SongService:
                 f"{settings.mode!r}: choose that mode, or no adapter"
             )
         live: LiveSong | None = None
+        plan = plan_settings(settings, self.limits) if settings.whole else None
         edit = origin.get("edit")
-        takes = settings.best_of if edit is None else edit.takes
-        family, taken = "", 0
+        takes = settings.best_of if edit is None and plan is None else getattr(edit, "takes", 1)
+        taken = 0
 
         def begin() -> LiveSong:
             one = LiveSong(
                 self.store.new_folder(), session, settings, recording is not None, adapters,
-                **origin,
+                settings.mode in self.generator.two_track_modes, **origin,
             )  # fmt: skip
             with self._lock:
                 self._live.setdefault(session, []).append(one)
             return one
 
         try:
+            if plan is not None:
+                live = begin()
+                edit = live.edit = WholeSong(live.folder / FOLDER, plan, section)
+                kept = sections or (live.parent and live.parent.sections_folder)
+                if kept:
+                    copy_sections(kept, edit.folder)
             with closing(self.generator.generate(settings, recording, adapters, edit)) as items:
                 for item in items:
                     if number <= self._stopped.get(session, -1):
@@ -309,8 +368,8 @@ class SongService:
                         yield item
                         continue
                     live = begin() if live is None else live
-                    if isinstance(item, Chunk):
-                        live.add(item)
+                    if isinstance(item, Chunk | SectionBegin):
+                        live.add(item) if isinstance(item, Chunk) else live.begin_section(item)
                         yield live
                         continue
                     if not self._take_out(live):  # it was stopped a moment ago
@@ -387,17 +446,4 @@ class SongService:
         return song
 
 
-def error_message(error: BaseException) -> str:
-    """The message for a visitor: the error if the visitor can correct it, else INTERNAL_ERROR.
-
-    The message is plain text. Of an absolute path, only the last name is left.
-    """
-    if isinstance(error, ValueError | TypeError):
-        message = _PATH.sub(lambda path: re.split(r"[/\\]", path[0].rstrip("/\\"))[-1], str(error))
-        message = " ".join(message.split()).rstrip(".")
-        return f"{message[:1].upper()}{message[1:]}."
-    logger.error("a request failed", exc_info=error)
-    return INTERNAL_ERROR
-
-
-__all__ = ["INTERNAL_ERROR", "SongService", "error_message"]
+__all__ = ["SongService", "error_message"]

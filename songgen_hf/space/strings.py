@@ -1,6 +1,6 @@
 """The words of the page, in English and in German.
 
-One table holds all of them. Messages of errors are those of the library, in English.
+One table holds all of them but the messages of errors, which ``error_strings.py`` has.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,6 +13,7 @@ Say = Callable[..., str]
 LANGUAGES = ("en", "de")
 
 STRINGS: dict[str, tuple[str, str]] = {
+    "language": ("en", "de"),
     # Head and foot
     "subtitle": ("Write four lines. Hear them sung.", "Vier Zeilen schreiben. Gesungen hören."),
     "theme": ("Light / dark", "Hell / dunkel"),
@@ -54,6 +55,57 @@ STRINGS: dict[str, tuple[str, str]] = {
         "Wenige Schritte: schneller, aber weniger deutlich.",
     ),
     "length": ("Length (seconds)", "Länge (Sekunden)"),
+    "whole": ("Whole song, section by section", "Ganzes Lied aus Abschnitten"),
+    "whole_fact": (
+        "Write lines under tags: [intro] [verse] [chorus] [bridge] [inst] [outro].",
+        "Zeilen unter Abschnitte schreiben: [intro] [verse] [chorus] [bridge] [inst] [outro].",
+    ),
+    "window": ("Window (seconds)", "Fenster (Sekunden)"),
+    "window_fact": (
+        "How much the model hears and sings at a time.",
+        "Wie viel das Modell auf einmal hört und singt.",
+    ),
+    "context": ("Context (seconds)", "Kontext (Sekunden)"),
+    "context_fact": (
+        "How much of the song each section continues.",
+        "Wie viel vom Lied jeder Abschnitt fortsetzt.",
+    ),
+    "repeat_chorus": ("Repeat the chorus", "Refrain wiederholen"),
+    "repeat_chorus_fact": (
+        "A chorus with the words of an earlier one sounds the same.",
+        "Ein Refrain mit denselben Worten klingt wie der erste.",
+    ),
+    "tags_found": (
+        "These lyrics have tags: switch on Whole song to sing them section by section.",
+        "Dieser Text hat Abschnitte: „Ganzes Lied“ einschalten, um sie einzeln zu singen.",
+    ),
+    "plan_length": ("{count} sections, about {time}", "{count} Abschnitte, etwa {time}"),
+    "plan_empty": (
+        "The sections appear here as soon as there are lyrics.",
+        "Die Abschnitte erscheinen hier, sobald ein Text da ist.",
+    ),
+    "plan_problem": ("The song cannot be planned.", "Das Lied lässt sich nicht planen."),
+    "example_whole": ("Whole song", "Ganzes Lied"),
+    "section:intro": ("Intro", "Intro"),
+    "section:verse": ("Verse", "Strophe"),
+    "section:chorus": ("Chorus", "Refrain"),
+    "section:bridge": ("Bridge", "Bridge"),
+    "section:inst": ("Instrumental", "Zwischenspiel"),
+    "section:outro": ("Outro", "Outro"),
+    "section:part": ("Part {number}", "Teil {number}"),
+    "section_length": ("{seconds} s", "{seconds} s"),
+    "section_at": ("{at} · {seconds} s", "{at} · {seconds} s"),
+    "section_quotes": ("as {name}", "wie {name}"),
+    "section_wordless": ("without words", "ohne Worte"),
+    "section_play": ("Play", "Abspielen"),
+    "section_play_label": ("Play from {name}", "Ab {name} abspielen"),
+    "section_redo": ("Sing again", "Neu singen"),
+    "section_redo_label": ("Sing {name} again", "{name} neu singen"),
+    "section_rest": ("Sing the rest", "Den Rest singen"),
+    "sections": ("Sections", "Abschnitte"),
+    "state:waiting": ("waiting", "wartet"),
+    "state:singing": ("being sung", "entsteht"),
+    "state:sung": ("sung", "gesungen"),
     "seed": ("Seed", "Startwert"),
     "seed_hint": ("chosen at random", "zufällig gewählt"),
     "again": ("Again", "Noch einmal"),
@@ -146,6 +198,13 @@ STRINGS: dict[str, tuple[str, str]] = {
         "Stopped. What was sung until then is kept.",
         "Angehalten. Was bis dahin gesungen war, bleibt erhalten.",
     ),
+    "internal_error": (
+        "Something went wrong on the server, not with your request. Please try again; if it "
+        "happens again, tell the owner of this Space, who finds the details in the log.",
+        "Auf dem Server ist etwas schiefgegangen, nicht bei Ihrer Anfrage. Bitte versuchen Sie es "
+        "noch einmal; geschieht es wieder, sagen Sie es dem Betreiber dieses Space, der die "
+        "Einzelheiten im Protokoll findet.",
+    ),
     "problem": ("The song could not be sung.", "Das Lied konnte nicht gesungen werden."),
     "link_problem": (
         "This link asks for what this Space cannot sing.",
@@ -223,6 +282,72 @@ STRINGS: dict[str, tuple[str, str]] = {
         "Restore the settings of {title}",
         "Einstellungen von {title} zurückholen",
     ),
+    # Adapt
+    "tab_sing": ("Sing", "Singen"),
+    "tab_adapt": ("Adapt", "Anpassen"),
+    "adapt_fact": (
+        "Train an adapter on songs that you have the rights to. Everything stays on this machine, "
+        "in {folder}.",
+        "Einen Adapter mit Liedern trainieren, an denen Sie die Rechte haben. Alles bleibt auf "
+        "diesem Rechner, in {folder}.",
+    ),
+    "adapt_name": ("Name of the adapter", "Name des Adapters"),
+    "adapt_name_fact": (
+        "A name that was begun before goes on.",
+        "Ein schon begonnener Name wird fortgesetzt.",
+    ),
+    "adapt_source": ("Folder with recordings", "Ordner mit Aufnahmen"),
+    "adapt_source_hint": ("a folder of this machine", "ein Ordner dieses Rechners"),
+    "adapt_uploads": ("Or upload songs", "Oder Lieder hochladen"),
+    "adapt_model": ("Model", "Modell"),
+    "adapt_steps": ("Training steps", "Trainingsschritte"),
+    "adapt_steps_fact": (
+        "More than before train further.",
+        "Mehr als zuvor trainieren weiter.",
+    ),
+    "adapt_rank": ("Rank", "Rang"),
+    "adapt_rank_fact": ("Size of the adapter.", "Größe des Adapters."),
+    "adapt_look": ("Look at the recordings", "Aufnahmen ansehen"),
+    "adapt_train": ("Train on them", "Damit trainieren"),
+    "adapt_use": ("Sing with this adapter", "Mit diesem Adapter singen"),
+    "adapt_used": (
+        "The adapter {name} is chosen in the form.",
+        "Der Adapter {name} ist im Formular gewählt.",
+    ),
+    "adapt_problem": ("The model could not be adapted.", "Das Modell ließ sich nicht anpassen."),
+    "adapt_preparing": ("Preparing {name}", "{name} wird vorbereitet"),
+    "adapt_training": ("Training {name}", "{name} wird trainiert"),
+    "adapt_starting": ("starting", "beginnt"),
+    "adapt_step": ("{done} of {of}", "{done} von {of}"),
+    "adapt_loss": ("loss {value}", "Verlust {value}"),
+    "adapt_drift": ("drift {value}", "Abweichung {value}"),
+    "adapt_asking": (
+        "{clips} clips, {minutes} minutes, can be trained on. Press Train to begin.",
+        "{clips} Ausschnitte, {minutes} Minuten, lassen sich verwenden. Zum Beginnen auf „Damit "
+        "trainieren“ drücken.",
+    ),
+    "adapt_done": (
+        "{name} was trained for {steps} steps.",
+        "{name} wurde {steps} Schritte trainiert.",
+    ),
+    "adapt_drifted": (
+        "{name} was trained for {steps} steps, until it had moved far enough from its base.",
+        "{name} wurde {steps} Schritte trainiert, bis es sich weit genug von seiner Grundlage "
+        "entfernt hatte.",
+    ),
+    "adapt_stopped": (
+        "{name} is stopped. Look at the recordings again to go on.",
+        "{name} ist angehalten. Zum Fortsetzen die Aufnahmen noch einmal ansehen.",
+    ),
+    "adapt_table": ("Recordings", "Aufnahmen"),
+    "adapt_recording": ("Recording", "Aufnahme"),
+    "adapt_clips": ("Clips used", "Verwendete Ausschnitte"),
+    "adapt_kept": ("{kept} of {clips}", "{kept} von {clips}"),
+    "adapt_reason": ("Why not the others", "Warum nicht die anderen"),
+    "adapt_samples": ("Before and after", "Vorher und nachher"),
+    "adapt_before": ("Before, without the adapter", "Vorher, ohne den Adapter"),
+    "adapt_after": ("After {steps} steps", "Nach {steps} Schritten"),
+    "adapt_song": ("Song {number}: {when}", "Lied {number}: {when}"),
     # Takes and edits
     "takes": ("Takes", "Fassungen"),
     "takes_label": (
@@ -237,6 +362,8 @@ STRINGS: dict[str, tuple[str, str]] = {
     "made:words": ("other words", "anderer Text"),
     "made:continue": ("continued", "fortgesetzt"),
     "made:over": ("to a recording", "zu einer Aufnahme"),
+    "made:finish": ("finished", "zu Ende gesungen"),
+    "made:section": ("{name} again", "{name} neu"),
     "made:redo": ("{track} {start}–{end} s", "{track} {start}–{end} s"),
     "edit": ("Edit this song", "Dieses Lied bearbeiten"),
     "edit_fact": (

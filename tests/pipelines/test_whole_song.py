@@ -101,6 +101,54 @@ def test_a_whole_song_has_the_sections_of_its_plan(songs, kind):
     assert song["sections"][4]["quotes"] == "chorus 1" and "quotes" not in song["sections"][2]
 
 
+class Follower:
+    """Keeps the codes that are told of each section."""
+
+    def __init__(self):
+        self.sections, self.begun, self.calls = {}, [], 0
+
+    def __call__(self, section, before, codes):
+        self.calls += 1
+        if not codes.shape[-1]:
+            assert before == 0
+            self.begun.append(section)
+            self.sections[section] = codes
+            return
+        assert before == self.sections[section].shape[-1]
+        self.sections[section] = torch.cat([self.sections[section], codes], dim=-1)
+
+    @property
+    def codes(self):
+        return torch.cat([self.sections[place] for place in sorted(self.sections)], dim=-1).numpy()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_codes_of_a_song_are_told_while_they_are_generated(singer, songs, tmp_path, kind):
+    pipe, settings = singer(kind)
+    told, again = Follower(), Follower()
+    request = {**OPTIONS, **settings, "folder": tmp_path}
+
+    song = pipe.whole_song("folk", LYRICS, follow=told, **request)
+    pipe.whole_song("folk", LYRICS, follow=again, **request)
+
+    same_songs(song, songs(kind))
+    assert np.array_equal(told.codes, song["codes"])
+    assert told.calls == 12 if kind == "masked" else told.calls > 40
+    assert again.begun == list(range(6)) and np.array_equal(again.codes, song["codes"])
+
+
+def test_a_section_with_swapped_tracks_is_told_again(singer, monkeypatch):
+    pipe, settings = singer("interleaving_A_V")
+    blocks = iter((5, 2, 4, 3))
+    monkeypatch.setattr("songgen_hf.pipelines.whole_song.swapped_blocks", lambda *_: next(blocks))
+    told = Follower()
+
+    song = pipe.whole_song("folk", "[verse 0.2s]\nla", seed=3, follow=told, **settings)
+
+    assert told.begun == [0] * 5  # four tries, and the best of them
+    assert song["sections"][0]["seed"] == 253 and np.array_equal(told.codes, song["codes"])
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_quoted_chorus_has_the_codes_of_the_first(songs, kind):
     codes = songs(kind)["codes"]

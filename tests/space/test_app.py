@@ -10,8 +10,8 @@ import pytest
 from songgen_hf.space import api
 from songgen_hf.space.app import build_demo
 from songgen_hf.space.controls import CONTROLS, Control, Page
+from songgen_hf.space.error_messages import INTERNAL_ERROR, Told, error_message
 from songgen_hf.space.form import restored, shown_in
-from songgen_hf.space.generation import Progress
 from songgen_hf.space.limits import Limits
 from songgen_hf.space.markup import (
     done,
@@ -23,10 +23,10 @@ from songgen_hf.space.markup import (
     problem,
     progress,
 )
+from songgen_hf.space.progress import Progress
 from songgen_hf.space.settings import FIELDS, Settings
 from songgen_hf.space.song_files import Song, Track
 from songgen_hf.space.song_markup import song_view
-from songgen_hf.space.song_service import INTERNAL_ERROR, error_message
 from songgen_hf.space.strings import speaker
 
 from ..tools.serving import idle_loops_closed
@@ -132,7 +132,8 @@ def evil_song(tmp_path: Path) -> Song:
 
 def test_text_of_a_visitor_never_becomes_a_tag(tmp_path):
     song = evil_song(tmp_path)
-    pieces = [song_view(song, [song, song]), history_view([song, song], "id"), problem(EVIL),
+    evil = Told(EVIL, "en")
+    pieces = [song_view(song, [song, song]), history_view([song, song], "id"), problem(evil),
               note(EVIL), footer(EVIL)]  # fmt: skip
 
     for piece in pieces:

@@ -27,6 +27,7 @@ pytestmark = [
     # gradio's usage statistics call deprecated functions of pandas 3.
     pytest.mark.filterwarnings("ignore:.*(no_silent_downcasting|The copy keyword)"),
 ]
+SCREEN = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 RATE = 16000
 LATENCY = 0.15  # seconds by which a word may light up early or late
@@ -54,23 +55,29 @@ def own_space(space_folder, tiny_checkpoint):
         yield demo
 
 
+@pytest.fixture(scope="module")
+def context(browser):
+    """The context of most pages, which load gradio's files only once."""
+    context = browser.new_context(viewport=SCREEN, accept_downloads=True)
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def visit(browser, own_space, tmp_path):
-    """A page in a context of its own, which must report no errors."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
+def visit(context, own_space, tmp_path):
+    """A page with a session of its own, which must report no errors."""
     visit = Visit(context.new_page(), own_space.local_url, tmp_path)
     yield visit
-    context.close()
+    visit.page.close()
     assert visit.errors == []
 
 
 @pytest.fixture(scope="module")
-def sung(browser, own_space, tmp_path_factory):
+def sung(context, own_space, tmp_path_factory):
     """A page with a song of two tracks that was sung frame by frame.
 
     ``early`` is what the page showed as soon as there was sound.
     """
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
     folder = tmp_path_factory.mktemp("sung")
     visit = Visit(context.new_page(), own_space.local_url, folder).open("?steps=2")
     visit.page.wait_for_selector(".sg-note")  # the settings of the link, for edits in few steps
@@ -90,7 +97,7 @@ def sung(browser, own_space, tmp_path_factory):
     visit.page.wait_for_function(SUNG, arg=None, timeout=SONG_MILLISECONDS)
     visit.song = visit.shown()
     yield visit
-    context.close()
+    visit.page.close()
     assert visit.errors == []
 
 
@@ -238,14 +245,16 @@ def test_a_stretch_is_sung_again_and_the_rest_keeps_its_samples(song):
     assert takes.count() == 3 and "score" in takes.nth(1).inner_text()
     assert serious(page) == []
     # A and B at the same place while playing, and back.
-    page.locator(".sg-words button").first.click()
-    page.wait_for_function("window.songgen.state.playing")
+    page.locator(".sg-song .sg-play").click()
+    page.wait_for_function("window.songgen.state.position > 0.05")
     at = song.state()["position"]
     takes.nth(0).click()
-    page.wait_for_function(
-        "s => window.songgen.state.song === s && window.songgen.state.playing", arg=song.song
+    handle = page.wait_for_function(  # a slow machine may look again when the song has ended
+        """s => window.songgen.state.song === s && window.songgen.state.playing
+          && { at: window.songgen.state.position }""",
+        arg=song.song,
     )
-    assert song.state()["position"] >= at
+    assert handle.json_value()["at"] >= at
     takes.nth(1).click()
     page.wait_for_function("s => window.songgen.state.song !== s", arg=song.song)
     page.get_by_role("button", name="Undo").click()
@@ -278,6 +287,46 @@ def test_a_song_is_continued(song):
     assert len(vocal) > len(before)
     inside = len(before) - round((CROSSFADE_SECONDS + 0.03) * RATE)
     np.testing.assert_array_equal(vocal[:inside], before[:inside])
+
+
+LYRICS = "[intro 0.6s]\n[verse 1.2s]\nthe silver river\n[chorus 0.8s]\nla\n[chorus 0.8s]"
+
+
+def test_a_whole_song_is_planned_sung_by_sections_and_redone(visit):
+    page = visit.open().page
+    visit.write(lyrics=LYRICS)
+    page.locator("#plan").get_by_text("These lyrics have tags").wait_for()
+    page.get_by_label("Whole song, section by section").check()
+    page.wait_for_function("document.querySelectorAll('#plan .sg-section').length === 4")
+    assert page.get_by_label("number input for Length (seconds)").count() == 0
+    visit.number("Context (seconds)", 0.5)
+
+    page.click("#sing")
+
+    live = page.locator(".sg-song[data-live] .sg-section")
+    live.first.wait_for()
+    page.wait_for_function("window.songgen.state && window.songgen.state.position > 0.05",
+                           timeout=SONG_MILLISECONDS)  # fmt: skip
+    early = page.evaluate(
+        "() => [...document.querySelectorAll('.sg-song .sg-section')].map(one => one.dataset.state)"
+    )
+    page.wait_for_function(SUNG, arg=None, timeout=SONG_MILLISECONDS)
+    assert early[0] in ("sung", "singing") and early[-1] in ("waiting", "singing", "sung")
+    song, before = visit.shown(), visit.samples()
+    assert len(before) == pytest.approx(3.4 * RATE) and "whole=1" in page.url
+    assert page.locator("#edit-block").is_visible() is False
+    assert serious(page) == []
+    page.get_by_role("button", name="Play from Chorus 1").click()
+    page.wait_for_function("window.songgen.state.position > 1.79")
+    page.get_by_role("button", name="Sing Verse again").click()
+    page.wait_for_function(SUNG, arg=song, timeout=SONG_MILLISECONDS)
+    changed = np.flatnonzero(visit.samples() != before) / RATE
+    assert len(changed) and 0.6 <= changed.min() and changed.max() <= 1.8
+    assert "Verse again" in page.locator(".sg-song-head").inner_text()
+    page.set_viewport_size(PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.get_by_role("button", name="Undo").click()
+    page.wait_for_selector(f".sg-song[data-song='{song}']")
 
 
 def test_the_stop_button_keeps_what_was_sung(visit, own_space):
@@ -318,7 +367,7 @@ def test_a_band_is_uploaded_and_sung_over(visit, tmp_path):
     assert "to a recording" in page.locator(".sg-song-head").inner_text()
 
 
-def test_a_link_restores_the_settings_that_give_the_same_song(visit, browser, own_space, tmp_path):
+def test_a_link_restores_the_settings_that_give_the_same_song(visit, context, own_space, tmp_path):
     page = visit.open().page
     visit.write(lyrics="one & two\n<b>three</b>", text="a sad jazz song, sung by a male voice")
     page.fill("#seed textarea, #seed input", "4711")
@@ -330,7 +379,6 @@ def test_a_link_restores_the_settings_that_give_the_same_song(visit, browser, ow
     address = page.url
     assert "seed=4711" in address and "guidance_lyrics=2" in address and "steps=2" in address
 
-    context = browser.new_context()
     visitor = Visit(context.new_page(), own_space.local_url, tmp_path)
     visitor.open(address.removeprefix(own_space.local_url))
     other = visitor.page
@@ -346,7 +394,7 @@ def test_a_link_restores_the_settings_that_give_the_same_song(visit, browser, ow
         == page.locator(".sg-song b:not([class])").count()
     )
     assert visitor.errors == []
-    context.close()
+    other.close()
 
 
 def test_a_link_with_impossible_settings_says_so_at_once(visit):
@@ -391,10 +439,9 @@ def test_the_best_of_two_takes_is_shown_with_scores(visit):
     assert all("score" in text for text in takes.all_inner_texts())
 
 
-def test_leaving_the_page_ends_the_generation_and_deletes_the_songs(browser, own_space, tmp_path):
+def test_leaving_the_page_ends_the_generation_and_deletes_the_songs(context, own_space, tmp_path):
     from ..tools.waiting import wait_until
 
-    context = browser.new_context()
     visit = Visit(context.new_page(), own_space.local_url, tmp_path).open()
     visit.write()
     folder = own_space.service.store.root / visit.press()
@@ -405,7 +452,7 @@ def test_leaving_the_page_ends_the_generation_and_deletes_the_songs(browser, own
     live = own_space.service.store.root / visit.shown()
     assert live.is_dir()
 
-    context.close()
+    visit.page.close()
 
     wait_until(lambda: own_space.service.generator.running == 0, seconds=120)
     wait_until(lambda: not folder.exists() and not live.exists(), seconds=60)
@@ -456,7 +503,7 @@ def test_the_page_fits_the_screen_of_a_phone(visit):
     assert serious(page) == []
 
 
-@pytest.mark.parametrize("size", [{"width": 1280, "height": 800}, PHONE], ids=["screen", "phone"])
+@pytest.mark.parametrize("size", [SCREEN, PHONE], ids=["screen", "phone"])
 def test_the_buttons_cover_nothing_and_chosen_chips_are_visible(visit, size):
     page = visit.page
     page.set_viewport_size(size)
@@ -545,3 +592,50 @@ def test_the_light_and_the_dark_theme_are_accessible(browser, own_space, tmp_pat
     assert serious(visit.page) == []
     assert visit.errors == []
     context.close()
+
+
+@pytest.fixture
+def adapting(context, pipelines, space_folder, tmp_path):
+    """A page of a Space with the tab Adapt, and an adapter that was trained for 50 steps."""
+    from songgen_hf.space.adaptations import Adaptations
+    from songgen_hf.space.app import build_demo
+
+    from ..tools.serving import launched
+
+    mine = tmp_path / "adapters" / "mine"
+    base = Path(pipelines["two tracks"].model.name_or_path).name
+    for step in (0, 50):
+        folder = mine / "run" / "samples" / f"step-{step:07d}"
+        folder.mkdir(parents=True)
+        soundfile.write(folder / "0.flac", np.zeros(RATE), RATE)
+    (mine / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": base}))
+    (mine / "adapter_model.safetensors").write_bytes(b"")
+    adaptations = Adaptations(tmp_path / "adapters")
+    with launched(lambda: build_demo(pipelines, adapt=adaptations)) as demo:
+        visit = Visit(context.new_page(), demo.local_url, tmp_path)
+        yield visit
+        visit.page.close()
+    assert visit.errors == []
+
+
+def test_the_tab_adapt_plays_songs_and_chooses_an_adapter(adapting):
+    page = adapting.open().page
+    assert serious(page) == []
+    page.get_by_role("tab", name="Adapt").click()
+    page.get_by_label("Name of the adapter").fill("mine")
+    page.keyboard.press("Enter")
+    page.get_by_text("After 50 steps").wait_for()
+    assert page.locator("#adapt-samples audio").count() == 2
+    page.click("#adapt-look")
+    page.get_by_role("alert").filter(has_text="There are no recordings").wait_for()
+    assert not page.locator("#adapt-train").is_enabled()
+    assert serious(page) == []
+    page.set_viewport_size(PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+    page.click("#adapt-use")
+
+    page.locator("#status").get_by_text("The adapter mine is chosen").wait_for()
+    assert page.locator("#mode").get_by_label("Two tracks").is_checked()
+    adapting.unfold("More control", "number input for Top-k")
+    assert page.get_by_label("Adapter (LoRA)").input_value() == "mine"

@@ -1,6 +1,7 @@
 """Messages of errors: plain text for programs, and no path of the server for anybody."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ from songgen_hf.modeling.audio_io import read_audio
 from songgen_hf.pipelines.adapters import load_adapters
 from songgen_hf.space import limits
 from songgen_hf.space.api_answers import api_error
+from songgen_hf.space.error_messages import error_message, in_german, tell
+from songgen_hf.space.error_strings import MESSAGES, PARTS
 from songgen_hf.space.limits import Limits
-from songgen_hf.space.song_service import error_message
+from songgen_hf.space.strings import speaker
 from songgen_hf.space.voice import read_voice
 
 SPACE = Path(limits.__file__).parent
@@ -47,6 +50,84 @@ def test_other_words_stay_as_they_are_also_for_programs(message):
     assert api_error(ValueError(message)).message == told
 
 
+VALUE = "X7"
+LIBRARY = ("modeling/audio_io.py", "pipelines/adapters.py", "pipelines/section_files.py",
+           "pipelines/song_plan.py", "training/adaptation/run.py")  # fmt: skip
+"""Modules of the library whose messages visitors can see, besides those of the Space."""
+OWNERS = {"hub_repository.py", "loading.py"}
+"""Modules whose messages only the owner of a Space sees, who starts it."""
+NOT_SEEN = (
+    # When a Space is built.
+    "no adapter X7: it is", "X7 holds no adapter", "two adapters are called", "a Space needs at",
+    "the pipeline for X7",
+    # Of arguments that the Space does not pass, or has checked before.
+    "X7 holds no audio", "X7 holds NaN", "X7 must be [samples]", "X7 must be float",
+    "audio must be", "audio is read", "an audio", "no audio file", "the start must be",
+    "the duration must be", "the sampling rate must", "X7 lasts X7 s, but", "cannot read X7 (X7)",
+    "X7 must be a number of s", "X7 must be above 0 seconds", "context and extend_stride",
+    "extend_stride is", "context is X7 s", "section X7 quotes", "lyrics must be a string",
+    "X7 has other files", "digest",
+)  # fmt: skip
+
+
+def messages_of(source):
+    """The messages of the errors in a source, with VALUE in the places of values."""
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
+            if getattr(node.exc.func, "id", "") in ("ValueError", "TypeError"):
+                yield from texts_of(node.exc.args[0])
+
+
+def texts_of(node):
+    """The texts that an expression may have."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return [node.value]
+    if isinstance(node, ast.JoinedStr):
+        parts = (part.value if isinstance(part, ast.Constant) else VALUE for part in node.values)
+        return ["".join(parts)]
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return [a + b for a in texts_of(node.left) for b in texts_of(node.right)]
+    if isinstance(node, ast.IfExp):
+        return [*texts_of(node.body), *texts_of(node.orelse)]
+    return []
+
+
+def test_every_message_that_a_visitor_can_see_has_a_german_text():
+    package = SPACE.parent
+    sources = [path for path in SPACE.glob("*.py") if path.name not in OWNERS]
+    sources += [package / name for name in LIBRARY]
+    messages = [message for source in sources for message in messages_of(source)]
+
+    missing = [
+        message for message in messages
+        if in_german(" ".join(message.split())) is None and not message.startswith(NOT_SEEN)
+    ]  # fmt: skip
+
+    assert len(messages) > 60 and missing == []
+
+
+@pytest.mark.parametrize("english", MESSAGES)
+def test_a_german_message_has_the_values_of_the_english_one_or_fewer(english):
+    names = set(re.findall(r"\{(\w+)\}", MESSAGES[english]))
+
+    assert names <= set(re.findall(r"\{(\w+)\}", english))
+    assert in_german(english.format_map(Values())) is not None
+
+
+class Values(dict):
+    def __missing__(self, name):
+        return VALUE
+
+
+def test_a_message_is_said_in_german_with_its_values():
+    told = tell(ValueError("the length must be a number from 1 to 30: got 900"), speaker("de"))
+
+    assert told == ("Länge: erwartet eine Zahl von 1 bis 30, nicht 900.", "de")
+    assert tell(ValueError("nobody knows this"), speaker("de")) == ("Nobody knows this.", "en")
+    assert tell(RuntimeError("secret"), speaker("de")).text.startswith("Auf dem Server")
+    assert all(PARTS.values())
+
+
 def test_every_message_of_an_error_is_made_in_one_place():
     arguments = []
     for source in SPACE.glob("*.py"):
@@ -59,7 +140,8 @@ def test_every_message_of_an_error_is_made_in_one_place():
                     arguments.append((source.name, ast.unparse(node.args[0])))
 
     assert len(arguments) >= 4
-    assert {argument for _, argument in arguments} == {"error_message(error)"}, arguments
+    told = {"error_message(error)", "tell(error, say)", "tell_all(problems, say)"}
+    assert {argument for _, argument in arguments} <= told, arguments
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"RIFF" + bytes(300), b"\x1aE\xdf\xa3" * 9])

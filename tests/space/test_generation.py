@@ -11,11 +11,11 @@ from songgen_hf.checkpoints.separators import separate_voice
 from songgen_hf.modeling.audio_io import read_audio
 from songgen_hf.space.generation import (
     GeneratedSong,
-    Progress,
     SongGenerator,
     guidance_range,
     mode_of,
 )
+from songgen_hf.space.progress import Progress
 from songgen_hf.space.settings import Settings
 from songgen_hf.space.streams import Chunk, first_part, joined
 from songgen_hf.training.language_model.lora import LoraOptions, add_lora

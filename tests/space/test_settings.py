@@ -26,14 +26,17 @@ SOME = Settings(
     guidance_text=3.0,
     guidance_lyrics=4.0,
     guidance_voice=1.5,
+    window=15.0,
+    context=3.0,
+    repeat_chorus=False,
 )
 
 
 def test_a_link_restores_every_setting():
-    others = [name for name in FIELDS if name != "best_of"]  # not with variations
+    others = [name for name in FIELDS if name not in ("best_of", "whole")]  # not with variations
     assert all(getattr(SOME, name) != getattr(Settings(), name) for name in others)
 
-    for settings in (SOME, replace(SOME, variations=1, best_of=3)):
+    for settings in (SOME, replace(SOME, variations=1, best_of=3, whole=True)):
         query = dict(parse_qsl(settings.query(), keep_blank_values=True))
         assert from_query(query, Settings()) == settings
         assert read_link(query, Settings(), LIMITS, MODES) == (settings, [])

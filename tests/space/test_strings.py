@@ -15,7 +15,8 @@ from songgen_hf.space.strings import ENGLISH, LANGUAGES, STRINGS, speaker, wante
 SPACE = Path(strings.__file__).parent
 SAME = {
     "genre", "top_k", "adapter", "track:band", "redo:band", "balance", "solo", "made:redo",
-    "mode_fact:mixed",
+    "mode_fact:mixed", "section:intro", "section:bridge", "section:outro", "section_length",
+    "section_at",
 }  # fmt: skip
 """Keys whose text is the same in both languages."""
 
@@ -46,7 +47,8 @@ def constants():
 def test_every_string_is_used():
     used = set(constants())
     used |= {f"{name}{ending}" for name in FIELDS for ending in ("", "_fact")}
-    families = {"made", "mode", "mode_fact", "how", "track", "redo", "kind"}
+    families = {"made", "mode", "mode_fact", "how", "track", "redo", "kind", "section", "state"}
+    used |= {f"adapt_{name}" for name in ("recording", "clips", "reason", "loss", "drift")}
     unused = [
         key for key in STRINGS if key not in used and key.partition(":")[0] not in families
         and not key.endswith("_label")

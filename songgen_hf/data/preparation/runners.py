@@ -1,11 +1,15 @@
 """Runs many small pieces of work with ``datasets.map`` on one machine or Ray Data on many."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import count
 from typing import Any
 
 from ...optional import require
 
 RUNNERS = ("map", "ray")
+Report = Callable[[str, int, int], None]
+"""Function (name of what is done, number of finished pieces of work, number of all)."""
 
 
 def run_all(
@@ -16,7 +20,7 @@ def run_all(
     workers: int = 1,
     device_share: float = 0.0,
     description: str,
-    progress: bool = True,
+    progress: bool | Report = True,
 ) -> None:
     """Run a task on every piece of work, with a progress bar.
 
@@ -28,7 +32,8 @@ def run_all(
         workers: number of processes.
         device_share: with Ray, the share of a GPU that each process gets.
         description: shown with the progress.
-        progress: whether to show it.
+        progress: whether to show it, or a function that is called after each piece, or with
+            several processes at the beginning; an error that it raises ends the work.
     Raises:
         ImportError: if the package of the runner is missing.
     """
@@ -37,10 +42,15 @@ def run_all(
     if runner == "ray":
         require("ray", "ray")
         data = require("ray.data", "ray")
-        data.DataContext.get_current().enable_progress_bars = progress
+        data.DataContext.get_current().enable_progress_bars = progress is True
         work = data.from_items([dict(piece) for piece in pieces]).repartition(len(pieces))
         work.map(task, concurrency=workers, num_gpus=device_share or None).materialize()
         return
+    if callable(progress):
+        progress(description, 0, len(pieces))
+        if workers == 1:
+            done = count(1)
+            task = partial(_counted, task, lambda: progress(description, next(done), len(pieces)))
     datasets = require("datasets", "prepare")
     work = datasets.Dataset.from_list([dict(piece) for piece in pieces])
     work.map(
@@ -54,4 +64,15 @@ def run_all(
     )
 
 
-__all__ = ["RUNNERS", "run_all"]
+def _counted(
+    task: Callable[[dict[str, Any]], dict[str, Any]],
+    report: Callable[[], None],
+    piece: dict[str, Any],
+) -> dict[str, Any]:
+    """Run a task, and report that it is done."""
+    result = task(piece)
+    report()
+    return result
+
+
+__all__ = ["RUNNERS", "Report", "run_all"]

@@ -48,6 +48,7 @@ from .filtering import PRESETS, Thresholds, filter_table
 from .options import SongsOptions
 from .recordings import find_recordings
 from .report import report
+from .runners import Report
 from .stages import ERROR, Row, Stage, forget_errors, is_done, read_clips, run_stages
 
 DESCRIPTION_FILE, TABLE_FILE, REPORT_FILE = "songs.json", "clips.parquet", "report.html"
@@ -83,12 +84,13 @@ class Preview(NamedTuple):
     remaining_seconds: float | None
 
 
-def prepare_songs(options: SongsOptions, *, progress: bool = True) -> PreparedSongs | None:
+def prepare_songs(options: SongsOptions, *, progress: bool | Report = True) -> PreparedSongs | None:
     """Prepare all recordings of a source, or go on with it.
 
     Args:
         options: what to prepare, how, and where to write it.
-        progress: whether to show progress.
+        progress: whether to show progress, or a function that is told of it, see
+            :func:`~.runners.run_all`.
     Returns:
         What was found; None if ``options.until`` stops before the filter.
     Raises:
@@ -233,7 +235,7 @@ def _segment_columns() -> list[Any]:
 
 
 def _prepare(
-    options: SongsOptions, recordings: Sequence[Row], progress: bool
+    options: SongsOptions, recordings: Sequence[Row], progress: bool | Report
 ) -> PreparedSongs | None:
     """Run the stages on recordings, and finish their table if all have run."""
     preparation = read_preparation(options.config, options.changes)
@@ -244,7 +246,7 @@ def _prepare(
     folder = options.output / "stages"
     if options.retry:
         forget_errors(stages, recordings, folder)
-    with datasets_progress_bars(progress, extra="prepare"):
+    with datasets_progress_bars(progress is True, extra="prepare"):
         run_stages(
             stages,
             recordings,

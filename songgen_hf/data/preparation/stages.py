@@ -19,7 +19,7 @@ from typing import Any, Literal
 from ...files import write_files
 from ...optional import require
 from .recordings import recording_digest
-from .runners import run_all
+from .runners import Report, run_all
 
 CLIPS_PER_FILE = 32
 LONGEST_REASON = 300
@@ -75,7 +75,7 @@ def run_stages(
     *,
     runner: str = "map",
     workers: int = 1,
-    progress: bool = True,
+    progress: bool | Report = True,
 ) -> None:
     """Run all stages on all recordings, except for what has been done.
 
@@ -87,7 +87,7 @@ def run_stages(
         recordings: rows with a ``recording_id`` each, of what JSON can hold.
         folder: folder of the results, one subfolder for each stage.
         runner, workers: see :func:`~.runners.run_all`.
-        progress: whether to show progress.
+        progress: see :func:`~.runners.run_all`.
     Raises:
         OSError: if a file cannot be written.
         ValueError: if two recordings have one id, or the stages have another order; ``ModelError``

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from transformers import TrainerCallback
+
 from ...checkpoints.loading import resolve_checkpoint
 from ...data.preparation.codes import prepare_codes
 from ...data.preparation.options import CodesOptions, SongsOptions
@@ -41,11 +43,26 @@ class Adapted(NamedTuple):
     samples: Path
 
 
+class AdaptProgress(NamedTuple):
+    """How far an adaptation has come.
+
+    ``stage`` is that of the preparation, such as "2/6 separate", "codes" or "train"; ``done`` and
+    ``total`` count its recordings or steps. The loss and the drift are those that were logged last.
+    """
+
+    stage: str
+    done: int
+    total: int
+    loss: float | None = None
+    drift: float | None = None
+
+
 def adapt(
     options: AdaptOptions,
     confirm: Callable[[PreparedSongs, list[RecordingState]], bool] = lambda *_: True,
     *,
     progress: bool = True,
+    watch: Callable[[AdaptProgress], bool] | None = None,
 ) -> Adapted | None:
     """Adapt a model to recordings.
 
@@ -53,8 +70,10 @@ def adapt(
         options: recordings, model and training.
         confirm: decides, from what was prepared, whether to train.
         progress: whether to show progress.
+        watch: called with the progress instead of showing it. If it returns True, the adaptation
+            stops: training with a checkpoint and the adapter as it is, and the same call goes on.
     Returns:
-        The result; None if ``confirm`` said no.
+        The result; None if ``confirm`` said no, or ``watch`` stopped before the training.
     Raises:
         ValueError: if no clip is kept, or an option does not fit.
         OSError: if a file cannot be read or written.
@@ -69,7 +88,15 @@ def adapt(
         seed=options.seed,
         workers=options.workers,
     )
-    found = prepare_songs(songs, progress=progress)
+
+    def told(stage: str, done: int, total: int) -> None:
+        if watch is not None and watch(AdaptProgress(stage, done, total)):
+            raise _Stopped
+
+    try:
+        found = prepare_songs(songs, progress=progress if watch is None else told)
+    except _Stopped:
+        return None
     assert found is not None  # without ``until`` all stages run
     states = recording_states(songs.output)
     if not found.kept:
@@ -82,6 +109,8 @@ def adapt(
         return None
     model = resolve_checkpoint(options.model)
     codes = _codes_folder(options.out, songs.output)
+    if watch is not None and watch(AdaptProgress("codes", 0, found.kept)):
+        return None
     prepare_codes(
         CodesOptions(
             source=str(songs.output / DATA_FOLDER),
@@ -89,9 +118,9 @@ def adapt(
             model=model,
             workers=options.workers,
         ),
-        progress=progress,
+        progress=progress and watch is None,
     )
-    return _train(options, model, codes, found)
+    return _train(options, model, codes, found, watch)
 
 
 def recording_states(folder: Path) -> list[RecordingState]:
@@ -124,7 +153,34 @@ def _codes_folder(out: Path, songs: Path) -> Path:
     return out / f"{CODES_FOLDER}-{files_digest(names)}"
 
 
-def _train(options: AdaptOptions, model: str, codes: Path, found: PreparedSongs) -> Adapted:
+class _Stopped(Exception):
+    """Raised to end the preparation."""
+
+
+class _Watch(TrainerCallback):
+    """Tells of every step, and stops the training with a checkpoint if it is told to."""
+
+    def __init__(self, watch: Callable[[AdaptProgress], bool]):
+        self.watch = watch
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Report the step."""
+        logged = {key: value for entry in state.log_history for key, value in entry.items()}
+        now = AdaptProgress(
+            "train", state.global_step, state.max_steps, logged.get("loss"),
+            logged.get("eval_drift"),
+        )  # fmt: skip
+        if self.watch(now):
+            control.should_save = control.should_training_stop = True
+
+
+def _train(
+    options: AdaptOptions,
+    model: str,
+    codes: Path,
+    found: PreparedSongs,
+    watch: Callable[[AdaptProgress], bool] | None,
+) -> Adapted:
     run = options.out / RUN_FOLDER
     values = {
         "model": model,
@@ -147,12 +203,13 @@ def _train(options: AdaptOptions, model: str, codes: Path, found: PreparedSongs)
         "save_strategy": "steps",
         "save_steps": options.every,
         "seed": options.seed,
-        "disable_tqdm": False,
+        "disable_tqdm": watch is not None,
         "resume_from_checkpoint": "auto",
         # More steps, other clips: the run is meant to go on.
         "allow_changed_options": True,
     }
-    trainer = train_lora(*make_options(LORA_OPTIONS, values))
+    callbacks = [] if watch is None else [_Watch(watch)]
+    trainer = train_lora(*make_options(LORA_OPTIONS, values), callbacks=callbacks)
     drifts = [entry["eval_drift"] for entry in trainer.state.log_history if "eval_drift" in entry]
     trainer.model.save_pretrained(options.out)
     trainer.processor.save_pretrained(options.out)
@@ -166,4 +223,11 @@ def _train(options: AdaptOptions, model: str, codes: Path, found: PreparedSongs)
     )
 
 
-__all__ = ["AdaptOptions", "Adapted", "RecordingState", "adapt", "recording_states"]
+__all__ = [
+    "AdaptOptions",
+    "AdaptProgress",
+    "Adapted",
+    "RecordingState",
+    "adapt",
+    "recording_states",
+]

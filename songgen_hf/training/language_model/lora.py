@@ -11,6 +11,7 @@ In Python::
 """
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
@@ -120,9 +121,14 @@ def train_lora(
     objective: ObjectiveOptions,
     lora: LoraOptions,
     args: SongGenTrainingArguments,
+    *,
+    callbacks: Sequence[Any] = (),
 ) -> LoraTrainer:
     """Train an adapter and write it, with the processor, to ``args.output_dir``.
 
+    Args:
+        model_options, data_options, objective, lora, args: options of the run.
+        callbacks: additional callbacks of the trainer.
     Raises:
         ValueError, OSError: if options, data or checkpoint cannot be used.
         ImportError: without PEFT.
@@ -138,7 +144,7 @@ def train_lora(
     trained, total = adapted.get_nb_trainable_parameters()
     logger.info("the adapter has %s weights, %.2f %% of all", f"{trained:,}", 100 * trained / total)
     train_songs, eval_songs = load_songs(data_options, model, processor, args)
-    callbacks: list[Any] = []
+    callbacks = list(callbacks)
     if args.sample_songs:
         callbacks.append(SampleSongs(eval_songs or train_songs, processor))
     if lora.max_drift is not None:

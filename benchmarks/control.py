@@ -6,6 +6,11 @@
 draw (the mean over all takes), both by a recognizer that did not rank. The songs sing the first
 line of the prompts of the evaluation. They are kept in a folder: an interrupted run goes on.
 
+    python benchmarks/control.py by-line --judge RECOGNIZER [--songs FOLDER] [--prompts 12] ...
+
+`by-line`: two lines sung as the best of N whole songs, and as the best of 4 line by line, with as
+many sampled seconds: N is the number of takes that comes nearest to those of the lines.
+
     python benchmarks/control.py sing-over CORPUS --prompts FILE --judge RECOGNIZER [--count 16] ...
 
 `sing-over`: the vocal that is sung to a given band (`keep_track="accompaniment"`) against free
@@ -68,9 +73,9 @@ OTHER_GENDER = {"male": "female", "female": "male"}
 
 
 def draw_takes(
-    pipe: Any, prompts: list[Prompt], folder: Path, *, takes: int, seconds: float
+    pipe: Any, prompts: list[Prompt], folder: Path, *, takes: int, seconds: float, lines: int = 1
 ) -> list[list[dict[str, Any]]]:
-    """Return the takes of each prompt's first line, which are generated if the folder lacks them.
+    """Return the takes of each prompt's first lines, which are generated if the folder lacks them.
 
     Prompt ``i`` has the seeds from ``takes * i``.
     """
@@ -81,7 +86,7 @@ def draw_takes(
         requests = [
             {
                 "text": prompts[place].text,
-                "lyrics": first_line(prompts[place]),
+                "lyrics": first_line(prompts[place], lines),
                 "seed": takes * place,
             }
             for place in places
@@ -114,9 +119,9 @@ def _read_takes(path: Path, rate: int) -> list[dict[str, Any]]:
         ]
 
 
-def first_line(prompt: Prompt) -> str:
-    """The first line of a prompt's lyrics."""
-    return prompt.lyrics.splitlines()[0]
+def first_line(prompt: Prompt, lines: int = 1) -> str:
+    """The first line of a prompt's lyrics, or several."""
+    return "\n".join(prompt.lyrics.splitlines()[:lines])
 
 
 def error_rates(rates: np.ndarray, scores: np.ndarray, lengths: np.ndarray) -> dict[str, Any]:
@@ -168,6 +173,79 @@ def best_of(arguments: argparse.Namespace) -> dict[str, Any]:
         "seconds": arguments.seconds,
         **found,
     }
+
+
+WHOLE_TAKES = 8
+"""Whole songs that are drawn of each prompt, to have as many sampled seconds as line by line."""
+
+
+def by_line(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Compare the best of whole takes with the best of takes of each line."""
+    pipe = load_pipeline(arguments.model, device="cpu")
+    prompts = read_prompts()[: arguments.prompts]
+    length = {"seconds": arguments.seconds, "lines": 2}
+    drawn = draw_takes(pipe, prompts, arguments.songs, takes=WHOLE_TAKES, **length)
+    rates, scores, lengths, lined, sampled = [], [], [], [], []
+    for place, (prompt, takes) in enumerate(zip(prompts, drawn, strict=True)):
+        request = {"text": prompt.text, "lyrics": first_line(prompt, 2), "language": "en"}
+        judge = take_listener(request, str(arguments.judge))
+        rates.append([judge(take)["phoneme_error_rate"] for take in takes])
+        rank_takes(takes, take_listener(request, arguments.rank_by))
+        scores.append([take["score"] for take in takes])
+        lengths.append(sum(len(word.phonemes) for word in lyrics_words(request["lyrics"])))
+        song = _line_by_line(pipe, request, 10**6 * (place + 1), arguments)
+        lined.append(judge(song)["phoneme_error_rate"])
+        whole = np.mean([take["audio"].shape[-1] / take["sampling_rate"] for take in takes])
+        sampled.append((song["sampled"], float(whole)))
+        print(prompt.id, np.round(rates[-1], 2), round(lined[-1], 2), sampled[-1], flush=True)
+    (of_lines, of_whole) = np.mean(sampled, axis=0)
+    count = int(np.clip(round(of_lines / of_whole), 1, WHOLE_TAKES))
+    known, ranks = np.array(rates)[:, :count], np.array(scores)[:, :count]
+    best = known[np.arange(len(known)), ranks.argmax(axis=1)]
+    columns = {"one_draw": np.mean(rates, axis=1), "whole": best, "by_line": np.array(lined)}
+    columns["gain"] = best - columns["by_line"]
+    found: dict[str, Any] = {}
+    weights = np.array(lengths, dtype=float)
+    for name, values in columns.items():
+        statistic, number = grouped_ratio(values * weights, weights)
+        interval = bootstrap(statistic, number, seed=0)
+        percent = (statistic(np.arange(number)), *interval)
+        found[name] = [round(100 * float(value), 1) for value in percent]
+        print(f"{name:<9} {found[name][0]:5.1f} % ({found[name][1]} to {found[name][2]})")
+    seconds = {"by_line": round(of_lines, 1), "whole": round(count * of_whole, 1)}
+    facts = {"prompts": len(prompts), "takes": count, "sampled_seconds": seconds}
+    return {"model": weights_digest(pipe.model), "rank_by": arguments.rank_by, **facts, **found}
+
+
+def _line_by_line(
+    pipe: Any, request: dict[str, Any], seed: int, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """A song line by line with its ``sampled`` seconds, kept in the folder of the songs."""
+    path = arguments.songs / f"by-line-{seed}.npz"
+    if not path.is_file():
+        sampled = 0.0
+        decode = pipe.model.decode_codes
+
+        def counted(codes: Any, **options: Any) -> Any:
+            nonlocal sampled
+            sampled += codes.shape[0] * codes.shape[-1] / pipe.model.config.frame_rate
+            return decode(codes, **options)
+
+        pipe.model.decode_codes = counted
+        try:
+            own = {"max_seconds": arguments.seconds, "seed": seed, "rank_by": arguments.rank_by}
+            song = pipe(request, best_of=arguments.best_of, best_of_by="line", **own)
+        finally:
+            del pipe.model.decode_codes
+        lines = song["line_takes"]
+        known = sum(line["start"] for line in lines) * arguments.best_of
+        buffer = io.BytesIO()
+        sounds = {name: song[name] for name in SOUNDS}
+        np.savez(buffer, sampled=sampled - known, seeds=song["seed"], **sounds)
+        write_files({path: buffer.getvalue()})
+    with np.load(path) as file:
+        song = {name: file[name] for name in SOUNDS}
+        return {**song, "sampled": float(file["sampled"]), "sampling_rate": pipe.sampling_rate}
 
 
 def sing_over(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -448,6 +526,15 @@ def main() -> None:
     ranking.add_argument("--prompts", type=int, default=30, help="number of prompts (default 30)")
     ranking.add_argument("--best-of", type=int, default=4, help="takes of a prompt (default 4)")
     ranking.add_argument("--seconds", type=float, default=5.0, help="longest song (default 5)")
+    lines = commands.add_parser("by-line", help="best of N of whole songs and line by line")
+    lines.set_defaults(measure=by_line)
+    lines.add_argument("--model", default="songgen-mini/interleaving_A_V")
+    lines.add_argument("--judge", type=Path, required=True, help="folder of a recognizer")
+    lines.add_argument("--rank-by", default=RECOGNIZER_NAME, help="default recognizer-mini")
+    lines.add_argument("--songs", type=Path, default=Path("by-line"), help="folder of the songs")
+    lines.add_argument("--prompts", type=int, default=12, help="number of prompts (default 12)")
+    lines.add_argument("--best-of", type=int, default=4, help="takes of a line (default 4)")
+    lines.add_argument("--seconds", type=float, default=9.0, help="longest song (default 9)")
     covering = commands.add_parser("sing-over", help="vocals that are sung to a given band")
     covering.set_defaults(measure=sing_over)
     covering.add_argument("corpus", type=Path, help="folder of a rendered corpus")

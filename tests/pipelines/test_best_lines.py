@@ -132,10 +132,7 @@ def test_the_last_line_has_the_length_that_remains(lines, request_seconds, longe
 
 
 def test_lines_without_tokens_are_not_sung():
-    words = [
-        type("Word", (), {"line": place, "tokens": tokens})
-        for place, tokens in [(0, ()), (1, (2,))]
-    ]
+    words = [TokenizedWord("...", (), 0), TokenizedWord("la", (2,), 1)]
 
     assert sung_lines(words, ["...", "la"]) == ["la"]
 

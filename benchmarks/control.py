@@ -6,6 +6,11 @@
 draw (the mean over all takes), both by a recognizer that did not rank. The songs sing the first
 line of the prompts of the evaluation. They are kept in a folder: an interrupted run goes on.
 
+    python benchmarks/control.py by-line --judge RECOGNIZER [--songs FOLDER] [--prompts 12] ...
+
+`by-line`: two lines sung as the best of N whole songs, and as the best of 4 line by line, with as
+many sampled seconds: N is the number of takes that comes nearest to those of the lines.
+
     python benchmarks/control.py sing-over CORPUS --prompts FILE --judge RECOGNIZER [--count 16] ...
 
 `sing-over`: the vocal that is sung to a given band (`keep_track="accompaniment"`) against free
@@ -21,6 +26,14 @@ recordings are those of a rendered corpus and begin with the first sung word.
     python benchmarks/control.py memory [--models NAME ...] [--lengths 20 180]
 
 `memory`: the peak memory of a process that generates a whole song (`whole_song`), by its length.
+
+    python benchmarks/control.py swaps [--songs 200] [--folder FOLDER] [--seconds 6]
+
+`swaps`: how many songs continue their first half with swapped tracks, before and after the check of
+whole songs, which generates such a continuation again. The judge is the separator of the package:
+the track that keeps more of its energy in the separated vocal sings. The check compares spectra
+instead. Both are tried on the same songs with the tracks of the second half exchanged. The songs
+are kept in a folder: an interrupted run goes on, and the songs of a part of the run are measured.
 
 The last line of each measurement is JSON.
 """
@@ -43,12 +56,16 @@ from songgen_hf.data.corpus.rows import read_songs, read_sound
 from songgen_hf.data.listening.key import chroma
 from songgen_hf.data.listening.spelling import lyrics_words
 from songgen_hf.data.listening.tempo import estimate_tempo
+from songgen_hf.evaluation.backbones.voice_share import VoiceShare
 from songgen_hf.evaluation.judges.loading import Judges
 from songgen_hf.evaluation.metrics.bootstrap import bootstrap, grouped_ratio
+from songgen_hf.evaluation.metrics.swapped_tracks import swapped_scores
 from songgen_hf.evaluation.protocol.growing_cache import growing_cache
 from songgen_hf.evaluation.protocol.prompts import Prompt, corpus_rows, read_prompts
 from songgen_hf.files import write_files
 from songgen_hf.pipelines.best_of import rank_takes
+from songgen_hf.pipelines.swapped_tracks import MAY_BE_SWAPPED, swapped_blocks
+from songgen_hf.pipelines.whole_song import SEED_STEP, SWAP_TRIES
 
 PROMPTS_TOGETHER = 5
 SOUNDS = ("audio", "vocal", "accompaniment")
@@ -56,9 +73,9 @@ OTHER_GENDER = {"male": "female", "female": "male"}
 
 
 def draw_takes(
-    pipe: Any, prompts: list[Prompt], folder: Path, *, takes: int, seconds: float
+    pipe: Any, prompts: list[Prompt], folder: Path, *, takes: int, seconds: float, lines: int = 1
 ) -> list[list[dict[str, Any]]]:
-    """Return the takes of each prompt's first line, which are generated if the folder lacks them.
+    """Return the takes of each prompt's first lines, which are generated if the folder lacks them.
 
     Prompt ``i`` has the seeds from ``takes * i``.
     """
@@ -69,7 +86,7 @@ def draw_takes(
         requests = [
             {
                 "text": prompts[place].text,
-                "lyrics": first_line(prompts[place]),
+                "lyrics": first_line(prompts[place], lines),
                 "seed": takes * place,
             }
             for place in places
@@ -102,9 +119,9 @@ def _read_takes(path: Path, rate: int) -> list[dict[str, Any]]:
         ]
 
 
-def first_line(prompt: Prompt) -> str:
-    """The first line of a prompt's lyrics."""
-    return prompt.lyrics.splitlines()[0]
+def first_line(prompt: Prompt, lines: int = 1) -> str:
+    """The first line of a prompt's lyrics, or several."""
+    return "\n".join(prompt.lyrics.splitlines()[:lines])
 
 
 def error_rates(rates: np.ndarray, scores: np.ndarray, lengths: np.ndarray) -> dict[str, Any]:
@@ -156,6 +173,79 @@ def best_of(arguments: argparse.Namespace) -> dict[str, Any]:
         "seconds": arguments.seconds,
         **found,
     }
+
+
+WHOLE_TAKES = 8
+"""Whole songs that are drawn of each prompt, to have as many sampled seconds as line by line."""
+
+
+def by_line(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Compare the best of whole takes with the best of takes of each line."""
+    pipe = load_pipeline(arguments.model, device="cpu")
+    prompts = read_prompts()[: arguments.prompts]
+    length = {"seconds": arguments.seconds, "lines": 2}
+    drawn = draw_takes(pipe, prompts, arguments.songs, takes=WHOLE_TAKES, **length)
+    rates, scores, lengths, lined, sampled = [], [], [], [], []
+    for place, (prompt, takes) in enumerate(zip(prompts, drawn, strict=True)):
+        request = {"text": prompt.text, "lyrics": first_line(prompt, 2), "language": "en"}
+        judge = take_listener(request, str(arguments.judge))
+        rates.append([judge(take)["phoneme_error_rate"] for take in takes])
+        rank_takes(takes, take_listener(request, arguments.rank_by))
+        scores.append([take["score"] for take in takes])
+        lengths.append(sum(len(word.phonemes) for word in lyrics_words(request["lyrics"])))
+        song = _line_by_line(pipe, request, 10**6 * (place + 1), arguments)
+        lined.append(judge(song)["phoneme_error_rate"])
+        whole = np.mean([take["audio"].shape[-1] / take["sampling_rate"] for take in takes])
+        sampled.append((song["sampled"], float(whole)))
+        print(prompt.id, np.round(rates[-1], 2), round(lined[-1], 2), sampled[-1], flush=True)
+    (of_lines, of_whole) = np.mean(sampled, axis=0)
+    count = int(np.clip(round(of_lines / of_whole), 1, WHOLE_TAKES))
+    known, ranks = np.array(rates)[:, :count], np.array(scores)[:, :count]
+    best = known[np.arange(len(known)), ranks.argmax(axis=1)]
+    columns = {"one_draw": np.mean(rates, axis=1), "whole": best, "by_line": np.array(lined)}
+    columns["gain"] = best - columns["by_line"]
+    found: dict[str, Any] = {}
+    weights = np.array(lengths, dtype=float)
+    for name, values in columns.items():
+        statistic, number = grouped_ratio(values * weights, weights)
+        interval = bootstrap(statistic, number, seed=0)
+        percent = (statistic(np.arange(number)), *interval)
+        found[name] = [round(100 * float(value), 1) for value in percent]
+        print(f"{name:<9} {found[name][0]:5.1f} % ({found[name][1]} to {found[name][2]})")
+    seconds = {"by_line": round(of_lines, 1), "whole": round(count * of_whole, 1)}
+    facts = {"prompts": len(prompts), "takes": count, "sampled_seconds": seconds}
+    return {"model": weights_digest(pipe.model), "rank_by": arguments.rank_by, **facts, **found}
+
+
+def _line_by_line(
+    pipe: Any, request: dict[str, Any], seed: int, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """A song line by line with its ``sampled`` seconds, kept in the folder of the songs."""
+    path = arguments.songs / f"by-line-{seed}.npz"
+    if not path.is_file():
+        sampled = 0.0
+        decode = pipe.model.decode_codes
+
+        def counted(codes: Any, **options: Any) -> Any:
+            nonlocal sampled
+            sampled += codes.shape[0] * codes.shape[-1] / pipe.model.config.frame_rate
+            return decode(codes, **options)
+
+        pipe.model.decode_codes = counted
+        try:
+            own = {"max_seconds": arguments.seconds, "seed": seed, "rank_by": arguments.rank_by}
+            song = pipe(request, best_of=arguments.best_of, best_of_by="line", **own)
+        finally:
+            del pipe.model.decode_codes
+        lines = song["line_takes"]
+        known = sum(line["start"] for line in lines) * arguments.best_of
+        buffer = io.BytesIO()
+        sounds = {name: song[name] for name in SOUNDS}
+        np.savez(buffer, sampled=sampled - known, seeds=song["seed"], **sounds)
+        write_files({path: buffer.getvalue()})
+    with np.load(path) as file:
+        song = {name: file[name] for name in SOUNDS}
+        return {**song, "sampled": float(file["sampled"]), "sampling_rate": pipe.sampling_rate}
 
 
 def sing_over(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -318,6 +408,71 @@ def draw_continuations(
         return [{name: file[f"{name}{i}"] for name in SOUNDS[1:]} for i in range(len(requests))]
 
 
+def swaps(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Count songs whose tracks change places, before and after the check."""
+    from scipy.stats import beta
+
+    pipe = load_pipeline(arguments.model, device="cpu")
+    prompts = read_prompts()
+    takes = -(-arguments.songs // len(prompts))
+    prompts = prompts[: -(-arguments.songs // takes)]
+    if arguments.drawn_only:
+        prompts = [one for one in prompts if (arguments.folder / f"{one.id}.npz").is_file()]
+    drawn = draw_takes(pipe, prompts, arguments.folder, takes=takes, seconds=arguments.seconds)
+    separator = VoiceShare()
+    counts = dict.fromkeys(("songs", "before", "checked", "after", "judged", "noticed"), 0)
+    for prompt, songs in zip(prompts, drawn, strict=True):
+        for song in songs:
+            found = _swaps_of(pipe, prompt, song, separator)
+            counts = {name: count + found.get(name, 1) for name, count in counts.items()}
+    for name in ("before", "after"):
+        # Clopper and Pearson's upper bound; 0 of n: 1 - 0.05 ** (1 / n).
+        most = beta.ppf(0.95, counts[name] + 1, counts["songs"] - counts[name])
+        print(f"swapped {name} the check: {counts[name]} of {counts['songs']}, 95 %: < {most:.1%}")
+        counts[f"{name}_at_most"] = round(100 * float(most), 2)
+    print(f"of as many exchanged halves: judged {counts['judged']}, noticed {counts['noticed']}")
+    return {"model": weights_digest(pipe.model), "seconds": arguments.seconds, **counts}
+
+
+def _swaps_of(pipe: Any, prompt: Prompt, song: dict[str, Any], separator: Any) -> dict[str, int]:
+    """Whether a song is swapped before and after the check, and whether an exchange is found."""
+    vocal, band = song["vocal"], song["accompaniment"]
+    rate, middle = song["sampling_rate"], min(vocal.shape[-1], band.shape[-1]) // 2
+
+    def is_swapped(vocal: np.ndarray, band: np.ndarray) -> bool:
+        """Whether either half has more voice in the accompaniment."""
+        halves = [np.split(track[0], [middle]) for track in (vocal, band)]
+        shares = [
+            [float(separator(np.ascontiguousarray(half))["share"]) for half in track]
+            for track in halves
+        ]
+        return bool((swapped_scores(*np.array(shares)) > 0).any())
+
+    def is_noticed(vocal: np.ndarray, band: np.ndarray) -> bool:
+        return swapped_blocks(vocal, band, rate, middle) > MAY_BE_SWAPPED
+
+    def exchanged(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        return np.concatenate([one[:, :middle], other[:, middle:]], axis=1)
+
+    found = {"before": int(is_swapped(vocal, band)), "checked": int(is_noticed(vocal, band))}
+    pair = exchanged(vocal, band), exchanged(band, vocal)
+    found |= {"judged": int(is_swapped(*pair)), "noticed": int(is_noticed(*pair))}
+    kept = vocal, band
+    for again in range(1, SWAP_TRIES):
+        if not is_noticed(*kept):
+            break
+        beginning = {name: (song[name][0, :middle], rate) for name in SOUNDS[1:]}
+        other = pipe(
+            prompt.text,
+            first_line(prompt),
+            audio_prompt=beginning,
+            seconds=(vocal.shape[-1] - middle) / rate,
+            seed=song["seed"] + again * SEED_STEP // SWAP_TRIES,
+        )
+        kept = other["vocal"], other["accompaniment"]
+    return {**found, "after": int(is_swapped(*kept))}
+
+
 WHOLE_LYRICS = """[verse 10s]
 The river runs to the sea and I will follow
 [inst 10s]
@@ -371,6 +526,15 @@ def main() -> None:
     ranking.add_argument("--prompts", type=int, default=30, help="number of prompts (default 30)")
     ranking.add_argument("--best-of", type=int, default=4, help="takes of a prompt (default 4)")
     ranking.add_argument("--seconds", type=float, default=5.0, help="longest song (default 5)")
+    lines = commands.add_parser("by-line", help="best of N of whole songs and line by line")
+    lines.set_defaults(measure=by_line)
+    lines.add_argument("--model", default="songgen-mini/interleaving_A_V")
+    lines.add_argument("--judge", type=Path, required=True, help="folder of a recognizer")
+    lines.add_argument("--rank-by", default=RECOGNIZER_NAME, help="default recognizer-mini")
+    lines.add_argument("--songs", type=Path, default=Path("by-line"), help="folder of the songs")
+    lines.add_argument("--prompts", type=int, default=12, help="number of prompts (default 12)")
+    lines.add_argument("--best-of", type=int, default=4, help="takes of a line (default 4)")
+    lines.add_argument("--seconds", type=float, default=9.0, help="longest song (default 9)")
     covering = commands.add_parser("sing-over", help="vocals that are sung to a given band")
     covering.set_defaults(measure=sing_over)
     covering.add_argument("corpus", type=Path, help="folder of a rendered corpus")
@@ -391,6 +555,15 @@ def main() -> None:
         "--lengths", type=float, nargs="+", default=[0.5, 1.0, 2.0, 4.0], help="seconds given"
     )
     length.add_argument("--seconds", type=float, default=4.0, help="seconds added (default 4)")
+    swapping = commands.add_parser("swaps", help="songs whose tracks change places")
+    swapping.set_defaults(measure=swaps)
+    swapping.add_argument("--model", default="songgen-mini/interleaving_A_V")
+    swapping.add_argument("--songs", type=int, default=200, help="number of songs (default 200)")
+    swapping.add_argument("--folder", type=Path, default=Path("swaps"), help="folder of the songs")
+    swapping.add_argument("--seconds", type=float, default=6.0, help="length (default 6)")
+    swapping.add_argument(
+        "--drawn-only", action="store_true", help="measure the songs in the folder, draw no more"
+    )
     peaks = commands.add_parser("memory", help="peak memory of whole songs by their length")
     peaks.set_defaults(measure=memory)
     peaks.add_argument(

@@ -196,6 +196,7 @@ class SongPipelineFactory:
         """
         from ..modeling.int8_loading import quantize_model
         from ..pipelines.text_to_song import TextToSongPipeline
+        from .heard_lines import heard_lines
         from .separators import separate_voice
         from .take_listeners import take_listener
 
@@ -210,19 +211,22 @@ class SongPipelineFactory:
         if quantized_loading(quantization):
             model.transformer.quantize() if found == "masked" else quantize_model(model)
         if found == "autoregressive":
-            return TextToSongPipeline(
+            song_pipeline = TextToSongPipeline(
                 model=model,
                 adapter=adapter,
                 voice_separator=separate_voice,
                 take_listener=take_listener,
                 **options,
             )
+            song_pipeline.lyrics_listener = heard_lines
+            return song_pipeline
         if adapter is not None:
             raise ValueError("adapters are for autoregressive models: leave adapter or mode out")
         if expected != found:
             raise ValueError(f"mode={mode!r}: got a {found} model; leave mode (--mode) out")
         model.voice_separator = separate_voice
         model.take_listener = take_listener
+        model.lyrics_listener = heard_lines
         return move_to_device(model, options.get("device"))
 
 

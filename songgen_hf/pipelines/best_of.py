@@ -15,7 +15,9 @@ from .swapped_tracks import SURE_MARGIN
 Take = dict[str, Any]
 Listener = Callable[[Mapping[str, Any]], dict[str, float]]
 """Function of a take that returns parts of its score."""
-DrawTakes = Callable[[list[dict[str, Any]], int], list[list[Take]]]
+DrawTakes = Callable[..., list[list[Take]]]
+BEST_OF_BY = ("song", "line")
+"""What ``best_of`` ranks takes of: whole songs, or one line after the other."""
 
 WEIGHTS = {
     "phoneme_error_rate": -1.0,
@@ -31,16 +33,26 @@ SILENCE = 1e-3
 BLOCK_SECONDS = 0.02
 
 
-def check_best_of(best_of: Any, rank_by: Any, num_return_sequences: Any) -> None:
-    """Check the arguments ``best_of`` and ``rank_by`` of a call.
+def check_best_of(
+    best_of: Any, rank_by: Any, num_return_sequences: Any, best_of_by: Any = "song"
+) -> None:
+    """Check the arguments ``best_of``, ``rank_by`` and ``best_of_by`` of a call.
 
     Raises:
         ValueError: for a ``best_of`` that is no integer from 1 up or is given together with
-            ``num_return_sequences``, or for ``rank_by`` alone.
+            ``num_return_sequences``, for ``rank_by`` or ``best_of_by`` alone, or for an unknown
+            ``best_of_by``.
     """
+    if best_of_by not in BEST_OF_BY:
+        expected = " or ".join(map(repr, BEST_OF_BY))
+        raise ValueError(f"best_of_by is {best_of_by!r}: expected {expected}")
     if best_of is None:
         if rank_by is not None:
             raise ValueError(f"rank_by is {rank_by!r}, but there is nothing to rank: give best_of")
+        if best_of_by != "song":
+            raise ValueError(
+                f"best_of_by is {best_of_by!r}, but there is nothing to rank: give best_of"
+            )
         return
     if type(best_of) is not int or best_of < 1:
         raise ValueError(f"best_of must be an integer of at least 1: got {best_of!r}")
@@ -51,15 +63,29 @@ def check_best_of(best_of: Any, rank_by: Any, num_return_sequences: Any) -> None
         )
 
 
+def checked_listener(
+    take_listener: Callable[..., Listener] | None, best_of: int
+) -> Callable[..., Listener]:
+    """Return the function that makes listeners.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if take_listener is None:
+        raise ValueError(
+            f"best_of is {best_of}, but this pipeline has no listener that ranks takes: load it "
+            'with songgen-hf (pipeline("text-to-song", model=...))'
+        )
+    return take_listener
+
+
 def best_songs(
     requests: dict[str, Any] | list[dict[str, Any]] | Iterator[dict[str, Any]],
     draw: DrawTakes,
     *,
     best_of: int,
-    rank_by: str | Sequence[str] | None,
     batch_size: int | None,
-    take_listener: Callable[..., Listener] | None,
-    device: Any = "cpu",
+    take_listener: Callable[[Mapping[str, Any]], Listener],
 ) -> Any:
     """Generate ``best_of`` takes of each request and return the best, with all under ``takes``.
 
@@ -68,23 +94,14 @@ def best_songs(
         draw: called as ``draw(requests, count)``; returns for each request the songs of ``count``
             seeds from that of the request up.
         best_of: number of takes of each request.
-        rank_by: names of listeners; None for the default one.
         batch_size: number of songs that are generated together; None for the takes of a request.
-        take_listener: called as ``take_listener(request, rank_by, device=)`` before anything is
+        take_listener: function of a request that returns its listener; called before anything is
             generated.
-        device: device of the listeners.
     Returns:
         One song, a list or an iterator, as the requests are. A song is its best take with the key
         ``takes``: all takes, best first, each with ``score`` and its ``score_parts``. Takes of
         equal scores are in the order of their seeds.
-    Raises:
-        ValueError: if there is no ``take_listener``, or the listeners are unknown.
     """
-    if take_listener is None:
-        raise ValueError(
-            f"best_of is {best_of}, but this pipeline has no listener that ranks takes: load it "
-            'with songgen-hf (pipeline("text-to-song", model=...))'
-        )
     if isinstance(requests, dict):
         requests, one = [requests], True
     elif isinstance(requests, list):
@@ -92,27 +109,38 @@ def best_songs(
     else:
         return (
             best_songs(
-                request, draw, best_of=best_of, rank_by=rank_by, batch_size=batch_size,
-                take_listener=take_listener, device=device,
+                request, draw, best_of=best_of, batch_size=batch_size, take_listener=take_listener
             )
             for request in requests
-        )  # fmt: skip
-    listeners = [take_listener(request, rank_by, device=str(device)) for request in requests]
+        )
+    listeners = [take_listener(request) for request in requests]
     together = best_of if batch_size is None else batch_size
     group = max(1, together // best_of)
     songs: list[Take] = []
     for first in range(0, len(requests), group):
-        part = requests[first : first + group]
-        takes: list[list[Take]] = [[] for _ in part]
-        for done in range(0, best_of, together):
-            shifted = [{**request, "seed": request["seed"] + done} for request in part]
-            for own, new in zip(takes, draw(shifted, min(together, best_of - done)), strict=True):
-                own += new
+        takes = draw_together(draw, requests[first : first + group], best_of, together)
         songs += [
             rank_takes(own, listener)
             for own, listener in zip(takes, listeners[first : first + group], strict=True)
         ]
     return songs[0] if one else songs
+
+
+def draw_together(
+    draw: DrawTakes,
+    requests: Sequence[dict[str, Any]],
+    best_of: int,
+    together: int,
+    **settings: Any,
+) -> list[list[Take]]:
+    """Generate ``best_of`` takes of each request, at most ``together`` of each at a time."""
+    takes: list[list[Take]] = [[] for _ in requests]
+    for done in range(0, best_of, together):
+        shifted = [{**request, "seed": request["seed"] + done} for request in requests]
+        drawn = draw(shifted, min(together, best_of - done), **settings)
+        for own, new in zip(takes, drawn, strict=True):
+            own += new
+    return takes
 
 
 def rank_takes(takes: list[Take], listener: Listener) -> Take:
@@ -150,4 +178,13 @@ def signal_parts(take: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-__all__ = ["WEIGHTS", "best_songs", "check_best_of", "rank_takes", "signal_parts"]
+__all__ = [
+    "BEST_OF_BY",
+    "WEIGHTS",
+    "best_songs",
+    "check_best_of",
+    "checked_listener",
+    "draw_together",
+    "rank_takes",
+    "signal_parts",
+]

@@ -8,7 +8,6 @@ Edits are expressed as a mask over codes, see ``editing.py``.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -23,7 +22,7 @@ from ..modeling.masked.scheduler import MaskedRVQScheduler
 from ..modeling.modeling_songgen import SongGenForConditionalGeneration
 from ..modeling.modeling_xcodec import XCodecModel
 from ..modeling.processing_songgen import SongGenProcessor
-from .best_of import best_songs, check_best_of
+from .best_of import check_best_of
 from .editing import pad_frames
 from .masked_editing import MaskedCodecMixin, encode_conditions, known_codes, onload
 from .masked_folders import MaskedFolderMixin
@@ -139,6 +138,7 @@ class MaskedSongPipeline(RedoSectionMixin, MaskedCodecMixin, MaskedFolderMixin, 
         seed: int | list[int] | None = None,
         generator: torch.Generator | list[torch.Generator] | None = None,
         best_of: int | None = None,
+        best_of_by: str = "song",
         rank_by: str | Sequence[str] | None = None,
         num_return_sequences: int = 1,
         timestamps: bool = False,
@@ -182,7 +182,7 @@ class MaskedSongPipeline(RedoSectionMixin, MaskedCodecMixin, MaskedFolderMixin, 
             schedule: "circle", "cosine", "linear" or "exp".
             seed: seed of the first song, in the forms of :class:`TextToSongPipeline`.
             generator: random generator in place of a seed, or a list with one for each song.
-            best_of, rank_by: as of :class:`TextToSongPipeline`.
+            best_of, best_of_by, rank_by: as of :class:`TextToSongPipeline`.
             num_return_sequences: number of songs for each input.
             timestamps, retries: as of :class:`TextToSongPipeline`.
             batch_size: number of songs that are generated together; None for all. The songs do not
@@ -217,7 +217,7 @@ class MaskedSongPipeline(RedoSectionMixin, MaskedCodecMixin, MaskedFolderMixin, 
             "reveal": reveal,
             "schedule": schedule,
         }
-        check_best_of(best_of, rank_by, num_return_sequences)
+        check_best_of(best_of, rank_by, num_return_sequences, best_of_by)
         check_timestamps(timestamps, retries, best_of, num_return_sequences)
         if best_of is not None and (generator is not None or output_type != "audio"):
             raise ValueError(
@@ -260,21 +260,23 @@ class MaskedSongPipeline(RedoSectionMixin, MaskedCodecMixin, MaskedFolderMixin, 
         requests = make_requests(text, shared, seed, count)
         if best_of is not None:
 
-            def draw(part: list[dict[str, Any]], takes: int) -> list[list[dict[str, Any]]]:
-                own = replace(settings, num_return_sequences=takes, keep_margin=True)
-                songs = self._generate(part, own)
+            def draw(part: list[Any], takes: int, **own: Any) -> list[list[dict[str, Any]]]:
+                own = {"num_return_sequences": takes, "keep_margin": True, **own}
+                songs = self._generate(part, replace(settings, **own))
                 return [[one] if takes == 1 else one for one in songs]
 
-            best = partial(
-                best_songs,
-                draw=draw,
+            return self._best_of(
+                requests,
+                draw,
                 best_of=best_of,
+                best_of_by=best_of_by,
                 rank_by=rank_by,
                 batch_size=batch_size,
-                take_listener=self.take_listener,
                 device=self._execution_device,
+                timestamps=settings.timestamps,
+                max_seconds=max_seconds,
+                min_seconds=min_seconds,
             )
-            return sung_whole(requests, best, retries) if settings.timestamps else best(requests)
         if isinstance(generator, list) and not isinstance(requests, list | dict):
             raise ValueError("a list for generator needs a list of inputs: give one generator")
         if retries and generator is not None:

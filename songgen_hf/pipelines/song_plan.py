@@ -167,6 +167,25 @@ def plan(
     return SongPlan(tuple(sections), window, context)
 
 
+def by_line(plan: SongPlan) -> SongPlan:
+    """Return the plan with a section for each line; lines of a quote quote those of the section."""
+    sections: list[Section] = []
+    firsts = []  # the place of the first line of each section
+    for section in plan.sections:
+        firsts.append(len(sections))
+        lines = section.lyrics.splitlines() or [""]
+        pace = section.seconds / max(1e-9, sum(map(_line_seconds, lines)))
+        for place, line in enumerate(lines):
+            own = replace(section, lyrics=line)
+            if len(lines) > 1:
+                name = f"{section.name} ({place + 1}/{len(lines)})"
+                own = replace(own, name=name, seconds=pace * _line_seconds(line))
+            if section.quotes is not None:
+                own = replace(own, quotes=firsts[section.quotes] + place)
+            sections.append(own)
+    return replace(plan, sections=tuple(sections))
+
+
 def check_window(window: Any, context: Any, extend_stride: Any) -> tuple[float, float]:
     """Return the checked window and context in seconds.
 
@@ -345,6 +364,7 @@ __all__ = [
     "KINDS",
     "Section",
     "SongPlan",
+    "by_line",
     "letter_count",
     "plan",
     "sung_seconds",

@@ -12,6 +12,8 @@ import torch
 
 SURE_MARGIN = 0.2
 """Difference of cosines from which a song is certainly swapped."""
+MAY_BE_SWAPPED = 1
+"""Blocks of half a second that may look swapped, such as a loud consonant."""
 CLIPS = 6
 """Number of clips of a track that are compared with the reference voice."""
 _BANDS = 40
@@ -126,4 +128,4 @@ def _audible_clips(track: np.ndarray, length: int) -> list[np.ndarray]:
     ]
 
 
-__all__ = ["SURE_MARGIN", "add_swap_margin", "swap_margin", "swapped_blocks"]
+__all__ = ["MAY_BE_SWAPPED", "SURE_MARGIN", "add_swap_margin", "swap_margin", "swapped_blocks"]

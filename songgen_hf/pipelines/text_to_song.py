@@ -14,7 +14,7 @@ from transformers import Pipeline
 from transformers.generation.streamers import BaseStreamer
 
 from .adapters import load_adapters
-from .best_of import best_songs, check_best_of
+from .best_of import check_best_of
 from .editing import KnownSong
 from .known_songs import KnownSongsMixin
 from .progress import ProgressBar, ProgressStreamer
@@ -119,6 +119,7 @@ class TextToSongPipeline(RedoSectionMixin, KnownSongsMixin, Pipeline):
         keep_codebooks: Any = 0,
         seed: int | list[int] | None = None,
         best_of: int | None = None,
+        best_of_by: str = "song",
         rank_by: str | Sequence[str] | None = None,
         timestamps: bool = False,
         retries: int = 0,
@@ -166,6 +167,8 @@ class TextToSongPipeline(RedoSectionMixin, KnownSongsMixin, Pipeline):
             min_seconds: smallest length to generate, in seconds, without the audio prompt.
             best_of: number of takes to generate of each input, with consecutive seeds. The one that
                 listeners rank first is returned, with all takes, best first, under ``takes``.
+            best_of_by: "song", or "line": takes of each line continue the lines that were kept;
+                the song has their scores under ``line_takes``.
             rank_by: the listener that ranks the takes, or a list: "recognizer-mini" (the default)
                 or the folder or Hub id of a phoneme recognizer, a Whisper or a CLAP model.
             timestamps: whether songs have ``words``, ``lines`` and ``coverage``, read from the
@@ -228,7 +231,7 @@ class TextToSongPipeline(RedoSectionMixin, KnownSongsMixin, Pipeline):
         if isinstance(text, list | tuple) and not text:
             return []
         count = self._num_return_sequences(kwargs)
-        check_best_of(best_of, rank_by, count)
+        check_best_of(best_of, rank_by, count, best_of_by)
         takes = kwargs.get("takes")
         check_takes(takes, best_of or count)
         if best_of is not None and kwargs.pop("takes", None) is not None:
@@ -244,21 +247,23 @@ class TextToSongPipeline(RedoSectionMixin, KnownSongsMixin, Pipeline):
         batch_size = kwargs.pop("batch_size", None) or self._batch_size
         kwargs.pop("num_return_sequences", None)
 
-        def draw(part: list[dict[str, Any]], takes: int) -> list[list[dict[str, Any]]]:
+        def draw(part: list[dict[str, Any]], takes: int, **own: Any) -> list[list[dict[str, Any]]]:
             numbers = {"num_return_sequences": takes, "batch_size": len(part), "takes": 1}
-            songs = generate(part, **kwargs, **numbers, keep_margin=True)
+            songs = generate(part, **{**kwargs, **numbers, **own}, keep_margin=True)
             return [[one] if takes == 1 else one for one in songs]
 
-        best = partial(
-            best_songs,
-            draw=draw,
+        return self._best_of(
+            requests,
+            draw,
             best_of=best_of,
+            best_of_by=best_of_by,
             rank_by=rank_by,
             batch_size=batch_size,
-            take_listener=self.take_listener,
             device=self.device,
+            timestamps=timestamps,
+            max_seconds=kwargs.get("max_seconds"),
+            min_seconds=kwargs.get("min_seconds"),
         )
-        return sung_whole(requests, best, retries) if timestamps else best(requests)
 
     def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
         """Save model and processor for ``pipeline("text-to-song", model=save_directory)``."""

@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 LEAST_SUNG = 0.8
 """Share of the letters below which lyrics count as not sung."""
+LEAST_HEARD = 0.3
+"""Share of the sounds of a line below which a listener has not heard it."""
 _NAMED_WORDS = 6
 
 Request = dict[str, Any]
@@ -48,6 +50,8 @@ class TimestampsMixin:
 
     processor: Any
     device: Any
+    lyrics_listener: Callable[..., list[float] | None] | None = None
+    """Function (lines, language, vocal, sampling rate) -> share of each line that is heard."""
 
     _load_song: Callable[[Any], tuple[Tensor, list[np.ndarray] | None]]
     _decode: Callable[[Tensor], dict[str, Any]]
@@ -132,8 +136,20 @@ class TimestampsMixin:
         quiet = None
         if song.get("vocal") is not None:
             quiet = quiet_frames(song["vocal"], self._hop_length, num_frames)
-        song |= word_times(attention, words, rate, quiet=quiet, lines=lines)._asdict()
+        own_lines = {"lines": lines, "unheard": self._unheard(song, lines, request["language"])}
+        song |= word_times(attention, words, rate, quiet=quiet, **own_lines)._asdict()
         song.attention = attention.astype(np.float16)
+
+    def _unheard(self, song: Song, lines: list[str], language: str) -> list[int]:
+        """The lines that a listener does not hear in the vocal.
+
+        Attention cannot tell: it says which letters the model takes for the next ones, not what
+        was sung.
+        """
+        if self.lyrics_listener is None or song.get("vocal") is None:
+            return []
+        heard = self.lyrics_listener(lines, language, song["vocal"], song["sampling_rate"])
+        return [place for place, share in enumerate(heard or ()) if share < LEAST_HEARD]
 
     @property
     def _hop_length(self) -> int:
@@ -197,4 +213,11 @@ def warn_of_coverage(song: Mapping[str, Any]) -> None:
     )
 
 
-__all__ = ["LEAST_SUNG", "TimestampsMixin", "check_timestamps", "sung_whole", "warn_of_coverage"]
+__all__ = [
+    "LEAST_HEARD",
+    "LEAST_SUNG",
+    "TimestampsMixin",
+    "check_timestamps",
+    "sung_whole",
+    "warn_of_coverage",
+]

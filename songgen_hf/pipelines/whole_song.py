@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from .best_lines import BestOfMixin
+from .best_of import check_best_of
 from .codes_stream import CodesStreamer
 from .editing import TRACK_NAMES
 from .progress import section_progress
 from .section_files import SectionFolder
 from .song import Song
-from .song_plan import Section, SongPlan
+from .song_plan import Section, SongPlan, by_line
 from .song_requests import prepare_inputs, separate_voices
 from .sung_sections import (
     SungSection,
@@ -33,7 +35,7 @@ from .sung_sections import (
     untimed,
     with_redone,
 )
-from .swapped_tracks import swapped_blocks
+from .swapped_tracks import MAY_BE_SWAPPED, swapped_blocks
 from .timestamps import warn_of_coverage
 from .whole_requests import (
     WholeRequest,
@@ -47,8 +49,6 @@ SEED_STEP = 1000
 """Between the seeds of two sections, so that their takes do not share seeds."""
 SWAP_TRIES = 4
 """How often a section is generated at most while its tracks are swapped."""
-MAY_BE_SWAPPED = 1
-"""Blocks of half a second that may look swapped, such as a loud consonant."""
 DECODED_FRAMES = 500
 """Frames that are decoded at a time."""
 AHEAD_SECONDS = 1.5
@@ -57,17 +57,15 @@ Follow = Callable[[int, int, torch.Tensor], None]
 """Function (section, its frames before, codes [N, K, n] of its next frames)."""
 
 
-class WholeSongMixin:
+class WholeSongMixin(BestOfMixin):
     """Generates whole songs with a pipeline, section by section."""
 
-    processor: Any
     voice_separator: Callable[..., tuple[Any, float]] | None
     sampling_rate: int
     mode: str
     _hop_length: int
     align: Callable[..., Song]
     _networks: list[Any]
-    _sizes: Any
     _load_song: Callable[..., tuple[torch.Tensor, Any]]
     _decode: Callable[..., dict[str, Any]]
     __call__: Callable[..., Any]
@@ -143,9 +141,14 @@ class WholeSongMixin:
         """
         if not isinstance(text, str):
             raise TypeError(f"text must be one description: got {type(text).__name__}")
+        made = planned(plan, lyrics, window, context, extend_stride, repeat_chorus)
+        best_of_by = settings.pop("best_of_by", "song")
+        check_best_of(settings.get("best_of"), settings.get("rank_by"), None, best_of_by)
+        if best_of_by == "line":
+            made = by_line(made)
         request = self._whole_request(
             text,
-            planned(plan, lyrics, window, context, extend_stride, repeat_chorus),
+            made,
             seed_of(seed, folder),
             {"voice_start": voice_start, "separate_voice": separate_voice},
             reference_voice,

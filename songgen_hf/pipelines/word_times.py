@@ -5,7 +5,7 @@ and the letters follow one another. The file travels to the Hub with the pipelin
 nothing of this package.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,6 +58,7 @@ def word_times(
     *,
     quiet: np.ndarray | None = None,
     lines: Sequence[str] | None = None,
+    unheard: Collection[int] = (),
 ) -> WordTimes:
     """Place words in a song.
 
@@ -67,12 +68,13 @@ def word_times(
         frame_rate: frames per second.
         quiet: bool [T], where the vocal is quiet; None if it is not known.
         lines: text of each line; by default its words.
+        unheard: lines that a listener did not hear, whose words count as skipped.
     Returns:
         ``words``: each with ``word``, ``start`` and ``end`` in seconds, and ``confidence``, the
         mean weight of its letters in its frames, from 0 to 1. ``lines``: each with ``line``,
         ``start``, ``end`` and its ``words``. ``coverage``: the ``share`` of the letters that were
-        sung in order, and the words ``skipped`` and ``repeated``. A skipped word has the
-        confidence 0 and lasts no time, at the place where it is missing.
+        sung in order, and the words ``skipped`` and ``repeated``. A word to which no frame attends
+        has the confidence 0 and lasts no time, at the place where it is missing.
     """
     words = [word for word in words if len(word.tokens)]
     num_frames = len(attention)
@@ -86,7 +88,7 @@ def word_times(
     tokens = np.concatenate([word.tokens for word in words])
     owner = np.repeat(np.arange(len(words)), [len(word.tokens) for word in words])
     weights = _smoothed(np.asarray(attention, np.float64))[:, tokens]
-    letter = _best_path(weights, owner, quiet)  # [T], -1 where nothing is sung
+    letter = best_path(weights, owner, quiet)  # [T], -1 where nothing is sung
 
     timed: list[dict[str, Any]] = []
     num_sung, end = 0, 0.0
@@ -100,7 +102,7 @@ def word_times(
         confidence = float(share.mean()) if len(frames) else 0.0
         start = frames[0] / frame_rate if len(frames) else end
         too_short = len(frames) * _LETTERS_PER_SECOND < len(word.tokens) * frame_rate
-        if confidence < _HEARD or too_short:
+        if confidence < _HEARD or too_short or word.line in unheard:
             skipped.append(word.text)
         else:
             num_sung += len(np.unique(sung))
@@ -127,8 +129,13 @@ def _smoothed(attention: np.ndarray) -> np.ndarray:
     return np.minimum(1.0, padded[:, 1:-1] + 0.5 * (padded[:, :-2] + padded[:, 2:]))
 
 
-def _best_path(weights: np.ndarray, owner: np.ndarray, quiet: np.ndarray | None) -> np.ndarray:
-    """The letter of each frame, int64 [T], -1 where nothing is sung.
+def best_path(weights: np.ndarray, owner: np.ndarray, quiet: np.ndarray | None) -> np.ndarray:
+    """Return the letter of each frame, int64 [T], -1 where nothing is sung.
+
+    Args:
+        weights: [T, N], how much each frame has of each letter, from 0 to 1.
+        owner: [N], the word of each letter.
+        quiet: bool [T], where the vocal is quiet; None if it is not known.
 
     State 2 i + 1 is letter i, and state 2 i the silence before it, which only words have.
     """
@@ -197,4 +204,4 @@ def _lines(
     ]
 
 
-__all__ = ["LyricsWord", "WordTimes", "quiet_frames", "word_times"]
+__all__ = ["LyricsWord", "WordTimes", "best_path", "quiet_frames", "word_times"]

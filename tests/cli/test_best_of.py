@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from songgen_hf.cli import main
 
 
@@ -16,6 +18,18 @@ def test_the_best_take_is_written_with_the_scores_of_all(tiny_checkpoint, tmp_pa
     assert sorted(take["seed"] for take in described["takes"]) == [3, 4]
     assert described["seed"] == described["takes"][0]["seed"]
     assert described["takes"][0]["score"] >= described["takes"][1]["score"]
+
+
+@pytest.mark.debian
+def test_the_description_has_the_scores_of_all_takes_of_each_line(tiny_checkpoint, tmp_path):
+    arguments = ["generate", "folk", "--lyrics", "la lo", "--seed", "3", "--seconds", "0.3"]
+    arguments += ["--model", tiny_checkpoint("interleaving_A_V"), "--device", "cpu", "--quiet"]
+    arguments += ["--best-of", "2", "--best-of-by", "line", "--out", str(tmp_path / "a.wav")]
+
+    assert main(arguments) == 0
+
+    (line,) = json.loads((tmp_path / "a.json").read_text())["line_takes"]
+    assert line["line"] == "la lo" and sorted(take["seed"] for take in line["takes"]) == [3, 4]
 
 
 def test_the_takes_of_a_region_are_in_its_description(tiny_checkpoint, tmp_path):

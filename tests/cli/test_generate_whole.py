@@ -38,6 +38,14 @@ def test_the_plan_is_printed_without_a_model(words, capsys):
     assert facts["sections"][3]["quotes"] is None and facts["window"] == 20
 
 
+def test_the_plan_of_single_lines_has_a_section_for_each(capsys):
+    call = ["generate", "folk", "--whole", "--plan", "--lyrics", "[verse]\nla lo\noh no"]
+
+    assert main([*call, "--best-of", "2", "--best-of-by", "line"]) == 0
+
+    assert "verse (2/2)" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["autoregressive", "masked"])
 def test_a_whole_song_is_written_goes_on_and_is_redone(

@@ -99,6 +99,20 @@ def test_wrong_arguments_are_one_line(generate, arguments, message):
         generate("folk", **few(generate, **arguments))
 
 
+def test_a_line_that_the_listener_does_not_hear_is_skipped(generate, monkeypatch):
+    heard = []
+
+    def listener(lines, language, vocal, sampling_rate):
+        heard.append((lines, language, vocal.shape, sampling_rate))
+        return [0.9, 0.29, 0.3]
+
+    monkeypatch.setattr(generate, "lyrics_listener", listener, raising=False)
+    song = generate("folk", **few(generate, seed=3, timestamps=True))
+
+    assert heard == [(LINES, "en", song["vocal"].shape, 16000)]
+    assert set(LINES[1].split()) <= set(song.coverage["skipped"])
+
+
 def test_recordings_need_lyrics(generate):
     with pytest.raises(ValueError, match="align needs the lyrics that are sung: got ''"):
         generate.align(np.zeros((2, 8, 5), dtype=np.int64), "")

@@ -66,6 +66,13 @@ def test_a_word_that_is_not_sung_is_skipped_and_lowers_the_share():
     assert found.words[2]["start"] == 1.2
 
 
+def test_the_words_of_a_line_that_nobody_hears_are_skipped_however_frames_attend_to_them():
+    found = word_times(attention(RIVERS, RUN, HOME), WORDS, RATE, unheard=[0])
+
+    assert found.coverage == {"share": 0.375, "skipped": ["Rivers", "run,"], "repeated": []}
+    assert [word["start"] for word in found.words] == [0.2, 0.5, 1.2]
+
+
 def test_a_word_that_is_attended_to_for_a_moment_only_is_skipped():
     found = word_times(attention(RIVERS, (25, 26, [6]), HOME), WORDS, RATE)
 

@@ -66,6 +66,7 @@ def run(options: GenerateOptions) -> CommandResult:
         max_seconds=options.max_seconds,
         min_seconds=options.min_seconds,
         best_of=options.best_of,
+        best_of_by=options.best_of_by or "song",
         rank_by=options.rank_by,
         raw=options.raw,
         timestamps=bool(options.timestamps),
@@ -230,5 +231,5 @@ def _details(song: Any) -> dict[str, Any]:
     """Seeds and scores of all takes, best first, coverage and sections, as far as there are any."""
     names = ("seed", "score", "score_parts")
     takes = [{name: take[name] for name in names if name in take} for take in song.get("takes", ())]
-    details = {name: song[name] for name in ("coverage", "sections") if name in song}
+    details = {name: song[name] for name in ("coverage", "sections", "line_takes") if name in song}
     return {"takes": takes, **details} if takes else details

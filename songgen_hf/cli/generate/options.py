@@ -96,6 +96,11 @@ class GenerateOptions(ModelOptions):
     best_of: int | None = option(
         None, "generate so many takes, and write the one that the listener ranks first"
     )
+    best_of_by: str | None = option(
+        None,
+        "what --best-of ranks takes of: whole songs (the default), or one line after the other",
+        choices=("song", "line"),
+    )
     rank_by: list[str] | None = option(
         None,
         "listener that ranks the takes: recognizer-mini (the default), or the folder or Hub id of "

@@ -59,9 +59,10 @@ def check_whole(options: GenerateOptions, lyrics: str | None) -> None:
 
 def plan_result(options: GenerateOptions, lyrics: str | None) -> CommandResult:
     """The plan as text and JSON."""
-    from ...pipelines.song_plan import plan
+    from ...pipelines.song_plan import by_line, plan
 
     made = plan(lyrics, **_planned(options))
+    made = by_line(made) if options.best_of_by == "line" else made
     facts = {"sections": made.to_list(), "window": made.window, "context": made.context}
     return CommandResult({**facts, "seconds": made.seconds}, str(made))
 
@@ -85,8 +86,8 @@ def sing_whole(
             **voice,
             **settings,
         )
-    optional = {"best_of": options.best_of, "rank_by": options.rank_by}
-    given = {name: value for name, value in optional.items() if value is not None}
+    ranking = {name: getattr(options, name) for name in ("best_of", "best_of_by", "rank_by")}
+    given = {name: value for name, value in ranking.items() if value is not None}
     return pipeline.whole_song(
         options.text,
         lyrics,

@@ -1,0 +1,75 @@
+"""How much of each line of lyrics recognizer-mini hears in a vocal, which tells skipped lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..modeling.audio_io import resample
+from ..pipelines.word_times import best_path
+from .embedded import RECOGNIZER_NAME, find_checkpoint
+
+_LANGUAGES = ("en", "en-us", "en-gb")
+_AUDIBLE = 0.3  # probability from which a phoneme counts as heard
+
+
+def heard_lines(
+    lines: Sequence[str], language: str, vocal: np.ndarray, sampling_rate: int
+) -> list[float] | None:
+    """Return the share of the phonemes of each line that are heard, in the order of the lyrics.
+
+    The probabilities of the phonemes in each frame take the place of attention: one path through
+    the lyrics never goes back and may leave phonemes out.
+
+    Args:
+        lines: lines of the lyrics.
+        language: code of their language.
+        vocal: [channels, samples].
+        sampling_rate: sampling rate in Hz.
+    Returns:
+        Shares from 0 to 1; None for a language that the recognizer does not know, without
+        espeak-ng, which pronounces the lyrics, or without a phoneme or a frame.
+    """
+    from ..data.listening.log_mels import SAMPLING_RATE, log_mels
+    from ..data.listening.spelling import lyrics_words
+
+    if language not in _LANGUAGES:
+        return None
+    try:
+        words = lyrics_words("\n".join(lines))
+    except ImportError:
+        return None
+    mono = np.asarray(vocal, np.float32).mean(axis=0)
+    network = _recognizer()
+    places = {symbol: index + 1 for index, symbol in enumerate(network.config.phonemes)}
+    classes = np.array([places[one] for word in words for one in word.phonemes], dtype=int)
+    if not len(classes) or len(mono) < sampling_rate // 10:
+        return None
+    sound = np.ascontiguousarray(resample(mono, sampling_rate, SAMPLING_RATE))
+    with torch.no_grad():
+        frames = network(log_mels(sound)[None])[1][0]
+    weights = frames.softmax(dim=-1).numpy()[:, classes].astype(np.float64)  # [T, N]
+    lengths = [len(word.phonemes) for word in words]
+    letter = best_path(weights, np.repeat(np.arange(len(words)), lengths), None)
+    sung = np.flatnonzero(letter >= 0)
+    clearest = np.zeros(len(classes))
+    np.maximum.at(clearest, letter[sung], weights[sung, letter[sung]])
+    line_of = np.repeat([word.line for word in words], lengths)
+    return [
+        float((clearest[line_of == line] > _AUDIBLE).mean()) if (line_of == line).any() else 1.0
+        for line in range(len(lines))
+    ]
+
+
+@cache
+def _recognizer() -> Any:
+    from ..data.listening.phoneme_recognizer import PhonemeRecognizer
+
+    return PhonemeRecognizer.from_pretrained(find_checkpoint(RECOGNIZER_NAME))
+
+
+__all__ = ["heard_lines"]

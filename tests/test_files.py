@@ -64,6 +64,7 @@ def test_weights_on_a_full_disk_leave_no_directory(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["export", "encode"])
 def test_commands_report_a_full_disk_in_one_line_and_leave_nothing(
     command, tmp_path, tiny_checkpoint, capsys

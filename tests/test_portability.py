@@ -146,6 +146,7 @@ def is_text_without_encoding(call: ast.Call) -> bool:
     return is_file and not binary and "encoding" not in given
 
 
+@pytest.mark.slow
 def test_text_is_utf_8_on_every_system():
     found = [
         f"{path.relative_to(ROOT)}:{node.lineno}"

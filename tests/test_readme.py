@@ -1,12 +1,8 @@
-"""README is short, its example runs, and its numbers are those of the report."""
+"""README is short, its example too, and its numbers are those of the report."""
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -45,22 +41,11 @@ def test_the_commands_in_the_readme_are_make_targets():
     assert {"song", "test"} <= named <= targets
 
 
-@pytest.mark.slow
-def test_the_python_example_runs(tmp_path):
+def test_the_python_example_is_short():
     example = re.search(r"```python\n(.*?)```", README, re.S)
+
     assert example is not None
-    assert len(example[1].splitlines()) <= 10
-
-    done = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{example[1]}"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "song.wav").stat().st_size > 44
+    assert len(example[1].splitlines()) <= 10  # tests/docs runs it
 
 
 def test_the_numbers_of_readme_are_those_of_the_report():

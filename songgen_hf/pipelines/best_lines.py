@@ -181,8 +181,8 @@ class LineByLine:
         if "swap_margin" in take:
             part["swap_margin"] = take["swap_margin"]
         if take["vocal"] is not None:
-            tracks = [take[name][..., :stop] for name in ("vocal", "accompaniment")]
-            if swapped_blocks(*tracks, take["sampling_rate"], start) > MAY_BE_SWAPPED:
+            vocal, band = take["vocal"][..., :stop], take["accompaniment"][..., :stop]
+            if swapped_blocks(vocal, band, take["sampling_rate"], start) > MAY_BE_SWAPPED:
                 part["swap_margin"] = np.inf
         return part
 

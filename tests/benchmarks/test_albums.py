@@ -29,6 +29,7 @@ def album(benchmark, tmp_path):
     return parts, folder
 
 
+@pytest.mark.slow
 def test_an_album_holds_its_parts_at_their_times_and_some_wrong_lyrics(benchmark, album):
     parts, folder = album
 
@@ -57,6 +58,7 @@ def clip(start, seconds, words=(), kept=True):
     }
 
 
+@pytest.mark.slow
 def test_cuts_words_and_clips_are_judged_by_the_true_times(benchmark):
     words = (("see", 1.0, 2.0, 0), ("us", 2.1, 3.0, 0))
     parts = [

@@ -28,6 +28,7 @@ def test_the_last_line_is_json_with_all_documented_numbers(benchmark, capsys):
     assert len(table) == 7
 
 
+@pytest.mark.slow
 def test_the_matrix_products_use_all_weights_that_a_step_reads(benchmark, tiny_model):
     model = tiny_model("mixed")
     decoder = model.decoder

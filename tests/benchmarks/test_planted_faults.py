@@ -19,6 +19,7 @@ def clips(benchmark, tmp_path_factory):
     return benchmark.prepared(rows, ScoreOptions(music=False))
 
 
+@pytest.mark.slow
 def test_every_planted_fault_is_named_by_its_reason_and_no_good_song_is_lost(benchmark, clips):
     found, lost = benchmark.found_faults(clips)
 
@@ -27,6 +28,7 @@ def test_every_planted_fault_is_named_by_its_reason_and_no_good_song_is_lost(ben
     assert len(clips) == 2 * len(SOUND_FAULTS)
 
 
+@pytest.mark.slow
 def test_a_fault_that_is_not_there_is_not_found_and_a_good_song_with_one_is_lost(benchmark, clips):
     original, clipped = next(
         pair for pair in zip(clips[::2], clips[1::2], strict=True) if pair[1]["fault"] == "clipping"

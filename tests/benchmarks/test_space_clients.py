@@ -6,7 +6,6 @@ import pytest
 
 from ..tools.tiny_checkpoint import tiny_checkpoint, tiny_processor, tiny_singer
 
-pytest.importorskip("gradio", reason="needs the extra space")
 __all__ = ["tiny_checkpoint", "tiny_processor", "tiny_singer"]
 
 
@@ -18,6 +17,7 @@ def test_the_requests_of_all_clients_differ(benchmark):
 
 @pytest.mark.slow
 def test_clients_get_their_own_songs_and_no_files_are_left(benchmark, tiny_checkpoint, tmp_path):
+    pytest.importorskip("gradio", reason="needs the extra space")
     arguments = Namespace(clients=4, killed=1, seconds=1.0, warm_up=2)
 
     with benchmark.running_space([tiny_checkpoint("mixed_pro")], 1, tmp_path) as (address, process):

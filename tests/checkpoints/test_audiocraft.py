@@ -183,6 +183,7 @@ def test_converted_codec_has_the_same_codes_and_waveform(folder, t5, codec):
     torch.testing.assert_close(found.decode(codes, [None]), codec.decode(codes, [None]))
 
 
+@pytest.mark.slow
 def test_the_pipeline_of_transformers_runs_an_exported_checkpoint(folder, t5, tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["export", str(folder), str(out), "--text-encoder", str(t5)]) == 0

@@ -137,6 +137,7 @@ def test_a_checkpoint_pushed_from_a_sharing_model_is_complete(shared, monkeypatc
     assert not any(name.endswith("index.json") for name in pushed)
 
 
+@pytest.mark.slow
 def test_a_codec_saved_from_the_sharing_folder_has_its_own_key_names(shared, tmp_path):
     codec = XCodecModel.from_pretrained(shared / "codec")
 
@@ -177,6 +178,7 @@ def test_half_precision_files_can_be_loaded_as_float32(singers, tmp_path):
     assert {tensor.dtype for tensor in stored if tensor.is_floating_point()} == {torch.bfloat16}
 
 
+@pytest.mark.slow
 def test_models_with_different_codecs_are_refused(singers, tmp_path):
     other = copy.deepcopy(singers["interleaving_A_V"][0])
     with torch.no_grad():

@@ -6,7 +6,10 @@ import pytest
 
 from songgen_hf.cli import main
 
+pytestmark = pytest.mark.slow
 
+
+@pytest.mark.slow
 def test_the_best_take_is_written_with_the_scores_of_all(tiny_checkpoint, tmp_path, capsys):
     arguments = ["generate", "folk", "--seed", "3", "--seconds", "0.3"]
     arguments += ["--model", tiny_checkpoint("mixed"), "--device", "cpu", "--quiet"]
@@ -32,6 +35,7 @@ def test_the_description_has_the_scores_of_all_takes_of_each_line(tiny_checkpoin
     assert line["line"] == "la lo" and sorted(take["seed"] for take in line["takes"]) == [3, 4]
 
 
+@pytest.mark.slow
 def test_the_takes_of_a_region_are_in_its_description(tiny_checkpoint, tmp_path):
     arguments = ["generate", "folk", "--seed", "3", "--seconds", "0.4", "--save-codes"]
     arguments += ["--model", tiny_checkpoint("interleaving_A_V"), "--device", "cpu", "--quiet"]
@@ -45,6 +49,7 @@ def test_the_takes_of_a_region_are_in_its_description(tiny_checkpoint, tmp_path)
     assert [take["score"] for take in takes] == sorted((t["score"] for t in takes), reverse=True)
 
 
+@pytest.mark.slow
 def test_wrong_calls_end_with_one_line(tiny_checkpoint, tmp_path, capsys):
     arguments = ["generate", "folk", "--model", tiny_checkpoint("mixed"), "--device", "cpu"]
     arguments += ["--out", str(tmp_path / "a.wav")]

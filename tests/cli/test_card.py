@@ -185,6 +185,7 @@ def test_results_of_other_weights_are_refused(
     assert not (folder / "README.md").exists()
 
 
+@pytest.mark.slow
 def test_the_card_of_an_untrained_model_says_so(folder):
     model = SongGenForConditionalGeneration.from_pretrained(folder)
     model.config.trained = False

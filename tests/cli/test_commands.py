@@ -256,6 +256,7 @@ def test_debug_shows_the_traceback(tmp_path):
         main(["generate", "a", "--out", "song.txt", "--debug"])
 
 
+@pytest.mark.slow
 def test_interruption_exits_with_130_and_leaves_no_file(tmp_path, tiny_checkpoint, monkeypatch):
     from songgen_hf.pipelines.text_to_song import TextToSongPipeline
 
@@ -277,6 +278,7 @@ def test_every_command_has_help(command, capsys):
     assert "usage: songgen-hf" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_help_imports_no_package_that_is_slow_or_may_be_missing():
     program = (
         "import sys; sys.argv = ['songgen-hf']\n"

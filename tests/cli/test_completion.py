@@ -62,6 +62,7 @@ def lines_of(command: list[str], folder: Path) -> list[str]:
     return sorted({line for line in done.stdout.splitlines() if line})
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 @pytest.mark.parametrize(("typed", "expected"), TYPED)
 def test_bash_completes(scripts, typed, expected):
@@ -113,6 +114,7 @@ def shown_after(terminal: int, typed: str, awaited: str, seconds: float = 30) ->
     return shown
 
 
+@pytest.mark.slow
 def test_every_command_and_flag_is_in_the_scripts(scripts):
     script = (scripts / "script.bash").read_text()
 

@@ -18,6 +18,7 @@ def held_bytes(model) -> int:
     return sum(tensor.nbytes for tensor in [*model.parameters(), *model.buffers()])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["mixed_pro", "parallel_A_V"])
 def test_weights_are_counted_to_the_byte(tiny_model, pattern):
     model = tiny_model(pattern)

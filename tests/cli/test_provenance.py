@@ -1,9 +1,12 @@
 """The files that songgen-hf generate writes hold their provenance."""
 
+import pytest
+
 from songgen_hf.cli import main
 from songgen_hf.provenance import read_provenance
 
 
+@pytest.mark.slow
 def test_every_file_of_generate_has_its_provenance(tmp_path, tiny_checkpoint):
     status = main(
         ["generate", "folk", "--lyrics", "la la", "--model", tiny_checkpoint("parallel_std")]

@@ -11,6 +11,7 @@ from songgen_hf.cli import main
 LYRICS = "Rivers run\nto the sea"
 
 
+@pytest.mark.slow
 def test_generate_writes_timed_lyrics_and_a_picture_beside_the_song(
     tiny_checkpoint, tmp_path, capsys
 ):
@@ -30,6 +31,7 @@ def test_generate_writes_timed_lyrics_and_a_picture_beside_the_song(
     assert (tmp_path / "a.vtt").read_text().startswith("WEBVTT")
 
 
+@pytest.mark.slow
 def test_align_writes_timed_lyrics_beside_the_recording(tiny_checkpoint, tmp_path, sound, capsys):
     words = tmp_path / "words.txt"
     words.write_text(LYRICS, encoding="utf-8")
@@ -43,6 +45,7 @@ def test_align_writes_timed_lyrics_beside_the_recording(tiny_checkpoint, tmp_pat
     assert sound.with_suffix(".lrc").read_text().count("\n") == 2
 
 
+@pytest.mark.slow
 def test_wrong_calls_end_with_one_line(tiny_checkpoint, sound, capsys):
     model = ["--model", tiny_checkpoint("mixed"), "--device", "cpu"]
 

@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 
-pytest.importorskip("pyloudnorm")
-
 from songgen_hf.data.loudness import (
     SILENCE,
     at_loudness,
@@ -13,6 +11,12 @@ from songgen_hf.data.loudness import (
 )
 
 RATE = 16000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def meter():
+    """Skip these tests without the package of the meter, which takes a second to import."""
+    pytest.importorskip("pyloudnorm")
 
 
 def tone(seconds: float = 2.0, amplitude: float = 0.1) -> np.ndarray:

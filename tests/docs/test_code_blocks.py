@@ -1,7 +1,7 @@
 """Every code block of README and of the documentation runs, and prints what the page says.
 
 The blocks of a page run one after another in one folder and one namespace, as for a reader who
-follows the page. Songs are cut to a fifth of a second, those of masked models to four steps, and
+follows the page. Songs are cut to a tenth of a second, those of masked models to two steps, and
 training to one step.
 """
 
@@ -39,44 +39,14 @@ from ..tools.documentation.commands import (
 from ..tools.documentation.given import MAKERS, give
 
 PAGES = {page.name: page for page in pages()}
-LONGEST_SONG = 10  # frames, a fifth of a second
-MOST_STEPS = 4  # of a masked model; one page prints each of four steps
+WITH_DEBIAN = "test_the_blocks_of_a_page_that_need_debian_packages_run"
+LONGEST_SONG = 5  # frames, a tenth of a second
 PARSED_AT_MOST = 0.35  # of the code blocks
 
 
 def needs_debian(name: str) -> bool:
     """Whether some block of a page needs Debian packages."""
     return any(block.debian is not None for block in PAGES[name].blocks)
-
-
-@pytest.fixture
-def short_songs(monkeypatch):
-    """Cut every song to ten frames, or to the number of frames on the page if that is smaller.
-
-    Masked songs keep their length, which pages print, and are generated in few steps. Songs that
-    are edited keep theirs.
-    """
-    from songgen_hf import MaskedSongPipeline, SongGenForConditionalGeneration
-
-    masked_call = MaskedSongPipeline.__call__
-
-    def generate_masked(self: Any, *args: Any, **kwargs: Any) -> Any:
-        kwargs["num_inference_steps"] = min(kwargs.get("num_inference_steps", 99), MOST_STEPS)
-        return masked_call(self, *args, **kwargs)
-
-    monkeypatch.setattr(MaskedSongPipeline, "__call__", generate_masked)
-    library_generate = SongGenForConditionalGeneration.generate
-
-    def generate(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if kwargs.get("known_codes") is not None:
-            return library_generate(self, *args, **kwargs)
-        given = kwargs.get("max_new_frames") or LONGEST_SONG
-        kwargs["max_new_frames"] = min(given, LONGEST_SONG)
-        if kwargs.get("min_new_frames"):
-            kwargs["min_new_frames"] = min(kwargs["min_new_frames"], LONGEST_SONG)
-        return library_generate(self, *args, **kwargs)
-
-    monkeypatch.setattr(SongGenForConditionalGeneration, "generate", generate)
 
 
 @pytest.fixture
@@ -102,8 +72,11 @@ def short_runs(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 @pytest.mark.parametrize("name", PAGES)
-def test_the_blocks_of_a_page_run(name, tmp_path, monkeypatch, short_songs, short_runs):
+def test_the_blocks_of_a_page_run(request, name, tmp_path, monkeypatch, short_songs, short_runs):
     page = PAGES[name]
+    chosen = [item for item in request.session.items if item.get_closest_marker("debian")]
+    if any(item.name == f"{WITH_DEBIAN}[{name}]" for item in chosen):
+        pytest.skip("the test with Debian packages runs all blocks of this page")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("songgen_hf.cli.train.quiet_warnings", lambda: None)
     for file in page.given:

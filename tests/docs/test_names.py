@@ -97,28 +97,28 @@ def known_flags() -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_modules_and_what_they_hold_exist(path):
-    for name in re.findall(r"\bsonggen_hf(?:\.[A-Za-z_]\w*)+", path.read_text(encoding="utf-8")):
-        if name.endswith((".md", ".py", ".json", ".html")):
-            continue
-        resolve(name)
+@pytest.mark.slow
+def test_modules_and_what_they_hold_exist():
+    named = re.compile(r"\bsonggen_hf(?:\.[A-Za-z_]\w*)+")
+    for name in {name for path in PAGES for name in named.findall(path.read_text("utf-8"))}:
+        if not name.endswith((".md", ".py", ".json", ".html")):
+            resolve(name)
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_files_and_classes_in_ticks_exist(path):
+@pytest.mark.slow
+def test_files_and_classes_in_ticks_exist():
     known = classes()
-    for code in inline_code(path):
+    for code in {code for path in PAGES for code in inline_code(path)}:
         if re.fullmatch(r"(?:songgen_hf|docs|examples|benchmarks|tests|space)/[\w./-]+", code):
             assert (ROOT / code).exists(), code
         if re.fullmatch(r"[A-Z][a-z]*[A-Z]\w*[a-z]\w*", code):
             assert code in known, code
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_commands_and_flags_in_ticks_exist(path):
+@pytest.mark.slow
+def test_commands_and_flags_in_ticks_exist():
     known = known_flags()
-    for code in inline_code(path):
+    for code in {code for path in PAGES for code in inline_code(path)}:
         if is_complete(code):
             parse_songgen(arguments_of(code))
         for flag in re.findall(r"(?<![\w-])--[a-z][\w-]*", code):

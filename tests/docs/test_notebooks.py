@@ -1,4 +1,7 @@
-"""The cells of the notebooks run offline, one after another, and hold no stored results."""
+"""The cells of the notebooks run offline, one after another, and hold no stored results.
+
+Songs are cut to half a second, those of masked models to two steps.
+"""
 
 import json
 import sys
@@ -9,6 +12,7 @@ import pytest
 
 from ..tools.documentation.blocks import ROOT
 
+LONGEST_SONG = 25  # frames
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
@@ -33,7 +37,7 @@ def shown(monkeypatch) -> list[object]:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_the_cells_of_a_notebook_run(path, tmp_path, monkeypatch, shown):
+def test_the_cells_of_a_notebook_run(path, tmp_path, monkeypatch, shown, short_songs):
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "__main__"}
 

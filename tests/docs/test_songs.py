@@ -54,6 +54,7 @@ def test_every_song_of_the_script_is_on_one_page_with_its_facts(songs, facts):
         assert text == songs["filled"](text, facts), f"{page.name}: {REMEDY}"
 
 
+@pytest.mark.slow
 def test_the_facts_are_those_of_the_files_and_commands(songs, facts):
     for name, fact in facts.items():
         length = soundfile.info(songs["AUDIO"] / fact["files"][0]).duration

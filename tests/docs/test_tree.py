@@ -13,6 +13,7 @@ def tree():
     return runpy.run_path(str(ROOT / "docs" / "tree.py"), run_name="tree")
 
 
+@pytest.mark.slow
 def test_the_page_is_what_the_script_writes(tree):
     written = (ROOT / "docs" / "tree.md").read_text(encoding="utf-8")
 

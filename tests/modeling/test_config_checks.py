@@ -78,6 +78,7 @@ SIZES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("part", "sections", "name", "value"), SIZES)
 def test_impossible_sizes_are_refused_in_one_line(changed, capsys, part, sections, name, value):
     folder = changed(part, sections, name, value)

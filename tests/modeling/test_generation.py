@@ -27,7 +27,11 @@ VARIANTS = {
     "plain_lyrics": {"use_lyrics_encoder": False},
 }
 
-each_pattern = pytest.mark.parametrize("pattern", TRACK_PATTERNS)
+QUICK = ("mixed", "parallel_A_V", "interleaving_A_V")  # one of each layout of rows
+each_pattern = pytest.mark.parametrize(
+    "pattern",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in TRACK_PATTERNS],
+)
 each_variant = pytest.mark.parametrize("variant", VARIANTS)
 
 
@@ -255,6 +259,7 @@ def test_guidance_equals_two_plain_calls_per_step(tiny_model, tiny_inputs, patte
     assert not torch.equal(guided, unguided)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["prepended_lyrics", "plain_lyrics", "rope"])
 def test_guidance_equals_plain_calls_for_every_kind_of_decoder(tiny_model, tiny_inputs, variant):
     model = tiny_model("mixed", **VARIANTS[variant])

@@ -23,6 +23,7 @@ def test_the_voice_encoder_runs_once_per_call(tiny_model, tiny_inputs):
     assert len(calls) == 2
 
 
+@pytest.mark.slow
 @each_pattern
 def test_no_voice_is_the_same_as_a_silent_voice_without_mask(tiny_model, tiny_inputs, pattern):
     model = tiny_model(pattern)
@@ -154,6 +155,7 @@ def test_conditions_of_different_batch_sizes_are_refused(tiny_model, tiny_inputs
         tiny_model().generate(**inputs, **GREEDY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", TRACK_PATTERNS)
 def test_no_track_ends_within_min_new_frames(tiny_model, tiny_inputs, pattern):
     model = tiny_model(pattern)

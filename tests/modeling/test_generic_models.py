@@ -120,6 +120,7 @@ def test_the_parts_of_an_offloaded_masked_pipeline_edit_alike(tiny_masked, tmp_p
     assert np.array_equal(found["audio"], expected["audio"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", SONGGEN_PATTERNS)
 def test_the_plain_trainers_loss_reaches_every_trainable_weight(
     tiny_model, tiny_inputs, tmp_path, pattern
@@ -138,6 +139,7 @@ def test_the_plain_trainers_loss_reaches_every_trainable_weight(
     assert [name for name, w in weights.items() if w.grad is None or not w.grad.any()] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.bfloat16, 0.02)])
 @pytest.mark.parametrize("pattern", ["mixed", "parallel_std", "interleaving_A_V"])
@@ -161,6 +163,7 @@ def test_eager_attention_equals_sdpa(tiny_model, tiny_inputs, pattern, dtype, to
     assert (logits["eager"] - logits["sdpa"]).abs().mean() <= tolerance * spread
 
 
+@pytest.mark.slow
 def test_weights_are_loaded_under_names_of_both_layouts_at_once(tiny_model, tmp_path):
     model = tiny_model("mixed")
     files = {}

@@ -140,6 +140,7 @@ def without(model, inputs: dict, *names: str) -> dict:
     return inputs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["mixed_pro", "interleaving_A_V", "mixed_flat"])
 def test_scales_per_condition_equal_plain_calls(tiny_model, tiny_inputs, pattern):
     model, inputs = tiny_model(pattern), tiny_inputs()

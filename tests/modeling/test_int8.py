@@ -151,6 +151,7 @@ def float_folder(tiny_model, tmp_path):
     return tmp_path / "floats"
 
 
+@pytest.mark.slow
 def test_floats_are_rounded_while_they_are_loaded(float_folder, tiny_model, tiny_inputs):
     inputs = conditions(tiny_inputs)
     loaded = SongGenForConditionalGeneration.from_pretrained(
@@ -167,6 +168,7 @@ def test_floats_are_rounded_while_they_are_loaded(float_folder, tiny_model, tiny
     assert not any(isinstance(m, Int8Linear) for m in loaded.conditioner.modules())
 
 
+@pytest.mark.slow
 def test_a_quantized_model_is_saved_and_loaded_as_it_is(float_folder, tmp_path, tiny_inputs):
     inputs = conditions(tiny_inputs)
     model = SongGenForConditionalGeneration.from_pretrained(
@@ -185,6 +187,7 @@ def test_a_quantized_model_is_saved_and_loaded_as_it_is(float_folder, tmp_path, 
     assert sizes[0] < sizes[1]
 
 
+@pytest.mark.slow
 def test_what_was_asked_for_precedes_what_the_file_says(float_folder, tmp_path, tiny_inputs):
     load = SongGenForConditionalGeneration.from_pretrained
     load(float_folder, quantization_config=Int8Config()).save_pretrained(
@@ -199,6 +202,7 @@ def test_what_was_asked_for_precedes_what_the_file_says(float_folder, tmp_path, 
     assert floats.decoder.lm_heads.weight.grad.abs().sum() > 0
 
 
+@pytest.mark.slow
 @needs_integers
 def test_songs_of_a_batch_equal_those_alone(tiny_model, tiny_inputs):
     model = copy.deepcopy(tiny_model("mixed"))

@@ -23,6 +23,7 @@ def with_holes(codes: torch.Tensor, *, seed: int = 6) -> torch.Tensor:
     return codes.masked_fill(hidden, FREE)
 
 
+@pytest.mark.slow
 @each_pattern
 def test_known_codes_come_out_unchanged(tiny_model, tiny_inputs, pattern):
     model = tiny_model(pattern)
@@ -38,6 +39,7 @@ def test_known_codes_come_out_unchanged(tiny_model, tiny_inputs, pattern):
     assert (codes[..., :6] != model.config.decoder.eos_token_id).all()  # no end before them
 
 
+@pytest.mark.slow
 @each_pattern
 def test_a_known_beginning_is_an_audio_prompt(tiny_model, tiny_inputs, pattern):
     model = tiny_model(pattern)
@@ -49,6 +51,7 @@ def test_a_known_beginning_is_an_audio_prompt(tiny_model, tiny_inputs, pattern):
     assert torch.equal(model.generate(**tiny_inputs(), **GREEDY, known_codes=padded), prompted)
 
 
+@pytest.mark.slow
 @each_pattern
 def test_every_cache_gives_the_same_codes_between_known_ones(tiny_model, tiny_inputs, pattern):
     model = tiny_model(pattern)
@@ -58,6 +61,7 @@ def test_every_cache_gives_the_same_codes_between_known_ones(tiny_model, tiny_in
     assert torch.equal(model.generate(**settings, guidance_scale=2.0, use_cache=False), cached)
 
 
+@pytest.mark.slow
 @each_pattern
 def test_knowing_a_part_of_a_greedy_song_gives_the_song(tiny_model, tiny_inputs, pattern):
     model = tiny_model(pattern)
@@ -71,6 +75,7 @@ def test_knowing_a_part_of_a_greedy_song_gives_the_song(tiny_model, tiny_inputs,
     assert torch.equal(again, song)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [0, 1])
 @pytest.mark.parametrize("pattern", [name for name in TRACK_PATTERNS if "mixed" not in name])
 def test_one_track_is_generated_to_the_other(tiny_model, tiny_inputs, pattern, kept):
@@ -87,6 +92,7 @@ def test_one_track_is_generated_to_the_other(tiny_model, tiny_inputs, pattern, k
     assert one.shape[-1] == 8 and not torch.equal(one[:, 1 - kept], other[:, 1 - kept])
 
 
+@pytest.mark.slow
 def test_songs_with_different_known_codes_do_not_depend_on_their_batch(tiny_model, tiny_inputs):
     model, inputs = tiny_model("interleaving_A_V"), tiny_inputs()
     known = with_holes(some_codes(model, 6))

@@ -43,6 +43,7 @@ def test_an_offloaded_model_generates_and_decodes_the_same_song(
     assert torch.equal(waveform, expected[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["cpu", "disk"])
 def test_an_offloaded_codec_encodes_and_decodes_alike(tiny_model, tmp_path, how):
     codec = tiny_model("mixed").audio_encoder
@@ -58,6 +59,7 @@ def test_an_offloaded_codec_encodes_and_decodes_alike(tiny_model, tmp_path, how)
     assert torch.equal(moved(waveform).audio_values, codec(waveform).audio_values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["cpu", "disk"])
 def test_an_offloaded_model_encodes_an_audio_prompt(tiny_model, tmp_path, how):
     model = tiny_model("mixed")

@@ -23,6 +23,7 @@ def codes_of(model, num_frames=7):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["mixed", "parallel_A_V", "interleaving_A_V"])
 @pytest.mark.parametrize("rotary", [False, True])
 def test_weights_are_those_of_eager_attention(tiny_model, pattern, rotary):

@@ -11,6 +11,7 @@ from songgen_hf.modeling.track_decoding import decode_together
 ROUNDING = {"atol": 1e-9, "rtol": 1e-9}  # of float64; the waveforms reach 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk_frames", [None, 7, 100])
 @pytest.mark.parametrize("batch", [2, 8])
 def test_tracks_together_are_decoded_as_each_alone(tiny_model, monkeypatch, chunk_frames, batch):
@@ -28,6 +29,7 @@ def test_tracks_together_are_decoded_as_each_alone(tiny_model, monkeypatch, chun
             torch.testing.assert_close(waveform, alone, **ROUNDING)
 
 
+@pytest.mark.slow
 def test_a_batch_of_windows_is_bounded(tiny_model):
     codec, sizes = tiny_model("mixed").codec, []
     handle = codec.acoustic_decoder.register_forward_hook(

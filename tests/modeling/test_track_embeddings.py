@@ -38,6 +38,7 @@ def test_only_interleaved_patterns_have_one_track_in_each_step():
         SongGenDecoderConfig(track_pattern="mixed", track_embeddings=True)
 
 
+@pytest.mark.slow
 @each_interleaved
 def test_new_track_embeddings_leave_the_outputs_equal(tiny_model, tiny_inputs, pattern, tmp_path):
     model = tiny_model(pattern)
@@ -59,6 +60,7 @@ def test_new_track_embeddings_leave_the_outputs_equal(tiny_model, tiny_inputs, p
         torch.testing.assert_close(logits, expected, atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 @each_interleaved
 @pytest.mark.parametrize("prepend", [False, True])
 def test_steps_through_a_cache_equal_one_call(tiny_model, tiny_inputs, pattern, prepend):
@@ -81,6 +83,7 @@ def test_steps_through_a_cache_equal_one_call(tiny_model, tiny_inputs, pattern, 
     assert (plain - whole).abs().max() > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("original", [False, True])
 def test_they_are_saved_and_loaded_in_both_layouts(tiny_model, tmp_path, original):
     model = with_vectors(tiny_model("interleaving_A_V", decoder={"track_embeddings": True}))

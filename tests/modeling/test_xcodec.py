@@ -90,6 +90,7 @@ def test_a_config_survives_its_file(tmp_path, codec):
     assert XCodecConfig.from_pretrained(tmp_path).to_dict() == codec.config.to_dict()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("samples", LENGTHS)
 def test_codes_and_waveforms_equal_the_library(codec, oracle, samples):
     waveform = noise(1, 1, samples)

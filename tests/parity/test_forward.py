@@ -84,6 +84,7 @@ def test_sdpa_attention_matches_the_recorded_calls(golden, name):
         check_against_recording(case, variant, run_forward(case, variant))
 
 
+@pytest.mark.slow
 @each_variant("crash")
 def test_a_call_that_fails_in_the_reference_works_or_names_the_missing_input(
     golden_case, name, variant
@@ -135,6 +136,7 @@ def test_the_text_encoder_matches_the_recorded_states(golden_case, name):
     close(states, case.tensors["text_encoder.last_hidden_state"])
 
 
+@pytest.mark.slow
 @each_case()
 def test_padded_lyrics_give_the_states_of_the_lyrics_alone(golden_case, name):
     case = golden_case(name)

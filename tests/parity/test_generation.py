@@ -214,6 +214,7 @@ def check_waveforms(case, run, model, output, kept) -> None:
             assert not waveform[sample, 0, length:].any()
 
 
+@pytest.mark.slow
 @each_intended()
 def test_codes_match_the_intended_ones(golden_case, name, run):
     case = golden_case(name)

@@ -44,6 +44,7 @@ def test_normalized_lyrics_equal_the_reference(language):
         assert normalize_lyrics(record["text"], language) == record["cleaned"], record["text"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", languages())
 def test_lyrics_ids_equal_the_reference(processor, language):
     for record in of_language(language):
@@ -52,6 +53,7 @@ def test_lyrics_ids_equal_the_reference(processor, language):
         assert ids[0].tolist() == record["ids"], record["text"]
 
 
+@pytest.mark.slow
 def test_a_batch_of_lyrics_equals_the_reference_row_by_row(processor):
     wanted = records("english")
 

@@ -193,51 +193,50 @@ def test_the_package_gives_the_recorded_masks_of_two_tracks(record):
     assert mask == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SONGGEN_PATTERNS)
-@pytest.mark.parametrize(
-    ("num_codebooks", "spare", "prompt"),
-    list(itertools.product([1, 2, 5, 8], [0, 1, 6], [0, 1, 4])),
-)
-def test_masks_equal_the_plain_loops_at_any_size(name, num_codebooks, spare, prompt):
-    pattern = CodebookPattern(name, num_codebooks)
-    max_length = 2 * num_codebooks - 1 + prompt + spare
-    generator = torch.Generator().manual_seed(7)
-    codes = torch.randint(
-        0, 1000, (pattern.num_tracks, num_codebooks, prompt), generator=generator
-    ).tolist()
+def test_masks_equal_the_plain_loops_at_any_size(name):
+    for num_codebooks, spare, prompt in itertools.product([1, 2, 5, 8], [0, 1, 6], [0, 1, 4]):
+        pattern = CodebookPattern(name, num_codebooks)
+        max_length = 2 * num_codebooks - 1 + prompt + spare
+        generator = torch.Generator().manual_seed(7)
+        codes = torch.randint(
+            0, 1000, (pattern.num_tracks, num_codebooks, prompt), generator=generator
+        ).tolist()
 
-    _, mask = reference.full_mask(codes, name, max_length, BOS, PAD)
+        _, mask = reference.full_mask(codes, name, max_length, BOS, PAD)
 
-    assert package_mask(codes, pattern, max_length, len(mask[0])) == mask
-
-
-@pytest.mark.parametrize("name", SONGGEN_PATTERNS)
-@pytest.mark.parametrize(
-    ("num_codebooks", "spare"), list(itertools.product([1, 2, 4, 8], [1, 2, 3, 8]))
-)
-def test_revert_equals_the_plain_loops_at_any_length(name, num_codebooks, spare):
-    pattern = CodebookPattern(name, num_codebooks)
-    length = 2 * (2 * num_codebooks - 1) + spare
-    generator = torch.Generator().manual_seed(7)
-    rows = torch.randint(0, 1000, (pattern.num_rows, length), generator=generator)
-
-    codes = reference.read_back(rows.tolist(), name, num_codebooks, BOS, PAD)
-
-    assert pattern.revert(rows[None])[0].tolist() == codes
+        ours = package_mask(codes, pattern, max_length, len(mask[0]))
+        assert ours == mask, (num_codebooks, spare, prompt)
 
 
 @pytest.mark.parametrize("name", SONGGEN_PATTERNS)
-@pytest.mark.parametrize(("num_codebooks", "frames"), [(1, 3), (2, 1), (4, 9), (8, 6), (8, 11)])
-def test_labels_equal_the_plain_loops_at_any_size(name, num_codebooks, frames):
-    pattern = CodebookPattern(name, num_codebooks)
-    generator = torch.Generator().manual_seed(7)
-    codes = torch.randint(0, 1000, (pattern.num_tracks, num_codebooks, frames), generator=generator)
+def test_revert_equals_the_plain_loops_at_any_length(name):
+    for num_codebooks, spare in itertools.product([1, 2, 4, 8], [1, 2, 3, 8]):
+        pattern = CodebookPattern(name, num_codebooks)
+        length = 2 * (2 * num_codebooks - 1) + spare
+        generator = torch.Generator().manual_seed(7)
+        rows = torch.randint(0, 1000, (pattern.num_rows, length), generator=generator)
 
-    tracks = [
-        [row[1:] for row in reference.delayed_training_ids(track, BOS, PAD)]
-        for track in codes.tolist()
-    ]
-    rows = tracks[0] if pattern.num_tracks == 1 else reference.combine(*tracks, name, BOS, PAD)
+        codes = reference.read_back(rows.tolist(), name, num_codebooks, BOS, PAD)
 
-    labels = pattern.labels(codes[None], bos_token_id=BOS, eos_token_id=PAD)
-    assert labels[0].T.tolist() == rows
+        assert pattern.revert(rows[None])[0].tolist() == codes, (num_codebooks, spare)
+
+
+@pytest.mark.parametrize("name", SONGGEN_PATTERNS)
+def test_labels_equal_the_plain_loops_at_any_size(name):
+    for num_codebooks, frames in [(1, 3), (2, 1), (4, 9), (8, 6), (8, 11)]:
+        pattern = CodebookPattern(name, num_codebooks)
+        generator = torch.Generator().manual_seed(7)
+        codes = torch.randint(
+            0, 1000, (pattern.num_tracks, num_codebooks, frames), generator=generator
+        )
+
+        tracks = [
+            [row[1:] for row in reference.delayed_training_ids(track, BOS, PAD)]
+            for track in codes.tolist()
+        ]
+        rows = tracks[0] if pattern.num_tracks == 1 else reference.combine(*tracks, name, BOS, PAD)
+
+        labels = pattern.labels(codes[None], bos_token_id=BOS, eos_token_id=PAD)
+        assert labels[0].T.tolist() == rows, (num_codebooks, frames)

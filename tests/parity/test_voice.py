@@ -76,6 +76,7 @@ def test_prepared_voices_are_the_recorded_ones(voices, recorded):
         assert list(values.shape) == record["input_values_shape"]
 
 
+@pytest.mark.slow
 @each_run
 def test_layer_states_sum_and_projection_match_the_recorded_ones(model, voices, recorded, run):
     values, mask = batch_of(voices, run)
@@ -92,6 +93,7 @@ def test_layer_states_sum_and_projection_match_the_recorded_ones(model, voices, 
     close(states, recorded[f"{run}.ref_voice_hidden_states"])
 
 
+@pytest.mark.slow
 def test_a_forward_call_with_voices_matches_the_recorded_one(model, voices, recorded):
     values, mask = batch_of(voices, "batch_full_short_silent")
     inputs = {

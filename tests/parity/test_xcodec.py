@@ -59,6 +59,7 @@ def test_features_equal_the_recorded_ones(codec, recorded, length):
         torch.testing.assert_close(features[ours], expected, atol=1e-4, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", recorded_lengths())
 def test_codes_equal_the_recorded_ones_at_every_bandwidth(codec, recorded, length):
     waveform = recorded[f"len{length}.wav"]
@@ -75,6 +76,7 @@ def test_codes_equal_the_recorded_ones_at_every_bandwidth(codec, recorded, lengt
     assert torch.equal(codec.encode(waveform).audio_codes, wrapped[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", recorded_lengths())
 @pytest.mark.parametrize("chunk_frames", [None, 11])
 def test_decoded_waveforms_equal_the_recorded_ones(codec, recorded, length, chunk_frames):
@@ -130,6 +132,7 @@ def test_the_padded_rerun_is_needed_for_the_recorded_lengths(codec):
         assert agrees == (samples in at_once), samples
 
 
+@pytest.mark.slow
 def test_the_full_size_codec_has_the_recorded_names_and_shapes():
     from transformers.core_model_loading import revert_weight_conversion
 

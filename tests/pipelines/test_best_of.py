@@ -45,6 +45,7 @@ def assert_same_sound(song, other):
         np.testing.assert_array_equal(song[key], other[key])
 
 
+@pytest.mark.slow
 def test_the_best_of_one_is_the_plain_song(generate):
     best = generate("folk", seed=5, best_of=1)
 
@@ -89,6 +90,7 @@ def test_scores_are_those_of_a_plain_computation(generate):
     assert [take["seed"] for take in takes] == [take["seed"] for _, take in ranked]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 2, 7])
 def test_the_batch_size_changes_nothing(generate, batch_size):
     texts, arguments = ["folk", "rock"], {"seed": 3, "best_of": 3}
@@ -102,6 +104,7 @@ def test_the_batch_size_changes_nothing(generate, batch_size):
     assert [{take["seed"] for take in song["takes"]} for song in songs] == [{3, 4, 5}, {6, 7, 8}]
 
 
+@pytest.mark.slow
 def test_no_more_songs_are_generated_together_than_the_batch_size(tiny_checkpoint, monkeypatch):
     pipe = load_pipeline(tiny_checkpoint("mixed"), device="cpu")
     sizes = []
@@ -119,12 +122,14 @@ def test_no_more_songs_are_generated_together_than_the_batch_size(tiny_checkpoin
     assert sizes == [3, 1] * 3 + [4, 2] + [4]
 
 
+@pytest.mark.slow
 def test_generators_of_inputs_give_iterators(generate):
     songs = generate((text for text in ("folk", "rock")), seed=3, best_of=2)
 
     assert [sorted(take["seed"] for take in song["takes"]) for song in songs] == [[3, 4], [5, 6]]
 
 
+@pytest.mark.slow
 def test_songs_without_lyrics_are_ranked_by_what_applies(generate):
     takes = generate("folk", seed=5, best_of=2)["takes"]
 
@@ -173,6 +178,7 @@ def test_a_pipeline_without_a_listener_says_how_to_get_one(tiny_singer, tiny_pro
         bare("folk", best_of=2, seconds=0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("best_of", [1, 2])
 def test_takes_of_an_edit_are_ranked_in_one_way(tiny_checkpoint, best_of):
     pipe = load_pipeline(tiny_checkpoint("interleaving_A_V"), device="cpu")

@@ -30,6 +30,7 @@ def changed_frames(one, other):
     return np.flatnonzero((one["codes"] != other["codes"]).any(axis=(0, 1))).tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_a_region_is_generated_again_and_all_other_samples_stay(sing, pattern):
     pipe = sing(pattern)
@@ -46,6 +47,7 @@ def test_a_region_is_generated_again_and_all_other_samples_stay(sing, pattern):
             assert not same[:, 5 * HOP + FADE : 10 * HOP - FADE].all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", ["accompaniment", "vocal"])
 @pytest.mark.parametrize("pattern", PATTERNS[1:])
 def test_a_track_is_kept_and_the_other_one_is_generated_to_it(sing, pattern, kept):
@@ -86,6 +88,7 @@ def test_a_recorded_band_is_sung_over_and_stays_the_recording(sing):
     )
 
 
+@pytest.mark.slow
 def test_the_takes_are_single_draws_ranked_by_what_follows(sing):
     pipe = sing("interleaving_A_V")
     song = a_song(pipe)
@@ -129,6 +132,7 @@ def test_the_log_probability_of_a_code_is_that_after_the_codes_before_it(sing, p
             torch.testing.assert_close(found[0, track, codebook, frame], expected)
 
 
+@pytest.mark.slow
 def test_edits_of_a_batch_equal_single_edits(sing):
     pipe = sing("parallel_std")
     songs = [a_song(pipe), a_song(pipe, frames=12)]

@@ -54,6 +54,7 @@ def test_pipeline_of_a_masked_folder_generates_as_the_pipeline_of_diffusers(whol
     )
 
 
+@pytest.mark.slow
 def test_the_general_class_of_diffusers_names_the_class_for_shared_parts(family):
     with pytest.raises(
         ValueError, match=r"shares its codec .* MaskedSongPipeline\.from_pretrained"
@@ -102,6 +103,7 @@ def test_a_missing_embedded_masked_model_is_reported_with_a_remedy(
         pipeline("text-to-song", mode="masked", device="cpu")
 
 
+@pytest.mark.slow
 def test_an_autoregressive_model_in_masked_mode_and_unknown_modes_are_refused(
     tiny_checkpoint, tiny_singer, tiny_processor
 ):

@@ -52,6 +52,7 @@ def test_a_truncated_file_is_refused_as_damaged(tiny_masked, tmp_path):
         MaskedSongPipeline.from_pretrained(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_general_class_of_diffusers_loads_a_folder_whose_code_is_trusted(tiny_masked, tmp_path):
     pipe = tiny_masked()
     pipe.save_pretrained(tmp_path)

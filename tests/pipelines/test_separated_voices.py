@@ -20,6 +20,7 @@ def pipe(tiny_checkpoint):
     return load_pipeline(tiny_checkpoint("mixed"), device="cpu")
 
 
+@pytest.mark.slow
 def test_auto_separates_voices_of_mixed_recordings_alone(pipe):
     asked = ["auto", "auto", "never", "auto"]
 
@@ -34,6 +35,7 @@ def test_auto_separates_voices_of_mixed_recordings_alone(pipe):
     assert not np.array_equal(songs[0]["codes"], songs[2]["codes"])
 
 
+@pytest.mark.slow
 def test_a_request_can_ask_for_its_own_separation(pipe):
     request = {"text": "a", "reference_voice": CLEAN, "voice_start": 0.5, "separate_voice": True}
 

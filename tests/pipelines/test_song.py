@@ -122,6 +122,7 @@ def test_copies_takes_and_pickles_are_songs_with_their_request(song):
         assert other.provenance()["model"] == "me/model"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tracks", [1, 2])
 def test_a_picture_has_a_spectrogram_for_each_track_and_what_else_there_is(song, tmp_path, tracks):
     pytest.importorskip("matplotlib", reason="needs the extra evaluate")

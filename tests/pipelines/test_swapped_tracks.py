@@ -80,6 +80,7 @@ def test_a_swapped_song_is_warned_about(tiny_singer, tiny_processor, sounds, mon
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", [0, 4])
 def test_blocks_are_swapped_where_the_vocal_sounds_as_the_band_did(start):
     rate, draw = 16000, np.random.default_rng(0)

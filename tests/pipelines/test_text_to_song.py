@@ -141,6 +141,7 @@ def test_a_request_dict_has_precedence_over_the_call(sing):
     assert same_song(song, pipe("folk", lyrics="la la", seed=11, **SHORT))
 
 
+@pytest.mark.slow
 def test_generators_and_datasets_are_processed_lazily(sing):
     pipe = sing()
     taken = []
@@ -161,6 +162,7 @@ def test_generators_and_datasets_are_processed_lazily(sing):
     assert same_song(first, from_dataset[0])
 
 
+@pytest.mark.slow
 def test_several_songs_for_each_input_have_consecutive_seeds(sing):
     pipe = sing()
 
@@ -234,6 +236,7 @@ def test_a_song_begins_with_its_audio_prompt(sing, tone):
     assert np.array_equal(song["audio"][0, :recorded], tone[0][:recorded])
 
 
+@pytest.mark.slow
 def test_description_only_and_unconditional_songs_share_a_batch_with_songs_with_lyrics(sing):
     pipe = sing()
     inputs = [{"text": "loud rock", "lyrics": "Run"}, {"text": "loud rock"}, {"text": ""}]

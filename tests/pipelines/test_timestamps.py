@@ -35,6 +35,7 @@ def few(pipe, **arguments):
     return {"lyrics": LYRICS, "seconds": 0.6, **steps, **arguments}
 
 
+@pytest.mark.slow
 def test_timestamps_change_nothing_else_and_words_lie_in_their_order(generate):
     plain = generate("folk", **few(generate, seed=3))
     song = generate("folk", **few(generate, seed=3, timestamps=True))
@@ -50,6 +51,7 @@ def test_timestamps_change_nothing_else_and_words_lie_in_their_order(generate):
     assert song.attention.shape[0] == song["codes"].shape[-1]
 
 
+@pytest.mark.slow
 def test_a_song_in_a_batch_and_an_aligned_song_have_the_times_of_the_song_alone(generate):
     alone = generate("folk", **few(generate, seed=4, timestamps=True))
     texts, lyrics = ["rock, loud and fast", "folk"], ["run", LYRICS]

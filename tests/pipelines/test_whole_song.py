@@ -88,6 +88,7 @@ def same_songs(one, other):
         assert np.array_equal(samples, other[name]), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_whole_song_has_the_sections_of_its_plan(songs, kind):
     song = songs(kind)
@@ -149,6 +150,7 @@ def test_a_section_with_swapped_tracks_is_told_again(singer, monkeypatch):
     assert song["sections"][0]["seed"] == 253 and np.array_equal(told.codes, song["codes"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_quoted_chorus_has_the_codes_of_the_first(songs, kind):
     codes = songs(kind)["codes"]
@@ -168,6 +170,7 @@ def test_a_chorus_that_is_not_to_be_repeated_is_generated(singer, kind):
     assert "quotes" not in song["sections"][1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_section_is_the_continuation_of_the_codes_and_words_before_it(
     singer, songs, heard, kind
@@ -216,6 +219,7 @@ def test_sections_without_words_have_a_silent_vocal(singer, songs, kind):
     assert not torch.equal(codes[0, :, :5], silent[0, :, :5])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_model_never_gets_more_frames_than_the_window(singer, monkeypatch, kind):
     pipe, settings = singer(kind)
@@ -257,6 +261,7 @@ def test_the_joined_codes_are_decoded_in_pieces_to_the_same_samples(singer, song
         np.testing.assert_allclose(pieces[name], samples, atol=1e-5 * np.abs(samples).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FEW)
 def test_an_interrupted_song_goes_on_and_equals_one_in_a_single_run(
     singer, songs, heard, tmp_path, kind
@@ -321,6 +326,7 @@ def test_damaged_and_foreign_files_of_a_folder_are_named(singer, tmp_path):
         pipe.whole_song("folk", folder=folder, **request)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", [0, 1, 4, 5])
 @pytest.mark.parametrize("kind", FEW)
 def test_a_redone_section_leaves_all_other_samples(singer, songs, kind, index):
@@ -345,6 +351,7 @@ def test_a_redone_section_leaves_all_other_samples(singer, songs, kind, index):
     assert [redone["sections"][i] for i in others] == [song["sections"][i] for i in others]
 
 
+@pytest.mark.slow
 def test_takes_of_a_redone_section_are_ranked_by_what_follows(singer, songs, heard):
     pipe, _ = singer("interleaving_A_V")
     calls = heard(pipe)
@@ -357,6 +364,7 @@ def test_takes_of_a_redone_section_are_ranked_by_what_follows(singer, songs, hea
     assert call["lyrics"] == "la lo\nsing"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FEW)
 def test_sections_of_a_folder_are_redone_one_after_another(singer, songs, tmp_path, kind):
     pipe, settings = singer(kind)
@@ -370,6 +378,7 @@ def test_sections_of_a_folder_are_redone_one_after_another(singer, songs, tmp_pa
         same_songs(song, pipe.whole_song("folk", LYRICS, **request))
 
 
+@pytest.mark.slow
 def test_a_redone_section_of_a_folder_needs_all_sections_and_the_same_voice(singer, tmp_path):
     pipe, settings = singer("parallel_A_V")
     voice = (np.random.default_rng(0).normal(0, 0.1, 16000).astype(np.float32), RATE)
@@ -384,6 +393,7 @@ def test_a_redone_section_of_a_folder_needs_all_sections_and_the_same_voice(sing
         pipe.redo_section(tmp_path, 0, seed=2, reference_voice=voice)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_first_sung_section_is_the_voice_of_the_following_ones(singer, songs, heard, kind):
     pipe, settings = singer(kind)
@@ -404,6 +414,7 @@ def test_the_first_sung_section_is_the_voice_of_the_following_ones(singer, songs
         np.testing.assert_allclose(samples, verse, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_sections_with_swapped_tracks_are_generated_again(singer, heard, monkeypatch):
     pipe, settings = singer("masked")
     calls = heard(pipe)
@@ -417,6 +428,7 @@ def test_sections_with_swapped_tracks_are_generated_again(singer, heard, monkeyp
         assert section["seed"] == calls[place]["seed"]  # of equal ones the first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FEW)
 def test_times_of_words_place_the_context(singer, heard, kind):
     pipe, settings = singer(kind)
@@ -437,6 +449,7 @@ def test_times_of_words_place_the_context(singer, heard, kind):
     assert calls[2]["lyrics"] == "\n".join(part for part in (before, "sing on") if part)
 
 
+@pytest.mark.slow
 def test_the_file_of_a_whole_song_says_its_sections(songs, tmp_path):
     song = songs("interleaving_A_V")
 

@@ -48,6 +48,7 @@ def is_integer(pipe) -> bool:
     return any(isinstance(module, Int8Linear) for module in network.modules())
 
 
+@pytest.mark.slow
 def test_files_of_integers_load_as_a_model_of_integers_or_of_floats(models, tmp_path):
     model, processor = models[PATTERN]
     export(model, processor, tmp_path / "computing", quantize="int8")
@@ -63,6 +64,7 @@ def test_files_of_integers_load_as_a_model_of_integers_or_of_floats(models, tmp_
     assert stored("folk", **REQUEST)["audio"].size
 
 
+@pytest.mark.slow
 def test_a_model_of_rounded_floats_is_exported_with_the_same_values(models, tmp_path):
     model, processor = models[PATTERN]
     export(model, processor, tmp_path / "first", quantize="int8", load_dtype="float32")
@@ -72,6 +74,7 @@ def test_a_model_of_rounded_floats_is_exported_with_the_same_values(models, tmp_
     assert weights_digest(again) == weights_digest(loaded) != weights_digest(model)
 
 
+@pytest.mark.slow
 def test_an_integer_model_is_exported_as_floats(models, tmp_path):
     model, processor = models[PATTERN]
     export(model, processor, tmp_path / "integers", quantize="int8")
@@ -82,6 +85,7 @@ def test_an_integer_model_is_exported_as_floats(models, tmp_path):
     assert torch.equal(again.decoder.lm_heads.dequantized(), expected)
 
 
+@pytest.mark.slow
 def test_models_that_share_a_codec_share_it_as_it_was(tiny_singer, tiny_processor, tmp_path):
     first, second = (copy.deepcopy(tiny_singer(pattern)) for pattern in EMBEDDED_PATTERNS)
     second.audio_encoder.load_state_dict(first.audio_encoder.state_dict())
@@ -99,6 +103,7 @@ def test_models_that_share_a_codec_share_it_as_it_was(tiny_singer, tiny_processo
         assert all(torch.equal(found[key], codec[key]) for key in codec)
 
 
+@pytest.mark.slow
 def test_masked_models_are_stored_as_integers_and_compute_with_them_on_demand(
     models, tiny_masked, tmp_path
 ):
@@ -120,6 +125,7 @@ def test_masked_models_are_stored_as_integers_and_compute_with_them_on_demand(
     assert np.isfinite(song["audio"]).all()
 
 
+@pytest.mark.slow
 def test_a_masked_model_is_written_beside_a_rounded_song_model(models, tiny_masked, tmp_path):
     model, processor = models[PATTERN]
     export(model, processor, tmp_path / PATTERN, quantize="int8", load_dtype="float32")
@@ -129,6 +135,7 @@ def test_a_masked_model_is_written_beside_a_rounded_song_model(models, tiny_mask
     assert load_pipeline(str(tmp_path / "masked")).conditioner is not None
 
 
+@pytest.mark.slow
 def test_the_task_loads_models_of_integers(tiny_checkpoint, tiny_singer, tiny_processor):
     pipe = pipeline("text-to-song", model=tiny_checkpoint(), quantization="int8")
     assert is_integer(pipe)

@@ -117,6 +117,7 @@ def value_of(options, name):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("types", [LANGUAGE_MODEL_OPTIONS, LORA_OPTIONS, MASKED_OPTIONS])
 @pytest.mark.parametrize(("earlier", "name", "value"), EARLIER)
 def test_earlier_names_of_options_are_accepted(types, earlier, name, value, tmp_path):

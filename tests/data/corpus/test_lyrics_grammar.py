@@ -42,6 +42,7 @@ def test_training_lines_contain_no_held_out_word():
     assert {word for _, unseen in test for word in unseen} <= held_out
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_lines():
     assert lines("validation") == lines("validation")
 

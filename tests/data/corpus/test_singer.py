@@ -147,6 +147,7 @@ def test_fast_singing_has_nearly_the_same_level_in_every_band():
     assert np.abs(bands[0] - bands[1])[:4].max() < 1.5
 
 
+@pytest.mark.slow
 def test_the_parameters_of_a_singer_change_the_sound():
     pytest.importorskip("pyworld")
     plain = SINGERS["male_2"]

@@ -39,6 +39,7 @@ def test_too_few_words_tell_nothing(lyrics):
     assert identify_language(lyrics) is None
 
 
+@pytest.mark.slow
 def test_lines_of_rare_and_invented_english_words_are_never_foreign():
     rng = random.Random(0)
     songs = ["\n".join(compose_line(rng, 7, "test")[0] for _ in range(3)) for _ in range(300)]

@@ -152,6 +152,7 @@ def test_a_given_caption_gets_all_tags_and_comes_first(clip):
     assert all("live" in text for text in found["captions"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["qwen", "whisper"])
 def test_a_captioner_describes_clips_alone_as_in_a_batch(clip, name, request):
     folder = request.getfixturevalue(name)

@@ -184,6 +184,7 @@ def test_a_resumed_run_writes_the_same_files(prepare, tmp_path):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
 
 
+@pytest.mark.slow
 def test_a_folder_with_codes_of_other_options_is_refused(prepare):
     prepare()
 
@@ -191,6 +192,7 @@ def test_a_folder_with_codes_of_other_options_is_refused(prepare):
         prepare(max_seconds=0.1)
 
 
+@pytest.mark.slow
 def test_a_folder_with_codes_of_other_files_of_the_same_name_is_refused(prepare, source):
     prepare()
     file = next(Path(source).rglob("*.parquet"))
@@ -210,6 +212,7 @@ def test_long_songs_are_cut_to_the_maximum_length(prepare):
     assert max(row["num_frames"] for row in rows) == 6
 
 
+@pytest.mark.slow
 def test_mixtures_of_two_songs_are_added_to_the_training_split(prepare, codec_folder):
     folder = prepare(mixtures=0.6)
 
@@ -231,6 +234,7 @@ def test_mixtures_of_two_songs_are_added_to_the_training_split(prepare, codec_fo
     assert mixed["codes"] == codec.encode(mixture[None, None]).audio_codes[0].tolist()
 
 
+@pytest.mark.slow
 def test_every_epoch_has_other_mixtures_which_the_seed_determines(prepare):
     def drawn(out, **options):
         rows = rows_of(prepare(out, mixtures=0.8, **options))[5:]

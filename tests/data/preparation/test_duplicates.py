@@ -46,6 +46,7 @@ COPIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("copy", COPIES.values(), ids=COPIES.keys())
 def test_a_copy_is_in_the_group_of_its_song_and_other_songs_are_in_none(copy):
     rows = [row(f"song-{seed}", song(seed)) for seed in range(4)]

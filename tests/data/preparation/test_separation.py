@@ -220,6 +220,7 @@ def test_columns_are_those_that_are_added():
     assert [field.name for field in columns()] == ["vocal", "accompaniment", "separator"]
 
 
+@pytest.mark.slow
 def test_a_demucs_model_separates_stereo_recordings_in_blocks(tmp_path, monkeypatch):
     pytest.importorskip("demucs")
     monkeypatch.setattr(separators, "DEMUCS_SECONDS", 1.0)

@@ -129,6 +129,7 @@ def test_what_cannot_be_read_is_a_row_with_its_error(tmp_path):
     assert all(row["level"] is not None for row in rows if not row[ERROR])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_after", range(4))
 def test_a_stopped_run_goes_on_without_repeating_or_losing_a_clip(tmp_path, stop_after):
     whole, seen, separated = run(tmp_path / "whole", stages()), [], []

@@ -42,6 +42,7 @@ def clip(tmp_path_factory):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_clip_gets_text_word_times_and_language(clip, models):
     options = TranscriptionOptions(models=(models["many"], models["one"]))
     (row,) = transcribe([clip], options)
@@ -56,6 +57,7 @@ def test_a_clip_gets_text_word_times_and_language(clip, models):
     assert {field.name for field in columns()} <= set(row)
 
 
+@pytest.mark.slow
 def test_the_language_is_that_of_the_better_text_unless_it_is_given(clip, models):
     options = TranscriptionOptions(models=(models["one"], models["german"]))
     free, told = transcribe([clip, {**clip, "language": "en"}], options)
@@ -79,6 +81,7 @@ def test_languages_are_given_by_code_region_or_name(clip, models, language):
     assert row["language"] == language and row["lyrics"] == "der fluss singt"
 
 
+@pytest.mark.slow
 def test_a_text_that_repeats_itself_is_not_taken(clip, models):
     for order in (("loop", "one"), ("one", "loop")):
         options = TranscriptionOptions(models=tuple(models[name] for name in order))
@@ -86,6 +89,7 @@ def test_a_text_that_repeats_itself_is_not_taken(clip, models):
         assert row["lyrics"] == "the river sings"
 
 
+@pytest.mark.slow
 def test_only_clips_with_unknown_words_are_transcribed(clip, models):
     options = TranscriptionOptions(models=(models["one"], models["one"]), batch_size=2)
     rows = [

@@ -61,6 +61,7 @@ def row_of(card, model, codebooks):
     return row
 
 
+@pytest.mark.slow
 def test_the_table_has_a_row_for_each_codec_and_number_of_codebooks(card):
     rows = [(row["model"].rsplit("/")[-1], row["codebooks"]) for row in card["rows"]]
 
@@ -70,6 +71,7 @@ def test_the_table_has_a_row_for_each_codec_and_number_of_codebooks(card):
     assert row_of(card, "ours", 1)["bits_per_second"] == 50 * 10
 
 
+@pytest.mark.slow
 def test_distances_are_the_means_of_songs(card, material):
     codec = load_codec(str(material / "ours"), device="cpu", dtype="float32")
     originals = [read_sound(corpus_row(index)) for index in range(3)]
@@ -83,6 +85,7 @@ def test_distances_are_the_means_of_songs(card, material):
         assert found[metric]["low"] <= found[metric]["value"] <= found[metric]["high"]
 
 
+@pytest.mark.slow
 def test_every_metric_is_there_with_unit_and_interval(card):
     scores = row_of(card, "encodec", 1)["scores"]
 
@@ -100,6 +103,7 @@ def test_every_metric_is_there_with_unit_and_interval(card):
     assert 0 <= scores["entropy"]["value"] <= 4
 
 
+@pytest.mark.slow
 def test_differences_to_the_first_codec_are_paired(card):
     [difference] = [one for one in card["differences"] if one["codebooks"] == 1]
 
@@ -109,6 +113,7 @@ def test_differences_to_the_first_codec_are_paired(card):
         assert difference["scores"][metric]["value"] == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_the_page_says_what_the_numbers_depend_on_and_shows_the_paper(card):
     page = card_markdown(card)
 

@@ -34,6 +34,7 @@ def test_the_losses_of_the_codes_are_those_of_the_model_without_its_end_marks(pa
     torch.testing.assert_close(of_rows.flatten(), means, atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prepended", [False, True])
 def test_the_scores_of_a_trained_model(annotated_folder, tmp_path, prepended):
     model, processor = build_tiny("interleaving_A_V")
@@ -61,6 +62,7 @@ def test_the_scores_of_a_trained_model(annotated_folder, tmp_path, prepended):
     assert all(0 <= above <= below for above, below in parts["attended"])
 
 
+@pytest.mark.slow
 def test_lyrics_gain_nothing_where_the_decoder_does_not_hear_them(annotated_folder, tmp_path):
     model, processor = build_tiny("mixed")
     with torch.no_grad():

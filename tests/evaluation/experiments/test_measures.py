@@ -64,6 +64,7 @@ def test_variants_of_one_masked_model_share_its_training(
     assert all(below <= 10 * 2 * 3 for _, below in again["masked_loss"])  # codes of a song
 
 
+@pytest.mark.slow
 def test_a_codec_is_scored_on_songs_of_a_corpus(material, tmp_path):
     model, _ = build_tiny("mixed")
     model.audio_encoder.save_pretrained(tmp_path)
@@ -78,6 +79,7 @@ def test_a_codec_is_scored_on_songs_of_a_corpus(material, tmp_path):
         codec_parts(tmp_path, ExperimentOptions())
 
 
+@pytest.mark.slow
 def test_generated_songs_are_scored_by_the_judges(material, tiny_singer, tiny_processor, tmp_path):
     tiny_singer("interleaving_A_V").save_pretrained(tmp_path / "model")
     tiny_processor.save_pretrained(tmp_path / "model")

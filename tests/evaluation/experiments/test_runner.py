@@ -127,6 +127,7 @@ def test_the_command_lists_the_experiments(capsys):
     assert all(line.count("; mirrors ") == 1 for line in text.strip().splitlines())
 
 
+@pytest.mark.slow
 def test_pieces_of_lyrics_are_learned_once_and_given_to_the_model(annotated_folder, tmp_path):
     folder = learned_pieces(annotated_folder, 150, tmp_path)
     made = folder.stat().st_mtime_ns

@@ -63,6 +63,7 @@ def test_a_loudness_that_would_clip_is_lowered_for_all_songs(options):
     assert key["loudness"] == round(written.loudness, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("design", ["ab", "abx", "mos"])
 def test_the_seed_and_the_songs_decide_every_byte(options, tmp_path, design):
     options = replace(options, design=design)

@@ -59,6 +59,7 @@ def test_no_difference_is_called_in_at_most_7_of_100():
     assert called <= 7
 
 
+@pytest.mark.slow
 def test_three_points_of_separate_takes_need_several_seeds():
     """One take finds the difference in about half of the resamples, five nearly always."""
     once, often = (list(resamples(0.03, seeds)) for seeds in (1, 5))

@@ -29,6 +29,7 @@ def test_the_label_of_a_frame_is_the_phoneme_in_its_middle():
     assert frame_phonemes(timed, 5, 50.0).tolist() == ["", "a", "b", "b", ""]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [0, 1, 2])
 def test_the_probe_uses_the_codebook_with_the_phoneme(level):
     train, test = frames(0, level=level), frames(1, level=level)

@@ -126,6 +126,7 @@ def simulated_votes(random, listeners=12, songs=12):
     return values.ravel(), who, what
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_truth_in_about_95_percent_of_small_simulations():
     random = np.random.default_rng(0)
     held, listeners_alone, simulations = 0, 0, 200

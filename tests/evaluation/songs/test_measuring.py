@@ -139,6 +139,7 @@ def test_noise_and_swapped_songs_make_every_distance_larger(tmp_path, measure):
     assert swapped["fad_frames"].value == pytest.approx(0, abs=1e-6), "a set has no order"
 
 
+@pytest.mark.slow
 def test_cut_words_raise_the_word_error_rate(tmp_path, measure):
     rates = []
     for index, words in enumerate(("the river sings", "the river sings to me", "nothing")):
@@ -261,6 +262,7 @@ def test_what_cannot_be_measured_has_a_reason(tmp_path, models, measure):
     assert found.scores["loudness"].value == -70
 
 
+@pytest.mark.slow
 def test_a_silent_song_has_finite_scores(tmp_path, models, measure):
     songs, silence = tmp_path / "songs", np.zeros(RATE // 2)
     write_songs(songs, order=(0, 1), stems=True)
@@ -278,6 +280,7 @@ def test_a_silent_song_has_finite_scores(tmp_path, models, measure):
     assert found.rows[1]["swapped"] == 0 and found.rows[1]["per_edits"] > 0
 
 
+@pytest.mark.slow
 def test_exchanged_stems_turn_the_swapped_tracks_around(tmp_path, measure):
     true, exchanged = (tmp_path / name for name in ("true", "exchanged"))
     write_songs(true, stems=True)
@@ -326,6 +329,7 @@ def test_the_pivotal_interval_corrects_for_repeated_songs():
     assert sum(low == 0 for low in highs) > 18 and min(plain) > 0
 
 
+@pytest.mark.slow
 def test_songs_of_several_seeds_are_measured_by_prompt(tmp_path, measure):
     """``generated/SEED/prompt.wav``: one reference and one request for all songs of a prompt."""
     reference = write_songs(tmp_path / "reference")

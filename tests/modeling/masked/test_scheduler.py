@@ -123,9 +123,10 @@ def test_each_step_leaves_exactly_the_masked_codes_that_the_schedule_says():
         assert masked_codes(left.visible, frame_mask) == [0, 0, 0]
 
 
+@pytest.mark.slow
 def test_known_codes_stay_and_visible_codebooks_are_always_the_coarsest_whatever_the_noise():
     draw = random.Random(2)
-    for trial in range(60):
+    for trial in range(20):
         scheduler = MaskedRVQScheduler(**settings_at_random(draw))
         codes = torch.randint(0, VOCABULARY, (2, TRACKS, CODEBOOKS, 9))
         visible = torch.randint(0, CODEBOOKS + 1, (2, TRACKS, 9))
@@ -400,6 +401,7 @@ def rank_correlation(first, second):
     return torch.corrcoef(torch.stack(places))[0, 1].item()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spread", [0.01, 0.5, 30.0])
 def test_the_default_noise_keeps_the_order_of_confidence_whatever_its_spread(spread):
     correlations = {}

@@ -78,6 +78,7 @@ def test_lyrics_that_differ_from_the_sung_words_give_no_labels(processor):
     assert (sung_tokens(words, WORDS, PHONEMES, 70, 50.0) == IGNORED_LABEL).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", TRACK_PATTERNS)
 def test_a_decoder_step_has_the_label_of_the_frame_that_it_predicts(pattern):
     model, _ = build_tiny(pattern)

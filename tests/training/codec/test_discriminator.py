@@ -103,6 +103,7 @@ def test_feature_matching_has_no_gradient_for_real_waveforms():
     assert fake.grad.abs().sum() > 0
 
 
+@pytest.mark.slow
 def test_the_discriminator_learns_to_separate_noise_from_a_tone():
     discriminator = make(hops=(64,), num_mels=16)
     optimizer = torch.optim.Adam(discriminator.parameters(), lr=2e-3)

@@ -128,6 +128,7 @@ def objective(**changes):
     return made.train()
 
 
+@pytest.mark.slow
 def test_the_first_code_alone_is_trained_to_say_the_labels():
     made = objective(label_weight=1.0, first_semantic_weight=1.0)
     waveform = 0.1 * noise(2, 1, 6400)

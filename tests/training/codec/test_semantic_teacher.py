@@ -183,6 +183,7 @@ def test_an_unknown_part_is_refused():
         network_of_preset("mini", "lungs")
 
 
+@pytest.mark.slow
 def test_a_baseline_at_another_rate_is_refused(tiny_preset, sounds, tmp_path):  # noqa: F811
     XCodecModel(tiny_config()).save_pretrained(tmp_path / "baseline")
     options = teacher_options(

@@ -53,6 +53,7 @@ def objective(**changes):
     return made.train()
 
 
+@pytest.mark.slow
 def test_codes_of_a_training_step_are_those_of_inference():
     made = objective()
     waveform = 0.1 * noise(2, 1, 6400)
@@ -278,6 +279,7 @@ def test_other_options_on_resume_are_refused(tiny_preset, sounds, tmp_path):  # 
         train_codec(dataclasses.replace(options, batch_size=3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options_of", [codec_options, teacher_options])
 def test_a_run_refuses_other_sounds_under_the_same_name(tiny_preset, sounds, tmp_path, options_of):  # noqa: F811
     data, out = shutil.copytree(sounds, tmp_path / "data"), tmp_path / "out"

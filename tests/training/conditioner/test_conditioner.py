@@ -124,6 +124,7 @@ def test_only_text_and_lyrics_parts_are_trained(labeled_songs, tiny_checkpoint, 
     assert parts == set(TRAINED_PARTS)
 
 
+@pytest.mark.slow
 def test_the_digest_of_the_songs_is_recorded_and_checked(labeled_songs, tiny_checkpoint, tmp_path):
     data = Path(shutil.copytree(labeled_songs, tmp_path / "songs"))
     run(tiny_checkpoint("mixed"), str(data), tmp_path / "out", max_steps=1)
@@ -204,6 +205,7 @@ def test_words_of_text_alone_are_learned_from_too(labeled_songs):
         read_spoken_words(options, Vocabulary({"gender": ["male"]}), processor)
 
 
+@pytest.mark.slow
 def test_a_frozen_part_stays(labeled_songs, tiny_checkpoint, tmp_path):
     model = tiny_checkpoint("mixed")
     options = ConditionerOptions(
@@ -238,6 +240,7 @@ def test_captions_alone_and_lyrics_alone_are_enough(
     assert ("loss_tempo" in metrics) == (left_out == ("words",))
 
 
+@pytest.mark.slow
 def test_songs_without_labels_are_refused(songs_folder, tiny_checkpoint, tmp_path):
     with pytest.raises(ValueError, match="no labels for captions or lyrics: got .*codes"):
         run(tiny_checkpoint("mixed"), songs_folder, tmp_path / "out")

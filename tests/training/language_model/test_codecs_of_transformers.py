@@ -35,6 +35,7 @@ def saved_codec(kind, folder):
     return codec
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CODEC_KINDS)
 def test_a_new_model_has_the_sizes_of_its_codec_also_after_loading(kind, small_preset, tmp_path):
     codec = saved_codec(kind, tmp_path / "codec")
@@ -56,6 +57,7 @@ def test_a_new_model_has_the_sizes_of_its_codec_also_after_loading(kind, small_p
         assert torch.equal(loaded.audio_encoder.state_dict()[name], weight), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CODEC_KINDS)
 def test_sound_of_prompts_and_songs_is_that_of_the_codec(kind, small_preset, tmp_path):
     codec = saved_codec(kind, tmp_path / "codec")

@@ -75,6 +75,7 @@ def test_a_training_step_does_not_wait(pattern, tiny_checkpoint, annotated_folde
     assert found == [[], []]
 
 
+@pytest.mark.slow
 def test_a_training_step_copies_nothing_to_the_device(annotated_folder, tmp_path):
     model, processor = build_tiny("interleaving_V_A")
     songs = SongDataset(

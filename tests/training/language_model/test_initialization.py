@@ -20,6 +20,7 @@ def mixed():
     return build_tiny("mixed")[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", TRACK_PATTERNS)
 def test_a_mixed_model_becomes_one_of_every_pattern_with_its_weights(mixed, pattern):
     changed = change_track_pattern(mixed, pattern)

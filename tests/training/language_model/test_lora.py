@@ -257,6 +257,7 @@ def test_training_stops_when_the_model_has_drifted(train, limit, steps):
     assert trainer.state.global_step == steps and len(drifts) == steps // 2 and drifts[0] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -76,6 +76,7 @@ def assert_same(ours, theirs):
                 assert torch.equal(batch[name], other[name]), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["mixed", "mixed_pro", "interleaving_A_V", "parallel_V_A"])
 def test_packed_songs_give_the_same_batches(pattern, processors, annotated_folder, packed_folder):
     given = processors[pattern]
@@ -92,6 +93,7 @@ def test_packed_songs_give_the_same_batches(pattern, processors, annotated_folde
         )
 
 
+@pytest.mark.slow
 def test_packed_batches_have_labels_and_voices(processors, packed_folder):
     _, found = batches(packed_folder, *processors["mixed_pro"], size=7)
 
@@ -118,6 +120,7 @@ def test_clips_of_a_voice_are_stored_in_place_of_the_recording(
     assert len({clip.tobytes() for clip in clips}) == 2
 
 
+@pytest.mark.slow
 def test_shards_are_small_and_an_interrupted_run_is_continued(
     annotated_folder, tiny_checkpoint, tmp_path, monkeypatch
 ):

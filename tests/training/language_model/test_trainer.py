@@ -98,7 +98,7 @@ def test_a_killed_run_resumes_with_the_same_losses(train):
     settings = {"max_steps": 9, "save_strategy": "steps", "save_steps": 2, "ema_decay": 0.9}
     whole = train(out="whole", **settings)
 
-    for step in np.random.default_rng(0).choice(range(2, 9), 5, replace=False).tolist():
+    for step in np.random.default_rng(0).choice(range(2, 9), 2, replace=False).tolist():
         out = f"killed-{step}"
         with interrupted_after(step):
             train(out=out, **settings)
@@ -127,6 +127,7 @@ def test_every_epoch_trains_on_its_own_mixtures_also_after_a_kill(train, tmp_pat
     assert losses(resumed) == pytest.approx(losses(whole), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_trained_further(train):
     settings = {"out": "run", "max_steps": 2, "save_strategy": "steps", "save_steps": 1}
     whole = train(**settings)

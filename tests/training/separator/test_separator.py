@@ -116,6 +116,7 @@ def test_every_weight_gets_a_gradient(songs):
         assert weight.grad is not None and weight.grad.abs().sum() > 0, name
 
 
+@pytest.mark.slow
 def test_training_reduces_the_error_of_held_out_songs(songs, tmp_path):
     folder = train_separator(
         options(songs, tmp_path / "run", steps=30, learning_rate=0.02, validation_data=str(songs))

@@ -19,6 +19,7 @@ from transformers.utils import logging
 from .compiled_steps import STEPS_BUCKET, compiled_generation, pad_conditions, rounded_up
 from .config_checks import check_generation_settings
 from .configuration_songgen import SongGenConfig
+from .ended_songs import LIVING_SONGS, living_songs
 from .guidance import Guidance, GuidanceLogitsProcessor, check_negative, given_conditions
 from .logits_process import CodebookPatternLogitsProcessor, SeededSamplingLogitsProcessor
 from .lyrics_attention import LyricsAttentionMixin
@@ -306,6 +307,8 @@ class SongGenGenerationMixin(LyricsAttentionMixin, GenerationMixin):
         super()._prepare_cache_for_generation(
             generation_config, model_kwargs, generation_mode, batch_size, max_cache_length
         )
+        num_songs = self._num_songs(model_kwargs)
+        model_kwargs[LIVING_SONGS] = living_songs(generation_config, model_kwargs, num_songs)
 
     def _get_logits_processor(  # type: ignore[no-untyped-def]
         self, generation_config, logits_processor=None, model_kwargs=None, device=None, **kwargs
@@ -392,6 +395,8 @@ class SongGenGenerationMixin(LyricsAttentionMixin, GenerationMixin):
         **kwargs,
     ) -> dict[str, Any]:
         ids = input_ids.view(-1, self.pattern.num_rows, input_ids.shape[-1])
+        if (songs := kwargs.get(LIVING_SONGS)) is not None:
+            ids, encoder_outputs = songs.select(ids, encoder_outputs, past_key_values)
         length = ids.shape[-1]
         if next_sequence_length is not None:
             ids = ids[..., -next_sequence_length:]
@@ -417,6 +422,13 @@ class SongGenGenerationMixin(LyricsAttentionMixin, GenerationMixin):
             inputs["decoder_attention_mask"] = lyrics_mask.new_ones(lyrics_mask.shape[0], length)
             inputs["prepend_lyrics"] = next_sequence_length is None
         return inputs
+
+    def _update_model_kwargs_for_generation(
+        self, outputs: Any, model_kwargs: dict[str, Any], **kwargs: Any
+    ) -> dict[str, Any]:
+        if (songs := model_kwargs.get(LIVING_SONGS)) is not None:
+            outputs.logits = songs.put_back(outputs.logits)
+        return super()._update_model_kwargs_for_generation(outputs, model_kwargs, **kwargs)
 
     def _sample(
         self, input_ids: Tensor, *args: Any, **kwargs: Any

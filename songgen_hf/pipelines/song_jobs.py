@@ -212,8 +212,8 @@ def generate_jobs(
 
     ``results.jsonl`` in the folder of the songs gets a line when a song is done. Jobs of which it
     has the song, and whose request has not changed, are skipped; those that failed are tried again.
-    Jobs of similar length are generated together, because a batch takes as long as its longest
-    song: a song that has ended is computed on until the batch ends.
+    Jobs of similar length are generated together, because a batch takes as many steps as its
+    longest song; songs that have ended leave it.
 
     Args:
         jobs: the jobs.

@@ -77,14 +77,15 @@ def test_every_setting_is_an_argument_of_the_api_with_a_default(client):
 
     assert set(endpoints) == {
         "/sing", "/stream", "/redo", "/new_words", "/continue_song", "/sing_over", "/remix",
-        "/fetch", "/stop", "/songs",
+        "/fetch", "/stop", "/songs", "/plan", "/redo_section", "/finish",
     }  # fmt: skip
     assert all(len(endpoint.get("description") or "") > 40 for endpoint in endpoints.values())
     parameters = endpoints["/sing"]["parameters"]
     assert [parameter["parameter_name"] for parameter in parameters] == [
         "lyrics", "text", "voice_start", "mode", "seconds", "seed", "guidance", "top_k",
         "temperature", "steps", "variations", "adapter", "adapter_weight", "best_of",
-        "guidance_text", "guidance_lyrics", "guidance_voice", "voice", "max_seconds",
+        "guidance_text", "guidance_lyrics", "guidance_voice", "whole", "window", "context",
+        "repeat_chorus", "voice", "max_seconds",
     ]  # fmt: skip
     assert all(parameter["parameter_has_default"] for parameter in parameters)
 

@@ -63,6 +63,7 @@ def test_long_lyrics_are_omitted_from_the_tag_and_the_rest_is_kept(tmp_path, end
         assert "me/x" in file.artist and file.software.startswith("songgen-hf ")
 
 
+@pytest.mark.slow
 def test_ffprobe_reads_the_tags(tmp_path, record):
     if shutil.which("ffprobe") is None:
         pytest.skip("ffprobe is not installed")

@@ -40,6 +40,7 @@ def test_a_vocal_has_the_length_and_rate_of_its_mixture(rate, length, network):
     assert length < 2 or 0.01 < np.abs(vocal).max() < 1.5
 
 
+@pytest.mark.slow
 def test_the_embedded_separator_removes_a_chord_from_a_voice():
     voice = read_audio(ROOT / "docs" / "audio" / "voice.flac", MINI_RATE)
     time = np.arange(len(voice)) / MINI_RATE

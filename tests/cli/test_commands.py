@@ -126,6 +126,7 @@ def test_in_a_folder_a_song_is_named_after_its_first_line_and_seed(tmp_path, tin
     assert facts["lyrics"] == "La: la?\nlo lo\n"
 
 
+@pytest.mark.slow
 def test_lyrics_in_another_encoding_are_refused(tmp_path, tiny_checkpoint, capsys):
     words = tmp_path / "words.txt"
     words.write_text("la la", encoding="utf-16")  # as an old PowerShell writes it
@@ -191,6 +192,7 @@ def test_init_is_reproducible(tmp_path):
     assert weights[0] == weights[1] != weights[2]
 
 
+@pytest.mark.slow
 def test_info_reads_no_weights(tmp_path, tiny_checkpoint, capsys):
     directory = tmp_path / "only-config"
     directory.mkdir()

@@ -123,6 +123,7 @@ def test_every_command_and_flag_is_in_the_scripts(scripts):
     assert [name for name in {*COMMANDS, *flags} if name not in script] == []
 
 
+@pytest.mark.slow
 def test_the_json_of_completion_holds_the_script(scripts, capsys):
     assert main(["completion", "fish", "--json"]) == 0
 

@@ -116,6 +116,7 @@ def test_a_model_that_cannot_generate_is_a_failed_check(tmp_path, tiny_checkpoin
     assert "PROBLEM: cannot sing" in words and "sung" not in facts
 
 
+@pytest.mark.slow
 def test_a_needed_package_that_is_broken_is_a_failed_check(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "soxr", None)  # what an import of it then says is Python's
 
@@ -127,6 +128,7 @@ def test_a_needed_package_that_is_broken_is_a_failed_check(monkeypatch, capsys):
     assert "models" not in facts
 
 
+@pytest.mark.slow
 def test_an_old_or_missing_package_is_reported_with_its_pip_line(monkeypatch, capsys):
     real = metadata.version
 

@@ -157,6 +157,7 @@ def test_an_export_does_not_name_the_folder_of_its_model(masked, tiny_checkpoint
     assert len(texts) > 4 and not any(masked in text for text in texts.values())
 
 
+@pytest.mark.slow
 def test_info_describes_a_masked_model(masked, capsys):
     assert main(["info", masked, "--json"]) == 0
 

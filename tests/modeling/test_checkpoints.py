@@ -91,6 +91,7 @@ def test_the_reference_layout_is_written_again_as_it_was_read(reference_layout, 
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.slow
 def test_the_reference_layout_has_one_head_and_one_table_per_codebook(reference_layout):
     folder, model = reference_layout
 

@@ -469,6 +469,7 @@ def test_a_song_ends_in_one_frame_or_without_delay_one_frame_after_its_lowest_co
     assert model.decode_codes(codes).lengths.tolist() == [3 * 320]
 
 
+@pytest.mark.slow
 def test_the_configured_length_of_a_flat_song_counts_its_steps(tiny_model, tiny_inputs):
     model = tiny_model("mixed_flat")
     settings = {**tiny_inputs(), "do_sample": False, "suppress_tokens": SPECIAL_IDS}

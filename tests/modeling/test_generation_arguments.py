@@ -54,6 +54,7 @@ def test_a_missing_text_mask_means_that_every_id_counts(tiny_model, tiny_inputs)
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("use_cache", [True, False])
 def test_a_song_may_be_longer_than_the_position_table(tiny_model, tiny_inputs, use_cache):
     short, long = (

@@ -159,6 +159,7 @@ def test_scales_per_condition_equal_plain_calls(tiny_model, tiny_inputs, pattern
     assert not torch.equal(guided, model.generate(**inputs, **GREEDY, guidance_scale=3.0))
 
 
+@pytest.mark.slow
 def test_a_negative_text_takes_the_place_of_the_null_text(tiny_model, tiny_inputs):
     model, inputs = tiny_model("mixed"), tiny_inputs()
     other = inputs["input_ids"].flip(0), inputs["attention_mask"].flip(0)

@@ -51,6 +51,7 @@ def from_the_whole_history(processor, pattern, known, min_frames, ids, scores):
     return scores.flatten(0, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRACK_PATTERNS)
 @pytest.mark.parametrize("seed", range(4))
 def test_the_state_gives_the_scores_of_the_whole_history(name, seed):

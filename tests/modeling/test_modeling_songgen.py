@@ -76,6 +76,7 @@ def test_no_step_sees_a_later_one(tiny_model, tiny_inputs, pattern, prepend):
     assert not reached[step + 1 :].any()
 
 
+@pytest.mark.slow
 @each_pattern
 def test_losses_equal_a_plain_loop_over_every_position(tiny_model, tiny_inputs, pattern):
     model = tiny_model(pattern)
@@ -425,6 +426,7 @@ def test_a_song_of_special_ids_is_one_zero_sample(tiny_model, pattern):
     assert not song.waveform.any()
 
 
+@pytest.mark.slow
 @each_pattern
 def test_an_encoded_waveform_is_a_prompt_of_its_tracks(tiny_model, tiny_inputs, pattern):
     model = tiny_model(pattern)

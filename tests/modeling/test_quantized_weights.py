@@ -87,6 +87,7 @@ def waveform():
     return torch.randn(2, 1, 1600, generator=torch.Generator().manual_seed(0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["module", "tensor"])
 def test_a_quantized_model_sings_as_its_rounded_weights(tiny_model, tiny_inputs, waveform, how):
     model, rounded = quantized(tiny_model("mixed_pro"), how)

@@ -131,6 +131,7 @@ def test_a_held_frame_can_have_any_multiple_of_the_frequency_of_a_table():
     assert torch.fft.rfftfreq(len(waveform), 1 / 16000)[power.argmax()] == 206.0
 
 
+@pytest.mark.slow
 def test_a_spectral_codec_survives_saving_and_loading_in_both_precisions(codec, tmp_path):
     codec.save_pretrained(tmp_path)
     codes = torch.randint(0, 16, (1, 4, 12))

@@ -96,6 +96,7 @@ def test_they_are_saved_and_loaded_in_both_layouts(tiny_model, tmp_path, origina
     assert "decoder.model.embed_tracks.weight" in expected
 
 
+@pytest.mark.slow
 def test_another_pattern_drops_and_adds_them(tiny_model):
     model = with_vectors(tiny_model("interleaving_A_V", decoder={"track_embeddings": True}))
 
@@ -110,6 +111,7 @@ def test_another_pattern_drops_and_adds_them(tiny_model):
         change_track_pattern(model, "mixed", track_embeddings=True)
 
 
+@pytest.mark.slow
 def test_generation_is_the_same_in_a_batch_and_alone(tiny_model, tiny_inputs):
     model = with_vectors(tiny_model("interleaving_A_V", decoder={"track_embeddings": True}))
     inputs = tiny_inputs()

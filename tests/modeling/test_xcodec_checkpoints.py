@@ -171,6 +171,7 @@ def test_weights_of_other_sizes_are_refused(original, tmp_path):
         XCodecModel.from_original_checkpoint(tmp_path / "codec.safetensors", config)
 
 
+@pytest.mark.slow
 def test_a_codec_with_other_stages_can_be_saved_under_the_names_of_the_package_only(tmp_path):
     config = XCodecConfig.from_reference_sizes({**SIZES, "ratios": [8, 8, 5]})
     codec = XCodecModel(config)

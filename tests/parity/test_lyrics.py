@@ -38,6 +38,7 @@ def processor() -> SongGenProcessor:
     return SongGenProcessor.for_reference_checkpoint(build_text_tokenizer(), lyrics_vocab=vocab)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", languages())
 def test_normalized_lyrics_equal_the_reference(language):
     for record in of_language(language):

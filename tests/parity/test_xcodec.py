@@ -50,6 +50,7 @@ def codec():
     return XCodecModel.from_original_checkpoint(weights, config, dtype=torch.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", recorded_lengths())
 def test_features_equal_the_recorded_ones(codec, recorded, length):
     features = codec.extract_features(recorded[f"len{length}.wav"])

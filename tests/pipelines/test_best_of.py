@@ -136,6 +136,7 @@ def test_songs_without_lyrics_are_ranked_by_what_applies(generate):
     assert [set(take["score_parts"]) for take in takes] == [{"silent_share", "clipped_share"}] * 2
 
 
+@pytest.mark.slow
 def test_a_swapped_take_comes_last_without_a_warning(generate, monkeypatch, caplog):
     margins = iter([0.9, -0.9])
     monkeypatch.setattr(swapped_tracks, "swap_margin", lambda *_: next(margins))

@@ -109,6 +109,7 @@ def test_the_takes_are_single_draws_ranked_by_what_follows(sing):
     assert best["score"] == pytest.approx(float(values[..., 10:].mean()), abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_the_log_probability_of_a_code_is_that_after_the_codes_before_it(sing, pattern):
     model = sing(pattern).model
@@ -145,6 +146,7 @@ def test_edits_of_a_batch_equal_single_edits(sing):
         assert np.array_equal(alone["codes"], edited["codes"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

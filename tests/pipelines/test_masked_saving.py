@@ -41,6 +41,7 @@ def test_every_part_is_saved_as_variant_and_in_shards(
     assert np.array_equal(song, again)
 
 
+@pytest.mark.slow
 def test_a_truncated_file_is_refused_as_damaged(tiny_masked, tmp_path):
     tiny_masked().save_pretrained(tmp_path)
     weights = tmp_path / "transformer" / "diffusion_pytorch_model.safetensors"

@@ -70,6 +70,7 @@ def test_the_raw_waveforms_are_those_of_the_codes(sing, tiny_singer):
     assert same_sound(song["vocal"], sound.vocal[0].numpy())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["softmax", "mixture"])
 def test_the_same_seed_or_generator_gives_the_same_song_and_another_seed_another(tiny_masked, head):
     pipe = tiny_masked("parallel_std", head)
@@ -108,6 +109,7 @@ def test_a_batch_of_unequal_lengths_equals_its_songs_one_by_one(tiny_masked, hea
         assert same_sound(together[i]["audio"], alone["audio"])
 
 
+@pytest.mark.slow
 def test_several_songs_of_one_text_have_consecutive_seeds(sing):
     songs = sing("folk", seed=20, num_return_sequences=2, **SHORT)
     nested = sing(["folk", "rock"], seed=20, num_return_sequences=2, **SHORT)
@@ -117,6 +119,7 @@ def test_several_songs_of_one_text_have_consecutive_seeds(sing):
     assert [[song["seed"] for song in pair] for pair in nested] == [[20, 21], [22, 23]]
 
 
+@pytest.mark.slow
 def test_request_dicts_have_precedence_and_generators_are_processed_lazily(sing):
     request = {"text": "folk", "lyrics": "la la", "seed": 11, "seconds": 0.2}
     taken = []
@@ -270,6 +273,7 @@ def test_progress_counts_steps_over_all_batches(sing):
     assert reported == [(i, 6) for i in range(1, 7)]
 
 
+@pytest.mark.slow
 def test_offloaded_parts_generate_the_same_song(sing, song):
     pytest.importorskip("accelerate")
     recording = tuple((song[name], 16000) for name in ("accompaniment", "vocal"))

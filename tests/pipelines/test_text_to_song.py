@@ -98,6 +98,7 @@ def test_two_track_models_return_their_tracks_and_the_mixture_is_their_sum(sing)
     assert np.allclose(song["audio"], total, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_song_and_another_seed_another(sing):
     pipe = sing()
 
@@ -107,6 +108,7 @@ def test_the_same_seed_gives_the_same_song_and_another_seed_another(sing):
     assert not np.array_equal(first["audio"], other["audio"])
 
 
+@pytest.mark.slow
 def test_a_drawn_seed_is_reported_and_gives_the_song_again(sing):
     pipe = sing()
 
@@ -132,6 +134,7 @@ def test_one_seed_for_a_list_gives_consecutive_seeds(sing):
     assert [song["seed"] for song in songs] == [40, 41, 42]
 
 
+@pytest.mark.slow
 def test_a_request_dict_has_precedence_over_the_call(sing):
     pipe = sing()
     request = {"text": "folk", "lyrics": "la la", "seed": 11}
@@ -200,6 +203,7 @@ def test_max_seconds_bounds_the_song_and_rounds_to_frames(sing):
     assert lengths[0] <= 320 and lengths[1] <= 5 * 320
 
 
+@pytest.mark.slow
 def test_seconds_is_the_exact_length_of_every_song_without_its_prompt(sing, tone):
     pipe = sing("mixed")
     ends_at_once = {(pipe.model.config.decoder.eos_token_id,): 50.0}
@@ -248,6 +252,7 @@ def test_description_only_and_unconditional_songs_share_a_batch_with_songs_with_
     assert not np.array_equal(text_only, unconditional)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["a calm piano ballad", "loud rock", ""])
 def test_a_prompt_is_continued_with_any_text_and_its_codes_are_unchanged(sing, tone, text):
     pipe = sing("interleaving_A_V")
@@ -270,6 +275,7 @@ def test_prompts_of_different_lengths_share_a_batch(sing, tone):
         assert same_song(song, alone, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_two_track_prompt_can_be_a_dict_of_its_tracks(sing, tone):
     pipe = sing("parallel_std")
     other = (tone[0] * 0.5, tone[1])
@@ -280,6 +286,7 @@ def test_a_two_track_prompt_can_be_a_dict_of_its_tracks(sing, tone):
     assert same_song(named, paired)
 
 
+@pytest.mark.slow
 def test_voiced_and_unvoiced_songs_share_a_batch(sing, tone):
     pipe = sing()
     texts, voices = ["folk", "folk"], [None, tone]
@@ -302,6 +309,7 @@ def test_settings_of_a_call_replace_those_of_the_constructor(tiny_singer, tiny_p
     assert same_song(greedy, pipe("folk", seed=1, **SHORT))
 
 
+@pytest.mark.slow
 def test_progress_counts_every_step_to_the_total(sing):
     for pattern in ("mixed", "interleaving_A_V"):
         pipe, seen = sing(pattern), []

@@ -81,6 +81,7 @@ def test_recordings_are_aligned_and_keep_their_samples(generate):
     assert song.lrc().count("\n") == 3
 
 
+@pytest.mark.slow
 def test_a_song_without_lyrics_has_no_words(generate):
     song = generate("folk", **few(generate, lyrics=None, timestamps=True))
 

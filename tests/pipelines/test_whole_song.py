@@ -158,6 +158,7 @@ def test_a_quoted_chorus_has_the_codes_of_the_first(songs, kind):
     assert np.array_equal(codes[..., ENDS[3] : ENDS[4]], codes[..., ENDS[1] : ENDS[2]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FEW)
 def test_a_chorus_that_is_not_to_be_repeated_is_generated(singer, kind):
     pipe, settings = singer(kind)
@@ -461,6 +462,7 @@ def test_the_file_of_a_whole_song_says_its_sections(songs, tmp_path):
     assert labels == [section["name"] for section in song["sections"]]
 
 
+@pytest.mark.slow
 def test_a_plan_can_be_changed_before_it_is_sung(singer):
     pipe, settings = singer("mixed_pro")
     made = plan("[inst 0.1s]\n[outro 0.1s]", window=0.4, context=0.06)

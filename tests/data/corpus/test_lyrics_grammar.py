@@ -27,6 +27,7 @@ def test_no_line_occurs_in_two_splits():
     assert not train & test
 
 
+@pytest.mark.slow
 def test_training_lines_contain_no_held_out_word():
     held_out = {word.text for words in lexicon().values() for word in words}
     held_out = {text for text in held_out if is_held_out(text)}

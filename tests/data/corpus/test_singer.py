@@ -65,6 +65,7 @@ def test_the_number_of_notes_must_be_the_number_of_vowels():
         sing_line(speech(), NOTES[:1], SINGERS["male_2"], 16000, np.random.default_rng(0))
 
 
+@pytest.mark.slow
 def test_a_sung_line_has_the_pitch_of_its_notes_and_is_reproducible():
     pytest.importorskip("pyworld")
     runs = [

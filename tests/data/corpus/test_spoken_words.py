@@ -6,6 +6,7 @@ from songgen_hf.data.corpus.spoken_words import spoken_lines, training_words
 from songgen_hf.data.corpus.vocabulary import is_unseen, vocabulary
 
 
+@pytest.mark.slow
 def test_words_are_different_and_none_is_held_out():
     words = training_words(15000)
 

@@ -17,6 +17,7 @@ def words(unseen: bool) -> set[str]:
     return {text for forms in vocabulary(unseen).values() for text in forms.texts}
 
 
+@pytest.mark.slow
 def test_the_vocabulary_is_large_and_three_in_a_hundred_words_are_held_out():
     known, unseen = words(False), words(True)
 
@@ -34,6 +35,7 @@ def test_words_that_the_small_edition_holds_out_are_held_out_in_every_form():
             assert is_unseen(inflect(word, "NS")[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", SPLITS)
 def test_lines_belong_to_their_split_and_only_held_out_splits_have_unseen_words(split):
     rng = random.Random(2)
@@ -46,6 +48,7 @@ def test_lines_belong_to_their_split_and_only_held_out_splits_have_unseen_words(
     assert named == sung & words(True)
 
 
+@pytest.mark.slow
 def test_common_words_are_more_frequent_than_derived_words():
     rng = random.Random(1)
     lines = [compose_line(rng, 7, "train")[0].split() for _ in range(2000)]

@@ -167,6 +167,7 @@ def test_a_captioner_describes_clips_alone_as_in_a_batch(clip, name, request):
     assert [row["captions"] for row in batched] == [row["captions"] for row in found]
 
 
+@pytest.mark.slow
 def test_clap_scores_are_cosines_of_the_library_and_the_best_caption_comes_first(clip, clap):
     row = {**clip, "captions": ["calm piano", "fast rock with drums", "jazz"], "tags": []}
 

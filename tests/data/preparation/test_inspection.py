@@ -39,6 +39,7 @@ def test_the_facts_of_a_whole_file_are_those_it_was_written_with(recording, endi
     assert {field.name for field in columns()} == row.keys() - {"recording_id", "path", "tag"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", FORMATS)
 @pytest.mark.parametrize("share", [0.5, 0.9])
 def test_a_file_without_its_end_is_truncated(recording, ending, share):

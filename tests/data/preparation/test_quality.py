@@ -83,6 +83,7 @@ def test_flat_peaks_are_found_at_any_level(gain):
     assert clipped_share(np.zeros(100)) == clipped_share(np.zeros(0)) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decibels", [9, 15])
 def test_clipping_is_found_after_lossy_coding_and_attenuation(decibels):
     def coded(sound):

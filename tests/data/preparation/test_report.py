@@ -107,6 +107,7 @@ def test_every_picture_and_player_has_a_text(clips):
     assert all(one.get("scope") in ("row", "col") for one in page.all("th"))
 
 
+@pytest.mark.slow
 def test_the_same_arguments_give_the_same_bytes_and_a_seed_other_samples(clips):
     first = report(filter_clips(clips), samples=2)
 
@@ -114,6 +115,7 @@ def test_the_same_arguments_give_the_same_bytes_and_a_seed_other_samples(clips):
     assert report(filter_clips(clips), samples=2, seed=1) != first
 
 
+@pytest.mark.slow
 def test_samples_can_be_seen_and_heard_and_dropped_ones_have_different_reasons(clips):
     text = report(filter_clips(clips), samples=3)
 

@@ -144,6 +144,7 @@ def test_a_stopped_run_goes_on_without_repeating_or_losing_a_clip(tmp_path, stop
     assert done.isdisjoint(name for call in again for name in call)
 
 
+@pytest.mark.slow
 def test_recordings_with_an_error_are_computed_again(tmp_path):
     run(tmp_path, stages(bad="long-5", missing="empty"))
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}

@@ -24,6 +24,7 @@ def hubert(tmp_path_factory):
     return write_hubert(tmp_path_factory.mktemp("hubert"))
 
 
+@pytest.mark.slow
 def test_states_are_those_of_the_library_for_every_layer(hubert):
     model = HubertModel.from_pretrained(hubert).eval()
     values = torch.from_numpy((NOISE - NOISE.mean()) / np.sqrt(NOISE.var() + 1e-7))[None]
@@ -57,6 +58,7 @@ def test_windows_do_not_depend_on_the_batch(hubert, monkeypatch):
     assert one.settings["window_seconds"] == 1.0
 
 
+@pytest.mark.slow
 def test_xvectors_and_tags_are_those_of_the_library(tmp_path):
     singer = networks.Singer(write_xvectors(tmp_path / "singer"))
     tagger = networks.Tagger(write_ast(tmp_path / "tagger"))
@@ -71,6 +73,7 @@ def test_xvectors_and_tags_are_those_of_the_library(tmp_path):
     np.testing.assert_allclose(tagger(NOISE)["logits"], tags.logits, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_clap_embeds_windows_and_descriptions_in_one_space(tmp_path):
     clap = networks.Clap(write_clap(tmp_path), hop_seconds=0.5)
     waveform = np.tile(NOISE, 3)  # 3 s at 48 kHz
@@ -82,6 +85,7 @@ def test_clap_embeds_windows_and_descriptions_in_one_space(tmp_path):
     assert clap.settings["hop_seconds"] == 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("multilingual", [True, False])
 def test_a_recognizer_returns_words_of_songs_of_any_length(tmp_path, multilingual):
     words = ["the", "river", "sings"]

@@ -124,6 +124,7 @@ def test_the_page_says_what_the_numbers_depend_on_and_shows_the_paper(card):
     assert card["codecs"][1]["weights"] and card["versions"]["torch"]
 
 
+@pytest.mark.slow
 def test_sound_files_have_neither_phonemes_nor_abx(material, tmp_path):
     random = np.random.default_rng(0)
     for name, channels in (("a.wav", 1), ("b.wav", 2)):
@@ -140,6 +141,7 @@ def test_sound_files_have_neither_phonemes_nor_abx(material, tmp_path):
     assert set(found.codecs[0].ratios[2]) == {"mel_distance", "stft_distance", "si_sdr"}
 
 
+@pytest.mark.slow
 def test_wrong_requests_give_one_line(material, tmp_path, capsys):
     out = ["--out", str(tmp_path / "card.json")]
     wrong = {

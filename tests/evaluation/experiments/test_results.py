@@ -95,6 +95,7 @@ def report():
     return describe(experiment, scores, {"steps": 5})
 
 
+@pytest.mark.slow
 def test_a_claim_about_a_score_that_was_not_measured_is_left_out(report):
     assert [claim["metric"] for claim in report["claims"]] == ["loss"]
     assert report["claims"][0]["verdict"] == "holds"
@@ -109,6 +110,7 @@ def test_the_page_states_budget_intervals_and_verdicts(report):
     assert "| a is better than b | 1 and 2 | loss | -1.000 (-1.000 to -1.000) | holds |" in text
 
 
+@pytest.mark.slow
 def test_a_section_is_replaced_and_others_stay(report, tmp_path):
     page = tmp_path / "page.md"
     page.write_text("# Page\n")

@@ -154,6 +154,7 @@ def test_losses_depend_on_seed_and_step_alone(songs):
         assert np.isfinite(values).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("train", "config"),
     [

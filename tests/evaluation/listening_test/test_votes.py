@@ -75,6 +75,7 @@ def test_a_planted_preference_is_found(folder):
     assert found["finite"] and found["tie_parameter"] > 0
 
 
+@pytest.mark.slow
 def test_swapped_sides_and_swapped_systems_mirror_the_result(folder):
     key = key_of("ab")
     votes = drawn_preferences(key, 0.7, 0.3)

@@ -99,6 +99,7 @@ def test_groups_that_fit_in_memory_do_not_change_distances(monkeypatch):
     np.testing.assert_allclose(warped_distances(frames, pairs), whole, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("condition", ["within", "across"])
 def test_the_error_equals_loops_over_all_triples(condition):
     phones, frames = make_phones(30), make_frames(30)
@@ -131,6 +132,7 @@ def test_equal_frames_are_ties():
     assert set(cells.errors) == {0.5}
 
 
+@pytest.mark.slow
 def test_errors_grow_with_noise_and_the_interval_of_the_difference_shows_it():
     phones, noise = make_phones(240, contexts=3), make_frames(240, seed=1)
     axes = dict(zip("pbt", np.eye(4), strict=False))

@@ -53,6 +53,7 @@ def garbled(random, phonemes, rate):
     return found
 
 
+@pytest.mark.slow
 def test_no_difference_is_called_in_at_most_7_of_100():
     called = sum(found.p_value < 0.05 for found in resamples(0.0))
 
@@ -69,6 +70,7 @@ def test_three_points_of_separate_takes_need_several_seeds():
     assert sum(one.p_value < 0.05 for one in often) >= 90
 
 
+@pytest.mark.slow
 def test_three_planted_points_are_found_in_90_of_100():
     random = np.random.default_rng(1)
     lyrics = [prompt.phonemes for prompt in PROMPTS]

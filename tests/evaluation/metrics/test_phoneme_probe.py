@@ -39,6 +39,7 @@ def test_the_probe_uses_the_codebook_with_the_phoneme(level):
         assert right > 0.95 if count > level else right < 0.5
 
 
+@pytest.mark.slow
 def test_codes_without_information_score_like_the_commonest_phoneme():
     random = np.random.default_rng(2)
     train, test = frames(0), frames(1)

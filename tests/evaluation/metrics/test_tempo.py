@@ -31,6 +31,7 @@ def test_loudness_does_not_change_the_tempo():
     assert estimate_tempo(waveform) == pytest.approx(estimate_tempo(2 * waveform), rel=0.02)
 
 
+@pytest.mark.slow
 def test_half_and_double_tempo_count_in_any_octave_only():
     songs, tempi = [clicks(100)] * 4, [100, 50, 200, 130]
 

@@ -181,6 +181,7 @@ def test_the_part_of_the_codec_is_added_to_a_report(material, tmp_path, tiny_che
     )
 
 
+@pytest.mark.slow
 def test_songs_that_fit_their_prompts_score_best(material, tiny_model):
     judges, codec = tiny_judges(), tiny_model("mixed").audio_encoder
     references = ReferenceSongs(material / "songs", judges)

@@ -170,6 +170,7 @@ def test_the_phoneme_error_rate_compares_pronunciations(tmp_path, measure):
     assert 0 < other.scores["per"].value < other.scores["wer"].value
 
 
+@pytest.mark.slow
 def test_results_are_kept_and_only_missing_or_damaged_ones_are_computed_again(tmp_path, measure):
     songs = write_songs(tmp_path / "songs")
     kept = tmp_path / "card.cache"
@@ -241,6 +242,7 @@ def test_a_wrong_request_is_an_error(tmp_path, entry, message):
         read_songs(songs, prompts, tmp_path / "work")
 
 
+@pytest.mark.slow
 def test_what_cannot_be_measured_has_a_reason(tmp_path, models, measure):
     (tmp_path / "songs").mkdir()
     silence = np.zeros(RATE // 4)

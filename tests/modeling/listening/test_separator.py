@@ -19,6 +19,7 @@ def vocal(separator, waveform, *, rate=RATE, seconds=30.0, pieces=(10**9,)):
     return np.concatenate([*separator.vocal_blocks(blocks, rate, seconds=seconds)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.02, 0.3, 1.1, 5.0])
 def test_the_length_of_blocks_does_not_change_the_vocal(seconds):
     separator, waveform = tiny_separator(), noise(37_123)

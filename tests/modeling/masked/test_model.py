@@ -348,6 +348,7 @@ def test_guided_attention_records_the_attention_of_the_masked_model():
     assert attention.q_proj.weight.grad[: attention.head_dim].abs().sum() > 0
 
 
+@pytest.mark.slow
 def test_from_song_model_takes_tracks_sizes_and_codebooks(tiny_model):
     song_model = tiny_model("interleaving_A_V")
     codec = song_model.audio_encoder

@@ -58,6 +58,7 @@ def settings_at_random(draw):
     }
 
 
+@pytest.mark.slow
 def test_counts_equal_exact_arithmetic_for_thousands_of_random_sizes():
     draw = random.Random(0)
 

@@ -168,6 +168,7 @@ def test_a_baseline_codec_gives_the_labels(tiny_preset, sounds, tmp_path):  # no
     assert trainer.train_step(0)["loss"] > 0
 
 
+@pytest.mark.slow
 def test_the_voice_network_is_trained_at_its_own_rate(tiny_preset, sounds, tmp_path):  # noqa: F811
     folder = train_teacher(teacher_options(sounds, tmp_path, steps=1, part="voice"))
 

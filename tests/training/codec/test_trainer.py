@@ -66,6 +66,7 @@ def test_codes_of_a_training_step_are_those_of_inference():
     torch.testing.assert_close(result.waveform, decoded, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_every_part_but_the_teacher_gets_a_gradient():
     made = objective()
 
@@ -87,6 +88,7 @@ def test_the_teacher_stays_in_evaluation_mode():
     assert not any(module.training for module in made.codec.semantic_model.modules())
 
 
+@pytest.mark.slow
 def test_the_objective_is_the_sum_of_weighted_losses():
     weights = {"stft": 2.0, "sub_band": 0.0, "mel": 3.0, "semantic": 5.0, "waveform": 7.0}
     made = objective(**{f"{name}_weight": weight for name, weight in weights.items()})
@@ -129,6 +131,7 @@ def test_the_count_of_codebooks_changes_with_the_step_and_is_drawn_evenly():
         assert counts.count(count) / 2000 == pytest.approx(0.2, abs=0.03)
 
 
+@pytest.mark.slow
 def test_weight_norm_is_fused_to_the_bit():
     made = objective()
     for weight in made.codec.acoustic_decoder.parameters():

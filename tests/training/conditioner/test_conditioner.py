@@ -340,6 +340,7 @@ def test_a_caption_names_whole_words_only():
     assert not names("a female singer", "male")
 
 
+@pytest.mark.slow
 def test_written_captions_follow_the_seed_and_name_true_attributes(labeled_songs):
     from songgen_hf.training.language_model.dataset import read_songs
 

@@ -118,6 +118,7 @@ def test_a_reference_checkpoint_still_has_an_x_codec():
     assert tiny.audio_encoder.model_type == "songgen_xcodec"
 
 
+@pytest.mark.slow
 def test_masked_models_of_such_a_codec_are_refused(small_preset, tmp_path):
     from songgen_hf.modeling.masked.model import MaskedSongModel
 

@@ -36,6 +36,7 @@ def make(rows, tiny, pattern="mixed", *, training=True, seed=0, **options):
     )
 
 
+@pytest.mark.slow
 def test_a_song_has_the_codes_of_its_row(rows, tiny):
     row = song_row(3, 14)
 

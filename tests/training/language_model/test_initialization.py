@@ -36,6 +36,7 @@ def test_a_mixed_model_becomes_one_of_every_pattern_with_its_weights(mixed, patt
     assert mixed.config.decoder.track_pattern == "mixed"
 
 
+@pytest.mark.slow
 def test_both_tracks_start_with_the_weights_of_the_mixed_model(mixed):
     twin = change_track_pattern(mixed, "parallel_std")
     ids = torch.randint(0, 1024, (1, 3, 5), generator=torch.Generator().manual_seed(0))

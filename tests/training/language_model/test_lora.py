@@ -58,6 +58,7 @@ def saved_adapter(tmp_path):
     return save
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"use_dora": True}, {"lora_heads": True}])
 def test_an_untrained_adapter_changes_nothing(options):
     model, processor = build_tiny("mixed")

@@ -105,6 +105,7 @@ def test_packed_batches_have_labels_and_voices(processors, packed_folder):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_clips_of_a_voice_are_stored_in_place_of_the_recording(
     processors, annotated_folder, tiny_checkpoint, tmp_path
 ):
@@ -180,6 +181,7 @@ def test_packed_codes_are_small_integers(packed_folder):
     assert shard.row(1, "codes").shape == (12, 3)
 
 
+@pytest.mark.slow
 def test_mixtures_keep_their_epochs(tiny_checkpoint, processors, tmp_path):
     epochs = [-1, -1, 0, 1, 0, 1]
     rows = [annotated_row(n, 10 + n) | {"mixture_epoch": epoch} for n, epoch in enumerate(epochs)]

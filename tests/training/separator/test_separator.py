@@ -128,6 +128,7 @@ def test_training_reduces_the_error_of_held_out_songs(songs, tmp_path):
     assert trained.config.dilations == (1, 3)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_with_the_same_weights(songs, tmp_path):
     whole = train_separator(options(songs, tmp_path / "whole"))
     trainer = SeparatorTrainer(options(songs, tmp_path / "parts", save_every=2))

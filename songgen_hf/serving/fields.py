@@ -91,6 +91,9 @@ class SongRequest(PlanRequest):
     best_of: Annotated[int, Field(ge=1)] | None = Field(
         None, description="takes to generate; the best one is returned"
     )
+    best_of_by: Literal["song", "line"] | None = Field(
+        None, description="what the takes are of: the whole song, or one line after the other"
+    )
     rank_by: str | list[str] | None = Field(
         None, description="listener that ranks them, or several: recognizer-mini by default"
     )

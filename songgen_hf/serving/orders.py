@@ -30,9 +30,12 @@ PIPELINE_NAMES = {"guidance": "guidance_scale", "steps": "num_inference_steps"}
 """Field -> argument of the pipelines; others have the same name."""
 SAMPLING = (
     *("guidance", "guidance_schedule", "guidance_interval", "temperature", "top_k", "top_p"),
-    *("steps", "reveal", "schedule", "best_of", "rank_by"),
+    *("steps", "reveal", "schedule", "best_of", "best_of_by", "rank_by"),
 )
-OF_THE_SONG = ("text", "input", "lyrics", "voice", "audio_prompt", "whole", "best_of", "rank_by")
+OF_THE_SONG = (
+    *("text", "input", "lyrics", "voice", "audio_prompt", "whole"),
+    *("best_of", "best_of_by", "rank_by"),
+)
 """Fields that ``redo`` does not take: words and voice are those of the song."""
 KeptSong = Callable[[str], StoredSong]
 

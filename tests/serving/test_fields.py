@@ -88,6 +88,8 @@ def order_of(**request):
         ({"reveal": "random", "schedule": "exp", "model": "masked"},
          {"reveal": "random", "schedule": "exp"}),
         ({"best_of": 2, "rank_by": "clap"}, {"best_of": 2, "rank_by": ["clap"]}),
+        ({"best_of": 2, "best_of_by": "line", "lyrics": "la"},
+         {"best_of": 2, "best_of_by": "line"}),
         ({"raw": True, "timestamps": True, "retries": 1},
          {"raw": True, "timestamps": True, "retries": 1}),
         ({"song": KEPT, "regions": [(0.0, None)], "takes": 3, "model": "mixed"}, {"takes": 3}),

@@ -7,6 +7,7 @@ the cache has the next multiple of ``STEPS_BUCKET``.
 """
 
 import functools
+import inspect
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ CONDITIONS_BUCKET = 128
 """Lengths of the encoded conditions, in positions, are padded to a multiple of this."""
 STEPS_BUCKET = 512
 """Lengths of the cache, in steps, are rounded up to a multiple of this."""
+COMPILED_SHAPES = 64
+"""How many shapes of steps one process compiles; torch gives up after 8 by itself."""
 
 
 def compiled_generation(device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -33,8 +36,12 @@ def compiled_generation(device: torch.device | str = "cpu") -> dict[str, Any]:
     is_cpu = torch.device(device).type == "cpu"
     if is_cpu and (missing := missing_compiler()):
         raise RuntimeError(missing)
-    config = CompileConfig(mode="default" if is_cpu else "reduce-overhead", fullgraph=True)
+    # Steps of another batch size are compiled for it: with sizes that vary, tracing fails.
+    mode = "default" if is_cpu else "reduce-overhead"
+    config = CompileConfig(mode=mode, fullgraph=True, dynamic=False)
     config._compile_all_devices = True
+    if "recompile_limit" in inspect.signature(torch.compile).parameters:  # torch 2.13
+        config.recompile_limit = COMPILED_SHAPES  # its fields are the arguments of torch.compile
     return {"cache_implementation": "static", "compile_config": config}
 
 
@@ -79,6 +86,7 @@ def pad_conditions(conditions: Any) -> Any:
 
 
 __all__ = [
+    "COMPILED_SHAPES",
     "CONDITIONS_BUCKET",
     "STEPS_BUCKET",
     "compiled_generation",

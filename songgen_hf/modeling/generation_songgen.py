@@ -16,12 +16,23 @@ from transformers.generation import GenerationMode
 from transformers.generation.utils import GenerateEncoderDecoderOutput
 from transformers.utils import logging
 
-from .compiled_steps import STEPS_BUCKET, compiled_generation, pad_conditions, rounded_up
+from .compiled_steps import (
+    STEPS_BUCKET,
+    compiled_generation,
+    many_shapes,
+    pad_conditions,
+    rounded_up,
+)
 from .config_checks import check_generation_settings
 from .configuration_songgen import SongGenConfig
 from .ended_songs import LIVING_SONGS, living_songs
 from .guidance import Guidance, GuidanceLogitsProcessor, check_negative, given_conditions
-from .logits_process import CodebookPatternLogitsProcessor, SeededSamplingLogitsProcessor
+from .int8_layers import compile_layers
+from .logits_process import (
+    CodebookPatternLogitsProcessor,
+    SeededSamplingLogitsProcessor,
+    StepProcessors,
+)
 from .lyrics_attention import LyricsAttentionMixin
 from .patterns import FREE, CodebookPattern, known_beginning
 
@@ -302,6 +313,7 @@ class SongGenGenerationMixin(LyricsAttentionMixin, GenerationMixin):
         if lyrics is not None:
             max_cache_length += lyrics.shape[1]
         if generation_config.compile_config is not None:
+            compile_layers(self.decoder)
             model_kwargs["encoder_outputs"] = pad_conditions(model_kwargs["encoder_outputs"])
             max_cache_length = rounded_up(max_cache_length, STEPS_BUCKET)
         super()._prepare_cache_for_generation(
@@ -338,7 +350,7 @@ class SongGenGenerationMixin(LyricsAttentionMixin, GenerationMixin):
             )
         finally:
             generation_config.guidance_scale = guidance_scale
-        processors = LogitsProcessorList()
+        processors = StepProcessors()
         if model_kwargs.get("guidance_branches"):
             processors.append(
                 GuidanceLogitsProcessor(
@@ -434,7 +446,8 @@ class SongGenGenerationMixin(LyricsAttentionMixin, GenerationMixin):
         self, input_ids: Tensor, *args: Any, **kwargs: Any
     ) -> SongGenGenerateOutput | Tensor:
         """Run the sampling loop of transformers and undo the token pattern."""
-        output = super()._sample(input_ids, *args, **kwargs)
+        with many_shapes(kwargs["generation_config"]):
+            output = super()._sample(input_ids, *args, **kwargs)
         sequences = output if isinstance(output, Tensor) else output.sequences
         codes = self.pattern.revert(sequences.view(-1, self.pattern.num_rows, sequences.shape[-1]))
         if isinstance(output, Tensor):

@@ -217,8 +217,8 @@ class SongGenTrainingArguments(TrainingArguments):
             self.use_cpu = True  # the library refuses bf16 on a CPU that was not asked for
         if self.use_cpu and self.bf16 and not fast_bfloat16():
             logger.warning(
-                "this CPU has no instructions for bfloat16, so a step takes several times as long as "
-                "one in float32: say --bf16 false"
+                "this CPU has no instructions for bfloat16, in which a step takes several times as "
+                "long as in float32 then: say --bf16 false"
             )
         super().__post_init__()
         # With pinned memory, copies to the device do not wait for the work that is queued there.

@@ -73,6 +73,17 @@ def rounded_up(length: int, bucket: int) -> int:
     return -(-length // bucket) * bucket
 
 
+def fit_shapes(model_kwargs: dict[str, Any], cache_length: int) -> int:
+    """Pad the encoded conditions of a call in place, and return the length of its cache in steps.
+
+    Args:
+        model_kwargs: keyword arguments of the loop of ``generate()``.
+        cache_length: smallest length of the cache in steps.
+    """
+    model_kwargs["encoder_outputs"] = pad_conditions(model_kwargs["encoder_outputs"])
+    return rounded_up(cache_length, STEPS_BUCKET)
+
+
 def pad_conditions(conditions: Any) -> Any:
     """Pad encoded conditions to a multiple of ``CONDITIONS_BUCKET``, hidden by their mask.
 
@@ -97,6 +108,7 @@ __all__ = [
     "MOST_SHAPES",
     "STEPS_BUCKET",
     "compiled_generation",
+    "fit_shapes",
     "many_shapes",
     "missing_compiler",
     "pad_conditions",

@@ -146,6 +146,23 @@ class StepProcessors(LogitsProcessorList):
         return all(len(inspect.signature(one.__call__).parameters) == 2 for one in self)
 
 
+def song_seeds(seed: int | list[int] | Tensor, num_songs: int) -> list[int]:
+    """Return a seed for each song: those given, or counting up from one.
+
+    Raises:
+        ValueError: if a list has another number of seeds.
+    """
+    if isinstance(seed, int) and not isinstance(seed, bool):
+        return [seed + i for i in range(num_songs)]
+    seeds = [int(one) for one in seed]
+    if len(seeds) != num_songs:
+        raise ValueError(
+            "seed must be one int or one int for each song: got "
+            f"{len(seeds)} seeds for {num_songs} songs (batch size times num_return_sequences)"
+        )
+    return seeds
+
+
 class SeededSamplingLogitsProcessor(LogitsProcessor):
     """Samples with one random generator per song, so that a song does not depend on its batch.
 
@@ -182,4 +199,5 @@ __all__ = [
     "CodebookPatternLogitsProcessor",
     "SeededSamplingLogitsProcessor",
     "StepProcessors",
+    "song_seeds",
 ]

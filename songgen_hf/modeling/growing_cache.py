@@ -25,6 +25,9 @@ class GrowingLayer(DynamicLayer):
         longest: number of positions of the longest song; None if it is not known.
     """
 
+    keys: Any
+    values: Any
+
     def __init__(self, longest: int | None = None) -> None:
         super().__init__()
         self.longest = longest

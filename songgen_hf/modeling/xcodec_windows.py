@@ -192,9 +192,9 @@ def encode_in_windows(codec: Any, waveform: Tensor, bandwidth: float, chunk_fram
     for start, stop, left, right in windows(num_frames, ATTENTION_FRAMES, ATTENTION_CONTEXT):
         features = convolutions.features(padded, left, right, statistics)
         semantic = codec.encoder_semantic(codec._semantic_states(features).transpose(1, 2))
-        acoustic = acoustic_features(codec, aligned, num_frames, chunk_frames, left, right)
-        embeddings = codec._joined(acoustic, semantic)[..., start - left : stop - left]
-        codes.append(codec._quantize(embeddings, bandwidth))
+        semantic = semantic[..., start - left : stop - left]
+        acoustic = acoustic_features(codec, aligned, num_frames, chunk_frames, start, stop)
+        codes.append(codec._quantize(codec._joined(acoustic, semantic), bandwidth))
     return cat(codes, dim=-1)
 
 
@@ -209,12 +209,14 @@ def windows(
     """Yield (start, stop, left, right): frames [start, stop) and their window [left, right).
 
     The window has ``context`` frames more on each side, where the clip of ``count`` frames has
-    them. With ``begin`` and ``end`` only these frames of the clip are in the windows.
+    them. All windows have one length, if the clip is long enough: libraries keep memory for every
+    shape. With ``begin`` and ``end`` only these frames of the clip are in the windows.
     """
     end = count if end is None else end
     for start in range(begin, end, size):
         stop = min(end, start + size)
-        yield start, stop, max(0, start - context), min(count, stop + context)
+        right = min(count, max(0, start - context) + size + 2 * context)
+        yield start, stop, max(0, right - size - 2 * context), right
 
 
 def valid_window(layers: Any) -> tuple[int, int]:

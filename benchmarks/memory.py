@@ -34,7 +34,7 @@ INTERVAL = 0.005
 SEED = 0
 TEXT = "a slow folk song in three four time, female voice, acoustic guitar"
 LYRICS = "\n".join(["the river carries what the mountain gave away"] * 4)
-MB = 1024  # the file states kB
+MIB = 1024  # the file states kB
 
 
 def held() -> dict[str, int]:
@@ -149,11 +149,11 @@ def measured(arguments: argparse.Namespace, measure: str, seconds: float, form: 
 def measure_all(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run all measurements, and print each when it is there."""
     rows: dict[str, Any] = {}
-    print(f"{'MB':<22}{'anon':>8}{'file':>8}{'sum':>8}", flush=True)
+    print(f"{'MiB':<22}{'anon':>8}{'file':>8}{'sum':>8}", flush=True)
 
     def show(name: str, memory: dict[str, int]) -> None:
         total = sum(memory.values())
-        numbers = "".join(f"{number / MB:>8.0f}" for number in (*memory.values(), total))
+        numbers = "".join(f"{number / MIB:>8.0f}" for number in (*memory.values(), total))
         print(f"{name:<22}{numbers}", flush=True)
 
     for form in arguments.formats:

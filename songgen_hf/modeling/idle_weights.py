@@ -59,7 +59,9 @@ def _spans(tensors: Iterable[Tensor]) -> list[tuple[int, int]]:
     """The addresses of whole pages of tensors, [start, stop); neighbours are joined."""
     places = []
     for tensor in tensors:
-        if tensor.device.type == "cpu" and tensor.is_contiguous():
+        # Other classes of tensors, of quantization libraries, need not have an address.
+        is_plain = type(tensor) in (Tensor, nn.Parameter) and tensor.device.type == "cpu"
+        if is_plain and tensor.is_contiguous():
             places.append((tensor.data_ptr(), tensor.data_ptr() + tensor.nbytes))
     joined: list[tuple[int, int]] = []
     for start, stop in sorted(places):

@@ -10,7 +10,20 @@ import pytest
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux states the memory of a process")
 def test_the_last_line_is_json_with_the_memory_of_every_stage(benchmark, capsys):
-    benchmark.main(["--preset", "mini", "--formats", "int8", "--seconds", "0.2", "--clips", "0.5"])
+    benchmark.main(
+        [
+            "--preset",
+            "mini",
+            "--layout",
+            "own",
+            "--formats",
+            "int8",
+            "--seconds",
+            "0.2",
+            "--clips",
+            "0.5",
+        ]
+    )
 
     *table, last = capsys.readouterr().out.strip().splitlines()
     rows = json.loads(last)["kb"]

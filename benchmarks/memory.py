@@ -7,7 +7,7 @@ A model with random weights in float32 is saved as one file, in the layout of th
 checkpoints or of this package, in a temporary folder. Each row is a process of its own. It reads
 `/proc/self/status` every few milliseconds: `anon` is memory that only this process has, `file` are
 pages of mapped files, libraries and weights, which the system takes back when it needs memory. A
-peak is the moment at which the sum of both is largest.
+peak has both at the largest sum that was seen, and as its sum the one that the system counted.
 
 - `load`: the pipeline with the weights in that format, after the libraries have been imported.
 - `song`: one song of that many seconds from text, lyrics and a voice, conditions and decoding of
@@ -42,6 +42,12 @@ def held() -> dict[str, int]:
     fields = dict(line.split(":", 1) for line in STATUS.read_text().splitlines())
     anon, file = (int(fields[name].split()[0]) for name in ("RssAnon", "RssFile"))
     return {"anon": anon, "file": file}
+
+
+def highest() -> int:
+    """The largest memory that this process has ever held, in kB."""
+    (line,) = (line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1])
 
 
 class Watch:
@@ -100,7 +106,7 @@ def sing(folder: str, form: str, seconds: float) -> dict[str, Any]:
         pipe = load_pipeline(folder, device="cpu", **options)
         stages["load_seconds"] = round(time.perf_counter() - start, 2)
         stages["loaded"] = held()
-        stages["load_peak"] = watch.most
+        stages["load_peak"], stages["load_highest"] = watch.most, highest()
         stages["weights"] = sum(
             weight.nbytes for weight in {**dict(pipe.model.named_parameters())}.values()
         )
@@ -112,7 +118,7 @@ def sing(folder: str, form: str, seconds: float) -> dict[str, Any]:
             stages["song_seconds"] = round(time.perf_counter() - start, 1)
             stages["audio_seconds"] = song["audio"].shape[-1] / song["sampling_rate"]
             stages["after"] = held()
-    return {**stages, "peak": watch.most}
+    return {**stages, "peak": watch.most, "highest": highest()}
 
 
 def run_codec(folder: str, direction: str, seconds: float) -> dict[str, Any]:
@@ -134,7 +140,7 @@ def run_codec(folder: str, direction: str, seconds: float) -> dict[str, Any]:
             codes = torch.randint(0, codec.config.codebook_size, shape, generator=generator)
             codec.decode(codes)
         stages["codec_seconds"] = round(time.perf_counter() - start, 2)
-    return {**stages, "peak": watch.most}
+    return {**stages, "peak": watch.most, "highest": highest()}
 
 
 def measured(arguments: argparse.Namespace, measure: str, seconds: float, form: str) -> Any:
@@ -151,23 +157,23 @@ def measure_all(arguments: argparse.Namespace) -> dict[str, Any]:
     rows: dict[str, Any] = {}
     print(f"{'MiB':<22}{'anon':>8}{'file':>8}{'sum':>8}", flush=True)
 
-    def show(name: str, memory: dict[str, int]) -> None:
-        total = sum(memory.values())
+    def show(name: str, memory: dict[str, int], total: int | None = None) -> None:
+        total = total or sum(memory.values())
         numbers = "".join(f"{number / MIB:>8.0f}" for number in (*memory.values(), total))
         print(f"{name:<22}{numbers}", flush=True)
 
     for form in arguments.formats:
         found = rows[form] = measured(arguments, "song", arguments.seconds, form)
         show(f"{form}, loaded", found["loaded"])
-        show(f"{form}, load, peak", found["load_peak"])
+        show(f"{form}, load, peak", found["load_peak"], found["load_highest"])
         if arguments.seconds:
-            show(f"{form}, song, peak", found["peak"])
+            show(f"{form}, song, peak", found["peak"], found["highest"])
             show(f"{form}, after", found["after"])
     for direction in ("encode", "decode"):
         for seconds in arguments.clips:
             name = f"{direction} {seconds:g} s"
             rows[name] = measured(arguments, direction, seconds, "float32")
-            show(f"{name}, peak", rows[name]["peak"])
+            show(f"{name}, peak", rows[name]["peak"], rows[name]["highest"])
     return rows
 
 

@@ -60,7 +60,6 @@ from songgen_hf.evaluation.backbones.voice_share import VoiceShare
 from songgen_hf.evaluation.judges.loading import Judges
 from songgen_hf.evaluation.metrics.bootstrap import bootstrap, grouped_ratio
 from songgen_hf.evaluation.metrics.swapped_tracks import swapped_scores
-from songgen_hf.evaluation.protocol.growing_cache import growing_cache
 from songgen_hf.evaluation.protocol.prompts import Prompt, corpus_rows, read_prompts
 from songgen_hf.files import write_files
 from songgen_hf.pipelines.best_of import rank_takes
@@ -96,7 +95,6 @@ def draw_takes(
             batch_size=len(requests),
             num_return_sequences=takes,
             max_seconds=seconds,
-            past_key_values=growing_cache(),
         )
         for place, drawn in zip(places, songs, strict=True):
             buffer = io.BytesIO()
@@ -398,7 +396,7 @@ def draw_continuations(
 ) -> list[dict[str, np.ndarray]]:
     """Return the tracks of the songs of some requests, generated if there is no such file."""
     if not path.is_file():
-        songs = pipe(requests, batch_size=len(requests), past_key_values=growing_cache())
+        songs = pipe(requests, batch_size=len(requests))
         arrays = {f"{name}{i}": song[name] for i, song in enumerate(songs) for name in SOUNDS[1:]}
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)

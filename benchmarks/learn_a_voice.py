@@ -26,7 +26,6 @@ from songgen_hf.data.listening.log_mels import SAMPLING_RATE
 from songgen_hf.evaluation.judges.loading import Judges
 from songgen_hf.evaluation.metrics.bootstrap import ratio_interval
 from songgen_hf.evaluation.metrics.voice_similarity import voice_similarities
-from songgen_hf.evaluation.protocol.growing_cache import growing_cache
 from songgen_hf.evaluation.protocol.prompts import corpus_rows, vocal_start
 from songgen_hf.pipelines.adapters import load_adapters
 from songgen_hf.pipelines.text_to_song import TextToSongPipeline
@@ -67,7 +66,6 @@ def generate_all(
             seed=1000 * seed,
             max_seconds=max_seconds,
             batch_size=len(rows),
-            past_key_values=growing_cache(),
             **voice,
         )
     return [song["audio" if song["vocal"] is None else "vocal"][0] for song in songs]

@@ -43,6 +43,7 @@ def sizes(preset: str, pattern: str) -> Iterator[tuple[str, int, list[int]]]:
     """For each precision: its name, the bytes of the weights, and those of so many songs."""
     from songgen_hf.cli.footprint import cache_bytes, empty_model, weight_bytes
     from songgen_hf.modeling.int8_layers import linear_layers
+    from songgen_hf.modeling.int8_loading import ROUNDED
     from songgen_hf.presets.models import build_config
 
     config = build_config(preset, pattern)
@@ -53,7 +54,8 @@ def sizes(preset: str, pattern: str) -> Iterator[tuple[str, int, list[int]]]:
         if dtype == "int8":  # one byte instead of four, and a scale of each row
             weights -= sum(
                 3 * layer.weight.numel() - 4 * layer.out_features
-                for _, layer in linear_layers(model.decoder)
+                for part in ROUNDED
+                for _, layer in linear_layers(model.get_submodule(part))
             )
         caches = [
             cache_bytes(config, SECONDS, songs=songs, conditions=CONDITIONS, dtype=computed)

@@ -15,6 +15,7 @@ from transformers.utils import ModelOutput
 
 from .configuration_songgen import SongGenConfig
 from .guidance import Branch
+from .idle_weights import give_back
 from .lyrics_encoder import SongGenLyricsEncoder
 from .positions import sinusoidal_positions
 from .voice_encoder import SongGenVoiceEncoder, has_voice
@@ -229,6 +230,8 @@ class SongGenConditioner(PreTrainedModel):
             attention_mask=attention_mask,
             **{name: True for name, value in asked.items() if value},
         )
+        if for_generation:
+            give_back(self.text_encoder)
         states = [self._text_states(text, attention_mask, project=not skip)]
         masks = [attention_mask.to(torch.int64)]
         prepended: dict[str, Tensor] = {}
@@ -243,6 +246,8 @@ class SongGenConditioner(PreTrainedModel):
                 prepended["lyrics_attention_mask"] = lyrics_attention_mask.to(torch.int64)
         if voice_values is not None:
             voice_states, voice_mask = self.encode_voice(voice_values, voice_attention_mask)
+            if for_generation:
+                give_back(self.voice_encoder)
             # A voice is encoded once: in the branches without it, its states are masked.
             kept = [1, *(int("voice" in branch) for branch in guidance_branches)]
             voice_states = voice_states.repeat(len(kept), 1, 1)

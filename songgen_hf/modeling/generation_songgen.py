@@ -20,6 +20,7 @@ from .compiled_steps import compiled_generation, fit_shapes, many_shapes
 from .config_checks import check_generation_settings
 from .configuration_songgen import SongGenConfig
 from .ended_songs import LIVING_SONGS, living_songs
+from .growing_cache import grow_in_place
 from .guidance import Guidance, GuidanceLogitsProcessor, check_negative, given_conditions
 from .int8_layers import compile_layers
 from .logits_process import (
@@ -305,6 +306,7 @@ class SongGenGenerationMixin(LyricsAttentionMixin, GenerationMixin):
         self, generation_config, model_kwargs, generation_mode, batch_size, max_cache_length
     ) -> None:
         lyrics = model_kwargs["encoder_outputs"].get("lyrics_hidden_states")
+        is_given = model_kwargs.get("past_key_values") is not None
         if lyrics is not None:
             max_cache_length += lyrics.shape[1]
         if generation_config.compile_config is not None:
@@ -313,6 +315,8 @@ class SongGenGenerationMixin(LyricsAttentionMixin, GenerationMixin):
         super()._prepare_cache_for_generation(
             generation_config, model_kwargs, generation_mode, batch_size, max_cache_length
         )
+        if not is_given:
+            grow_in_place(model_kwargs.get("past_key_values"), max_cache_length)
         num_songs = self._num_songs(model_kwargs)
         model_kwargs[LIVING_SONGS] = living_songs(generation_config, model_kwargs, num_songs)
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .few_rows import MOST_SUMS, FewRowsLinear, computes_sums, row_sums
+from .idle_weights import give_back
 
 SCALE = ".weight_scale"
 """Ending of the name of the scales that belong to ``.weight``."""
@@ -93,17 +94,27 @@ def multiplies_integers() -> bool:
 class Int8Linear(nn.Linear):
     """Linear layer whose weight is int8 [out, in], with float32 scales [out].
 
-    It is for inference. On CPUs without FBGEMM and on other devices it multiplies floats that it
-    makes from the integers in each call, which saves memory and no time.
+    It is for inference. On CPUs without FBGEMM, on other devices and with ``multiplies_floats`` it
+    multiplies floats that it makes from the integers in each call, which saves memory and no time.
+
+    Args:
+        in_features, out_features, bias, device: as those of ``nn.Linear``.
+        multiplies_floats: whether the input keeps its precision, as outliers need it.
     """
 
     weight_scale: Tensor
 
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = False, device: Any = None
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = False,
+        device: Any = None,
+        multiplies_floats: bool = False,
     ) -> None:
         nn.Module.__init__(self)
         self.in_features, self.out_features = in_features, out_features
+        self.multiplies_floats = multiplies_floats
         empty = torch.zeros(out_features, in_features, dtype=torch.int8, device=device)
         self.weight = nn.Parameter(empty, requires_grad=False)
         self.register_buffer("weight_scale", torch.ones(out_features, device=device))
@@ -114,18 +125,19 @@ class Int8Linear(nn.Linear):
         """Whether compiled steps read the weight, too, which is then held twice."""
 
     @classmethod
-    def from_linear(cls, linear: nn.Linear) -> "Int8Linear":
+    def from_linear(cls, linear: nn.Linear, multiplies_floats: bool = False) -> "Int8Linear":
         """Return the layer with the rounded weight of another one."""
-        weight = linear.weight
-        layer = cls(linear.in_features, linear.out_features, linear.bias is not None, "meta")
+        weight, sizes = linear.weight, (linear.in_features, linear.out_features)
+        layer = cls(*sizes, linear.bias is not None, "meta", multiplies_floats)
         rounded, layer.weight_scale = quantize_rows(weight)
+        give_back([weight])
         layer.weight = nn.Parameter(rounded, requires_grad=False)
         layer.bias = linear.bias
         return layer.train(linear.training)
 
     def forward(self, states: Tensor) -> Tensor:
         """Multiply states [..., in] and return them [..., out] in their precision."""
-        if states.device.type != "cpu" or not multiplies_integers():
+        if self.multiplies_floats or states.device.type != "cpu" or not multiplies_integers():
             bias = None if self.bias is None else self.bias.to(states.dtype)
             return F.linear(states, self.dequantized().to(states.dtype), bias)
         if computes_sums(states):
@@ -230,10 +242,12 @@ def replace_layer(module: nn.Module, name: str, layer: nn.Module) -> None:
     setattr(module.get_submodule(parent), last, layer)
 
 
-def quantize_layers(module: nn.Module, skipped: Iterable[str] = ()) -> None:
+def quantize_layers(
+    module: nn.Module, skipped: Iterable[str] = (), multiplies_floats: bool = False
+) -> None:
     """Replace the linear layers below a module by :class:`Int8Linear`, one after the other."""
     for name, layer in linear_layers(module, skipped):
-        replace_layer(module, name, Int8Linear.from_linear(layer))
+        replace_layer(module, name, Int8Linear.from_linear(layer, multiplies_floats))
 
 
 __all__ = [

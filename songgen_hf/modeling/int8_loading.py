@@ -16,6 +16,7 @@ from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING, AUTO_
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from .checkpoint_files import HUB_OPTIONS
+from .idle_weights import give_back
 from .int8_layers import (
     Int8Linear,
     dequantize_rows,
@@ -26,9 +27,10 @@ from .int8_layers import (
 )
 
 METHOD = "songgen_int8"
-COMPUTED = "decoder"
-"""The part of a song model that computes with integers. The encoders run once for each song, and
-activations of T5 have outliers that one scale for a row would not serve."""
+ROUNDED = {"decoder": False, "conditioner": True}
+"""The parts of a song model whose matrices are integers, and whether they multiply floats. The
+encoders run once for each song, and activations of T5 have outliers that one scale for a row would
+not serve."""
 
 
 class Int8Config(QuantizationConfigMixin):
@@ -51,10 +53,11 @@ class Int8Quantizer(HfQuantizer):
 
     def _process_model_before_weight_loading(self, model: PreTrainedModel, **_: Any) -> Any:
         if not self.quantization_config.dequantize:
-            computed = model.get_submodule(COMPUTED)
-            for name, layer in linear_layers(computed):
-                sizes = layer.in_features, layer.out_features, layer.bias is not None
-                replace_layer(computed, name, Int8Linear(*sizes, device="meta"))
+            for part, multiplies_floats in ROUNDED.items():
+                rounded = model.get_submodule(part)
+                for name, layer in linear_layers(rounded):
+                    sizes = layer.in_features, layer.out_features, layer.bias is not None
+                    replace_layer(rounded, name, Int8Linear(*sizes, "meta", multiplies_floats))
         return model
 
     def _process_model_after_weight_loading(self, model: PreTrainedModel, **_: Any) -> Any:
@@ -102,7 +105,9 @@ class RoundToInt8(ConversionOps):
     ) -> dict[str, Tensor]:
         """Return the integers and the scales by their names."""
         (value,) = input_dict.values()
-        weight, scale = quantize_rows(value[0] if isinstance(value, list) else value)
+        floats = value[0] if isinstance(value, list) else value
+        weight, scale = quantize_rows(floats)
+        give_back([floats])  # what has been read of the file
         return {full_layer_name: weight, f"{full_layer_name}_scale": scale}
 
 
@@ -159,7 +164,8 @@ def with_asked_config(config_class: Any, name: Any, options: dict[str, Any]) -> 
 def quantize_model(model: PreTrainedModel) -> None:
     """Let a song model of floats compute with integers, in place; a quantized one stays."""
     if getattr(model.config, "quantization_config", None) is None:
-        quantize_layers(model.get_submodule(COMPUTED))
+        for part, multiplies_floats in ROUNDED.items():
+            quantize_layers(model.get_submodule(part), multiplies_floats=multiplies_floats)
         model.config.quantization_config = Int8Config()
 
 

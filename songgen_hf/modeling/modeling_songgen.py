@@ -406,7 +406,7 @@ class SongGenForConditionalGeneration(
         Args:
             codes: [B, tracks, K, T].
             chunk_frames: number of frames that are decoded at a time, which bounds memory; the
-                waveform is the same. None decodes all frames at once.
+                waveform is the same but for rounding. None for ``DECODED_FRAMES`` of the codec.
         """
         self.pattern.check_codes(codes, "codes")
         rows, size = codes.transpose(0, 1).flatten(0, 1), self.config.decoder.codebook_size

@@ -34,9 +34,13 @@ from .spectral_codec import SpectralDecoder, SpectralEncoder
 from .xcodec_inputs import check_bandwidth, check_chunk_frames, check_codes, check_waveforms
 from .xcodec_layout import OriginalLayoutMixin
 from .xcodec_windows import (
+    ATTENTION_FRAMES,
+    DECODED_FRAMES,
     WindowedConvolutions,
     XCodecStreamDecoder,
+    acoustic_features,
     context_frames,
+    encode_in_windows,
     windows,
 )
 
@@ -216,25 +220,26 @@ class XCodecModel(NamedCheckpointMixin, OriginalLayoutMixin, XcodecModel):
         target = self._extract_semantic_features(waveform, chunk_frames)
         semantic = self.encoder_semantic(target.transpose(1, 2))  # [B, Ds, T]
         num_frames = semantic.shape[-1]
-
-        if self.is_spectral:
-            waveform = F.pad(
-                waveform, (0, num_frames * self.config.hop_length - waveform.shape[-1])
-            )
-        elif (
-            self._get_conv1d_output_lengths(waveform.shape[-1], self.acoustic_encoder) != num_frames
-        ):
-            waveform = F.pad(waveform, (self.pad, self.pad))
+        waveform = self._aligned(waveform, num_frames)
         if chunk_frames is None:
             acoustic = self.acoustic_encoder(waveform)
         else:
-            acoustic = self._windowed_acoustic_features(waveform, num_frames, chunk_frames)
-
-        joint = torch.cat([acoustic, semantic], dim=1)  # [B, Da + Ds, T]
-        embeddings = self.fc(joint.transpose(1, 2)).transpose(1, 2)
+            acoustic = acoustic_features(self, waveform, num_frames, chunk_frames)
+        embeddings = self._joined(acoustic, semantic)
         return XCodecFeatures(
             semantic_target=target, acoustic=acoustic, semantic=semantic, embeddings=embeddings
         )
+
+    def _aligned(self, waveform: Tensor, num_frames: int) -> Tensor:
+        """Pad waveforms [B, 1, S] so that the acoustic encoder gives as many frames."""
+        if self.is_spectral:
+            return F.pad(waveform, (0, num_frames * self.config.hop_length - waveform.shape[-1]))
+        found = self._get_conv1d_output_lengths(waveform.shape[-1], self.acoustic_encoder)
+        return waveform if found == num_frames else F.pad(waveform, (self.pad, self.pad))
+
+    def _joined(self, acoustic: Tensor, semantic: Tensor) -> Tensor:
+        joint = torch.cat([acoustic, semantic], dim=1)  # [B, Da + Ds, T]
+        return self.fc(joint.transpose(1, 2)).transpose(1, 2)
 
     @torch.no_grad()
     def encode(
@@ -258,9 +263,11 @@ class XCodecModel(NamedCheckpointMixin, OriginalLayoutMixin, XcodecModel):
             padding_mask: [B, S] or [B, 1, S], 1 for samples and 0 for padding on the right; None if
                 there is no padding.
             bandwidth: bandwidth in kbps, one of ``config.target_bandwidths``; None for the highest.
-            chunk_frames: run the convolutions in windows of that many frames, which bounds memory
-                for long clips. Attention and the statistics of the group norm cover the whole clip,
-                so the codes are the same but for rounding. None for the whole clip at once.
+            chunk_frames: run the convolutions in windows of that many frames, which bounds memory;
+                the codes are the same but for rounding. None for ``DECODED_FRAMES``. The statistics
+                of the group norm cover the whole clip, and so does attention up to one minute
+                (``ATTENTION_FRAMES``); of longer clips it covers a minute and five seconds on both
+                sides at a time.
             return_dict: False returns the codes alone.
         Returns:
             :class:`XCodecEncoderOutput`, or its ``audio_codes`` [B, K, T].
@@ -278,8 +285,7 @@ class XCodecModel(NamedCheckpointMixin, OriginalLayoutMixin, XcodecModel):
         codes: Tensor | None = None
         for length in sorted(set(lengths)):
             rows = [row for row, other in enumerate(lengths) if other == length]
-            features = self.extract_features(waveforms[rows, :, :length], chunk_frames=chunk_frames)
-            part = self._quantize(features.embeddings, bandwidth)  # [K, rows, T]
+            part = self._encode(waveforms[rows, :, :length], bandwidth, chunk_frames)
             if codes is None:
                 codes = part.new_zeros(len(lengths), part.shape[0], max(frames))
             codes[rows, :, : part.shape[-1]] = part.transpose(0, 1)
@@ -291,11 +297,29 @@ class XCodecModel(NamedCheckpointMixin, OriginalLayoutMixin, XcodecModel):
             audio_codes=codes, num_frames=torch.tensor(frames, device=codes.device)
         )
 
+    def _encode(self, waveform: Tensor, bandwidth: float, chunk_frames: int | None) -> Tensor:
+        """Encode unpadded clips of one length: [B, 1, S] -> [K, B, T]."""
+        num_frames, size = self.get_num_frames(waveform.shape[-1]), chunk_frames or DECODED_FRAMES
+        if num_frames <= ATTENTION_FRAMES:
+            features = self.extract_features(
+                waveform, chunk_frames=size if num_frames > size else None
+            )
+            return self._quantize(features.embeddings, bandwidth)
+        return encode_in_windows(self, waveform, bandwidth, size)
+
     @torch.no_grad()
     def _extract_semantic_features(
         self, input_values: Tensor, chunk_frames: int | None = None
     ) -> Tensor:
-        """Return the mean of the hidden states of the semantic model, [B, T, Ds].
+        extractor: Any = self.semantic_model.feature_extractor
+        if chunk_frames is not None:
+            extractor = WindowedConvolutions(extractor, chunk_frames)
+        features = extractor(F.pad(input_values[:, 0], (self.pad, self.pad)))  # [B, C, T]
+        return self._semantic_states(features)
+
+    @torch.no_grad()
+    def _semantic_states(self, features: Tensor) -> Tensor:
+        """Return the mean of the hidden states of the semantic model: [B, C, T] -> [B, T, Ds].
 
         The output of the embedding is part of the mean. The states are summed by hooks as they are
         computed. ``output_hidden_states`` of transformers would keep all of them in memory, and
@@ -303,10 +327,6 @@ class XCodecModel(NamedCheckpointMixin, OriginalLayoutMixin, XcodecModel):
         change every code without a warning.
         """
         model, owner = self.semantic_model, threading.get_ident()
-        extractor = model.feature_extractor
-        if chunk_frames is not None:
-            extractor = WindowedConvolutions(extractor, chunk_frames)
-        features = extractor(F.pad(input_values[:, 0], (self.pad, self.pad)))  # [B, C, T]
         hidden = model.feature_projection(features.transpose(1, 2))
         if isinstance(hidden, tuple):  # WavLM also returns the normed features
             hidden = hidden[0]
@@ -344,17 +364,6 @@ class XCodecModel(NamedCheckpointMixin, OriginalLayoutMixin, XcodecModel):
             residual = residual - F.embedding(codes[-1], table)
         return torch.stack(codes)
 
-    def _windowed_acoustic_features(
-        self, waveform: Tensor, num_frames: int, chunk_frames: int
-    ) -> Tensor:
-        hop, context = self.config.hop_length, self.encode_context_frames
-        parts = []
-        for start, stop, left, right in windows(num_frames, chunk_frames, context):
-            end = waveform.shape[-1] if right == num_frames else right * hop
-            window = self.acoustic_encoder(waveform[..., left * hop : end])
-            parts.append(window[..., start - left : stop - left])
-        return torch.cat(parts, dim=-1)
-
     def decode(
         self,
         audio_codes: Tensor,
@@ -369,7 +378,8 @@ class XCodecModel(NamedCheckpointMixin, OriginalLayoutMixin, XcodecModel):
                 ``config.num_quantizers``, T at least 1.
             chunk_frames: number of frames that are decoded at a time, each with
                 ``decode_context_frames`` frames of context on both sides, which bounds memory; the
-                waveform is the same. None decodes all frames at once.
+                waveform is the same but for rounding. None for ``DECODED_FRAMES``, ten seconds at
+                full size.
             return_dict: False returns the waveform alone.
         Returns:
             Output with ``audio_values`` [B, 1, ``hop_length`` * T], or that tensor.
@@ -381,7 +391,8 @@ class XCodecModel(NamedCheckpointMixin, OriginalLayoutMixin, XcodecModel):
         check_chunk_frames(chunk_frames)
         audio_codes = audio_codes.to(execution_device(self))
         num_frames = audio_codes.shape[-1]
-        if chunk_frames is None or chunk_frames >= num_frames:
+        chunk_frames = chunk_frames or DECODED_FRAMES
+        if chunk_frames >= num_frames:
             waveform = self._decode_window(audio_codes)
         else:
             hop = self.config.hop_length

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .execution_device import execution_device
 from .modeling_xcodec import XCodecModel
-from .xcodec_windows import windows
+from .xcodec_windows import DECODED_FRAMES, windows
 
 BATCH_WINDOWS = 8
 """Largest number of windows that the codec decodes at once."""
@@ -46,7 +46,7 @@ def decode_together(
     Args:
         codec: an :class:`XCodecModel`.
         tracks: codes [K, T_i] without special ids, T_i at least 1.
-        chunk_frames: number of frames of a window; None for whole tracks.
+        chunk_frames: number of frames of a window; None for ``DECODED_FRAMES``.
     Returns:
         Waveforms [hop_length * T_i] in the dtype of the codec.
     """
@@ -58,7 +58,7 @@ def decode_together(
     by_length: dict[int, list[tuple[int, int, int, int, int]]] = defaultdict(list)
     for index, track in enumerate(tracks):
         count = track.shape[-1]
-        for start, stop, left, right in windows(count, chunk_frames or count, context):
+        for start, stop, left, right in windows(count, chunk_frames or DECODED_FRAMES, context):
             left -= left % codec.decode_period_frames
             by_length[right - left].append((index, start, stop, left, right))
     for same in by_length.values():

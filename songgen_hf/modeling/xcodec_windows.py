@@ -11,9 +11,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from torch import Tensor, cat, nn, no_grad
+from torch.nn.functional import pad
 
 from .execution_device import execution_device, loaded_weights
 from .xcodec_inputs import check_chunk_frames, check_codes
+
+DECODED_FRAMES = 500
+"""Frames that convolutions compute at a time: 10 s, so that memory does not grow with a song."""
+ATTENTION_FRAMES = 3000
+"""Frames of the longest clip that attention covers as a whole: one minute."""
+ATTENTION_CONTEXT = 250
+"""Frames on each side that attention covers beyond those that it encodes of a longer clip."""
 
 
 class XCodecStreamDecoder:
@@ -85,16 +93,27 @@ class WindowedConvolutions(nn.Module):
         self.chunk_frames = chunk_frames
 
     def forward(self, input_values: Tensor) -> Tensor:
+        kernel, hop = valid_window(self.layers)
+        num_frames = (input_values.shape[-1] - kernel) // hop + 1
+        return self.features(input_values, 0, num_frames, self.statistics(input_values))
+
+    def features(
+        self, input_values: Tensor, begin: int, end: int, statistics: tuple[Tensor, Tensor] | None
+    ) -> Tensor:
+        """Return the features [B, C, end - begin] of some frames of clips [B, S].
+
+        Args:
+            input_values: [B, S], the whole clips.
+            begin, end: the frames.
+            statistics: those of the whole clips.
+        """
         first, rest = self.layers[0], self.layers[1:]
         kernel, hop = valid_window(self.layers)
-        grouped = isinstance(getattr(first, "layer_norm", None), nn.GroupNorm)
-        mean, scale = self._statistics(first, input_values, hop) if grouped else (None, None)
-
-        num_frames = (input_values.shape[-1] - kernel) // hop + 1
         parts = []
-        for start, stop, _, _ in windows(num_frames, self.chunk_frames, 0):
+        for start, stop, _, _ in windows(end, self.chunk_frames, 0, begin):
             hidden = input_values[:, None, start * hop : (stop - 1) * hop + kernel]
-            if grouped:
+            if statistics is not None:
+                mean, scale = statistics
                 hidden = first.conv(hidden)
                 hidden = ((hidden.float() - mean) * scale).to(hidden.dtype)
                 norm = first.layer_norm
@@ -108,9 +127,15 @@ class WindowedConvolutions(nn.Module):
             parts.append(hidden)
         return cat(parts, dim=-1)
 
-    def _statistics(self, first: Any, input_values: Tensor, hop: int) -> tuple[Tensor, Tensor]:
-        """Return mean and inverse deviation [B, C, 1] of the first layer's channels over a clip."""
-        norm, conv = first.layer_norm, first.conv
+    def statistics(self, input_values: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return mean and inverse deviation [B, C, 1] of the first layer's channels over clips.
+
+        None if the first layer has no group norm.
+        """
+        norm, conv = getattr(self.layers[0], "layer_norm", None), self.layers[0].conv
+        if not isinstance(norm, nn.GroupNorm):
+            return None
+        _, hop = valid_window(self.layers)
         kernel, stride = conv.kernel_size[0], conv.stride[0]
         count = (input_values.shape[-1] - kernel) // stride + 1
         total: Any = 0.0
@@ -127,19 +152,71 @@ class WindowedConvolutions(nn.Module):
         return _per_channel(mean, repeats), _per_channel(scale, repeats)
 
 
+def acoustic_features(
+    codec: Any,
+    waveform: Tensor,
+    num_frames: int,
+    chunk_frames: int,
+    begin: int = 0,
+    end: int | None = None,
+) -> Tensor:
+    """Return features [B, D, end - begin] of the acoustic encoder, computed in windows.
+
+    Args:
+        codec: an :class:`XCodecModel`.
+        waveform: [B, 1, S], whole clips, padded to ``num_frames`` frames.
+        num_frames: number of frames of the clips.
+        chunk_frames: number of frames of a window, without its context.
+        begin, end: the frames that are needed; all by default.
+    """
+    hop, context = codec.config.hop_length, codec.encode_context_frames
+    parts = []
+    for start, stop, left, right in windows(num_frames, chunk_frames, context, begin, end):
+        last = waveform.shape[-1] if right == num_frames else right * hop
+        window = codec.acoustic_encoder(waveform[..., left * hop : last])
+        parts.append(window[..., start - left : stop - left])
+    return cat(parts, dim=-1)
+
+
+def encode_in_windows(codec: Any, waveform: Tensor, bandwidth: float, chunk_frames: int) -> Tensor:
+    """Encode clips that are longer than attention reaches: [B, 1, S] -> codes [K, B, T].
+
+    Memory does not grow beyond the waveform and its codes. The statistics of the group norm are
+    those of the whole clips.
+    """
+    num_frames = codec.get_num_frames(waveform.shape[-1])
+    convolutions = WindowedConvolutions(codec.semantic_model.feature_extractor, chunk_frames)
+    padded = pad(waveform[:, 0], (codec.pad, codec.pad))
+    aligned = codec._aligned(waveform, num_frames)
+    statistics, codes = convolutions.statistics(padded), []
+    for start, stop, left, right in windows(num_frames, ATTENTION_FRAMES, ATTENTION_CONTEXT):
+        features = convolutions.features(padded, left, right, statistics)
+        semantic = codec.encoder_semantic(codec._semantic_states(features).transpose(1, 2))
+        semantic = semantic[..., start - left : stop - left]
+        acoustic = acoustic_features(codec, aligned, num_frames, chunk_frames, start, stop)
+        codes.append(codec._quantize(codec._joined(acoustic, semantic), bandwidth))
+    return cat(codes, dim=-1)
+
+
 def _per_channel(value: Tensor, repeats: int) -> Tensor:
     """Repeat statistics of groups [B, groups] for the channels of each group, [B, C, 1]."""
     return value.repeat_interleave(repeats, dim=1)[..., None]
 
 
-def windows(count: int, size: int, context: int) -> Iterator[tuple[int, int, int, int]]:
+def windows(
+    count: int, size: int, context: int, begin: int = 0, end: int | None = None
+) -> Iterator[tuple[int, int, int, int]]:
     """Yield (start, stop, left, right): frames [start, stop) and their window [left, right).
 
-    The window has ``context`` frames more on each side, where the clip has them.
+    The window has ``context`` frames more on each side, where the clip of ``count`` frames has
+    them. All windows have one length, if the clip is long enough: libraries keep memory for every
+    shape. With ``begin`` and ``end`` only these frames of the clip are in the windows.
     """
-    for start in range(0, count, size):
-        stop = min(count, start + size)
-        yield start, stop, max(0, start - context), min(count, stop + context)
+    end = count if end is None else end
+    for start in range(begin, end, size):
+        stop = min(end, start + size)
+        right = min(count, max(0, start - context) + size + 2 * context)
+        yield start, stop, max(0, right - size - 2 * context), right
 
 
 def valid_window(layers: Any) -> tuple[int, int]:
@@ -174,9 +251,14 @@ def context_frames(stack: nn.Module, steps_per_frame: float) -> int:
 
 
 __all__ = [
+    "ATTENTION_CONTEXT",
+    "ATTENTION_FRAMES",
+    "DECODED_FRAMES",
     "WindowedConvolutions",
     "XCodecStreamDecoder",
+    "acoustic_features",
     "context_frames",
+    "encode_in_windows",
     "valid_window",
     "windows",
 ]

@@ -108,17 +108,13 @@ class KnownSongsMixin(TimestampsMixin):
     def _sizes(self) -> Any:
         return self.model.config.decoder
 
-    def _decode(
-        self, codes: torch.Tensor, raw: bool = False, chunk_frames: int | None = None
-    ) -> dict[str, Any]:
+    def _decode(self, codes: torch.Tensor, raw: bool = False) -> dict[str, Any]:
         """The waveforms of one song [tracks, K, T]."""
-        return self._waveforms(codes[None].to(self.device), raw, chunk_frames)[0]
+        return self._waveforms(codes[None].to(self.device), raw)[0]
 
-    def _waveforms(
-        self, codes: torch.Tensor, raw: bool, chunk_frames: int | None = None
-    ) -> list[dict[str, Any]]:
+    def _waveforms(self, codes: torch.Tensor, raw: bool) -> list[dict[str, Any]]:
         """The decoded tracks of songs [B, tracks, K, T], their mixture and sampling rate."""
-        sound = self.model.decode_codes(codes, chunk_frames=chunk_frames)
+        sound = self.model.decode_codes(codes)
         tracks = [(sound.waveform, sound.lengths)]
         if sound.vocal is not None:
             tracks = [

@@ -167,14 +167,12 @@ class MaskedCodecMixin(TimestampsMixin):
     def _sizes(self) -> Any:
         return self.transformer.config
 
-    def _decode(
-        self, codes: Tensor, raw: bool = False, chunk_frames: int | None = None
-    ) -> dict[str, Any]:
+    def _decode(self, codes: Tensor, raw: bool = False) -> dict[str, Any]:
         """Decode the codes [N, K, T] of one song to waveforms, float32 [1, samples]."""
         onload(self.codec)
         # One track at a time, so that a track that is kept has the same samples bit for bit.
         tracks = [
-            self.codec.decode(track[None], chunk_frames, return_dict=False)[0].float().cpu().numpy()
+            self.codec.decode(track[None], return_dict=False)[0].float().cpu().numpy()
             for track in codes.to(self._execution_device)
         ]
         # A masked model writes no end-of-song code.

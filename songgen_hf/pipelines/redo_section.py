@@ -18,7 +18,7 @@ from .song import Song
 from .song_requests import check_seed, draw_seed
 from .sung_sections import SungSection, first_words, joined, joined_codes, last_words
 from .whole_requests import WholeRequest, check_section_settings
-from .whole_song import DECODED_FRAMES, WholeSongMixin
+from .whole_song import WholeSongMixin
 
 RANKING = ("best_of", "rank_by")
 
@@ -131,9 +131,7 @@ class RedoSectionMixin(WholeSongMixin):
         visible[:, start:stop] = 0
         recorded = recorded_tracks(song, len(codes), self.sampling_rate)
         known = KnownSong(codes, visible, recorded, is_edit=True)
-        new = known.keep_recorded(
-            self._decode(codes, chunk_frames=DECODED_FRAMES), self._hop_length, self._decode
-        )
+        new = known.keep_recorded(self._decode(codes), self._hop_length, self._decode)
         tracks = recorded_tracks(new, len(codes), self.sampling_rate)
         assert tracks is not None
         hop = self._hop_length

@@ -49,8 +49,6 @@ SEED_STEP = 1000
 """Between the seeds of two sections, so that their takes do not share seeds."""
 SWAP_TRIES = 4
 """How often a section is generated at most while its tracks are swapped."""
-DECODED_FRAMES = 500
-"""Frames that are decoded at a time."""
 AHEAD_SECONDS = 1.5
 """What is generated beyond the end of a section and dropped."""
 Follow = Callable[[int, int, torch.Tensor], None]
@@ -280,7 +278,7 @@ class WholeSongMixin(BestOfMixin):
         known, vocal = 0, np.zeros((1, 0), np.float32)
         if before is not None:
             known = before.shape[-1]
-            vocal = self._decode(before, raw=True, chunk_frames=DECODED_FRAMES)["vocal"]
+            vocal = self._decode(before, raw=True)["vocal"]
             if vocal is None:
                 return None
         elif self._sizes.num_tracks < 2:
@@ -348,7 +346,7 @@ class WholeSongMixin(BestOfMixin):
         if request.voice or not request.same_voice or sung is None or len(sung.codes) < 2:
             return request.voice
         codes = sung.codes if sung.first_codes is None else sung.first_codes
-        vocal = self._decode(codes, chunk_frames=DECODED_FRAMES)["vocal"]
+        vocal = self._decode(codes)["vocal"]
         rate = self.sampling_rate
         length = min(vocal.shape[-1], round(self.processor.voice_seconds * rate))
         energy = np.concatenate([[0.0], np.cumsum(np.square(vocal[0], dtype=np.float64))])
@@ -363,7 +361,7 @@ class WholeSongMixin(BestOfMixin):
         """The song of finished sections, with the waveforms of ``spliced`` if it is given."""
         codes = joined_codes(done)
         if spliced is None:
-            sounds = self._decode(joined_codes(done, first=True), chunk_frames=DECODED_FRAMES)
+            sounds = self._decode(joined_codes(done, first=True))
         else:
             names = ("audio", *TRACK_NAMES, "sampling_rate")
             sounds = {name: spliced[name] for name in names}

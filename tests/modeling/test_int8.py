@@ -132,6 +132,18 @@ def test_without_integer_products_the_rounded_weight_is_used(monkeypatch):
     assert torch.equal(rounded(states), expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_inputs_with_outliers_keep_their_precision(dtype):
+    linear = layer(bias=True)
+    kept = Int8Linear.from_linear(linear, multiplies_floats=True)
+    states = matrix(5, 40, seed=3).to(dtype)
+    states[:, 7] *= 1e4
+    linear.weight.data = kept.dequantized()
+    expected = linear.to(dtype)(states)
+    for found in (kept, copy.deepcopy(kept)):
+        torch.testing.assert_close(found(states), expected)
+
+
 def test_zeros_give_zeros():
     assert Int8Linear.from_linear(layer())(torch.zeros(2, 40)).eq(0).all()
 
@@ -181,9 +193,11 @@ def test_floats_are_rounded_while_they_are_loaded(float_folder, tiny_model, tiny
     assert torch.equal(found, logits_of(changed, inputs))
     exact = logits_of(tiny_model("mixed"), inputs)
     assert 0 < (found - exact).abs().mean() < 0.1 * exact.std()
-    kinds = {type(module) for module in loaded.decoder.modules()}
-    assert Int8Linear in kinds and not kinds & {nn.Linear, FewRowsLinear}
-    assert not any(isinstance(m, Int8Linear) for m in loaded.conditioner.modules())
+    for part, multiplies_floats in ((loaded.decoder, False), (loaded.conditioner, True)):
+        kinds = {type(module) for module in part.modules()}
+        assert Int8Linear in kinds and not kinds & {nn.Linear, FewRowsLinear}
+        layers = [module for module in part.modules() if isinstance(module, Int8Linear)]
+        assert {layer.multiplies_floats for layer in layers} == {multiplies_floats}
 
 
 @pytest.mark.slow

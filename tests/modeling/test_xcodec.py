@@ -5,6 +5,7 @@ import torch
 from transformers import XcodecConfig, XcodecModel
 from transformers.utils.output_capturing import install_all_output_capturing_hooks
 
+from songgen_hf.modeling import modeling_xcodec, xcodec_windows
 from songgen_hf.modeling.configuration_xcodec import XCodecConfig
 from songgen_hf.modeling.modeling_xcodec import XCodecModel, XCodecStreamDecoder
 
@@ -257,6 +258,33 @@ def test_encoding_in_windows_agrees_with_the_whole(codec, samples, chunk_frames)
     torch.testing.assert_close(windowed.embeddings, whole.embeddings, atol=1e-3, rtol=1e-4)
     codes = codec.encode(waveform, chunk_frames=chunk_frames).audio_codes
     assert (codes == codec.encode(waveform).audio_codes).float().mean() > 0.99
+
+
+@pytest.mark.parametrize("samples", [16000, 16160, 25000])
+def test_long_clips_are_encoded_in_windows_of_attention(codec, samples, monkeypatch):
+    waveform = noise(2, 1, samples) * torch.linspace(0.1, 3, samples)
+    whole = codec.encode(waveform).audio_codes
+    for module in (modeling_xcodec, xcodec_windows):
+        monkeypatch.setattr(module, "ATTENTION_FRAMES", 20)
+
+    # Windows that see all of the clip give its codes; rounding may decide ties.
+    monkeypatch.setattr(xcodec_windows, "ATTENTION_CONTEXT", 1000)
+    codes = codec.encode(waveform, chunk_frames=7).audio_codes
+    assert codes.shape == whole.shape and (codes == whole).float().mean() > 0.99
+
+    # In others, what comes after the window changes nothing but the statistics of the group norm.
+    monkeypatch.setattr(xcodec_windows, "ATTENTION_CONTEXT", 10)
+    statistics = xcodec_windows.WindowedConvolutions.statistics
+    monkeypatch.setattr(
+        xcodec_windows.WindowedConvolutions,
+        "statistics",
+        lambda self, values: statistics(self, torch.ones_like(values).cumsum(dim=-1).sin()),
+    )
+    windowed = codec.encode(waveform).audio_codes
+    changed = waveform.clone()
+    changed[..., 45 * HOP :] = 0
+    assert windowed.shape == whole.shape
+    assert torch.equal(codec.encode(changed).audio_codes[..., :20], windowed[..., :20])
 
 
 def test_windowed_encoding_follows_a_semantic_model_with_layer_norm():

@@ -24,7 +24,6 @@ from ...checkpoints.digests import pipeline_digest, weights_digest
 from ...checkpoints.loading import load_pipeline
 from ...files import safe_name, write_files
 from ...provenance import encode_song, provenance
-from .growing_cache import growing_cache
 from .options import MAX_SECONDS, AutoregressiveSetting, MaskedSetting
 from .prompts import Prompt
 
@@ -211,7 +210,6 @@ class AutoregressiveSampler(SongSampler):
             batch_size=len(requests),
             max_seconds=self.max_seconds,
             raw=True,
-            past_key_values=growing_cache(),
             **setting.generation,
         )
 

@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from transformers import DynamicCache
 
 from songgen_hf.checkpoints.digests import weights_digest
-from songgen_hf.evaluation.protocol.growing_cache import GrowingLayer, growing_cache
 from songgen_hf.evaluation.protocol.options import (
     HEADLINE,
     AutoregressiveSetting,
@@ -167,31 +165,6 @@ def test_the_untrained_copy_shares_nothing_but_the_codec(tiny_singer):
         if weight.ndim > 1 and "embed_positions" not in name:
             assert not torch.equal(weight, model.decoder.state_dict()[name])
             assert not torch.equal(weight, other.decoder.state_dict()[name])
-
-
-def test_a_growing_layer_holds_what_a_dynamic_layer_holds():
-    generator = torch.Generator().manual_seed(0)
-    ours, theirs = growing_cache().self_attention_cache, DynamicCache()
-
-    for length in (5, 1, 1, 70, 1, 200, 1):
-        states = [torch.randn(2, 3, length, 4, generator=generator) for _ in range(2)]
-        found, expected = ours.update(*states, 0), theirs.update(*states, 0)
-        assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
-        assert ours.get_seq_length() == theirs.get_seq_length()
-    assert isinstance(ours.layers[0], GrowingLayer)
-
-
-@pytest.mark.slow
-def test_a_growing_cache_generates_the_same_codes(tiny_model, tiny_inputs):
-    model, inputs = tiny_model("interleaving_A_V"), tiny_inputs()
-
-    with torch.random.fork_rng():
-        songs = [
-            model.generate(**inputs, max_new_frames=30, guidance_scale=2.0, **cache)
-            for cache in ({}, {"past_key_values": growing_cache()})
-        ]
-
-    assert torch.equal(*songs)
 
 
 @pytest.mark.parametrize(

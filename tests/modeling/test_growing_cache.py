@@ -1,0 +1,107 @@
+"""The cache that grows in place holds what the cache of transformers holds, without its copies."""
+
+import copy
+
+import pytest
+import torch
+from transformers.cache_utils import DynamicCache, DynamicLayer, EncoderDecoderCache
+
+from songgen_hf.modeling import ended_songs
+from songgen_hf.modeling.growing_cache import MIN_ROOM, GrowingLayer
+
+from .test_ended_songs import CASES, sing
+
+LONGEST = 300
+
+
+def stock_cache(model):
+    caches = (DynamicCache(config=model.config.decoder) for _ in range(2))
+    return EncoderDecoderCache(*caches)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@torch.no_grad()
+def test_a_growing_layer_holds_what_a_dynamic_layer_holds(seed):
+    generator = torch.Generator().manual_seed(seed)
+    ours, theirs = GrowingLayer(LONGEST), DynamicLayer()
+    batch = 3
+
+    def draw(low, high):
+        return int(torch.randint(low, high, (), generator=generator))
+
+    for _ in range(60):
+        length = ours.get_seq_length()
+        action = draw(0, 12) if length else 6
+        if action == 0:
+            count = -draw(1, length + 1)
+            ours.crop(count), theirs.crop(count)
+        elif action == 1:
+            rows = torch.randint(batch, (draw(1, 4),), generator=generator)
+            batch = len(rows)
+            ours.batch_select_indices(rows), theirs.batch_select_indices(rows)
+        elif action == 2:
+            rows = torch.randperm(batch, generator=generator)
+            ours.reorder_cache(rows), theirs.reorder_cache(rows)
+        elif action == 3 and batch < 4:
+            batch *= 2
+            ours.batch_repeat_interleave(2), theirs.batch_repeat_interleave(2)
+        elif action == 4:
+            ours = copy.deepcopy(ours)
+        elif action == 5 and draw(0, 4) == 0:
+            ours.reset(), theirs.reset()
+            assert ours.get_seq_length() == 0
+        else:
+            shape = batch, 2, draw(1, 30) if draw(0, 4) == 0 else 1, 4
+            states = [torch.randn(shape, generator=generator) for _ in range(2)]
+            with torch.inference_mode(bool(draw(0, 2))):
+                found, expected = ours.update(*states), theirs.update(*states)
+            assert all(map(torch.equal, found, expected))
+            assert ours.get_mask_sizes(1) == theirs.get_mask_sizes(1)
+
+
+@torch.no_grad()
+def test_a_step_is_written_in_place_and_a_whole_song_has_no_spare_room():
+    layer, places = GrowingLayer(LONGEST), []
+
+    for _ in range(LONGEST):
+        layer.update(*torch.zeros(2, 1, 2, 1, 4))
+        places.append(layer.keys.data_ptr())
+        length, room = (size // (2 * 4 * 4) for size in (layer.keys.nbytes, storage(layer)))
+        assert room <= max(MIN_ROOM, min(LONGEST, length + length // 4 + 1))
+
+    assert storage(layer) == layer.keys.nbytes
+    assert len(set(places)) <= 9
+
+
+def storage(layer):
+    return layer.keys.untyped_storage().nbytes()
+
+
+def test_outside_of_generation_gradients_reach_all_steps():
+    layer = GrowingLayer()
+    states = torch.ones(5, 1, 1, 1, 2, requires_grad=True)
+
+    for step in states:
+        (layer.update(step, step)[0] ** 2).sum().backward(retain_graph=True)
+
+    assert states.grad.flatten().tolist() == [10, 10, 8, 8, 6, 6, 4, 4, 2, 2]
+
+
+@pytest.mark.parametrize("case", [name for name in CASES if name != "no_cache"])
+def test_codes_are_those_of_the_cache_of_transformers(tiny_model, tiny_inputs, monkeypatch, case):
+    monkeypatch.setattr(ended_songs, "CHECKED_STEPS", 2)
+    pattern, variant, options = CASES[case]
+    model, inputs = tiny_model(pattern, **variant), tiny_inputs(4)
+    caches = []
+    update = GrowingLayer.update
+    monkeypatch.setattr(
+        GrowingLayer, "update", lambda self, *args: caches.append(self) or update(self, *args)
+    )
+
+    codes, sizes = sing(model, inputs, **options)
+    used = len(caches)
+    expected, same = sing(model, inputs, **options, past_key_values=stock_cache(model))
+
+    assert torch.equal(codes, expected)
+    assert sizes == same
+    assert used == len(caches) == len(sizes) * model.config.decoder.num_hidden_layers

@@ -265,9 +265,9 @@ class XCodecModel(NamedCheckpointMixin, OriginalLayoutMixin, XcodecModel):
             bandwidth: bandwidth in kbps, one of ``config.target_bandwidths``; None for the highest.
             chunk_frames: run the convolutions in windows of that many frames, which bounds memory;
                 the codes are the same but for rounding. None for ``DECODED_FRAMES``. The statistics
-                of the group norm cover the whole clip, and so does attention up to one minute
-                (``ATTENTION_FRAMES``); of longer clips it covers a minute and five seconds on both
-                sides at a time.
+                of the group norm cover the whole clip, and so does attention up to five
+                minutes (``ATTENTION_FRAMES``); of longer clips it covers as much, and five seconds
+                on both sides, at a time.
             return_dict: False returns the codes alone.
         Returns:
             :class:`XCodecEncoderOutput`, or its ``audio_codes`` [B, K, T].

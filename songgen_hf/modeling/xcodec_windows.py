@@ -19,8 +19,9 @@ from .xcodec_inputs import check_chunk_frames, check_codes
 DECODED_FRAMES = 500
 """Frames that convolutions compute at a time: 10 s, so that memory does not grow with a song."""
 ATTENTION_FRAMES = 15000
-"""Frames of the longest clip that attention covers as a whole: five minutes. Its time grows with the
-square of the length."""
+"""Frames of the longest clip that attention covers as a whole: five minutes.
+
+Its time grows with the square of the length."""
 ATTENTION_CONTEXT = 250
 """Frames on each side that attention covers beyond those that it encodes of a longer clip."""
 

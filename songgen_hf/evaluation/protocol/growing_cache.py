@@ -34,7 +34,9 @@ class GrowingLayer(DynamicLayer):
             self.lazy_initialization(key_states, value_states)
         used = self.keys.shape[-2]
         length = used + key_states.shape[-2]
-        if length > self.buffers[0].shape[-2]:
+        # The base class replaces the states when songs leave the batch or change places in it.
+        replaced = self.keys.data_ptr() != self.buffers[0].data_ptr()
+        if replaced or length > self.buffers[0].shape[-2]:
             size = max(length + length // 4, MIN_CAPACITY)
             self.buffers = [self._enlarged(old, size) for old in (self.keys, self.values)]
         for buffer, states in zip(self.buffers, (key_states, value_states), strict=True):

@@ -182,6 +182,19 @@ def test_a_growing_layer_holds_what_a_dynamic_layer_holds():
 
 
 @pytest.mark.slow
+def test_songs_may_leave_the_batch_of_a_growing_cache():
+    ours, theirs = growing_cache().self_attention_cache, DynamicCache()
+    states = torch.randn(3, 4, 2, 5, 8, generator=torch.Generator().manual_seed(0))
+
+    for cache in (ours, theirs):
+        cache.update(*states[:2], 0)
+        cache.batch_select_indices(torch.tensor([0, 2, 3]))
+    for step in range(2):
+        new = states[2, :3, :, step : step + 1]
+        for one, other in zip(ours.update(new, -new, 0), theirs.update(new, -new, 0), strict=True):
+            assert torch.equal(one, other)
+
+
 def test_a_growing_cache_generates_the_same_codes(tiny_model, tiny_inputs):
     model, inputs = tiny_model("interleaving_A_V"), tiny_inputs()
 

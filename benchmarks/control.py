@@ -27,14 +27,6 @@ recordings are those of a rendered corpus and begin with the first sung word.
 
 `memory`: the peak memory of a process that generates a whole song (`whole_song`), by its length.
 
-    python benchmarks/control.py swaps [--songs 200] [--folder FOLDER] [--seconds 6]
-
-`swaps`: how many songs continue their first half with swapped tracks, before and after the check of
-whole songs, which generates such a continuation again. The judge is the separator of the package:
-the track that keeps more of its energy in the separated vocal sings. The check compares spectra
-instead. Both are tried on the same songs with the tracks of the second half exchanged. The songs
-are kept in a folder: an interrupted run goes on, and the songs of a part of the run are measured.
-
 The last line of each measurement is JSON.
 """
 
@@ -56,16 +48,12 @@ from songgen_hf.data.corpus.rows import read_songs, read_sound
 from songgen_hf.data.listening.key import chroma
 from songgen_hf.data.listening.spelling import lyrics_words
 from songgen_hf.data.listening.tempo import estimate_tempo
-from songgen_hf.evaluation.backbones.voice_share import VoiceShare
 from songgen_hf.evaluation.judges.loading import Judges
 from songgen_hf.evaluation.metrics.bootstrap import bootstrap, grouped_ratio
-from songgen_hf.evaluation.metrics.swapped_tracks import swapped_scores
 from songgen_hf.evaluation.protocol.growing_cache import growing_cache
 from songgen_hf.evaluation.protocol.prompts import Prompt, corpus_rows, read_prompts
 from songgen_hf.files import write_files
 from songgen_hf.pipelines.best_of import rank_takes
-from songgen_hf.pipelines.swapped_tracks import MAY_BE_SWAPPED, swapped_blocks
-from songgen_hf.pipelines.whole_song import SEED_STEP, SWAP_TRIES
 
 PROMPTS_TOGETHER = 5
 SOUNDS = ("audio", "vocal", "accompaniment")
@@ -408,71 +396,6 @@ def draw_continuations(
         return [{name: file[f"{name}{i}"] for name in SOUNDS[1:]} for i in range(len(requests))]
 
 
-def swaps(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Count songs whose tracks change places, before and after the check."""
-    from scipy.stats import beta
-
-    pipe = load_pipeline(arguments.model, device="cpu")
-    prompts = read_prompts()
-    takes = -(-arguments.songs // len(prompts))
-    prompts = prompts[: -(-arguments.songs // takes)]
-    if arguments.drawn_only:
-        prompts = [one for one in prompts if (arguments.folder / f"{one.id}.npz").is_file()]
-    drawn = draw_takes(pipe, prompts, arguments.folder, takes=takes, seconds=arguments.seconds)
-    separator = VoiceShare()
-    counts = dict.fromkeys(("songs", "before", "checked", "after", "judged", "noticed"), 0)
-    for prompt, songs in zip(prompts, drawn, strict=True):
-        for song in songs:
-            found = _swaps_of(pipe, prompt, song, separator)
-            counts = {name: count + found.get(name, 1) for name, count in counts.items()}
-    for name in ("before", "after"):
-        # Clopper and Pearson's upper bound; 0 of n: 1 - 0.05 ** (1 / n).
-        most = beta.ppf(0.95, counts[name] + 1, counts["songs"] - counts[name])
-        print(f"swapped {name} the check: {counts[name]} of {counts['songs']}, 95 %: < {most:.1%}")
-        counts[f"{name}_at_most"] = round(100 * float(most), 2)
-    print(f"of as many exchanged halves: judged {counts['judged']}, noticed {counts['noticed']}")
-    return {"model": weights_digest(pipe.model), "seconds": arguments.seconds, **counts}
-
-
-def _swaps_of(pipe: Any, prompt: Prompt, song: dict[str, Any], separator: Any) -> dict[str, int]:
-    """Whether a song is swapped before and after the check, and whether an exchange is found."""
-    vocal, band = song["vocal"], song["accompaniment"]
-    rate, middle = song["sampling_rate"], min(vocal.shape[-1], band.shape[-1]) // 2
-
-    def is_swapped(vocal: np.ndarray, band: np.ndarray) -> bool:
-        """Whether either half has more voice in the accompaniment."""
-        halves = [np.split(track[0], [middle]) for track in (vocal, band)]
-        shares = [
-            [float(separator(np.ascontiguousarray(half))["share"]) for half in track]
-            for track in halves
-        ]
-        return bool((swapped_scores(*np.array(shares)) > 0).any())
-
-    def is_noticed(vocal: np.ndarray, band: np.ndarray) -> bool:
-        return swapped_blocks(vocal, band, rate, middle) > MAY_BE_SWAPPED
-
-    def exchanged(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        return np.concatenate([one[:, :middle], other[:, middle:]], axis=1)
-
-    found = {"before": int(is_swapped(vocal, band)), "checked": int(is_noticed(vocal, band))}
-    pair = exchanged(vocal, band), exchanged(band, vocal)
-    found |= {"judged": int(is_swapped(*pair)), "noticed": int(is_noticed(*pair))}
-    kept = vocal, band
-    for again in range(1, SWAP_TRIES):
-        if not is_noticed(*kept):
-            break
-        beginning = {name: (song[name][0, :middle], rate) for name in SOUNDS[1:]}
-        other = pipe(
-            prompt.text,
-            first_line(prompt),
-            audio_prompt=beginning,
-            seconds=(vocal.shape[-1] - middle) / rate,
-            seed=song["seed"] + again * SEED_STEP // SWAP_TRIES,
-        )
-        kept = other["vocal"], other["accompaniment"]
-    return {**found, "after": int(is_swapped(*kept))}
-
-
 WHOLE_LYRICS = """[verse 10s]
 The river runs to the sea and I will follow
 [inst 10s]
@@ -555,15 +478,6 @@ def main() -> None:
         "--lengths", type=float, nargs="+", default=[0.5, 1.0, 2.0, 4.0], help="seconds given"
     )
     length.add_argument("--seconds", type=float, default=4.0, help="seconds added (default 4)")
-    swapping = commands.add_parser("swaps", help="songs whose tracks change places")
-    swapping.set_defaults(measure=swaps)
-    swapping.add_argument("--model", default="songgen-mini/interleaving_A_V")
-    swapping.add_argument("--songs", type=int, default=200, help="number of songs (default 200)")
-    swapping.add_argument("--folder", type=Path, default=Path("swaps"), help="folder of the songs")
-    swapping.add_argument("--seconds", type=float, default=6.0, help="length (default 6)")
-    swapping.add_argument(
-        "--drawn-only", action="store_true", help="measure the songs in the folder, draw no more"
-    )
     peaks = commands.add_parser("memory", help="peak memory of whole songs by their length")
     peaks.set_defaults(measure=memory)
     peaks.add_argument(

@@ -35,7 +35,7 @@ from .sung_sections import (
     untimed,
     with_redone,
 )
-from .swapped_tracks import MAY_BE_SWAPPED, swapped_blocks
+from .swapped_tracks import MAY_BE_SWAPPED
 from .timestamps import warn_of_coverage
 from .whole_requests import (
     WholeRequest,
@@ -61,13 +61,10 @@ class WholeSongMixin(BestOfMixin):
     """Generates whole songs with a pipeline, section by section."""
 
     voice_separator: Callable[..., tuple[Any, float]] | None
-    sampling_rate: int
     mode: str
-    _hop_length: int
     align: Callable[..., Song]
     _networks: list[Any]
     _load_song: Callable[..., tuple[torch.Tensor, Any]]
-    _decode: Callable[..., dict[str, Any]]
     __call__: Callable[..., Any]
 
     @torch.no_grad()
@@ -238,7 +235,7 @@ class WholeSongMixin(BestOfMixin):
         voice = self._voice(request, done)
         lyrics = joined([context, section.lyrics, next_words])
         first = (request.seed + SEED_STEP * len(done)) % 2**62
-        tries: list[tuple[int, int, Song]] = []
+        tries: list[tuple[float, int, Song]] = []
         for seed in range(first, first + SEED_STEP, SEED_STEP // SWAP_TRIES):
             if tries:
                 heard.begin(self._sizes)
@@ -246,15 +243,14 @@ class WholeSongMixin(BestOfMixin):
             song = self._call(
                 request, lyrics, voice, seed=seed, progress=report, **given, **streamed
             )
-            swapped = 0
-            if section.lyrics and song["vocal"] is not None:
-                tracks = song["vocal"], song["accompaniment"]
-                swapped = swapped_blocks(*tracks, self.sampling_rate, known * self._hop_length)
+            swapped, drawn = 0.0, song["codes"]
+            if section.lyrics:
+                _, swapped = self._put_tracks_in_place(song, known, chunk_frames=DECODED_FRAMES)
             tries.append((swapped, seed, song))
             if swapped <= MAY_BE_SWAPPED:
                 break
         song = min(tries)[2]
-        if song is not tries[-1][2]:
+        if song is not tries[-1][2] or song["codes"] is not drawn:
             heard.begin(self._sizes)
         return self._sung(request, song, section, context, known, voice)
 

@@ -51,8 +51,9 @@ class LineByLine:
         predicts_length: whether the model knows how long a song will be before it generates it;
             then all that remains of the song is generated with each line.
         put_in_place: called as ``put_in_place(take, start)``; exchanges the tracks of a take where
-            they have changed places after frame ``start``, and returns the seconds in which they
-            still seem to be swapped.
+            they have changed places after frame ``start``.
+        misplaced_seconds: called as ``misplaced_seconds(take, start)``; returns for how many seconds
+            after frame ``start`` there are instruments in its vocal.
     """
 
     draw: Callable[..., list[list[Take]]]
@@ -66,7 +67,8 @@ class LineByLine:
     hop_length: int
     codebook_size: int
     predicts_length: bool
-    put_in_place: Callable[[Take, int], float]
+    put_in_place: Callable[[Take, int], Any]
+    misplaced_seconds: Callable[[Take, int], float]
 
     def __call__(self, requests: Any) -> Any:
         """Return a song for a request, a list for a list, else an iterator.
@@ -179,14 +181,15 @@ class LineByLine:
 
     def _part(self, take: Take, known: int, end: int) -> Take:
         """What a take, whose tracks are put in their places, sings of a line, for the listener."""
-        swapped = self.put_in_place(take, known)
+        self.put_in_place(take, known)
         start, stop = known * self.hop_length, end * self.hop_length
         part = {name: take[name] for name in ("seed", "sampling_rate")}
         for name in TRACKS:
             part[name] = None if take[name] is None else take[name][..., start:stop]
         if "swap_margin" in take:
             part["swap_margin"] = take["swap_margin"]
-        if swapped > MAY_BE_SWAPPED:
+        until = {name: None if take[name] is None else take[name][..., :stop] for name in TRACKS}
+        if self.misplaced_seconds(until, known) > MAY_BE_SWAPPED:
             part["swap_margin"] = np.inf
         return part
 
@@ -242,7 +245,8 @@ class BestOfMixin(TracksInPlaceMixin):
                 hop_length=self._hop_length,
                 codebook_size=self._sizes.codebook_size,
                 predicts_length=self.mode == "masked",
-                put_in_place=lambda *take: self._put_tracks_in_place(*take)[1],
+                put_in_place=self._put_tracks_in_place,
+                misplaced_seconds=self._misplaced_seconds,
             )
         return sung_whole(requests, best, 0) if timestamps else best(requests)
 

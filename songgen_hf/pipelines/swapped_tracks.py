@@ -15,7 +15,7 @@ import torch
 SURE_MARGIN = 0.2
 """Difference of cosines from which a song is certainly swapped."""
 MAY_BE_SWAPPED = 0.5
-"""Seconds that may look swapped."""
+"""Seconds in which a vocal may sound like instruments."""
 MOST_EVIDENCE = 3.0
 """Largest evidence of a quarter of a second, the logarithm of a ratio."""
 CHANGE_COST = 6.0
@@ -135,12 +135,37 @@ def swapped_stretches(
     return [(first, end) for first, end in pairs if end is None or first < end]
 
 
-def swapped_seconds(
-    stretches: Sequence[tuple[int, int | None]], num_frames: int, frame_rate: float
+def misplaced_seconds(
+    vocal: np.ndarray,
+    accompaniment: np.ndarray,
+    sampling_rate: int,
+    *,
+    frame: int,
+    start: int = 0,
+    extract_vocal: VocalExtractor | None = None,
 ) -> float:
-    """The total length of stretches of a song of ``num_frames`` frames, in seconds."""
-    ends = [num_frames if end is None else end for _, end in stretches]
-    return sum(end - first for (first, _), end in zip(stretches, ends, strict=True)) / frame_rate
+    """Return for how many seconds there are instruments in the vocal.
+
+    These are the quarters of a second in which the vocal is audible and less than half of its
+    energy is voice; without a separator, those of the :func:`swapped_stretches`.
+
+    Args:
+        vocal, accompaniment, sampling_rate, frame, start, extract_vocal: as of
+            :func:`swapped_stretches`.
+    """
+    block = sampling_rate // 4
+    if extract_vocal is None:
+        tracks = (vocal, accompaniment, sampling_rate)
+        found = swapped_stretches(*tracks, frame=frame, start=start)
+        ends = [vocal.shape[-1] // frame if end is None else end for _, end in found]
+        frames = sum(end - first for (first, _), end in zip(found, ends, strict=True))
+        return frames * frame / sampling_rate
+    track = vocal.mean(axis=0)[: vocal.shape[-1] // block * block]
+    if not len(track):
+        return 0.0
+    energy, sung = _block_energies(block, track, extract_vocal(track, sampling_rate))
+    wrong = (energy > block * _FAINT_POWER) & (sung < 0.5 * energy)
+    return float(wrong[-(-start * frame // block) :].sum() / 4)
 
 
 def exchange_tracks(
@@ -160,15 +185,19 @@ def _separated_evidence(
 
     The logarithm of (voice in the vocal + rest in the accompaniment) / (the other two energies).
     """
-    in_voice, in_band, sung_voice, sung_band = (
-        np.square(one[: len(voice)].reshape(-1, block), dtype=np.float64).sum(axis=-1)
-        for one in (voice, band, sung, sung_in_band)
+    in_voice, in_band, sung_voice, sung_band = _block_energies(
+        block, voice, band, sung, sung_in_band
     )
     right = sung_voice + np.maximum(in_band - sung_band, 0)
     wrong = sung_band + np.maximum(in_voice - sung_voice, 0)
     least = block * _FAINT_POWER
     evidence: np.ndarray = np.log((right + least) / (wrong + least))
     return np.clip(evidence, -MOST_EVIDENCE, MOST_EVIDENCE)
+
+
+def _block_energies(block: int, *tracks: np.ndarray) -> list[np.ndarray]:
+    """The energies [blocks] of tracks [samples]."""
+    return [np.square(one.reshape(-1, block), dtype=np.float64).sum(axis=-1) for one in tracks]
 
 
 def _spectral_evidence(voice: np.ndarray, band: np.ndarray, block: int, known: int) -> np.ndarray:
@@ -258,7 +287,7 @@ __all__ = [
     "VocalExtractor",
     "add_swap_margin",
     "exchange_tracks",
+    "misplaced_seconds",
     "swap_margin",
-    "swapped_seconds",
     "swapped_stretches",
 ]

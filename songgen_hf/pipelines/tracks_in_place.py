@@ -10,7 +10,12 @@ import numpy as np
 import torch
 
 from .song import Song
-from .swapped_tracks import VocalExtractor, exchange_tracks, swapped_seconds, swapped_stretches
+from .swapped_tracks import (
+    VocalExtractor,
+    exchange_tracks,
+    misplaced_seconds,
+    swapped_stretches,
+)
 
 
 class TracksInPlaceMixin:
@@ -48,12 +53,12 @@ class TracksInPlaceMixin:
         if getattr(song, "whole", None) is not None:
             raise ValueError("whole_song has put the tracks of this song in their places already")
         found = song.copy()
-        found["exchanged"], _ = self._put_tracks_in_place(found, 0)
+        found["exchanged"] = self._put_tracks_in_place(found, 0)
         return found
 
     def _put_tracks_in_place(
         self, song: dict[str, Any], start: int, **options: Any
-    ) -> tuple[list[tuple[float, float]], float]:
+    ) -> list[tuple[float, float]]:
         """Exchange the tracks of a song, which has the codes, after frame ``start``.
 
         Args:
@@ -62,29 +67,29 @@ class TracksInPlaceMixin:
             start: frame before which the tracks are known to be in their places.
             options: options of ``_decode``.
         Returns:
-            (start, end) in seconds of the stretches that were exchanged, and the total seconds in
-            which the tracks still seem to be swapped.
+            (start, end) in seconds of the stretches that were exchanged.
         """
-        if song["vocal"] is None or not (stretches := self._swapped_stretches(song, start)):
-            return [], 0.0
+        if song["vocal"] is None:
+            return []
+        stretches = swapped_stretches(*self._tracks(song), **self._check(start))
         codes = exchange_tracks(torch.as_tensor(song["codes"]), stretches)
-        song |= {**self._decode(codes, **options), "codes": codes.numpy()}
+        if stretches:
+            song |= {**self._decode(codes, **options), "codes": codes.numpy()}
         count, rate = codes.shape[-1], self.sampling_rate / self._hop_length
-        seconds = [
-            (first / rate, (count if end is None else end) / rate) for first, end in stretches
-        ]
-        return seconds, swapped_seconds(self._swapped_stretches(song, start), count, rate)
+        return [(first / rate, (count if end is None else end) / rate) for first, end in stretches]
 
-    def _swapped_stretches(self, song: dict[str, Any], start: int) -> list[tuple[int, int | None]]:
+    def _misplaced_seconds(self, song: dict[str, Any], start: int) -> float:
+        """For how many seconds after frame ``start`` there are instruments in the vocal."""
+        if song["vocal"] is None:
+            return 0.0
+        return misplaced_seconds(*self._tracks(song), **self._check(start))
+
+    def _tracks(self, song: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, int]:
         vocal, band = (np.asarray(song[name]) for name in ("vocal", "accompaniment"))
-        return swapped_stretches(
-            vocal,
-            band,
-            self.sampling_rate,
-            frame=self._hop_length,
-            start=start,
-            extract_vocal=self.vocal_extractor,
-        )
+        return vocal, band, self.sampling_rate
+
+    def _check(self, start: int) -> dict[str, Any]:
+        return {"frame": self._hop_length, "start": start, "extract_vocal": self.vocal_extractor}
 
 
 __all__ = ["TracksInPlaceMixin"]

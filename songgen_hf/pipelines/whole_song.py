@@ -245,7 +245,8 @@ class WholeSongMixin(BestOfMixin):
             )
             swapped, drawn = 0.0, song["codes"]
             if section.lyrics:
-                _, swapped = self._put_tracks_in_place(song, known, chunk_frames=DECODED_FRAMES)
+                self._put_tracks_in_place(song, known, chunk_frames=DECODED_FRAMES)
+                swapped = self._misplaced_seconds(song, known)
             tries.append((swapped, seed, song))
             if swapped <= MAY_BE_SWAPPED:
                 break

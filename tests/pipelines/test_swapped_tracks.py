@@ -11,8 +11,8 @@ from songgen_hf.pipelines import swapped_tracks
 from songgen_hf.pipelines.swapped_tracks import (
     SURE_MARGIN,
     exchange_tracks,
+    misplaced_seconds,
     swap_margin,
-    swapped_seconds,
     swapped_stretches,
 )
 from songgen_hf.pipelines.text_to_song import TextToSongPipeline
@@ -167,7 +167,17 @@ def test_codes_are_exchanged_in_stretches():
     kept = [0, 1, 4, 5, 6, 7]
     assert torch.equal(found[..., kept], codes[..., kept])
     assert torch.equal(found[..., [2, 3, 8, 9]], codes.flip(0)[..., [2, 3, 8, 9]])
-    assert swapped_seconds([(2, 4), (8, None)], 10, 50.0) == 0.08
+
+
+@pytest.mark.parametrize("extract_vocal", [tone_of, None])
+def test_instruments_in_the_vocal_are_measured(tracks, extract_vocal):
+    sung = [track[:, 4 * RATE :] for track in tracks]
+    given = {"frame": FRAME, "extract_vocal": extract_vocal, "start": 100}
+
+    assert misplaced_seconds(*sung, RATE, **given) == 0
+    assert misplaced_seconds(*exchanged(sung, (6, 8)), RATE, **given) == pytest.approx(2, abs=0.1)
+    if extract_vocal is not None:  # instruments in both tracks cannot be exchanged
+        assert misplaced_seconds(sung[1], sung[1], RATE, **given) == 6
 
 
 @pytest.mark.slow

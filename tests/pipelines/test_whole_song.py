@@ -141,7 +141,7 @@ def test_the_codes_of_a_song_are_told_while_they_are_generated(singer, songs, tm
 def test_a_section_with_swapped_tracks_is_told_again(singer, monkeypatch):
     pipe, settings = singer("interleaving_A_V")
     swapped = iter((5.0, 2.0, 4.0, 3.0))
-    monkeypatch.setattr(pipe, "_put_tracks_in_place", lambda *_, **__: ([], next(swapped)))
+    monkeypatch.setattr(pipe, "_misplaced_seconds", lambda *_: next(swapped))
     told = Follower()
 
     song = pipe.whole_song("folk", "[verse 0.2s]\nla", seed=3, follow=told, **settings)

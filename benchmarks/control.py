@@ -11,11 +11,11 @@ line of the prompts of the evaluation. They are kept in a folder: an interrupted
 `by-line`: two lines sung as the best of N whole songs, and as the best of 4 line by line, with as
 many sampled seconds: N is the number of takes that comes nearest to those of the lines.
 
-    python benchmarks/control.py sing-over CORPUS --prompts FILE --judge RECOGNIZER [--count 16] ...
+    python benchmarks/control.py sing-over CORPUS --prompts FILE [--judge RECOGNIZER] [--count 16]
 
-`sing-over`: the vocal that is sung to a given band (`keep_track="accompaniment"`) against free
-generation: phoneme error rate, and whether the tonic of the vocal's pitches is the band's more
-often than that of another band. The bands are those of a rendered corpus.
+`sing-over`: the vocal that is sung to a given band (`keep_track="accompaniment"`): the correlation
+of its pitch classes with those of its band and of the bands of all other songs, and with a judge
+the phoneme error rate against free generation. The bands are those of a rendered corpus.
 
     python benchmarks/control.py prompt-length CORPUS --judges JUDGES [--count 12] ...
 
@@ -56,6 +56,7 @@ from songgen_hf.files import write_files
 from songgen_hf.pipelines.best_of import rank_takes
 
 PROMPTS_TOGETHER = 5
+VOCALS_TOGETHER = 16
 SOUNDS = ("audio", "vocal", "accompaniment")
 OTHER_GENDER = {"male": "female", "female": "male"}
 
@@ -244,27 +245,94 @@ def sing_over(arguments: argparse.Namespace) -> dict[str, Any]:
     songs_of = corpus_rows(arguments.corpus, arguments.split, columns=columns)
     rows = {row["song_id"]: row for row in songs_of}
     longest = round(arguments.seconds * pipe.model.config.sampling_rate)
+    bands = [_cut(read_sound(rows[prompt.id], "accompaniment"), longest) for prompt in prompts]
+    vocals = draw_vocals(pipe, prompts, bands, arguments.songs)
+    found: dict[str, Any] = {}
+    if arguments.judge is not None:
+        found |= _errors_of_vocals(pipe, prompts, vocals, arguments)
+    of_vocals, of_bands = ([chroma(sound) for sound in sounds] for sounds in (vocals, bands))
+    found["pitch_classes"] = own_against_others(
+        np.array([[correlation(vocal, band) for band in of_bands] for vocal in of_vocals])
+    )
+    print(f"correlation of pitch classes with the own band and others: {found['pitch_classes']}")
+    return {"model": weights_digest(pipe.model), "songs": len(prompts), **found}
+
+
+def _cut(sound: np.ndarray, length: int) -> np.ndarray:
+    return np.pad(sound[:length], (0, max(0, length - len(sound)))).astype(np.float32)
+
+
+def without_key(prompt: Prompt) -> str:
+    """A description that does not name the key, which is to be heard in the band."""
+    return f"{prompt.lead_instrument}, {prompt.tempo} bpm, {prompt.gender} voice"
+
+
+def draw_vocals(
+    pipe: Any, prompts: list[Prompt], bands: list[np.ndarray], folder: Path
+) -> list[np.ndarray]:
+    """Return the vocals [S] to bands [S] of one length, generated if the folder lacks them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rate = pipe.model.config.sampling_rate
+    paths = [folder / f"{prompt.id}.npy" for prompt in prompts]
+    missing = [place for place, path in enumerate(paths) if not path.is_file()]
+    for first in range(0, len(missing), VOCALS_TOGETHER):
+        places = missing[first : first + VOCALS_TOGETHER]
+        requests = [
+            {
+                "text": without_key(prompts[place]),
+                "lyrics": first_line(prompts[place]),
+                "seed": place,
+                "song": {
+                    "accompaniment": (bands[place], rate),
+                    "vocal": (np.zeros_like(bands[place]), rate),
+                },
+                "keep_track": "accompaniment",
+            }
+            for place in places
+        ]
+        songs = pipe(requests, batch_size=len(requests), past_key_values=growing_cache())
+        for place, song in zip(places, songs, strict=True):
+            buffer = io.BytesIO()
+            np.save(buffer, song["vocal"][0])
+            write_files({paths[place]: buffer.getvalue()})
+        print(f"{first + len(places)} of {len(missing)} vocals", flush=True)
+    return [np.load(path) for path in paths]
+
+
+def own_against_others(values: np.ndarray) -> list[float]:
+    """Return the mean of own pairs, that of others, their difference and its 95 % interval.
+
+    Args:
+        values: [N, N], of each vocal with each band; those of one song are on the diagonal. Songs
+            are drawn with replacement, vocals and bands together; a pair of one song with itself
+            is none of others.
+    """
+    count = len(values)
+    own = np.eye(count, dtype=bool)
+
+    def difference(drawn: np.ndarray) -> float:
+        chosen, same = values[np.ix_(drawn, drawn)], own[np.ix_(drawn, drawn)]
+        return float(values.diagonal()[drawn].mean() - chosen[~same].mean())
+
+    interval = bootstrap(difference, count, seed=0)
+    means = (values[own].mean(), values[~own].mean(), difference(np.arange(count)), *interval)
+    return [round(float(value), 3) for value in means]
+
+
+def _errors_of_vocals(
+    pipe: Any, prompts: list[Prompt], vocals: list[np.ndarray], arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """Phoneme error rates of vocals over a band and of free generation, and their difference."""
     errors: dict[str, list[float]] = {"free": [], "sung over": []}
-    lengths, fits, others = [], [], []
-    for place, prompt in enumerate(prompts):
-        band = read_sound(rows[prompt.id], "accompaniment")[:longest]
-        rate = rows[prompt.id]["sampling_rate"]
+    lengths = []
+    for place, (prompt, vocal) in enumerate(zip(prompts, vocals, strict=True)):
         line = first_line(prompt)
-        judge = take_listener(
-            {"text": prompt.text, "lyrics": line, "language": "en"}, str(arguments.judge)
-        )
-        request = {"text": prompt.text, "lyrics": line, "seed": place}
-        known = {"accompaniment": (band, rate), "vocal": (np.zeros_like(band), rate)}
-        songs = {
-            "free": pipe(request, max_seconds=arguments.seconds),
-            "sung over": pipe(request, song=known, keep_track="accompaniment"),
-        }
-        for name, song in songs.items():
+        request = {"text": without_key(prompt), "lyrics": line}
+        judge = take_listener({**request, "language": "en"}, str(arguments.judge))
+        free = pipe({**request, "seed": place}, max_seconds=arguments.seconds)
+        over = {"vocal": vocal[None], "sampling_rate": pipe.sampling_rate}
+        for name, song in (("free", free), ("sung over", over)):
             errors[name].append(judge(song)["phoneme_error_rate"])
-        vocal = chroma(songs["sung over"]["vocal"][0])
-        other = read_sound(rows[prompts[place - 1].id], "accompaniment")[:longest]
-        fits.append(correlation(vocal, chroma(band)))
-        others.append(correlation(vocal, chroma(other)))
         lengths.append(sum(len(word.phonemes) for word in lyrics_words(line)))
         print(f"{prompt.id}: {errors['free'][-1]:.2f} {errors['sung over'][-1]:.2f}", flush=True)
     found: dict[str, Any] = {}
@@ -278,20 +346,12 @@ def sing_over(arguments: argparse.Namespace) -> dict[str, Any]:
             round(100 * float(value), 1) for value in (statistic(np.arange(count)), *interval)
         ]
         print(f"PER, {name:<10} {found[name][0]:5.1f} % ({found[name][1]} to {found[name][2]})")
-    gains = np.array(fits) - np.array(others)
-    statistic, count = grouped_ratio(gains, np.ones(len(gains)))
-    interval = bootstrap(statistic, count, seed=0)
-    found["pitch_classes"] = [
-        round(float(value), 3)
-        for value in (np.mean(fits), np.mean(others), gains.mean(), *interval)
-    ]
-    print(f"correlation of pitch classes with the own band and another: {found['pitch_classes']}")
-    return {"model": weights_digest(pipe.model), "songs": len(prompts), **found}
+    return found
 
 
 def correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Pearson's correlation of two profiles."""
-    return float(np.corrcoef(one, other)[0, 1])
+    """Pearson's correlation of two profiles; 0 for a silent one."""
+    return float(np.corrcoef(one, other)[0, 1]) if np.ptp(one) and np.ptp(other) else 0.0
 
 
 def contradiction(song: dict[str, Any]) -> tuple[str, str, float]:
@@ -464,7 +524,8 @@ def main() -> None:
     covering.add_argument("--model", default="songgen-mini/interleaving_A_V")
     covering.add_argument("--prompts", type=Path, required=True, help="prompts of its songs")
     covering.add_argument("--split", default="validation")
-    covering.add_argument("--judge", type=Path, required=True, help="folder of a recognizer")
+    covering.add_argument("--judge", type=Path, help="folder of a recognizer (default: none)")
+    covering.add_argument("--songs", type=Path, default=Path("sung-over"), help="their folder")
     covering.add_argument("--count", type=int, default=16, help="number of songs (default 16)")
     covering.add_argument("--seconds", type=float, default=6.0, help="length (default 6)")
     length = commands.add_parser("prompt-length", help="text against the recording continued")

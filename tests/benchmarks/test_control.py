@@ -47,3 +47,13 @@ def test_the_song_whose_memory_is_measured_has_the_length_asked_for(benchmark):
         made = plan(benchmark.WHOLE_LYRICS * (seconds // 20), window=16)
 
         assert made.seconds == seconds and {one.seconds for one in made.sections} == {10}
+
+
+def test_own_pairs_are_compared_with_all_others(benchmark):
+    draw = np.random.default_rng(0)
+    values = 0.1 * draw.standard_normal((30, 30)) + 0.3 * np.eye(30)
+
+    own, others, difference, low, high = benchmark.own_against_others(values)
+
+    assert own == pytest.approx(0.3, abs=0.06) and others == pytest.approx(0, abs=0.01)
+    assert low < difference < high and low > 0.2

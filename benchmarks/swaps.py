@@ -3,9 +3,9 @@
     python benchmarks/swaps.py CORPUS [--songs 200] [--folder FOLDER] [--seconds 10]
 
 Songs of the first lines of the prompts of the evaluation are generated in batches and kept in a
-folder: an interrupted run goes on, and `--drawn-only` measures what is there. The tracks of each
-song are put in their places with the pipeline's `put_tracks_in_place`, which listens with
-`separator-mini`.
+folder, and so is what was measured (remove its .json files to measure again): an interrupted run
+goes on, and `--drawn-only` measures what is there. The tracks of each song are put in their places
+with the pipeline's `put_tracks_in_place`, which listens with `separator-mini`.
 
 The judge is another network, which this script trains on a rendered corpus (`songgen-hf corpus`)
 within seconds: it tells voice from instruments in a second of one track by cepstra and their
@@ -33,6 +33,7 @@ from songgen_hf.checkpoints.loading import load_pipeline
 from songgen_hf.data.corpus.rows import read_songs
 from songgen_hf.evaluation.protocol.growing_cache import growing_cache
 from songgen_hf.evaluation.protocol.prompts import Prompt, read_prompts
+from songgen_hf.files import encode_json, write_files
 from songgen_hf.pipelines.song import Song
 
 RATE = 16000
@@ -210,26 +211,36 @@ def read(path: Path) -> list[Song]:
 
 
 def count_swaps(
-    pipe: Any, judge: Any, drawn: Iterator[tuple[Prompt, list[Song]]]
+    pipe: Any, judge: Any, drawn: Iterator[tuple[Prompt, list[Song]]], folder: Path
 ) -> dict[str, int]:
-    """Count songs, those that are swapped before and after, and those that were changed."""
+    """Count songs, those that are swapped before and after, and those that were changed.
+
+    The facts of each prompt's songs are kept in the folder, so that an interrupted run goes on.
+    """
     counts = dict.fromkeys(("songs", "before", "exchanged", "after", "unnoticed"), 0)
     for prompt, songs in drawn:
-        for song in songs:
-            repaired = pipe.put_tracks_in_place(song)
-            heard = [
-                judge.swapped_seconds(*(one[name][0] for name in TRACKS))
-                for one in (song, repaired)
-            ]
+        path = folder / f"{prompt.id}.json"
+        if not path.is_file():
+            write_files({path: encode_json([_swaps_of(pipe, judge, song) for song in songs])})
+        for one in json.loads(path.read_text(encoding="utf-8")):
             counts["songs"] += 1
-            counts["before"] += heard[0] > 0
-            counts["exchanged"] += bool(repaired["exchanged"])
-            counts["after"] += heard[1] > 0
-            counts["unnoticed"] += heard[0] > 0 and not repaired["exchanged"]
-            if heard[0] or repaired["exchanged"]:
-                stretches = [f"{a:.2f}-{b:.2f}" for a, b in repaired["exchanged"]]
-                print(prompt.id, song["seed"], "judged", *heard, "exchanged", *stretches)
+            counts["before"] += one["before"] > 0
+            counts["exchanged"] += bool(one["exchanged"])
+            counts["after"] += one["after"] > 0
+            counts["unnoticed"] += one["before"] > 0 and not one["exchanged"]
+            if one["before"] or one["after"] or one["exchanged"]:
+                print(prompt.id, *one.values(), flush=True)
     return counts
+
+
+def _swaps_of(pipe: Any, judge: Any, song: Song) -> dict[str, Any]:
+    """For how many seconds a song is swapped before and after, and what was exchanged."""
+    repaired = pipe.put_tracks_in_place(song)
+    before, after = (
+        judge.swapped_seconds(*(one[name][0] for name in TRACKS)) for one in (song, repaired)
+    )
+    exchanged = [[round(second, 2) for second in pair] for pair in repaired["exchanged"]]
+    return {"seed": song["seed"], "before": before, "after": after, "exchanged": exchanged}
 
 
 def at_most(count: int, songs: int) -> float:
@@ -272,7 +283,7 @@ def main() -> None:
     if arguments.drawn_only:
         prompts = [one for one in prompts if (arguments.folder / f"{one.id}.npz").is_file()]
     drawn = draw(pipe, prompts, arguments.folder, arguments.seconds, arguments.lines)
-    counts = count_swaps(pipe, judge, drawn)
+    counts = count_swaps(pipe, judge, drawn, arguments.folder)
     bounds = {f"{name}_at_most": at_most(counts[name], counts["songs"]) for name in SIDES}
     for name in SIDES:
         bound = bounds[f"{name}_at_most"]

@@ -52,8 +52,8 @@ class LineByLine:
             then all that remains of the song is generated with each line.
         put_in_place: called as ``put_in_place(take, start)``; exchanges the tracks of a take where
             they have changed places after frame ``start``.
-        misplaced_seconds: called as ``misplaced_seconds(take, start)``; returns for how many seconds
-            after frame ``start`` there are instruments in its vocal.
+        misplaced_seconds: called as ``misplaced_seconds(take, start)``; returns for how many
+            seconds after frame ``start`` there are instruments in its vocal.
     """
 
     draw: Callable[..., list[list[Take]]]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from .editing import KnownSong
 from .song import Song
 from .swapped_tracks import (
     VocalExtractor,
@@ -57,7 +58,7 @@ class TracksInPlaceMixin:
         return found
 
     def _put_tracks_in_place(
-        self, song: dict[str, Any], start: int, **options: Any
+        self, song: dict[str, Any], start: int, known: KnownSong | None = None, **options: Any
     ) -> list[tuple[float, float]]:
         """Exchange the tracks of a song, which has the codes, after frame ``start``.
 
@@ -65,6 +66,7 @@ class TracksInPlaceMixin:
             song: song dict, which gets other codes and waveforms if tracks are exchanged; one of a
                 single track stays.
             start: frame before which the tracks are known to be in their places.
+            known: the beginning of the song, whose recording is kept.
             options: options of ``_decode``.
         Returns:
             (start, end) in seconds of the stretches that were exchanged.
@@ -74,7 +76,10 @@ class TracksInPlaceMixin:
         stretches = swapped_stretches(*self._tracks(song), **self._check(start))
         codes = exchange_tracks(torch.as_tensor(song["codes"]), stretches)
         if stretches:
-            song |= {**self._decode(codes, **options), "codes": codes.numpy()}
+            sounds = self._decode(codes, **options)
+            if known is not None and not options.get("raw"):
+                sounds = known.keep_recorded(sounds, self._hop_length, self._decode)
+            song |= {**sounds, "codes": codes.numpy()}
         count, rate = codes.shape[-1], self.sampling_rate / self._hop_length
         return [(first / rate, (count if end is None else end) / rate) for first, end in stretches]
 

@@ -204,3 +204,37 @@ def test_a_pipeline_puts_the_tracks_of_a_song_in_their_places(tiny_singer, tiny_
     assert np.array_equal(found["audio"], again["audio"]) and "exchanged" not in song
     with pytest.raises(ValueError, match="needs a song with codes of two tracks: got one track"):
         singer.put_tracks_in_place({**song, "vocal": None})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["interleaving_A_V", "masked"])
+def test_checked_songs_have_their_tracks_exchanged_alone_and_in_a_batch(
+    tiny_singer, tiny_masked, tiny_processor, monkeypatch, kind
+):
+    if kind == "masked":
+        singer, few = tiny_masked("parallel_std"), {"num_inference_steps": 2, "progress": False}
+    else:
+        singer, few = TextToSongPipeline(model=tiny_singer(kind), processor=tiny_processor), {}
+    starts = []
+
+    def stretches(*_, start, **__):
+        starts.append(start)
+        return [(start + 4, None)]
+
+    monkeypatch.setattr("songgen_hf.pipelines.tracks_in_place.swapped_stretches", stretches)
+    plain = singer("folk", seconds=0.2, seed=3, **few)
+    assert starts == []
+
+    (_, song) = singer(["rock", "folk"], seconds=0.2, seed=[1, 3], check_tracks=True, **few)
+    assert np.array_equal(song["codes"][..., :4], plain["codes"][..., :4])
+    assert np.array_equal(song["codes"][..., 4:], plain["codes"][::-1, :, 4:])
+    alone = singer("folk", seconds=0.2, seed=3, check_tracks=True, **few)
+    for name in ("codes", "vocal", "accompaniment", "audio"):
+        assert np.array_equal(song[name], alone[name])
+
+    continued = {"audio_prompt": plain, "seconds": 0.2, "seed": 4, **few}
+    longer = singer("folk", check_tracks=True, **continued)
+    assert starts[-1] == 10 and np.array_equal(longer["codes"][..., :10], plain["codes"])
+    calls = len(starts)
+    singer("folk", song=plain, regions=(0.1, 0.2), seed=5, check_tracks=True, **few)
+    assert len(starts) == calls  # what an edit keeps stays

@@ -71,6 +71,7 @@ def run(options: GenerateOptions) -> CommandResult:
         raw=options.raw,
         timestamps=bool(options.timestamps),
         retries=options.retries,
+        check_tracks=options.check_tracks,
         progress=options.progress and sys.stderr.isatty(),
         **settings,
         **edits,

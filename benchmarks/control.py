@@ -14,8 +14,9 @@ many sampled seconds: N is the number of takes that comes nearest to those of th
     python benchmarks/control.py sing-over CORPUS --prompts FILE [--judge RECOGNIZER] [--count 16]
 
 `sing-over`: the vocal that is sung to a given band (`keep_track="accompaniment"`): the correlation
-of its pitch classes with those of its band and of the bands of all other songs, and with a judge
-the phoneme error rate against free generation. The bands are those of a rendered corpus.
+of its pitch classes with those of its band and of the bands of all other songs, the same of the
+true vocals, and with a judge the phoneme error rate against free generation. The bands are those of
+a rendered corpus.
 
     python benchmarks/control.py prompt-length CORPUS --judges JUDGES [--count 12] ...
 
@@ -241,7 +242,7 @@ def sing_over(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure vocals that are sung to a given band."""
     pipe = load_pipeline(arguments.model, device="cpu")
     prompts = read_prompts(arguments.prompts)[: arguments.count]
-    columns = ("song_id", "accompaniment", "sampling_rate")
+    columns = ("song_id", "accompaniment", "vocal", "sampling_rate")
     songs_of = corpus_rows(arguments.corpus, arguments.split, columns=columns)
     rows = {row["song_id"]: row for row in songs_of}
     longest = round(arguments.seconds * pipe.model.config.sampling_rate)
@@ -250,11 +251,14 @@ def sing_over(arguments: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if arguments.judge is not None:
         found |= _errors_of_vocals(pipe, prompts, vocals, arguments)
-    of_vocals, of_bands = ([chroma(sound) for sound in sounds] for sounds in (vocals, bands))
-    found["pitch_classes"] = own_against_others(
-        np.array([[correlation(vocal, band) for band in of_bands] for vocal in of_vocals])
-    )
-    print(f"correlation of pitch classes with the own band and others: {found['pitch_classes']}")
+    true = [_cut(read_sound(rows[prompt.id], "vocal"), longest) for prompt in prompts]
+    of_bands = [chroma(band) for band in bands]
+    for name, sung in (("pitch_classes", vocals), ("pitch_classes_of_true_vocals", true)):
+        of_vocals = [chroma(vocal) for vocal in sung]
+        found[name] = own_against_others(
+            np.array([[correlation(vocal, band) for band in of_bands] for vocal in of_vocals])
+        )
+        print(f"{name}, correlation with the own band and others: {found[name]}")
     return {"model": weights_digest(pipe.model), "songs": len(prompts), **found}
 
 

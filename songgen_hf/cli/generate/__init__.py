@@ -154,6 +154,7 @@ def _request(
         "seconds": options.seconds,
         "max_seconds": options.max_seconds,
         "min_seconds": options.min_seconds,
+        **({"check_tracks": True} if options.check_tracks else {}),
         "settings": settings,
     }
 

@@ -153,8 +153,8 @@ def stems(corpus: Path, codec: Any, songs: int) -> Iterator[list[tuple[np.ndarra
     for _, row in zip(range(songs), rows, strict=False):
         tracks = [np.asarray(row[name], np.float32)[: 10 * RATE] for name in TRACKS]
         with torch.no_grad():
-            codes = codec.encode(torch.tensor(np.stack(tracks))[:, None], return_dict=False)[0]
-            coded = codec.decode(codes, return_dict=False)[0][:, 0].numpy()
+            codes = codec.encode(torch.tensor(np.stack(tracks))[:, None], return_dict=True)
+            coded = codec.decode(codes.audio_codes, return_dict=True).audio_values[:, 0].numpy()
         yield [(tracks[0], tracks[1]), (coded[0], coded[1])]
 
 

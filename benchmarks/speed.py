@@ -4,14 +4,16 @@
                                [--page docs/speed.md]
 
 A step of the decoder reads all its weights once. The floor of a format is the time of these matrix
-products alone. All rows take turns, because the speed of a machine varies, and the table contains
-medians: compare the rows of one run only. The weights are random, because the speed does not depend
+products alone, in the fastest way that is known here: compiled, where a compiler is there. All rows
+take turns, because the speed of a machine varies, and the table contains medians: compare the rows
+of one run only. The weights are random, because the speed does not depend
 on them; the conditions are those of a text and lyrics, for the row "voice" also of a voice.
 
-MusicGen of transformers has the same sizes; its row is its forward pass alone, without sampling.
-The row "mini" is songgen-mini with guidance on one thread. With --lengths, steps after songs of
-these many steps are measured, too. With --page, the table replaces that of a page. The last line of
-the output is JSON; null stands for what this version or machine lacks.
+The codec encodes and decodes audio; its floor is the time of as many operations in a large matrix
+product. MusicGen of transformers has the same sizes; its row is its forward pass alone, without
+sampling. The row "mini" is songgen-mini with guidance on one thread. With --lengths, steps after
+songs of these many steps are measured, too. With --page, the table replaces that of a page. The
+last line of the output is JSON; null stands for what this version or machine lacks.
 """
 
 import argparse
@@ -28,6 +30,7 @@ from typing import Any
 import torch
 import transformers
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import MusicgenDecoderConfig, MusicgenForCausalLM
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.generation.streamers import BaseStreamer
@@ -36,8 +39,10 @@ from songgen_hf.checkpoints.loading import load_pipeline
 from songgen_hf.files import write_files
 from songgen_hf.modeling.compiled_steps import missing_compiler
 from songgen_hf.modeling.conditioning import SongGenConditionOutput
+from songgen_hf.modeling.int8_layers import compile_layers
 from songgen_hf.modeling.int8_loading import quantize_model
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
+from songgen_hf.modeling.modeling_xcodec import XCodecModel
 from songgen_hf.presets.models import PRESETS, build_config
 
 CONDITIONS, VOICE = 144, 149
@@ -53,16 +58,23 @@ ROWS = {
     "fp32_compiled_ms": "float32, compiled",
     "fp32_floor_ms": "float32, products alone",
     "bf16_ms": "bfloat16",
+    "bf16_compiled_ms": "bfloat16, compiled",
     "int8_ms": "int8",
+    "int8_compiled_ms": "int8, compiled",
     "int8_floor_ms": "int8, products alone",
     "int4_ms": "int4",
     "bf16_batch8_ms": "bfloat16, batch of 8",
     "guidance_ms": "float32, guidance",
+    "guidance_compiled_ms": "float32, guidance, compiled",
     "voice_ms": "float32, voice",
     "interleaving_ms": "float32, interleaved tracks",
     "musicgen_ms": "MusicGen, float32",
     "mini_ms": "songgen-mini, guidance, 1 thread, compiled",
 }
+
+CODEC_SECONDS = 4
+"""Seconds of audio that the codec encodes and decodes in one turn."""
+CODEC_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 Measurement = Callable[[], list[float]]
 """Measures one turn of a row: milliseconds of each step."""
@@ -165,28 +177,23 @@ def generation(model: Any, *, seed: int, batch: int = 1, **settings: Any) -> Mea
     return measure
 
 
-def products(layers: list[nn.Module], weight_rows: bool) -> Measurement:
-    """Measure the matrix products of a step for one row.
+def products(layers: list[nn.Module], compiled: bool) -> Measurement:
+    """Measure the matrix products of a step for one row."""
+    sizes = {layer.in_features for layer in layers}
+    rows: Any = {size: torch.ones(1, size) for size in sizes}
 
-    Args:
-        layers: the layers of a step.
-        weight_rows: compute plain products in the faster of both orientations, instead of calling
-            the layers.
-    """
+    def multiply(rows: Any) -> list[Tensor]:
+        return [layer(rows[layer.in_features]) for layer in layers]
+
+    ways = [multiply, torch.compile(multiply, dynamic=False)] if compiled else [multiply]
 
     @torch.inference_mode()
     def measure() -> list[float]:
         times = []
-        for _ in range(4):
-            start = time.perf_counter()
-            for layer in layers:
-                layer(torch.ones(1, layer.in_features))  # type: ignore[arg-type]
-            times.append(1e3 * (time.perf_counter() - start))
-            if weight_rows:
+        for way in ways:
+            for _ in range(4):
                 start = time.perf_counter()
-                for layer in layers:
-                    weight: Any = layer.weight
-                    torch.matmul(weight, torch.ones(1, weight.shape[1]).T)
+                way(rows)
                 times.append(1e3 * (time.perf_counter() - start))
         return [min(times)]
 
@@ -270,6 +277,45 @@ def mini(seed: int, compiled: bool) -> Measurement:
     return measure
 
 
+def codec_calls(preset: str, dtype: torch.dtype, seed: int) -> dict[str, Callable[[], Any]]:
+    """Encoding and decoding of the codec of a preset, with random weights."""
+    torch.manual_seed(seed)
+    model = XCodecModel(build_config(preset, "mixed").audio_encoder).eval().to(dtype)
+    waveform = 0.1 * torch.randn(1, 1, CODEC_SECONDS * model.config.sampling_rate)
+    with torch.inference_mode():
+        codes = model.encode(waveform.to(dtype)).audio_codes
+    return {
+        "encode": lambda: model.encode(waveform.to(dtype)),
+        "decode": lambda: model.decode(codes),
+    }
+
+
+def codec(call: Callable[[], Any]) -> Measurement:
+    """Measure milliseconds of a call of the codec for a second of audio."""
+
+    @torch.inference_mode()
+    def measure() -> list[float]:
+        start = time.perf_counter()
+        call()
+        return [1e3 * (time.perf_counter() - start) / CODEC_SECONDS]
+
+    return measure
+
+
+def codec_floor(call: Callable[[], Any], dtype: torch.dtype) -> float:
+    """Milliseconds for a second of audio at the speed of a large matrix product."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        call()
+    factors = torch.ones(2, 2048, 2048).to(dtype)
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        torch.mm(factors[0], factors[1])
+        times.append(time.perf_counter() - start)
+    per_second = 2 * 2048**3 / min(times)
+    return 1e3 * counter.get_total_flops() / CODEC_SECONDS / per_second
+
+
 def measurements(args: argparse.Namespace) -> dict[str, Measurement]:
     """Build the models and return how each row is measured; a row that is missing is left out."""
     preset, seed = args.preset, args.seed
@@ -277,21 +323,29 @@ def measurements(args: argparse.Namespace) -> dict[str, Measurement]:
     model = build_model(preset, "mixed_pro", seed)
     rows: dict[str, Measurement] = {
         "fp32_ms": generation(model, seed=seed),
-        "fp32_floor_ms": products(step_layers(model), weight_rows=True),
+        "fp32_floor_ms": products(step_layers(model), compiled),
         "guidance_ms": generation(model, seed=seed, guidance_scale=2.0),
         "voice_ms": generation(model, seed=seed, conditions=CONDITIONS + VOICE),
         "interleaving_ms": generation(with_pattern(model, "interleaving_A_V"), seed=seed),
         "musicgen_ms": musicgen(preset, seed),
         "mini_ms": mini(seed, compiled),
     }
-    if compiled:
-        rows["fp32_compiled_ms"] = generation(model, seed=seed, compile=True)
-    half = as_dtype(model, torch.bfloat16)
+    half, small = as_dtype(model, torch.bfloat16), quantized(model)
     rows["bf16_ms"] = generation(half, seed=seed)
     rows["bf16_batch8_ms"] = generation(half, seed=seed, batch=8)
-    small = quantized(model)
     rows["int8_ms"] = generation(small, seed=seed)
-    rows["int8_floor_ms"] = products(step_layers(small), weight_rows=False)
+    if compiled:
+        rows["fp32_compiled_ms"] = generation(model, seed=seed, compile=True)
+        rows["guidance_compiled_ms"] = generation(
+            model, seed=seed, compile=True, guidance_scale=2.0
+        )
+        rows["bf16_compiled_ms"] = generation(half, seed=seed, compile=True)
+        rows["int8_compiled_ms"] = generation(small, seed=seed, compile=True)
+        compile_layers(small)
+    rows["int8_floor_ms"] = products(step_layers(small), compiled)
+    for name, dtype in CODEC_DTYPES.items():
+        for way, call in codec_calls(preset, dtype, seed).items():
+            rows[f"{way}_{name}_ms"] = codec(call)
     for length in args.lengths:
         rows[f"after_{length}_ms"] = after(model, length, seed)
     return rows
@@ -315,11 +369,17 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
                 times[name] += found
         if number:
             rounds, longest = number, max(longest, time.perf_counter() - began)
+    floors = {
+        f"{way}_{name}_floor_ms": round(codec_floor(call, dtype), 3)
+        for name, dtype in CODEC_DTYPES.items()
+        for way, call in codec_calls(args.preset, dtype, args.seed).items()
+    }
     medians = {name: round(statistics.median(values), 3) for name, values in times.items()}
     return {
         **{name: medians.get(name) for name in ROWS},
         "mini_compiled": "fp32_compiled_ms" in rows,
         **{name: value for name, value in medians.items() if name not in ROWS},
+        **floors,
         "read_gb_per_s": round(bandwidth(), 1),
         "rounds": rounds,
         "preset": args.preset,
@@ -371,6 +431,12 @@ def table(result: dict[str, Any]) -> str:
         shown = "-" if value is None else f"{value:.1f}"
         ratio = "-" if value is None else f"{value / result['fp32_ms']:.2f}"
         lines.append(f"| {title} | {shown} | {ratio} |")
+    lines += ["", "| a second of audio | ms | its floor |", "| --- | ---: | ---: |"]
+    for way in ("encode", "decode"):
+        for name, dtype in CODEC_DTYPES.items():
+            value, floor = result[f"{way}_{name}_ms"], result[f"{way}_{name}_floor_ms"]
+            title = f"codec, {way}, {str(dtype).removeprefix('torch.')}"
+            lines.append(f"| {title} | {value:.0f} | {floor:.0f} |")
     return "\n".join(lines)
 
 

@@ -7,16 +7,19 @@ the cache has the next multiple of ``STEPS_BUCKET``.
 """
 
 import functools
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from transformers import CompileConfig
+from transformers import CompileConfig, GenerationConfig
 
 CONDITIONS_BUCKET = 128
 """Lengths of the encoded conditions, in positions, are padded to a multiple of this."""
 STEPS_BUCKET = 512
 """Lengths of the cache, in steps, are rounded up to a multiple of this."""
+MOST_SHAPES = 64
+"""Number of shapes (batch, guidance, buckets) that one process compiles, after which it fails."""
 
 
 def compiled_generation(device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -33,9 +36,20 @@ def compiled_generation(device: torch.device | str = "cpu") -> dict[str, Any]:
     is_cpu = torch.device(device).type == "cpu"
     if is_cpu and (missing := missing_compiler()):
         raise RuntimeError(missing)
-    config = CompileConfig(mode="default" if is_cpu else "reduce-overhead", fullgraph=True)
+    config = CompileConfig(
+        mode="default" if is_cpu else "reduce-overhead", fullgraph=True, dynamic=False
+    )
     config._compile_all_devices = True
     return {"cache_implementation": "static", "compile_config": config}
+
+
+def many_shapes(generation_config: GenerationConfig) -> AbstractContextManager[Any]:
+    """A context in which compiled steps may have ``MOST_SHAPES`` shapes, instead of 8."""
+    if generation_config.compile_config is None:
+        return nullcontext()
+    from torch._dynamo import config
+
+    return config.patch(recompile_limit=MOST_SHAPES)
 
 
 @functools.cache
@@ -59,6 +73,17 @@ def rounded_up(length: int, bucket: int) -> int:
     return -(-length // bucket) * bucket
 
 
+def fit_shapes(model_kwargs: dict[str, Any], cache_length: int) -> int:
+    """Pad the encoded conditions of a call in place, and return the length of its cache in steps.
+
+    Args:
+        model_kwargs: keyword arguments of the loop of ``generate()``.
+        cache_length: smallest length of the cache in steps.
+    """
+    model_kwargs["encoder_outputs"] = pad_conditions(model_kwargs["encoder_outputs"])
+    return rounded_up(cache_length, STEPS_BUCKET)
+
+
 def pad_conditions(conditions: Any) -> Any:
     """Pad encoded conditions to a multiple of ``CONDITIONS_BUCKET``, hidden by their mask.
 
@@ -80,8 +105,11 @@ def pad_conditions(conditions: Any) -> Any:
 
 __all__ = [
     "CONDITIONS_BUCKET",
+    "MOST_SHAPES",
     "STEPS_BUCKET",
     "compiled_generation",
+    "fit_shapes",
+    "many_shapes",
     "missing_compiler",
     "pad_conditions",
     "rounded_up",

@@ -28,7 +28,7 @@ from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 from .checkpoint_mapping import register_songgen_mappings
 from .checkpoint_names import NamedCheckpointMixin
 from .configuration_songgen import SongGenDecoderConfig
-from .few_rows import FewRowsLinear
+from .few_rows import FewRowsLinear, attend_one_step, attends_one_step
 from .positions import RotaryTable, rotary_table, rotate, sinusoidal_positions
 
 
@@ -106,6 +106,10 @@ class SongGenAttention(nn.Module):
                 key, value = past_key_values.update(key, value, self.layer_idx)
         else:
             key, value = self._cross_states(encoder_hidden_states, past_key_values)
+
+        if self.config._attn_implementation == "sdpa" and attends_one_step(query):
+            attended = attend_one_step(query, key, value, attention_mask, self.scaling)
+            return self.out_proj(attended.reshape(batch, length, width)), None
 
         attend: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
             self.config._attn_implementation, eager_attention_forward

@@ -16,12 +16,18 @@ from transformers.generation import GenerationMode
 from transformers.generation.utils import GenerateEncoderDecoderOutput
 from transformers.utils import logging
 
-from .compiled_steps import STEPS_BUCKET, compiled_generation, pad_conditions, rounded_up
+from .compiled_steps import compiled_generation, fit_shapes, many_shapes
 from .config_checks import check_generation_settings
 from .configuration_songgen import SongGenConfig
 from .ended_songs import LIVING_SONGS, living_songs
 from .guidance import Guidance, GuidanceLogitsProcessor, check_negative, given_conditions
-from .logits_process import CodebookPatternLogitsProcessor, SeededSamplingLogitsProcessor
+from .int8_layers import compile_layers
+from .logits_process import (
+    CodebookPatternLogitsProcessor,
+    SeededSamplingLogitsProcessor,
+    StepProcessors,
+    song_seeds,
+)
 from .lyrics_attention import LyricsAttentionMixin
 from .patterns import FREE, CodebookPattern, known_beginning
 
@@ -302,8 +308,8 @@ class SongGenGenerationMixin(LyricsAttentionMixin, GenerationMixin):
         if lyrics is not None:
             max_cache_length += lyrics.shape[1]
         if generation_config.compile_config is not None:
-            model_kwargs["encoder_outputs"] = pad_conditions(model_kwargs["encoder_outputs"])
-            max_cache_length = rounded_up(max_cache_length, STEPS_BUCKET)
+            compile_layers(self.decoder)
+            max_cache_length = fit_shapes(model_kwargs, max_cache_length)
         super()._prepare_cache_for_generation(
             generation_config, model_kwargs, generation_mode, batch_size, max_cache_length
         )
@@ -338,7 +344,7 @@ class SongGenGenerationMixin(LyricsAttentionMixin, GenerationMixin):
             )
         finally:
             generation_config.guidance_scale = guidance_scale
-        processors = LogitsProcessorList()
+        processors = StepProcessors()
         if model_kwargs.get("guidance_branches"):
             processors.append(
                 GuidanceLogitsProcessor(
@@ -353,22 +359,10 @@ class SongGenGenerationMixin(LyricsAttentionMixin, GenerationMixin):
         if seed is not None and generation_config.do_sample:
             processors.append(
                 SeededSamplingLogitsProcessor(
-                    self._seeds(seed, num_songs), self.pattern.num_rows, device
+                    song_seeds(seed, num_songs), self.pattern.num_rows, device
                 )
             )
         return processors
-
-    @staticmethod
-    def _seeds(seed: int | list[int] | Tensor, num_songs: int) -> list[int]:
-        if isinstance(seed, int) and not isinstance(seed, bool):
-            return [seed + i for i in range(num_songs)]
-        seeds = [int(one) for one in seed]
-        if len(seeds) != num_songs:
-            raise ValueError(
-                "seed must be one int or one int for each song: got "
-                f"{len(seeds)} seeds for {num_songs} songs (batch size times num_return_sequences)"
-            )
-        return seeds
 
     def prepare_inputs_for_generation(  # type: ignore[no-untyped-def]
         self,
@@ -434,7 +428,8 @@ class SongGenGenerationMixin(LyricsAttentionMixin, GenerationMixin):
         self, input_ids: Tensor, *args: Any, **kwargs: Any
     ) -> SongGenGenerateOutput | Tensor:
         """Run the sampling loop of transformers and undo the token pattern."""
-        output = super()._sample(input_ids, *args, **kwargs)
+        with many_shapes(kwargs["generation_config"]):
+            output = super()._sample(input_ids, *args, **kwargs)
         sequences = output if isinstance(output, Tensor) else output.sequences
         codes = self.pattern.revert(sequences.view(-1, self.pattern.num_rows, sequences.shape[-1]))
         if isinstance(output, Tensor):

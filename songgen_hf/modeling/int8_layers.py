@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .few_rows import FewRowsLinear
+from .few_rows import MOST_SUMS, FewRowsLinear, computes_sums, row_sums
 
 SCALE = ".weight_scale"
 """Ending of the name of the scales that belong to ``.weight``."""
@@ -110,6 +110,8 @@ class Int8Linear(nn.Linear):
         shift = nn.Parameter(torch.zeros(out_features, device=device)) if bias else None
         self.register_parameter("bias", shift)
         self._packed: Any = None  # the weight in the order in which FBGEMM reads it
+        self.is_compiled = False
+        """Whether compiled steps read the weight, too, which is then held twice."""
 
     @classmethod
     def from_linear(cls, linear: nn.Linear) -> "Int8Linear":
@@ -126,6 +128,8 @@ class Int8Linear(nn.Linear):
         if states.device.type != "cpu" or not multiplies_integers():
             bias = None if self.bias is None else self.bias.to(states.dtype)
             return F.linear(states, self.dequantized().to(states.dtype), bias)
+        if computes_sums(states):
+            return self._compiled(states)
         rows = states.reshape(-1, self.in_features).float()
         scale = torch.linalg.vector_norm(rows, float("inf"), dim=1, keepdim=True)
         scale = scale.clamp_(min=torch.finfo(torch.float32).tiny)
@@ -133,6 +137,15 @@ class Int8Linear(nn.Linear):
             rows / scale, 1 / INPUT_LEVELS, INPUT_LEVELS + 1, self._pack()
         )
         product = product * scale
+        if self.bias is not None:
+            product = product + self.bias
+        return product.to(states.dtype).view(*states.shape[:-1], self.out_features)
+
+    def _compiled(self, states: Tensor) -> Tensor:
+        """The product in a compiled step, in which states are not rounded."""
+        rows = states.reshape(-1, self.in_features)
+        parts = [row_sums(self.weight, part) for part in rows.split(MOST_SUMS)]
+        product = torch.cat(parts) * self.weight_scale
         if self.bias is not None:
             product = product + self.bias
         return product.to(states.dtype).view(*states.shape[:-1], self.out_features)
@@ -157,12 +170,13 @@ class Int8Linear(nn.Linear):
                     self.weight.data, scales, zeros, 0
                 )
                 self._packed = torch.ops.quantized.linear_prepack(weight, None)
-            self.weight.data = self.weight.data.new_empty(0)
+            if not self.is_compiled:
+                self.weight.data = self.weight.data.new_empty(0)
         return self._packed
 
     def _integers(self) -> tuple[Tensor, Tensor]:
         """The integers and the scales, wherever they are."""
-        if self._packed is None:
+        if self._packed is None or self.is_compiled:
             return self.weight.data, self.weight_scale
         return torch.ops.quantized.linear_unpack(self._packed)[0].int_repr(), self.weight_scale
 
@@ -192,6 +206,14 @@ class Int8Linear(nn.Linear):
         return self.__dict__.copy()
 
 
+def compile_layers(module: nn.Module) -> None:
+    """Let the :class:`Int8Linear` below a module hold what compiled steps read."""
+    for layer in module.modules():
+        if isinstance(layer, Int8Linear) and not layer.is_compiled:
+            layer.weight.data = layer._integers()[0]
+            layer.is_compiled = True
+
+
 def linear_layers(module: nn.Module, skipped: Iterable[str] = ()) -> list[tuple[str, nn.Linear]]:
     """The names and linear layers below a module, except those whose name starts with one given."""
     prefixes = tuple(f"{name}." for name in skipped)
@@ -219,6 +241,7 @@ __all__ = [
     "LARGEST",
     "SCALE",
     "Int8Linear",
+    "compile_layers",
     "dequantize_rows",
     "dequantize_state_dict",
     "is_quantizable",

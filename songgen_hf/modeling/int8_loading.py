@@ -84,6 +84,11 @@ class Int8Quantizer(HfQuantizer):
         return True
 
     @property
+    def is_compileable(self) -> bool:
+        """True: compiled steps sum over the integers."""
+        return True
+
+    @property
     def is_trainable(self) -> bool:
         """False: integers have no gradient."""
         return False

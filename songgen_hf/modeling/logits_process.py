@@ -3,11 +3,14 @@
 The shapes are those of ``generate()``: scores [B * rows, V] and history [B * rows, L].
 """
 
+import inspect
 from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import LogitsProcessor
+from transformers import LogitsProcessor, LogitsProcessorList
 
 from .patterns import FREE, CodebookPattern, known_end
 
@@ -125,6 +128,41 @@ class CodebookPatternLogitsProcessor(LogitsProcessor):
         self._may_not_end = may_not_end.view(-1)  # [B * rows]
 
 
+class StepProcessors(LogitsProcessorList):
+    """Applies its processors, and looks once for those that take more than history and scores.
+
+    The list of transformers reads the signatures of all of them at every step.
+    """
+
+    def __call__(self, input_ids: Tensor, scores: Tensor, **kwargs: Any) -> Tensor:
+        if not self._are_plain:
+            return super().__call__(input_ids, scores, **kwargs)
+        for processor in self:
+            scores = processor(input_ids, scores)
+        return scores
+
+    @cached_property
+    def _are_plain(self) -> bool:
+        return all(len(inspect.signature(one.__call__).parameters) == 2 for one in self)
+
+
+def song_seeds(seed: int | list[int] | Tensor, num_songs: int) -> list[int]:
+    """Return a seed for each song: those given, or counting up from one.
+
+    Raises:
+        ValueError: if a list has another number of seeds.
+    """
+    if isinstance(seed, int) and not isinstance(seed, bool):
+        return [seed + i for i in range(num_songs)]
+    seeds = [int(one) for one in seed]
+    if len(seeds) != num_songs:
+        raise ValueError(
+            "seed must be one int or one int for each song: got "
+            f"{len(seeds)} seeds for {num_songs} songs (batch size times num_return_sequences)"
+        )
+    return seeds
+
+
 class SeededSamplingLogitsProcessor(LogitsProcessor):
     """Samples with one random generator per song, so that a song does not depend on its batch.
 
@@ -157,4 +195,9 @@ class SeededSamplingLogitsProcessor(LogitsProcessor):
         return torch.full_like(scores, -torch.inf).scatter_(1, drawn, 0.0)
 
 
-__all__ = ["CodebookPatternLogitsProcessor", "SeededSamplingLogitsProcessor"]
+__all__ = [
+    "CodebookPatternLogitsProcessor",
+    "SeededSamplingLogitsProcessor",
+    "StepProcessors",
+    "song_seeds",
+]

@@ -23,6 +23,8 @@ def test_the_last_line_has_every_row_and_the_page_has_the_table(benchmark, capsy
     assert result.keys() >= set(KEYS) | {"machine", "threads", "seed", "versions", "rounds"}
     assert all(result[name] > 0 for name in MEASURED | {"after_20_ms", "read_gb_per_s"})
     assert result["fp32_compiled_ms"] is None
+    for name in ("encode_fp32", "decode_bf16"):
+        assert 0 < result[f"{name}_floor_ms"] < result[f"{name}_ms"]
     text = page.read_text()
     assert text.startswith("# Speed\n\n<!--") and text.endswith("-->\n\nThe end.\n")
     assert "old" not in text and f"| float32 | {result['fp32_ms']:.1f} | 1.00 |" in text

@@ -5,15 +5,19 @@ import copy
 import pytest
 import torch
 import torch._dynamo
+from transformers import GenerationConfig
 
 from songgen_hf.modeling.compiled_steps import (
     CONDITIONS_BUCKET,
+    MOST_SHAPES,
     STEPS_BUCKET,
     compiled_generation,
+    many_shapes,
     missing_compiler,
     pad_conditions,
     rounded_up,
 )
+from songgen_hf.modeling.int8_loading import quantize_model
 
 GREEDY = {"do_sample": False, "max_new_frames": 5}
 needs_compiler = pytest.mark.skipif(missing_compiler() is not None, reason=str(missing_compiler()))
@@ -79,6 +83,35 @@ def test_traced_steps_with_guidance_and_a_prompt_give_the_same_codes(
 
     assert torch.equal(codes, model.generate(**call))
     assert recompilations() == 1
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_traced_steps_of_a_model_of_integers_follow_eager_ones(
+    tiny_model, tiny_inputs, recompilations
+):
+    model = copy.deepcopy(tiny_model("mixed"))
+    quantize_model(model)
+    call = tiny_inputs(batch_size=2) | GREEDY
+    expected = model.generate(**call)  # packs the weights, of which compiled steps have their own
+
+    codes = model.generate(**call, **eager_compiler(model))
+
+    # Eager steps round their states, so that some codes of random weights differ.
+    assert (codes == expected).float().mean() > 0.5
+    assert recompilations() == 1
+    assert torch.equal(model.generate(**call), expected)
+
+
+def test_a_process_compiles_many_shapes(tiny_model):
+    config = torch._dynamo.config
+    before = config.recompile_limit
+
+    with many_shapes(GenerationConfig(**compiled_generation())):
+        assert config.recompile_limit == MOST_SHAPES > before
+    with many_shapes(GenerationConfig()):
+        assert config.recompile_limit == before
+    assert config.recompile_limit == before
 
 
 def test_padded_conditions_are_hidden_and_fill_a_bucket(tiny_model, tiny_inputs):

@@ -4,9 +4,17 @@ import copy
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-from songgen_hf.modeling.few_rows import FEW_ROWS, FewRowsLinear
+from songgen_hf.modeling import few_rows
+from songgen_hf.modeling.few_rows import (
+    FEW_ROWS,
+    FewRowsLinear,
+    attend_one_step,
+    attends_one_step,
+    row_sums,
+)
 
 
 def pair(bias: bool = False) -> tuple[FewRowsLinear, nn.Linear]:
@@ -80,3 +88,46 @@ def test_an_adapter_wraps_the_layers_of_the_decoder(tiny_model):
     layer = adapted.base_model.model.decoder.model.layers[0].fc1
     assert isinstance(layer.base_layer, FewRowsLinear)
     assert set(layer.lora_A["default"].state_dict()) == {"weight"}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int8])
+def test_sums_are_the_product(dtype):
+    generator = torch.Generator().manual_seed(2)
+    weight = (torch.randn(40, 24, generator=generator) * 9).to(dtype)
+    rows = torch.randn(3, 24, generator=generator)
+
+    expected = rows.double() @ weight.double().T
+    torch.testing.assert_close(row_sums(weight, rows).double(), expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("as_sums", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("masked", [None, "hidden", "added"])
+def test_the_attention_of_one_step_is_that_of_torch(monkeypatch, as_sums, dtype, masked):
+    monkeypatch.setattr(few_rows, "computes_sums", lambda states: as_sums)
+    generator = torch.Generator().manual_seed(3)
+    query, key, value = (
+        torch.randn(2, heads, length, 8, generator=generator).to(dtype)
+        for heads, length in ((4, 1), (2, 11), (2, 11))
+    )
+    seen = torch.arange(11) < torch.tensor([[5], [11]])
+    mask = seen[:, None, None] if masked else None
+    if masked == "added":
+        mask = torch.zeros(2, 1, 1, 11).masked_fill(~mask, torch.finfo(torch.float32).min)
+
+    output = attend_one_step(query, key, value, mask, 0.3)
+
+    repeated = (states.float().repeat_interleave(2, dim=1) for states in (key, value))
+    expected = F.scaled_dot_product_attention(query.float(), *repeated, attn_mask=mask, scale=0.3)
+    assert output.dtype == dtype
+    tolerance = {"rtol": 1e-5, "atol": 1e-5} if dtype == torch.float32 else {}
+    torch.testing.assert_close(output, expected.transpose(1, 2).to(dtype), **tolerance)
+
+
+def test_one_step_attends_by_itself_in_half_precision_without_gradients_only():
+    query = torch.zeros(1, 2, 1, 4)
+    with torch.no_grad():
+        assert attends_one_step(query.bfloat16())
+        assert not attends_one_step(query)
+        assert not attends_one_step(query.bfloat16().expand(1, 2, 3, 4))
+    assert not attends_one_step(query.bfloat16())

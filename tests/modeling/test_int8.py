@@ -11,6 +11,7 @@ from songgen_hf.modeling.few_rows import FewRowsLinear
 from songgen_hf.modeling.int8_layers import (
     SCALE,
     Int8Linear,
+    compile_layers,
     dequantize_rows,
     dequantize_state_dict,
     quantize_rows,
@@ -104,6 +105,23 @@ def test_a_row_does_not_depend_on_the_others():
     states = matrix(7, 40, seed=3)
     alone = torch.cat([rounded(row[None]) for row in states])
     assert torch.equal(rounded(states), alone)
+
+
+@pytest.mark.parametrize("rows", [1, 7])
+def test_a_compiled_layer_multiplies_states_that_are_not_rounded(rows):
+    rounded = Int8Linear.from_linear(layer(bias=True)).eval()
+    states = matrix(rows, 40, seed=3)
+    expected = rounded(states)  # packs the weight
+    compile_layers(rounded)
+
+    with torch.no_grad():
+        compiled = torch.compile(rounded, backend="aot_eager", fullgraph=True, dynamic=False)
+        found = compiled(states)
+
+    floats = nn.functional.linear(states, rounded.dequantized(), rounded.bias)
+    torch.testing.assert_close(found, floats, rtol=1e-4, atol=1e-4)
+    assert torch.equal(rounded(states), expected)
+    assert torch.equal(copy.deepcopy(rounded)(states), expected)
 
 
 def test_without_integer_products_the_rounded_weight_is_used(monkeypatch):

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from transformers import LogitsProcessor
 
-from songgen_hf.modeling.logits_process import CodebookPatternLogitsProcessor
+from songgen_hf.modeling.logits_process import CodebookPatternLogitsProcessor, StepProcessors
 from songgen_hf.modeling.patterns import FREE, TRACK_PATTERNS, CodebookPattern
 
 VOCABULARY, EOS, BOS = 12, 8, 9
@@ -88,3 +89,20 @@ def test_another_history_is_read_from_its_start():
 
     assert may_end == [True, False, True]
     assert not processor(going_on[:, :3], scores)[1, EOS].isfinite()
+
+
+def test_processors_that_take_more_than_scores_are_still_found():
+    class Scaled(LogitsProcessor):
+        def __call__(self, input_ids, scores, factor):
+            return scores * factor
+
+    class Doubled(LogitsProcessor):
+        def __call__(self, input_ids, scores):
+            return scores * 2
+
+    ids, scores = torch.zeros(1, 1, dtype=torch.int64), torch.ones(1, 4)
+
+    assert StepProcessors([Doubled(), Doubled()])(ids, scores, other=1).eq(4).all()
+    assert StepProcessors([Doubled(), Scaled()])(ids, scores, factor=3).eq(6).all()
+    with pytest.raises(ValueError, match="required parameters"):
+        StepProcessors([Scaled()])(ids, scores)

@@ -3,6 +3,7 @@ from dataclasses import fields as fields_of
 import pytest
 import yaml
 
+from songgen_hf.training import options as options_module
 from songgen_hf.training.codec.options import CodecTrainingOptions
 from songgen_hf.training.language_model.options import LANGUAGE_MODEL_OPTIONS, LORA_OPTIONS
 from songgen_hf.training.masked.options import MASKED_OPTIONS
@@ -39,6 +40,16 @@ def test_later_sources_of_options_override_earlier_ones(tmp_path):
     assert data.voice_dropout == pytest.approx(1 / 3)
     assert training.learning_rate == 1e-3  # the file
     assert training.warmup_steps == 9  # the flag
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_bfloat16_without_its_instructions_gives_a_warning(monkeypatch, caplog, fast):
+    monkeypatch.setattr(options_module, "fast_bfloat16", lambda: fast)
+    parse("--bf16", "true", "--use-cpu", "true")
+    parse("--bf16", "false", "--use-cpu", "true")
+
+    said = [text for text in caplog.messages if "no instructions for bfloat16" in text]
+    assert said == [] if fast else len(said) == 1 and "say --bf16 false" in said[0]
 
 
 @pytest.mark.parametrize("stage", stage_names())

@@ -83,11 +83,15 @@ class TracksInPlaceMixin:
         count, rate = codes.shape[-1], self.sampling_rate / self._hop_length
         return [(first / rate, (count if end is None else end) / rate) for first, end in stretches]
 
-    def _misplaced_seconds(self, song: dict[str, Any], start: int) -> float:
-        """For how many seconds after frame ``start`` there are instruments in the vocal."""
+    def _misplaced_seconds(
+        self, song: dict[str, Any], start: int, stop: int | None = None
+    ) -> float:
+        """For how many seconds the vocal has instruments, from frame ``start`` to ``stop``."""
         if song["vocal"] is None:
             return 0.0
-        return misplaced_seconds(*self._tracks(song), **self._check(start))
+        vocal, band, rate = self._tracks(song)
+        end = None if stop is None else stop * self._hop_length
+        return misplaced_seconds(vocal[..., :end], band[..., :end], rate, **self._check(start))
 
     def _tracks(self, song: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, int]:
         vocal, band = (np.asarray(song[name]) for name in ("vocal", "accompaniment"))

@@ -246,7 +246,7 @@ class WholeSongMixin(BestOfMixin):
             swapped, drawn = 0.0, song["codes"]
             if section.lyrics:
                 self._put_tracks_in_place(song, known, chunk_frames=DECODED_FRAMES)
-                swapped = self._misplaced_seconds(song, known)
+                swapped = self._misplaced_seconds(song, known, known + new)
             tries.append((swapped, seed, song))
             if swapped <= MAY_BE_SWAPPED:
                 break

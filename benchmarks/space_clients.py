@@ -1,13 +1,14 @@
-"""Test a Space with many concurrent clients: isolation of their songs, memory and files.
+"""Test a Space with many concurrent clients and hostile files: their songs, memory and files.
 
-    python benchmarks/space_clients.py [--clients 50] [--killed 5] [--seconds 2] [--model ...]
+    python benchmarks/space_clients.py [--clients 50] [--killed 10] [--seconds 2] [--model ...]
 
 The Space runs in a process of its own (`songgen-hf space run`). All clients request a song at the
-same time, each with its own seed and lyrics, and some further clients are killed during generation.
-A new client then requests every song again, and the samples are compared. The memory is the
-resident memory of the server's process after a warm-up and at the end. The last line of the output
-is JSON. The exit status is 1 if songs were exchanged or lost, if files are left, or if the memory
-changed by more than 10 %.
+same time, each with its own seed and lyrics, while others upload every file of hostile_uploads.py;
+then some further clients are killed during generation. A new client requests every song again, and
+the samples are compared. The memory is the resident memory of the server's process after a warm-up
+and at the end. The last line of the output is JSON. The exit status is 1 if songs were exchanged or
+lost, if a hostile file had another answer than its own or one with a path of the server, if a
+request failed inside the server, if files are left, or if the memory changed by more than 10 %.
 """
 
 import argparse
@@ -21,9 +22,11 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import soundfile
+from hostile_uploads import UPLOADS, send_path_like_names, send_uploads, write_uploads  # beside it
 
 WORDS = ("the river runs", "come and dance", "my heart is warm", "soft the rain", "we sing tonight")
 STYLES = ("a folk song", "a happy pop song", "a sad jazz song", "a bold rock song")
@@ -34,7 +37,8 @@ KILLED_CLIENT = """
 import sys, time
 from gradio_client import Client
 client = Client(sys.argv[1], verbose=False, httpx_kwargs={"timeout": 600})
-job = client.submit(lyrics="an unfinished song", seconds=float(sys.argv[2]), api_name="/sing")
+song = {"lyrics": "an unfinished song", "seconds": float(sys.argv[2]), "variations": 4}
+job = client.submit(**song, api_name="/sing")
 while job.status().code.name in ("STARTING", "JOINING_QUEUE"):
     time.sleep(0.05)
 print("asked", flush=True)
@@ -93,6 +97,7 @@ def kill_clients(address: str, count: int, seconds: float) -> int:
         subprocess.Popen(
             [sys.executable, "-c", KILLED_CLIENT, address, str(seconds)],
             stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             text=True,
         )
         for _ in range(count)
@@ -171,18 +176,37 @@ def count_songs(temporary: Path) -> int:
     return sum(1 for path in temporary.glob("songgen-space-*/*") if path.is_dir())
 
 
+def what_is_left(temporary: Path) -> dict:
+    """Files of the Space that are there after its end, and requests that failed inside of it."""
+    own = {"server.log", "downloads", "uploads"}
+    files = [path for path in temporary.rglob("*") if path.is_file()]
+    log = (temporary / "server.log").read_text(encoding="utf-8", errors="replace")
+    return {
+        "files_left": sum(path.relative_to(temporary).parts[0] not in own for path in files),
+        "failures": log.count("Traceback"),
+    }
+
+
 def measure(address: str, process: int, arguments: argparse.Namespace, temporary: Path) -> dict:
     """Run the benchmark against a running Space."""
     folder = temporary / "downloads"
     client = connect(address, folder)
     for number in range(arguments.warm_up):
         request_song(client, request_of(number, arguments.seconds))
+    uploads = write_uploads(temporary / "uploads")
+    connected = partial(connect, address, folder)
+    refused = send_uploads(connected, uploads)
     client.close()
     before = resident_bytes(process)
     started = time.monotonic()
-    answers = request_concurrently(address, arguments.clients, arguments.seconds, folder)
+    with ThreadPoolExecutor(max(1, arguments.hostile)) as pool:
+        sent = [pool.submit(send_uploads, connected, uploads) for _ in range(arguments.hostile)]
+        answers = request_concurrently(address, arguments.clients, arguments.seconds, folder)
+        for one in sent:
+            refused += one.result()
+    refused += send_path_like_names(address, temporary)
     together = time.monotonic() - started
-    killed = kill_clients(address, arguments.killed, 10 * arguments.seconds)
+    killed = kill_clients(address, arguments.killed, arguments.seconds)
     started = time.monotonic()
     wrong = find_errors(address, answers, arguments.seconds, folder)
     alone = time.monotonic() - started
@@ -197,6 +221,8 @@ def measure(address: str, process: int, arguments: argparse.Namespace, temporary
         "seconds_each": arguments.seconds,
         "songs": len(waited),
         "wrong": wrong,
+        "uploads": (1 + arguments.hostile) * len(UPLOADS),
+        "uploads_wrong": refused,
         "wait_median": round(statistics.median(waited), 2) if waited else None,
         "wait_longest": round(max(waited), 2) if waited else None,
         "all_at_once": round(together, 1),
@@ -211,7 +237,13 @@ def measure(address: str, process: int, arguments: argparse.Namespace, temporary
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--clients", type=int, default=50)
-    parser.add_argument("--killed", type=int, default=5, help="number of clients that are killed")
+    parser.add_argument("--killed", type=int, default=10, help="number of clients that are killed")
+    parser.add_argument(
+        "--hostile",
+        type=int,
+        default=2,
+        help="clients with hostile files, beside one in the warm-up",
+    )
     parser.add_argument("--seconds", type=float, default=2.0, help="length of each song")
     parser.add_argument("--model", action="append", default=[])
     parser.add_argument("--concurrency", type=int, default=1)
@@ -229,10 +261,12 @@ def main() -> int:
             process,
         ):
             result = measure(address, process, arguments, Path(name))
+        result |= what_is_left(Path(name))
     for key, value in result.items():
         print(f"{key:>16}  {value}")
     print(json.dumps(result))
-    fine = not result["wrong"] and not result["songs_left"]
+    bad = ("wrong", "uploads_wrong", "songs_left", "files_left", "failures")
+    fine = not any(result[name] for name in bad)
     return 0 if fine and abs(result["memory_change"]) <= MEMORY_TOLERANCE else 1
 
 

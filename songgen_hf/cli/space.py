@@ -45,6 +45,9 @@ class RunOptions(SpaceOptions, DeviceOptions):
     concurrency: int = option(1, "songs generated at the same time")
     threads: int = option(1, "CPU threads per song; more slow small models down")
     max_seconds: float | None = option(None, "longest song (default: 30)")
+    compile: bool = option(
+        False, "compile the steps of autoregressive models; the first songs wait for the compiler"
+    )
     hub_adapters: bool = option(True, "do not let visitors name adapters of the Hub")
     adapt: Path | None = option(
         None,
@@ -140,6 +143,7 @@ def start(options: RunOptions) -> None:
         adapters=options.adapters,
         defaults=default_settings(options.models),
         adapt=adapt,
+        compile=options.compile,
     )
     # A service manager ends the process with SIGTERM: delete the files, as after Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

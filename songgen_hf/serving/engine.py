@@ -18,6 +18,8 @@ from transformers.generation.streamers import BaseStreamer
 from ..pipelines.song import Song
 from ..pipelines.streaming import SongGenAudioStreamer
 from ..space.limits import max_seconds
+from ..space.streams import Chunk
+from ..space.whole_songs import SectionBegin, section_streamer
 
 CHUNK_FRAMES = 25
 """Codec frames of a chunk of sound: half a second."""
@@ -181,7 +183,14 @@ class SongEngine:
         )
         if early:
             arguments["streamer"] = _ChunkStreamer(pipeline.model, tell)
+        sections = None
+        if order.stream and order.method == "whole_song":
+            sections = FinishedSections(pipeline, tell)
+            arguments["follow"] = sections.streamer
+            early = sections.streamer is not None
         song = getattr(pipeline, order.method)(progress=report, **arguments)
+        if sections is not None:
+            sections.end()
         if order.stream and not early:
             for chunk in chunks_of(song):
                 tell(chunk)
@@ -209,6 +218,43 @@ class _ChunkStreamer(BaseStreamer):
                 self._tell(as_pcm(chunk.waveform.numpy()))
         except Empty:
             pass
+
+
+class FinishedSections:
+    """Tells the sound of each section of a whole song as soon as it is complete.
+
+    A section may be generated again while it is being sung, so its chunks are held back until the
+    next one begins.
+
+    Attributes:
+        streamer: what ``whole_song`` is to be followed by; None for a codec that decodes no chunks.
+    """
+
+    def __init__(self, pipeline: Any, tell: Callable[[bytes], None]):
+        self.streamer = section_streamer(pipeline, 0, self._take)
+        self._tell = tell
+        self._section = -1
+        self._held: list[bytes] = []
+
+    def end(self) -> None:
+        """Tell the last section."""
+        if self.streamer is not None:
+            self.streamer.end()
+        self._pass_on()
+
+    def _take(self, happening: Chunk | SectionBegin) -> None:
+        if isinstance(happening, Chunk):
+            self._held.append(as_pcm(happening.mixture))
+        elif happening.index == self._section:  # it begins again, with other sound
+            self._held = []
+        else:
+            self._section = happening.index
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        for chunk in self._held:
+            self._tell(chunk)
+        self._held = []
 
 
 def as_pcm(waveform: np.ndarray) -> bytes:
@@ -252,6 +298,7 @@ def facts_of(name: str, pipeline: Any) -> ModelFacts:
 
 __all__ = [
     "CHUNK_FRAMES",
+    "FinishedSections",
     "Happening",
     "ModelFacts",
     "Order",

@@ -9,6 +9,7 @@ stream goes on where it was interrupted.
 import asyncio
 import logging
 import os
+import traceback
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -201,7 +202,20 @@ def _start_ray(ray: Any, *, cpus: int) -> None:
             if "timed out during startup" not in str(error) or attempt == STARTS - 1:
                 raise
             logger.warning("Ray did not start in its time: it is started again")
+            _end_node(error)
             ray.shutdown()
+
+
+def _end_node(error: BaseException) -> None:
+    """End the processes of the node that raised an error while it started.
+
+    Ray itself ends them only when this process ends, and hands out no reference to the node.
+    """
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        end = getattr(frame.f_locals.get("self"), "kill_all_processes", None)
+        if end is not None:
+            end(check_alive=False, allow_graceful=True)
+            return
 
 
 def gpus_of_replica(device: str, replicas: int) -> float:

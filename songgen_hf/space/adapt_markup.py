@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from .adaptations import ASKING, DONE, FAILED, RUNNING, STOPPED, AdaptState
@@ -39,8 +40,11 @@ def adapt_status(state: AdaptState, say: Say = ENGLISH) -> str:
                 detail += f" · {say(f'adapt_{name}', value=f'{progress[name]:.2f}')}"
     else:
         said = say("adapt_preparing", name=state.name)
-        detail = " · ".join(filter(None, (stage, say("adapt_step", done=done, of=total))))
-        detail = detail if stage else say("adapt_starting")
+        detail = say("adapt_starting")
+        if stage:
+            number, _, name = stage.rpartition(" ")
+            counted = say("adapt_step", done=done, of=total)
+            detail = f"{number} {say(f'stage:{name}')}".strip() + f" · {counted}"
     spoken = say("spoken", what=said, percent=percent // 25 * 25)
     return f"""
 <div class="sg-status sg-busy" data-say="{escape(spoken)}">
@@ -59,16 +63,25 @@ def recordings_table(state: AdaptState, say: Say = ENGLISH) -> str:
         f'<th scope="col">{escape(say(f"adapt_{name}"))}</th>'
         for name in ("recording", "clips", "reason")
     )
-    rows = "".join(
-        f'<tr><th scope="row">{escape(str(row["recording_id"]))}</th>'
-        f"<td>{escape(say('adapt_kept', kept=row['kept'], clips=row['clips']))}</td>"
-        f'<td lang="en">{escape(row["reason"] if row["kept"] < row["clips"] else "")}</td></tr>'
-        for row in state.rows
-    )
+    rows = "".join(_recording(row, say) for row in state.rows)
     label = escape(say("adapt_table"))
     return (
         f'<div class="sg-table" tabindex="0" role="region" aria-label="{label}">'
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _recording(row: Mapping[str, Any], say: Say) -> str:
+    """The row of a recording."""
+    reason = ""
+    if row["reason"] and row["kept"] < row["clips"]:
+        told = tell(ValueError(row["reason"]), say)
+        language = "" if told.language == say("language") else f' lang="{told.language}"'
+        reason = f"<span{language}>{escape(told.text)}</span>"
+    return (
+        f'<tr><th scope="row">{escape(str(row["recording_id"]))}</th>'
+        f"<td>{escape(say('adapt_kept', kept=row['kept'], clips=row['clips']))}</td>"
+        f"<td>{reason}</td></tr>"
     )
 
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from ..optional import require
 from ..training.adaptation.options import AdaptOptions
 from .adapt_markup import adapt_status, recordings_table, samples_view
-from .adaptations import ASKING, RUNNING, Adaptations, AdaptState, copy_sample
+from .adaptations import ASKING, IDLE, RUNNING, Adaptations, AdaptState, copy_sample
 from .controls import PRIVATE, Page, session_of
 from .error_messages import tell
 from .form import Texts
-from .markup import hint, note, problem
-from .settings import FEW_STEPS
+from .markup import empty_stage, hint, note, problem
+from .settings import FEW_STEPS, TWO_TRACKS
 from .song_service import SongService
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class AdaptTab:
                         "label": "adapt_model",
                         "choices": lambda say: [(say(f"mode:{mode}"), mode) for mode in self.modes],
                     },
-                    value=self.modes[0],
+                    value=TWO_TRACKS if TWO_TRACKS in self.modes else self.modes[0],
                     elem_classes="sg-choice",
                 )
                 with gr.Row():
@@ -131,11 +131,12 @@ class AdaptTab:
             step: [copy_sample(song, folder) for song in songs] for step, songs in samples.items()
         }
         status = adapt_status(state, say)
+        blank = state.phase == IDLE and not samples and failed is None
         if failed is not None:
             status = problem(tell(failed, say), say, title="adapt_problem")
         return [
             status,
-            recordings_table(state, say),
+            empty_stage(say, "adapt_empty") if blank else recordings_table(state, say),
             samples_view(served, say),
             gr.update(interactive=not running),
             gr.update(interactive=state.phase == ASKING),

@@ -50,7 +50,8 @@ def work(read: Callable[[], str], write: Callable[[dict[str, Any]], None]) -> No
         values |= {"out": Path(values["out"]), "changes": tuple(values.get("changes", ()))}
         adapted = adapt(AdaptOptions(**values), confirm, watch=watch)
     except (ValueError, TypeError, OSError, ImportError) as error:
-        write({"event": FAILED, "message": str(error)})
+        rows = [state._asdict() for state in getattr(error, "states", ())]
+        write({"event": FAILED, "message": str(error), **({"rows": rows} if rows else {})})
         return
     if adapted is None:
         write({"event": STOP})

@@ -227,7 +227,7 @@ def after(state: AdaptState, event: Mapping[str, Any]) -> AdaptState:
             stopped_by_drift=facts["stopped_by_drift"],
         )
     if kind == FAILED:
-        return replace(state, phase=FAILED, message=facts["message"])
+        return replace(state, phase=FAILED, **facts)
     return replace(state, phase=STOPPED)
 
 

@@ -74,6 +74,7 @@ def build_demo(
     defaults: Settings | None = None,
     controls: Sequence[type[Control]] = CONTROLS,
     adapt: "Adaptations | None" = None,
+    compile: bool = False,
 ) -> SongBlocks:
     """Build the Space for one pipeline, or for one pipeline of each mode.
 
@@ -87,6 +88,8 @@ def build_demo(
         controls: controls of a finished song, in their order on the page.
         adapt: adaptations for the Adapt tab, which trains on recordings in any folder of this
             machine: only for a page that nobody else can open. None for no tab.
+        compile: whether the steps of autoregressive models are compiled, for which the first songs
+            wait.
     Returns:
         gradio Blocks with a queue; ``launch()`` starts the server.
     Raises:
@@ -94,7 +97,7 @@ def build_demo(
         ImportError: if gradio is not installed.
     """
     limits = Limits() if limits is None else limits
-    generator = SongGenerator(pipeline, places=limits.concurrency)
+    generator = SongGenerator(pipeline, places=limits.concurrency, compile=compile)
     modes = generator.modes
     longest = [max_seconds(generator.model(mode)) for mode in modes if mode != FEW_STEPS]
     limits = replace(limits, seconds=min([limits.seconds, *longest]))

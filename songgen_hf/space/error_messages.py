@@ -66,9 +66,13 @@ def in_german(message: str) -> str | None:
     """The German form of a message of the library; None if there is none."""
     for pattern, german in _patterns():
         if found := pattern.fullmatch(message):
-            values = {name: PARTS.get(value, value) for name, value in found.groupdict().items()}
-            return german.format(**values)
+            return german.format(**{name: _part(name, found[name]) for name in found.groupdict()})
     return None
+
+
+def _part(name: str, value: str) -> str:
+    """The German form of a value; one called ``error`` is a message itself."""
+    return PARTS.get(value) or (in_german(value) if name == "error" else None) or value
 
 
 @cache

@@ -222,6 +222,38 @@ MESSAGES: dict[str, str] = {
         "das Training endete unerwartet (Status {status}): bitte im Protokoll nachsehen und neu "
         "beginnen"
     ),
+    # Why a clip of a recording is not trained on
+    "{name}: {score} is below the lowest allowed, {bound}": (
+        "{name}: {score}, erlaubt sind mindestens {bound}"
+    ),
+    "{name}: {score} is above the highest allowed, {bound}": (
+        "{name}: {score}, erlaubt sind höchstens {bound}"
+    ),
+    "{name}: {score} of the clip is above the highest allowed, {bound} of the clip": (
+        "{name}: Anteil {score}, erlaubt ist höchstens {bound}"
+    ),
+    "truncated: the file ends early": "abgeschnitten: die Datei endet zu früh",
+    "truncated: the file ends early, at {end} s": (
+        "abgeschnitten: die Datei endet zu früh, nach {end} s"
+    ),
+    "no singing: clips without singing are not kept": (
+        "kein Gesang: Ausschnitte ohne Gesang werden nicht verwendet"
+    ),
+    "language: {language} is not among those allowed, {allowed}": (
+        "Sprache: {language} ist nicht dabei; erlaubt: {allowed}"
+    ),
+    "duplicate: the same sound as {clip}": "doppelt: derselbe Klang wie {clip}",
+    "balance: more than {limit} clips of the {name} {value}": (
+        "Ausgewogenheit: mehr als {limit} Ausschnitte von {name} {value}"
+    ),
+    "error: {stage}: {error}": "Fehler beim Schritt „{stage}“: {error}",
+    "it has no sound": "enthält keinen Klang",
+    "{label} holds NaN or infinite samples; repair or replace it": (
+        "{label}: enthält ungültige Werte; bitte die Aufnahme ersetzen"
+    ),
+    "cannot read {name} ({reason}); expected WAV, FLAC, OGG or MP3 audio": (
+        "{name}: lässt sich nicht lesen; erwartet WAV, FLAC, OGG oder MP3"
+    ),
     # Recordings
     "the {name} has {size} MB: up to {most} MB are accepted; cut it, a few seconds are enough": (
         "{name}: {size} MB, erlaubt sind {most} MB; bitte kürzen, wenige Sekunden genügen"
@@ -290,6 +322,35 @@ PARTS: dict[str, str] = {
     "reference voice": "Stimmvorlage",
     "recording": "Aufnahme",
     "none": "keiner",
+    "too short": "zu kurz",
+    "too long": "zu lang",
+    "loudness": "Lautheit",
+    "clipping (flat peaks)": "Übersteuerung (flache Spitzen)",
+    "clipping (density of peaks)": "Übersteuerung (Dichte der Spitzen)",
+    "silence": "Stille",
+    "bandwidth": "Bandbreite",
+    "loss of level in mono": "Pegelverlust in Mono",
+    "energy of the vocal": "Energie des Gesangs",
+    "energy of the accompaniment": "Energie der Begleitung",
+    "speech": "gesprochen",
+    "transcripts differ": "Abschriften weichen ab",
+    "lyrics are not sung": "Text wird nicht gesungen",
+    "caption (CLAP)": "Beschreibung (CLAP)",
+    "artist": "Interpret",
+    "genre": "Genre",
+    "truncated": "abgeschnitten",
+    "no singing": "kein Gesang",
+    "no singing and no sound": "weder Gesang noch Klang",
+    "language": "Sprache",
+    "duplicate": "doppelt",
+    "balance": "Ausgewogenheit",
+    "error": "Fehler beim Lesen",
+    "inspect": "Prüfen",
+    "separate": "Trennen",
+    "segment": "Schneiden",
+    "transcribe": "Abschreiben",
+    "score": "Bewerten",
+    "caption": "Beschreiben",
 }
 """What stands in the places of values, where it is words of the page."""
 

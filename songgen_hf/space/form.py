@@ -150,11 +150,21 @@ def _lyrics_block(form: Form, defaults: Settings) -> None:
     with gr.Row(elem_classes="sg-examples"):
         form.texts.draw(gr.HTML, {"value": lambda say: legend(say("try"))})
         form.parts["examples"] = [
-            gr.Button(example.name, size="sm", variant="secondary", min_width=10)
+            form.texts.draw(
+                gr.Button,
+                {"value": f"example:{example.name}"},
+                size="sm",
+                variant="secondary",
+                min_width=10,
+            )
             for example in EXAMPLES
         ]
         form.parts["whole_example"] = form.texts.draw(
-            gr.Button, {"value": "example_whole"}, size="sm", variant="secondary", min_width=10
+            gr.Button,
+            {"value": f"example:{WHOLE_EXAMPLE.name}"},
+            size="sm",
+            variant="secondary",
+            min_width=10,
         )
 
 

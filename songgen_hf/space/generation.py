@@ -105,11 +105,13 @@ class SongGenerator:
             ``"mixed"``, ``"two tracks"`` and ``"few steps"`` (a :class:`MaskedSongPipeline`). A
             single pipeline is offered under the mode that its model generates.
         places: number of songs that one model generates at the same time.
+        compile: whether the steps of autoregressive models are compiled; see docs/speed.md.
     Raises:
         ValueError: for an unknown mode, or a pipeline whose model does not fit its mode.
     """
 
-    def __init__(self, pipelines: Any, *, places: int = 1):
+    def __init__(self, pipelines: Any, *, places: int = 1, compile: bool = False):
+        self._compile = compile
         if not isinstance(pipelines, Mapping):
             pipelines = {mode_of(pipelines): pipelines}
         if not pipelines:
@@ -235,7 +237,7 @@ class SongGenerator:
                 with self._pipelines[settings.mode].acquire(adapters, stop) as pipeline:
                     for number in range(settings.variations):
                         timer.start_song(number)
-                        request = Request(settings, voice, number, edit)
+                        request = Request(settings, voice, number, edit, self._compile)
                         for song in _generate_songs(pipeline, request, report, results.put):
                             results.put(song)
                 if timer.seconds_per_step and not isinstance(edit, WholeSong):
@@ -307,12 +309,13 @@ class _SharedPipeline:
 
 @dataclass(frozen=True)
 class Request:
-    """One song of a request: its settings, voice, number from 0, and edit."""
+    """One song of a request: its settings, voice, number from 0, edit, and whether to compile."""
 
     settings: Settings
     voice: Recording | None
     number: int
     edit: Work | None
+    compile: bool = False
 
     @property
     def seed(self) -> int:
@@ -343,6 +346,8 @@ def _generate_songs(
         "timestamps": bool(settings.lyrics) and _has_timestamps(pipeline),
         "progress": report,
     }
+    if request.compile and not few:
+        options["compile"] = True
     if isinstance(edit, WholeSong):
         if settings.best_of > 1:
             options["best_of"] = settings.best_of

@@ -58,8 +58,8 @@ def legend(text: str) -> str:
     return f'<span class="sg-legend">{escape(text)}</span>'
 
 
-def empty_stage(say: Say = ENGLISH) -> str:
-    """The placeholder that is shown before the first song."""
+def empty_stage(say: Say = ENGLISH, key: str = "empty") -> str:
+    """The placeholder that is shown before the first song, or before what else ``key`` names."""
     bars = "".join(
         f'<rect x="{12 * place}" y="{50 - height / 2}" width="6" height="{height}" rx="3"/>'
         for place, height in enumerate(_BARS)
@@ -67,8 +67,8 @@ def empty_stage(say: Say = ENGLISH) -> str:
     return f"""
 <div class="sg-empty">
   <svg viewBox="0 0 186 100" width="186" height="100" aria-hidden="true">{bars}</svg>
-  <h2>{escape(say("empty_title"))}</h2>
-  <p>{escape(say("empty"))}</p>
+  <h2>{escape(say(f"{key}_title"))}</h2>
+  <p>{escape(say(key))}</p>
 </div>"""
 
 

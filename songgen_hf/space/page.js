@@ -38,8 +38,9 @@
     }
   });
 
-  // One Tab stop for each row of buttons; the arrow keys move within the row.
-  const ROWS = ".sg-chip-row .wrap, .sg-examples, [data-roving]";
+  // One Tab stop for each row of buttons; the arrow keys move within the row. gradio gives each
+  // radio button a name of its own, so browsers do not know that they belong together.
+  const ROWS = ".sg-chip-row .wrap, :is(#mode, .sg-choice) .wrap, .sg-examples, [data-roving]";
   const inRow = (row) => [...row.querySelectorAll("input, button")].filter((one) => !one.disabled)
     .sort((a, b) => {
       const [p, q] = [a, b].map((one) => (one.closest("label") || one).getBoundingClientRect());
@@ -66,6 +67,7 @@
       : (at + step + items.length) % items.length;
     oneTabStop(row, items[next]);
     items[next].focus();
+    if (items[next].type === "radio") items[next].click();
     items[next].scrollIntoView({ block: "nearest", inline: "nearest" });
   });
 

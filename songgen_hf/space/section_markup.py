@@ -128,9 +128,14 @@ def _words(lines: Sequence[tuple[int, Line]]) -> str:
     """Lines of words, which ``player.js`` plays and lights up."""
     rows = []
     for number, line in lines:
-        buttons = "".join(word_button(word, number) for word in line["words"])
-        rows.append(f"<span data-roving>{buttons}</span>" if buttons else "")
+        words = (word_button(word, number) or left_out(word) for word in line["words"])
+        rows.append(f"<span data-roving>{''.join(words)}</span>" if line["words"] else "")
     return "".join(rows)
+
+
+def left_out(word: Mapping[str, Any]) -> str:
+    """A word that was not sung, struck through."""
+    return f"<s>{escape(word['word'])}</s>"
 
 
 def word_button(word: Mapping[str, Any], line: int) -> str:

@@ -85,7 +85,13 @@ STRINGS: dict[str, tuple[str, str]] = {
         "Die Abschnitte erscheinen hier, sobald ein Text da ist.",
     ),
     "plan_problem": ("The song cannot be planned.", "Das Lied lässt sich nicht planen."),
-    "example_whole": ("Whole song", "Ganzes Lied"),
+    "example:River": ("River", "Fluss"),
+    "example:Train": ("Train", "Zug"),
+    "example:Lullaby": ("Lullaby", "Schlaflied"),
+    "example:City": ("City", "Stadt"),
+    "example:Storm": ("Storm", "Gewitter"),
+    "example:Four lines": ("Four lines", "Vier Zeilen"),
+    "example:Whole song": ("Whole song", "Ganzes Lied"),
     "section:intro": ("Intro", "Intro"),
     "section:verse": ("Verse", "Strophe"),
     "section:chorus": ("Chorus", "Refrain"),
@@ -319,6 +325,13 @@ STRINGS: dict[str, tuple[str, str]] = {
     "adapt_training": ("Training {name}", "{name} wird trainiert"),
     "adapt_starting": ("starting", "beginnt"),
     "adapt_step": ("{done} of {of}", "{done} von {of}"),
+    "stage:inspect": ("inspect", "prüfen"),
+    "stage:separate": ("separate the tracks", "Spuren trennen"),
+    "stage:segment": ("cut into clips", "in Ausschnitte schneiden"),
+    "stage:transcribe": ("transcribe the words", "Worte abschreiben"),
+    "stage:score": ("score", "bewerten"),
+    "stage:caption": ("describe", "beschreiben"),
+    "stage:codes": ("encode", "kodieren"),
     "adapt_loss": ("loss {value}", "Verlust {value}"),
     "adapt_drift": ("drift {value}", "Abweichung {value}"),
     "adapt_asking": (
@@ -338,6 +351,14 @@ STRINGS: dict[str, tuple[str, str]] = {
     "adapt_stopped": (
         "{name} is stopped. Look at the recordings again to go on.",
         "{name} ist angehalten. Zum Fortsetzen die Aufnahmen noch einmal ansehen.",
+    ),
+    "adapt_empty_title": ("Nothing adapted yet", "Noch nichts angepasst"),
+    "adapt_empty": (
+        "Choose a folder or upload songs, and press Look at the recordings. Here you see which of "
+        "them can be used before anything is trained, and hear songs from before and after.",
+        "Wählen Sie einen Ordner oder laden Sie Lieder hoch und drücken Sie auf Aufnahmen ansehen. "
+        "Hier steht dann, was davon verwendbar ist, bevor etwas trainiert wird, und Sie hören "
+        "Lieder von vorher und nachher.",
     ),
     "adapt_table": ("Recordings", "Aufnahmen"),
     "adapt_recording": ("Recording", "Aufnahme"),

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..pipelines.song_plan import TAG, SongPlan, plan
 from .limits import Limits
-from .settings import FEW_STEPS, Settings
+from .settings import Settings
 from .streams import Chunk, ChunkStreamer, can_stream
 
 WHOLE, SECTION, FINISH = "whole", "section", "finish"
@@ -163,11 +163,11 @@ def generate_whole(
         The song, a dict of the pipeline with ``sections``.
     """
     if work.section is not None:
-        names = ("seed", "reference_voice", "separate_voice", "progress")
-        given = {name: options[name] for name in names}
+        names = {"seed", "reference_voice", "separate_voice", "progress", "compile"}
+        given = {name: options[name] for name in names & set(options)}
         song: Mapping[str, Any] = pipeline.redo_section(work.folder, work.section, **given)
         return song
-    streamer = _streamer(pipeline, settings, int(options["seed"]), emit)
+    streamer = section_streamer(pipeline, int(options["seed"]), emit)
     song = pipeline.whole_song(
         settings.text, plan=work.plan, folder=work.folder, follow=streamer, **options
     )
@@ -176,12 +176,12 @@ def generate_whole(
     return song
 
 
-def _streamer(
-    pipeline: Any, settings: Settings, seed: int, emit: Callable[[Chunk | SectionBegin], None]
+def section_streamer(
+    pipeline: Any, seed: int, emit: Callable[[Chunk | SectionBegin], None]
 ) -> "SectionStreamer | None":
-    """Decoder of the sections' codes; None for a codec that cannot decode chunks."""
+    """Decoder of the codes of a pipeline's sections; None for a codec that decodes no chunks."""
     model = getattr(pipeline, "model", None)
-    if settings.mode == FEW_STEPS:
+    if getattr(pipeline, "mode", "") == "masked":
         config = pipeline.transformer.config
         model = SimpleNamespace(
             audio_encoder=pipeline.codec,
@@ -251,4 +251,5 @@ __all__ = [
     "generate_whole",
     "has_tags",
     "plan_settings",
+    "section_streamer",
 ]

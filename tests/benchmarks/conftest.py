@@ -14,5 +14,7 @@ def benchmark(request):
     name = Path(request.module.__file__).stem.removeprefix("test_")
     spec = importlib.util.spec_from_file_location(f"benchmark_{name}", BENCHMARKS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.syspath_prepend(BENCHMARKS)  # a script may import another one
+        spec.loader.exec_module(module)
     return module

@@ -16,6 +16,7 @@ from websockets.sync.client import connect
 
 from songgen_hf.cli import main
 from songgen_hf.serving.engine import as_pcm
+from songgen_hf.serving.replicas import STARTS, _start_ray
 
 from ..tools.serving import free_port
 from ..tools.waiting import wait_until
@@ -114,6 +115,49 @@ def replicas_of(process: int) -> list[int]:
         if above == process and name.startswith(b"ray::ServeReplica"):
             found.append(number)
     return sorted(found)
+
+
+class SlowRay:
+    """Stands for Ray on a machine that is too busy for its first starts."""
+
+    def __init__(self, failures: int, message: str = "The node timed out during startup."):
+        self.failures, self.message = failures, message
+        self.starts = self.shutdowns = self.nodes_ended = 0
+
+    def init(self, *_, **__):
+        self.starts += 1
+        if self.starts <= self.failures:
+            SlowNode(self).start()
+
+    def shutdown(self):
+        self.shutdowns += 1
+
+
+class SlowNode:
+    """The node of Ray, which ends its processes only if it is told to."""
+
+    def __init__(self, ray: SlowRay):
+        self.ray = ray
+
+    def start(self):
+        raise Exception(self.ray.message)
+
+    def kill_all_processes(self, *, check_alive, allow_graceful):
+        self.ray.nodes_ended += 1
+
+
+def test_ray_is_started_again_when_its_time_was_too_short(monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_worker_niceness", "0")
+    slow, hopeless, broken = SlowRay(2), SlowRay(99), SlowRay(99, "no such folder")
+
+    _start_ray(slow, cpus=1)
+    for ray in (hopeless, broken):
+        with pytest.raises(Exception, match=ray.message):
+            _start_ray(ray, cpus=1)
+
+    assert (slow.starts, slow.shutdowns, slow.nodes_ended) == (3, 2, 2)
+    assert (hopeless.starts, broken.starts) == (STARTS, 1)
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds replicas in /proc")

@@ -23,7 +23,12 @@ from ..tools.waiting import wait_until
 
 ROWS = [
     {"recording_id": "one", "clips": 2, "kept": 2, "reason": ""},
-    {"recording_id": "<b>two</b>", "clips": 3, "kept": 1, "reason": "loudness below -40"},
+    {
+        "recording_id": "<b>two</b>",
+        "clips": 3,
+        "kept": 1,
+        "reason": "loudness: -45 LUFS is below the lowest allowed, -40 LUFS",
+    },
 ]
 SAYS = {"event": "recordings", "rows": ROWS, "kept": 3, "seconds": 30.0}
 QUICK = ("score.music=false", "caption.phrasings=1", "segment.mean_seconds=4")
@@ -46,7 +51,8 @@ def test_the_states_of_an_adaptation_follow_from_what_its_process_tells():
     assert after(state, trained | {"steps": 3}).phase == STOPPED
     drifted = after(state, trained | {"steps": 3, "stopped_by_drift": True})
     assert drifted.phase == DONE and "moved far enough" in adapt_status(drifted)
-    failed = after(state, {"event": "failed", "message": "no disk"})
+    failed = after(state, {"event": "failed", "message": "no disk", "rows": ROWS[1:]})
+    assert failed.rows == ROWS[1:]  # the table says why nothing can be used
     assert 'role="alert"' in adapt_status(failed) and "No disk." in adapt_status(failed)
 
 
@@ -55,7 +61,7 @@ def test_the_table_has_the_reasons_as_text():
 
     table = recordings_table(state, speaker("de"))
 
-    assert "2 von 2" in table and "1 von 3" in table and "loudness below -40" in table
+    assert "2 von 2" in table and "1 von 3" in table and "Lautheit: -45 LUFS" in table
     assert "<b>" not in table
     assert recordings_table(AdaptState()) == ""
 

@@ -8,6 +8,9 @@ import pytest
 
 pytest.importorskip("gradio", reason="needs the extra space")
 
+from songgen_hf.data.preparation.configuration import read_preparation
+from songgen_hf.data.preparation.filtering import RULES, Thresholds
+from songgen_hf.data.preparation.songs import build_stages
 from songgen_hf.modeling.audio_io import read_audio
 from songgen_hf.pipelines.adapters import load_adapters
 from songgen_hf.space import limits
@@ -15,7 +18,7 @@ from songgen_hf.space.api_answers import api_error
 from songgen_hf.space.error_messages import error_message, in_german, tell
 from songgen_hf.space.error_strings import MESSAGES, PARTS
 from songgen_hf.space.limits import Limits
-from songgen_hf.space.strings import speaker
+from songgen_hf.space.strings import STRINGS, speaker
 from songgen_hf.space.voice import read_voice
 
 SPACE = Path(limits.__file__).parent
@@ -74,8 +77,8 @@ def messages_of(source):
     """The messages of the errors in a source, with VALUE in the places of values."""
     for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
-            if getattr(node.exc.func, "id", "") in ("ValueError", "TypeError"):
-                yield from texts_of(node.exc.args[0])
+            if getattr(node.exc.func, "id", "") in ("ValueError", "TypeError", "NothingKept"):
+                yield from texts_of(node.exc.args[-1])
 
 
 def texts_of(node):
@@ -104,6 +107,37 @@ def test_every_message_that_a_visitor_can_see_has_a_german_text():
     ]  # fmt: skip
 
     assert len(messages) > 60 and missing == []
+
+
+def test_every_reason_of_the_preparation_has_a_german_text():
+    source = SPACE.parent / "data" / "preparation" / "filtering.py"
+    bounds = Thresholds(**{rule.threshold: min(0.5, rule.range[1]) for rule in RULES})
+    worse = {rule: -80.0 if rule.is_minimum else 9e9 for rule in RULES}
+    reasons = [rule.reason({rule.column: score}, bounds) for rule, score in worse.items()]
+    reasons += reasons_of(source)
+    stages = build_stages(read_preparation("small"), Path("songs"))
+
+    german = [in_german(reason) for reason in reasons]
+
+    assert len(reasons) == len(RULES) + 7 and None not in german
+    assert {rule.name for rule in RULES} | {stage.name for stage in stages} <= set(PARTS)
+    assert {f"stage:{stage.name}" for stage in stages} <= set(STRINGS)
+    assert in_german("loudness: -45 LUFS is below the lowest allowed, -40 LUFS") == (
+        "Lautheit: -45 LUFS, erlaubt sind mindestens -40 LUFS"
+    )
+    assert in_german("error: inspect: it has no sound") == (
+        "Fehler beim Schritt „Prüfen“: enthält keinen Klang"
+    )
+
+
+def reasons_of(source):
+    """The reasons in the source of the filter, with VALUE in the places of values."""
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "append":
+            yield from texts_of(node.args[0])
+        if isinstance(node, ast.Return) and isinstance(node.value, ast.List):
+            for text in node.value.elts:
+                yield from (f"{one}: X" for one in texts_of(text))
 
 
 @pytest.mark.parametrize("english", MESSAGES)

@@ -111,6 +111,17 @@ def test_guidance_of_one_condition_changes_the_song(generator):
     assert not np.array_equal(plain.mixture, guided.mixture)
 
 
+def test_a_space_can_compile_the_steps_of_its_models(pipelines, monkeypatch):
+    def generate(**arguments):
+        raise ValueError(f"compile is {arguments.get('compile')}")
+
+    monkeypatch.setattr(pipelines["mixed"].model, "generate", generate)
+    for compiled in (True, None):
+        generator = SongGenerator(pipelines["mixed"], compile=bool(compiled))
+        with pytest.raises(ValueError, match=f"compile is {compiled}"):
+            list(generator.generate(SETTINGS))
+
+
 @pytest.fixture
 def few_steps(tiny_masked):
     """A new generator with a tiny masked model; waits until all requests have ended."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import songgen_hf.space.strings as strings
+from songgen_hf.space.description_chips import EXAMPLES, WHOLE_EXAMPLE
 from songgen_hf.space.edits import TRACKS
 from songgen_hf.space.settings import FIELDS, MODES
 from songgen_hf.space.strings import ENGLISH, LANGUAGES, STRINGS, speaker, wanted_language
@@ -47,7 +48,9 @@ def constants():
 def test_every_string_is_used():
     used = set(constants())
     used |= {f"{name}{ending}" for name in FIELDS for ending in ("", "_fact")}
-    families = {"made", "mode", "mode_fact", "how", "track", "redo", "kind", "section", "state"}
+    families = {"made", "mode", "mode_fact", "how", "track", "redo", "kind", "section", "state",
+                "example", "stage"}  # fmt: skip
+    used |= {"empty_title", "adapt_empty_title"}
     used |= {f"adapt_{name}" for name in ("recording", "clips", "reason", "loss", "drift")}
     unused = [
         key for key in STRINGS if key not in used and key.partition(":")[0] not in families
@@ -60,6 +63,8 @@ def test_every_string_is_used():
 def test_every_name_that_is_said_is_there():
     for mode in MODES:
         assert ENGLISH(f"mode:{mode}") and ENGLISH(f"how:{mode}")
+    for example in (*EXAMPLES, WHOLE_EXAMPLE):
+        assert ENGLISH(f"example:{example.name}") == example.name
     for track in TRACKS:
         assert ENGLISH(f"track:{track}") and ENGLISH(f"redo:{track}") and ENGLISH(f"kind:{track}")
     for source in SPACE.glob("*.py"):

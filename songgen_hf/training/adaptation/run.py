@@ -33,6 +33,14 @@ class RecordingState(NamedTuple):
     reason: str
 
 
+class NothingKept(ValueError):
+    """Raised if no clip of the recordings can be trained on; ``states`` says why."""
+
+    def __init__(self, states: list[RecordingState], message: str):
+        super().__init__(message)
+        self.states = states
+
+
 class Adapted(NamedTuple):
     """The result: steps that were trained, the drift from the base, the recordings, the samples."""
 
@@ -75,7 +83,8 @@ def adapt(
     Returns:
         The result; None if ``confirm`` said no, or ``watch`` stopped before the training.
     Raises:
-        ValueError: if no clip is kept, or an option does not fit.
+        NothingKept: if no clip is kept.
+        ValueError: if an option does not fit.
         OSError: if a file cannot be read or written.
         ImportError: if a package is missing.
     """
@@ -101,9 +110,10 @@ def adapt(
     states = recording_states(songs.output)
     if not found.kept:
         wrong = next(iter(found.reasons), "no singing and no sound")
-        raise ValueError(
+        raise NothingKept(
+            states,
             f"none of the {found.clips} clips of {options.source} can be used (mostly: {wrong}); "
-            f"see {songs.output / 'report.html'}, and change bounds with --set filter.NAME=VALUE"
+            f"see {songs.output / 'report.html'}, and change bounds with --set filter.NAME=VALUE",
         )
     if not confirm(found, states):
         return None
@@ -227,6 +237,7 @@ __all__ = [
     "AdaptOptions",
     "AdaptProgress",
     "Adapted",
+    "NothingKept",
     "RecordingState",
     "adapt",
     "recording_states",

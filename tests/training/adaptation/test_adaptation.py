@@ -11,7 +11,12 @@ from songgen_hf.cli import main
 from songgen_hf.data.preparation.options import SongsOptions
 from songgen_hf.data.preparation.songs import prepare_songs
 from songgen_hf.pipelines.text_to_song import TextToSongPipeline
-from songgen_hf.training.adaptation.run import AdaptOptions, adapt, recording_states
+from songgen_hf.training.adaptation.run import (
+    AdaptOptions,
+    NothingKept,
+    adapt,
+    recording_states,
+)
 
 from ...tools.sung_album import RATE, sing
 from ..conftest import build_tiny
@@ -125,8 +130,10 @@ def test_the_command_shows_the_recordings_and_needs_an_answer(
 
 def test_recordings_without_a_usable_clip_are_refused(options):
     changes = (*QUICK, "filter.min_loudness=-1")
-    with pytest.raises(ValueError, match=r"none of the \d clips .* can be used \(mostly: loudness"):
+    message = r"none of the \d clips .* can be used \(mostly: loudness"
+    with pytest.raises(NothingKept, match=message) as caught:
         adapt(options(changes=changes), progress=False)
+    assert all(state.kept == 0 and state.reason for state in caught.value.states)
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,12 @@ line of the prompts of the evaluation. They are kept in a folder: an interrupted
 `by-line`: two lines sung as the best of N whole songs, and as the best of 4 line by line, with as
 many sampled seconds: N is the number of takes that comes nearest to those of the lines.
 
-    python benchmarks/control.py sing-over CORPUS --prompts FILE --judge RECOGNIZER [--count 16] ...
+    python benchmarks/control.py sing-over CORPUS --prompts FILE [--judge RECOGNIZER] [--count 16]
 
-`sing-over`: the vocal that is sung to a given band (`keep_track="accompaniment"`) against free
-generation: phoneme error rate, and whether the tonic of the vocal's pitches is the band's more
-often than that of another band. The bands are those of a rendered corpus.
+`sing-over`: the vocal that is sung to a given band (`keep_track="accompaniment"`): the correlation
+of its pitch classes with those of its band and of the bands of all other songs, the same of the
+true vocals, and with a judge the phoneme error rate against free generation. The bands are those of
+a rendered corpus.
 
     python benchmarks/control.py prompt-length CORPUS --judges JUDGES [--count 12] ...
 
@@ -26,14 +27,6 @@ recordings are those of a rendered corpus and begin with the first sung word.
     python benchmarks/control.py memory [--models NAME ...] [--lengths 20 180]
 
 `memory`: the peak memory of a process that generates a whole song (`whole_song`), by its length.
-
-    python benchmarks/control.py swaps [--songs 200] [--folder FOLDER] [--seconds 6]
-
-`swaps`: how many songs continue their first half with swapped tracks, before and after the check of
-whole songs, which generates such a continuation again. The judge is the separator of the package:
-the track that keeps more of its energy in the separated vocal sings. The check compares spectra
-instead. Both are tried on the same songs with the tracks of the second half exchanged. The songs
-are kept in a folder: an interrupted run goes on, and the songs of a part of the run are measured.
 
 The last line of each measurement is JSON.
 """
@@ -56,17 +49,14 @@ from songgen_hf.data.corpus.rows import read_songs, read_sound
 from songgen_hf.data.listening.key import chroma
 from songgen_hf.data.listening.spelling import lyrics_words
 from songgen_hf.data.listening.tempo import estimate_tempo
-from songgen_hf.evaluation.backbones.voice_share import VoiceShare
 from songgen_hf.evaluation.judges.loading import Judges
 from songgen_hf.evaluation.metrics.bootstrap import bootstrap, grouped_ratio
-from songgen_hf.evaluation.metrics.swapped_tracks import swapped_scores
 from songgen_hf.evaluation.protocol.prompts import Prompt, corpus_rows, read_prompts
 from songgen_hf.files import write_files
 from songgen_hf.pipelines.best_of import rank_takes
-from songgen_hf.pipelines.swapped_tracks import MAY_BE_SWAPPED, swapped_blocks
-from songgen_hf.pipelines.whole_song import SEED_STEP, SWAP_TRIES
 
 PROMPTS_TOGETHER = 5
+VOCALS_TOGETHER = 16
 SOUNDS = ("audio", "vocal", "accompaniment")
 OTHER_GENDER = {"male": "female", "female": "male"}
 
@@ -250,31 +240,101 @@ def sing_over(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure vocals that are sung to a given band."""
     pipe = load_pipeline(arguments.model, device="cpu")
     prompts = read_prompts(arguments.prompts)[: arguments.count]
-    columns = ("song_id", "accompaniment", "sampling_rate")
+    columns = ("song_id", "accompaniment", "vocal", "sampling_rate")
     songs_of = corpus_rows(arguments.corpus, arguments.split, columns=columns)
     rows = {row["song_id"]: row for row in songs_of}
     longest = round(arguments.seconds * pipe.model.config.sampling_rate)
-    errors: dict[str, list[float]] = {"free": [], "sung over": []}
-    lengths, fits, others = [], [], []
-    for place, prompt in enumerate(prompts):
-        band = read_sound(rows[prompt.id], "accompaniment")[:longest]
-        rate = rows[prompt.id]["sampling_rate"]
-        line = first_line(prompt)
-        judge = take_listener(
-            {"text": prompt.text, "lyrics": line, "language": "en"}, str(arguments.judge)
+    bands = [_cut(read_sound(rows[prompt.id], "accompaniment"), longest) for prompt in prompts]
+    vocals = draw_vocals(pipe, prompts, bands, arguments.songs)
+    found: dict[str, Any] = {}
+    if arguments.judge is not None:
+        found |= _errors_of_vocals(pipe, prompts, vocals, arguments)
+    true = [_cut(read_sound(rows[prompt.id], "vocal"), longest) for prompt in prompts]
+    of_bands = [chroma(band) for band in bands]
+    for name, sung in (("pitch_classes", vocals), ("pitch_classes_of_true_vocals", true)):
+        of_vocals = [chroma(vocal) for vocal in sung]
+        found[name] = own_against_others(
+            np.array([[correlation(vocal, band) for band in of_bands] for vocal in of_vocals])
         )
-        request = {"text": prompt.text, "lyrics": line, "seed": place}
-        known = {"accompaniment": (band, rate), "vocal": (np.zeros_like(band), rate)}
-        songs = {
-            "free": pipe(request, max_seconds=arguments.seconds),
-            "sung over": pipe(request, song=known, keep_track="accompaniment"),
-        }
-        for name, song in songs.items():
+        print(f"{name}, correlation with the own band and others: {found[name]}")
+    return {"model": weights_digest(pipe.model), "songs": len(prompts), **found}
+
+
+def _cut(sound: np.ndarray, length: int) -> np.ndarray:
+    return np.pad(sound[:length], (0, max(0, length - len(sound)))).astype(np.float32)
+
+
+def without_key(prompt: Prompt) -> str:
+    """A description that does not name the key, which is to be heard in the band."""
+    return f"{prompt.lead_instrument}, {prompt.tempo} bpm, {prompt.gender} voice"
+
+
+def draw_vocals(
+    pipe: Any, prompts: list[Prompt], bands: list[np.ndarray], folder: Path
+) -> list[np.ndarray]:
+    """Return the vocals [S] to bands [S] of one length, generated if the folder lacks them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rate = pipe.model.config.sampling_rate
+    paths = [folder / f"{prompt.id}.npy" for prompt in prompts]
+    missing = [place for place, path in enumerate(paths) if not path.is_file()]
+    for first in range(0, len(missing), VOCALS_TOGETHER):
+        places = missing[first : first + VOCALS_TOGETHER]
+        requests = [
+            {
+                "text": without_key(prompts[place]),
+                "lyrics": first_line(prompts[place]),
+                "seed": place,
+                "song": {
+                    "accompaniment": (bands[place], rate),
+                    "vocal": (np.zeros_like(bands[place]), rate),
+                },
+                "keep_track": "accompaniment",
+            }
+            for place in places
+        ]
+        songs = pipe(requests, batch_size=len(requests))
+        for place, song in zip(places, songs, strict=True):
+            buffer = io.BytesIO()
+            np.save(buffer, song["vocal"][0])
+            write_files({paths[place]: buffer.getvalue()})
+        print(f"{first + len(places)} of {len(missing)} vocals", flush=True)
+    return [np.load(path) for path in paths]
+
+
+def own_against_others(values: np.ndarray) -> list[float]:
+    """Return the mean of own pairs, that of others, their difference and its 95 % interval.
+
+    Args:
+        values: [N, N], of each vocal with each band; those of one song are on the diagonal. Songs
+            are drawn with replacement, vocals and bands together; a pair of one song with itself
+            is none of others.
+    """
+    count = len(values)
+    own = np.eye(count, dtype=bool)
+
+    def difference(drawn: np.ndarray) -> float:
+        chosen, same = values[np.ix_(drawn, drawn)], own[np.ix_(drawn, drawn)]
+        return float(values.diagonal()[drawn].mean() - chosen[~same].mean())
+
+    interval = bootstrap(difference, count, seed=0)
+    means = (values[own].mean(), values[~own].mean(), difference(np.arange(count)), *interval)
+    return [round(float(value), 3) for value in means]
+
+
+def _errors_of_vocals(
+    pipe: Any, prompts: list[Prompt], vocals: list[np.ndarray], arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """Phoneme error rates of vocals over a band and of free generation, and their difference."""
+    errors: dict[str, list[float]] = {"free": [], "sung over": []}
+    lengths = []
+    for place, (prompt, vocal) in enumerate(zip(prompts, vocals, strict=True)):
+        line = first_line(prompt)
+        request = {"text": without_key(prompt), "lyrics": line}
+        judge = take_listener({**request, "language": "en"}, str(arguments.judge))
+        free = pipe({**request, "seed": place}, max_seconds=arguments.seconds)
+        over = {"vocal": vocal[None], "sampling_rate": pipe.sampling_rate}
+        for name, song in (("free", free), ("sung over", over)):
             errors[name].append(judge(song)["phoneme_error_rate"])
-        vocal = chroma(songs["sung over"]["vocal"][0])
-        other = read_sound(rows[prompts[place - 1].id], "accompaniment")[:longest]
-        fits.append(correlation(vocal, chroma(band)))
-        others.append(correlation(vocal, chroma(other)))
         lengths.append(sum(len(word.phonemes) for word in lyrics_words(line)))
         print(f"{prompt.id}: {errors['free'][-1]:.2f} {errors['sung over'][-1]:.2f}", flush=True)
     found: dict[str, Any] = {}
@@ -288,20 +348,12 @@ def sing_over(arguments: argparse.Namespace) -> dict[str, Any]:
             round(100 * float(value), 1) for value in (statistic(np.arange(count)), *interval)
         ]
         print(f"PER, {name:<10} {found[name][0]:5.1f} % ({found[name][1]} to {found[name][2]})")
-    gains = np.array(fits) - np.array(others)
-    statistic, count = grouped_ratio(gains, np.ones(len(gains)))
-    interval = bootstrap(statistic, count, seed=0)
-    found["pitch_classes"] = [
-        round(float(value), 3)
-        for value in (np.mean(fits), np.mean(others), gains.mean(), *interval)
-    ]
-    print(f"correlation of pitch classes with the own band and another: {found['pitch_classes']}")
-    return {"model": weights_digest(pipe.model), "songs": len(prompts), **found}
+    return found
 
 
 def correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Pearson's correlation of two profiles."""
-    return float(np.corrcoef(one, other)[0, 1])
+    """Pearson's correlation of two profiles; 0 for a silent one."""
+    return float(np.corrcoef(one, other)[0, 1]) if np.ptp(one) and np.ptp(other) else 0.0
 
 
 def contradiction(song: dict[str, Any]) -> tuple[str, str, float]:
@@ -406,71 +458,6 @@ def draw_continuations(
         return [{name: file[f"{name}{i}"] for name in SOUNDS[1:]} for i in range(len(requests))]
 
 
-def swaps(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Count songs whose tracks change places, before and after the check."""
-    from scipy.stats import beta
-
-    pipe = load_pipeline(arguments.model, device="cpu")
-    prompts = read_prompts()
-    takes = -(-arguments.songs // len(prompts))
-    prompts = prompts[: -(-arguments.songs // takes)]
-    if arguments.drawn_only:
-        prompts = [one for one in prompts if (arguments.folder / f"{one.id}.npz").is_file()]
-    drawn = draw_takes(pipe, prompts, arguments.folder, takes=takes, seconds=arguments.seconds)
-    separator = VoiceShare()
-    counts = dict.fromkeys(("songs", "before", "checked", "after", "judged", "noticed"), 0)
-    for prompt, songs in zip(prompts, drawn, strict=True):
-        for song in songs:
-            found = _swaps_of(pipe, prompt, song, separator)
-            counts = {name: count + found.get(name, 1) for name, count in counts.items()}
-    for name in ("before", "after"):
-        # Clopper and Pearson's upper bound; 0 of n: 1 - 0.05 ** (1 / n).
-        most = beta.ppf(0.95, counts[name] + 1, counts["songs"] - counts[name])
-        print(f"swapped {name} the check: {counts[name]} of {counts['songs']}, 95 %: < {most:.1%}")
-        counts[f"{name}_at_most"] = round(100 * float(most), 2)
-    print(f"of as many exchanged halves: judged {counts['judged']}, noticed {counts['noticed']}")
-    return {"model": weights_digest(pipe.model), "seconds": arguments.seconds, **counts}
-
-
-def _swaps_of(pipe: Any, prompt: Prompt, song: dict[str, Any], separator: Any) -> dict[str, int]:
-    """Whether a song is swapped before and after the check, and whether an exchange is found."""
-    vocal, band = song["vocal"], song["accompaniment"]
-    rate, middle = song["sampling_rate"], min(vocal.shape[-1], band.shape[-1]) // 2
-
-    def is_swapped(vocal: np.ndarray, band: np.ndarray) -> bool:
-        """Whether either half has more voice in the accompaniment."""
-        halves = [np.split(track[0], [middle]) for track in (vocal, band)]
-        shares = [
-            [float(separator(np.ascontiguousarray(half))["share"]) for half in track]
-            for track in halves
-        ]
-        return bool((swapped_scores(*np.array(shares)) > 0).any())
-
-    def is_noticed(vocal: np.ndarray, band: np.ndarray) -> bool:
-        return swapped_blocks(vocal, band, rate, middle) > MAY_BE_SWAPPED
-
-    def exchanged(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        return np.concatenate([one[:, :middle], other[:, middle:]], axis=1)
-
-    found = {"before": int(is_swapped(vocal, band)), "checked": int(is_noticed(vocal, band))}
-    pair = exchanged(vocal, band), exchanged(band, vocal)
-    found |= {"judged": int(is_swapped(*pair)), "noticed": int(is_noticed(*pair))}
-    kept = vocal, band
-    for again in range(1, SWAP_TRIES):
-        if not is_noticed(*kept):
-            break
-        beginning = {name: (song[name][0, :middle], rate) for name in SOUNDS[1:]}
-        other = pipe(
-            prompt.text,
-            first_line(prompt),
-            audio_prompt=beginning,
-            seconds=(vocal.shape[-1] - middle) / rate,
-            seed=song["seed"] + again * SEED_STEP // SWAP_TRIES,
-        )
-        kept = other["vocal"], other["accompaniment"]
-    return {**found, "after": int(is_swapped(*kept))}
-
-
 WHOLE_LYRICS = """[verse 10s]
 The river runs to the sea and I will follow
 [inst 10s]
@@ -539,7 +526,8 @@ def main() -> None:
     covering.add_argument("--model", default="songgen-mini/interleaving_A_V")
     covering.add_argument("--prompts", type=Path, required=True, help="prompts of its songs")
     covering.add_argument("--split", default="validation")
-    covering.add_argument("--judge", type=Path, required=True, help="folder of a recognizer")
+    covering.add_argument("--judge", type=Path, help="folder of a recognizer (default: none)")
+    covering.add_argument("--songs", type=Path, default=Path("sung-over"), help="their folder")
     covering.add_argument("--count", type=int, default=16, help="number of songs (default 16)")
     covering.add_argument("--seconds", type=float, default=6.0, help="length (default 6)")
     length = commands.add_parser("prompt-length", help="text against the recording continued")
@@ -553,15 +541,6 @@ def main() -> None:
         "--lengths", type=float, nargs="+", default=[0.5, 1.0, 2.0, 4.0], help="seconds given"
     )
     length.add_argument("--seconds", type=float, default=4.0, help="seconds added (default 4)")
-    swapping = commands.add_parser("swaps", help="songs whose tracks change places")
-    swapping.set_defaults(measure=swaps)
-    swapping.add_argument("--model", default="songgen-mini/interleaving_A_V")
-    swapping.add_argument("--songs", type=int, default=200, help="number of songs (default 200)")
-    swapping.add_argument("--folder", type=Path, default=Path("swaps"), help="folder of the songs")
-    swapping.add_argument("--seconds", type=float, default=6.0, help="length (default 6)")
-    swapping.add_argument(
-        "--drawn-only", action="store_true", help="measure the songs in the folder, draw no more"
-    )
     peaks = commands.add_parser("memory", help="peak memory of whole songs by their length")
     peaks.set_defaults(measure=memory)
     peaks.add_argument(

@@ -85,7 +85,7 @@ def test_pipeline_files_for_the_hub_import_only_files_beside_them():
     for name in (
         "text_to_song", "song_requests", "song_edges", "swapped_tracks", "adapters", "progress",
         "best_of", "best_lines", "codes_stream", "song", "song_picture", "lyrics_files",
-        "timestamps", "word_times",
+        "timestamps", "tracks_in_place", "word_times",
     ):  # fmt: skip
         path = PACKAGE / "pipelines" / f"{name}.py"
 

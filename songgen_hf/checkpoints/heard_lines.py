@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ..modeling.audio_io import resample
+from ..pipelines.timestamps import LEAST_HEARD
 from ..pipelines.word_times import best_path
 from .embedded import RECOGNIZER_NAME, find_checkpoint
 
@@ -54,15 +55,44 @@ def heard_lines(
         frames = network(log_mels(sound)[None])[1][0]
     weights = frames.softmax(dim=-1).numpy()[:, classes].astype(np.float64)  # [T, N]
     lengths = [len(word.phonemes) for word in words]
-    letter = best_path(weights, np.repeat(np.arange(len(words)), lengths), None)
-    sung = np.flatnonzero(letter >= 0)
-    clearest = np.zeros(len(classes))
-    np.maximum.at(clearest, letter[sung], weights[sung, letter[sung]])
-    line_of = np.repeat([word.line for word in words], lengths)
-    return [
-        float((clearest[line_of == line] > _AUDIBLE).mean()) if (line_of == line).any() else 1.0
-        for line in range(len(lines))
-    ]
+    words_of = np.repeat(np.arange(len(words)), lengths)
+    lines_of = np.repeat([word.line for word in words], lengths)
+    return line_shares(weights, words_of, lines_of, len(lines))
+
+
+def line_shares(
+    weights: np.ndarray, words_of: np.ndarray, lines_of: np.ndarray, num_lines: int
+) -> list[float]:
+    """Return the share of the phonemes of each line that are heard.
+
+    A line that is not sung takes frames of its neighbors, of which less is heard then. Each line of
+    which less than ``LEAST_HEARD`` is heard is therefore read again without the other such lines.
+
+    Args:
+        weights: [T, N] probabilities of the phonemes of the lyrics in each frame.
+        words_of, lines_of: [N], the word and the line of each phoneme.
+        num_lines: number of lines; those without phonemes have the share 1.
+    """
+
+    def heard(kept: np.ndarray) -> np.ndarray:
+        """The shares of all lines, with a path through some phonemes (bool [N])."""
+        shares = np.ones(num_lines)
+        if kept.any():
+            own, of_line = weights[:, kept], lines_of[kept]
+            letter = best_path(own, words_of[kept], None)
+            sung = np.flatnonzero(letter >= 0)
+            clearest = np.zeros(own.shape[1])
+            np.maximum.at(clearest, letter[sung], own[sung, letter[sung]])
+            for line in np.unique(of_line):
+                shares[line] = (clearest[of_line == line] > _AUDIBLE).mean()
+        return shares
+
+    shares = heard(np.ones(len(lines_of), dtype=bool))
+    missing = np.flatnonzero(shares < LEAST_HEARD)
+    if len(missing) > 1:
+        for line in missing:
+            shares[line] = heard(~np.isin(lines_of, missing[missing != line]))[line]
+    return [float(share) for share in shares]
 
 
 @cache
@@ -72,4 +102,4 @@ def _recognizer() -> Any:
     return PhonemeRecognizer.from_pretrained(find_checkpoint(RECOGNIZER_NAME))
 
 
-__all__ = ["heard_lines"]
+__all__ = ["heard_lines", "line_shares"]

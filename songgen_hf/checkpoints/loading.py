@@ -197,7 +197,7 @@ class SongPipelineFactory:
         from ..modeling.int8_loading import quantize_model
         from ..pipelines.text_to_song import TextToSongPipeline
         from .heard_lines import heard_lines
-        from .separators import separate_voice
+        from .separators import extract_vocal, separate_voice
         from .take_listeners import take_listener
 
         found = check_mode(getattr(model, "mode", "autoregressive"))
@@ -219,6 +219,7 @@ class SongPipelineFactory:
                 **options,
             )
             song_pipeline.lyrics_listener = heard_lines
+            song_pipeline.vocal_extractor = extract_vocal
             return song_pipeline
         if adapter is not None:
             raise ValueError("adapters are for autoregressive models: leave adapter or mode out")
@@ -227,6 +228,7 @@ class SongPipelineFactory:
         model.voice_separator = separate_voice
         model.take_listener = take_listener
         model.lyrics_listener = heard_lines
+        model.vocal_extractor = extract_vocal
         return move_to_device(model, options.get("device"))
 
 

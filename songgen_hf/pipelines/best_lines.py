@@ -14,8 +14,9 @@ import numpy as np
 
 from .best_of import Listener, Take, best_songs, checked_listener, draw_together, rank_takes
 from .song_plan import sung_seconds
-from .swapped_tracks import MAY_BE_SWAPPED, swapped_blocks
+from .swapped_tracks import MAY_BE_SWAPPED
 from .timestamps import sung_whole
+from .tracks_in_place import TracksInPlaceMixin
 
 SEED_STEP = 1000
 """Between the seeds of two lines, so that their takes do not share seeds."""
@@ -49,6 +50,10 @@ class LineByLine:
         codebook_size: ids from it up are no codes.
         predicts_length: whether the model knows how long a song will be before it generates it;
             then all that remains of the song is generated with each line.
+        put_in_place: called as ``put_in_place(take, start)``; exchanges the tracks of a take where
+            they have changed places after frame ``start``.
+        misplaced_seconds: called as ``misplaced_seconds(take, start)``; returns for how many
+            seconds after frame ``start`` there are instruments in its vocal.
     """
 
     draw: Callable[..., list[list[Take]]]
@@ -62,6 +67,8 @@ class LineByLine:
     hop_length: int
     codebook_size: int
     predicts_length: bool
+    put_in_place: Callable[[Take, int], Any]
+    misplaced_seconds: Callable[[Take, int], float]
 
     def __call__(self, requests: Any) -> Any:
         """Return a song for a request, a list for a list, else an iterator.
@@ -173,27 +180,25 @@ class LineByLine:
         return max(known + 1, min(longest, round(middle * self.frame_rate)))
 
     def _part(self, take: Take, known: int, end: int) -> Take:
-        """What a take sings of a line, for the listener."""
+        """What a take, whose tracks are put in their places, sings of a line, for the listener."""
+        self.put_in_place(take, known)
         start, stop = known * self.hop_length, end * self.hop_length
         part = {name: take[name] for name in ("seed", "sampling_rate")}
         for name in TRACKS:
             part[name] = None if take[name] is None else take[name][..., start:stop]
         if "swap_margin" in take:
             part["swap_margin"] = take["swap_margin"]
-        if take["vocal"] is not None:
-            vocal, band = take["vocal"][..., :stop], take["accompaniment"][..., :stop]
-            if swapped_blocks(vocal, band, take["sampling_rate"], start) > MAY_BE_SWAPPED:
-                part["swap_margin"] = np.inf
+        until = {name: None if take[name] is None else take[name][..., :stop] for name in TRACKS}
+        if self.misplaced_seconds(until, known) > MAY_BE_SWAPPED:
+            part["swap_margin"] = np.inf
         return part
 
 
-class BestOfMixin:
+class BestOfMixin(TracksInPlaceMixin):
     """Ranks the takes of a pipeline, whole songs or lines."""
 
     processor: Any
     mode: str
-    sampling_rate: int
-    _hop_length: int
     _sizes: Any
     take_listener: Callable[..., Listener] | None
 
@@ -240,6 +245,8 @@ class BestOfMixin:
                 hop_length=self._hop_length,
                 codebook_size=self._sizes.codebook_size,
                 predicts_length=self.mode == "masked",
+                put_in_place=self._put_tracks_in_place,
+                misplaced_seconds=self._misplaced_seconds,
             )
         return sung_whole(requests, best, 0) if timestamps else best(requests)
 

@@ -11,9 +11,11 @@ import torch
 
 from .editing import KnownSong, check_edits, load_song, visible_codebooks
 from .song_edges import song_waveforms
-from .song_requests import check_seconds
+from .song_requests import EXACT_OR_BOUNDED, check_seconds
 from .takes import number_of_takes
 from .timestamps import TimestampsMixin
+
+EDIT_LENGTH = "the length of an edited song stays: leave min_seconds and max_seconds out"
 
 
 class KnownSongsMixin(TimestampsMixin):
@@ -56,6 +58,28 @@ class KnownSongsMixin(TimestampsMixin):
         codes, recorded = self._load_song(request["audio_prompt"])
         visible = torch.full(codes.shape[::2], codes.shape[1])
         return KnownSong(codes, visible, recorded)
+
+    def _with_length(
+        self, settings: dict[str, Any], seconds: Any, known: KnownSong | None
+    ) -> dict[str, Any]:
+        """Return the settings of songs of an exact length: in seconds, or that of an edited one."""
+        is_edit = known is not None and known.is_edit
+        if seconds is None and not is_edit:
+            return settings
+        bounds = ("min_new_frames", "max_new_frames")
+        if any(bound in settings for bound in bounds):
+            raise ValueError(EDIT_LENGTH if is_edit else EXACT_OR_BOUNDED)
+        frames = (
+            known.visible.shape[-1] - known.beginning
+            if known is not None and is_edit
+            else self._frames("seconds", seconds)
+        )
+        return {**settings, **dict.fromkeys(bounds, max(1, frames))}
+
+    def _frames(self, name: str, seconds: float) -> int:
+        """Return the number of codec frames of a duration in seconds, at least one."""
+        check_seconds(name, seconds)
+        return max(1, round(seconds * self.model.config.frame_rate))
 
     @torch.no_grad()
     def encode(self, song: Any) -> torch.Tensor:

@@ -38,6 +38,7 @@ class MaskedSettings:
             done, total number of steps).
         keep_margin: whether songs have the key ``swap_margin``, if they have a reference voice.
         timestamps: whether songs have the times of their words.
+        check_tracks: whether tracks are exchanged where they have changed places.
     """
 
     max_seconds: float | None = None
@@ -54,6 +55,7 @@ class MaskedSettings:
     progress: bool | Callable[[int, int | None], None] = True
     keep_margin: bool = False
     timestamps: bool = False
+    check_tracks: bool = False
 
     def __post_init__(self) -> None:
         for name in ("num_inference_steps", "num_return_sequences", "batch_size"):

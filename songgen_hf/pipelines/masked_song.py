@@ -143,6 +143,7 @@ class MaskedSongPipeline(RedoSectionMixin, MaskedCodecMixin, MaskedFolderMixin, 
         num_return_sequences: int = 1,
         timestamps: bool = False,
         retries: int = 0,
+        check_tracks: bool = False,
         batch_size: int | None = None,
         output_type: str = "audio",
         raw: bool = False,
@@ -184,7 +185,7 @@ class MaskedSongPipeline(RedoSectionMixin, MaskedCodecMixin, MaskedFolderMixin, 
             generator: random generator in place of a seed, or a list with one for each song.
             best_of, best_of_by, rank_by: as of :class:`TextToSongPipeline`.
             num_return_sequences: number of songs for each input.
-            timestamps, retries: as of :class:`TextToSongPipeline`.
+            timestamps, retries, check_tracks: as of :class:`TextToSongPipeline`.
             batch_size: number of songs that are generated together; None for all. The songs do not
                 depend on it.
             output_type: "audio", or "codes" to leave out the waveforms.
@@ -237,6 +238,7 @@ class MaskedSongPipeline(RedoSectionMixin, MaskedCodecMixin, MaskedFolderMixin, 
             callback_tensors=callback_on_step_end_tensor_inputs,
             progress=progress,
             timestamps=timestamps or retries > 0,
+            check_tracks=check_tracks,
         )
         shared = {
             "lyrics": lyrics,
@@ -327,12 +329,10 @@ class MaskedSongPipeline(RedoSectionMixin, MaskedCodecMixin, MaskedFolderMixin, 
     ) -> list[dict[str, Any]]:
         """Generate the songs of one batch."""
         # A scheduler of its own, so that calls in several threads do not share one.
-        scheduler: Any = type(self.scheduler).from_config(
-            self.scheduler.config, **settings.scheduler
-        )
-        inputs = prepare_inputs(self.processor, requests).to(
-            self._execution_device, dtype=self.conditioner.dtype
-        )
+        config = self.scheduler.config
+        scheduler: Any = type(self.scheduler).from_config(config, **settings.scheduler)
+        inputs = prepare_inputs(self.processor, requests)
+        inputs = inputs.to(self._execution_device, dtype=self.conditioner.dtype)
         conditioner_config: Any = self.conditioner.config
         given = given_conditions(inputs, conditioner_config.lyrics_encoder.null_ids)
         branches = scheduler.guidance.branches(given)
@@ -367,19 +367,21 @@ class MaskedSongPipeline(RedoSectionMixin, MaskedCodecMixin, MaskedFolderMixin, 
             report,
         )
         songs: list[Any] = []
-        hop_length = self.codec.config.hop_length
-        silent = dict.fromkeys(("audio", "vocal", "accompaniment"))
         for row, (request, before) in enumerate(zip(requests, known, strict=True)):
             own = codes[row, ..., : lengths[row]]
-            sounds = {**silent, "sampling_rate": self.sampling_rate}
+            sounds: dict[str, Any] = dict.fromkeys(("audio", "vocal", "accompaniment"))
+            sounds["sampling_rate"] = self.sampling_rate
             if settings.output_type == "audio":
                 sounds = self._decode(own, settings.raw)
                 if not settings.raw:
-                    sounds = before.keep_recorded(sounds, hop_length, self._decode)
+                    sounds = before.keep_recorded(sounds, self._hop_length, self._decode)
             song = {**sounds, "seed": request["seed"], "codes": own.cpu().numpy()}
             songs.append(Song(song, request={**settings.scheduler, **request}, model=self))
+            if settings.check_tracks and not before.is_edit:
+                self._put_tracks_in_place(songs[-1], before.beginning, before, raw=settings.raw)
             if settings.timestamps:
                 row_inputs = {name: tensor[row, None] for name, tensor in inputs.items()}
+                own = torch.as_tensor(songs[-1]["codes"])
                 self._add_timestamps(songs[-1], request, own, row_inputs)
             if settings.keep_margin and (voices := inputs.get("voice_values")) is not None:
                 add_swap_margin(songs[-1], self, self.processor, voices[row])

@@ -23,7 +23,7 @@ from .song_edges import FADE_SECONDS, soften_end, soften_start
 
 FIRST_FRAMES = 5
 """Number of frames of the first chunk of a stream."""
-NOT_STREAMED = ("best_of", "timestamps", "retries", "takes", "song", "streamer")
+NOT_STREAMED = ("best_of", "timestamps", "retries", "check_tracks", "takes", "song", "streamer")
 """Arguments of pipelines that need a whole song, or several."""
 
 

@@ -21,10 +21,8 @@ from .progress import ProgressBar, ProgressStreamer
 from .redo_section import RedoSectionMixin
 from .song import Song
 from .song_requests import (
-    EXACT_OR_BOUNDED,
     check_length,
     check_mode,
-    check_seconds,
     check_settings,
     make_requests,
     prepare_inputs,
@@ -35,8 +33,6 @@ from .takes import best_take, check_takes, number_of_takes, take_score
 from .timestamps import check_timestamps, sung_whole
 
 logger = logging.getLogger(__name__)
-
-EDIT_LENGTH = "the length of an edited song stays: leave min_seconds and max_seconds out"
 
 
 class TextToSongPipeline(RedoSectionMixin, KnownSongsMixin, Pipeline):
@@ -176,6 +172,8 @@ class TextToSongPipeline(RedoSectionMixin, KnownSongsMixin, Pipeline):
                 words. Not with streaming.
             retries: how often a song that sings less than 80 % of its letters is generated again,
                 with the seeds after its own; the one that sings most is returned.
+            check_tracks: whether the codes of the tracks are exchanged where voice and instruments
+                have changed places, see ``put_tracks_in_place``; not in edits and with streaming.
             takes: number of times that an edit is generated, with consecutive seeds; the one after
                 which the model finds the kept codes most probable is returned, with the others
                 under ``takes``. By default 4 if a region is followed by kept codes, else 1.
@@ -292,6 +290,7 @@ class TextToSongPipeline(RedoSectionMixin, KnownSongsMixin, Pipeline):
         takes: int | None = None,
         raw: bool = False,
         timestamps: bool = False,
+        check_tracks: bool = False,
         progress: bool | Callable[[int, int | None], None] = False,
         streamer: BaseStreamer | None = None,
         **generate_kwargs: Any,
@@ -317,7 +316,8 @@ class TextToSongPipeline(RedoSectionMixin, KnownSongsMixin, Pipeline):
                 count = number_of_takes(known[0])
             if count > 1:
                 own = {**own, "num_return_sequences": count}
-            generated = self._generate(group, known, own, progress, streamer, raw, timestamps)
+            options = (raw, timestamps, check_tracks)
+            generated = self._generate(group, known, own, progress, streamer, *options)
             if count > 1:
                 generated = [[best_take(candidates)] for candidates in generated]
             for index, input_songs in zip(indices, generated, strict=True):
@@ -347,6 +347,7 @@ class TextToSongPipeline(RedoSectionMixin, KnownSongsMixin, Pipeline):
         streamer: BaseStreamer | None,
         raw: bool,
         timestamps: bool,
+        check_tracks: bool,
     ) -> list[list[dict[str, Any]]]:
         """Generate the songs of requests of which as many frames are known."""
         requests = separate_voices(requests, self.voice_separator, self.processor.voice_seconds)
@@ -377,6 +378,9 @@ class TextToSongPipeline(RedoSectionMixin, KnownSongsMixin, Pipeline):
                 model=self.model,
             )
             songs.append(song)
+            if check_tracks and (before is None or not before.is_edit):
+                self._put_tracks_in_place(song, beginning, before, raw=raw)
+                codes[row] = torch.as_tensor(song["codes"])
             own = {name: tensor[row // num_songs, None] for name, tensor in inputs.items()}
             if timestamps:
                 request = requests[row // num_songs]
@@ -401,28 +405,6 @@ class TextToSongPipeline(RedoSectionMixin, KnownSongsMixin, Pipeline):
                 f"num_return_sequences must be an integer of at least 1: got {value!r}"
             )
         return value
-
-    def _with_length(
-        self, settings: dict[str, Any], seconds: Any, known: KnownSong | None
-    ) -> dict[str, Any]:
-        """Return the settings of songs of an exact length: in seconds, or that of an edited one."""
-        is_edit = known is not None and known.is_edit
-        if seconds is None and not is_edit:
-            return settings
-        bounds = ("min_new_frames", "max_new_frames")
-        if any(bound in settings for bound in bounds):
-            raise ValueError(EDIT_LENGTH if is_edit else EXACT_OR_BOUNDED)
-        frames = (
-            known.visible.shape[-1] - known.beginning
-            if known is not None and is_edit
-            else self._frames("seconds", seconds)
-        )
-        return {**settings, **dict.fromkeys(bounds, max(1, frames))}
-
-    def _frames(self, name: str, seconds: float) -> int:
-        """Return the number of codec frames of a duration in seconds, at least one."""
-        check_seconds(name, seconds)
-        return max(1, round(seconds * self.model.config.frame_rate))
 
     def _reporter(
         self,

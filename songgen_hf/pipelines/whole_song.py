@@ -35,7 +35,7 @@ from .sung_sections import (
     untimed,
     with_redone,
 )
-from .swapped_tracks import MAY_BE_SWAPPED, swapped_blocks
+from .swapped_tracks import MAY_BE_SWAPPED
 from .timestamps import warn_of_coverage
 from .whole_requests import (
     WholeRequest,
@@ -59,13 +59,10 @@ class WholeSongMixin(BestOfMixin):
     """Generates whole songs with a pipeline, section by section."""
 
     voice_separator: Callable[..., tuple[Any, float]] | None
-    sampling_rate: int
     mode: str
-    _hop_length: int
     align: Callable[..., Song]
     _networks: list[Any]
     _load_song: Callable[..., tuple[torch.Tensor, Any]]
-    _decode: Callable[..., dict[str, Any]]
     __call__: Callable[..., Any]
 
     @torch.no_grad()
@@ -104,8 +101,8 @@ class WholeSongMixin(BestOfMixin):
             text: style description of the whole song.
             lyrics: lyrics with tags, see :func:`songgen_hf.pipelines.song_plan.plan`.
             seed: seed of the song; section ``i`` has the seed ``seed + 1000 * i``, or up to three
-                times 250 more if its tracks were swapped. None to draw one, or for that of the
-                ``folder``.
+                times 250 more if there were instruments in its vocal. None to draw one, or for
+                that of the ``folder``.
             plan: a plan instead of lyrics, context, window, stride and repetition.
             context, window, extend_stride: seconds, as of ``plan()``: how much of the song a
                 section continues (4), how much the model hears and generates at a time (20), and
@@ -236,7 +233,7 @@ class WholeSongMixin(BestOfMixin):
         voice = self._voice(request, done)
         lyrics = joined([context, section.lyrics, next_words])
         first = (request.seed + SEED_STEP * len(done)) % 2**62
-        tries: list[tuple[int, int, Song]] = []
+        tries: list[tuple[float, int, Song]] = []
         for seed in range(first, first + SEED_STEP, SEED_STEP // SWAP_TRIES):
             if tries:
                 heard.begin(self._sizes)
@@ -244,15 +241,15 @@ class WholeSongMixin(BestOfMixin):
             song = self._call(
                 request, lyrics, voice, seed=seed, progress=report, **given, **streamed
             )
-            swapped = 0
-            if section.lyrics and song["vocal"] is not None:
-                tracks = song["vocal"], song["accompaniment"]
-                swapped = swapped_blocks(*tracks, self.sampling_rate, known * self._hop_length)
+            swapped, drawn = 0.0, song["codes"]
+            if section.lyrics:
+                self._put_tracks_in_place(song, known)
+                swapped = self._misplaced_seconds(song, known, known + new)
             tries.append((swapped, seed, song))
             if swapped <= MAY_BE_SWAPPED:
                 break
         song = min(tries)[2]
-        if song is not tries[-1][2]:
+        if song is not tries[-1][2] or song["codes"] is not drawn:
             heard.begin(self._sizes)
         return self._sung(request, song, section, context, known, voice)
 

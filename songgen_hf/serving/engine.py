@@ -24,7 +24,7 @@ from ..space.whole_songs import SectionBegin, section_streamer
 CHUNK_FRAMES = 25
 """Codec frames of a chunk of sound: half a second."""
 THREAD_NAME = "song-engine"
-WHOLE_FIRST = ("song", "best_of", "retries")
+WHOLE_FIRST = ("song", "best_of", "retries", "check_tracks")
 """Arguments with which the sound is known only when the song is complete."""
 
 

@@ -101,6 +101,9 @@ class SongRequest(PlanRequest):
     retries: Annotated[int, Field(ge=0, le=3)] = Field(
         0, description="how often a song that leaves out lyrics is generated again"
     )
+    check_tracks: bool = Field(
+        False, description="whether voice and instruments that changed places are exchanged"
+    )
     audio_prompt: str | Recording | None = Field(
         None, description="song to continue: the id of a kept song, or a recording"
     )

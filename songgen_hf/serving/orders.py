@@ -220,7 +220,8 @@ def _sampling(request: SongRequest, facts: ModelFacts, limits: ServiceLimits) ->
         if clash := [name for name in ("temperature", "top_k", "top_p") if name in arguments]:
             raise ValueError(f"greedy does not sample: leave {clash[0]} out")
         arguments |= {"temperature": 0.0} if is_masked else {"do_sample": False}
-    arguments |= {name: True for name in ("timestamps", "raw") if getattr(request, name)}
+    flags = ("timestamps", "raw", "check_tracks")
+    arguments |= {name: True for name in flags if getattr(request, name)}
     if request.retries:
         arguments["retries"] = request.retries
     return arguments

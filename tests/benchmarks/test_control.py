@@ -49,47 +49,11 @@ def test_the_song_whose_memory_is_measured_has_the_length_asked_for(benchmark):
         assert made.seconds == seconds and {one.seconds for one in made.sections} == {10}
 
 
-@pytest.fixture
-def tracks():
-    """A tone, which stands for the voice, and noise, three seconds twice at 16 kHz."""
-    times = np.arange(6 * 16000) / 16000
-    noise = 0.1 * np.random.default_rng(0).standard_normal(len(times))
-    return np.sin(2 * np.pi * 440 * times)[None], noise[None]
+def test_own_pairs_are_compared_with_all_others(benchmark):
+    draw = np.random.default_rng(0)
+    values = 0.1 * draw.standard_normal((30, 30)) + 0.3 * np.eye(30)
 
+    own, others, difference, low, high = benchmark.own_against_others(values)
 
-def tonal_share(wave):
-    spectrum = np.abs(np.fft.rfft(wave)) ** 2
-    return {"share": spectrum.max() / spectrum.sum()}
-
-
-def test_a_song_is_judged_and_checked_by_its_halves(benchmark, tracks):
-    vocal, band = tracks
-    song = {"vocal": vocal, "accompaniment": band, "sampling_rate": 16000, "seed": 7}
-
-    found = benchmark._swaps_of(None, None, song, tonal_share)
-
-    assert found == {"before": 0, "checked": 0, "judged": 1, "noticed": 1, "after": 0}
-
-
-def test_a_swapped_continuation_is_generated_again(benchmark, tracks):
-    class Prompt:
-        text, lyrics = "folk", "la lo\nli"
-
-    calls = []
-
-    def pipe(text, lyrics, **arguments):
-        calls.append((lyrics, arguments["seed"], arguments["seconds"]))
-        exchange = len(calls) == 1  # the first try is swapped, too
-        return dict(zip(("vocal", "accompaniment"), swapped if exchange else tracks, strict=True))
-
-    middle = 3 * 16000
-    swapped = [
-        np.concatenate([one[:, :middle], other[:, middle:]], axis=1)
-        for one, other in (tracks, tracks[::-1])
-    ]
-    song = {"vocal": swapped[0], "accompaniment": swapped[1], "sampling_rate": 16000, "seed": 7}
-
-    found = benchmark._swaps_of(pipe, Prompt, song, tonal_share)
-
-    assert found == {"before": 1, "checked": 1, "judged": 0, "noticed": 0, "after": 0}
-    assert calls == [("la lo", 257, 3.0), ("la lo", 507, 3.0)]
+    assert own == pytest.approx(0.3, abs=0.06) and others == pytest.approx(0, abs=0.01)
+    assert low < difference < high and low > 0.2

@@ -141,8 +141,8 @@ def test_the_codes_of_a_song_are_told_while_they_are_generated(singer, songs, tm
 
 def test_a_section_with_swapped_tracks_is_told_again(singer, monkeypatch):
     pipe, settings = singer("interleaving_A_V")
-    blocks = iter((5, 2, 4, 3))
-    monkeypatch.setattr("songgen_hf.pipelines.whole_song.swapped_blocks", lambda *_: next(blocks))
+    swapped = iter((5.0, 2.0, 4.0, 3.0))
+    monkeypatch.setattr(pipe, "_misplaced_seconds", lambda *_: next(swapped))
     told = Follower()
 
     song = pipe.whole_song("folk", "[verse 0.2s]\nla", seed=3, follow=told, **settings)

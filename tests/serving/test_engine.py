@@ -86,11 +86,11 @@ WHOLE = {
 
 @pytest.mark.parametrize("model", ["tracks", "masked"])
 def test_a_whole_song_is_streamed_section_by_section(pipelines, model, monkeypatch):
-    from songgen_hf.pipelines import whole_song
+    from songgen_hf.pipelines import tracks_in_place
 
-    # The first take of each section has swapped tracks: its sound is not to be heard.
+    # The first take of each section has instruments in its vocal: its sound is not to be heard.
     swapped = itertools.cycle([99, 0])
-    monkeypatch.setattr(whole_song, "swapped_blocks", lambda *_: next(swapped))
+    monkeypatch.setattr(tracks_in_place, "misplaced_seconds", lambda *_, **__: next(swapped))
     arguments = WHOLE | ({"num_inference_steps": 2} if model == "masked" else ORDINARY)
     engine = SongEngine({model: pipelines[model]})
     try:

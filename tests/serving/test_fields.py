@@ -92,6 +92,7 @@ def order_of(**request):
          {"best_of": 2, "best_of_by": "line"}),
         ({"raw": True, "timestamps": True, "retries": 1},
          {"raw": True, "timestamps": True, "retries": 1}),
+        ({"check_tracks": True}, {"check_tracks": True}),
         ({"song": KEPT, "regions": [(0.0, None)], "takes": 3, "model": "mixed"}, {"takes": 3}),
     ],
 )  # fmt: skip

@@ -90,9 +90,11 @@ def test_a_whole_song_is_heard_section_by_section(service, pipelines, mode):
 
 
 def test_a_section_that_is_sung_twice_replaces_its_sound(service, monkeypatch):
-    blocks = iter((0, 5, 1, 0))
-    swapped = "songgen_hf.pipelines.whole_song.swapped_blocks"
-    monkeypatch.setattr(swapped, lambda *_: next(blocks, 0))
+    seconds = iter((0.0, 5.0, 0.5, 0.0))
+    misplaced = "songgen_hf.pipelines.tracks_in_place.misplaced_seconds"
+    monkeypatch.setattr(misplaced, lambda *_, **__: next(seconds, 0.0))
+    stretches = "songgen_hf.pipelines.tracks_in_place.swapped_stretches"
+    monkeypatch.setattr(stretches, lambda *_, **__: [])  # of noise, any would be found
 
     settings = replace(SETTINGS, lyrics="[verse 0.4s]\nla\n[verse 0.4s]\nlo\n[verse 0.3s]\noh")
     song, heard = run(service.generate(ME, settings))

@@ -71,6 +71,7 @@ def run(options: GenerateOptions) -> CommandResult:
         raw=options.raw,
         timestamps=bool(options.timestamps),
         retries=options.retries,
+        check_tracks=options.check_tracks,
         progress=options.progress and sys.stderr.isatty(),
         **settings,
         **edits,
@@ -153,6 +154,7 @@ def _request(
         "seconds": options.seconds,
         "max_seconds": options.max_seconds,
         "min_seconds": options.min_seconds,
+        **({"check_tracks": True} if options.check_tracks else {}),
         "settings": settings,
     }
 

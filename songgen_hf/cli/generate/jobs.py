@@ -53,6 +53,7 @@ def run_jobs(options: GenerateOptions, pipeline: Any, settings: dict[str, Any]) 
         "max_seconds": options.max_seconds,
         "min_seconds": options.min_seconds,
         "raw": options.raw,
+        **({"check_tracks": True} if options.check_tracks else {}),
     }
     jobs = read_jobs(options.jobs)
     function = SongJobs(

@@ -116,6 +116,9 @@ class GenerateOptions(ModelOptions):
     retries: int = option(
         0, "how often a song that leaves out lyrics is generated again, with the next seeds"
     )
+    check_tracks: bool = option(
+        False, "exchange the tracks where voice and instruments have changed places"
+    )
     plot: bool = option(
         False, "also draw the song (.png): spectrograms and, with --timestamps, words and attention"
     )

@@ -25,6 +25,7 @@ class LiveSong:
     Attributes:
         section: index of the section of a whole song that is being generated; -1 before.
         rewinds: how often a section has begun again, with other sound.
+        is_kept: whether its files stay, because it was stopped and what was heard is kept.
 
     Args:
         folder: folder for this song alone; its name is the id of the song.
@@ -51,6 +52,7 @@ class LiveSong:
     parts: list[Path] = field(default_factory=list)
     section: int = -1
     rewinds: int = 0
+    is_kept: bool = False
     started: float = field(default_factory=time.monotonic)
 
     @property

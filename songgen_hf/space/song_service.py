@@ -93,9 +93,11 @@ class SongService:
         self._stopped[session] = self._requests.get(session, 0)
         with self._lock:
             heard = self._live.pop(session, [])
+            for live in heard:
+                live.is_kept = live.seconds >= SHORTEST
         songs = []
         for live in heard:
-            if live.seconds < SHORTEST:
+            if not live.is_kept:
                 self.store.delete_song(live.id)
                 continue
             hop_length = self.generator.hop_length(live.settings.mode)
@@ -368,6 +370,8 @@ class SongService:
                         yield item
                         continue
                     live = begin() if live is None else live
+                    if live not in self._live.get(session, []):  # stopped, or the visitor left
+                        return
                     if isinstance(item, Chunk | SectionBegin):
                         live.add(item) if isinstance(item, Chunk) else live.begin_section(item)
                         yield live
@@ -381,7 +385,8 @@ class SongService:
                     family = song.family if taken % takes else ""
                     yield song
         finally:
-            if live is not None and self._take_out(live):
+            if live is not None and not live.is_kept:
+                self._take_out(live)
                 self.store.delete_song(live.id)
 
     def _take_out(self, live: LiveSong) -> bool:

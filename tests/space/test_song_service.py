@@ -87,6 +87,16 @@ def test_a_session_that_ends_leaves_nothing_of_its_live_song(service):
     assert not live.folder.exists()
 
 
+def test_a_session_that_ends_between_two_chunks_leaves_nothing(service):
+    items = service.generate(ME, LONG)
+    next(item for item in items if isinstance(item, LiveSong))
+
+    service.end_session(ME)
+
+    assert songs_of(items) == []  # nobody closes the iterator: the next chunk ends it
+    assert list(service.store.root.iterdir()) == []
+
+
 def wave(song: Song, track: str):
     return soundfile.read(song.track(track).audio, dtype="int16")[0]
 

@@ -52,7 +52,11 @@ def tiny_checkpoint(tmp_path_factory, tiny_singer, tiny_processor):
 
 @pytest.fixture(scope="session")
 def tiny_masked(tiny_singer, tiny_processor):
-    """Factory ``tiny_masked(pattern, head)`` of tiny masked pipelines, which stay unchanged."""
+    """Factory ``tiny_masked(pattern, head)`` of tiny masked pipelines.
+
+    Each is new, since the factory of pipelines adds listeners to those that it gets; their models
+    are made once and stay unchanged.
+    """
     made = {}
 
     def build(pattern: str = "parallel_std", head: str = "softmax"):
@@ -74,8 +78,9 @@ def tiny_masked(tiny_singer, tiny_processor):
                 transformer.eval(),
                 MaskedRVQScheduler(choice_temperature=4.0),
             )
-            pipe.set_progress_bar_config(disable=True)
-            made[pattern, head] = pipe
-        return made[pattern, head]
+            made[pattern, head] = pipe.components
+        pipe = MaskedSongPipeline(**made[pattern, head])
+        pipe.set_progress_bar_config(disable=True)
+        return pipe
 
     return build

@@ -355,6 +355,8 @@ def _generate_songs(
         return [GeneratedSong.of(whole, time.monotonic() - started)]
     if edit is None or edit.kind == CONTINUE:
         options |= {"max_seconds": settings.seconds, "min_seconds": min_seconds(settings)}
+        # What was heard meanwhile may have had its tracks exchanged; the song does not.
+        options["check_tracks"] = True
     if edit is not None:
         options |= edit.arguments(settings.mode)
     elif settings.best_of > 1:

@@ -378,7 +378,7 @@ class XCodecModel(NamedCheckpointMixin, OriginalLayoutMixin, XcodecModel):
                 ``config.num_quantizers``, T at least 1.
             chunk_frames: number of frames that are decoded at a time, each with
                 ``decode_context_frames`` frames of context on both sides, which bounds memory; the
-                waveform is the same but for rounding. None for ``DECODED_FRAMES``, ten seconds at
+                waveform is the same but for rounding. None for ``DECODED_FRAMES``, three seconds at
                 full size.
             return_dict: False returns the waveform alone.
         Returns:

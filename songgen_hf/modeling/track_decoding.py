@@ -11,7 +11,7 @@ from .execution_device import execution_device
 from .modeling_xcodec import XCodecModel
 from .xcodec_windows import DECODED_FRAMES, windows
 
-BATCH_WINDOWS = 8
+BATCH_WINDOWS = 24
 """Largest number of windows that the codec decodes at once."""
 
 

@@ -16,8 +16,12 @@ from torch.nn.functional import pad
 from .execution_device import execution_device, loaded_weights
 from .xcodec_inputs import check_chunk_frames, check_codes
 
-DECODED_FRAMES = 500
-"""Frames that convolutions compute at a time: 10 s, so that memory does not grow with a song."""
+DECODED_FRAMES = 150
+"""Frames that convolutions compute at a time: 3 s, so that memory does not grow with a song.
+
+In float32 on a CPU ten seconds at a time take half as long again (docs/speed.md)."""
+ROUNDED_FRAMES = 50
+"""Frames of which the length of a window is a multiple, if it is not longer than it may be."""
 ATTENTION_FRAMES = 15000
 """Frames of the longest clip that attention covers as a whole: five minutes.
 
@@ -211,10 +215,14 @@ def windows(
     """Yield (start, stop, left, right): frames [start, stop) and their window [left, right).
 
     The window has ``context`` frames more on each side, where the clip of ``count`` frames has
-    them. All windows have one length, if the clip is long enough: libraries keep memory for every
-    shape. With ``begin`` and ``end`` only these frames of the clip are in the windows.
+    them. All windows have one length, if the clip is long enough, and clips have few lengths of
+    windows: libraries keep memory for every shape. There are as few windows as ``size``, the most
+    frames of one, allows, and they share the frames evenly. With ``begin`` and ``end`` only these
+    frames of the clip are in the windows.
     """
     end = count if end is None else end
+    share = -(-(end - begin) // max(1, -(-(end - begin) // size)))
+    size = min(size, -(-share // ROUNDED_FRAMES) * ROUNDED_FRAMES)
     for start in range(begin, end, size):
         stop = min(end, start + size)
         right = min(count, max(0, start - context) + size + 2 * context)

@@ -7,6 +7,7 @@ import torch
 
 from songgen_hf.modeling import track_decoding
 from songgen_hf.modeling.track_decoding import decode_together
+from songgen_hf.modeling.xcodec_windows import windows
 
 ROUNDING = {"atol": 1e-9, "rtol": 1e-9}  # of float64; the waveforms reach 40
 
@@ -42,3 +43,19 @@ def test_a_batch_of_windows_is_bounded(tiny_model):
     handle.remove()
 
     assert max(sizes) == track_decoding.BATCH_WINDOWS
+
+
+@pytest.mark.parametrize("count", [1, 7, 100, 149, 150, 151, 160, 550, 1501])
+@pytest.mark.parametrize("size", [7, 150])
+def test_few_windows_share_the_frames_of_a_clip_evenly(count, size):
+    found = [*windows(count, size, context=24)]
+
+    assert [start for start, *_ in found] == [0, *(stop for _, stop, *_ in found[:-1])]
+    assert found[-1][1] == count and len(found) == -(-count // size)
+    for start, stop, left, right in found:
+        assert 0 < stop - start <= size
+        assert left <= max(0, start - 24) and right >= min(count, stop + 24)
+        assert left >= 0 and right <= count
+    assert len({right - left for _, _, left, right in found}) == 1, "one shape"
+    # At most 49 frames of a window are more than its share.
+    assert found[0][3] <= -(-count // len(found)) + 49 + 2 * 24

@@ -5,7 +5,9 @@
 Songs of the first lines of the prompts of the evaluation are generated in batches and kept in a
 folder, and so is what was measured (remove its .json files to measure again): an interrupted run
 goes on, and `--drawn-only` measures what is there. The tracks of each song are put in their places
-with the pipeline's `put_tracks_in_place`, which listens with `separator-mini`.
+with the pipeline's `put_tracks_in_place`, which listens with `separator-mini`. A song whose vocal
+then still has instruments for more than half a second is generated as with `check_tracks=True,
+retries=3`, which draws it again.
 
 The judge is another network, which this script trains on a rendered corpus (`songgen-hf corpus`)
 within seconds: it tells voice from instruments in a second of one track by cepstra and their
@@ -34,11 +36,12 @@ from songgen_hf.data.corpus.rows import read_songs
 from songgen_hf.evaluation.protocol.prompts import Prompt, read_prompts
 from songgen_hf.files import encode_json, write_files
 from songgen_hf.pipelines.song import Song
+from songgen_hf.pipelines.swapped_tracks import MAY_BE_SWAPPED
 
 RATE = 16000
 TRACKS = ("vocal", "accompaniment")
-SIDES = ("before", "after")
-PROMPTS_TOGETHER, TAKES = 8, 2
+SIDES = ("before", "after", "last")
+PROMPTS_TOGETHER, TAKES, RETRIES = 8, 2, 3
 WINDOW, HOP = 1024, 200  # samples of a spectrum, and between two
 LENGTH, STEP = 80, 20  # spectra of a second that the judge hears, and between two
 FRAMES_OF_SECOND = 4  # steps
@@ -157,6 +160,12 @@ def stems(corpus: Path, codec: Any, songs: int) -> Iterator[list[tuple[np.ndarra
         yield [(tracks[0], tracks[1]), (coded[0], coded[1])]
 
 
+def request_of(prompt: Prompt, seed: int, lines: int) -> dict[str, Any]:
+    """The request of a song."""
+    lyrics = "\n".join(prompt.lyrics.splitlines()[:lines])
+    return {"text": prompt.text, "lyrics": lyrics, "seed": seed}
+
+
 def draw(
     pipe: Any, prompts: Sequence[Prompt], folder: Path, seconds: float, lines: int
 ) -> Iterator[tuple[Prompt, list[Song]]]:
@@ -168,12 +177,7 @@ def draw(
         missing = [place for place, path in enumerate(paths) if not path.is_file()]
         if missing:
             requests = [
-                {
-                    "text": part[place].text,
-                    "lyrics": "\n".join(part[place].lyrics.splitlines()[:lines]),
-                    "seed": TAKES * (first + place),
-                }
-                for place in missing
+                request_of(part[place], TAKES * (first + place), lines) for place in missing
             ]
             drawn = pipe(
                 requests,
@@ -209,36 +213,57 @@ def read(path: Path) -> list[Song]:
 
 
 def count_swaps(
-    pipe: Any, judge: Any, drawn: Iterator[tuple[Prompt, list[Song]]], folder: Path
+    pipe: Any,
+    judge: Any,
+    drawn: Iterator[tuple[Prompt, list[Song]]],
+    folder: Path,
+    seconds: float,
+    lines: int,
 ) -> dict[str, int]:
-    """Count songs, those that are swapped before and after, and those that were changed.
+    """Count songs, and those that are swapped, exchanged and drawn again.
 
     The facts of each prompt's songs are kept in the folder, so that an interrupted run goes on.
     """
-    counts = dict.fromkeys(("songs", "before", "exchanged", "after", "unnoticed"), 0)
+    counts = dict.fromkeys(("songs", *SIDES, "exchanged", "redrawn", "unnoticed"), 0)
     for prompt, songs in drawn:
         path = folder / f"{prompt.id}.json"
         if not path.is_file():
-            write_files({path: encode_json([_swaps_of(pipe, judge, song) for song in songs])})
+            facts = [
+                _swaps_of(pipe, judge, song, request_of(prompt, song["seed"], lines), seconds)
+                for song in songs
+            ]
+            write_files({path: encode_json(facts)})
         for one in json.loads(path.read_text(encoding="utf-8")):
             counts["songs"] += 1
-            counts["before"] += one["before"] > 0
+            for side in SIDES:
+                counts[side] += one[side] > 0
             counts["exchanged"] += bool(one["exchanged"])
-            counts["after"] += one["after"] > 0
+            counts["redrawn"] += one["redrawn"]
             counts["unnoticed"] += one["before"] > 0 and not one["exchanged"]
-            if one["before"] or one["after"] or one["exchanged"]:
-                print(prompt.id, *one.values(), flush=True)
+            if any(one[name] for name in (*SIDES, "exchanged", "redrawn")):
+                print(prompt.id, json.dumps(one), flush=True)
     return counts
 
 
-def _swaps_of(pipe: Any, judge: Any, song: Song) -> dict[str, Any]:
-    """For how many seconds a song is swapped before and after, and what was exchanged."""
+def _swaps_of(
+    pipe: Any, judge: Any, song: Song, request: dict[str, Any], seconds: float
+) -> dict[str, Any]:
+    """For how many seconds a song is swapped at each stage, and what was done."""
     repaired = pipe.put_tracks_in_place(song)
-    before, after = (
-        judge.swapped_seconds(*(one[name][0] for name in TRACKS)) for one in (song, repaired)
-    )
-    exchanged = [[round(second, 2) for second in pair] for pair in repaired["exchanged"]]
-    return {"seed": song["seed"], "before": before, "after": after, "exchanged": exchanged}
+    last = repaired
+    misplaced = repaired["misplaced_seconds"]
+    if misplaced > MAY_BE_SWAPPED:
+        last = pipe(request, check_tracks=True, retries=RETRIES, max_seconds=seconds)
+    heard = [
+        judge.swapped_seconds(*(one[name][0] for name in TRACKS)) for one in (song, repaired, last)
+    ]
+    return {
+        "seed": song["seed"],
+        **dict(zip(SIDES, heard, strict=True)),
+        "exchanged": [[round(second, 2) for second in pair] for pair in repaired["exchanged"]],
+        "misplaced": misplaced,
+        "redrawn": misplaced > MAY_BE_SWAPPED,
+    }
 
 
 def at_most(count: int, songs: int) -> float:
@@ -281,7 +306,8 @@ def main() -> None:
     if arguments.drawn_only:
         prompts = [one for one in prompts if (arguments.folder / f"{one.id}.npz").is_file()]
     drawn = draw(pipe, prompts, arguments.folder, arguments.seconds, arguments.lines)
-    counts = count_swaps(pipe, judge, drawn, arguments.folder)
+    limits = (arguments.seconds, arguments.lines)
+    counts = count_swaps(pipe, judge, drawn, arguments.folder, *limits)
     bounds = {f"{name}_at_most": at_most(counts[name], counts["songs"]) for name in SIDES}
     for name in SIDES:
         bound = bounds[f"{name}_at_most"]

@@ -378,7 +378,7 @@ class MaskedSongPipeline(RedoSectionMixin, MaskedCodecMixin, MaskedFolderMixin, 
             song = {**sounds, "seed": request["seed"], "codes": own.cpu().numpy()}
             songs.append(Song(song, request={**settings.scheduler, **request}, model=self))
             if settings.check_tracks and not before.is_edit:
-                self._put_tracks_in_place(songs[-1], before.beginning, before, raw=settings.raw)
+                self._check_tracks(songs[-1], before.beginning, before, raw=settings.raw)
             if settings.timestamps:
                 row_inputs = {name: tensor[row, None] for name, tensor in inputs.items()}
                 own = torch.as_tensor(songs[-1]["codes"])

@@ -171,9 +171,13 @@ class TextToSongPipeline(RedoSectionMixin, KnownSongsMixin, Pipeline):
                 attention to the lyrics in one more run of the model; warns of skipped and repeated
                 words. Not with streaming.
             retries: how often a song that sings less than 80 % of its letters is generated again,
-                with the seeds after its own; the one that sings most is returned.
+                with the seeds after its own; the one that sings most is returned. With
+                ``check_tracks`` also one whose vocal has instruments for more than half a second,
+                and their share of the song is subtracted from that of the letters.
             check_tracks: whether the codes of the tracks are exchanged where voice and instruments
                 have changed places, see ``put_tracks_in_place``; not in edits and with streaming.
+                A song of two tracks has ``exchanged`` and ``misplaced_seconds``, for how long there
+                are still instruments in its vocal.
             takes: number of times that an edit is generated, with consecutive seeds; the one after
                 which the model finds the kept codes most probable is returned, with the others
                 under ``takes``. By default 4 if a region is followed by kept codes, else 1.
@@ -379,7 +383,7 @@ class TextToSongPipeline(RedoSectionMixin, KnownSongsMixin, Pipeline):
             )
             songs.append(song)
             if check_tracks and (before is None or not before.is_edit):
-                self._put_tracks_in_place(song, beginning, before, raw=raw)
+                self._check_tracks(song, beginning, before, raw=raw)
                 codes[row] = torch.as_tensor(song["codes"])
             own = {name: tensor[row // num_songs, None] for name, tensor in inputs.items()}
             if timestamps:

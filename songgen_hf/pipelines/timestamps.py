@@ -15,6 +15,7 @@ from .editing import TRACK_NAMES
 from .song import Song
 from .song_edges import mix_tracks
 from .song_requests import prepare_inputs
+from .swapped_tracks import MAY_BE_SWAPPED
 from .takes import SCORED_INPUTS
 from .word_times import quiet_frames, word_times
 
@@ -157,13 +158,14 @@ class TimestampsMixin:
 
 
 def sung_whole(requests: Any, generate: Callable[[Any], Any], retries: int) -> Any:
-    """Generate songs with timestamps, again where lyrics were skipped, and warn of what remains.
+    """Generate songs with timestamps, again where they have faults, and warn of what remains.
 
     Args:
         requests: checked requests: one, a list or an iterator.
         generate: returns one song for a request, a list of songs for a list, an iterator for one.
-        retries: how often a song that leaves out more than a fifth of its letters is generated
-            again, with the seeds after its own; the one that sings most is returned.
+        retries: how often a song is generated again, with the seeds after its own, that leaves out
+            more than a fifth of its letters, or whose tracks were checked and whose vocal has
+            instruments for more than half a second; the best one is returned.
     Returns:
         One song, a list or an iterator, as the requests are.
     """
@@ -183,15 +185,34 @@ def _sung_one_by_one(
 
 
 def _sung_again(request: Request, song: Any, generate: Callable[[Any], Any], retries: int) -> Any:
-    """The song, or the best of its retries, after a warning of what it leaves out."""
+    """The song, or the best of its retries, after a warning of its faults."""
     for retry in range(1, retries + 1):
-        if song["coverage"]["share"] >= LEAST_SUNG:
+        if song["coverage"]["share"] >= LEAST_SUNG and _misplaced(song) <= MAY_BE_SWAPPED:
             break
         other = generate({**request, "seed": request["seed"] + retry})
-        song = max(song, other, key=lambda one: one["coverage"]["share"])
+        song = max(song, other, key=_share_in_place)
     for one in song if isinstance(song, list) else [song]:
         warn_of_coverage(one)
+        if _misplaced(one) > MAY_BE_SWAPPED:
+            logger.warning(
+                "The vocal of the song of seed %s has instruments for %.1f s: try another seed, or "
+                "retries=2.",
+                one["seed"],
+                _misplaced(one),
+            )
     return song
+
+
+def _misplaced(song: Mapping[str, Any]) -> float:
+    return float(song.get("misplaced_seconds", 0.0))
+
+
+def _share_in_place(song: Mapping[str, Any]) -> float:
+    """The share of the letters that is sung, less that of instruments in the vocal."""
+    share, misplaced = float(song["coverage"]["share"]), _misplaced(song)
+    if misplaced:
+        share -= misplaced * song["sampling_rate"] / song["vocal"].shape[-1]
+    return share
 
 
 def warn_of_coverage(song: Mapping[str, Any]) -> None:

@@ -42,7 +42,8 @@ class TracksInPlaceMixin:
                 which does this itself.
         Returns:
             The song, with other ``codes`` and waveforms where tracks were exchanged, and with
-            ``exchanged``, the list of (start, end) in seconds of these stretches.
+            ``exchanged``, the list of (start, end) in seconds of these stretches, and
+            ``misplaced_seconds``, for how long there are still instruments in its vocal.
         Raises:
             ValueError: for a song without codes or of one track, or of ``whole_song``.
         """
@@ -54,8 +55,20 @@ class TracksInPlaceMixin:
         if getattr(song, "whole", None) is not None:
             raise ValueError("whole_song has put the tracks of this song in their places already")
         found = song.copy()
-        found["exchanged"] = self._put_tracks_in_place(found, 0)
+        self._check_tracks(found, 0)
         return found
+
+    def _check_tracks(
+        self, song: dict[str, Any], start: int, known: KnownSong | None = None, **options: Any
+    ) -> None:
+        """Put the tracks of a song of two tracks in their places, and say what was found.
+
+        The song gets ``exchanged`` and ``misplaced_seconds`` of :meth:`put_tracks_in_place`; the
+        arguments are those of :meth:`_put_tracks_in_place`.
+        """
+        if song["vocal"] is not None:
+            song["exchanged"] = self._put_tracks_in_place(song, start, known, **options)
+            song["misplaced_seconds"] = self._misplaced_seconds(song, start)
 
     def _put_tracks_in_place(
         self, song: dict[str, Any], start: int, known: KnownSong | None = None, **options: Any

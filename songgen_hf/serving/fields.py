@@ -99,7 +99,9 @@ class SongRequest(PlanRequest):
     )
     timestamps: bool = Field(False, description="whether the times of the words are read")
     retries: Annotated[int, Field(ge=0, le=3)] = Field(
-        0, description="how often a song that leaves out lyrics is generated again"
+        0,
+        description="how often a song is generated again that leaves out lyrics or, with "
+        "check_tracks, has instruments in its vocal",
     )
     check_tracks: bool = Field(
         False, description="whether voice and instruments that changed places are exchanged"

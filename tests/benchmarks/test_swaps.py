@@ -28,27 +28,41 @@ class Judge:
 
 
 class Pipe:
-    """Puts tracks in their places, but does not notice the song of seed 2."""
+    """Puts tracks in their places; not in the song of seed 2, which is swapped at every draw."""
+
+    def __init__(self, songs):
+        self.songs, self.requests = songs, []
 
     def put_tracks_in_place(self, song):
         if song["seed"] != 1:
-            return {**song, "exchanged": []}
+            return {**song, "exchanged": [], "misplaced_seconds": float(song["seed"])}
         total = song["vocal"] + song["accompaniment"]
         repaired = {"vocal": total, "accompaniment": 0 * total}
-        return {**song, **repaired, "exchanged": [(2.0, 4.0)]}
+        return {**song, **repaired, "exchanged": [(2.0, 4.0)], "misplaced_seconds": 0.5}
+
+    def __call__(self, request, **options):
+        self.requests.append({**request, **options})
+        return self.songs[request["seed"]]
 
 
 def test_songs_are_counted_before_and_after_their_tracks_are_put_in_place(
     benchmark, songs, tmp_path
 ):
     class Prompt:
-        id = "prompt"
+        id, text, lyrics = "prompt", "folk", "la\nlo\nli"
 
-    found = benchmark.count_swaps(Pipe(), Judge(), iter([(Prompt, songs)]), tmp_path)
+    pipe, drawn = Pipe(songs), (iter([(Prompt, songs)]) for _ in range(2))
+    found = benchmark.count_swaps(pipe, Judge(), next(drawn), tmp_path, 4.0, 2)
 
-    assert found == {"songs": 3, "before": 2, "exchanged": 1, "after": 1, "unnoticed": 1}
+    assert {name: found[name] for name in benchmark.SIDES} == {"before": 2, "after": 1, "last": 1}
+    assert found["songs"] == 3 and found["exchanged"] == found["redrawn"] == found["unnoticed"] == 1
+    (request,) = pipe.requests
+    assert request == {
+        **{"text": "folk", "lyrics": "la\nlo", "seed": 2},
+        **{"check_tracks": True, "retries": 3, "max_seconds": 4.0},
+    }
     # A second run reads what the first one has measured.
-    assert benchmark.count_swaps(None, None, iter([(Prompt, songs)]), tmp_path) == found
+    assert benchmark.count_swaps(None, None, next(drawn), tmp_path, 4.0, 2) == found
 
 
 def test_the_bound_of_no_swap_is_that_of_three_in_n(benchmark):

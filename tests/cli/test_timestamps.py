@@ -32,6 +32,17 @@ def test_generate_writes_timed_lyrics_and_a_picture_beside_the_song(
 
 
 @pytest.mark.slow
+def test_the_description_says_what_was_exchanged(tiny_checkpoint, tmp_path):
+    arguments = ["generate", "folk", "--seed", "3", "--seconds", "0.2", "--check-tracks"]
+    arguments += ["--model", tiny_checkpoint("interleaving_A_V"), "--device", "cpu", "--quiet"]
+
+    assert main([*arguments, "--out", str(tmp_path / "a.wav")]) == 0
+
+    described = json.loads((tmp_path / "a.json").read_text())
+    assert described["exchanged"] == [] and described["misplaced_seconds"] >= 0
+
+
+@pytest.mark.slow
 def test_align_writes_timed_lyrics_beside_the_recording(tiny_checkpoint, tmp_path, sound, capsys):
     words = tmp_path / "words.txt"
     words.write_text(LYRICS, encoding="utf-8")

@@ -232,6 +232,7 @@ def test_checked_songs_have_their_tracks_exchanged_alone_and_in_a_batch(
     (_, song) = singer(["rock", "folk"], seconds=0.2, seed=[1, 3], check_tracks=True, **few)
     assert np.array_equal(song["codes"][..., :4], plain["codes"][..., :4])
     assert np.array_equal(song["codes"][..., 4:], plain["codes"][::-1, :, 4:])
+    assert song["exchanged"] == [(0.08, 0.2)] and song["misplaced_seconds"] == 0
     alone = singer("folk", seconds=0.2, seed=3, check_tracks=True, **few)
     for name in ("codes", "vocal", "accompaniment", "audio"):
         assert np.array_equal(song[name], alone[name])

@@ -142,6 +142,35 @@ def test_retries_end_with_the_first_song_that_sings_enough_or_the_best(caplog, r
     assert len(caplog.records) == (1 if seed == 1 else 0)
 
 
+MISPLACED = {1: 4.0, 2: 0.6, 3: 0.5, 4: 0.0}  # seed -> seconds of instruments in a vocal of 10 s
+
+
+@pytest.mark.parametrize(
+    ("first", "retries", "seed"), [(1, 0, 1), (1, 1, 2), (1, 3, 3), (2, 1, 3), (3, 3, 3)]
+)
+def test_songs_with_instruments_in_the_vocal_are_sung_again(caplog, first, retries, seed):
+    calls = []
+
+    def generate(request):
+        calls.append(request["seed"])
+        coverage = {"share": 0.9, "skipped": [], "repeated": []}
+        song = {"seed": calls[-1], "coverage": coverage, "misplaced_seconds": MISPLACED[calls[-1]]}
+        return Song({**song, "vocal": np.zeros((1, 160000)), "sampling_rate": 16000})
+
+    with caplog.at_level(logging.WARNING):
+        song = sung_whole({"seed": first}, generate, retries)
+
+    assert song["seed"] == seed and calls == [*range(first, seed + 1)]
+    messages = [record.getMessage() for record in caplog.records]
+    if seed == 3:
+        assert messages == []
+    else:
+        assert messages == [
+            f"The vocal of the song of seed {seed} has instruments for {MISPLACED[seed]} s: try "
+            "another seed, or retries=2."
+        ]
+
+
 def test_only_the_songs_that_leave_words_out_are_sung_again(caplog):
     with caplog.at_level(logging.WARNING):
         songs = sung_whole([{"seed": 4}, {"seed": 2}], sing, 1)

@@ -22,6 +22,8 @@ from .whole import check_whole, plan_result, sing_whole
 
 OPTIONS = GenerateOptions
 GUIDANCE_SETTINGS = ("guidance_scale", "guidance_schedule", "guidance_interval")
+FACTS = ("coverage", "exchanged", "misplaced_seconds", "sections", "line_takes")
+"""What the description beside a song says of it, as far as it is known."""
 SAMPLING_SETTINGS = (*GUIDANCE_SETTINGS, "temperature", "top_k", "top_p")
 
 
@@ -230,8 +232,8 @@ def _files_of(
 
 
 def _details(song: Any) -> dict[str, Any]:
-    """Seeds and scores of all takes, best first, coverage and sections, as far as there are any."""
+    """Seeds and scores of all takes, best first, and the facts about a song, as far as known."""
     names = ("seed", "score", "score_parts")
     takes = [{name: take[name] for name in names if name in take} for take in song.get("takes", ())]
-    details = {name: song[name] for name in ("coverage", "sections", "line_takes") if name in song}
+    details = {name: song[name] for name in FACTS if name in song}
     return {"takes": takes, **details} if takes else details

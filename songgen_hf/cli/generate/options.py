@@ -114,7 +114,9 @@ class GenerateOptions(ModelOptions):
         metavar="FORMAT",
     )
     retries: int = option(
-        0, "how often a song that leaves out lyrics is generated again, with the next seeds"
+        0,
+        "how often a song is generated again, with the next seeds, that leaves out lyrics or, with "
+        "--check-tracks, has instruments in its vocal",
     )
     check_tracks: bool = option(
         False, "exchange the tracks where voice and instruments have changed places"

@@ -5,9 +5,9 @@
 Songs of the first lines of the prompts of the evaluation are generated in batches and kept in a
 folder, and so is what was measured (remove its .json files to measure again): an interrupted run
 goes on, and `--drawn-only` measures what is there. The tracks of each song are put in their places
-with the pipeline's `put_tracks_in_place`, which listens with `separator-mini`. A song whose vocal
-then still has instruments for more than half a second is generated as with `check_tracks=True,
-retries=3`, which draws it again.
+with the pipeline's `put_tracks_in_place`, which listens with `separator-mini`. A song in
+which for more than half a second the vocal then still has instruments, or the accompaniment sings,
+is generated as with `check_tracks=True, retries=3`, which draws it again.
 
 The judge is another network, which this script trains on a rendered corpus (`songgen-hf corpus`)
 within seconds: it tells voice from instruments in a second of one track by cepstra and their

@@ -53,7 +53,7 @@ class LineByLine:
         put_in_place: called as ``put_in_place(take, start)``; exchanges the tracks of a take where
             they have changed places after frame ``start``.
         misplaced_seconds: called as ``misplaced_seconds(take, start)``; returns for how many
-            seconds after frame ``start`` there are instruments in its vocal.
+            seconds after frame ``start`` a track has what belongs in the other one.
     """
 
     draw: Callable[..., list[list[Take]]]

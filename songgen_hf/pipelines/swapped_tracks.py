@@ -15,7 +15,11 @@ import torch
 SURE_MARGIN = 0.2
 """Difference of cosines from which a song is certainly swapped."""
 MAY_BE_SWAPPED = 0.5
-"""Seconds in which a vocal may sound like instruments."""
+"""Seconds in which tracks may have what belongs in the other one."""
+LEAST_VOICE = 0.5
+"""Share of the energy of a vocal that is voice at least."""
+MOST_VOICE = 0.75
+"""Share of the energy of an accompaniment that a separator takes for voice at most."""
 MOST_EVIDENCE = 3.0
 """Largest evidence of a quarter of a second, the logarithm of a ratio."""
 CHANGE_COST = 6.0
@@ -144,10 +148,11 @@ def misplaced_seconds(
     start: int = 0,
     extract_vocal: VocalExtractor | None = None,
 ) -> float:
-    """Return for how many seconds there are instruments in the vocal.
+    """Return for how many seconds a track has what belongs in the other one.
 
-    These are the quarters of a second in which the vocal is audible and less than half of its
-    energy is voice; without a separator, those of the :func:`swapped_stretches`.
+    These are the quarters of a second in which the vocal is audible and less than ``LEAST_VOICE``
+    of its energy is voice, or the accompaniment is and more than ``MOST_VOICE`` of its energy;
+    without a separator, those of the :func:`swapped_stretches`.
 
     Args:
         vocal, accompaniment, sampling_rate, frame, start, extract_vocal: as of
@@ -160,11 +165,15 @@ def misplaced_seconds(
         ends = [vocal.shape[-1] // frame if end is None else end for _, end in found]
         frames = sum(end - first for (first, _), end in zip(found, ends, strict=True))
         return frames * frame / sampling_rate
-    track = vocal.mean(axis=0)[: vocal.shape[-1] // block * block]
-    if not len(track):
+    length = min(vocal.shape[-1], accompaniment.shape[-1]) // block * block
+    if not length:
         return 0.0
-    energy, sung = _block_energies(block, track, extract_vocal(track, sampling_rate))
-    wrong = (energy > block * _FAINT_POWER) & (sung < 0.5 * energy)
+    voice, band = (track.mean(axis=0)[:length] for track in (vocal, accompaniment))
+    sung, sung_in_band = (extract_vocal(track, sampling_rate) for track in (voice, band))
+    in_voice, in_band, sung, sung_in_band = _block_energies(block, voice, band, sung, sung_in_band)
+    audible = block * _FAINT_POWER
+    wrong = (in_voice > audible) & (sung < LEAST_VOICE * in_voice)
+    wrong |= (in_band > audible) & (sung_in_band > MOST_VOICE * in_band)
     return float(wrong[-(-start * frame // block) :].sum() / 4)
 
 

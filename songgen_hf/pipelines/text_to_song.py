@@ -172,12 +172,12 @@ class TextToSongPipeline(RedoSectionMixin, KnownSongsMixin, Pipeline):
                 words. Not with streaming.
             retries: how often a song that sings less than 80 % of its letters is generated again,
                 with the seeds after its own; the one that sings most is returned. With
-                ``check_tracks`` also one whose vocal has instruments for more than half a second,
-                and their share of the song is subtracted from that of the letters.
+                ``check_tracks`` also one with ``misplaced_seconds`` above 0.5, whose share of the
+                song is subtracted from that of the letters.
             check_tracks: whether the codes of the tracks are exchanged where voice and instruments
                 have changed places, see ``put_tracks_in_place``; not in edits and with streaming.
-                A song of two tracks has ``exchanged`` and ``misplaced_seconds``, for how long there
-                are still instruments in its vocal.
+                A song of two tracks has ``exchanged`` and ``misplaced_seconds``, for how long the
+                vocal still has instruments or the accompaniment sings.
             takes: number of times that an edit is generated, with consecutive seeds; the one after
                 which the model finds the kept codes most probable is returned, with the others
                 under ``takes``. By default 4 if a region is followed by kept codes, else 1.

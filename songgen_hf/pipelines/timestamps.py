@@ -164,8 +164,8 @@ def sung_whole(requests: Any, generate: Callable[[Any], Any], retries: int) -> A
         requests: checked requests: one, a list or an iterator.
         generate: returns one song for a request, a list of songs for a list, an iterator for one.
         retries: how often a song is generated again, with the seeds after its own, that leaves out
-            more than a fifth of its letters, or whose tracks were checked and whose vocal has
-            instruments for more than half a second; the best one is returned.
+            more than a fifth of its letters, or whose tracks were checked and have for more than
+            half a second what belongs in the other one; the best one is returned.
     Returns:
         One song, a list or an iterator, as the requests are.
     """
@@ -195,8 +195,8 @@ def _sung_again(request: Request, song: Any, generate: Callable[[Any], Any], ret
         warn_of_coverage(one)
         if _misplaced(one) > MAY_BE_SWAPPED:
             logger.warning(
-                "The vocal of the song of seed %s has instruments for %.1f s: try another seed, or "
-                "retries=2.",
+                "In the song of seed %s the vocal has instruments or the accompaniment sings for "
+                "%.1f s: try another seed, or retries=2.",
                 one["seed"],
                 _misplaced(one),
             )
@@ -208,7 +208,7 @@ def _misplaced(song: Mapping[str, Any]) -> float:
 
 
 def _share_in_place(song: Mapping[str, Any]) -> float:
-    """The share of the letters that is sung, less that of instruments in the vocal."""
+    """The share of the letters that is sung, less that of misplaced seconds."""
     share, misplaced = float(song["coverage"]["share"]), _misplaced(song)
     if misplaced:
         share -= misplaced * song["sampling_rate"] / song["vocal"].shape[-1]

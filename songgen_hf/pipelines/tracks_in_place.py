@@ -43,7 +43,8 @@ class TracksInPlaceMixin:
         Returns:
             The song, with other ``codes`` and waveforms where tracks were exchanged, and with
             ``exchanged``, the list of (start, end) in seconds of these stretches, and
-            ``misplaced_seconds``, for how long there are still instruments in its vocal.
+            ``misplaced_seconds``, for how long a track still has what belongs in the other one:
+            instruments in the vocal, or a voice in the accompaniment.
         Raises:
             ValueError: for a song without codes or of one track, or of ``whole_song``.
         """
@@ -99,7 +100,7 @@ class TracksInPlaceMixin:
     def _misplaced_seconds(
         self, song: dict[str, Any], start: int, stop: int | None = None
     ) -> float:
-        """For how many seconds the vocal has instruments, from frame ``start`` to ``stop``."""
+        """For how long a track has what belongs in the other, from frame ``start`` to ``stop``."""
         if song["vocal"] is None:
             return 0.0
         vocal, band, rate = self._tracks(song)

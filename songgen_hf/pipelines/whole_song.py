@@ -101,7 +101,7 @@ class WholeSongMixin(BestOfMixin):
             text: style description of the whole song.
             lyrics: lyrics with tags, see :func:`songgen_hf.pipelines.song_plan.plan`.
             seed: seed of the song; section ``i`` has the seed ``seed + 1000 * i``, or up to three
-                times 250 more if there were instruments in its vocal. None to draw one, or for
+                times 250 more if its tracks were mixed up. None to draw one, or for
                 that of the ``folder``.
             plan: a plan instead of lyrics, context, window, stride and repetition.
             context, window, extend_stride: seconds, as of ``plan()``: how much of the song a

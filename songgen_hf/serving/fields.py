@@ -101,7 +101,7 @@ class SongRequest(PlanRequest):
     retries: Annotated[int, Field(ge=0, le=3)] = Field(
         0,
         description="how often a song is generated again that leaves out lyrics or, with "
-        "check_tracks, has instruments in its vocal",
+        "check_tracks, has instruments in its vocal or a voice in its accompaniment",
     )
     check_tracks: bool = Field(
         False, description="whether voice and instruments that changed places are exchanged"

@@ -148,7 +148,7 @@ MISPLACED = {1: 4.0, 2: 0.6, 3: 0.5, 4: 0.0}  # seed -> seconds of instruments i
 @pytest.mark.parametrize(
     ("first", "retries", "seed"), [(1, 0, 1), (1, 1, 2), (1, 3, 3), (2, 1, 3), (3, 3, 3)]
 )
-def test_songs_with_instruments_in_the_vocal_are_sung_again(caplog, first, retries, seed):
+def test_songs_with_misplaced_tracks_are_sung_again(caplog, first, retries, seed):
     calls = []
 
     def generate(request):
@@ -166,8 +166,8 @@ def test_songs_with_instruments_in_the_vocal_are_sung_again(caplog, first, retri
         assert messages == []
     else:
         assert messages == [
-            f"The vocal of the song of seed {seed} has instruments for {MISPLACED[seed]} s: try "
-            "another seed, or retries=2."
+            f"In the song of seed {seed} the vocal has instruments or the accompaniment sings for "
+            f"{MISPLACED[seed]} s: try another seed, or retries=2."
         ]
 
 

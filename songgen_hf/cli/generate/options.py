@@ -116,7 +116,7 @@ class GenerateOptions(ModelOptions):
     retries: int = option(
         0,
         "how often a song is generated again, with the next seeds, that leaves out lyrics or, with "
-        "--check-tracks, has instruments in its vocal",
+        "--check-tracks, has instruments in its vocal or a voice in its accompaniment",
     )
     check_tracks: bool = option(
         False, "exchange the tracks where voice and instruments have changed places"

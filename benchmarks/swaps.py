@@ -1,6 +1,6 @@
 """Counts songs of songgen-mini whose tracks change places, before and after they are put back.
 
-    python benchmarks/swaps.py CORPUS [--songs 200] [--folder FOLDER] [--seconds 10]
+    python benchmarks/swaps.py CORPUS [--songs 200] [--folder FOLDER] [--seconds 10] [--seed 0]
 
 Songs of the first lines of the prompts of the evaluation are generated in batches and kept in a
 folder, and so is what was measured (remove its .json files to measure again): an interrupted run
@@ -167,9 +167,12 @@ def request_of(prompt: Prompt, seed: int, lines: int) -> dict[str, Any]:
 
 
 def draw(
-    pipe: Any, prompts: Sequence[Prompt], folder: Path, seconds: float, lines: int
+    pipe: Any, prompts: Sequence[Prompt], folder: Path, seconds: float, lines: int, seed: int = 0
 ) -> Iterator[tuple[Prompt, list[Song]]]:
-    """Yield the songs of each prompt, with the seeds from twice its place; generated if missing."""
+    """Yield the songs of each prompt, which are generated if they are missing.
+
+    Their seeds are consecutive, from ``seed`` for the first song.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for first in range(0, len(prompts), PROMPTS_TOGETHER):
         part = prompts[first : first + PROMPTS_TOGETHER]
@@ -177,7 +180,7 @@ def draw(
         missing = [place for place, path in enumerate(paths) if not path.is_file()]
         if missing:
             requests = [
-                request_of(part[place], TAKES * (first + place), lines) for place in missing
+                request_of(part[place], seed + TAKES * (first + place), lines) for place in missing
             ]
             drawn = pipe(
                 requests,
@@ -281,6 +284,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("swaps"), help="folder of the songs")
     parser.add_argument("--seconds", type=float, default=10.0, help="longest song (default 10)")
     parser.add_argument("--lines", type=int, default=2, help="lines of the lyrics (default 2)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first song")
     parser.add_argument("--judge-songs", type=int, default=64, help="songs of the corpus")
     parser.add_argument(
         "--drawn-only", action="store_true", help="measure the songs in the folder, draw no more"
@@ -305,8 +309,8 @@ def main() -> None:
     prompts = read_prompts()[: -(-arguments.songs // TAKES)]
     if arguments.drawn_only:
         prompts = [one for one in prompts if (arguments.folder / f"{one.id}.npz").is_file()]
-    drawn = draw(pipe, prompts, arguments.folder, arguments.seconds, arguments.lines)
     limits = (arguments.seconds, arguments.lines)
+    drawn = draw(pipe, prompts, arguments.folder, *limits, arguments.seed)
     counts = count_swaps(pipe, judge, drawn, arguments.folder, *limits)
     bounds = {f"{name}_at_most": at_most(counts[name], counts["songs"]) for name in SIDES}
     for name in SIDES:

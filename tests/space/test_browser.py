@@ -223,6 +223,8 @@ def test_the_balance_slider_remixes_a_song_of_two_tracks(song):
 
 
 def test_a_stretch_is_sung_again_and_the_rest_keeps_its_samples(song):
+    from playwright.sync_api import TimeoutError
+
     page = song.page
     before = {track: song.samples(track) for track in ("vocal", "band")}
     lanes = page.locator(".sg-lanes")
@@ -254,16 +256,25 @@ def test_a_stretch_is_sung_again_and_the_rest_keeps_its_samples(song):
     assert takes.count() == 3 and "score" in takes.nth(1).inner_text()
     assert serious(page) == []
     # A and B at the same place while playing, and back.
-    page.locator(".sg-song .sg-play").click()
-    page.wait_for_function("window.songgen.state.position > 0.05")
-    at = song.state()["position"]
-    takes.nth(0).click()
-    handle = page.wait_for_function(  # a slow machine may look again when the song has ended
-        """s => window.songgen.state.song === s && window.songgen.state.playing
-          && { at: window.songgen.state.position }""",
-        arg=song.song,
-    )
-    assert handle.json_value()["at"] >= at
+    for attempt in range(4):
+        page.locator(".sg-song .sg-play").click()
+        page.wait_for_function("window.songgen.state.position > 0.05")
+        at = song.state()["position"]
+        takes.nth(0).click()
+        try:
+            handle = page.wait_for_function(
+                """s => window.songgen.state.song === s && window.songgen.state.playing
+                  && { at: window.songgen.state.position }""",
+                arg=song.song,
+                timeout=10_000,
+            )
+        except TimeoutError:  # on a slow machine the song of 3.5 s had ended before the click
+            assert attempt < 3
+            takes.nth(1).click()
+            page.wait_for_function("s => window.songgen.state.song !== s", arg=song.song)
+        else:
+            assert handle.json_value()["at"] >= at
+            break
     takes.nth(1).click()
     page.wait_for_function("s => window.songgen.state.song !== s", arg=song.song)
     page.get_by_role("button", name="Undo").click()

@@ -144,26 +144,33 @@ def test_words_light_up_at_their_times(song):
     )
     assert len(times) >= 2
 
-    page.get_by_role("button", name="Play the silver").click()
-    seen = page.evaluate(
-        """() => new Promise((resolve) => {
+    # The page is looked at from before the click: the first word may last as long as a click takes.
+    page.evaluate(
+        """() => {
           const seen = [];
-          const look = () => {
-            const word = document.querySelector('.sg-words .sg-sung');
-            const { position, playing } = window.songgen.state;
-            seen.push([position, word ? Number(word.dataset.start) : -1]);
-            if (seen.length > 30 && !playing) resolve(seen);
-            else setTimeout(look, 10);
-          };
-          look();
-        })"""
+          let played = false;
+          window.litWords = new Promise((resolve) => {
+            const look = () => {
+              const word = document.querySelector('.sg-words .sg-sung');
+              const { position, playing } = window.songgen.state;
+              if (playing) seen.push([position, word ? Number(word.dataset.start) : -1]);
+              if (played && !playing) resolve(seen);
+              else setTimeout(look, 10);
+              played = played || playing;
+            };
+            look();
+          });
+        }"""
     )
+    page.get_by_role("button", name="Play the silver").click()
+    seen = page.evaluate("window.litWords")
 
     for start, end in times:
         lit = [position for position, word in seen if word == start]
-        if end - start < 0.05:  # shorter than a picture of the screen
+        begin = max(start, seen[0][0])  # playback on a busy machine begins with a jump
+        if end - begin < (LATENCY if begin > start else 0.05):  # than a picture of the screen
             continue
-        assert lit and abs(min(lit) - start) < LATENCY and max(lit) < end + LATENCY, (start, end)
+        assert lit and abs(min(lit) - begin) < LATENCY and max(lit) < end + LATENCY, (start, end)
 
 
 def test_a_press_on_a_word_plays_from_it(song):

@@ -432,6 +432,8 @@ def _pad(waveforms: list[Tensor]) -> tuple[Tensor, Tensor]:
     lengths = torch.tensor(
         [waveform.shape[-1] for waveform in waveforms], device=waveforms[0].device
     )
+    if len(waveforms) == 1:  # minutes of one song are not copied
+        return waveforms[0][None, None], lengths
     return nn.utils.rnn.pad_sequence(waveforms, batch_first=True)[:, None], lengths
 
 

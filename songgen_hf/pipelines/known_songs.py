@@ -145,6 +145,7 @@ class KnownSongsMixin(TimestampsMixin):
                 (sound.accompaniment, sound.accompaniment_lengths),
                 (sound.vocal, sound.vocal_lengths),
             ]
+        del sound  # with its mixture, whose tracks have no edges yet
         rate = int(self.model.config.sampling_rate)
         ended = (codes >= self.model.config.decoder.codebook_size).any(dim=-1).any(dim=-1)
         songs = []

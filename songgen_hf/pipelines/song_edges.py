@@ -24,21 +24,21 @@ def song_waveforms(
     """Return ``audio``, ``vocal`` and ``accompaniment`` of a song from its decoded tracks.
 
     Args:
-        tracks: the mixture, or accompaniment and vocal; float32 [channels, samples].
+        tracks: the mixture, or accompaniment and vocal; float32 [channels, samples]. Their edges
+            are changed in place: a copy of each would count in a song of minutes.
         sampling_rate: sampling rate in Hz.
         ended: for each track whether it ended by its end-of-song code; otherwise it was cut.
         raw: whether to leave the edges as they were decoded.
     Returns:
-        New arrays [channels, samples]; ``vocal`` and ``accompaniment`` are None for one track.
+        The tracks and their sum; ``vocal`` and ``accompaniment`` are None for one track.
     """
-    if raw:
-        edged = [track.copy() for track in tracks]
-    else:
-        pairs = zip(tracks, ended, strict=True)
-        edged = [with_edges(track, sampling_rate, ended=end) for track, end in pairs]
-    if len(edged) == 1:
-        return {"audio": edged[0], "vocal": None, "accompaniment": None}
-    accompaniment, vocal = edged
+    for track, end in zip(tracks, ended, strict=True):
+        if not raw:
+            soften_start(track, sampling_rate)
+            soften_end(track, sampling_rate, ended=end)
+    if len(tracks) == 1:
+        return {"audio": tracks[0], "vocal": None, "accompaniment": None}
+    accompaniment, vocal = tracks
     audio = mix_tracks(accompaniment, vocal, sampling_rate, raw=raw)
     return {"audio": audio, "vocal": vocal, "accompaniment": accompaniment}
 
@@ -59,14 +59,6 @@ def mix_tracks(
             soften_end(part, sampling_rate, ended=False)
         parts.append(part)
     return parts[0] + parts[1]
-
-
-def with_edges(waveform: np.ndarray, sampling_rate: int, *, ended: bool) -> np.ndarray:
-    """Return a copy of a waveform [..., S] that begins and ends without a click."""
-    waveform = waveform.copy()
-    soften_start(waveform, sampling_rate)
-    soften_end(waveform, sampling_rate, ended=ended)
-    return waveform
 
 
 def soften_start(waveform: np.ndarray, sampling_rate: int) -> None:
@@ -95,5 +87,4 @@ __all__ = [
     "soften_end",
     "soften_start",
     "song_waveforms",
-    "with_edges",
 ]

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ..space.song_service import error_message
+from ..space.error_messages import error_message
 
 logger = logging.getLogger(__name__)
 

@@ -109,6 +109,24 @@ def checked_takes(takes: Any, limits: Limits) -> int:
     return int(takes)
 
 
+def checked_track(track: Any, two_tracks: bool) -> str:
+    """The track of a song to generate again.
+
+    Args:
+        track: ``"vocal"``, ``"band"`` or ``"both"``.
+        two_tracks: whether the song has two tracks.
+    Raises:
+        ValueError: for another track, or for one track of a mix.
+    """
+    if track not in (*TRACKS, BOTH):
+        raise ValueError(f"the track is {track!r}: expected 'vocal', 'band' or 'both'")
+    if track != BOTH and not two_tracks:
+        raise ValueError(
+            "this song was sung as one mix, whose tracks cannot be changed alone: choose both"
+        )
+    return str(track)
+
+
 __all__ = [
     "BOTH",
     "CONTINUE",
@@ -119,5 +137,6 @@ __all__ = [
     "Edit",
     "checked_region",
     "checked_takes",
+    "checked_track",
     "sung_over",
 ]

@@ -11,7 +11,6 @@ from ..provenance import library_versions, provenance
 from . import edits
 from .adapters import Adapters
 from .edits import Edit
-from .error_messages import error_message
 from .generation import GeneratedSong, SongGenerator
 from .limits import Limits
 from .live_songs import LiveSong
@@ -205,7 +204,8 @@ class SongService:
         """
         song = self.store.song(session, song_id)
         start, end = edits.checked_region(start, end, song.seconds)
-        edit = Edit(edits.REDO, song.content(), start, end, self._track(track, song), takes)
+        track = edits.checked_track(track, song.has_two_tracks)
+        edit = Edit(edits.REDO, song.content(), start, end, track, takes)
         made = f"{edits.REDO} {edit.track} {start:.1f} {end:.1f}"
         yield from self._edit(session, edit, settings, voice, song, made)
 
@@ -220,7 +220,8 @@ class SongService:
     ) -> Generator[Progress | LiveSong | Song, None, None]:
         """Sing the lyrics of ``settings`` to the band of a song; arguments as of :meth:`redo`."""
         song = self.store.song(session, song_id)
-        edit = Edit(edits.WORDS, song.content(), track=self._track("vocal", song), takes=takes)
+        track = edits.checked_track("vocal", song.has_two_tracks)
+        edit = Edit(edits.WORDS, song.content(), track=track, takes=takes)
         yield from self._edit(session, edit, settings, voice, song, edits.WORDS)
 
     def go_on(
@@ -410,17 +411,6 @@ class SongService:
         self.store.replace(session, song)
         return song
 
-    @staticmethod
-    def _track(track: Any, song: Song) -> str:
-        """A checked track of a song to generate again."""
-        if track not in (*edits.TRACKS, edits.BOTH):
-            raise ValueError(f"the track is {track!r}: expected 'vocal', 'band' or 'both'")
-        if track != edits.BOTH and not song.has_two_tracks:
-            raise ValueError(
-                "this song was sung as one mix, whose tracks cannot be changed alone: choose both"
-            )
-        return str(track)
-
     def _save(
         self, live: LiveSong, generated: GeneratedSong, *, made: str, family: str = ""
     ) -> Song:
@@ -451,4 +441,4 @@ class SongService:
         return song
 
 
-__all__ = ["SongService", "error_message"]
+__all__ = ["SongService"]

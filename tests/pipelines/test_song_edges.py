@@ -31,7 +31,7 @@ def test_a_song_that_begins_and_ends_quietly_stays_as_it_is():
     song = np.zeros((1, 4000), dtype=np.float32)
     song[:, EDGE:-EDGE] = 0.5
 
-    assert np.array_equal(song_waveforms([song], RATE, ended=[True])["audio"], song)
+    assert np.array_equal(song_waveforms([song.copy()], RATE, ended=[True])["audio"], song)
 
 
 @pytest.mark.parametrize("num_samples", [0, 1, 3, EDGE, FADE - 1])
@@ -53,13 +53,14 @@ def test_the_mixture_is_the_sum_of_its_tracks_and_a_longer_track_fades_where_it_
     assert abs(song["audio"][0, -1]) < 1e-4 and song["accompaniment"][0, 2999] == 0.5
 
 
-def test_the_given_waveforms_are_not_changed():
-    waveform = loud(2000)
+@pytest.mark.parametrize("raw", [False, True])
+def test_a_song_holds_its_tracks_without_a_copy(raw):
+    tracks = [loud(2000), loud(2000)]
 
-    raw = song_waveforms([waveform], RATE, ended=[False], raw=True)["audio"]
-    song_waveforms([waveform], RATE, ended=[False])
+    song = song_waveforms(tracks, RATE, ended=[False, False], raw=raw)
 
-    assert (waveform == 0.5).all() and np.array_equal(raw, waveform)
+    assert song["accompaniment"] is tracks[0] and song["vocal"] is tracks[1]
+    assert (tracks[0] == 0.5).all() == raw
 
 
 def assert_only_the_edges_differ(song, raw):

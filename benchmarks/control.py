@@ -12,11 +12,12 @@ line of the prompts of the evaluation. They are kept in a folder: an interrupted
 many sampled seconds: N is the number of takes that comes nearest to those of the lines.
 
     python benchmarks/control.py sing-over CORPUS --prompts FILE [--judge RECOGNIZER] [--count 16]
+                                           [--best-of N]
 
 `sing-over`: the vocal that is sung to a given band (`keep_track="accompaniment"`): the correlation
-of its pitch classes with those of its band and of the bands of all other songs, the same of the
-true vocals, and with a judge the phoneme error rate against free generation. The bands are those of
-a rendered corpus.
+of its pitch classes with those of its band and of the bands of all other songs, the score of its
+key, the same of the true vocals, and with a judge the phoneme error rate against free generation.
+The bands are those of a rendered corpus.
 
     python benchmarks/control.py prompt-length CORPUS --judges JUDGES [--count 12] ...
 
@@ -46,10 +47,11 @@ from songgen_hf.checkpoints.embedded import RECOGNIZER_NAME
 from songgen_hf.checkpoints.loading import load_pipeline
 from songgen_hf.checkpoints.take_listeners import take_listener
 from songgen_hf.data.corpus.rows import read_songs, read_sound
-from songgen_hf.data.listening.key import chroma
+from songgen_hf.data.listening.key import chroma, estimate_key
 from songgen_hf.data.listening.spelling import lyrics_words
 from songgen_hf.data.listening.tempo import estimate_tempo
 from songgen_hf.evaluation.judges.loading import Judges
+from songgen_hf.evaluation.metrics.band_agreement import key_agreement
 from songgen_hf.evaluation.metrics.bootstrap import bootstrap, grouped_ratio
 from songgen_hf.evaluation.protocol.prompts import Prompt, corpus_rows, read_prompts
 from songgen_hf.files import write_files
@@ -245,7 +247,7 @@ def sing_over(arguments: argparse.Namespace) -> dict[str, Any]:
     rows = {row["song_id"]: row for row in songs_of}
     longest = round(arguments.seconds * pipe.model.config.sampling_rate)
     bands = [_cut(read_sound(rows[prompt.id], "accompaniment"), longest) for prompt in prompts]
-    vocals = draw_vocals(pipe, prompts, bands, arguments.songs)
+    vocals = draw_vocals(pipe, prompts, bands, arguments.songs, arguments.best_of)
     found: dict[str, Any] = {}
     if arguments.judge is not None:
         found |= _errors_of_vocals(pipe, prompts, vocals, arguments)
@@ -257,6 +259,11 @@ def sing_over(arguments: argparse.Namespace) -> dict[str, Any]:
             np.array([[correlation(vocal, band) for band in of_bands] for vocal in of_vocals])
         )
         print(f"{name}, correlation with the own band and others: {found[name]}")
+    keys = [estimate_key(band) for band in bands]
+    for name, sung in (("keys", vocals), ("keys_of_true_vocals", true)):
+        scores = [key_agreement([estimate_key(vocal)] * len(keys), keys) for vocal in sung]
+        found[name] = own_against_others(np.array(scores))
+        print(f"{name}, score with the own band and others: {found[name]}")
     return {"model": weights_digest(pipe.model), "songs": len(prompts), **found}
 
 
@@ -270,7 +277,7 @@ def without_key(prompt: Prompt) -> str:
 
 
 def draw_vocals(
-    pipe: Any, prompts: list[Prompt], bands: list[np.ndarray], folder: Path
+    pipe: Any, prompts: list[Prompt], bands: list[np.ndarray], folder: Path, best_of: int | None
 ) -> list[np.ndarray]:
     """Return the vocals [S] to bands [S] of one length, generated if the folder lacks them."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -283,7 +290,7 @@ def draw_vocals(
             {
                 "text": without_key(prompts[place]),
                 "lyrics": first_line(prompts[place]),
-                "seed": place,
+                "seed": place * (best_of or 1),
                 "song": {
                     "accompaniment": (bands[place], rate),
                     "vocal": (np.zeros_like(bands[place]), rate),
@@ -292,7 +299,7 @@ def draw_vocals(
             }
             for place in places
         ]
-        songs = pipe(requests, batch_size=len(requests))
+        songs = pipe(requests, batch_size=VOCALS_TOGETHER, best_of=best_of)
         for place, song in zip(places, songs, strict=True):
             buffer = io.BytesIO()
             np.save(buffer, song["vocal"][0])
@@ -528,6 +535,7 @@ def main() -> None:
     covering.add_argument("--split", default="validation")
     covering.add_argument("--judge", type=Path, help="folder of a recognizer (default: none)")
     covering.add_argument("--songs", type=Path, default=Path("sung-over"), help="their folder")
+    covering.add_argument("--best-of", type=int, help="takes of a vocal (default: one draw)")
     covering.add_argument("--count", type=int, default=16, help="number of songs (default 16)")
     covering.add_argument("--seconds", type=float, default=6.0, help="length (default 6)")
     length = commands.add_parser("prompt-length", help="text against the recording continued")

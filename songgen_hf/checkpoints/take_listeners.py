@@ -37,13 +37,14 @@ def take_listener(
     """Return a function that scores takes of a request.
 
     Args:
-        request: ``text``, ``lyrics`` and ``language`` of the song.
+        request: ``text``, ``lyrics`` and ``language`` of the song, and ``keep_track``, if given.
         rank_by: a listener or several: ``recognizer-mini``, a folder or a Hub id; None for
             ``recognizer-mini``.
         device: device of Whisper and CLAP models.
     Returns:
         Function of a song dict: ``phoneme_error_rate`` or ``word_error_rate`` of its vocal, or of
-        its mixture if it has no vocal track, and ``clap``, the cosine of text and mixture. What
+        its mixture if it has no vocal track, and ``clap``, the cosine of text and mixture; with
+        ``keep_track`` also ``harmony``, the correlation of the pitch classes of both tracks. What
         does not apply to the request, such as lyrics that it does not have, is left out.
     Raises:
         TypeError: if a name is not a string.
@@ -54,6 +55,8 @@ def take_listener(
     if isinstance(rank_by, Sequence) and not isinstance(rank_by, str):
         names = list(rank_by)
     listeners = [_load(_checked(name), device)(request) for name in names]
+    if request.get("keep_track") is not None:
+        listeners.append(_hear_harmony)
 
     def score(take: Mapping[str, Any]) -> Parts:
         parts: Parts = {}
@@ -101,6 +104,15 @@ def _sound(take: Mapping[str, Any], key: str, rate: int) -> np.ndarray:
 def _rate(name: str, reference: Sequence[str], heard: Sequence[str]) -> Parts:
     """The share of errors, without anything that is to be heard none at all."""
     return {name: edit_distance(reference, heard) / len(reference)} if reference else {}
+
+
+def _hear_harmony(take: Mapping[str, Any]) -> Parts:
+    """Compare the pitch classes of the vocal with those of the band."""
+    from ..data.listening.key import harmony
+    from ..data.listening.log_mels import SAMPLING_RATE
+
+    vocal, band = (_sound(take, name, SAMPLING_RATE) for name in ("vocal", "accompaniment"))
+    return {"harmony": harmony(vocal, band)}
 
 
 class _PhonemeListener:

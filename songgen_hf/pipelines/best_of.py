@@ -23,6 +23,7 @@ WEIGHTS = {
     "phoneme_error_rate": -1.0,
     "word_error_rate": -1.0,
     "clap": 1.0,
+    "harmony": 0.5,
     "swapped": -1.0,
     "silent_share": -1.0,
     "clipped_share": -1.0,

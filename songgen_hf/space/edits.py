@@ -52,7 +52,7 @@ class Edit:
         if self.track != BOTH:
             kept = {"vocal": "band", "band": "vocal"}[self.track]
             given["keep_track"] = TRACKS[kept]
-        if mode != FEW_STEPS:
+        if self.kind == REDO and mode != FEW_STEPS:  # what follows tells how well a take fits
             given["takes"] = self.takes
         elif self.takes > 1:
             given["best_of"] = self.takes

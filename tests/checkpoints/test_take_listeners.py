@@ -56,6 +56,23 @@ def test_the_vocal_is_heard_where_there_is_one():
     assert listen(TAKE) == listen({**TAKE, "vocal": TAKE["audio"]})
 
 
+def test_a_track_that_is_sung_to_a_kept_one_is_heard_for_harmony():
+    times = np.arange(32000) / 16000
+    sounds = {
+        name: 0.1 * np.sin(2 * np.pi * frequency * times)[None].astype(np.float32)
+        for name, frequency in {"vocal": 440, "octave": 220, "tritone": 311}.items()
+    }
+    listen = take_listener({**request(), "keep_track": "accompaniment"})
+
+    parts = [
+        listen({**TAKE, "vocal": sounds["vocal"], "accompaniment": sounds[band]})
+        for band in ("octave", "tritone")
+    ]
+
+    assert parts[0]["harmony"] > 0.9 > 0 > parts[1]["harmony"]
+    assert "harmony" not in take_listener(request())({**TAKE, **sounds})
+
+
 def test_unknown_listeners_are_refused(tmp_path):
     with pytest.raises(ValueError, match="rank_by is 'maybe': expected recognizer-mini, or the"):
         take_listener(request(), "maybe")

@@ -13,7 +13,7 @@ from songgen_hf.data.listening.phoneme_recognizer import PhonemeRecognizer
 from songgen_hf.data.listening.spelling import lyrics_words
 from songgen_hf.modeling.audio_io import resample
 from songgen_hf.pipelines import swapped_tracks
-from songgen_hf.pipelines.best_of import rank_takes, signal_parts
+from songgen_hf.pipelines.best_of import WEIGHTS, rank_takes, signal_parts
 from songgen_hf.pipelines.text_to_song import TextToSongPipeline
 
 LYRICS = "sing of a river"
@@ -194,6 +194,20 @@ def test_takes_of_an_edit_are_ranked_in_one_way(tiny_checkpoint, best_of):
         np.testing.assert_array_equal(take["codes"], alone["codes"])
     with pytest.raises(ValueError, match="takes and .* were both given"):
         pipe("folk", **edit, best_of=best_of, takes=3)
+
+
+def test_takes_to_a_given_band_are_ranked_by_their_harmony_too(generate, pipe):
+    song = generate("folk", seed=1)
+    band = pipe.encode(song)[0].numpy()
+
+    best = generate("folk", song=song, keep_track="accompaniment", seed=4, best_of=2, seconds=None)
+
+    for take in best["takes"]:
+        np.testing.assert_array_equal(take["codes"][0], band)
+        assert -1 <= take["score_parts"]["harmony"] <= 1
+        assert take["score"] == pytest.approx(
+            sum(WEIGHTS[name] * part for name, part in take["score_parts"].items())
+        )
 
 
 def test_masked_takes_need_seeds_and_audio(tiny_masked):

@@ -46,6 +46,18 @@ def chroma(waveform: np.ndarray) -> np.ndarray:
     return weights
 
 
+def harmony(one: np.ndarray, other: np.ndarray) -> float:
+    """Compare the pitch classes of two tracks: Pearson's correlation of their chroma, -1 to 1.
+
+    Args:
+        one, other: float [S] at 16 kHz; for a silent one the correlation is 0.
+    """
+    profiles = [chroma(waveform) for waveform in (one, other)]
+    if not all(np.ptp(profile) for profile in profiles):
+        return 0.0
+    return float(np.corrcoef(*profiles)[0, 1])
+
+
 def estimate_key(waveform: np.ndarray) -> str:
     """Estimate the key of a mixture, float [S] at 16 kHz; silence gives the first of ``KEYS``."""
     weights = chroma(waveform)
@@ -56,4 +68,4 @@ def estimate_key(waveform: np.ndarray) -> str:
     return KEYS[int(np.argmax(correlations))]
 
 
-__all__ = ["KEYS", "chroma", "estimate_key"]
+__all__ = ["KEYS", "chroma", "estimate_key", "harmony"]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from songgen_hf.data.listening.key import KEYS, chroma, estimate_key
+from songgen_hf.data.listening.key import KEYS, chroma, estimate_key, harmony
 from songgen_hf.evaluation.metrics.key import evaluate_key
 
 RATE = 16000
@@ -35,6 +35,14 @@ def test_chroma_peaks_at_the_pitch_class_of_a_tone():
     tone = np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
 
     assert int(np.argmax(chroma(tone))) == 9
+
+
+def test_tracks_of_one_key_are_in_harmony():
+    home, fifth, far = (scale(tonic, MAJOR_STEPS) for tonic in (0, 7, 6))
+
+    assert harmony(home, home) == pytest.approx(1)
+    assert harmony(home, fifth[:40000]) > 0.2 > -0.2 > harmony(home, far)
+    assert harmony(home, np.zeros_like(home)) == harmony(np.zeros(0, np.float32), home) == 0
 
 
 def test_there_are_twenty_four_keys_with_the_names_of_the_corpus():

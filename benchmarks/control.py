@@ -47,7 +47,7 @@ from songgen_hf.checkpoints.embedded import RECOGNIZER_NAME
 from songgen_hf.checkpoints.loading import load_pipeline
 from songgen_hf.checkpoints.take_listeners import take_listener
 from songgen_hf.data.corpus.rows import read_songs, read_sound
-from songgen_hf.data.listening.key import chroma, estimate_key
+from songgen_hf.data.listening.key import chroma, correlation, estimate_key
 from songgen_hf.data.listening.spelling import lyrics_words
 from songgen_hf.data.listening.tempo import estimate_tempo
 from songgen_hf.evaluation.judges.loading import Judges
@@ -356,11 +356,6 @@ def _errors_of_vocals(
         ]
         print(f"PER, {name:<10} {found[name][0]:5.1f} % ({found[name][1]} to {found[name][2]})")
     return found
-
-
-def correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Pearson's correlation of two profiles; 0 for a silent one."""
-    return float(np.corrcoef(one, other)[0, 1]) if np.ptp(one) and np.ptp(other) else 0.0
 
 
 def contradiction(song: dict[str, Any]) -> tuple[str, str, float]:

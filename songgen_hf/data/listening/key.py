@@ -52,10 +52,12 @@ def harmony(one: np.ndarray, other: np.ndarray) -> float:
     Args:
         one, other: float [S] at 16 kHz; for a silent one the correlation is 0.
     """
-    profiles = [chroma(waveform) for waveform in (one, other)]
-    if not all(np.ptp(profile) for profile in profiles):
-        return 0.0
-    return float(np.corrcoef(*profiles)[0, 1])
+    return correlation(chroma(one), chroma(other))
+
+
+def correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Pearson's correlation of two profiles [12]; 0 for a silent one."""
+    return float(np.corrcoef(one, other)[0, 1]) if np.ptp(one) and np.ptp(other) else 0.0
 
 
 def estimate_key(waveform: np.ndarray) -> str:
@@ -68,4 +70,4 @@ def estimate_key(waveform: np.ndarray) -> str:
     return KEYS[int(np.argmax(correlations))]
 
 
-__all__ = ["KEYS", "chroma", "estimate_key", "harmony"]
+__all__ = ["KEYS", "chroma", "correlation", "estimate_key", "harmony"]

@@ -24,10 +24,11 @@ def use_unread_masks(model: Any) -> None:
     """Give all parts of a model that use "sdpa" the attention of this module, in place."""
     AttentionInterface.register(NAME, sdpa_attention_forward)
     AttentionMaskInterface.register(NAME, always_masked)
-    for module in model.modules():
-        config: Any = getattr(module, "config", None)
-        if getattr(config, "_attn_implementation", None) == "sdpa":
-            config._attn_implementation = NAME
+    configs: list[Any] = [getattr(module, "config", None) for module in model.modules()]
+    given = [getattr(config, "_attn_implementation", None) for config in configs]
+    for config, name in zip(configs, given, strict=True):
+        if name is not None:  # a configuration of several parts sets its parts, too: they follow it
+            config._attn_implementation = NAME if name == "sdpa" else name
 
 
 __all__ = ["use_unread_masks"]

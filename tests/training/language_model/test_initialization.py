@@ -3,6 +3,7 @@ import torch
 
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
 from songgen_hf.modeling.patterns import TRACK_PATTERNS
+from songgen_hf.training.attention import NAME, use_unread_masks
 from songgen_hf.training.language_model.freezing import freeze
 from songgen_hf.training.language_model.initialization import (
     change_track_pattern,
@@ -153,3 +154,12 @@ def test_overrides_change_the_configuration_of_an_untrained_model():
 def test_overrides_that_cannot_be_used_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         load_model(ModelOptions(**options))
+
+
+def test_unread_masks_leave_another_attention_of_the_decoder(tiny_checkpoint):
+    options = ModelOptions(model=tiny_checkpoint("mixed_pro"), attention="eager")
+    model, _ = load_model(options, seed=0)
+    use_unread_masks(model)
+
+    assert model.decoder.config._attn_implementation == "eager"
+    assert model.config._attn_implementation == NAME

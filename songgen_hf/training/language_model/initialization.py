@@ -173,6 +173,7 @@ def change_track_pattern(
         else:
             weights.pop(name, None)
     changed.load_state_dict(weights)
+    changed.generation_config = copy.deepcopy(model.generation_config)
     return changed.to(dtype=model.dtype).eval()
 
 

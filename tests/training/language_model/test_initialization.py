@@ -37,6 +37,16 @@ def test_a_mixed_model_becomes_one_of_every_pattern_with_its_weights(mixed, patt
     assert mixed.config.decoder.track_pattern == "mixed"
 
 
+def test_a_changed_pattern_keeps_the_sampling_of_the_checkpoint():
+    model = build_tiny("mixed")[0]
+    model.generation_config.guidance_scale = 1.5
+
+    changed = change_track_pattern(model, "interleaving_A_V", track_embeddings=True)
+
+    assert changed.generation_config.guidance_scale == 1.5
+    assert changed.generation_config is not model.generation_config
+
+
 @pytest.mark.slow
 def test_both_tracks_start_with_the_weights_of_the_mixed_model(mixed):
     twin = change_track_pattern(mixed, "parallel_std")

@@ -71,11 +71,18 @@ ScalePerCondition = tuple[tuple[str, float], ...]
 
 
 def _read_guidance(value: str) -> float | ScalePerCondition:
-    """One scale, or those of conditions in the form ``text:3+lyrics:1.5``."""
+    """One scale, or those of conditions in the form ``text:3+lyrics:1.5``, sorted by name."""
     if ":" not in value:
         return float(value)
     named = (part.partition(":") for part in value.split("+"))
-    return tuple((name, float(scale)) for name, _, scale in named)
+    return tuple(sorted((name, float(scale)) for name, _, scale in named))
+
+
+def scale_text(scale: float | Mapping[str, float] | None) -> str:
+    """Write a scale of guidance, or each condition with its scale; nothing for None."""
+    if isinstance(scale, Mapping):
+        return " ".join(f"{name} {value:g}" for name, value in scale.items())
+    return "" if scale is None else f"{scale:g}"
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,8 @@ class AutoregressiveSetting(SamplingSetting):
     """How songs are sampled from an autoregressive model.
 
     Args:
-        guidance: scale of classifier-free guidance, 1 for none, or (condition, scale) pairs.
+        guidance: scale of classifier-free guidance, 1 for none, or (condition, scale) pairs
+            that are sorted by condition.
         voice: whether a reference voice is given.
         trained: False for the same model with random weights.
         temperature, top_k: arguments of ``generate()``.
@@ -107,24 +115,36 @@ class AutoregressiveSetting(SamplingSetting):
     top_k: int | None = None
 
     @property
+    def guidance_scale(self) -> float | dict[str, float] | None:
+        """The scale, or that of each condition, as ``generate()`` takes them."""
+        return dict(self.guidance) if isinstance(self.guidance, tuple) else self.guidance
+
+    @property
     def generation(self) -> dict[str, Any]:
         """Arguments of ``generate()``."""
-        scale = dict(self.guidance) if isinstance(self.guidance, tuple) else self.guidance
-        values: dict[str, Any] = {"guidance_scale": scale, "temperature": self.temperature}
+        values: dict[str, Any] = {
+            "guidance_scale": self.guidance_scale,
+            "temperature": self.temperature,
+        }
         return {"do_sample": True, **_without_none(values | {"top_k": self.top_k})}
+
+    def facts(self) -> dict[str, Any]:
+        """Return the setting as reports and the names of folders write it."""
+        return super().facts() | {"guidance": self.guidance_scale}
 
     def resolved(self, generation_config: Any) -> AutoregressiveSetting:
         """Return the setting with the guidance of a ``generation_config`` where it has none."""
         if self.guidance is not None:
             return self
-        return replace(self, guidance=float(generation_config.guidance_scale or 1.0))
+        own = generation_config.guidance_scale
+        if isinstance(own, Mapping):
+            return replace(self, guidance=tuple((name, float(own[name])) for name in sorted(own)))
+        return replace(self, guidance=float(own or 1.0))
 
     @property
     def guidance_name(self) -> str:
-        """The scale, or the condition and the scale of each pair."""
-        if isinstance(self.guidance, tuple):
-            return " ".join(f"{name} {scale:g}" for name, scale in self.guidance)
-        return f"{self.guidance:g}"
+        """The scale, or each condition with its scale."""
+        return scale_text(self.guidance_scale)
 
     def parts(self) -> list[str]:
         """Describe the values that are set, without the voice."""
@@ -427,4 +447,5 @@ __all__ = [
     "SamplingSetting",
     "SettingsOptions",
     "SongModelOptions",
+    "scale_text",
 ]

@@ -80,7 +80,7 @@ def describe_row(row: EvaluatedRow, options: EvaluationOptions) -> dict[str, Any
         "checkpoint": row.model.name,
         "kind": row.kind,
         "headline": row.kind == "sung" and row.is_headline,
-        "guidance": None if setting is None else setting.guidance,
+        "guidance": None if setting is None else setting.guidance_scale,
         "voice": None if setting is None else setting.voice,
         "seeds": list(row.seeds),
         "songs": len(row.scores.prompts),
@@ -166,7 +166,8 @@ def describe_masked_row(row: EvaluatedRow, options: EvaluationOptions) -> dict[s
         }
     else:
         assert isinstance(setting, AutoregressiveSetting)
-        ends = {"guidance": setting.guidance, "guidance_start": setting.guidance}
+        scale = setting.guidance_scale
+        ends = {"guidance": scale, "guidance_start": scale}
         specific = {"mode": "ar", "head": None, "passes": None, **ends, "reveal": None}
     if timing is not None:
         specific["passes"] = round(timing.forward_passes, 1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from .options import scale_text
+
 CODEC_DISTANCE = "Fréchet distance of codec features"
 """Title of ``fad``: its features are the codec's own, so published FAD values do not compare."""
 BASELINES = ("untrained", "true", "codec")  # kinds of the rows that a headline is compared with
@@ -97,7 +99,7 @@ def masked_markdown(report: Mapping[str, Any]) -> str:
 def _caption(protocol: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
     return (
         f"{entry['songs']} songs ({protocol['prompts']} prompts, seeds "
-        f"{', '.join(map(str, protocol['seeds']))}), guidance {entry['guidance']:g}, "
+        f"{', '.join(map(str, protocol['seeds']))}), guidance {scale_text(entry['guidance'])}, "
         f"{'with' if entry['voice'] else 'without'} a reference voice; in brackets 95 % "
         "bootstrap intervals over prompts."
     )
@@ -130,7 +132,7 @@ def _rows_table(rows: Sequence[Mapping[str, Any]]) -> str:
         (
             (
                 f"{row['songs']} {row['kind']}",
-                "" if row["guidance"] is None else f"{row['guidance']:g}",
+                scale_text(row["guidance"]),
                 {None: "", True: "yes", False: "no"}[row["voice"]],
                 *(_shown(metric, row["scores"].get(metric)) for metric in metrics),
             )
@@ -208,7 +210,7 @@ def _guidance(row: Mapping[str, Any]) -> str:
     if row["guidance"] is None:
         return ""
     if row["guidance_start"] in (None, row["guidance"]):
-        return f"{row['guidance']:g}"
+        return scale_text(row["guidance"])
     return f"{row['guidance_start']:g} to {row['guidance']:g}"
 
 

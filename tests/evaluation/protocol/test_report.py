@@ -115,11 +115,15 @@ def test_tables_and_pictures_are_written_beside_the_report(evaluate, tmp_path):
     page = tmp_path / "mini.md"
     page.write_text(f"# Before\n{START_MARK}\nold\n{END_MARK}\nafter\n")
 
-    assert evaluate("--prompts", "2", "--guidances", patterns=["interleaving_A_V"]) == 0
+    few = ("--prompts", "2", "--headline", "guidance=text:2+lyrics:3", "--guidances")
+    assert evaluate(*few, patterns=["interleaving_A_V"]) == 0
 
     text = page.read_text()
     assert text.startswith("# Before\n") and text.endswith("after\n") and "old" not in text
     assert "### interleaving_A_V" in text
+    assert "guidance lyrics 3 text 2, with a reference voice" in text
+    report = json.loads((tmp_path / "mini.json").read_text())
+    assert report["checkpoints"]["interleaving_A_V"]["guidance"] == {"text": 2, "lyrics": 3}
     assert "| phoneme error rate of the vocal track | <= 45 % | **" in text
     assert (tmp_path / "img" / "mini-interleaving_A_V.png").read_bytes()[:4] == b"\x89PNG"
 

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from transformers import GenerationConfig
 
 from songgen_hf.checkpoints.digests import weights_digest
+from songgen_hf.evaluation.protocol.evaluation import keep_setting
 from songgen_hf.evaluation.protocol.options import (
     HEADLINE,
     AutoregressiveSetting,
@@ -174,7 +176,7 @@ def test_the_untrained_copy_shares_nothing_but_the_codec(tiny_singer):
         ("guidance=1.5,voice=no", AutoregressiveSetting(guidance=1.5, voice=False)),
         (
             "guidance=text:1.5+lyrics:3",
-            AutoregressiveSetting(guidance=(("text", 1.5), ("lyrics", 3.0))),
+            AutoregressiveSetting(guidance=(("lyrics", 3.0), ("text", 1.5))),
         ),
         (
             "temperature=0.9,top_k=20",
@@ -190,7 +192,19 @@ def test_guidance_per_condition_is_an_argument_of_generate():
     setting = AutoregressiveSetting.parse("guidance=text:1.5+lyrics:3")
 
     assert setting.generation["guidance_scale"] == {"text": 1.5, "lyrics": 3.0}
-    assert str(setting) == "guidance text 1.5 lyrics 3, a voice"
+    assert str(setting) == "guidance lyrics 3 text 1.5, a voice"
+
+
+def test_guidance_per_condition_is_kept_in_a_checkpoint_and_read_from_it(tmp_path):
+    GenerationConfig(guidance_scale=2.0).save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    setting = AutoregressiveSetting.parse("guidance=text:1.5+lyrics:3")
+
+    keep_setting(str(tmp_path), setting)
+
+    kept = GenerationConfig.from_pretrained(tmp_path)
+    assert AutoregressiveSetting().resolved(kept) == setting
+    assert setting.facts()["guidance"] == {"text": 1.5, "lyrics": 3.0}
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ DIGITS = 16
 def load_rows(source: str | Path, split: str, *, extra: str = "train") -> Any:
     """The rows of one split as a ``datasets.Dataset``.
 
+    A column that only some of the files have is null in the rows of the others.
+
     Args:
         source: a folder or file of parquet, or a Hub id.
         split: name of the split; a single file is all of it.
@@ -36,9 +38,26 @@ def load_rows(source: str | Path, split: str, *, extra: str = "train") -> Any:
     with reading(source):
         files = [str(path) for path in split_files(source, split, extra=extra)]
         try:
-            return datasets.load_dataset("parquet", data_files={split: files}, split=split)
+            return datasets.load_dataset(
+                "parquet", data_files={split: files}, split=split, features=_features(files)
+            )
         except datasets.exceptions.DatasetGenerationError as error:
             raise error.__cause__ or error from None
+
+
+def _features(files: Iterable[str]) -> Any:
+    """The columns of all files, or None if they have the same ones."""
+    from datasets import Features, Value
+    from pyarrow.parquet import read_schema
+
+    found = [Features.from_arrow_schema(read_schema(name)) for name in files]
+    if all(each.keys() == found[0].keys() for each in found):
+        return None
+    empty = Value("null")  # of a column without any value
+    joined: dict[str, Any] = {}
+    for each in found:
+        joined |= {name: kind for name, kind in each.items() if joined.get(name, empty) == empty}
+    return Features(joined)
 
 
 def split_files(source: str | Path, split: str, *, extra: str = "train") -> list[Path]:

@@ -57,6 +57,25 @@ def test_a_relative_name_means_the_folder_below_the_working_directory(tmp_path, 
         assert load_rows("songs", "train")["x"][0] == value
 
 
+def test_a_column_of_some_files_is_null_in_the_rows_of_the_others(tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    folder = tmp_path / "songs"
+    folder.mkdir()
+    columns = [
+        {"x": [1], "empty": pa.nulls(1)},
+        {"x": [2], "words": [[{"word": "rain", "start": 0.5}]], "empty": ["no"]},
+        {"words": [[]], "x": [3]},
+    ]
+    for number, values in enumerate(columns):
+        pyarrow.parquet.write_table(pa.table(values), folder / f"train-{number}.parquet")
+
+    rows = load_rows(folder, "train")
+
+    assert rows["x"][:] == [1, 2, 3]
+    assert rows["words"][:] == [None, [{"word": "rain", "start": 0.5}], []]
+    assert rows["empty"][:] == [None, "no", None]
+
+
 def test_a_file_is_one_split_whatever_its_name(tmp_path, monkeypatch):
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     folder = write_folder(tmp_path / "songs", 1, card=False)

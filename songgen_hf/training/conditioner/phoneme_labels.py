@@ -18,10 +18,17 @@ PHONEME_LABELS = ("phoneme", "phoneme_before", "phoneme_after")
 
 @dataclass
 class Lyrics:
-    """The lyrics of a song: ids [P], and labels [P] of each of ``PHONEME_LABELS``, -100 if none."""
+    """The lyrics of a song, or a line of spoken words.
+
+    Args:
+        ids: [P].
+        labels: [P] of each of ``PHONEME_LABELS``, -100 if none.
+        is_sung: whether they are of a song.
+    """
 
     ids: Tensor
     labels: dict[str, Tensor]
+    is_sung: bool = True
 
 
 def read_lyrics(

@@ -6,8 +6,13 @@ labels (genre, instruments, tempo, phonemes, ...), temporary heads predict these
 states of the conditioner in the way in which the decoder reads them: attention with one query for
 each attribute over the text, one linear map for each lyrics token. A step costs a fraction of a
 step of song training. Decoder, codec and voice network stay unchanged.
+
+A decoder that was trained with the conditioner reads the states of each sound where they are. When
+more words are learned, the lyrics states of songs can be held there (``lyrics_anchor_weight``): the
+heads, and with them the states of new words, follow.
 """
 
+import copy
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -92,6 +97,8 @@ class ConditionerTrainer:
         if not captions and not lyrics:
             raise ValueError("no song has captions or timed lyrics: give another --dataset")
         self.conditioner, self.options = conditioner.eval(), options
+        anchored = options.lyrics_anchor_weight > 0
+        self.initial = copy.deepcopy(conditioner).requires_grad_(False) if anchored else None
         self.captions, self.lyrics, self.writer = captions, lyrics, writer
         tempo = bool(captions) and TEMPO_COLUMN in captions[0][0].classes
         decoder: Any = conditioner.config.decoder
@@ -169,11 +176,21 @@ class ConditionerTrainer:
         return losses
 
     def lyrics_losses(self, lyrics: Sequence[Lyrics]) -> dict[str, Tensor]:
-        """The cross-entropy of each token's phoneme, and of its neighbors."""
-        return {
-            name: cross_entropy(logits, self._phonemes(lyrics, name))
-            for name, logits in self._read_lyrics(lyrics).items()
+        """The cross-entropy of each token's phoneme and its neighbors, and the states' change."""
+        ids, mask = padded_ids([song.ids for song in lyrics], self.device)
+        states = self.conditioner.encode_lyrics(ids, mask)
+        losses = {
+            name: cross_entropy(logits.float(), self._phonemes(lyrics, name))
+            for name, logits in self.heads.read_lyrics(states).items()
         }
+        sung = torch.tensor([song.is_sung for song in lyrics], device=self.device)
+        if self.initial is not None and sung.any():
+            first = self.initial.encode_lyrics(ids[sung], mask[sung]).float()
+            tokens = mask[sung] > 0
+            change = (states[sung].float() - first)[tokens].square().mean()
+            weight = self.options.lyrics_anchor_weight
+            losses["change"] = weight * change / first[tokens].square().mean()
+        return losses
 
     @torch.no_grad()
     def evaluate(
@@ -322,7 +339,8 @@ def read_spoken_words(
         )
     rows = list(spoken_lines(options.spoken_words, seed=options.seed))
     columns = {name: [row[name] for row in rows] for name in LYRICS_COLUMNS}
-    return read_lyrics(columns, vocabulary, processor)
+    lines = read_lyrics(columns, vocabulary, processor)
+    return [replace(line, is_sung=False) for line in lines]
 
 
 def train_and_log(trainer: ConditionerTrainer, held_out: Any | None) -> list[dict[str, float]]:

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -187,6 +188,36 @@ def test_attributes_and_phonemes_are_learned(labeled_songs):
 
 
 @pytest.mark.slow
+def test_states_of_songs_can_be_held_while_other_lines_are_learned(labeled_songs):
+    columns = read_columns(read_songs(labeled_songs, "train"))
+    vocabulary = Vocabulary.of(columns)
+    changes = {}
+    for weight in (0.0, 10.0):
+        model, processor = build_tiny("mixed")
+        lyrics = read_lyrics(columns, vocabulary, processor)
+        sung, spoken = lyrics[:12], [replace(line, is_sung=False) for line in lyrics[12:]]
+        options = ConditionerOptions(
+            max_steps=80,
+            lyrics_batch_size=8,
+            learning_rate=1e-2,
+            warmup_steps=5,
+            lyrics_anchor_weight=weight,
+        )
+        trainer = ConditionerTrainer(model.conditioner, [], sung + spoken, vocabulary, options)
+        ids, mask = padded_ids([line.ids for line in sung])
+        before = model.conditioner.encode_lyrics(ids, mask).detach()
+        losses = [trainer.train_step(step) for step in range(options.max_steps)]
+        after = model.conditioner.encode_lyrics(ids, mask).detach()
+        moved = (after - before)[mask > 0].square().mean() / before[mask > 0].square().mean()
+        changes[weight] = moved.item()
+        assert losses[-1]["loss_phoneme"] < 0.7 * losses[0]["loss_phoneme"]
+        assert ("loss_change" in losses[-1]) == (weight > 0)
+        assert "loss_change" not in trainer.lyrics_losses(spoken)
+
+    assert changes[10.0] < 0.1 * changes[0.0]
+
+
+@pytest.mark.slow
 @pytest.mark.debian
 def test_words_of_text_alone_are_learned_from_too(labeled_songs):
     processor = build_tiny("mixed")[1]
@@ -196,7 +227,7 @@ def test_words_of_text_alone_are_learned_from_too(labeled_songs):
 
     lines = read_spoken_words(options, vocabulary, processor)
 
-    assert 5 < len(lines) < 15
+    assert 5 < len(lines) < 15 and not any(line.is_sung for line in lines)
     labels = torch.cat([line.labels["phoneme"] for line in lines])
     known = {symbol for word in SPELLED.values() for symbol in word}
     assert set(labels.unique().tolist()) <= {-100, *range(1, len(known) + 1)}
@@ -276,6 +307,7 @@ def test_an_output_folder_with_files_is_refused_and_kept(labeled_songs, tiny_che
     [
         ({"max_steps": 0}, "max_steps is 0, expected more than 0"),
         ({"unsaid_weight": 2}, "unsaid_weight is 2, expected 0 to 1"),
+        ({"lyrics_anchor_weight": -1}, "lyrics_anchor_weight is -1, expected 0 or more"),
         ({"mixed_precision": "fp8"}, "mixed_precision is 'fp8', expected no or bf16"),
     ],
 )

@@ -122,10 +122,7 @@ class AutoregressiveSetting(SamplingSetting):
     @property
     def generation(self) -> dict[str, Any]:
         """Arguments of ``generate()``."""
-        values: dict[str, Any] = {
-            "guidance_scale": self.guidance_scale,
-            "temperature": self.temperature,
-        }
+        values = {"guidance_scale": self.guidance_scale, "temperature": self.temperature}
         return {"do_sample": True, **_without_none(values | {"top_k": self.top_k})}
 
     def facts(self) -> dict[str, Any]:

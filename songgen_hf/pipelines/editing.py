@@ -96,15 +96,18 @@ def load_song(
     num_codebooks: int,
     codebook_size: int,
     sampling_rate: int,
+    extract_vocal: Callable[[np.ndarray, int], np.ndarray] | None = None,
 ) -> tuple[Tensor, list[np.ndarray] | None]:
     """Return the codes [N, K, T] of a song, on the CPU, and its waveforms if there are any.
 
     Args:
         song: codes; a song dict of a pipeline, whose codes are used if it has any; or a recording,
-            for models with two tracks (accompaniment, vocal) or a mapping with both.
+            for models with two tracks also (accompaniment, vocal) or a mapping with both.
         processor: the processor, which reads recordings.
         encode: returns the codes [N, K, T] of waveforms [N, 1, samples].
         num_tracks, num_codebooks, codebook_size, sampling_rate: those of the model.
+        extract_vocal: function (samples [S], sampling rate) -> samples of the vocal in them, which
+            makes two tracks of one recording: its vocal and the rest. None refuses such recordings.
     Raises:
         ValueError: for another number of tracks, or if there is no whole frame.
     """
@@ -112,6 +115,10 @@ def load_song(
     if codes is None:
         features = processor(audio=[recording_of(song)], return_tensors="pt")
         values = features["input_values"][0, :, None]  # [N, 1, S]
+        if len(values) == 1 and num_tracks == len(TRACK_NAMES) and extract_vocal is not None:
+            mixture = values[0, 0].float().numpy()
+            vocal = extract_vocal(mixture, sampling_rate)
+            values = torch.from_numpy(np.stack([mixture - vocal, vocal]))[:, None]
         if len(values) != num_tracks:
             raise ValueError(
                 f"this model writes {num_tracks} track(s), the recording has {len(values)}: give "

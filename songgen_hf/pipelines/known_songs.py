@@ -25,6 +25,7 @@ class KnownSongsMixin(TimestampsMixin):
     processor: Any
     device: torch.device
     dtype: torch.dtype
+    vocal_extractor: Any
 
     def _groups(
         self, requests: list[dict[str, Any]]
@@ -103,6 +104,7 @@ class KnownSongsMixin(TimestampsMixin):
             num_codebooks=decoder.num_codebooks,
             codebook_size=decoder.codebook_size,
             sampling_rate=int(self.model.config.sampling_rate),
+            extract_vocal=self.vocal_extractor,
         )
 
     @property

@@ -101,6 +101,7 @@ class MaskedCodecMixin(TimestampsMixin):
     codec: Any
     processor: Any
     _execution_device: torch.device
+    vocal_extractor: Any
 
     @property
     def sampling_rate(self) -> int:
@@ -135,6 +136,7 @@ class MaskedCodecMixin(TimestampsMixin):
             num_codebooks=config.num_codebooks,
             codebook_size=config.codebook_size,
             sampling_rate=self.sampling_rate,
+            extract_vocal=self.vocal_extractor,
         )
 
     @property

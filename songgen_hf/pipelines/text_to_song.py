@@ -142,9 +142,10 @@ class TextToSongPipeline(RedoSectionMixin, KnownSongsMixin, Pipeline):
                 or "always"; or the name of a separator to use in any case: "mini" (the network of
                 songgen-hf, which "auto" and True use), a Demucs model or the folder of a separator.
             audio_prompt: beginning of the song to continue, in the forms of ``reference_voice``;
-                for models with two tracks a dict of these with the keys ``vocal`` and
-                ``accompaniment``, or the tuple (accompaniment, vocal); or a song dict of a
-                pipeline, or codes [tracks, codebooks, frames], which are kept.
+                for models with two tracks also a dict of these with the keys ``vocal`` and
+                ``accompaniment``, or the tuple (accompaniment, vocal), while one recording is
+                separated, in pipelines that songgen-hf loads; or a song dict of a pipeline, or
+                codes [tracks, codebooks, frames], which are kept.
             language: code of the language of the lyrics.
             seconds: exact length to generate, in seconds, without the audio prompt; None for the
                 length at which the model ends the song.

@@ -173,6 +173,15 @@ def test_a_recording_is_continued_as_its_codes(sing, song):
     assert longer["codes"].shape[-1] == codes.shape[-1] + 15
 
 
+def test_one_recording_becomes_two_tracks(sing, song, monkeypatch):
+    monkeypatch.setattr(sing, "vocal_extractor", lambda samples, rate: samples / 4)
+    tracks = [song["audio"] * share for share in (0.75, 0.25)]
+
+    codes = sing.encode((song["audio"], 16000))
+
+    assert torch.equal(codes, sing.encode(tuple((track, 16000) for track in tracks)))
+
+
 def test_only_the_codes_of_a_region_are_generated_again(sing, song):
     edited = sing("folk", seed=2, song=song, regions=(0.1, 0.2), **FEW)
     tail = sing("folk", seed=2, song=song, regions=[(0.0, 0.04), (0.2, None)], **FEW)

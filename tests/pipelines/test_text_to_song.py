@@ -287,6 +287,19 @@ def test_a_two_track_prompt_can_be_a_dict_of_its_tracks(sing, tone):
 
 
 @pytest.mark.slow
+def test_one_recording_becomes_the_two_tracks_of_a_model_that_has_two(sing, tone):
+    pipe = sing("interleaving_A_V")
+    with pytest.raises(ValueError, match=r"the recording has 1: give \(accompaniment, vocal\)"):
+        pipe("a", audio_prompt=tone, seed=1, **SHORT)
+    pipe.vocal_extractor = lambda samples, rate: samples * np.float32(rate == 16000) / 4
+    vocal, band = ((tone[0] * share, tone[1]) for share in (0.25, 0.75))
+
+    song = pipe("a", audio_prompt=tone, seed=1, **SHORT)
+
+    assert same_song(song, pipe("a", audio_prompt=(band, vocal), seed=1, **SHORT), atol=1e-4)
+
+
+@pytest.mark.slow
 def test_voiced_and_unvoiced_songs_share_a_batch(sing, tone):
     pipe = sing()
     texts, voices = ["folk", "folk"], [None, tone]

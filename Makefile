@@ -18,7 +18,7 @@ the silver river runs below the hill
 the sunlight is dancing on the water
 endef
 endif
-MODEL ?= songgen-mini/interleaving_A_V
+MODEL ?= songgen-mini
 SECONDS ?= 12
 MIN_SECONDS ?= 5
 SEED ?= 7

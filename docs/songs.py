@@ -105,7 +105,7 @@ SONGS = {
         WALTZ, "waltz.txt", f"{TWO_TRACKS} --max-seconds 12 --seed 1 --best-of 2", tracks=True
     ),
     "waltz-mixture": Song(
-        WALTZ, "waltz.txt", "--model songgen-mini --max-seconds 12 --seed 1 --best-of 2"
+        WALTZ, "waltz.txt", "--model songgen-mini/mixed_pro --max-seconds 12 --seed 1 --best-of 2"
     ),
     "female": Song("a folk song, sung by a female voice", "river.txt", f"{FEW_STEPS} --seed 1"),
     "male": Song("a folk song, sung by a male voice", "river.txt", f"{FEW_STEPS} --seed 1"),

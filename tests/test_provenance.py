@@ -131,7 +131,7 @@ def test_the_model_is_the_name_of_the_folder_and_the_revision_a_hash_of_its_weig
 def test_an_embedded_model_has_its_short_name():
     own = provenance(model(default_checkpoint()), seed=1, options={})
 
-    assert own["model"] == "songgen-mini/mixed_pro"
+    assert own["model"] == "songgen-mini/interleaving_A_V"
     assert own["revision"].startswith("sha256:")
 
 

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 EMBEDDED_NAME = "songgen-mini"
 EMBEDDED = Path(__file__).parent / EMBEDDED_NAME
-EMBEDDED_PATTERNS = ("mixed_pro", "interleaving_A_V")
+EMBEDDED_PATTERNS = ("interleaving_A_V", "mixed_pro")
 """Track patterns of the embedded models; the first one is that of the default model."""
 CODEC_FOLDER = "codec"
 MASKED_FOLDER = "masked"

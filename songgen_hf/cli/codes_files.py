@@ -85,13 +85,14 @@ def known_song(paths: list[Path] | None, tracks: int, flag: str) -> Any:
 
 
 def sound_files(paths: list[Path] | None, tracks: int, flag: str) -> Path | tuple[Path, ...] | None:
-    """The sound files of all tracks as pipelines take them.
+    """The sound files of all tracks, or the one of their mixture, as pipelines take them.
 
     Raises:
         ValueError: for a wrong number of files.
     """
     if paths is None:
         return None
-    if len(paths) != tracks:
-        raise ValueError(f"{flag} takes {tracks} file(s) for this model: got {len(paths)}")
-    return paths[0] if tracks == 1 else tuple(paths)
+    if len(paths) not in (1, tracks):
+        expected = "1 file" if tracks == 1 else f"1 file (the mixture) or {tracks} files (tracks)"
+        raise ValueError(f"{flag} takes {expected} for this model: got {len(paths)}")
+    return paths[0] if len(paths) == 1 else tuple(paths)

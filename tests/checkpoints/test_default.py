@@ -46,18 +46,18 @@ def test_each_pattern_has_an_untrained_checkpoint_of_its_own(cache):
 
     configs = [json.loads(Path(folder, "config.json").read_text()) for folder in folders]
     assert [config["decoder"]["track_pattern"] for config in configs] == [
-        "mixed_pro",
         "interleaving_A_V",
+        "mixed_pro",
     ]
     assert checkpoints.default_checkpoint() == folders[0]
-    assert checkpoints.find_checkpoint("songgen-mini/interleaving_A_V") == folders[1]
+    assert checkpoints.find_checkpoint("songgen-mini/mixed_pro") == folders[1]
 
 
 @pytest.mark.parametrize("find", [checkpoints.default_checkpoint, checkpoints.find_checkpoint])
 def test_a_pattern_that_is_not_embedded_is_refused(cache, find):
     prefix = "" if find is checkpoints.default_checkpoint else "songgen-mini/"
 
-    with pytest.raises(ValueError, match="'parallel_std' comes with the package: expected mixed"):
+    with pytest.raises(ValueError, match="'parallel_std' comes with the package: expected inter"):
         find(f"{prefix}parallel_std")
 
 
@@ -67,7 +67,7 @@ def test_the_short_name_of_the_codec_is_refused_if_none_is_embedded(cache):
 
 
 def test_an_embedded_checkpoint_is_the_default(cache, monkeypatch):
-    embedded = cache / "songgen-mini" / "mixed_pro"
+    embedded = cache / "songgen-mini" / "interleaving_A_V"
     embedded.mkdir(parents=True)
     (embedded / "config.json").write_text("{}")
     monkeypatch.setattr(checkpoints, "EMBEDDED", embedded.parent)

@@ -64,7 +64,7 @@ def test_a_local_folder_of_that_name_has_precedence(tmp_path, monkeypatch):
 
 
 def test_a_wrong_name_is_refused_before_the_hub_is_asked():
-    with pytest.raises(ValueError, match="'mixed' comes with the package: expected mixed_pro or"):
+    with pytest.raises(ValueError, match="'mixed' comes with the package: expected inter"):
         SongGenForConditionalGeneration.from_pretrained("songgen-mini/mixed")
 
 

@@ -200,9 +200,9 @@ def test_folder_names_of_models_must_differ_from_those_of_common_weights(singers
 def test_short_names_stand_for_the_embedded_folders(shared, monkeypatch):
     monkeypatch.setattr(checkpoints, "EMBEDDED", shared)
 
-    assert checkpoints.default_checkpoint() == str(shared / "mixed_pro")
-    assert checkpoints.default_checkpoint("interleaving_A_V") == str(shared / "interleaving_A_V")
-    assert checkpoints.find_checkpoint("songgen-mini") == str(shared / "mixed_pro")
+    assert checkpoints.default_checkpoint() == str(shared / "interleaving_A_V")
+    assert checkpoints.default_checkpoint("mixed_pro") == str(shared / "mixed_pro")
+    assert checkpoints.find_checkpoint("songgen-mini") == str(shared / "interleaving_A_V")
     for part in (*EMBEDDED_PATTERNS, "codec"):
         assert checkpoints.find_checkpoint(f"songgen-mini/{part}") == str(shared / part)
     for name in ("owner/songgen-mini", "songgen-minimal", "some/where/else"):

@@ -67,7 +67,7 @@ def test_wrong_calls_end_with_one_line(tiny_checkpoint, sound, capsys):
     lines = [line for line in capsys.readouterr().err.splitlines() if line]
     assert len(lines) == 3
     assert "give --lyrics or --lyrics-file" in lines[0]
-    assert "takes 1 file(s) for this model: got 2" in lines[1]
+    assert "takes 1 file for this model: got 2" in lines[1]
     assert "retries must be an integer of at least 0: got -1" in lines[2]
 
 

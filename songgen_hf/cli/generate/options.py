@@ -55,8 +55,8 @@ class GenerateOptions(ModelOptions):
     )
     prompt_audio: list[Path] | None = option(
         None,
-        "sound file to continue; for a two-track model: accompaniment, then vocal; for a masked "
-        "model also a .codes.npz",
+        "sound file to continue; for a two-track model also two: accompaniment, then vocal (one is "
+        "separated); or a .codes.npz",
     )
     seed: int | None = option(
         None, "seed, which gives the same song again (default: drawn, and reported)"

@@ -25,7 +25,7 @@ def sample_history(
     pattern: CodebookPattern,
     codebook_size: int,
     generator: torch.Generator,
-) -> tuple[Tensor, Tensor]:
+) -> Tensor:
     """Replace the codes of some frames in the decoder's input with samples from the model.
 
     The rate of each song is uniform from 0 to twice ``share`` (at most 1), so that some songs keep
@@ -39,26 +39,39 @@ def sample_history(
         codebook_size: ids from here on are special and are not replaced.
         generator: source of all random numbers.
     Returns:
-        The input [B, rows, L], and a mask [B, L - 1, rows] of labels: codes of a frame that has a
-        wrong coarser code. These labels do not follow from the input.
+        The input [B, rows, L].
     """
-    batch, _, length = input_ids.shape
-    device = input_ids.device
-    num_frames = pattern.num_frames(length)
+    batch, device = len(input_ids), input_ids.device
+    num_frames = pattern.num_frames(input_ids.shape[-1])
     rows, steps = pattern.index(num_frames, device)  # [tracks, K, T]
     true = input_ids[:, rows, steps]
     shape = (batch, pattern.num_tracks, 1, num_frames)
     rates = torch.rand(batch, 1, 1, 1, generator=generator, device=device) * 2 * share
     chosen = torch.rand(shape, generator=generator, device=device) < rates
     sampled = _sample(logits[:, rows, steps - 1, :codebook_size], generator)
-    mixed = torch.where(chosen & (true < codebook_size), sampled, true)
-    wrong = (mixed != true).cumsum(dim=2) > 0
-    after = torch.cat([torch.zeros_like(wrong[:, :, :1]), wrong[:, :, :-1]], dim=2)
     ids = input_ids.clone()
-    ids[:, rows, steps] = mixed
-    mask = torch.zeros(batch, length - 1, input_ids.shape[1], dtype=torch.bool, device=device)
-    mask[:, steps - 1, rows] = after
-    return ids, mask
+    ids[:, rows, steps] = torch.where(chosen & (true < codebook_size), sampled, true)
+    return ids
+
+
+def after_errors(input_ids: Tensor, true_ids: Tensor, pattern: CodebookPattern) -> Tensor:
+    """Find the labels of codes in whose frame the decoder's input has a wrong coarser code.
+
+    These labels do not follow from the input: a model that is trained on them learns to ignore the
+    coarser codes that it has drawn itself.
+
+    Args:
+        input_ids: [B, rows, L], the decoder's input.
+        true_ids: [B, rows, L], the same of the true codes.
+        pattern: the token pattern of the ids.
+    Returns:
+        [B, L - 1, rows] bool.
+    """
+    rows, steps = pattern.index(pattern.num_frames(input_ids.shape[-1]), input_ids.device)
+    wrong = (input_ids != true_ids)[:, rows, steps].cumsum(dim=2) > 0  # [B, tracks, K, T]
+    mask = torch.zeros_like(input_ids[..., 1:].transpose(1, 2), dtype=torch.bool)
+    mask[:, steps - 1, rows] = wrong.roll(1, dims=2).index_fill(2, steps.new_zeros(1), False)
+    return mask
 
 
 def _sample(logits: Tensor, generator: torch.Generator) -> Tensor:
@@ -123,4 +136,4 @@ def sample_visible_codes(
     return mixed, (mixed != codes).any(dim=2)
 
 
-__all__ = ["hide_codes", "sample_history", "sample_visible_codes"]
+__all__ = ["after_errors", "hide_codes", "sample_history", "sample_visible_codes"]

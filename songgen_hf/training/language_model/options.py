@@ -29,8 +29,8 @@ class ObjectiveOptions(AuxiliaryOptions):
     )
     mask_after_errors: bool = option(
         False,
-        "with scheduled_sampling: leave the finer codes of a frame out of the loss where a coarser "
-        "one in the input is wrong, as they do not follow from it",
+        "leave finer codes of a frame out of the loss where a coarser one in the input is wrong "
+        "(scheduled_sampling, history_corruption, foreign_history): they do not follow from it",
     )
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...modeling.patterns import IGNORED_LABEL, shift_right
 from ..auxiliary.losses import AuxiliaryLosses
-from ..auxiliary.scheduled_sampling import sample_history
+from ..auxiliary.scheduled_sampling import after_errors, sample_history
 from .collator import counted_positions
 from .objective import (
     Objective,
@@ -42,8 +42,8 @@ class SongGenTrainer(SongTrainer):
         annotations = {name: inputs.pop(name, None) for name in ("lyrics_labels", "frame_labels")}
         if self.objective.weighs_labels:
             inputs["label_weights"] = self._label_weights(inputs["labels"], annotations)
-        if model.training and self.objective.scheduled_sampling:
-            inputs |= self._sampled_input(model, inputs)
+        if model.training:
+            inputs |= self._history(model, inputs)
         prepended = not self.song_config.lyrics_cross_attention
         auxiliary = AuxiliaryLosses(
             self.objective,
@@ -102,27 +102,35 @@ class SongGenTrainer(SongTrainer):
         return self._weights_by_phase[phase]
 
     @torch.no_grad()
-    def _sampled_input(self, model: nn.Module, inputs: dict[str, Any]) -> dict[str, Tensor]:
-        """The decoder's input with samples from the model, and the labels that follow from it."""
+    def _history(self, model: nn.Module, inputs: dict[str, Any]) -> dict[str, Tensor]:
+        """The decoder's input, in part sampled from the model, and the labels that follow from it.
+
+        Empty if the model hears the true codes of every step.
+        """
+        config = self.song_config
         ids = inputs.get("decoder_input_ids")
-        if ids is None:
-            config = self.song_config
-            ids = shift_right(inputs["labels"], config.decoder_start_token_id, config.pad_token_id)
-        given = {name: value for name, value in inputs.items() if "label" not in name}
-        logits = model(**given | {"decoder_input_ids": ids}).logits
-        mixed, after_errors = sample_history(
-            ids,
-            logits.unflatten(0, (len(ids), -1))[:, :, -ids.shape[-1] :],
-            self.objective.scheduled_sampling,
-            pattern=self.song_config.decoder.pattern,
-            codebook_size=self.song_config.decoder.codebook_size,
-            generator=torch.Generator(ids.device).manual_seed(self.sampling_seed()),
-        )
-        found = {"decoder_input_ids": mixed}
+        if ids is None and not self.objective.scheduled_sampling:
+            return {}
+        true = shift_right(inputs["labels"], config.decoder_start_token_id, config.pad_token_id)
+        ids = true if ids is None else ids
+        pattern = config.decoder.pattern
+        if self.objective.scheduled_sampling:
+            given = {name: value for name, value in inputs.items() if "label" not in name}
+            logits = model(**given | {"decoder_input_ids": ids}).logits
+            ids = sample_history(
+                ids,
+                logits.unflatten(0, (len(ids), -1))[:, :, -ids.shape[-1] :],
+                self.objective.scheduled_sampling,
+                pattern=pattern,
+                codebook_size=config.decoder.codebook_size,
+                generator=torch.Generator(ids.device).manual_seed(self.sampling_seed()),
+            )
+        found = {"decoder_input_ids": ids}
         if self.objective.mask_after_errors:
             # Every code that the input holds is a label; the last step's labels are end marks.
+            wrong = after_errors(ids, true, pattern)
             kept = inputs["labels"].clone()
-            kept[:, : after_errors.shape[1]].masked_fill_(after_errors, IGNORED_LABEL)
+            kept[:, : wrong.shape[1]].masked_fill_(wrong, IGNORED_LABEL)
             found["labels"] = kept
         return found
 

@@ -9,6 +9,7 @@ import torch
 import yaml
 
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
+from songgen_hf.modeling.patterns import IGNORED_LABEL, shift_right
 from songgen_hf.provenance import read_provenance
 from songgen_hf.training.language_model.options import LANGUAGE_MODEL_OPTIONS
 from songgen_hf.training.language_model.run import train_language_model
@@ -91,6 +92,33 @@ def test_accumulated_batches_train_like_one_large_batch(train, tiny_checkpoint):
     )
 
     assert losses(small) == pytest.approx(losses(large), abs=2e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pattern", ["mixed_pro", "interleaving_A_V"])
+def test_labels_after_corrupted_codes_are_masked_only_if_asked_for(train, pattern):
+    trainer = train(pattern, max_steps=1, history_corruption=0.5)
+    batch = next(iter(trainer.get_train_dataloader()))
+    token_pattern = trainer.song_config.decoder.pattern
+
+    assert "labels" not in trainer._history(trainer.model, batch)
+    trainer.objective.mask_after_errors = True
+    labels = trainer._history(trainer.model, batch)["labels"]
+
+    hidden = (labels == IGNORED_LABEL) & (batch["labels"] != IGNORED_LABEL)
+    true = shift_right(
+        batch["labels"],
+        trainer.song_config.decoder_start_token_id,
+        trainer.song_config.pad_token_id,
+    )
+    rows, steps = token_pattern.index(token_pattern.num_frames(true.shape[-1]), true.device)
+    wrong = (true != batch["decoder_input_ids"])[:, rows, steps]  # [B, tracks, K, T]
+    expected = torch.zeros_like(wrong)
+    for codebook in range(1, wrong.shape[2]):
+        expected[:, :, codebook] = wrong[:, :, :codebook].any(dim=2)
+    found = hidden[:, steps - 1, rows]
+    assert torch.equal(found, expected & (batch["labels"][:, steps - 1, rows] != IGNORED_LABEL))
+    assert found.any() and not found.all()
 
 
 @pytest.mark.slow

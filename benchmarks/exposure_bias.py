@@ -1,4 +1,4 @@
-"""The phoneme error rate of codes that a model predicts from the true past of songs.
+"""What a model predicts from the true past of songs: its phoneme error rate, and its coherence.
 
     python benchmarks/exposure_bias.py [MODEL] --dataset CODES --judges JUDGES
                                        [--split validation] [--songs 16] [--seed 0]
@@ -10,7 +10,8 @@ most likely codes (`best`), of sampled codes (`drawn`), and of codes sampled in 
 only or in all other codebooks only. `true` is the error rate of the true codes, the codec's own.
 Sampled codes of a frame do not know of each other here, while those of `generate` do, and the songs
 are not the prompts of `songgen-hf evaluate mini`: a difference from its error rate is no measure of
-exposure bias. The last line is JSON.
+exposure bias. `coherence` is how much the second code of a frame depends on the first one, in nats
+for each track (`songgen_hf/evaluation/metrics/codebook_coherence.py`). The last line is JSON.
 """
 
 import argparse
@@ -23,8 +24,10 @@ from transformers import AutoProcessor
 from songgen_hf.checkpoints.embedded import find_checkpoint
 from songgen_hf.data.listening.phonemes import row_phonemes
 from songgen_hf.evaluation.judges.loading import Judges
+from songgen_hf.evaluation.metrics.codebook_coherence import codebook_coherence
 from songgen_hf.evaluation.metrics.phoneme_error_rate import phoneme_error_rate
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
+from songgen_hf.modeling.patterns import shift_right
 from songgen_hf.training.language_model.collator import SongCollator
 from songgen_hf.training.language_model.dataset import SongDataset, read_songs
 from songgen_hf.training.options import DataOptions
@@ -80,7 +83,8 @@ def main() -> None:
     lyrics = [row_phonemes(rows[place]) for place in range(len(songs))]
     judges = Judges.load(arguments.judges)
     generator = torch.Generator().manual_seed(arguments.seed)
-    true, best, drawn = predicted(model, SongCollator(model.config, processor)(songs), generator)
+    batch = SongCollator(model.config, processor)(songs)
+    true, best, drawn = predicted(model, batch, generator)
     in_first = (torch.arange(true.shape[1]) % model.config.decoder.num_codebooks == 0)[:, None]
     versions = {
         "true": true,
@@ -95,8 +99,14 @@ def main() -> None:
         recognized = judges.phonemes(decode_vocals(model, labels, lengths))
         found[name] = round(phoneme_error_rate(lyrics, recognized), 4)
         print(f"{name:<24} phoneme error rate {100 * found[name]:.1f} %", flush=True)
-    pattern = model.config.decoder.track_pattern
-    print(json.dumps({"track_pattern": pattern, "songs": len(songs), "per": found}))
+    inputs = {name: value for name, value in batch.items() if not name.endswith("labels")}
+    inputs["decoder_input_ids"] = shift_right(
+        batch["labels"], model.config.decoder_start_token_id, model.config.pad_token_id
+    )
+    coherence = codebook_coherence(model, inputs, generator=generator).round(3).tolist()
+    print(f"{'coherence':<24} {', '.join(f'{track:.2f}' for track in coherence)} nats")
+    result = {"track_pattern": model.config.decoder.track_pattern, "songs": len(songs)}
+    print(json.dumps(result | {"per": found, "coherence": coherence}))
 
 
 if __name__ == "__main__":

@@ -82,6 +82,7 @@ def test_true_codes_sound_as_the_codec_decodes_them(
     expected = sum(_edits(["ə"], list(one)) for one in heard) / 2
     assert report["per"]["true"] == pytest.approx(expected, abs=1e-4)
     assert len(report["per"]) == 5
+    assert len(report["coherence"]) == 2 and min(report["coherence"]) >= 0
 
 
 def _edits(asked: list[str], heard: list[str]) -> int:

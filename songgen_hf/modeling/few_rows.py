@@ -2,9 +2,10 @@
 
 A step of the decoder multiplies a few rows, those of a batch or of guidance, with every weight
 matrix, and takes the time of reading the weights from memory. On a CPU in float32 the product
-``x @ weight.T`` of one or two rows takes up to three times as long as ``(weight @ x.T).T``, which
-reads the matrix along its rows. In compiled steps a product is a sum over each row of the weight,
-for which the compiler writes one loop, whatever the precision of the weight is.
+``x @ weight.T`` of a few rows takes up to three times as long as ``(weight @ x.T).T``, which reads
+the matrix along its rows and, with several threads, in parallel. In compiled steps a product is a
+sum over each row of the weight, for which the compiler writes one loop, whatever the precision of
+the weight is.
 """
 
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 
 FEW_ROWS = range(1, 8)
 """Numbers of rows for which the other orientation is used."""
+CACHED_WEIGHTS = 2**19
+"""Largest number of weights of a matrix that a core keeps in its cache: 2 MB in float32."""
 MOST_SUMS = 4
 """Largest number of rows for which compiled steps use sums."""
 
@@ -96,15 +99,20 @@ class FewRowsLinear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """Map [..., in_features] to [..., out_features]."""
-        if not self._is_plain(input):
+        weight = self.weight
+        count = input.numel() // self.in_features
+        if count not in FEW_ROWS or not self._is_plain(input, weight):
             return super().forward(input)
-        rows = input.reshape(-1, self.in_features)
-        if computes_sums(input) and len(rows) <= MOST_SUMS:
-            output = row_sums(self.weight, rows).to(input.dtype)
-        elif self.weight.dtype == torch.float32 and len(rows) in FEW_ROWS:
-            # An even number of rows is faster: 1 row took the time of 3, and 3 that of 4 or more.
-            even = F.pad(rows, (0, 0, 0, len(rows) % 2))
-            output = (self.weight @ even.T).T[: len(rows)]
+        if count <= MOST_SUMS and computes_sums(input):
+            output = row_sums(weight, input.reshape(count, -1)).to(input.dtype)
+        elif weight.dtype == torch.float32 and self._is_turned(count):
+            rows = input.reshape(count, -1)
+            if count % 2:
+                # An even number of rows is faster: 1 row took the time of 3, 3 that of 4 or more.
+                rows = F.pad(rows, (0, 0, 0, 1))
+            output = torch.mm(weight, rows.t()).t()
+            if count % 2:
+                output = output[:count]
         else:
             return super().forward(input)
         if self.bias is not None:
@@ -112,15 +120,26 @@ class FewRowsLinear(nn.Linear):
         # The next product is slow for an input that is not contiguous.
         return output.contiguous().view(*input.shape[:-1], self.out_features)
 
-    def _is_plain(self, input: Tensor) -> bool:
+    def _is_turned(self, count: int) -> bool:
+        """Whether so many rows take less time in the other orientation.
+
+        With one thread the product of a single row reads the weight once in either, and that of a
+        weight that lies in the cache takes the time of the calls.
+        """
+        if torch.get_num_threads() > 1:
+            return True
+        return count > 1 and self.in_features * self.out_features > CACHED_WEIGHTS
+
+    def _is_plain(self, input: Tensor, weight: Tensor) -> bool:
         """Whether this is inference with a weight as it is, on a CPU."""
         return (
             not self.training
             and not torch.is_grad_enabled()
             and not torch.compiler.is_exporting()
-            and type(self.weight) is nn.Parameter
-            and self.weight.dtype == input.dtype
-            and self.weight.device.type == input.device.type == "cpu"
+            and type(weight) is nn.Parameter
+            and weight.dtype == input.dtype
+            and weight.is_cpu
+            and input.is_cpu
             and not torch.is_autocast_enabled("cpu")
         )
 

@@ -7,7 +7,6 @@ bfloat16, which takes many times as long as float32 on a CPU without instruction
 is a variant in float32 for such CPUs.
 """
 
-import functools
 import math
 from collections import defaultdict
 from collections.abc import Iterable
@@ -16,6 +15,8 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
+
+from .precision import fast_bfloat16
 
 NOT_MATRICES = (
     "embed",
@@ -31,12 +32,6 @@ NOT_MATRICES = (
 def is_layer_matrix(name: str, weight: nn.Parameter) -> bool:
     """Whether a weight is a matrix of a layer, which Muon trains."""
     return weight.ndim == 2 and not any(part in name for part in NOT_MATRICES)
-
-
-@functools.cache
-def fast_bfloat16() -> bool:
-    """Whether this CPU multiplies matrices in bfloat16 as fast as in float32, or faster."""
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 class Float32Muon(Muon):
@@ -193,4 +188,4 @@ class MuonWithAdamW(Optimizer):
         self._share()
 
 
-__all__ = ["Float32Muon", "MuonWithAdamW", "fast_bfloat16", "is_layer_matrix", "orthogonalized"]
+__all__ = ["Float32Muon", "MuonWithAdamW", "is_layer_matrix", "orthogonalized"]

@@ -1,16 +1,13 @@
 """Options that several kinds of training share: which model, which songs, which arguments."""
 
-import logging
 from dataclasses import dataclass
 
 import torch
 from transformers import TrainingArguments
 
 from ..data.tables import source_digest
-from .optimizers import fast_bfloat16
 from .option_parsing import check_range, option
-
-logger = logging.getLogger(__name__)
+from .precision import warn_of_slow_bfloat16
 
 
 @dataclass
@@ -215,11 +212,8 @@ class SongGenTrainingArguments(TrainingArguments):
             check_range(self, "max_shard_size", open_low=True)
         if not torch.accelerator.is_available():
             self.use_cpu = True  # the library refuses bf16 on a CPU that was not asked for
-        if self.use_cpu and self.bf16 and not fast_bfloat16():
-            logger.warning(
-                "this CPU has no instructions for bfloat16, in which a step takes several times as "
-                "long as in float32 then: say --bf16 false"
-            )
+        if self.use_cpu and self.bf16:
+            warn_of_slow_bfloat16("--bf16 false")
         super().__post_init__()
         # With pinned memory, copies to the device do not wait for the work that is queued there.
         self.accelerator_config.non_blocking = self.dataloader_pin_memory

@@ -3,7 +3,7 @@ from dataclasses import fields as fields_of
 import pytest
 import yaml
 
-from songgen_hf.training import options as options_module
+from songgen_hf.training import precision
 from songgen_hf.training.codec.options import CodecTrainingOptions
 from songgen_hf.training.language_model.options import LANGUAGE_MODEL_OPTIONS, LORA_OPTIONS
 from songgen_hf.training.masked.options import MASKED_OPTIONS
@@ -44,7 +44,7 @@ def test_later_sources_of_options_override_earlier_ones(tmp_path):
 
 @pytest.mark.parametrize("fast", [True, False])
 def test_bfloat16_without_its_instructions_gives_a_warning(monkeypatch, caplog, fast):
-    monkeypatch.setattr(options_module, "fast_bfloat16", lambda: fast)
+    monkeypatch.setattr(precision, "fast_bfloat16", lambda: fast)
     parse("--bf16", "true", "--use-cpu", "true")
     parse("--bf16", "false", "--use-cpu", "true")
 

@@ -23,7 +23,8 @@ class JudgeTrainingOptions:
         data_files: digest of the files of the training songs, empty before they are read.
         second_data_files: the same for the songs of the second recognizer, empty without one.
         learning_rate: highest learning rate; linear warm-up, then a cosine to zero.
-        bf16: compute matrix products in bfloat16, which takes half the time on newer CPUs.
+        bf16: compute matrix products in bfloat16, which takes half the time on newer CPUs, and
+            several times as long on those without instructions for it.
         save_every: steps between checkpoints.
     Raises:
         ValueError: for numbers that are not positive.

@@ -26,6 +26,7 @@ from ...data.listening.phoneme_recognizer import (
 )
 from ...data.tables import source_digest
 from ...files import encode_json, write_files
+from ...training.precision import warn_of_slow_bfloat16
 from ...training.resumable_run import (
     Action,
     Metrics,
@@ -94,6 +95,8 @@ def train_judges(
     read = partial(
         read_judge_songs, codec=codec, coded_songs=options.coded_songs, progress=progress
     )
+    if options.bf16:
+        warn_of_slow_bfloat16("--fp32")
     songs = read(data)
     checkpoints = out / CHECKPOINTS
     recognizer = train_recognizer(songs, options, checkpoints, progress=progress)

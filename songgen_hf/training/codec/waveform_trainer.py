@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ...data.tables import source_digest
 from ...optional import require
 from ..option_parsing import check_given
+from ..precision import warn_of_slow_bfloat16
 from ..resumable_run import Action, Metrics, RunFolder, cosine_rate, run_steps, warmup
 from .options import WaveformRunOptions, WaveformTrainingOptions
 from .waveform_crops import DATA_ENDINGS, WaveformCrops
@@ -198,7 +199,10 @@ def make_accelerator(options: WaveformRunOptions) -> Any:
     if options.report_to != "none":
         require(options.report_to, "train")
         tracker = {"log_with": options.report_to, "project_dir": options.out}
-    return accelerate.Accelerator(mixed_precision=options.mixed_precision, **tracker)
+    accelerator = accelerate.Accelerator(mixed_precision=options.mixed_precision, **tracker)
+    if options.mixed_precision == "bf16" and accelerator.device.type == "cpu":
+        warn_of_slow_bfloat16("--mixed-precision no")
+    return accelerator
 
 
 __all__ = ["WaveformTrainer", "learning_rate"]

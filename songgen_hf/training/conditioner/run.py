@@ -36,6 +36,7 @@ from ..language_model.freezing import freeze, submodule
 from ..language_model.initialization import load_model
 from ..option_parsing import RESOLVED_FILE, check_given, dump_options
 from ..options import ModelOptions
+from ..precision import warn_of_slow_bfloat16
 from ..resumable_run import (
     METRICS_FILE,
     Action,
@@ -105,6 +106,8 @@ class ConditionerTrainer:
         with seeded(seed_from(options.seed)):
             heads = AttributeHeads(decoder.hidden_size, vocabulary, tempo=tempo)
         self.device = conditioner.device
+        if options.mixed_precision == "bf16" and self.device.type == "cpu":
+            warn_of_slow_bfloat16("--mixed-precision no")
         self.heads = heads.to(self.device)
         modules = [submodule(conditioner, name) for name in TRAINED_PARTS]
         weights = [weight for module in modules if module for weight in module.parameters()]

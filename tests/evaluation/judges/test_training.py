@@ -35,6 +35,7 @@ from songgen_hf.evaluation.judges.training import (
 )
 from songgen_hf.evaluation.metrics.phoneme_error_rate import phoneme_error_rate
 from songgen_hf.evaluation.protocol.judge_validation import validate_judges, voice_pairs
+from songgen_hf.training import precision
 from songgen_hf.training.seeding import seeded
 
 from ...tools.judge_cases import TINY_CLASSIFIER, TINY_RECOGNIZER, TINY_SECOND, invented_row
@@ -338,3 +339,15 @@ def test_voice_pairs_are_of_the_same_and_of_another_voice():
     assert voice_pairs(voices, seed=0) == (same, other)
     with pytest.raises(ValueError, match="got 1 voices"):
         voice_pairs(["a", "a"], seed=0)
+
+
+def test_bfloat16_without_its_instructions_gives_a_warning(monkeypatch, caplog, tmp_path):
+    monkeypatch.setattr(precision, "fast_bfloat16", lambda: False)
+    for bf16 in (False, True):
+        with pytest.raises(FileNotFoundError):
+            train_judges(tmp_path / "nowhere-*.parquet", tmp_path, replace(OPTIONS, bf16=bf16))
+
+    assert [text for text in caplog.messages if "bfloat16" in text] == [
+        "this CPU has no instructions for bfloat16, in which a step takes several times as long as "
+        "in float32 then: say --fp32"
+    ]

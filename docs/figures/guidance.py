@@ -18,7 +18,7 @@ def data() -> dict[str, Any]:
     """Probabilities of the most likely codes of the first codebook at three guidance scales."""
     from songgen_hf import SongGenForConditionalGeneration, SongGenProcessor, default_checkpoint
 
-    directory = default_checkpoint()
+    directory = default_checkpoint("mixed_pro")
     model = SongGenForConditionalGeneration.from_pretrained(directory, dtype="float32").eval()
     processor = SongGenProcessor.from_pretrained(directory)
     sung = model.generate(

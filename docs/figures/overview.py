@@ -12,7 +12,7 @@ def data() -> dict[str, Any]:
     from songgen_hf.checkpoints.embedded import default_checkpoint
     from songgen_hf.cli.info import describe
 
-    facts = describe(default_checkpoint())
+    facts = describe(default_checkpoint("mixed_pro"))
     names = ("track_pattern", "codebooks", "sampling_rate", "frame_rate", "steps_per_second",
              "voice_sampling_rate", "hidden_size", "layers", "parameters")  # fmt: skip
     return {name: facts[name] for name in names}

@@ -13,7 +13,7 @@ scheduled sampling (arXiv 1906.04331).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -53,21 +53,22 @@ def codebook_coherence(
     ids = inputs["decoder_input_ids"]
     rows, steps = decoder.pattern.index(decoder.pattern.num_frames(ids.shape[-1]), ids.device)
 
-    def log_probabilities(codebook: int) -> Tensor:
+    def log_probabilities() -> Iterable[Tensor]:
+        """Those of the first and of the second code of each frame, [B, tracks, T, V] each."""
         logits = model(**{**inputs, "decoder_input_ids": ids}).logits
         logits = logits.unflatten(0, (len(ids), -1))[:, :, -ids.shape[-1] :]
-        places = (rows[:, codebook], steps[:, codebook] - 1)
-        logits = logits[:, places[0], places[1], : decoder.codebook_size]
-        return logits.float().log_softmax(dim=-1)  # [B, tracks, T, V]
+        logits = logits[:, rows[:, :2], steps[:, :2] - 1, : decoder.codebook_size]
+        return logits.float().log_softmax(dim=-1).unbind(dim=2)
 
     true = ids[:, rows[:, 0], steps[:, 0]]  # [B, tracks, T]
-    first, after_true = log_probabilities(0), log_probabilities(1)
+    first, after_true = log_probabilities()
     drawn = torch.multinomial(first.exp().flatten(0, 2), 1, generator=generator).view(true.shape)
     replaced = (ids[:, rows, steps] < decoder.codebook_size).all(dim=2) & (drawn != true)
     replaced &= torch.arange(true.shape[-1], device=ids.device) % PERIOD == PERIOD // 2
     ids = ids.clone()
     ids[:, rows[:, 0], steps[:, 0]] = torch.where(replaced, drawn, true)
-    divergence = (after_true.exp() * (after_true - log_probabilities(1))).sum(dim=-1)
+    _, after_sample = log_probabilities()
+    divergence = (after_true.exp() * (after_true - after_sample)).sum(dim=-1)
     tracks = [divergence[:, track][replaced[:, track]] for track in range(true.shape[1])]
     return np.array([float(track.double().mean()) for track in tracks])
 

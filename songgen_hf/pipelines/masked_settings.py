@@ -36,7 +36,7 @@ class MaskedSettings:
         callback_tensors: names of the ``TENSORS`` that the callback gets.
         progress: whether to show a progress bar, or a function that is called with (number of steps
             done, total number of steps).
-        keep_margin: whether songs have the key ``swap_margin``, if they have a reference voice.
+        keep_margin: whether songs of two tracks have the key ``swap_margin``.
         timestamps: whether songs have the times of their words.
         check_tracks: whether tracks are exchanged where they have changed places.
     """

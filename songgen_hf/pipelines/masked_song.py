@@ -31,7 +31,6 @@ from .progress import step_counter
 from .redo_section import RedoSectionMixin
 from .song import Song
 from .song_requests import make_requests, prepare_inputs, separate_voices
-from .swapped_tracks import add_swap_margin
 from .timestamps import check_timestamps, sung_whole
 
 # isort: split
@@ -383,8 +382,8 @@ class MaskedSongPipeline(RedoSectionMixin, MaskedCodecMixin, MaskedFolderMixin, 
                 row_inputs = {name: tensor[row, None] for name, tensor in inputs.items()}
                 own = torch.as_tensor(songs[-1]["codes"])
                 self._add_timestamps(songs[-1], request, own, row_inputs)
-            if settings.keep_margin and (voices := inputs.get("voice_values")) is not None:
-                add_swap_margin(songs[-1], self, self.processor, voices[row])
+            if settings.keep_margin and (margin := self._swap_margin(songs[-1])) is not None:
+                songs[-1]["swap_margin"] = margin
         return songs
 
     def _reveal(

@@ -1,19 +1,17 @@
 """Detects swapped tracks: the voice sings in the accompaniment, in a stretch or the whole song.
 
-Nothing forces a model with two tracks to put the voice where it belongs. The voice encoder of the
-model compares both tracks with the reference voice; a separator, or the spectrum of what came
-before, tells in which stretches they have changed places. The file travels to the Hub with the
-pipeline and imports nothing of this package.
+Nothing forces a model with two tracks to put the voice where it belongs. A separator, or the
+spectrum of what came before, tells in which stretches they have changed places. The file travels to
+the Hub with the pipeline and imports nothing of this package.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 
-SURE_MARGIN = 0.2
-"""Difference of cosines from which a song is certainly swapped."""
+SURE_MARGIN = 0.5
+"""The :func:`swap_margin` from which a song is certainly swapped."""
 MAY_BE_SWAPPED = 0.5
 """Seconds in which tracks may have what belongs in the other one."""
 LEAST_VOICE = 0.5
@@ -25,66 +23,33 @@ MOST_EVIDENCE = 3.0
 CHANGE_COST = 6.0
 """Evidence that a change of the tracks needs."""
 VocalExtractor = Callable[[np.ndarray, int], np.ndarray]
-CLIPS = 6
-"""Number of clips of a track that are compared with the reference voice."""
 _BANDS = 40
 _FAINTEST = 1e-6  # power that is added to every band
 _FAINT_POWER = 2.5e-5  # -46 dBFS
-_AUDIBLE = 0.1  # least level of a clip, relative to the loudest one
 
 
-@torch.no_grad()
 def swap_margin(
-    model: Any,
-    processor: Any,
-    voice_values: torch.Tensor,
     vocal: np.ndarray,
     accompaniment: np.ndarray,
     sampling_rate: int,
+    extract_vocal: VocalExtractor,
 ) -> float:
-    """Compare both tracks of a song with its reference voice.
+    """Return how certainly the voice of a whole song is in its accompaniment, -1 to 1.
 
-    Each track is represented by the mean of the states of all layers and frames of its audible
-    clips.
-
-    Args:
-        model: the song model.
-        processor: its processor.
-        voice_values: [S], the reference voice as the processor has prepared it.
-        vocal, accompaniment: [channels, samples].
-        sampling_rate: sampling rate of the tracks in Hz.
-    Returns:
-        The cosine of accompaniment and reference minus that of vocal and reference, -2 to 2:
-        positive if the accompaniment is more similar to the voice. NaN if a track is silent.
-    """
-    reference = _embedding(model, voice_values[None])
-    nearness = []
-    for track in (accompaniment, vocal):
-        clips = _audible_clips(track.mean(axis=0), round(processor.voice_seconds * sampling_rate))
-        if not clips:
-            return float("nan")
-        sources = [(clip, sampling_rate) for clip in clips]
-        values = processor.prepare_voice(sources, [0.0] * len(sources))["voice_values"]
-        embedding = _embedding(model, torch.from_numpy(values).to(voice_values))
-        nearness.append(torch.cosine_similarity(embedding, reference, dim=0).item())
-    return nearness[0] - nearness[1]
-
-
-def add_swap_margin(
-    song: dict[str, Any], model: Any, processor: Any, voice_values: torch.Tensor
-) -> None:
-    """Add the :func:`swap_margin` of a song of two tracks, unless its reference voice is empty.
+    The mean evidence of all quarters of a second, by the energies of voice and rest that a
+    separator finds in both tracks: 0 if it does not tell, and the negative for exchanged tracks.
 
     Args:
-        song: song dict, which gets the key ``swap_margin``.
-        model: the song model, or another owner of its conditioner.
-        processor: its processor.
-        voice_values: [S], the reference voice as the processor has prepared it.
+        vocal, accompaniment, sampling_rate, extract_vocal: as of :func:`swapped_stretches`.
     """
-    if song["vocal"] is not None and voice_values.any():
-        tracks = song["vocal"], song["accompaniment"]
-        rate = song["sampling_rate"]
-        song["swap_margin"] = swap_margin(model, processor, voice_values, *tracks, rate)
+    block = sampling_rate // 4
+    length = min(vocal.shape[-1], accompaniment.shape[-1]) // block * block
+    if not length:
+        return 0.0
+    voice, band = (one.mean(axis=0)[:length] for one in (vocal, accompaniment))
+    sung, sung_in_band = (extract_vocal(one, sampling_rate) for one in (voice, band))
+    evidence = _separated_evidence(voice, band, sung, sung_in_band, block)
+    return float(-evidence.mean() / MOST_EVIDENCE)
 
 
 def swapped_stretches(
@@ -272,29 +237,10 @@ def _log_spectra(track: np.ndarray, block: int) -> np.ndarray:
     return 10 * np.log10(bands / block + _FAINTEST)
 
 
-def _embedding(model: Any, values: torch.Tensor) -> torch.Tensor:
-    """The mean state [D] of voices [B, S]."""
-    return model.conditioner.voice_encoder.hidden_states(values).float().mean(dim=(0, 1, 2))
-
-
-def _audible_clips(track: np.ndarray, length: int) -> list[np.ndarray]:
-    """Evenly spaced clips [length] of a track [samples], without those that are nearly silent."""
-    count = min(CLIPS, max(1, len(track) // max(1, length)))
-    starts = np.linspace(0, max(0, len(track) - length), count).astype(int)
-    clips = [track[start : start + length] for start in starts]
-    levels = [float(np.sqrt(np.mean(np.square(clip)))) if len(clip) else 0.0 for clip in clips]
-    return [
-        clip
-        for clip, level in zip(clips, levels, strict=True)
-        if level > _AUDIBLE * max(levels) and level > 1e-4
-    ]
-
-
 __all__ = [
     "MAY_BE_SWAPPED",
     "SURE_MARGIN",
     "VocalExtractor",
-    "add_swap_margin",
     "exchange_tracks",
     "misplaced_seconds",
     "swap_margin",

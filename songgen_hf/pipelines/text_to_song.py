@@ -28,7 +28,7 @@ from .song_requests import (
     prepare_inputs,
     separate_voices,
 )
-from .swapped_tracks import SURE_MARGIN, add_swap_margin
+from .swapped_tracks import SURE_MARGIN
 from .takes import best_take, check_takes, number_of_takes, take_score
 from .timestamps import check_timestamps, sung_whole
 
@@ -335,10 +335,15 @@ class TextToSongPipeline(RedoSectionMixin, KnownSongsMixin, Pipeline):
         """Return the song of an input, or the list of its songs if there are several."""
         songs = model_outputs["songs"]
         for song in songs:
-            if not keep_margin and song.pop("swap_margin", 0.0) > SURE_MARGIN:
+            margin = self._swap_margin(song)
+            if margin is None:
+                continue
+            if keep_margin:
+                song["swap_margin"] = margin
+            elif margin > SURE_MARGIN:
                 logger.warning(
                     "The song of seed %s has its voice in the accompaniment instead of the vocal "
-                    "track: try another seed.",
+                    "track: give check_tracks=True (--check-tracks), or another seed.",
                     song["seed"],
                 )
         return songs[0] if len(songs) == 1 else songs
@@ -392,8 +397,6 @@ class TextToSongPipeline(RedoSectionMixin, KnownSongsMixin, Pipeline):
                 self._add_timestamps(song, request, self._sung_frames(codes[row]), own)
             if before is not None and before.is_edit and num_songs > 1:
                 song["score"] = take_score(self.model, codes[row, None], before, own)
-            if (voices := inputs.get("voice_values")) is not None:
-                add_swap_margin(song, self.model, self.processor, voices[row // num_songs])
         return [songs[i : i + num_songs] for i in range(0, len(songs), num_songs)]
 
     def _num_return_sequences(self, settings: Mapping[str, Any]) -> int:

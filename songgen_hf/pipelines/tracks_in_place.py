@@ -15,6 +15,7 @@ from .swapped_tracks import (
     VocalExtractor,
     exchange_tracks,
     misplaced_seconds,
+    swap_margin,
     swapped_stretches,
 )
 
@@ -106,6 +107,12 @@ class TracksInPlaceMixin:
         vocal, band, rate = self._tracks(song)
         end = None if stop is None else stop * self._hop_length
         return misplaced_seconds(vocal[..., :end], band[..., :end], rate, **self._check(start))
+
+    def _swap_margin(self, song: dict[str, Any]) -> float | None:
+        """The :func:`swap_margin` of a song; None without two tracks or a separator."""
+        if song["vocal"] is None or self.vocal_extractor is None:
+            return None
+        return swap_margin(*self._tracks(song), self.vocal_extractor)
 
     def _tracks(self, song: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, int]:
         vocal, band = (np.asarray(song[name]) for name in ("vocal", "accompaniment"))

@@ -12,7 +12,7 @@ from songgen_hf.data.listening.log_mels import log_mels
 from songgen_hf.data.listening.phoneme_recognizer import PhonemeRecognizer
 from songgen_hf.data.listening.spelling import lyrics_words
 from songgen_hf.modeling.audio_io import resample
-from songgen_hf.pipelines import swapped_tracks
+from songgen_hf.pipelines import tracks_in_place
 from songgen_hf.pipelines.best_of import WEIGHTS, rank_takes, signal_parts
 from songgen_hf.pipelines.text_to_song import TextToSongPipeline
 
@@ -133,17 +133,18 @@ def test_generators_of_inputs_give_iterators(generate):
 def test_songs_without_lyrics_are_ranked_by_what_applies(generate):
     takes = generate("folk", seed=5, best_of=2)["takes"]
 
-    assert [set(take["score_parts"]) for take in takes] == [{"silent_share", "clipped_share"}] * 2
+    assert [set(take["score_parts"]) for take in takes] == [
+        {"silent_share", "clipped_share", "swapped"}
+    ] * 2
 
 
 @pytest.mark.slow
 def test_a_swapped_take_comes_last_without_a_warning(generate, monkeypatch, caplog):
     margins = iter([0.9, -0.9])
-    monkeypatch.setattr(swapped_tracks, "swap_margin", lambda *_: next(margins))
-    voice = (np.random.default_rng(0).standard_normal(48000).astype(np.float32), 16000)
+    monkeypatch.setattr(tracks_in_place, "swap_margin", lambda *_: next(margins))
 
     with caplog.at_level(logging.WARNING):
-        song = generate("folk", reference_voice=voice, seed=5, best_of=2)
+        song = generate("folk", seed=5, best_of=2)
 
     assert [take["seed"] for take in song["takes"]] == [6, 5]
     assert [take["score_parts"]["swapped"] for take in song["takes"]] == [0.0, 1.0]

@@ -47,8 +47,7 @@ def swap_margin(
     if not length:
         return 0.0
     voice, band = (one.mean(axis=0)[:length] for one in (vocal, accompaniment))
-    sung, sung_in_band = (extract_vocal(one, sampling_rate) for one in (voice, band))
-    evidence = _separated_evidence(voice, band, sung, sung_in_band, block)
+    evidence = _separated_evidence(voice, band, sampling_rate, extract_vocal)
     return float(-evidence.mean() / MOST_EVIDENCE)
 
 
@@ -91,8 +90,7 @@ def swapped_stretches(
     if extract_vocal is None:
         evidence = _spectral_evidence(voice, band, block, known)
     else:
-        sung, sung_in_band = (extract_vocal(one, sampling_rate) for one in (voice, band))
-        evidence = _separated_evidence(voice, band, sung, sung_in_band, block)
+        evidence = _separated_evidence(voice, band, sampling_rate, extract_vocal)
     evidence[:known] = MOST_EVIDENCE
     states = _likely_states(evidence)
     changes = np.flatnonzero(np.diff(states, prepend=0))
@@ -153,15 +151,15 @@ def exchange_tracks(
 
 
 def _separated_evidence(
-    voice: np.ndarray, band: np.ndarray, sung: np.ndarray, sung_in_band: np.ndarray, block: int
+    voice: np.ndarray, band: np.ndarray, sampling_rate: int, extract_vocal: VocalExtractor
 ) -> np.ndarray:
-    """Evidence [blocks] that tracks are in their places, by what was separated from them.
+    """Evidence [quarters of a second] that tracks are in their places, by what is separated.
 
     The logarithm of (voice in the vocal + rest in the accompaniment) / (the other two energies).
     """
-    in_voice, in_band, sung_voice, sung_band = _block_energies(
-        block, voice, band, sung, sung_in_band
-    )
+    block = sampling_rate // 4
+    sung = (extract_vocal(one, sampling_rate) for one in (voice, band))
+    in_voice, in_band, sung_voice, sung_band = _block_energies(block, voice, band, *sung)
     right = sung_voice + np.maximum(in_band - sung_band, 0)
     wrong = sung_band + np.maximum(in_voice - sung_voice, 0)
     least = block * _FAINT_POWER

@@ -335,6 +335,8 @@ class TextToSongPipeline(RedoSectionMixin, KnownSongsMixin, Pipeline):
         """Return the song of an input, or the list of its songs if there are several."""
         songs = model_outputs["songs"]
         for song in songs:
+            if not keep_margin and "exchanged" in song:
+                continue  # check_tracks has put the tracks in their places
             margin = self._swap_margin(song)
             if margin is None:
                 continue

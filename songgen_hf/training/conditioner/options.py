@@ -34,10 +34,11 @@ class ConditionerOptions(DatasetOptions):
         "different words of text alone whose spelling is learned, too, as espeak-ng speaks them "
         "(50000 take minutes); needs songs with phonemes",
     )
-    lyrics_anchor_weight: float = option(
+    anchor_weight: float = option(
         0.0,
-        "weight of the change of the lyrics states of songs, relative to their mean square; above "
-        "0, such as 10, a trained decoder goes on reading them while --spoken-words are learned",
+        "weight of the change of the states of captions and of songs' lyrics, relative to their "
+        "mean square; above 0, such as 10, a trained decoder goes on reading them while tempi or "
+        "--spoken-words are learned",
     )
     unsaid_weight: float = option(0.2, "weight of attributes that a caption does not name")
     mixed_precision: str = option("no", "no or bf16, which is twice as fast")
@@ -47,7 +48,7 @@ class ConditionerOptions(DatasetOptions):
         counts = ("max_steps", "batch_size", "lyrics_batch_size", "eval_steps", "logging_steps")
         check_range(self, *counts, "learning_rate", "max_grad_norm", open_low=True)
         check_range(self, "unsaid_weight", "written_captions", high=1)
-        check_range(self, "spoken_words", "lyrics_anchor_weight")
+        check_range(self, "spoken_words", "anchor_weight")
         if self.mixed_precision not in ("no", "bf16"):
             raise ValueError(f"mixed_precision is {self.mixed_precision!r}, expected no or bf16")
 

@@ -7,14 +7,14 @@ states of the conditioner in the way in which the decoder reads them: attention 
 each attribute over the text, one linear map for each lyrics token. A step costs a fraction of a
 step of song training. Decoder, codec and voice network stay unchanged.
 
-A decoder that was trained with the conditioner reads the states of each sound where they are. When
-more words are learned, the lyrics states of songs can be held there (``lyrics_anchor_weight``): the
-heads, and with them the states of new words, follow.
+A decoder that was trained with the conditioner reads the states of each sound and tempo where they
+are. When more words or finer tempi are learned, the states of captions and of the lyrics of songs
+can be held there (``anchor_weight``): the heads, and with them the states of what is new, follow.
 """
 
 import copy
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -83,7 +83,7 @@ class ConditionerTrainer:
         options: options of the run.
         writer: writes additional captions.
     Raises:
-        ValueError: if there are neither captions nor lyrics, or if all parts are frozen.
+        ValueError: if there are neither captions nor lyrics to train on, or all parts are frozen.
     """
 
     def __init__(
@@ -95,10 +95,15 @@ class ConditionerTrainer:
         options: ConditionerOptions,
         writer: CaptionWriter | None = None,
     ) -> None:
+        modules = [submodule(conditioner, name) for name in TRAINED_PARTS]
+        weights = [weight for module in modules if module for weight in module.parameters()]
+        weights = [weight for weight in weights if weight.requires_grad]
+        if not weights:
+            raise ValueError("every part of the conditioner is frozen: shorten --freeze")
         if not captions and not lyrics:
             raise ValueError("no song has captions or timed lyrics: give another --dataset")
         self.conditioner, self.options = conditioner.eval(), options
-        anchored = options.lyrics_anchor_weight > 0
+        anchored = options.anchor_weight > 0
         self.initial = copy.deepcopy(conditioner).requires_grad_(False) if anchored else None
         self.captions, self.lyrics, self.writer = captions, lyrics, writer
         tempo = bool(captions) and TEMPO_COLUMN in captions[0][0].classes
@@ -109,11 +114,6 @@ class ConditionerTrainer:
         if options.mixed_precision == "bf16" and self.device.type == "cpu":
             warn_of_slow_bfloat16("--mixed-precision no")
         self.heads = heads.to(self.device)
-        modules = [submodule(conditioner, name) for name in TRAINED_PARTS]
-        weights = [weight for module in modules if module for weight in module.parameters()]
-        weights = [weight for weight in weights if weight.requires_grad]
-        if not weights:
-            raise ValueError("every part of the conditioner is frozen: shorten --freeze")
         self.optimizer = torch.optim.AdamW(
             [*weights, *self.heads.parameters()],
             lr=options.learning_rate,
@@ -162,8 +162,11 @@ class ConditionerTrainer:
         some values likely, or paraphrase them.
         """
         unnamed = self.options.unsaid_weight
+        ids, mask = padded_ids([caption.ids for caption in captions], self.device)
+        states = self.conditioner.encode_text(ids, mask)
         losses = {}
-        for name, logits in self._read_text(captions).items():
+        for name, logits in self.heads.read_text(states, mask).items():
+            logits = logits.float()
             if name == SET_COLUMN:
                 playing = torch.stack([caption.instruments for caption in captions])
                 named = torch.stack([caption.named_instruments for caption in captions])
@@ -176,6 +179,9 @@ class ConditionerTrainer:
                 factors = [1.0 if name in caption.named else unnamed for caption in captions]
                 weights = torch.tensor(factors, device=self.device)
                 losses[name] = cross_entropy(logits, self._classes(captions, name), weights)
+        if self.initial is not None:
+            first = self.initial.encode_text(ids, mask)
+            losses["text_change"] = self._change(states, first, mask)
         return losses
 
     def lyrics_losses(self, lyrics: Sequence[Lyrics]) -> dict[str, Tensor]:
@@ -188,12 +194,15 @@ class ConditionerTrainer:
         }
         sung = torch.tensor([song.is_sung for song in lyrics], device=self.device)
         if self.initial is not None and sung.any():
-            first = self.initial.encode_lyrics(ids[sung], mask[sung]).float()
-            tokens = mask[sung] > 0
-            change = (states[sung].float() - first)[tokens].square().mean()
-            weight = self.options.lyrics_anchor_weight
-            losses["change"] = weight * change / first[tokens].square().mean()
+            first = self.initial.encode_lyrics(ids[sung], mask[sung])
+            losses["lyrics_change"] = self._change(states[sung], first, mask[sung])
         return losses
+
+    def _change(self, states: Tensor, first: Tensor, mask: Tensor) -> Tensor:
+        """The weighted change of states [B, L, H] from those of the initial conditioner."""
+        now, first = states[mask > 0].float(), first[mask > 0].float()
+        change = (now - first).square().mean() / first.square().mean()
+        return self.options.anchor_weight * change
 
     @torch.no_grad()
     def evaluate(
@@ -300,11 +309,11 @@ def train_conditioner(model_options: ModelOptions, options: ConditionerOptions) 
     if torch.accelerator.is_available():
         model.to(torch.accelerator.current_accelerator())
     freeze(model, model_options.freeze)
+    frozen = frozenset(model_options.freeze)
     columns = read_columns(read_songs(options.dataset or "", options.train_split))
     vocabulary = Vocabulary.of(columns)
-    captions = read_captions(columns, vocabulary, processor)
-    lyrics = read_lyrics(columns, vocabulary, processor)
-    if options.spoken_words:
+    captions, lyrics = read_trained(columns, vocabulary, processor, frozen)
+    if options.spoken_words and "lyrics" not in frozen:
         lyrics += read_spoken_words(options, vocabulary, processor)
     writer = None
     if captions and options.written_captions:
@@ -313,7 +322,7 @@ def train_conditioner(model_options: ModelOptions, options: ConditionerOptions) 
     held_out: Any = None
     if options.eval_split is not None:
         columns = read_columns(read_songs(options.dataset or "", options.eval_split))
-        held_out = [read(columns, vocabulary, processor) for read in (read_captions, read_lyrics)]
+        held_out = read_trained(columns, vocabulary, processor, frozen)
     with new_directory(options.output_dir or "") as folder:
         scales = trainer.output_scales()
         log = train_and_log(trainer, held_out)
@@ -325,6 +334,18 @@ def train_conditioner(model_options: ModelOptions, options: ConditionerOptions) 
         write_files({folder / name: text.encode() for name, text in texts.items()})
     last = {name: value for entry in log for name, value in entry.items()}
     return last | {f"before_{name}": v for name, v in log[0].items() if name != "step"}
+
+
+def read_trained(
+    columns: dict[str, list[Any]],
+    vocabulary: Vocabulary,
+    processor: SongGenProcessor,
+    frozen: Collection[str],
+) -> tuple[list[list[Caption]], list[Lyrics]]:
+    """Captions and lyrics of songs, without those whose part of the conditioner is frozen."""
+    captions = read_captions(columns, vocabulary, processor) if "text" not in frozen else []
+    lyrics = read_lyrics(columns, vocabulary, processor) if "lyrics" not in frozen else []
+    return captions, lyrics
 
 
 def read_spoken_words(

@@ -201,7 +201,7 @@ def test_states_of_songs_can_be_held_while_other_lines_are_learned(labeled_songs
             lyrics_batch_size=8,
             learning_rate=1e-2,
             warmup_steps=5,
-            lyrics_anchor_weight=weight,
+            anchor_weight=weight,
         )
         trainer = ConditionerTrainer(model.conditioner, [], sung + spoken, vocabulary, options)
         ids, mask = padded_ids([line.ids for line in sung])
@@ -211,8 +211,33 @@ def test_states_of_songs_can_be_held_while_other_lines_are_learned(labeled_songs
         moved = (after - before)[mask > 0].square().mean() / before[mask > 0].square().mean()
         changes[weight] = moved.item()
         assert losses[-1]["loss_phoneme"] < 0.7 * losses[0]["loss_phoneme"]
-        assert ("loss_change" in losses[-1]) == (weight > 0)
-        assert "loss_change" not in trainer.lyrics_losses(spoken)
+        assert ("loss_lyrics_change" in losses[-1]) == (weight > 0)
+        assert "lyrics_change" not in trainer.lyrics_losses(spoken)
+
+    assert changes[10.0] < 0.1 * changes[0.0]
+
+
+@pytest.mark.slow
+def test_states_of_captions_can_be_held_while_tempi_are_learned(labeled_songs):
+    columns = read_columns(read_songs(labeled_songs, "train"))
+    vocabulary = Vocabulary.of(columns)
+    changes = {}
+    for weight in (0.0, 10.0):
+        model, processor = build_tiny("mixed")
+        captions = read_captions(columns, vocabulary, processor)
+        options = ConditionerOptions(
+            max_steps=80, batch_size=16, learning_rate=1e-2, warmup_steps=5, anchor_weight=weight
+        )
+        writer = CaptionWriter(vocabulary, columns["tempo"], processor)
+        trainer = ConditionerTrainer(model.conditioner, captions, [], vocabulary, options, writer)
+        ids, mask = padded_ids([song[0].ids for song in captions])
+        before = model.conditioner.encode_text(ids, mask).detach()
+        losses = [trainer.train_step(step) for step in range(options.max_steps)]
+        after = model.conditioner.encode_text(ids, mask).detach()
+        moved = (after - before)[mask > 0].square().mean() / before[mask > 0].square().mean()
+        changes[weight] = moved.item()
+        assert np.mean([one["loss_genre"] for one in losses[-9:]]) < losses[0]["loss_genre"]
+        assert ("loss_text_change" in losses[-1]) == (weight > 0)
 
     assert changes[10.0] < 0.1 * changes[0.0]
 
@@ -251,6 +276,36 @@ def test_a_frozen_part_stays(labeled_songs, tiny_checkpoint, tmp_path):
             assert torch.equal(before[name], after[name])
     projection = "conditioner.text_projection.weight"
     assert not torch.equal(before[projection], after[projection])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part, other", [("text", "lyrics"), ("lyrics", "text")])
+def test_labels_of_a_frozen_part_are_left_out(
+    part, other, labeled_songs, tiny_checkpoint, tmp_path
+):
+    options = ConditionerOptions(
+        dataset=labeled_songs,
+        eval_split="train",
+        output_dir=str(tmp_path / "out"),
+        max_steps=2,
+        batch_size=2,
+    )
+    label = {"text": "tempo", "lyrics": "phoneme"}
+
+    metrics = train_conditioner(
+        ModelOptions(model=tiny_checkpoint("mixed"), freeze=[part]), options
+    )
+
+    assert f"loss_{label[other]}" in metrics and f"accuracy_{label[other]}" in metrics
+    assert f"loss_{label[part]}" not in metrics and f"accuracy_{label[part]}" not in metrics
+
+
+def test_a_conditioner_of_frozen_parts_only_is_refused(labeled_songs, tiny_checkpoint, tmp_path):
+    options = ConditionerOptions(dataset=labeled_songs, output_dir=str(tmp_path / "out"))
+    model = ModelOptions(model=tiny_checkpoint("mixed"), freeze=["text", "lyrics"])
+
+    with pytest.raises(ValueError, match="every part of the conditioner is frozen"):
+        train_conditioner(model, options)
 
 
 @pytest.mark.slow
@@ -307,7 +362,7 @@ def test_an_output_folder_with_files_is_refused_and_kept(labeled_songs, tiny_che
     [
         ({"max_steps": 0}, "max_steps is 0, expected more than 0"),
         ({"unsaid_weight": 2}, "unsaid_weight is 2, expected 0 to 1"),
-        ({"lyrics_anchor_weight": -1}, "lyrics_anchor_weight is -1, expected 0 or more"),
+        ({"anchor_weight": -1}, "anchor_weight is -1, expected 0 or more"),
         ({"mixed_precision": "fp8"}, "mixed_precision is 'fp8', expected no or bf16"),
     ],
 )

@@ -91,10 +91,10 @@ def cosine_rate(step: int, *, peak: float, steps: int, warmup_steps: int) -> flo
 
 
 def set_learning_rate(rate: float, *optimizers: Any) -> None:
-    """Set the learning rate of all parameter groups of some optimizers."""
+    """Set the learning rate of all parameter groups, times the ``rate_factor`` of a group."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("rate_factor", 1.0)
 
 
 def optimizer_step(optimizer: torch.optim.Optimizer, loss: Tensor, *, max_norm: float) -> None:

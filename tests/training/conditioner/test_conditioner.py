@@ -188,6 +188,22 @@ def test_attributes_and_phonemes_are_learned(labeled_songs):
 
 
 @pytest.mark.slow
+def test_the_order_of_digits_is_learned():
+    model, processor = build_tiny("mixed")
+    tempi = [102, 120, 103, 130, 104, 140, 105, 150, 106, 160, 108, 180]
+    columns = {"captions": [[f"at {tempo} bpm"] for tempo in tempi], "tempo": tempi}
+    vocabulary = Vocabulary.of(columns)
+    captions = read_captions(columns, vocabulary, processor)
+    options = ConditionerOptions(max_steps=300, batch_size=24, learning_rate=3e-3, warmup_steps=5)
+    trainer = ConditionerTrainer(model.conditioner, captions, [], vocabulary, options)
+
+    losses = [trainer.train_step(step)["loss_tempo"] for step in range(options.max_steps)]
+
+    assert np.mean(losses[-20:]) < 0.1  # 0.25 with position biases at the rate of the matrices
+    assert trainer.evaluate(captions, [])["accuracy_tempo"] == 1
+
+
+@pytest.mark.slow
 def test_states_of_songs_can_be_held_while_other_lines_are_learned(labeled_songs):
     columns = read_columns(read_songs(labeled_songs, "train"))
     vocabulary = Vocabulary.of(columns)

@@ -70,9 +70,9 @@ TRAINED_PARTS = (
 )
 POSITION_BIAS = "relative_attention_bias"
 POSITION_BIAS_RATE = 40.0
-"""Factor of the learning rate of T5's position biases. They start near zero, differences of the
-logits of attention grow to several units, and a step of AdamW is about one learning rate: at the
-rate of the matrices the encoder stays a bag of words, for which 102 and 120 are the same."""
+"""Factor of the learning rate of T5's position biases. They start near zero and grow by more than
+ten where order is learned, and a step of AdamW is about one learning rate: at the rate of the
+matrices the encoder stays nearly a bag of words, for which 102 and 120 are the same."""
 TEMPO_TOLERANCE = 0.08  # relative error of a tempo that counts as right, as in the evaluation
 EVALUATION_BATCH = 64
 
@@ -320,11 +320,15 @@ def train_conditioner(model_options: ModelOptions, options: ConditionerOptions) 
     if torch.accelerator.is_available():
         model.to(torch.accelerator.current_accelerator())
     freeze(model, model_options.freeze)
-    frozen = frozenset(model_options.freeze)
+    trained = {
+        name.partition("_")[0] for name in TRAINED_PARTS if _is_trained(model.conditioner, name)
+    }  # "text", "lyrics"
+    if options.spoken_words and "lyrics" not in trained:
+        raise ValueError("spoken_words are lyrics, which are frozen: leave --spoken-words out")
     columns = read_columns(read_songs(options.dataset or "", options.train_split))
     vocabulary = Vocabulary.of(columns)
-    captions, lyrics = read_trained(columns, vocabulary, processor, frozen)
-    if options.spoken_words and "lyrics" not in frozen:
+    captions, lyrics = read_trained(columns, vocabulary, processor, trained)
+    if options.spoken_words:
         lyrics += read_spoken_words(options, vocabulary, processor)
     writer = None
     if captions and options.written_captions:
@@ -333,7 +337,7 @@ def train_conditioner(model_options: ModelOptions, options: ConditionerOptions) 
     held_out: Any = None
     if options.eval_split is not None:
         columns = read_columns(read_songs(options.dataset or "", options.eval_split))
-        held_out = read_trained(columns, vocabulary, processor, frozen)
+        held_out = read_trained(columns, vocabulary, processor, trained)
     with new_directory(options.output_dir or "") as folder:
         scales = trainer.output_scales()
         log = train_and_log(trainer, held_out)
@@ -351,12 +355,17 @@ def read_trained(
     columns: dict[str, list[Any]],
     vocabulary: Vocabulary,
     processor: SongGenProcessor,
-    frozen: Collection[str],
+    trained: Collection[str],
 ) -> tuple[list[list[Caption]], list[Lyrics]]:
-    """Captions and lyrics of songs, without those whose part of the conditioner is frozen."""
-    captions = read_captions(columns, vocabulary, processor) if "text" not in frozen else []
-    lyrics = read_lyrics(columns, vocabulary, processor) if "lyrics" not in frozen else []
+    """Captions and lyrics of songs: those of ``text`` and ``lyrics`` that are ``trained``."""
+    captions = read_captions(columns, vocabulary, processor) if "text" in trained else []
+    lyrics = read_lyrics(columns, vocabulary, processor) if "lyrics" in trained else []
     return captions, lyrics
+
+
+def _is_trained(conditioner: SongGenConditioner, part: str) -> bool:
+    module = submodule(conditioner, part)
+    return module is not None and any(weight.requires_grad for weight in module.parameters())
 
 
 def read_spoken_words(

@@ -187,6 +187,11 @@ def test_attributes_and_phonemes_are_learned(labeled_songs):
     assert scales.keys() == {"text_projection", "lyrics_projection"}
 
 
+def relative_change(before, after, mask):
+    """The mean square of the change of states, relative to their own."""
+    return ((after - before)[mask > 0].square().mean() / before[mask > 0].square().mean()).item()
+
+
 @pytest.mark.slow
 def test_the_order_of_digits_is_learned():
     model, processor = build_tiny("mixed")
@@ -224,8 +229,7 @@ def test_states_of_songs_can_be_held_while_other_lines_are_learned(labeled_songs
         before = model.conditioner.encode_lyrics(ids, mask).detach()
         losses = [trainer.train_step(step) for step in range(options.max_steps)]
         after = model.conditioner.encode_lyrics(ids, mask).detach()
-        moved = (after - before)[mask > 0].square().mean() / before[mask > 0].square().mean()
-        changes[weight] = moved.item()
+        changes[weight] = relative_change(before, after, mask)
         assert losses[-1]["loss_phoneme"] < 0.7 * losses[0]["loss_phoneme"]
         assert ("loss_lyrics_change" in losses[-1]) == (weight > 0)
         assert "lyrics_change" not in trainer.lyrics_losses(spoken)
@@ -250,8 +254,7 @@ def test_states_of_captions_can_be_held_while_tempi_are_learned(labeled_songs):
         before = model.conditioner.encode_text(ids, mask).detach()
         losses = [trainer.train_step(step) for step in range(options.max_steps)]
         after = model.conditioner.encode_text(ids, mask).detach()
-        moved = (after - before)[mask > 0].square().mean() / before[mask > 0].square().mean()
-        changes[weight] = moved.item()
+        changes[weight] = relative_change(before, after, mask)
         assert np.mean([one["loss_genre"] for one in losses[-9:]]) < losses[0]["loss_genre"]
         assert ("loss_text_change" in losses[-1]) == (weight > 0)
 
@@ -321,6 +324,16 @@ def test_a_conditioner_of_frozen_parts_only_is_refused(labeled_songs, tiny_check
     model = ModelOptions(model=tiny_checkpoint("mixed"), freeze=["text", "lyrics"])
 
     with pytest.raises(ValueError, match="every part of the conditioner is frozen"):
+        train_conditioner(model, options)
+
+
+def test_words_for_frozen_lyrics_are_refused(labeled_songs, tiny_checkpoint, tmp_path):
+    options = ConditionerOptions(
+        dataset=labeled_songs, output_dir=str(tmp_path / "out"), spoken_words=40
+    )
+    model = ModelOptions(model=tiny_checkpoint("mixed"), freeze=["lyrics"])
+
+    with pytest.raises(ValueError, match="spoken_words are lyrics, which are frozen"):
         train_conditioner(model, options)
 
 

@@ -35,6 +35,11 @@ class ModelOptions:
         "lyrics_cross_attention=false (lyrics are prepended) or use_lyrics_encoder=false",
     )
     codec: str | None = option(None, "codec checkpoint that replaces the codec of the model")
+    conditioner: str | None = option(
+        None,
+        "song model whose conditioner (text, lyrics and voice encoders) replaces that of the "
+        "model, such as one that train conditioner wrote",
+    )
     voice_encoder: str | None = option(
         None, "HuBERT-like checkpoint that encodes the reference voice of an untrained model"
     )

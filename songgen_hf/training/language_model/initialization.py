@@ -77,6 +77,8 @@ def load_model(
         model.decoder.set_attn_implementation(options.attention)
     if codec is not None:
         install_codec(model, codec)
+    if options.conditioner is not None:
+        install_conditioner(model, processor, options.conditioner)
     if options.voice_encoder is not None:
         if options.preset is None:
             raise ValueError(
@@ -107,6 +109,44 @@ def install_codec(model: SongGenForConditionalGeneration, codec: Any) -> None:
     network: Any = codec.model if isinstance(codec, CodecAdapter) else codec
     model.audio_encoder = network.requires_grad_(False)
     model.config.audio_encoder = network.config
+
+
+def install_conditioner(
+    model: SongGenForConditionalGeneration, processor: SongGenProcessor, checkpoint: str
+) -> None:
+    """Replace the weights of a model's conditioner, in place, with those of another model's.
+
+    Models that share a conditioner differ in their decoders alone, and one of them can be trained
+    with what the other one has learned to read.
+
+    Args:
+        model: the model.
+        processor: its processor.
+        checkpoint: the other song model, a directory or a Hub id.
+    Raises:
+        ValueError: if the other conditioner has other tensors, or its tokenizers other tokens.
+    """
+    name = find_checkpoint(checkpoint)
+    other_processor = AutoProcessor.from_pretrained(name)
+    for tokenizer in ("tokenizer", "lyrics_tokenizer"):
+        ours, theirs = getattr(processor, tokenizer), getattr(other_processor, tokenizer)
+        if ours.get_vocab() != theirs.get_vocab():
+            raise ValueError(
+                f"the {tokenizer} of {checkpoint} has other tokens than that of the model: take "
+                "the conditioner of a model with the same tokenizers"
+            )
+    other = SongGenForConditionalGeneration.from_pretrained(name, dtype=torch.float32)
+    shapes, found = (
+        {name: tuple(tensor.shape) for name, tensor in one.conditioner.state_dict().items()}
+        for one in (model, other)
+    )
+    for name in sorted(shapes.keys() | found.keys()):
+        if shapes.get(name) != found.get(name):
+            raise ValueError(
+                f"{name} of the conditioner of {checkpoint} has the shape {found.get(name)}, that "
+                f"of the model {shapes.get(name)}: take that of a model of equal sizes"
+            )
+    model.conditioner.load_state_dict(other.conditioner.state_dict())
 
 
 def install_voice_encoder(
@@ -177,4 +217,10 @@ def change_track_pattern(
     return changed.to(dtype=model.dtype).eval()
 
 
-__all__ = ["change_track_pattern", "install_codec", "install_voice_encoder", "load_model"]
+__all__ = [
+    "change_track_pattern",
+    "install_codec",
+    "install_conditioner",
+    "install_voice_encoder",
+    "load_model",
+]

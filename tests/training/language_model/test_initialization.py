@@ -8,6 +8,7 @@ from songgen_hf.training.language_model.freezing import freeze
 from songgen_hf.training.language_model.initialization import (
     change_track_pattern,
     install_codec,
+    install_conditioner,
     install_voice_encoder,
     load_model,
 )
@@ -89,6 +90,47 @@ def test_a_codec_of_other_codebooks_is_refused(mixed):
 
     with pytest.raises(ValueError, match="the codec has 3 codebooks of 1024 codes, the decoder"):
         install_codec(model, mixed.audio_encoder)
+
+
+def shifted(folder, pattern="interleaving_A_V", **sizes):
+    """Save a tiny model whose weights differ from those of every other one; return its weights."""
+    model, processor = build_tiny(pattern, **sizes)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.1)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return model.conditioner.state_dict()
+
+
+def test_two_models_share_a_conditioner(tmp_path, tiny_checkpoint):
+    expected = shifted(tmp_path)
+    options = ModelOptions(model=tiny_checkpoint("mixed"), conditioner=str(tmp_path))
+
+    model, _ = load_model(options)
+
+    found = model.conditioner.state_dict()
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(value, expected[name]) for name, value in found.items())
+    untouched, _ = load_model(ModelOptions(model=tiny_checkpoint("mixed")))
+    for ours, theirs in zip(
+        model.decoder.parameters(), untouched.decoder.parameters(), strict=True
+    ):
+        assert torch.equal(ours, theirs)
+
+
+def test_a_conditioner_of_other_sizes_or_tokens_is_refused(tmp_path):
+    model, processor = build_tiny("mixed", hidden_size=8)
+    shifted(tmp_path)
+
+    message = (
+        r"lyrics_embedding.weight of .* has the shape \(\d+, 32\), that of the model \(\d+, 8\)"
+    )
+    with pytest.raises(ValueError, match=message):
+        install_conditioner(model, processor, str(tmp_path))
+    processor.lyrics_tokenizer.add_tokens(["<new>"])
+    with pytest.raises(ValueError, match="the lyrics_tokenizer of .* has other tokens than that"):
+        install_conditioner(model, processor, str(tmp_path))
 
 
 def trained(model) -> set[str]:

@@ -1,5 +1,6 @@
 """The training loop of the codec, the teacher, the conditioner and the judges."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -72,3 +73,10 @@ def test_a_state_is_loaded_by_a_run_with_the_same_options(tmp_path):
     assert state["step"] == 5 and torch.equal(state["weight"], torch.ones(2))
     with pytest.raises(ValueError, match="other options .seed was 1, now 2"):
         load_state(path, {"seed": 2, "save_every": 2})
+
+
+def test_the_learning_rate_rises_then_falls_to_zero():
+    rates = [cosine_rate(step, peak=1.0, steps=100, warmup_steps=10) for step in range(101)]
+
+    assert np.argmax(rates) in range(8, 12)
+    assert rates[0] == pytest.approx(0.1) and rates[-1] == pytest.approx(0.0)

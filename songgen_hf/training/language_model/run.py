@@ -184,6 +184,8 @@ def check_codec(dataset: Path, model: SongGenForConditionalGeneration) -> None:
 def train_and_save(trainer: SongTrainer, checkpoint: Path | None) -> None:
     """Train, and write the model (the average of its weights, if one is kept).
 
+    Several processes leave their group at the end.
+
     Args:
         trainer: the trainer of the run.
         checkpoint: where to resume; None to start from the beginning.
@@ -199,6 +201,9 @@ def train_and_save(trainer: SongTrainer, checkpoint: Path | None) -> None:
     trainer.save_state()
     for name in (EMA_FILE, HEADS_FILE):  # needed in checkpoints only
         (output_dir / name).unlink(missing_ok=True)
+    # Processes that end while others still write would close their connections.
+    trainer.accelerator.wait_for_everyone()
+    trainer.accelerator.end_training()
 
 
 __all__ = ["checkpoint_to_resume", "load_songs", "train_and_save", "train_language_model"]

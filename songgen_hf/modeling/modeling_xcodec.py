@@ -220,9 +220,9 @@ class XCodecModel(NamedCheckpointMixin, OriginalLayoutMixin, XcodecModel):
         target = self._extract_semantic_features(waveform, chunk_frames)
         semantic = self.encoder_semantic(target.transpose(1, 2))  # [B, Ds, T]
         num_frames = semantic.shape[-1]
-        waveform = self._aligned(waveform, num_frames)
         if chunk_frames is None:
-            acoustic = self.acoustic_encoder(waveform)
+            padding = self._alignment(waveform.shape[-1], num_frames)
+            acoustic = self.acoustic_encoder(F.pad(waveform, padding))
         else:
             acoustic = acoustic_features(self, waveform, num_frames, chunk_frames)
         embeddings = self._joined(acoustic, semantic)
@@ -230,12 +230,12 @@ class XCodecModel(NamedCheckpointMixin, OriginalLayoutMixin, XcodecModel):
             semantic_target=target, acoustic=acoustic, semantic=semantic, embeddings=embeddings
         )
 
-    def _aligned(self, waveform: Tensor, num_frames: int) -> Tensor:
-        """Pad waveforms [B, 1, S] so that the acoustic encoder gives as many frames."""
+    def _alignment(self, num_samples: int, num_frames: int) -> tuple[int, int]:
+        """Zeros before and after a clip with which the acoustic encoder gives as many frames."""
         if self.is_spectral:
-            return F.pad(waveform, (0, num_frames * self.config.hop_length - waveform.shape[-1]))
-        found = self._get_conv1d_output_lengths(waveform.shape[-1], self.acoustic_encoder)
-        return waveform if found == num_frames else F.pad(waveform, (self.pad, self.pad))
+            return 0, num_frames * self.config.hop_length - num_samples
+        found = self._get_conv1d_output_lengths(num_samples, self.acoustic_encoder)
+        return (0, 0) if found == num_frames else (self.pad, self.pad)
 
     def _joined(self, acoustic: Tensor, semantic: Tensor) -> Tensor:
         joint = torch.cat([acoustic, semantic], dim=1)  # [B, Da + Ds, T]
@@ -266,8 +266,8 @@ class XCodecModel(NamedCheckpointMixin, OriginalLayoutMixin, XcodecModel):
             chunk_frames: run the convolutions in windows of that many frames, which bounds memory;
                 the codes are the same but for rounding. None for ``DECODED_FRAMES``. The statistics
                 of the group norm cover the whole clip, and so does attention up to five
-                minutes (``ATTENTION_FRAMES``); of longer clips it covers as much, and five seconds
-                on both sides, at a time.
+                minutes (``ATTENTION_FRAMES``); of longer clips it covers a minute, and five
+                seconds on both sides, at a time.
             return_dict: False returns the codes alone.
         Returns:
             :class:`XCodecEncoderOutput`, or its ``audio_codes`` [B, K, T].
@@ -279,13 +279,16 @@ class XCodecModel(NamedCheckpointMixin, OriginalLayoutMixin, XcodecModel):
         bandwidth = check_bandwidth(bandwidth, self.config)
         check_chunk_frames(chunk_frames)
         lengths = check_waveforms(input_values, padding_mask, hop_length=self.config.hop_length)
-        waveforms = input_values.to(execution_device(self), self.dtype).mean(dim=1, keepdim=True)
+        waveforms = input_values.to(execution_device(self), self.dtype)
+        if waveforms.shape[1] > 1:
+            waveforms = waveforms.mean(dim=1, keepdim=True)
 
         frames = [self.get_num_frames(length) for length in lengths]
         codes: Tensor | None = None
         for length in sorted(set(lengths)):
             rows = [row for row, other in enumerate(lengths) if other == length]
-            part = self._encode(waveforms[rows, :, :length], bandwidth, chunk_frames)
+            clips = waveforms if len(rows) == len(lengths) else waveforms[rows]  # not a copy of all
+            part = self._encode(clips[..., :length], bandwidth, chunk_frames)
             if codes is None:
                 codes = part.new_zeros(len(lengths), part.shape[0], max(frames))
             codes[rows, :, : part.shape[-1]] = part.transpose(0, 1)
@@ -312,9 +315,10 @@ class XCodecModel(NamedCheckpointMixin, OriginalLayoutMixin, XcodecModel):
         self, input_values: Tensor, chunk_frames: int | None = None
     ) -> Tensor:
         extractor: Any = self.semantic_model.feature_extractor
-        if chunk_frames is not None:
-            extractor = WindowedConvolutions(extractor, chunk_frames)
-        features = extractor(F.pad(input_values[:, 0], (self.pad, self.pad)))  # [B, C, T]
+        if chunk_frames is None:
+            features = extractor(F.pad(input_values[:, 0], (self.pad, self.pad)))  # [B, C, T]
+        else:
+            features = WindowedConvolutions(extractor, chunk_frames, self.pad)(input_values[:, 0])
         return self._semantic_states(features)
 
     @torch.no_grad()

@@ -26,6 +26,8 @@ ATTENTION_FRAMES = 15000
 """Frames of the longest clip that attention covers as a whole: five minutes.
 
 Its time grows with the square of the length."""
+ATTENTION_WINDOW = 3000
+"""Frames of a longer clip that attention covers at a time: a minute. Memory grows no further."""
 ATTENTION_CONTEXT = 250
 """Frames on each side that attention covers beyond those that it encodes of a longer clip."""
 
@@ -91,16 +93,22 @@ class WindowedConvolutions(nn.Module):
 
     The result is the same but for rounding. The convolutions have no padding, so windows need no
     context. A group norm over time uses the statistics of the whole clip, which are computed first.
+
+    Args:
+        extractor: the front end.
+        chunk_frames: number of frames of a window.
+        padding: zeros before and after each clip.
     """
 
-    def __init__(self, extractor: Any, chunk_frames: int) -> None:
+    def __init__(self, extractor: Any, chunk_frames: int, padding: int = 0) -> None:
         super().__init__()
         self.layers: Any = extractor.conv_layers
         self.chunk_frames = chunk_frames
+        self.padding = padding
 
     def forward(self, input_values: Tensor) -> Tensor:
         kernel, hop = valid_window(self.layers)
-        num_frames = (input_values.shape[-1] - kernel) // hop + 1
+        num_frames = (input_values.shape[-1] + 2 * self.padding - kernel) // hop + 1
         return self.features(input_values, 0, num_frames, self.statistics(input_values))
 
     def features(
@@ -117,7 +125,7 @@ class WindowedConvolutions(nn.Module):
         kernel, hop = valid_window(self.layers)
         parts = []
         for start, stop, _, _ in windows(end, self.chunk_frames, 0, begin):
-            hidden = input_values[:, None, start * hop : (stop - 1) * hop + kernel]
+            hidden = self._window(input_values, start * hop, (stop - 1) * hop + kernel)
             if statistics is not None:
                 mean, scale = statistics
                 hidden = first.conv(hidden)
@@ -143,11 +151,11 @@ class WindowedConvolutions(nn.Module):
             return None
         _, hop = valid_window(self.layers)
         kernel, stride = conv.kernel_size[0], conv.stride[0]
-        count = (input_values.shape[-1] - kernel) // stride + 1
+        count = (input_values.shape[-1] + 2 * self.padding - kernel) // stride + 1
         total: Any = 0.0
         square: Any = 0.0
         for start, stop, _, _ in windows(count, self.chunk_frames * hop // stride, 0):
-            window = input_values[:, None, start * stride : (stop - 1) * stride + kernel]
+            window = self._window(input_values, start * stride, (stop - 1) * stride + kernel)
             grouped = conv(window).float().unflatten(1, (norm.num_groups, -1))
             total = total + grouped.sum(dim=(2, 3))
             square = square + grouped.square().sum(dim=(2, 3))
@@ -156,6 +164,10 @@ class WindowedConvolutions(nn.Module):
         scale = (square / size - mean.square() + norm.eps).rsqrt()
         repeats = norm.num_channels // norm.num_groups
         return _per_channel(mean, repeats), _per_channel(scale, repeats)
+
+    def _window(self, input_values: Tensor, start: int, stop: int) -> Tensor:
+        """Samples [B, 1, stop - start] of the padded clips."""
+        return padded_window(input_values, start - self.padding, stop - self.padding)[:, None]
 
 
 def acoustic_features(
@@ -170,36 +182,46 @@ def acoustic_features(
 
     Args:
         codec: an :class:`XCodecModel`.
-        waveform: [B, 1, S], whole clips, padded to ``num_frames`` frames.
+        waveform: [B, 1, S], whole clips.
         num_frames: number of frames of the clips.
         chunk_frames: number of frames of a window, without its context.
         begin, end: the frames that are needed; all by default.
     """
     hop, context = codec.config.hop_length, codec.encode_context_frames
+    before, after = codec._alignment(waveform.shape[-1], num_frames)
     parts = []
     for start, stop, left, right in windows(num_frames, chunk_frames, context, begin, end):
-        last = waveform.shape[-1] if right == num_frames else right * hop
-        window = codec.acoustic_encoder(waveform[..., left * hop : last])
+        last = waveform.shape[-1] + after if right == num_frames else right * hop - before
+        window = codec.acoustic_encoder(padded_window(waveform, left * hop - before, last))
         parts.append(window[..., start - left : stop - left])
     return cat(parts, dim=-1)
 
 
+def padded_window(waveform: Tensor, start: int, stop: int) -> Tensor:
+    """Samples [start, stop) of clips [..., S], with zeros where the clips have none.
+
+    A padded copy of whole clips would take as much memory as the clips.
+    """
+    length = waveform.shape[-1]
+    inside = waveform[..., max(0, start) : min(length, stop)]
+    return pad(inside, (max(0, -start), max(0, stop - length)))
+
+
 def encode_in_windows(codec: Any, waveform: Tensor, bandwidth: float, chunk_frames: int) -> Tensor:
-    """Encode clips that are longer than attention reaches: [B, 1, S] -> codes [K, B, T].
+    """Encode clips that attention covers in windows: [B, 1, S] -> codes [K, B, T].
 
     Memory does not grow beyond the waveform and its codes. The statistics of the group norm are
     those of the whole clips.
     """
     num_frames = codec.get_num_frames(waveform.shape[-1])
-    convolutions = WindowedConvolutions(codec.semantic_model.feature_extractor, chunk_frames)
-    padded = pad(waveform[:, 0], (codec.pad, codec.pad))
-    aligned = codec._aligned(waveform, num_frames)
-    statistics, codes = convolutions.statistics(padded), []
-    for start, stop, left, right in windows(num_frames, ATTENTION_FRAMES, ATTENTION_CONTEXT):
-        features = convolutions.features(padded, left, right, statistics)
+    extractor, clips = codec.semantic_model.feature_extractor, waveform[:, 0]
+    convolutions = WindowedConvolutions(extractor, chunk_frames, codec.pad)
+    statistics, codes = convolutions.statistics(clips), []
+    for start, stop, left, right in windows(num_frames, ATTENTION_WINDOW, ATTENTION_CONTEXT):
+        features = convolutions.features(clips, left, right, statistics)
         semantic = codec.encoder_semantic(codec._semantic_states(features).transpose(1, 2))
         semantic = semantic[..., start - left : stop - left]
-        acoustic = acoustic_features(codec, aligned, num_frames, chunk_frames, start, stop)
+        acoustic = acoustic_features(codec, waveform, num_frames, chunk_frames, start, stop)
         codes.append(codec._quantize(codec._joined(acoustic, semantic), bandwidth))
     return cat(codes, dim=-1)
 
@@ -263,12 +285,14 @@ def context_frames(stack: nn.Module, steps_per_frame: float) -> int:
 __all__ = [
     "ATTENTION_CONTEXT",
     "ATTENTION_FRAMES",
+    "ATTENTION_WINDOW",
     "DECODED_FRAMES",
     "WindowedConvolutions",
     "XCodecStreamDecoder",
     "acoustic_features",
     "context_frames",
     "encode_in_windows",
+    "padded_window",
     "valid_window",
     "windows",
 ]

@@ -264,8 +264,8 @@ def test_encoding_in_windows_agrees_with_the_whole(codec, samples, chunk_frames)
 def test_long_clips_are_encoded_in_windows_of_attention(codec, samples, monkeypatch):
     waveform = noise(2, 1, samples) * torch.linspace(0.1, 3, samples)
     whole = codec.encode(waveform).audio_codes
-    for module in (modeling_xcodec, xcodec_windows):
-        monkeypatch.setattr(module, "ATTENTION_FRAMES", 20)
+    monkeypatch.setattr(modeling_xcodec, "ATTENTION_FRAMES", 40)
+    monkeypatch.setattr(xcodec_windows, "ATTENTION_WINDOW", 20)
 
     # Windows that see all of the clip give its codes; rounding may decide ties.
     monkeypatch.setattr(xcodec_windows, "ATTENTION_CONTEXT", 1000)

@@ -7,10 +7,12 @@ from typing import Any, get_type_hints
 
 import torch
 from huggingface_hub import snapshot_download
+from safetensors.torch import load_file
 
 from ..modeling.checkpoint_files import reading
 from ..modeling.checkpoint_names import folder_of
 from ..modeling.configuration_songgen import MASKED_MODEL_TYPE
+from ..modeling.int8_layers import dequantize_state_dict
 from ..modeling.masked.saving import PortableConfigMixin
 from ..modeling.modeling_songgen import SongGenForConditionalGeneration
 from ..modeling.processing_songgen import SongGenProcessor
@@ -18,6 +20,8 @@ from ..modeling.processing_songgen import SongGenProcessor
 MASKED_CONFIG = "config.json"
 """File beside ``model_index.json``, by whose ``model_type`` transformers recognizes a masked song
 model. Its ``song_model`` is the path of the SongGen checkpoint that holds the ``SHARED_PARTS``."""
+CONDITIONER_FILE = "conditioner.safetensors"
+"""Weights of a conditioner of the masked model's own, in place of those of its ``song_model``."""
 PIPELINE_MODULE = "pipeline"
 PIPELINE_CODE = '''"""Names the class of this model for ``DiffusionPipeline`` of diffusers."""
 
@@ -67,6 +71,10 @@ class MaskedFolderMixin(PortableConfigMixin):
                 dtype = kwargs.get("dtype", kwargs.get("torch_dtype"))
                 options: dict[str, Any] = {"dtype": dtype} if isinstance(dtype, torch.dtype) else {}
                 song_model = SongGenForConditionalGeneration.from_pretrained(source, **options)
+                if (own := Path(name) / CONDITIONER_FILE).is_file():
+                    weights = load_file(own)
+                    dequantize_state_dict(weights)
+                    song_model.conditioner.load_state_dict(weights)
                 parts = {
                     "conditioner": song_model.eval().conditioner,
                     "codec": song_model.audio_encoder,
@@ -185,6 +193,7 @@ def local_folder(name: str | os.PathLike[str], options: dict[str, Any]) -> str:
 
 
 __all__ = [
+    "CONDITIONER_FILE",
     "HUB_OPTIONS",
     "MASKED_CONFIG",
     "MASKED_MODEL_TYPE",

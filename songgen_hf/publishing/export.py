@@ -67,9 +67,9 @@ def export(
         FileExistsError: if the directory contains files.
     """
     with new_directory(directory) as temporary:
-        weights = _stored(model, dtype, quantize)
+        weights = stored_weights(model, dtype, quantize)
         model.save_pretrained(
-            temporary, state_dict=_written(weights, quantize), save_original_format=False
+            temporary, state_dict=written_weights(weights, quantize), save_original_format=False
         )
         processor.save_pretrained(temporary)
         _state_dtype(temporary / "config.json", load_dtype or dtype)
@@ -101,7 +101,7 @@ def export_codec(
     so that the exported codec encodes the same codes.
     """
     with new_directory(directory) as temporary:
-        weights = _stored(codec, dtype)
+        weights = stored_weights(codec, dtype)
         codec.save_pretrained(temporary, state_dict=dict(weights))
         _state_dtype(temporary / "config.json", load_dtype or dtype)
         name = Path(directory).name
@@ -155,14 +155,16 @@ def export_sharing_codec(
         codec = next(iter(models.values()))[0].audio_encoder
         # The keys are those of the song model, because an index cannot rename keys; XCodecModel
         # reads them too.
-        codec_weights = {f"{prefix}{key}": weight for key, weight in _stored(codec, dtype).items()}
+        codec_weights = {
+            f"{prefix}{key}": weight for key, weight in stored_weights(codec, dtype).items()
+        }
         codec.save_pretrained(temporary / CODEC_FOLDER, state_dict=codec_weights)
         _state_dtype(temporary / CODEC_FOLDER / "config.json", load_dtype or dtype)
-        write_card(codec, temporary / CODEC_FOLDER, state_dict=_stored(codec, dtype))
+        write_card(codec, temporary / CODEC_FOLDER, state_dict=stored_weights(codec, dtype))
         stored = {
             name: {
                 key: weight
-                for key, weight in _stored(model, dtype, quantize).items()
+                for key, weight in stored_weights(model, dtype, quantize).items()
                 if not key.startswith(prefix)
             }
             for name, (model, _) in models.items()
@@ -170,25 +172,25 @@ def export_sharing_codec(
         files = [OWN_WEIGHTS, f"../{CODEC_FOLDER}/{WEIGHTS}"]
         if shared := _equal_weights(list(stored.values())):
             (temporary / SHARED_FOLDER).mkdir()
-            written = _written(shared, quantize)
+            written = written_weights(shared, quantize)
             save_file(written, temporary / SHARED_FOLDER / WEIGHTS, metadata={"format": "pt"})
             files.append(f"../{SHARED_FOLDER}/{WEIGHTS}")
         for name, (model, processor) in models.items():
             folder = temporary / name
             own = {key: weight for key, weight in stored[name].items() if key not in shared}
             model.save_pretrained(
-                folder, state_dict=_written(own, quantize), save_original_format=False
+                folder, state_dict=written_weights(own, quantize), save_original_format=False
             )
             (folder / WEIGHTS).rename(folder / OWN_WEIGHTS)
             _write_index(folder, files)
             processor.save_pretrained(folder)
             _state_dtype(folder / "config.json", load_dtype or dtype)
             _state_quantization(folder / "config.json", quantize, load_dtype)
-            write_card(model, folder, state_dict=_stored(model, dtype, quantize))
+            write_card(model, folder, state_dict=stored_weights(model, dtype, quantize))
     return Path(directory)
 
 
-def _stored(
+def stored_weights(
     module: "nn.Module", dtype: str | None, quantize: str | None = None
 ) -> "dict[str, Tensor]":
     """Return the weights of a module as floats, with the values that the files will hold."""
@@ -216,8 +218,8 @@ def _stored(
     return weights
 
 
-def _written(weights: "Mapping[str, Tensor]", quantize: str | None) -> "dict[str, Tensor]":
-    """Return the tensors of a file from the weights of :func:`_stored`, in a new mapping."""
+def written_weights(weights: "Mapping[str, Tensor]", quantize: str | None) -> "dict[str, Tensor]":
+    """Return the tensors of a file from the weights of :func:`stored_weights`, in a new mapping."""
     from ..modeling.int8_layers import quantized_state_dict
 
     return dict(weights) if quantize is None else quantized_state_dict(dict(weights))
@@ -361,4 +363,10 @@ def _update_json(path: Path, **values: object) -> None:
     path.write_bytes(encode_json({**json.loads(path.read_text(encoding="utf-8")), **values}))
 
 
-__all__ = ["export", "export_codec", "export_sharing_codec"]
+__all__ = [
+    "export",
+    "export_codec",
+    "export_sharing_codec",
+    "stored_weights",
+    "written_weights",
+]

@@ -10,6 +10,7 @@ songgen-mini/masked/
 import copy
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,14 @@ from ..modeling.int8_layers import (
     quantize_rows,
     quantized_state_dict,
 )
-from ..pipelines.masked_folders import MASKED_CONFIG, MASKED_MODEL_TYPE, SHARED_PARTS
+from ..pipelines.masked_folders import (
+    CONDITIONER_FILE,
+    MASKED_CONFIG,
+    MASKED_MODEL_TYPE,
+    SHARED_PARTS,
+)
 from .cards import write_card
+from .export import stored_weights, written_weights
 
 if TYPE_CHECKING:
     from ..pipelines.masked_song import MaskedSongPipeline
@@ -50,21 +57,22 @@ def export_masked(
         directory: new or empty directory; it is written completely or not at all.
         beside: folder of the SongGen checkpoint with the same conditioner and codec. They are then
             loaded from there instead of being written again. This is for a disk or a package; the
-            Hub accepts no paths outside of a repository.
-        dtype: precision of the transformer's weights in the files, such as "bfloat16"; None for
-            that of the model. Weights are loaded as float32 by default.
-        quantize: "int8" to store the matrices of the transformer with 8 bits a weight.
+            Hub accepts no paths outside of a repository. If its conditioner has been trained
+            further, the weights of the masked model's own are written.
+        dtype: precision of the weights in the files, such as "bfloat16"; None for that of the
+            model. Weights are loaded as float32 by default.
+        quantize: "int8" to store the matrices of the transformer, and of a conditioner of its own,
+            with 8 bits a weight.
         license: license for the card, under its name on the Hub; None for that of the facts about
             the weights.
     Returns:
         ``directory``.
     Raises:
-        ValueError: if the checkpoint ``beside`` has another conditioner or codec.
+        ValueError: if the checkpoint ``beside`` has another codec, or a conditioner of other sizes.
         FileExistsError: if the directory contains files.
     """
     directory = Path(directory)
-    if beside is not None:
-        _check_same_parts(pipe, Path(beside))
+    own_conditioner = beside is not None and not _shares_conditioner(pipe, Path(beside))
     transformer = pipe.transformer
     if dtype is not None or quantize is not None:
         transformer = copy.deepcopy(transformer)
@@ -87,6 +95,10 @@ def export_masked(
                 "song_model": Path(source).as_posix(),
             }
             (temporary / MASKED_CONFIG).write_bytes(encode_json(config))
+            if own_conditioner:
+                stored = stored_weights(pipe.conditioner, dtype, quantize)
+                weights = _untied(written_weights(stored, quantize))
+                save_file(weights, temporary / CONDITIONER_FILE, metadata={"format": "pt"})
         if quantize is not None:
             _store_integers(temporary / "transformer")
         weights = transformer.state_dict()
@@ -110,30 +122,43 @@ def _write_own_parts(pipe: "MaskedSongPipeline", transformer: Any, folder: Path)
     (folder / pipe.config_name).write_bytes(encode_json(index))
 
 
-def _check_same_parts(pipe: "MaskedSongPipeline", source: Path) -> None:
-    """Raise ValueError unless a SongGen checkpoint has the shared parts, but for rounding."""
+def _untied(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Copies of tensors that share their memory, which safetensors refuses to write."""
+    return {name: weight.detach().clone().contiguous() for name, weight in weights.items()}
+
+
+def _shares_conditioner(pipe: "MaskedSongPipeline", source: Path) -> bool:
+    """Whether a SongGen checkpoint has the conditioner of a masked model, but for rounding.
+
+    Raises:
+        ValueError: if it has another codec, or a conditioner with other tensors.
+    """
     from ..modeling.modeling_songgen import SongGenForConditionalGeneration
 
     if not (source / "config.json").is_file():
         raise ValueError(f"{source} has no config.json: name the folder of a SongGen checkpoint")
     model = SongGenForConditionalGeneration.from_pretrained(source)
-    parts: dict[str, tuple[Any, Any]] = {
-        "conditioner": (pipe.conditioner, model.conditioner),
-        "codec": (pipe.codec, model.audio_encoder),
-    }
-    for name, (own, other) in parts.items():
+    shares = True
+    for name, own, other in (
+        ("conditioner", pipe.conditioner, model.conditioner),
+        ("codec", pipe.codec, model.audio_encoder),
+    ):
         ours, theirs = own.state_dict(), other.state_dict()
         different = sorted(
             key
             for key in ours.keys() | theirs.keys()
             if key not in ours or key not in theirs or not _same(ours[key], theirs[key])
         )
-        if different:
+        shapes, others = ({k: v.shape for k, v in one.items()} for one in (ours, theirs))
+        if different and name == "conditioner" and shapes == others:
+            shares = False
+        elif different:
             raise ValueError(
                 f"the {name} of {source} differs in {len(different)} of {len(ours)} weights, such "
                 f"as {different[0]}: name the SongGen checkpoint that the masked model was trained "
                 "on, or write the model with all its parts"
             )
+    return shares
 
 
 def _same(one: torch.Tensor, other: torch.Tensor) -> bool:

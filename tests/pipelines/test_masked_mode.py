@@ -131,13 +131,36 @@ def test_a_masked_model_that_shares_parts_gives_the_same_song_and_stores_no_part
 
 
 @pytest.mark.slow
-def test_sharing_parts_with_another_song_model_is_refused(tiny_masked, tiny_checkpoint, tmp_path):
+@pytest.mark.parametrize("quantize", [None, "int8"])
+def test_a_conditioner_of_its_own_is_kept_beside_a_song_model_that_was_trained_further(
+    family, tiny_masked, tmp_path, quantize
+):
     parts = tiny_masked().components
     parts["conditioner"] = copy.deepcopy(parts["conditioner"])
     with torch.no_grad():
         parts["conditioner"].text_projection.weight[0] += 0.1
+    pipe = MaskedSongPipeline(**parts)
 
-    with pytest.raises(ValueError, match="the conditioner of .* differs in 1 of .*text_projection"):
+    export_masked(pipe, tmp_path / "out", beside=family / PATTERN, quantize=quantize)
+
+    loaded = MaskedSongPipeline.from_pretrained(tmp_path / "out").conditioner.state_dict()
+    expected = pipe.conditioner.state_dict()
+    assert loaded.keys() == expected.keys()
+    for name, weight in loaded.items():
+        error = 0.0 if quantize is None else expected[name].abs().max().item() / 127
+        torch.testing.assert_close(weight, expected[name], atol=error, rtol=0)
+    file = tmp_path / "out" / "conditioner.safetensors"
+    assert file.stat().st_size > 0 and not (family / "masked" / file.name).exists()
+
+
+@pytest.mark.slow
+def test_sharing_parts_with_another_song_model_is_refused(tiny_masked, tiny_checkpoint, tmp_path):
+    parts = tiny_masked().components
+    parts["codec"] = copy.deepcopy(parts["codec"])
+    with torch.no_grad():
+        parts["codec"].fc1.weight[0] += 0.1
+
+    with pytest.raises(ValueError, match="the codec of .* differs in 1 of .* fc1.weight"):
         export_masked(
             MaskedSongPipeline(**parts), tmp_path / "out", beside=tiny_checkpoint(PATTERN)
         )

@@ -80,7 +80,11 @@ def run(options: CardOptions) -> CommandResult:
         is_codec = processor is None and getattr(model, "mode", None) != "masked"
         results = None if report is None or is_codec else card_results(report, model)
         facts = collect_facts(model, results, **given)
-        shown = folder.relative_to(EMBEDDED.parents[2]).as_posix() if own else folder.name
+        shown = (
+            folder.resolve().relative_to(EMBEDDED.resolve().parents[2]).as_posix()
+            if own
+            else folder.name
+        )
         contents[card] = render_card(model, facts, repository=shown).encode()
         contents[folder / FACTS] = encode_json(facts)
     write_files(contents)

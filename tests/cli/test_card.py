@@ -213,6 +213,21 @@ def test_no_measured_number_is_typed_into_the_text():
 
 
 @pytest.mark.slow
+def test_the_packages_own_card_is_written_for_a_relative_path_too(tmp_path, monkeypatch):
+    folder = tmp_path / "songgen_hf" / "checkpoints" / "songgen-mini"
+    for name in (EMBEDDED_PATTERNS[0], "codec", "shared"):
+        shutil.copytree(EMBEDDED / name, folder / name)
+    monkeypatch.setattr("songgen_hf.checkpoints.embedded.EMBEDDED", folder)
+    monkeypatch.chdir(tmp_path)
+
+    relative = (folder / EMBEDDED_PATTERNS[0]).relative_to(tmp_path)
+    assert main(["card", str(relative)]) == 0
+
+    shown = (relative / "README.md").read_text()
+    assert f'model="{relative.as_posix()}"' in shown
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", EMBEDDED_PATTERNS)
 def test_the_packages_own_card_is_current(pattern):
     if not (EMBEDDED / pattern / "config.json").is_file():

@@ -74,17 +74,14 @@ def run(options: CardOptions) -> CommandResult:
         model, processor = load(str(folder))
         given = {key: getattr(options, key) for key in ("name", "language", "data")}
         given["licence"] = options.license
-        own = folder.resolve().is_relative_to(EMBEDDED.resolve())
+        place, package = folder.resolve(), EMBEDDED.resolve()
+        own = place.is_relative_to(package)
         if own:
             given = {key: given[key] or fact for key, fact in own_facts(model).items()}
         is_codec = processor is None and getattr(model, "mode", None) != "masked"
         results = None if report is None or is_codec else card_results(report, model)
         facts = collect_facts(model, results, **given)
-        shown = (
-            folder.resolve().relative_to(EMBEDDED.resolve().parents[2]).as_posix()
-            if own
-            else folder.name
-        )
+        shown = place.relative_to(package.parents[2]).as_posix() if own else folder.name
         contents[card] = render_card(model, facts, repository=shown).encode()
         contents[folder / FACTS] = encode_json(facts)
     write_files(contents)

@@ -67,8 +67,8 @@ class ExportOptions(RevisionOptions):
     )
     beside: Path | None = option(
         None,
-        "folder of the SongGen checkpoint that a masked model was trained on: its conditioner and "
-        "codec are not written again",
+        "folder of the SongGen checkpoint that a masked model was trained on: its codec is not "
+        "written again, nor its conditioner, unless it has been trained further",
         metavar="SONG_MODEL",
     )
     text_encoder: str | None = option(

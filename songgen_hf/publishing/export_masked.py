@@ -4,13 +4,13 @@ songgen-mini/interleaving_A_V/      a SongGen checkpoint
 songgen-mini/masked/
     config.json                     "song_model": "../interleaving_A_V"
     model_index.json                without conditioner, codec and processor
+    conditioner.safetensors         only if the song model's conditioner was trained further
     transformer/  scheduler/
 """
 
 import copy
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,8 +97,9 @@ def export_masked(
             (temporary / MASKED_CONFIG).write_bytes(encode_json(config))
             if own_conditioner:
                 stored = stored_weights(pipe.conditioner, dtype, quantize)
-                weights = _untied(written_weights(stored, quantize))
-                save_file(weights, temporary / CONDITIONER_FILE, metadata={"format": "pt"})
+                # Copies: safetensors refuses tied weights, which share their memory.
+                own = {k: w.clone() for k, w in written_weights(stored, quantize).items()}
+                save_file(own, temporary / CONDITIONER_FILE, metadata={"format": "pt"})
         if quantize is not None:
             _store_integers(temporary / "transformer")
         weights = transformer.state_dict()
@@ -120,11 +121,6 @@ def _write_own_parts(pipe: "MaskedSongPipeline", transformer: Any, folder: Path)
     index = json.loads((folder / pipe.config_name).read_text(encoding="utf-8"))
     index |= dict.fromkeys(SHARED_PARTS, [None, None])
     (folder / pipe.config_name).write_bytes(encode_json(index))
-
-
-def _untied(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Copies of tensors that share their memory, which safetensors refuses to write."""
-    return {name: weight.detach().clone().contiguous() for name, weight in weights.items()}
 
 
 def _shares_conditioner(pipe: "MaskedSongPipeline", source: Path) -> bool:

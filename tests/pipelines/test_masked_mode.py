@@ -154,13 +154,26 @@ def test_a_conditioner_of_its_own_is_kept_beside_a_song_model_that_was_trained_f
 
 
 @pytest.mark.slow
-def test_sharing_parts_with_another_song_model_is_refused(tiny_masked, tiny_checkpoint, tmp_path):
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ("codec", "the codec of .* differs in 1 of .* fc1.weight"),
+        ("conditioner", "the conditioner of .* differs in 1 of .* text_projection.weight"),
+    ],
+)
+def test_sharing_parts_with_another_song_model_is_refused(
+    tiny_masked, tiny_checkpoint, tmp_path, part, message
+):
     parts = tiny_masked().components
-    parts["codec"] = copy.deepcopy(parts["codec"])
+    parts[part] = copy.deepcopy(parts[part])
     with torch.no_grad():
-        parts["codec"].fc1.weight[0] += 0.1
+        if part == "codec":
+            parts[part].fc1.weight[0] += 0.1
+        else:
+            wide = parts[part].text_projection.weight
+            parts[part].text_projection.weight = torch.nn.Parameter(wide[:, :-1].clone())
 
-    with pytest.raises(ValueError, match="the codec of .* differs in 1 of .* fc1.weight"):
+    with pytest.raises(ValueError, match=message):
         export_masked(
             MaskedSongPipeline(**parts), tmp_path / "out", beside=tiny_checkpoint(PATTERN)
         )

@@ -1,5 +1,7 @@
 """A running service with tiny models of each kind."""
 
+import time
+
 import pytest
 
 from ..tools.tiny_checkpoint import tiny_checkpoint, tiny_masked, tiny_processor, tiny_singer
@@ -30,6 +32,21 @@ def service(pipelines):
     limits = ServiceLimits(seconds=SECONDS, upload_bytes=200_000, body_bytes=1_000_000)
     with served(SongEngine(pipelines), limits=limits) as running:
         yield running
+
+
+@pytest.fixture
+def slow_steps(pipelines, monkeypatch) -> list[float]:
+    """The times of the steps of "mixed", each of which takes at least 0.05 s on any machine."""
+    steps: list[float] = []
+    forward = pipelines["mixed"].model.forward
+
+    def slow_forward(*args, **kwargs):
+        steps.append(time.monotonic())
+        time.sleep(0.05)
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(pipelines["mixed"].model, "forward", slow_forward)
+    return steps
 
 
 @pytest.fixture(scope="session")

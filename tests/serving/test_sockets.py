@@ -68,16 +68,7 @@ def test_the_first_chunk_comes_before_the_song_is_complete(service):
 
 
 @pytest.mark.parametrize("leaves", ["closes", "cancels", "breaks"])
-def test_a_client_that_leaves_stops_its_song_within_a_step(service, pipelines, monkeypatch, leaves):
-    steps = []
-    forward = pipelines["mixed"].model.forward
-
-    def slow_forward(*args, **kwargs):
-        steps.append(time.monotonic())
-        time.sleep(0.05)
-        return forward(*args, **kwargs)
-
-    monkeypatch.setattr(pipelines["mixed"].model, "forward", slow_forward)
+def test_a_client_that_leaves_stops_its_song_within_a_step(service, slow_steps, leaves):
     with connect(service.socket) as socket:
         socket.send(json.dumps(SONG | {"seconds": 2.0}))
         while json.loads(socket.recv())["type"] != "progress":
@@ -91,8 +82,8 @@ def test_a_client_that_leaves_stops_its_song_within_a_step(service, pipelines, m
         left = time.monotonic()
         wait_until(lambda: service.engine.running == 0)
 
-    after = [step for step in steps if step > left + 0.2]  # the message is on its way
-    assert len(steps) < 60 and len(after) <= 1
+    after = [step for step in slow_steps if step > left + 0.2]  # the message is on its way
+    assert len(slow_steps) < 60 and len(after) <= 1
 
 
 @pytest.mark.parametrize(

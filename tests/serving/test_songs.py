@@ -192,7 +192,7 @@ def test_songs_of_clients_at_the_same_time_are_those_of_their_seeds(service, pip
         np.testing.assert_array_equal(samples(answer.content), expected)
 
 
-def test_a_client_that_leaves_frees_the_model(service):
+def test_a_client_that_leaves_frees_the_model(service, slow_steps):
     body = {**WORDS, "seconds": 2.0, "best_of": 4}
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{service.url}{SONGS}", json=body, timeout=0.3)
@@ -200,6 +200,7 @@ def test_a_client_that_leaves_frees_the_model(service):
         next(answer.iter_raw())
 
     wait_until(lambda: service.engine.running == 0 and service.service.waiting == 0)
+    assert len(slow_steps) < 100  # two whole songs take more than 200
     assert service.post({**SHORT, "seed": 1}).status_code == 200
 
 

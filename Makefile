@@ -44,7 +44,8 @@ $(VENV)/installed-dev: $(VENV)/installed
 # One thread: the default model is small, and threads that wait for each other cost more than they give.
 song: $(VENV)/installed
 	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/songgen-hf generate "$$TEXT" --lyrics "$$LYRICS" \
-		--model '$(MODEL)' --min-seconds $(MIN_SECONDS) --max-seconds $(SECONDS) --seed $(SEED) --out song.wav
+		--model '$(MODEL)' --quantize int8 --min-seconds $(MIN_SECONDS) --max-seconds $(SECONDS) --seed $(SEED) \
+		--out song.wav
 
 test: $(VENV)/installed-dev
 	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m '$(TESTS)'

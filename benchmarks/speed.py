@@ -71,6 +71,8 @@ ROWS = {
     "voice_ms": "float32, voice",
     "interleaving_ms": "float32, interleaved tracks",
     "musicgen_ms": "MusicGen, float32",
+    "mini_eager_ms": "songgen-mini, guidance, 1 thread",
+    "mini_int8_ms": "songgen-mini, guidance, 1 thread, int8",
     "mini_ms": "songgen-mini, guidance, 1 thread, compiled",
 }
 
@@ -264,9 +266,9 @@ def after(model: Any, num_steps: int, seed: int) -> Measurement:
     return measure
 
 
-def mini(seed: int, compiled: bool) -> Measurement:
+def mini(seed: int, compiled: bool = False, quantization: str | None = None) -> Measurement:
     """Measure songgen-mini with guidance on one thread."""
-    model = load_pipeline(device="cpu").model
+    model = load_pipeline(device="cpu", quantization=quantization).model
     inner = generation(model, seed=seed, guidance_scale=2.0, compile=compiled)
 
     def measure() -> list[float]:
@@ -334,6 +336,8 @@ def measurements(args: argparse.Namespace) -> dict[str, Measurement]:
         "voice_ms": generation(model, seed=seed, conditions=CONDITIONS + VOICE),
         "interleaving_ms": generation(with_pattern(model, "interleaving_A_V"), seed=seed),
         "musicgen_ms": musicgen(preset, seed),
+        "mini_eager_ms": mini(seed),
+        "mini_int8_ms": mini(seed, quantization="int8"),
         "mini_ms": mini(seed, compiled),
     }
     half, small = as_dtype(model, torch.bfloat16), quantized(model)

@@ -107,7 +107,7 @@ class SongGenAttention(nn.Module):
         else:
             key, value = self._cross_states(encoder_hidden_states, past_key_values)
 
-        if self.config._attn_implementation == "sdpa" and attends_one_step(query):
+        if attends_one_step(query) and self.config._attn_implementation == "sdpa":
             attended = attend_one_step(query, key, value, attention_mask, self.scaling)
             return self.out_proj(attended.reshape(batch, length, width)), None
 

@@ -1,10 +1,13 @@
 """Linear layers with weights of 8 bits, which take less time on a CPU and a quarter of the memory.
 
-Each row of a weight is rounded to integers from -127 to 127 with one scale. On x86 CPUs the rows of
-the input are rounded, too, each with a scale of its own, so that a song does not depend on the
-others of its batch, and FBGEMM multiplies integers (arXiv 2101.05615).
+Each row of a weight is rounded to integers from -127 to 127 with one scale. On x86 CPUs FBGEMM
+multiplies integers (arXiv 2101.05615): the rows of the input are rounded, too, each with a scale of
+its own, so that a song does not depend on the others of its batch. Few rows and a small weight,
+whose product takes the time of the calls rather than that of reading the weight, are multiplied by
+the kernel of torch for weights of 8 bits, which reads the input in bfloat16.
 """
 
+import functools
 import warnings
 from collections.abc import Iterable
 from typing import Any
@@ -13,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .few_rows import MOST_SUMS, FewRowsLinear, computes_sums, row_sums
+from .few_rows import CACHED_WEIGHTS, MOST_SUMS, FewRowsLinear, computes_sums, row_sums
 from .idle_weights import give_back
 
 SCALE = ".weight_scale"
@@ -24,6 +27,11 @@ LARGEST = 127
 INPUT_LEVELS = 63
 """Integers on each side of zero for an input. With all 127, the sums of two products would exceed
 the 16 bits in which CPUs without VNNI add them, so songs would differ between CPUs."""
+MOST_ROWS = 64
+"""Number of rows up to which a small weight is multiplied in bfloat16."""
+ALIGNMENT = 32
+"""Bytes of which the addresses of both factors, and of their rows, are multiples in that product:
+its kernel crashes with others, such as those of files that are mapped into memory."""
 
 
 def quantize_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -84,11 +92,34 @@ def dequantize_state_dict(weights: dict[str, Tensor]) -> None:
         weights[matrix] = dequantize_rows(weights[matrix], weights.pop(name))
 
 
+_HAS_FBGEMM = "fbgemm" in torch.backends.quantized.supported_engines and hasattr(
+    torch.ops.quantized, "linear_with_input_q_dq_qweight_dq_output_fp32"
+)
+
+
 def multiplies_integers() -> bool:
     """Whether this torch has the integer products of FBGEMM, as on x86 CPUs."""
-    return "fbgemm" in torch.backends.quantized.supported_engines and hasattr(
-        torch.ops.quantized, "linear_with_input_q_dq_qweight_dq_output_fp32"
+    return _HAS_FBGEMM
+
+
+@functools.cache
+def multiplies_few_rows() -> bool:
+    """Whether this torch has a fast product of bfloat16 and integers for this CPU."""
+    return hasattr(torch, "_weight_int8pack_mm") and torch.backends.cpu.get_cpu_capability() in (
+        "AVX2",
+        "AVX512",
     )
+
+
+def _aligned(tensor: Tensor) -> Tensor:
+    """The tensor, or a copy of it at an address that the product of few rows can read."""
+    return tensor.clone() if tensor.data_ptr() % ALIGNMENT else tensor.contiguous()
+
+
+@functools.cache
+def _ones(size: int) -> Tensor:
+    """The scales of a product that is scaled afterwards, in float32."""
+    return torch.ones(size, dtype=torch.bfloat16)
 
 
 class Int8Linear(nn.Linear):
@@ -96,6 +127,8 @@ class Int8Linear(nn.Linear):
 
     It is for inference. On CPUs without FBGEMM, on other devices and with ``multiplies_floats`` it
     multiplies floats that it makes from the integers in each call, which saves memory and no time.
+    The product of a small weight with more than ``MOST_ROWS`` rows is rounded in another way than
+    that of fewer.
 
     Args:
         in_features, out_features, bias, device: as those of ``nn.Linear``.
@@ -142,25 +175,45 @@ class Int8Linear(nn.Linear):
             return F.linear(states, self.dequantized().to(states.dtype), bias)
         if computes_sums(states):
             return self._compiled(states)
-        rows = states.reshape(-1, self.in_features).float()
+        rows = states.reshape(-1, self.in_features)
+        if self.is_small and len(rows) <= MOST_ROWS:
+            if self.weight.data_ptr() % ALIGNMENT:
+                self.weight.data = self.weight.data.clone()
+            product = torch._weight_int8pack_mm(
+                _aligned(rows.bfloat16()), self.weight, _ones(self.out_features)
+            )
+            return self._finished(product * self.weight_scale, states)
+        rows = rows.float()
         scale = torch.linalg.vector_norm(rows, float("inf"), dim=1, keepdim=True)
         scale = scale.clamp_(min=torch.finfo(torch.float32).tiny)
         product = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
             rows / scale, 1 / INPUT_LEVELS, INPUT_LEVELS + 1, self._pack()
         )
-        product = product * scale
-        if self.bias is not None:
-            product = product + self.bias
-        return product.to(states.dtype).view(*states.shape[:-1], self.out_features)
+        return self._finished(product * scale, states)
 
     def _compiled(self, states: Tensor) -> Tensor:
         """The product in a compiled step, in which states are not rounded."""
         rows = states.reshape(-1, self.in_features)
         parts = [row_sums(self.weight, part) for part in rows.split(MOST_SUMS)]
-        product = torch.cat(parts) * self.weight_scale
+        return self._finished(torch.cat(parts) * self.weight_scale, states)
+
+    def _finished(self, product: Tensor, states: Tensor) -> Tensor:
+        """The product with the bias, in the shape and the precision of the states."""
         if self.bias is not None:
             product = product + self.bias
         return product.to(states.dtype).view(*states.shape[:-1], self.out_features)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether few rows are multiplied in bfloat16, by a kernel that reads the weight as it is.
+
+        Many rows read it in the order of FBGEMM, and it is then held twice.
+        """
+        return (
+            self.in_features * self.out_features <= CACHED_WEIGHTS
+            and self.in_features % ALIGNMENT == 0
+            and multiplies_few_rows()
+        )
 
     def dequantized(self) -> Tensor:
         """The float32 weight [out, in]."""
@@ -182,13 +235,18 @@ class Int8Linear(nn.Linear):
                     self.weight.data, scales, zeros, 0
                 )
                 self._packed = torch.ops.quantized.linear_prepack(weight, None)
-            if not self.is_compiled:
+            if not self._keeps_order:
                 self.weight.data = self.weight.data.new_empty(0)
         return self._packed
 
+    @property
+    def _keeps_order(self) -> bool:
+        """Whether the weight stays as it is beside the packed one."""
+        return self.is_compiled or self.is_small
+
     def _integers(self) -> tuple[Tensor, Tensor]:
         """The integers and the scales, wherever they are."""
-        if self._packed is None or self.is_compiled:
+        if self._packed is None or self._keeps_order:
             return self.weight.data, self.weight_scale
         return torch.ops.quantized.linear_unpack(self._packed)[0].int_repr(), self.weight_scale
 

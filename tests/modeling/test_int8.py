@@ -107,6 +107,77 @@ def test_a_row_does_not_depend_on_the_others():
     assert torch.equal(rounded(states), alone)
 
 
+def small_layer(bias: bool = False) -> Int8Linear:
+    """A layer of a size for which few rows are multiplied in bfloat16."""
+    linear = nn.Linear(64, 24, bias=bias)
+    generator = torch.Generator().manual_seed(1)
+    linear.weight.data = torch.randn(24, 64, generator=generator)
+    if bias:
+        linear.bias.data = torch.linspace(-3, 3, 24)
+    return Int8Linear.from_linear(linear)
+
+
+needs_few_rows = pytest.mark.skipif(
+    not (int8_layers.multiplies_integers() and int8_layers.multiplies_few_rows()),
+    reason="this CPU has no fast product of bfloat16 and integers",
+)
+
+
+@needs_few_rows
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_few_rows_of_a_small_layer_keep_the_precision_of_bfloat16(dtype):
+    rounded = small_layer(bias=True)
+    states = matrix(7, 64, seed=3).to(dtype)  # rows of very different magnitudes
+
+    found = rounded(states[None])[0]
+
+    expected = nn.functional.linear(states.float(), rounded.dequantized(), rounded.bias)
+    lengths = states.float().norm(dim=1, keepdim=True)
+    assert rounded.is_small and found.dtype == dtype
+    assert ((found.float() - expected).abs() < 0.01 * (lengths + expected.abs())).all()
+    alone = torch.cat([rounded(row[None]) for row in states])
+    assert torch.equal(found, alone)
+
+
+@needs_few_rows
+def test_many_rows_of_a_small_layer_are_multiplied_as_integers_and_few_ones_afterwards_too():
+    rounded = small_layer()
+    states = matrix(int8_layers.MOST_ROWS + 1, 64, seed=3)
+    few = rounded(states[:3])
+    before = rounded.state_dict()["weight"].clone()
+
+    many = rounded(states)
+
+    lengths = states.norm(dim=1, keepdim=True)
+    expected = nn.functional.linear(states, rounded.dequantized())
+    assert ((many - expected).abs() < 0.1 * lengths).all()
+    assert torch.equal(rounded(states[:3]), few)
+    assert torch.equal(rounded.state_dict()["weight"], before)
+    assert torch.equal(copy.deepcopy(rounded)(states), many)
+
+
+@needs_few_rows
+def test_weights_and_states_at_odd_addresses_are_read():
+    rounded = small_layer()
+    states = matrix(3, 64, seed=3).bfloat16()
+    expected = rounded(states)
+    shifted = torch.empty(24 * 64 + 1, dtype=torch.int8)[1:].view(24, 64)
+    shifted.copy_(rounded.weight.data)
+    rounded.weight.data = shifted
+    odd_states = torch.empty(3 * 64 + 1, dtype=torch.bfloat16)[1:].view(3, 64)
+    odd_states.copy_(states)
+
+    assert shifted.data_ptr() % int8_layers.ALIGNMENT
+    assert odd_states.data_ptr() % int8_layers.ALIGNMENT
+    assert torch.equal(rounded(odd_states), expected)
+
+
+@needs_integers
+def test_large_layers_and_odd_widths_are_not_small():
+    assert not Int8Linear(40, 24).is_small
+    assert not Int8Linear(1024, 1024, device="meta").is_small
+
+
 @pytest.mark.parametrize("rows", [1, 7])
 def test_a_compiled_layer_multiplies_states_that_are_not_rounded(rows):
     rounded = Int8Linear.from_linear(layer(bias=True)).eval()

@@ -113,7 +113,8 @@ def multiplies_few_rows() -> bool:
 
 def _aligned(tensor: Tensor) -> Tensor:
     """The tensor, or a copy of it at an address that the product of few rows can read."""
-    return tensor.clone() if tensor.data_ptr() % ALIGNMENT else tensor.contiguous()
+    tensor = tensor.contiguous()
+    return tensor.clone() if tensor.data_ptr() % ALIGNMENT else tensor
 
 
 @functools.cache
@@ -184,7 +185,7 @@ class Int8Linear(nn.Linear):
             )
             return self._finished(product * self.weight_scale, states)
         rows = rows.float()
-        scale = torch.linalg.vector_norm(rows, float("inf"), dim=1, keepdim=True)
+        scale = rows.abs().amax(dim=1, keepdim=True)
         scale = scale.clamp_(min=torch.finfo(torch.float32).tiny)
         product = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
             rows / scale, 1 / INPUT_LEVELS, INPUT_LEVELS + 1, self._pack()

@@ -1,11 +1,12 @@
-"""The number of CPU threads that the commands use for a model."""
+"""How the commands load a model: the number of CPU threads, and the garbage of the imports."""
 
+import gc
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from songgen_hf.cli.loading import SMALL_MODEL, use_threads
+from songgen_hf.cli.loading import SMALL_MODEL, use_threads, without_garbage_collection
 
 
 @pytest.fixture(autouse=True)
@@ -39,3 +40,16 @@ def test_small_models_on_the_cpu_use_one_thread_unless_told(mode, given, weights
     use_threads(given, pipeline_of(weights, mode=mode, device=device))
 
     assert torch.get_num_threads() == used
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_garbage_is_collected_after_the_imports_as_before_them(enabled):
+    before = gc.isenabled()
+    (gc.enable if enabled else gc.disable)()
+    try:
+        with pytest.raises(ValueError, match="broken"), without_garbage_collection():
+            assert not gc.isenabled()
+            raise ValueError("broken")
+        assert gc.isenabled() == enabled
+    finally:
+        (gc.enable if before else gc.disable)()

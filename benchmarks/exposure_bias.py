@@ -27,7 +27,6 @@ from songgen_hf.evaluation.judges.loading import Judges
 from songgen_hf.evaluation.metrics.codebook_coherence import codebook_coherence
 from songgen_hf.evaluation.metrics.phoneme_error_rate import phoneme_error_rate
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
-from songgen_hf.modeling.patterns import shift_right
 from songgen_hf.training.language_model.collator import SongCollator
 from songgen_hf.training.language_model.dataset import SongDataset, read_songs
 from songgen_hf.training.options import DataOptions
@@ -100,9 +99,7 @@ def main() -> None:
         found[name] = round(phoneme_error_rate(lyrics, recognized), 4)
         print(f"{name:<24} phoneme error rate {100 * found[name]:.1f} %", flush=True)
     inputs = {name: value for name, value in batch.items() if not name.endswith("labels")}
-    inputs["decoder_input_ids"] = shift_right(
-        batch["labels"], model.config.decoder_start_token_id, model.config.pad_token_id
-    )
+    inputs["decoder_input_ids"] = model.shift_right(batch["labels"])
     coherence = codebook_coherence(model, inputs, generator=generator).round(3).tolist()
     print(f"{'coherence':<24} {', '.join(f'{track:.2f}' for track in coherence)} nats")
     result = {"track_pattern": model.config.decoder.track_pattern, "songs": len(songs)}

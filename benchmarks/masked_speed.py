@@ -6,7 +6,8 @@
 Both pipelines generate a whole song of that length from text, lyrics and a reference voice,
 conditions and decoding included. The autoregressive model generates both tracks in turn
 (interleaving_A_V), the masked model all codes in a few steps, with either head, with and without
-guidance (which doubles its batch). Forward passes are counted while they run. On a slow machine
+guidance (which doubles its batch). With "softmax-int8" in --heads its layers compute with integers
+of 8 bits, with "mixture-int8", too. Forward passes are counted while they run. On a slow machine
 --ar-seconds shortens the autoregressive song and scales its time by the number of steps; the table
 marks such a row.
 
@@ -31,7 +32,7 @@ import transformers
 from tqdm.auto import tqdm
 
 from songgen_hf.evaluation.protocol.timing import forward_passes
-from songgen_hf.modeling.masked.model import MaskedSongModel
+from songgen_hf.modeling.masked.model import HEADS, MaskedSongModel
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
 from songgen_hf.pipelines.masked_song import MaskedSongPipeline
 from songgen_hf.pipelines.text_to_song import TextToSongPipeline
@@ -73,12 +74,21 @@ def build_model(preset: str, device: torch.device, dtype: torch.dtype, seed: int
 
 
 def build_masked(model: Any, head: str, seed: int) -> MaskedSongPipeline:
-    """Build a masked model of the same sizes with the conditioner and codec of a song model."""
+    """Build a masked model of the same sizes with the conditioner and codec of a song model.
+
+    Args:
+        model: the song model.
+        head: name of the head, with "-int8" for layers that compute with integers.
+        seed: seed of the new weights.
+    """
     torch.manual_seed(seed)
+    kind, _, form = head.partition("-")
     with torch.device(model.device):
-        transformer = MaskedSongModel.from_song_model(model, head=head)
+        transformer = MaskedSongModel.from_song_model(model, head=kind)
     for weight in transformer.parameters():  # the table of code vectors stays in float32
         weight.data = weight.data.to(model.dtype)
+    if form == "int8":
+        transformer.quantize()
     transformer.eval()
     pipe = MaskedSongPipeline.from_song_model(model, build_processor("mini"), transformer)
     pipe.set_progress_bar_config(disable=True)
@@ -255,7 +265,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--ar-seconds", type=float, help="duration of the autoregressive song, if shorter"
     )
-    parser.add_argument("--heads", nargs="+", default=["softmax", "mixture"])
+    parser.add_argument(
+        "--heads",
+        nargs="+",
+        choices=[f"{kind}{form}" for kind in HEADS for form in ("", "-int8")],
+        default=[*HEADS],
+    )
     parser.add_argument("--passes", type=int, nargs="+", default=[28])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -272,12 +287,12 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     benchmark = Benchmark(args)
     benchmark.run()
     result = benchmark.report()
-    print(f"{'mode':<8}{'head':<9}{'guidance':>12}{'passes':>8}{'seconds':>10}{'real time':>11}")
+    print(f"{'mode':<8}{'head':<13}{'guidance':>12}{'passes':>8}{'seconds':>10}{'real time':>11}")
     for row in result["rows"]:
         shown = shown_guidance(row["guidance"])
         seconds = f"{row['seconds']:.2f}" + ("*" if row["scaled"] else "")
         print(
-            f"{row['mode']:<8}{row['head'] or '':<9}{shown:>12}{row['passes']:>8}{seconds:>10}"
+            f"{row['mode']:<8}{row['head'] or '':<13}{shown:>12}{row['passes']:>8}{seconds:>10}"
             f"{row['times_real_time']:>10.2f}x"
         )
     if result["codec_seconds"] is not None:

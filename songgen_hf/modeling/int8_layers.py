@@ -92,6 +92,7 @@ def dequantize_state_dict(weights: dict[str, Tensor]) -> None:
         weights[matrix] = dequantize_rows(weights[matrix], weights.pop(name))
 
 
+# Looked up once, since each product asks; the compiler cannot trace a cached function.
 _HAS_FBGEMM = "fbgemm" in torch.backends.quantized.supported_engines and hasattr(
     torch.ops.quantized, "linear_with_input_q_dq_qweight_dq_output_fp32"
 )

@@ -30,6 +30,21 @@ def test_both_models_generate_the_song_and_forward_passes_are_counted(benchmark,
 
 
 @pytest.mark.slow
+def test_layers_of_integers_are_measured_beside_those_of_floats(benchmark):
+    from songgen_hf.modeling.int8_layers import Int8Linear
+
+    run = ["--preset", "mini", "--seconds", "0.2", "--heads", "softmax", "softmax-int8"]
+    args = benchmark.parse_arguments([*run, "--passes", "1", "--rounds", "1", "--device", "cpu"])
+    models = benchmark.Benchmark(args).masked
+
+    kinds = {
+        head: {type(layer) for layer in pipe.transformer.layers.modules()}
+        for head, pipe in models.items()
+    }
+    assert Int8Linear in kinds["softmax-int8"] and Int8Linear not in kinds["softmax"]
+
+
+@pytest.mark.slow
 def test_an_interrupted_run_reports_the_times_so_far(benchmark, capsys, monkeypatch):
     counted = benchmark.Clock.time
 

@@ -10,7 +10,6 @@ from songgen_hf.data.preparation.codes import prepare_codes
 from songgen_hf.data.preparation.options import CodesOptions
 from songgen_hf.evaluation.metrics.codebook_coherence import codebook_coherence
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
-from songgen_hf.modeling.patterns import shift_right
 from songgen_hf.modeling.processing_songgen import SongGenProcessor
 from songgen_hf.training.language_model.collator import SongCollator
 from songgen_hf.training.language_model.dataset import SongDataset, read_songs
@@ -41,10 +40,7 @@ def test_the_second_code_of_a_frame_follows_from_the_first(codes, name):
     dataset = SongDataset(rows, model.config, DataOptions(), training=False)
     batch = SongCollator(model.config, processor)([dataset[place] for place in range(SONGS)])
     inputs = {name: value for name, value in batch.items() if not name.endswith("labels")}
-    config = model.config
-    inputs["decoder_input_ids"] = shift_right(
-        batch["labels"], config.decoder_start_token_id, config.pad_token_id
-    )
+    inputs["decoder_input_ids"] = model.shift_right(batch["labels"])
 
     coherence = codebook_coherence(model, inputs, generator=torch.Generator().manual_seed(0))
 

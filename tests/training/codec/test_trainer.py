@@ -1,6 +1,5 @@
-"""Training of a tiny codec: losses, checkpoints, errors and the trained codec."""
+"""Training of a tiny codec: checkpoints, errors, options and the trained codec."""
 
-import copy
 import dataclasses
 import json
 import os
@@ -15,19 +14,12 @@ from transformers import HubertConfig, HubertModel
 import songgen_hf.training
 from songgen_hf.checkpoints.digests import codes_digest
 from songgen_hf.modeling.modeling_xcodec import XCodecModel
-from songgen_hf.training.codec.evaluation import evaluate_codec
 from songgen_hf.training.codec.objective import (
-    CodecObjective,
-    balance_initial_weights,
-    count_of_step,
-    fused_state,
     new_codec,
 )
 from songgen_hf.training.codec.options import CodecTrainingOptions, TeacherTrainingOptions
 from songgen_hf.training.codec.semantic_teacher import TeacherTrainer
-from songgen_hf.training.codec.stft_losses import MelDistance, RelativeErrorLoss
 from songgen_hf.training.codec.trainer import CodecTrainer, train_codec
-from songgen_hf.training.codec.waveform_crops import WaveformCrops
 from songgen_hf.training.codec.waveform_trainer import learning_rate
 from songgen_hf.training.option_parsing import parse_options, read_yaml
 
@@ -43,122 +35,6 @@ from ...tools.codec_cases import (
 )
 
 RECIPES = Path(songgen_hf.training.__file__).parent / "recipes"
-
-
-def objective(**changes):
-    codec = XCodecModel(tiny_config())
-    balance_initial_weights(codec, seed=0)
-    made = CodecObjective(codec, codec_options("data", "out", **changes))
-    made.start_codebooks(0.1 * noise(4, 1, 6400, seed=8), seed=0)
-    return made.train()
-
-
-@pytest.mark.slow
-def test_codes_of_a_training_step_are_those_of_inference():
-    made = objective()
-    waveform = 0.1 * noise(2, 1, 6400)
-    before = copy.deepcopy(made.codec).eval()
-
-    result = made(waveform)
-
-    assert torch.equal(result.codes, before.encode(waveform, return_dict=False))
-    decoded = before.decode(result.codes, return_dict=False)
-    torch.testing.assert_close(result.waveform, decoded, atol=1e-4, rtol=1e-4)
-
-
-@pytest.mark.slow
-def test_every_part_but_the_teacher_gets_a_gradient():
-    made = objective()
-
-    made.weighted(made(0.1 * noise(2, 1, 6400)).losses).backward()
-
-    for name, weight in made.codec.named_parameters():
-        if name.startswith("semantic_model."):
-            assert weight.grad is None, name
-        else:
-            assert weight.grad is not None and torch.isfinite(weight.grad).all(), name
-
-
-def test_the_teacher_stays_in_evaluation_mode():
-    made = objective()
-
-    made.train()
-
-    assert made.codec.training and made.quantizer.training
-    assert not any(module.training for module in made.codec.semantic_model.modules())
-
-
-@pytest.mark.slow
-def test_the_objective_is_the_sum_of_weighted_losses():
-    weights = {"stft": 2.0, "sub_band": 0.0, "mel": 3.0, "semantic": 5.0, "waveform": 7.0}
-    made = objective(**{f"{name}_weight": weight for name, weight in weights.items()})
-    waveform = 0.1 * noise(2, 1, 6400)
-
-    result = made(waveform)
-
-    losses = result.losses
-    assert set(losses) == {"commitment", "stft", "mel", "semantic", "waveform"}
-    torch.testing.assert_close(losses["waveform"], RelativeErrorLoss()(result.waveform, waveform))
-    wanted = sum(weights[name] * losses[name] for name in losses if name != "commitment")
-    torch.testing.assert_close(made.weighted(losses), wanted + losses["commitment"])
-
-
-def test_crops_that_are_not_a_multiple_of_the_hop_are_refused():
-    with pytest.raises(ValueError, match="6401 samples, expected a multiple of 320"):
-        objective()(noise(1, 1, 6401))
-
-
-@pytest.mark.slow
-def test_without_semantics_codes_depend_on_the_acoustic_half_alone():
-    made = objective(semantics=False)
-    waveform = 0.1 * noise(2, 1, 6400)
-
-    features = made.codec.extract_features(waveform)
-    result = made(waveform)
-    made.weighted(result.losses).backward()
-
-    assert features.semantic_target.abs().max() == 0
-    assert "semantic" not in result.losses
-    assert all(weight.grad is None for weight in made.codec.decoder_semantic.parameters())
-    assert torch.isfinite(made.codec.fc.weight.grad).all()
-
-
-def test_the_count_of_codebooks_changes_with_the_step_and_is_drawn_evenly():
-    counts = [count_of_step([1, 2, 3, 4, 8], seed=5, step=step) for step in range(2000)]
-
-    assert counts == [count_of_step([1, 2, 3, 4, 8], seed=5, step=step) for step in range(2000)]
-    for count in (1, 2, 3, 4, 8):
-        assert counts.count(count) / 2000 == pytest.approx(0.2, abs=0.03)
-
-
-@pytest.mark.slow
-def test_weight_norm_is_fused_to_the_bit():
-    made = objective()
-    for weight in made.codec.acoustic_decoder.parameters():
-        weight.data += 0.01 * noise(*weight.shape)
-
-    plain = XCodecModel(tiny_config())
-    plain.load_state_dict(fused_state(made.codec))
-
-    codes = torch.randint(16, (2, 4, 9))
-    made.codec.eval(), plain.eval()
-    assert torch.equal(
-        made.codec.decode(codes, return_dict=False), plain.decode(codes, return_dict=False)
-    )
-
-
-def test_balanced_weights_keep_the_scale_of_signals():
-    codec = XCodecModel(tiny_config())
-    balance_initial_weights(codec, seed=0)
-    wave = noise(2, 1, 6400)
-
-    latent = codec.acoustic_encoder(wave)
-    semantic = codec.decoder_semantic(codec.encoder_semantic(noise(2, 12, 20)))
-    decoded = codec.acoustic_decoder(noise(2, 8, 20))
-
-    assert 0.2 < latent.std() < 5
-    assert 0.2 < semantic.std() < 5
-    assert 0.02 < decoded.std() < 0.5
 
 
 @pytest.fixture(scope="module")
@@ -341,88 +217,6 @@ def test_the_teacher_becomes_the_semantic_model(tiny_preset, sounds, tmp_path): 
         assert torch.equal(codec.semantic_model.state_dict()[name], value), name
 
 
-@pytest.mark.slow
-def test_evaluation_reports_distances_and_usage_and_keeps_the_training_mode():
-    made = objective()
-    waveforms = 0.1 * noise(3, 1, 6400)
-
-    metrics = evaluate_codec(made.codec, waveforms, batch_size=2)
-
-    assert made.codec.training
-    for name in ("stft_distance", "mel_distance"):
-        assert all(metrics[f"{name}/{kbps}"] > 0 for kbps in ("0.2", "0.4", "0.8"))
-    codes = made.codec.eval().encode(waveforms, return_dict=False)
-    decoded = made.codec.decode(codes[:, :1], return_dict=False).detach()
-    pairs = zip(decoded, waveforms, strict=True)
-    distance = sum(float(MelDistance(16000)(*pair)) for pair in pairs) / 3
-    assert metrics["mel_distance/0.2"] == pytest.approx(distance, rel=1e-4)
-    for level in range(4):
-        assert metrics[f"usage/{level}"] == len(codes[:, level].unique()) / 16
-
-
-def test_crops_depend_on_seed_step_and_place_alone(sounds):  # noqa: F811
-    crops = WaveformCrops(sounds, 16000)
-    batch = crops.batch(4, 3200, seed=1, step=2)
-
-    assert batch.shape == (4, 1, 3200) and batch.dtype == torch.float32
-    assert torch.equal(batch[2:], crops.batch(2, 3200, seed=1, step=2, first=2))
-    assert not torch.equal(batch, crops.batch(4, 3200, seed=1, step=3))
-
-
-def test_crops_of_parquet_rows_come_from_all_stems(tmp_path, sounds):  # noqa: F811
-    datasets = pytest.importorskip("datasets")
-    files = [path.read_bytes() for path in sorted(sounds.iterdir())[:4]]
-    table = {
-        "mixture": files[:2],
-        "vocal": [{"bytes": data} for data in files[2:]],
-        "id": ["a", "b"],
-    }
-    datasets.Dataset.from_dict(table).to_parquet(tmp_path / "songs.parquet")
-
-    crops = WaveformCrops(tmp_path, 16000)
-
-    assert len(crops) == 4
-    loudness = [float(np.abs(crops.read(index, 1600)).max()) for index in range(4)]
-    assert min(loudness) > 0.1
-
-
-def test_short_sounds_are_padded_with_silence(sounds):  # noqa: F811
-    waveform = WaveformCrops(sounds, 16000).read(0, 20000)
-
-    assert waveform.shape == (20000,)
-    assert np.abs(waveform[:16000]).max() > 0.1 and np.abs(waveform[16000:]).max() == 0
-
-
-def test_a_glob_pattern_selects_files_of_a_folder(sounds):  # noqa: F811
-    everything = WaveformCrops(sounds, 16000)
-    first = sorted(Path(sounds).glob("*.wav"))[0]
-
-    some = WaveformCrops(f"{first.parent}/{first.name[:-5]}?.wav", 16000)
-
-    assert 0 < len(some) <= len(everything)
-    assert np.array_equal(some.read(0, 100), everything.read(0, 100))
-    with pytest.raises(FileNotFoundError, match="does not exist: give a folder of sounds"):
-        WaveformCrops(f"{first.parent}/nothing-*.wav", 16000)
-
-
-def test_places_without_sounds_are_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="does not exist: give a folder of sounds"):
-        WaveformCrops(tmp_path / "nothing", 16000)
-    with pytest.raises(ValueError, match="holds no sound: expected files ending in .wav"):
-        WaveformCrops(tmp_path, 16000)
-    (tmp_path / "broken.wav").write_bytes(b"RIFF and then nothing")
-    with pytest.raises(ValueError, match="broken.wav cannot be read as sound"):
-        WaveformCrops(tmp_path, 16000).read(0, 10)
-
-
-def test_the_error_for_missing_sound_columns_names_the_existing_ones(tmp_path):
-    datasets = pytest.importorskip("datasets")
-    datasets.Dataset.from_dict({"text": ["a"]}).to_parquet(tmp_path / "songs.parquet")
-
-    with pytest.raises(ValueError, match="columns text, expected one or more of mixture, vocal"):
-        WaveformCrops(tmp_path, 16000)
-
-
 @pytest.mark.parametrize("schedule", ["exponential", "cosine"])
 def test_the_learning_rate_rises_and_falls(schedule):
     options = CodecTrainingOptions(
@@ -447,11 +241,6 @@ def test_the_learning_rate_rises_and_falls(schedule):
 def test_wrong_options_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         CodecTrainingOptions(**changes)
-
-
-def test_codebook_counts_above_the_number_of_codebooks_are_refused():
-    with pytest.raises(ValueError, match=r"codebook_counts is \[1, 8\], expected at most 4"):
-        objective(codebook_counts=[1, 8])
 
 
 def test_a_run_needs_data_and_a_folder(tiny_preset, tmp_path):  # noqa: F811

@@ -1,9 +1,10 @@
 """Compiled decoder steps: the settings of ``generate()`` for them, and shapes that fit many songs.
 
 ``generate()`` of transformers compiles the step of a model if it has a static cache and a
-``compile_config``. A compiled step fits one shape only. So that it fits songs of other lyrics and
-other lengths, the conditions are padded, masked, to the next multiple of ``CONDITIONS_BUCKET``, and
-the cache has the next multiple of ``STEPS_BUCKET``.
+``compile_config``. On a CPU the compiled step fits conditions and songs of any length, and the
+cache grows with the song (:mod:`.growing_cache`). CUDA graphs fit one shape only: so that one fits
+songs of other lyrics and other lengths, the conditions are padded, masked, to the next multiple of
+``CONDITIONS_BUCKET``, and the cache has the next multiple of ``STEPS_BUCKET``.
 """
 
 import functools
@@ -15,18 +16,20 @@ import torch.nn.functional as F
 from transformers import CompileConfig, GenerationConfig
 
 CONDITIONS_BUCKET = 128
-"""Lengths of the encoded conditions, in positions, are padded to a multiple of this."""
+"""Lengths of the encoded conditions, in positions, are padded to a multiple of this for CUDA."""
 STEPS_BUCKET = 512
-"""Lengths of the cache, in steps, are rounded up to a multiple of this."""
+"""Lengths of the cache, in steps, are rounded up to a multiple of this for CUDA."""
 MOST_SHAPES = 64
-"""Number of shapes (batch, guidance, buckets) that one process compiles, after which it fails."""
+"""Number of shapes that one process compiles, after which it fails: of batches, with and without
+guidance, and on CUDA of buckets."""
 
 
 def compiled_generation(device: torch.device | str = "cpu") -> dict[str, Any]:
     """Return the arguments of ``generate()`` for compiled steps.
 
-    The first song compiles for seconds to minutes; later songs whose lyrics and length are in the
-    same buckets, in a batch of the same size, use the result. On CUDA the step is a CUDA graph.
+    The first song compiles for seconds to minutes; later songs in a batch of the same size use the
+    result. On CUDA, where the step is a CUDA graph, their lyrics and length have to be in the same
+    buckets, too.
 
     Args:
         device: device of the model.
@@ -73,27 +76,40 @@ def rounded_up(length: int, bucket: int) -> int:
     return -(-length // bucket) * bucket
 
 
-def fit_shapes(model_kwargs: dict[str, Any], cache_length: int) -> int:
+def fit_shapes(model_kwargs: dict[str, Any], cache_length: int, any_length: bool) -> int:
     """Pad the encoded conditions of a call in place, and return the length of its cache in steps.
+
+    The compiler takes two lengths for one if they are equal when it compiles, and compiles again
+    when they are not. So that they never are, the number of conditions is even, and that of the
+    positions of the song is odd.
 
     Args:
         model_kwargs: keyword arguments of the loop of ``generate()``.
         cache_length: smallest length of the cache in steps.
+        any_length: whether compiled steps fit songs of any length; else they fit buckets.
     """
-    model_kwargs["encoder_outputs"] = pad_conditions(model_kwargs["encoder_outputs"])
-    return rounded_up(cache_length, STEPS_BUCKET)
+    bucket = 2 if any_length else CONDITIONS_BUCKET
+    conditions = model_kwargs["encoder_outputs"] = pad_conditions(
+        model_kwargs["encoder_outputs"], bucket
+    )
+    if not any_length:
+        return rounded_up(cache_length, STEPS_BUCKET)
+    for name in ("last_hidden_state", "attention_mask"):
+        torch._dynamo.maybe_mark_dynamic(conditions[name], 1)
+    return cache_length
 
 
-def pad_conditions(conditions: Any) -> Any:
-    """Pad encoded conditions to a multiple of ``CONDITIONS_BUCKET``, hidden by their mask.
+def pad_conditions(conditions: Any, bucket: int) -> Any:
+    """Pad encoded conditions to a multiple of some number of positions, hidden by their mask.
 
     Args:
         conditions: a ``SongGenConditionOutput`` with states [B, E, H] and, if given, a mask [B, E].
+        bucket: the number.
     Returns:
-        One of the same type with [B, E', H] and [B, E'].
+        A copy of the same type with [B, E', H] and [B, E'].
     """
     states, mask = conditions["last_hidden_state"], conditions.get("attention_mask")
-    missing = rounded_up(states.shape[1], CONDITIONS_BUCKET) - states.shape[1]
+    missing = rounded_up(states.shape[1], bucket) - states.shape[1]
     if mask is None:
         mask = torch.ones(states.shape[:2], dtype=torch.int64, device=states.device)
     padded = {

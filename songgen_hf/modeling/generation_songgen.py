@@ -20,7 +20,7 @@ from .compiled_steps import compiled_generation, fit_shapes, many_shapes
 from .config_checks import check_generation_settings
 from .configuration_songgen import SongGenConfig
 from .ended_songs import LIVING_SONGS, living_songs
-from .growing_cache import grow_in_place
+from .growing_cache import grow_between_steps, grow_in_place, make_room
 from .guidance import Guidance, GuidanceLogitsProcessor, check_negative, given_conditions
 from .int8_layers import compile_layers
 from .logits_process import (
@@ -309,14 +309,19 @@ class SongGenGenerationMixin(LyricsAttentionMixin, GenerationMixin):
         is_given = model_kwargs.get("past_key_values") is not None
         if lyrics is not None:
             max_cache_length += lyrics.shape[1]
-        if generation_config.compile_config is not None:
+        is_compiled = generation_config.compile_config is not None
+        # CUDA graphs need buffers that stay, and the mask of prepended lyrics constant shapes.
+        any_length = is_compiled and self.device.type == "cpu" and lyrics is None
+        if is_compiled:
             compile_layers(self.decoder)
-            max_cache_length = fit_shapes(model_kwargs, max_cache_length)
+            max_cache_length = fit_shapes(model_kwargs, max_cache_length, any_length)
         super()._prepare_cache_for_generation(
             generation_config, model_kwargs, generation_mode, batch_size, max_cache_length
         )
         if not is_given:
             grow_in_place(model_kwargs.get("past_key_values"), max_cache_length)
+        if any_length and not is_given:
+            grow_between_steps(model_kwargs.get("past_key_values"))
         num_songs = self._num_songs(model_kwargs)
         model_kwargs[LIVING_SONGS] = living_songs(generation_config, model_kwargs, num_songs)
 
@@ -396,6 +401,7 @@ class SongGenGenerationMixin(LyricsAttentionMixin, GenerationMixin):
         if (songs := kwargs.get(LIVING_SONGS)) is not None:
             ids, encoder_outputs = songs.select(ids, encoder_outputs, past_key_values)
         length = ids.shape[-1]
+        make_room(past_key_values, length)
         if next_sequence_length is not None:
             ids = ids[..., -next_sequence_length:]
         if guidance_branches:

@@ -1,14 +1,25 @@
 """Keys and values of a song that grow in place while it is generated.
 
 The dynamic cache of transformers concatenates, so every step copies all steps before it. Here a new
-step is written behind the others, into a buffer with spare room.
+step is written behind the others, into a buffer with spare room. Its static cache, which compiled
+steps need, has the length of the longest song from the first step on, and every step reads all of
+it. Here it is enlarged between the steps of a song, and the compiler is told that its length
+varies.
 """
 
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+from transformers.cache_utils import (
+    Cache,
+    DynamicCache,
+    DynamicLayer,
+    EncoderDecoderCache,
+    StaticCache,
+    StaticLayer,
+)
 
 MIN_ROOM = 64
 """Positions of the smallest buffer."""
@@ -77,8 +88,58 @@ class GrowingLayer(DynamicLayer):
         self._buffers = buffers[0], buffers[1]
 
 
+class GrowingStaticLayer(StaticLayer):
+    """Keys and values [B, heads, room, D] of one layer for compiled steps, which read all of them.
+
+    Unused positions are zero and hidden by the mask. ``max_cache_len`` is the length of the longest
+    song, which the room does not exceed by more than a position.
+
+    Args:
+        max_cache_len: as that of ``StaticLayer``.
+        is_own: whether these are the keys of the song, not of the conditions. Their number is then
+            odd; see :func:`.compiled_steps.fit_shapes`.
+    """
+
+    keys: Any
+    values: Any
+    max_cache_len: int
+
+    def __init__(self, max_cache_len: int, is_own: bool) -> None:
+        super().__init__(max_cache_len)
+        self.is_own = is_own
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        longest, self.max_cache_len = self.max_cache_len, self._first_room(key_states.shape[-2])
+        super().lazy_initialization(key_states, value_states)
+        self.max_cache_len = longest
+        self._mark()
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return self.keys.shape[-2] if self.is_initialized else self._first_room(query_length), 0
+
+    def make_room(self, length: int) -> None:
+        """Hold that many positions from now on, and some more when they are not there yet."""
+        room = self.keys.shape[-2]
+        if length <= room:
+            return
+        more = self._rounded(max(length, min(room + room // 4, self.max_cache_len))) - room
+        for name in ("keys", "values"):
+            setattr(self, name, F.pad(getattr(self, name), (0, 0, 0, more)))
+        self._mark()
+
+    def _first_room(self, length: int) -> int:
+        return self._rounded(max(length, min(length + MIN_ROOM, self.max_cache_len)))
+
+    def _rounded(self, room: int) -> int:
+        return room | 1 if self.is_own else room
+
+    def _mark(self) -> None:
+        for states in (self.keys, self.values):
+            torch._dynamo.maybe_mark_dynamic(states, 2)
+
+
 def grow_in_place(cache: Cache | None, longest: int | None = None) -> None:
-    """Let the self-attention of a new cache grow in place.
+    """Let the self-attention of a new dynamic cache grow in place.
 
     Caches of other kinds, and dynamic ones that hold something, stay as they are.
 
@@ -96,4 +157,40 @@ def grow_in_place(cache: Cache | None, longest: int | None = None) -> None:
         ]
 
 
-__all__ = ["MIN_ROOM", "GrowingLayer", "grow_in_place"]
+def grow_between_steps(cache: Cache | None) -> None:
+    """Let a new static cache begin with little room, to which :func:`make_room` adds.
+
+    Caches of other kinds, and static ones that hold something, stay as they are.
+
+    Args:
+        cache: an ``EncoderDecoderCache``, or None.
+    """
+    if not isinstance(cache, EncoderDecoderCache):
+        return
+    own = cache.self_attention_cache
+    for part in (own, cache.cross_attention_cache):
+        if type(part) is StaticCache and not part.offloading:
+            part.layers = [
+                layer
+                if type(layer) is not StaticLayer or layer.is_initialized
+                else GrowingStaticLayer(layer.max_cache_len, is_own=part is own)
+                for layer in part.layers
+            ]
+
+
+def make_room(cache: Cache | None, length: int) -> None:
+    """Let a cache of :func:`grow_between_steps` hold that many positions of the song."""
+    own = getattr(cache, "self_attention_cache", None)
+    for layer in own.layers if type(own) is StaticCache else ():
+        if isinstance(layer, GrowingStaticLayer) and layer.is_initialized:
+            layer.make_room(length)
+
+
+__all__ = [
+    "MIN_ROOM",
+    "GrowingLayer",
+    "GrowingStaticLayer",
+    "grow_between_steps",
+    "grow_in_place",
+    "make_room",
+]

@@ -10,13 +10,15 @@ from transformers import GenerationConfig
 from songgen_hf.modeling.compiled_steps import (
     CONDITIONS_BUCKET,
     MOST_SHAPES,
-    STEPS_BUCKET,
     compiled_generation,
+    fit_shapes,
     many_shapes,
     missing_compiler,
     pad_conditions,
     rounded_up,
 )
+from songgen_hf.modeling.conditioning import SongGenConditionOutput
+from songgen_hf.modeling.growing_cache import MIN_ROOM, GrowingStaticLayer
 from songgen_hf.modeling.int8_loading import quantize_model
 
 GREEDY = {"do_sample": False, "max_new_frames": 5}
@@ -50,7 +52,9 @@ def test_one_compilation_serves_songs_of_other_lyrics_and_lengths(
     inputs = tiny_inputs()
     longer = {**inputs, "lyrics_ids": inputs["lyrics_ids"].repeat(1, 3)}
     longer["lyrics_attention_mask"] = inputs["lyrics_attention_mask"].repeat(1, 3)
-    calls = [inputs | GREEDY, longer | GREEDY, longer | GREEDY | {"max_new_frames": 9}]
+    # The last song is longer than the room with which a cache begins.
+    last = {"max_new_frames": MIN_ROOM, "min_new_frames": MIN_ROOM}
+    calls = [inputs | GREEDY, longer | GREEDY, longer | GREEDY | last]
     expected = [model.generate(**call) for call in calls]
 
     codes = [model.generate(**call, compile=True) for call in calls]
@@ -114,14 +118,16 @@ def test_a_process_compiles_many_shapes(tiny_model):
     assert config.recompile_limit == before
 
 
-def test_padded_conditions_are_hidden_and_fill_a_bucket(tiny_model, tiny_inputs):
+@pytest.mark.parametrize("bucket", [1, 2, CONDITIONS_BUCKET])
+def test_padded_conditions_are_hidden_and_fill_a_bucket(tiny_model, tiny_inputs, bucket):
     model, inputs = tiny_model("mixed"), tiny_inputs()
     encoded = model.conditioner(**inputs)
 
-    padded = pad_conditions(encoded)
+    padded = pad_conditions(encoded, bucket)
 
     length = encoded.last_hidden_state.shape[1]
-    assert padded.last_hidden_state.shape[1] % CONDITIONS_BUCKET == 0
+    assert padded.last_hidden_state.shape[1] == rounded_up(length, bucket)
+    assert padded.last_hidden_state.data_ptr() != encoded.last_hidden_state.data_ptr()
     assert torch.equal(padded.attention_mask[:, :length], encoded.attention_mask)
     assert not padded.attention_mask[:, length:].any()
     ids = torch.randint(0, 1024, (len(padded.attention_mask), decoder_rows(model), 4))
@@ -136,8 +142,27 @@ def decoder_rows(model) -> int:
 
 
 @pytest.mark.parametrize(("length", "expected"), [(1, 512), (512, 512), (513, 1024)])
-def test_a_cache_has_the_next_multiple(length, expected):
-    assert rounded_up(length, STEPS_BUCKET) == expected
+def test_a_cache_for_cuda_graphs_has_the_next_multiple(tiny_model, tiny_inputs, length, expected):
+    conditions = tiny_model("mixed").conditioner(**tiny_inputs())
+    arguments = {"encoder_outputs": conditions}
+
+    assert fit_shapes(arguments, length, any_length=False) == expected
+    assert arguments["encoder_outputs"].last_hidden_state.shape[1] == CONDITIONS_BUCKET
+
+
+@pytest.mark.parametrize("length", [7, 8])
+def test_a_step_of_any_length_has_an_even_number_of_conditions_and_an_odd_one_of_keys(length):
+    states = torch.zeros(1, length, 4)
+    conditions = SongGenConditionOutput(states, torch.ones(1, length, dtype=torch.int64))
+    arguments = {"encoder_outputs": conditions}
+    layer = GrowingStaticLayer(1000, is_own=True)
+
+    assert fit_shapes(arguments, 1000, any_length=True) == 1000
+    assert arguments["encoder_outputs"].last_hidden_state.shape[1] == 8
+    layer.update(*torch.zeros(2, 1, 1, length, 4))
+    assert layer.keys.shape[2] % 2
+    layer.make_room(150 + length)
+    assert layer.keys.shape[2] % 2
 
 
 def test_without_a_compiler_the_error_says_what_to_do(tiny_model, tiny_inputs):

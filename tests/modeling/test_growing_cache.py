@@ -4,10 +4,22 @@ import copy
 
 import pytest
 import torch
-from transformers.cache_utils import DynamicCache, DynamicLayer, EncoderDecoderCache
+from transformers.cache_utils import (
+    DynamicCache,
+    DynamicLayer,
+    EncoderDecoderCache,
+    StaticCache,
+    StaticLayer,
+)
 
 from songgen_hf.modeling import ended_songs
-from songgen_hf.modeling.growing_cache import MIN_ROOM, GrowingLayer
+from songgen_hf.modeling.growing_cache import (
+    MIN_ROOM,
+    GrowingLayer,
+    GrowingStaticLayer,
+    grow_between_steps,
+    make_room,
+)
 
 from .test_ended_songs import CASES, sing
 
@@ -75,6 +87,52 @@ def test_a_step_is_written_in_place_and_a_whole_song_has_no_spare_room():
 
 def storage(layer):
     return layer.keys.untyped_storage().nbytes()
+
+
+@pytest.mark.parametrize("first", [1, 200])
+@torch.no_grad()
+def test_a_static_layer_that_grows_holds_what_one_of_the_longest_song_holds(first):
+    generator = torch.Generator().manual_seed(first)
+    ours, theirs = GrowingStaticLayer(LONGEST, is_own=True), StaticLayer(LONGEST)
+    past, sizes = 0, set()
+
+    for length in [first] + [1] * (LONGEST - first):
+        if past:
+            ours.make_room(past + length)
+        assert ours.get_mask_sizes(length)[0] <= LONGEST + 1
+        states = torch.randn(2, 1, 2, length, 4, generator=generator)
+        found, expected = ours.update(*states), theirs.update(*states)
+        past += length
+        room = found[0].shape[2]
+        assert ours.get_seq_length() == past <= room == ours.get_mask_sizes(1)[0]
+        for one, other in zip(found, expected, strict=True):
+            assert torch.equal(one[:, :, :past], other[:, :, :past])
+            assert not one[:, :, past:].any()
+        sizes.add(room)
+
+    assert max(sizes) == LONGEST + 1  # odd
+    assert len(sizes) <= 9
+    assert ours.get_max_length() == LONGEST
+
+
+def test_only_new_static_caches_grow_between_steps(tiny_model):
+    config = tiny_model("mixed").config.decoder
+
+    def cache(**options):
+        return EncoderDecoderCache(*(StaticCache(config, 20, **options) for _ in range(2)))
+
+    new, filled, offloaded = cache(), cache(), cache(offloading=True)
+    filled.self_attention_cache.update(*torch.zeros(2, 1, 2, 3, 8), 0)
+    for one in (new, filled, offloaded, None, stock_cache(tiny_model("mixed"))):
+        grow_between_steps(one)
+        make_room(one, 1)
+
+    def kinds(cache):
+        return {type(layer) for layer in cache.self_attention_cache.layers}
+
+    assert kinds(new) == {GrowingStaticLayer}
+    assert type(filled.self_attention_cache.layers[0]) is StaticLayer
+    assert kinds(offloaded) == {StaticLayer}
 
 
 def test_outside_of_generation_gradients_reach_all_steps():

@@ -12,8 +12,9 @@ on them; the conditions are those of a text and lyrics, for the row "voice" also
 The codec encodes and decodes audio; its floor is the time of as many operations in a large matrix
 product. MusicGen of transformers has the same sizes; its row is its forward pass alone, without
 sampling. The row "mini" is songgen-mini with guidance on one thread. With --lengths, steps after
-songs of these many steps are measured, too. With --page, the table replaces that of a page. The
-last line of the output is JSON; null stands for what this version or machine lacks.
+songs of these many steps are measured, too, of one song and of a batch of 8. With --page, the table
+replaces that of a page. The last line of the output is JSON; null stands for what this version or
+machine lacks.
 """
 
 import argparse
@@ -235,21 +236,26 @@ def musicgen(preset: str, seed: int) -> Measurement:
     return measure
 
 
-def after(model: Any, num_steps: int, seed: int) -> Measurement:
-    """Measure forward passes after a song of that many steps."""
+def after(model: Any, num_steps: int, seed: int, batch: int = 1) -> Measurement:
+    """Measure forward passes after a song of that many steps, with the cache of generate()."""
     decoder = model.config.decoder
-    states = torch.randn(1, CONDITIONS, decoder.hidden_size)
-    mask = torch.ones(1, CONDITIONS, dtype=torch.int64)
-    shape = (1, decoder.num_attention_heads, num_steps, decoder.head_dim)
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator).to(model.dtype)
+
+    states = draw(batch, CONDITIONS, decoder.hidden_size)
+    mask = torch.ones(batch, CONDITIONS, dtype=torch.int64)
+    past = draw(batch, decoder.num_attention_heads, num_steps, decoder.head_dim)
 
     @torch.inference_mode()
     def measure() -> list[float]:
         own = DynamicCache(config=decoder)
         cache = EncoderDecoderCache(own, DynamicCache())
-        grow_in_place(cache, num_steps + STEPS + WARM_UP)  # the cache of generate()
+        grow_in_place(cache, num_steps + STEPS + WARM_UP, CONDITIONS)
         for layer in range(decoder.num_hidden_layers):
-            own.update(torch.randn(shape), torch.randn(shape), layer)
-        ids = torch.zeros(1, decoder.num_rows, 1, dtype=torch.int64)
+            own.update(past, past, layer)
+        ids = torch.zeros(batch, decoder.num_rows, 1, dtype=torch.int64)
         times = []
         for _ in range(STEPS + WARM_UP):
             start = time.perf_counter()
@@ -358,6 +364,8 @@ def measurements(args: argparse.Namespace) -> dict[str, Measurement]:
             rows[f"{way}_{name}_ms"] = codec(call)
     for length in args.lengths:
         rows[f"after_{length}_ms"] = after(model, length, seed)
+    for length in args.lengths:
+        rows[f"bf16_batch8_after_{length}_ms"] = after(half, length, seed, batch=8)
     return rows
 
 
@@ -433,8 +441,10 @@ def table(result: dict[str, Any]) -> str:
     if not result["mini_compiled"]:
         names["mini_ms"] = names["mini_ms"].removesuffix(", compiled")
     for name in result:
-        if name.startswith("after_"):
-            names[name] = f"float32, after {name.split('_')[1]} steps, without sampling"
+        row, found, length = name.removesuffix("_ms").rpartition("after_")
+        if found:
+            title = "bfloat16, batch of 8" if row else "float32"
+            names[name] = f"{title}, after {length} steps, without sampling"
     lines = ["| a step of | ms | float32 = 1 |", "| --- | ---: | ---: |"]
     for name, title in names.items():
         value = result[name]

@@ -111,6 +111,8 @@ class SongGenAttention(nn.Module):
             attended = attend_one_step(query, key, value, attention_mask, self.scaling)
             return self.out_proj(attended.reshape(batch, length, width)), None
 
+        if key.dtype != query.dtype:  # of a cache that keeps half precision in float32
+            key, value = key.to(query.dtype), value.to(query.dtype)
         attend: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
             self.config._attn_implementation, eager_attention_forward
         )

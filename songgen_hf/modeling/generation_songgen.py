@@ -319,9 +319,13 @@ class SongGenGenerationMixin(LyricsAttentionMixin, GenerationMixin):
             generation_config, model_kwargs, generation_mode, batch_size, max_cache_length
         )
         if not is_given:
-            grow_in_place(model_kwargs.get("past_key_values"), max_cache_length)
-        if any_length and not is_given:
-            grow_between_steps(model_kwargs.get("past_key_values"))
+            cache, states = (
+                model_kwargs.get("past_key_values"),
+                model_kwargs["encoder_outputs"]["last_hidden_state"],
+            )
+            grow_in_place(cache, max_cache_length, states.shape[1])
+            if any_length:
+                grow_between_steps(cache)
         num_songs = self._num_songs(model_kwargs)
         model_kwargs[LIVING_SONGS] = living_songs(generation_config, model_kwargs, num_songs)
 

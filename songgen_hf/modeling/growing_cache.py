@@ -32,6 +32,9 @@ class GrowingLayer(DynamicLayer):
     that a song of the greatest length needs no spare room. If somebody else replaces the keys, as
     selecting or cropping songs does, the next step begins new buffers with them.
 
+    On a CPU the buffers of half precision are float32: the attention of a step computes in float32
+    (:func:`.few_rows.attend_one_step`), and would convert all steps at every step.
+
     Args:
         longest: number of positions of the longest song; None if it is not known.
     """
@@ -81,11 +84,18 @@ class GrowingLayer(DynamicLayer):
         self._used = (None, None)
         for given in states:
             old = kept.pop(0)
-            buffer = given.new_empty(*given.shape[:-2], size, given.shape[-1])
+            shape = *given.shape[:-2], size, given.shape[-1]
+            buffer = given.new_empty(shape, dtype=_buffer_dtype(given))
             if past:
                 buffer.narrow(-2, 0, past).copy_(old)
             buffers.append(buffer)
         self._buffers = buffers[0], buffers[1]
+
+
+def _buffer_dtype(states: Tensor) -> torch.dtype:
+    """The precision in which these states are kept."""
+    is_half = states.dtype in (torch.bfloat16, torch.float16)
+    return torch.float32 if is_half and states.is_cpu else states.dtype
 
 
 class GrowingStaticLayer(StaticLayer):
@@ -138,7 +148,7 @@ class GrowingStaticLayer(StaticLayer):
             torch._dynamo.maybe_mark_dynamic(states, 2)
 
 
-def grow_in_place(cache: Cache | None, longest: int | None = None) -> None:
+def grow_in_place(cache: Cache | None, longest: int | None = None, conditions: int = 0) -> None:
     """Let the self-attention of a new dynamic cache grow in place.
 
     Caches of other kinds, and dynamic ones that hold something, stay as they are.
@@ -146,15 +156,21 @@ def grow_in_place(cache: Cache | None, longest: int | None = None) -> None:
     Args:
         cache: an ``EncoderDecoderCache``, or None.
         longest: number of positions of the longest song.
+        conditions: number of positions of the conditions, whose keys and values do not grow.
     """
-    own = getattr(cache, "self_attention_cache", None)
-    if type(own) is DynamicCache and not own.offloading:
-        own.layers = [
-            layer
-            if type(layer) is not DynamicLayer or layer.is_initialized
-            else GrowingLayer(longest)
-            for layer in own.layers
-        ]
+    if not isinstance(cache, EncoderDecoderCache):
+        return
+    for part, size in (
+        (cache.self_attention_cache, longest),
+        (cache.cross_attention_cache, conditions),
+    ):
+        if type(part) is DynamicCache and not part.offloading:
+            part.layers = [
+                layer
+                if type(layer) is not DynamicLayer or layer.is_initialized
+                else GrowingLayer(size)
+                for layer in part.layers
+            ]
 
 
 def grow_between_steps(cache: Cache | None) -> None:

@@ -21,12 +21,14 @@ def test_the_last_line_has_every_row_and_the_page_has_the_table(benchmark, capsy
 
     result = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
     assert result.keys() >= set(KEYS) | {"machine", "threads", "seed", "versions", "rounds"}
-    assert all(result[name] > 0 for name in MEASURED | {"after_20_ms", "read_gb_per_s"})
+    after = {"after_20_ms", "bf16_batch8_after_20_ms"}
+    assert all(result[name] > 0 for name in MEASURED | after | {"read_gb_per_s"})
     assert result["fp32_compiled_ms"] is None
     for name in ("encode_fp32", "decode_bf16"):
         assert 0 < result[f"{name}_floor_ms"] < result[f"{name}_ms"]
     text = page.read_text()
     assert text.startswith("# Speed\n\n<!--") and text.endswith("-->\n\nThe end.\n")
+    assert "| bfloat16, batch of 8, after 20 steps, without sampling |" in text
     assert "old" not in text and f"| float32 | {result['fp32_ms']:.1f} | 1.00 |" in text
 
 

@@ -71,6 +71,21 @@ def test_a_growing_layer_holds_what_a_dynamic_layer_holds(seed):
             assert ours.get_mask_sizes(1) == theirs.get_mask_sizes(1)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+@torch.no_grad()
+def test_half_precision_is_kept_exactly_in_float32(dtype):
+    layer = GrowingLayer(LONGEST)
+    states = torch.randn(3, 2, 1, 2, 5, 4, generator=torch.Generator().manual_seed(0)).to(dtype)
+
+    for keys, values in states:
+        layer.update(keys, values)
+    with torch.enable_grad():
+        keys, _ = layer.update(*states[0])
+
+    assert layer.keys.dtype == (dtype if dtype.itemsize > 2 else torch.float32)
+    assert torch.equal(keys.to(dtype), torch.cat([*states[:, 0], states[0, 0]], dim=2))
+
+
 @torch.no_grad()
 def test_a_step_is_written_in_place_and_a_whole_song_has_no_spare_room():
     layer, places = GrowingLayer(LONGEST), []
@@ -162,4 +177,18 @@ def test_codes_are_those_of_the_cache_of_transformers(tiny_model, tiny_inputs, m
 
     assert torch.equal(codes, expected)
     assert sizes == same
-    assert used == len(caches) == len(sizes) * model.config.decoder.num_hidden_layers
+    # Each step of the song, and once the conditions.
+    assert used == len(caches) == (len(sizes) + 1) * model.config.decoder.num_hidden_layers
+
+
+@pytest.mark.parametrize("case", [name for name in CASES if name != "no_cache"])
+def test_half_precision_is_kept_in_float32_with_the_same_codes(tiny_model, tiny_inputs, case):
+    pattern, variant, options = CASES[case]
+    model, inputs = copy.deepcopy(tiny_model(pattern, **variant)).bfloat16(), tiny_inputs(4)
+    inputs["voice_values"] = inputs["voice_values"].bfloat16()
+
+    codes, sizes = sing(model, inputs, **options)
+    expected, same = sing(model, inputs, **options, past_key_values=stock_cache(model))
+
+    assert torch.equal(codes, expected)
+    assert sizes == same

@@ -42,6 +42,7 @@ def cache_bytes(
     guidance: bool = False,
     conditions: int = 0,
     dtype: str = "float32",
+    on_cpu: bool = False,
 ) -> int:
     """The bytes of the keys and values at the end of generation.
 
@@ -52,13 +53,15 @@ def cache_bytes(
         guidance: whether every song is computed twice, with and without its conditions.
         conditions: number of states of text, lyrics and voice that the song is conditioned on.
         dtype: one of ``DTYPES``.
+        on_cpu: whether a CPU generates, which keeps half precision in float32.
     """
     decoder: Any = config.decoder
     frames = max(1, round(seconds * config.frame_rate))
     steps = decoder.pattern.num_steps(frames) - 1  # the last one is not fed back
     positions = steps * decoder.num_key_value_heads
     positions += conditions * decoder.num_cross_attention_key_value_heads
-    each = 2 * decoder.num_hidden_layers * decoder.head_dim * _dtype(dtype).itemsize
+    size = _dtype("float32" if on_cpu else dtype).itemsize
+    each = 2 * decoder.num_hidden_layers * decoder.head_dim * size
     return positions * each * songs * (2 if guidance else 1)
 
 

@@ -63,7 +63,7 @@ def test_less_precision_is_advised_only_where_it_makes_a_model_fit(tiny_singer):
     whole, half = (
         doctor.RESERVE_BYTES
         + weight_bytes(empty_model(config), dtype)
-        + cache_bytes(config, 30, guidance=True, dtype=dtype)
+        + cache_bytes(config, 30, guidance=True, dtype=dtype, on_cpu=True)
         for dtype in ("float32", "bfloat16")
     )
 

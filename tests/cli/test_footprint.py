@@ -1,5 +1,7 @@
 """The memory that is computed for a model is what a built model takes, to the byte."""
 
+import copy
+
 import pytest
 import torch
 
@@ -44,14 +46,19 @@ def test_no_memory_is_allocated_to_count_weights(tiny_model):
 @pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["mixed", "interleaving_A_V", "parallel_std"])
 @pytest.mark.parametrize(
-    ("songs", "guidance", "heads", "cross_heads"),
-    [(1, 1, None, None), (3, 1, 2, None), (2, 3, 2, 1)],
+    ("songs", "guidance", "heads", "cross_heads", "dtype"),
+    [
+        (1, 1, None, None, "float32"),
+        (3, 1, 2, None, "float32"),
+        (2, 3, 2, 1, "float32"),
+        (2, 1, 2, None, "bfloat16"),
+    ],
 )
 def test_keys_and_values_are_counted_to_the_byte(
-    tiny_model, tiny_inputs, pattern, songs, guidance, heads, cross_heads
+    tiny_model, tiny_inputs, pattern, songs, guidance, heads, cross_heads, dtype
 ):
     grouped = {"num_key_value_heads": heads, "num_cross_attention_key_value_heads": cross_heads}
-    model = tiny_model(pattern, decoder=grouped)
+    model = copy.deepcopy(tiny_model(pattern, decoder=grouped)).to(getattr(torch, dtype))
     inputs = tiny_inputs(songs, voice=False)
 
     output = model.generate(
@@ -68,7 +75,13 @@ def test_keys_and_values_are_counted_to_the_byte(
     conditions = inputs["input_ids"].shape[1] + inputs["lyrics_ids"].shape[1]
     seconds = 10 / model.config.frame_rate
     counted = cache_bytes(
-        model.config, seconds, songs=songs, guidance=guidance > 1, conditions=conditions
+        model.config,
+        seconds,
+        songs=songs,
+        guidance=guidance > 1,
+        conditions=conditions,
+        dtype=dtype,
+        on_cpu=True,
     )
     assert counted == sum(layer.keys.nbytes + layer.values.nbytes for layer in layers)
 

@@ -138,7 +138,8 @@ def describe_model(name: str, config: Any, devices: list[dict[str, Any]]) -> dic
         free = device["free_bytes"]
         dtypes = [device["advice"], *(["bfloat16"] if device["bfloat16"] else [])]
         for dtype in dict.fromkeys(dtypes):
-            song = cache_bytes(config, SONG_SECONDS, guidance=True, dtype=dtype)
+            on_cpu = device["device"] == "cpu"
+            song = cache_bytes(config, SONG_SECONDS, guidance=True, dtype=dtype, on_cpu=on_cpu)
             needed = RESERVE_BYTES + weights[dtype] + song
             fit = {"dtype": dtype, "needed_bytes": needed, "another_song_bytes": song}
             fits[device["device"]] = fit | {"fits": None if free is None else free >= needed}

@@ -112,6 +112,7 @@ def automatic_batch_size(pipeline: Any, seconds: float, settings: dict[str, Any]
         guidance=settings.get("guidance_scale", 2.0) != 1.0,
         conditions=USUAL_CONDITIONS,
         dtype=dtype if dtype in DTYPES else "float32",
+        on_cpu=device.type == "cpu",
     )
     return int(max(1, min(largest, free // 2 // (2 * each))))  # a growing cache is copied
 

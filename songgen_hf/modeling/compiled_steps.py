@@ -76,6 +76,18 @@ def rounded_up(length: int, bucket: int) -> int:
     return -(-length // bucket) * bucket
 
 
+def fits_any_length(generation_config: GenerationConfig, conditions: Any) -> bool:
+    """Whether the steps are compiled, and once for conditions and songs of any length.
+
+    CUDA graphs need buffers that stay, and the mask of prepended lyrics needs constant shapes.
+    """
+    return (
+        generation_config.compile_config is not None
+        and conditions["last_hidden_state"].device.type == "cpu"
+        and conditions.get("lyrics_hidden_states") is None
+    )
+
+
 def fit_shapes(model_kwargs: dict[str, Any], cache_length: int, any_length: bool) -> int:
     """Pad the encoded conditions of a call in place, and return the length of its cache in steps.
 
@@ -125,6 +137,7 @@ __all__ = [
     "STEPS_BUCKET",
     "compiled_generation",
     "fit_shapes",
+    "fits_any_length",
     "many_shapes",
     "missing_compiler",
     "pad_conditions",

@@ -16,7 +16,7 @@ from transformers.generation import GenerationMode
 from transformers.generation.utils import GenerateEncoderDecoderOutput
 from transformers.utils import logging
 
-from .compiled_steps import compiled_generation, fit_shapes, many_shapes
+from .compiled_steps import compiled_generation, fit_shapes, fits_any_length, many_shapes
 from .config_checks import check_generation_settings
 from .configuration_songgen import SongGenConfig
 from .ended_songs import LIVING_SONGS, living_songs
@@ -305,25 +305,20 @@ class SongGenGenerationMixin(LyricsAttentionMixin, GenerationMixin):
     def _prepare_cache_for_generation(  # type: ignore[no-untyped-def]
         self, generation_config, model_kwargs, generation_mode, batch_size, max_cache_length
     ) -> None:
-        lyrics = model_kwargs["encoder_outputs"].get("lyrics_hidden_states")
+        conditions = model_kwargs["encoder_outputs"]
+        lyrics = conditions.get("lyrics_hidden_states")
         is_given = model_kwargs.get("past_key_values") is not None
         if lyrics is not None:
             max_cache_length += lyrics.shape[1]
-        is_compiled = generation_config.compile_config is not None
-        # CUDA graphs need buffers that stay, and the mask of prepended lyrics constant shapes.
-        any_length = is_compiled and self.device.type == "cpu" and lyrics is None
-        if is_compiled:
+        any_length = fits_any_length(generation_config, conditions)
+        if generation_config.compile_config is not None:
             compile_layers(self.decoder)
             max_cache_length = fit_shapes(model_kwargs, max_cache_length, any_length)
         super()._prepare_cache_for_generation(
             generation_config, model_kwargs, generation_mode, batch_size, max_cache_length
         )
-        if not is_given:
-            cache, states = (
-                model_kwargs.get("past_key_values"),
-                model_kwargs["encoder_outputs"]["last_hidden_state"],
-            )
-            grow_in_place(cache, max_cache_length, states.shape[1])
+        if (cache := model_kwargs.get("past_key_values")) is not None and not is_given:
+            grow_in_place(cache, max_cache_length, conditions["last_hidden_state"].shape[1])
             if any_length:
                 grow_between_steps(cache)
         num_songs = self._num_songs(model_kwargs)

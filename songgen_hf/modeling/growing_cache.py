@@ -14,10 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers.cache_utils import (
     Cache,
-    DynamicCache,
     DynamicLayer,
     EncoderDecoderCache,
-    StaticCache,
     StaticLayer,
 )
 
@@ -148,56 +146,51 @@ class GrowingStaticLayer(StaticLayer):
             torch._dynamo.maybe_mark_dynamic(states, 2)
 
 
-def grow_in_place(cache: Cache | None, longest: int | None = None, conditions: int = 0) -> None:
-    """Let the self-attention of a new dynamic cache grow in place.
+def grow_in_place(cache: Cache, longest: int | None = None, conditions: int | None = None) -> None:
+    """Let a new dynamic cache write the steps of a song in place.
 
     Caches of other kinds, and dynamic ones that hold something, stay as they are.
 
     Args:
-        cache: an ``EncoderDecoderCache``, or None.
+        cache: the cache.
         longest: number of positions of the longest song.
         conditions: number of positions of the conditions, whose keys and values do not grow.
     """
-    if not isinstance(cache, EncoderDecoderCache):
-        return
-    for part, size in (
-        (cache.self_attention_cache, longest),
-        (cache.cross_attention_cache, conditions),
-    ):
-        if type(part) is DynamicCache and not part.offloading:
-            part.layers = [
-                layer
-                if type(layer) is not DynamicLayer or layer.is_initialized
-                else GrowingLayer(size)
-                for layer in part.layers
-            ]
+    if isinstance(cache, EncoderDecoderCache):
+        own, cross = cache.self_attention_cache, cache.cross_attention_cache
+        for part, size in ((own, longest), (cross, conditions)):
+            for place in _new_layers(part, DynamicLayer):
+                part.layers[place] = GrowingLayer(size)
 
 
-def grow_between_steps(cache: Cache | None) -> None:
+def grow_between_steps(cache: Cache) -> None:
     """Let a new static cache begin with little room, to which :func:`make_room` adds.
 
     Caches of other kinds, and static ones that hold something, stay as they are.
-
-    Args:
-        cache: an ``EncoderDecoderCache``, or None.
     """
-    if not isinstance(cache, EncoderDecoderCache):
-        return
-    own = cache.self_attention_cache
-    for part in (own, cache.cross_attention_cache):
-        if type(part) is StaticCache and not part.offloading:
-            part.layers = [
-                layer
-                if type(layer) is not StaticLayer or layer.is_initialized
-                else GrowingStaticLayer(layer.max_cache_len, is_own=part is own)
-                for layer in part.layers
-            ]
+    if isinstance(cache, EncoderDecoderCache):
+        own, cross = cache.self_attention_cache, cache.cross_attention_cache
+        for part, is_own in ((own, True), (cross, False)):
+            for place in _new_layers(part, StaticLayer):
+                longest = part.layers[place].max_cache_len
+                part.layers[place] = GrowingStaticLayer(longest, is_own)
+
+
+def _new_layers(cache: Cache, kind: type) -> list[int]:
+    """The places of layers of exactly this type that hold nothing yet and stay on their device."""
+    if cache.offloading:
+        return []
+    return [
+        place
+        for place, layer in enumerate(cache.layers)
+        if not layer.is_initialized and type(layer) is kind
+    ]
 
 
 def make_room(cache: Cache | None, length: int) -> None:
     """Let a cache of :func:`grow_between_steps` hold that many positions of the song."""
-    own = getattr(cache, "self_attention_cache", None)
-    for layer in own.layers if type(own) is StaticCache else ():
+    own = cache.self_attention_cache if isinstance(cache, EncoderDecoderCache) else None
+    for layer in own.layers if own is not None else ():
         if isinstance(layer, GrowingStaticLayer) and layer.is_initialized:
             layer.make_room(length)
 

@@ -138,7 +138,7 @@ def test_only_new_static_caches_grow_between_steps(tiny_model):
 
     new, filled, offloaded = cache(), cache(), cache(offloading=True)
     filled.self_attention_cache.update(*torch.zeros(2, 1, 2, 3, 8), 0)
-    for one in (new, filled, offloaded, None, stock_cache(tiny_model("mixed"))):
+    for one in (new, filled, offloaded, stock_cache(tiny_model("mixed"))):
         grow_between_steps(one)
         make_room(one, 1)
 

@@ -1,15 +1,10 @@
-"""Tiny codecs, sounds and options for the tests of codec training."""
+"""Tiny codecs and options for the tests of codec training."""
 
 import json
-import math
 
-import numpy as np
-import pytest
-import soundfile
 import torch
 
 from songgen_hf.modeling.configuration_xcodec import XCodecConfig
-from songgen_hf.presets.models import PRESETS
 from songgen_hf.training.codec.options import CodecTrainingOptions, TeacherTrainingOptions
 
 TINY_CODEC = {
@@ -34,26 +29,6 @@ TINY_CODEC = {
 
 def tiny_config():
     return XCodecConfig(**TINY_CODEC)
-
-
-@pytest.fixture
-def tiny_preset(monkeypatch):
-    """The name of a preset with a tiny codec."""
-    monkeypatch.setitem(PRESETS, "tiny", PRESETS["mini"] | {"audio_encoder": TINY_CODEC})
-    return "tiny"
-
-
-@pytest.fixture(scope="session")
-def sounds(tmp_path_factory):
-    """A folder of six short tones with overtones, of which one is at another rate."""
-    folder = tmp_path_factory.mktemp("sounds")
-    for index in range(6):
-        rate = 24000 if index == 5 else 16000
-        time = np.arange(rate) / rate
-        pitch = 110 * 2 ** (index / 3)
-        wave = sum(np.sin(2 * math.pi * pitch * k * time) / k for k in (1, 2, 3))
-        soundfile.write(folder / f"tone-{index}.wav", 0.2 * wave * np.exp(-time), rate)
-    return folder
 
 
 def run_options(sounds, out, **values):

@@ -22,7 +22,6 @@ from ...tools.codec_cases import (
     noise,
     teacher_options,
     tiny_config,
-    tiny_preset,  # noqa: F401
 )
 
 RATE, HOP = 16000, 320
@@ -101,7 +100,7 @@ def test_missing_labels_are_named(songs, tmp_path):
 
 @pytest.mark.slow
 def test_a_teacher_learns_the_labels_and_is_published_without_their_heads(
-    tiny_preset,  # noqa: F811
+    tiny_preset,
     songs,
     tmp_path,
 ):
@@ -151,7 +150,7 @@ def test_the_first_code_alone_is_trained_to_say_the_labels():
 
 
 @pytest.mark.slow
-def test_a_codec_run_with_labels_resumes(tiny_preset, songs, tmp_path):  # noqa: F811
+def test_a_codec_run_with_labels_resumes(tiny_preset, songs, tmp_path):
     values = {"label_weight": 1.0, "first_semantic_weight": 1.0, "discriminator_start": 99}
     train_codec(codec_options(songs, tmp_path / "whole", **values, schedule="exponential"))
     train_codec(codec_options(songs, tmp_path / "split", **values, steps=2, schedule="exponential"))

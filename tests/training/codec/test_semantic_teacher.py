@@ -21,10 +21,8 @@ from ...tools.codec_cases import (
     TINY_CODEC,
     logged,
     noise,
-    sounds,  # noqa: F401
     teacher_options,
     tiny_config,
-    tiny_preset,  # noqa: F401
 )
 
 
@@ -122,7 +120,7 @@ def test_the_output_does_not_depend_on_masked_frames():
 
 
 @pytest.mark.slow
-def test_training_lowers_the_loss_and_writes_a_network(tiny_preset, sounds, tmp_path):  # noqa: F811
+def test_training_lowers_the_loss_and_writes_a_network(tiny_preset, sounds, tmp_path):
     options = teacher_options(
         sounds,
         tmp_path,
@@ -144,7 +142,7 @@ def test_training_lowers_the_loss_and_writes_a_network(tiny_preset, sounds, tmp_
 
 
 @pytest.mark.slow
-def test_a_resumed_run_equals_one_never_stopped(tiny_preset, sounds, tmp_path):  # noqa: F811
+def test_a_resumed_run_equals_one_never_stopped(tiny_preset, sounds, tmp_path):
     whole = teacher_options(sounds, tmp_path / "whole", schedule="exponential")
     train_teacher(whole)
     torch.manual_seed(99)
@@ -156,7 +154,7 @@ def test_a_resumed_run_equals_one_never_stopped(tiny_preset, sounds, tmp_path): 
 
 
 @pytest.mark.slow
-def test_a_baseline_codec_gives_the_labels(tiny_preset, sounds, tmp_path):  # noqa: F811
+def test_a_baseline_codec_gives_the_labels(tiny_preset, sounds, tmp_path):
     XCodecModel(tiny_config()).save_pretrained(tmp_path / "baseline")
     options = teacher_options(
         sounds, tmp_path / "out", steps=1, baseline=str(tmp_path / "baseline")
@@ -169,7 +167,7 @@ def test_a_baseline_codec_gives_the_labels(tiny_preset, sounds, tmp_path):  # no
 
 
 @pytest.mark.slow
-def test_the_voice_network_is_trained_at_its_own_rate(tiny_preset, sounds, tmp_path):  # noqa: F811
+def test_the_voice_network_is_trained_at_its_own_rate(tiny_preset, sounds, tmp_path):
     folder = train_teacher(teacher_options(sounds, tmp_path, steps=1, part="voice"))
 
     config, rate = network_of_preset("tiny", "voice")
@@ -185,7 +183,7 @@ def test_an_unknown_part_is_refused():
 
 
 @pytest.mark.slow
-def test_a_baseline_at_another_rate_is_refused(tiny_preset, sounds, tmp_path):  # noqa: F811
+def test_a_baseline_at_another_rate_is_refused(tiny_preset, sounds, tmp_path):
     XCodecModel(tiny_config()).save_pretrained(tmp_path / "baseline")
     options = teacher_options(
         sounds, tmp_path / "out", baseline=str(tmp_path / "baseline"), sampling_rate=24000
@@ -195,7 +193,7 @@ def test_a_baseline_at_another_rate_is_refused(tiny_preset, sounds, tmp_path):  
         TeacherTrainer(options)
 
 
-def test_sounds_at_another_rate_are_resampled(sounds):  # noqa: F811
+def test_sounds_at_another_rate_are_resampled(sounds):
     at_16k, at_24k = (WaveformCrops(sounds, rate).read(0, rate // 2) for rate in (16000, 24000))
 
     assert len(at_24k) == 12000

@@ -28,17 +28,15 @@ from ...tools.codec_cases import (
     codec_options,
     logged,
     noise,
-    sounds,  # noqa: F401
     teacher_options,
     tiny_config,
-    tiny_preset,  # noqa: F401
 )
 
 RECIPES = Path(songgen_hf.training.__file__).parent / "recipes"
 
 
 @pytest.fixture(scope="module")
-def trained(sounds, tmp_path_factory):  # noqa: F811
+def trained(sounds, tmp_path_factory):
     """The folder of a run of 40 steps with all losses."""
     from songgen_hf.presets.models import PRESETS
 
@@ -109,7 +107,7 @@ def test_old_checkpoints_are_removed(trained):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [1, 3])
-def test_a_resumed_run_equals_one_never_stopped(tiny_preset, sounds, tmp_path, stop):  # noqa: F811
+def test_a_resumed_run_equals_one_never_stopped(tiny_preset, sounds, tmp_path, stop):
     changes = {"validation_data": str(sounds), "evaluate_every": 2, "quantizer_start": 2}
     train_codec(codec_options(sounds, tmp_path / "whole", **changes))
     torch.manual_seed(99)
@@ -128,7 +126,7 @@ def test_a_resumed_run_equals_one_never_stopped(tiny_preset, sounds, tmp_path, s
 
 
 @pytest.mark.slow
-def test_lines_after_the_checkpoint_are_dropped_on_resume(tiny_preset, sounds, tmp_path):  # noqa: F811
+def test_lines_after_the_checkpoint_are_dropped_on_resume(tiny_preset, sounds, tmp_path):
     train_codec(codec_options(sounds, tmp_path, steps=2))
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write(json.dumps({"step": 3, "loss": 1e9}) + '\n{"step": 4, "lo')
@@ -140,7 +138,7 @@ def test_lines_after_the_checkpoint_are_dropped_on_resume(tiny_preset, sounds, t
 
 
 @pytest.mark.slow
-def test_the_time_limit_stops_a_run_with_a_checkpoint(tiny_preset, sounds, tmp_path):  # noqa: F811
+def test_the_time_limit_stops_a_run_with_a_checkpoint(tiny_preset, sounds, tmp_path):
     options = codec_options(sounds, tmp_path, steps=1000, max_minutes=1e-6)
 
     folder = train_codec(options)
@@ -150,7 +148,7 @@ def test_the_time_limit_stops_a_run_with_a_checkpoint(tiny_preset, sounds, tmp_p
 
 
 @pytest.mark.slow
-def test_other_options_on_resume_are_refused(tiny_preset, sounds, tmp_path):  # noqa: F811
+def test_other_options_on_resume_are_refused(tiny_preset, sounds, tmp_path):
     options = codec_options(sounds, tmp_path, steps=1)
     train_codec(options)
 
@@ -160,7 +158,7 @@ def test_other_options_on_resume_are_refused(tiny_preset, sounds, tmp_path):  # 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("options_of", [codec_options, teacher_options])
-def test_a_run_refuses_other_sounds_under_the_same_name(tiny_preset, sounds, tmp_path, options_of):  # noqa: F811
+def test_a_run_refuses_other_sounds_under_the_same_name(tiny_preset, sounds, tmp_path, options_of):
     data, out = shutil.copytree(sounds, tmp_path / "data"), tmp_path / "out"
     kind = CodecTrainer if options_of is codec_options else TeacherTrainer
     trainer = kind(options_of(data, out))
@@ -177,7 +175,7 @@ def test_a_run_refuses_other_sounds_under_the_same_name(tiny_preset, sounds, tmp
     assert kind(allowed).done == 1
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(tiny_preset, sounds, tmp_path):  # noqa: F811
+def test_a_loss_that_is_not_finite_stops_the_run(tiny_preset, sounds, tmp_path):
     trainer = CodecTrainer(codec_options(sounds, tmp_path))
 
     with pytest.raises(ValueError, match="step 7: loss not finite; the last checkpoint is kept"):
@@ -185,7 +183,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tiny_preset, sounds, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_full_disk_keeps_earlier_checkpoints(tiny_preset, sounds, tmp_path, monkeypatch):  # noqa: F811
+def test_a_full_disk_keeps_earlier_checkpoints(tiny_preset, sounds, tmp_path, monkeypatch):
     train_codec(codec_options(sounds, tmp_path, steps=1))
 
     def full(*arguments, **keywords):
@@ -199,7 +197,7 @@ def test_a_full_disk_keeps_earlier_checkpoints(tiny_preset, sounds, tmp_path, mo
     XCodecModel.from_pretrained(tmp_path / "codec")
 
 
-def test_a_teacher_of_another_size_is_refused(tiny_preset, sounds, tmp_path):  # noqa: F811
+def test_a_teacher_of_another_size_is_refused(tiny_preset, sounds, tmp_path):
     config = HubertConfig(**TINY_CODEC["semantic_model_config"] | {"hidden_size": 24})
     HubertModel(config).save_pretrained(tmp_path / "teacher")
 
@@ -207,7 +205,7 @@ def test_a_teacher_of_another_size_is_refused(tiny_preset, sounds, tmp_path):  #
         new_codec(codec_options(sounds, tmp_path, teacher=str(tmp_path / "teacher")))
 
 
-def test_the_teacher_becomes_the_semantic_model(tiny_preset, sounds, tmp_path):  # noqa: F811
+def test_the_teacher_becomes_the_semantic_model(tiny_preset, sounds, tmp_path):
     teacher = HubertModel(HubertConfig(**TINY_CODEC["semantic_model_config"]))
     teacher.save_pretrained(tmp_path / "teacher")
 
@@ -243,7 +241,7 @@ def test_wrong_options_are_refused(changes, message):
         CodecTrainingOptions(**changes)
 
 
-def test_a_run_needs_data_and_a_folder(tiny_preset, tmp_path):  # noqa: F811
+def test_a_run_needs_data_and_a_folder(tiny_preset, tmp_path):
     with pytest.raises(ValueError, match="data is not given: set --data"):
         train_codec(codec_options("", tmp_path))
 
@@ -270,7 +268,7 @@ def test_the_recipes_are_options_of_their_kind(recipe, kind):
 
 
 @pytest.mark.slow
-def test_decoder_only_training_keeps_every_code(sounds, tiny_preset, tmp_path):  # noqa: F811
+def test_decoder_only_training_keeps_every_code(sounds, tiny_preset, tmp_path):
     first = train_codec(codec_options(sounds, tmp_path / "first"))
     second = train_codec(
         codec_options(sounds, tmp_path / "second", codec=str(first), decoder_only=True, seed=5)

@@ -8,12 +8,8 @@ import torch
 
 from songgen_hf.training.codec.waveform_crops import WaveformCrops
 
-from ...tools.codec_cases import (
-    sounds,  # noqa: F401
-)
 
-
-def test_crops_depend_on_seed_step_and_place_alone(sounds):  # noqa: F811
+def test_crops_depend_on_seed_step_and_place_alone(sounds):
     crops = WaveformCrops(sounds, 16000)
     batch = crops.batch(4, 3200, seed=1, step=2)
 
@@ -22,7 +18,7 @@ def test_crops_depend_on_seed_step_and_place_alone(sounds):  # noqa: F811
     assert not torch.equal(batch, crops.batch(4, 3200, seed=1, step=3))
 
 
-def test_crops_of_parquet_rows_come_from_all_stems(tmp_path, sounds):  # noqa: F811
+def test_crops_of_parquet_rows_come_from_all_stems(tmp_path, sounds):
     datasets = pytest.importorskip("datasets")
     files = [path.read_bytes() for path in sorted(sounds.iterdir())[:4]]
     table = {
@@ -39,14 +35,14 @@ def test_crops_of_parquet_rows_come_from_all_stems(tmp_path, sounds):  # noqa: F
     assert min(loudness) > 0.1
 
 
-def test_short_sounds_are_padded_with_silence(sounds):  # noqa: F811
+def test_short_sounds_are_padded_with_silence(sounds):
     waveform = WaveformCrops(sounds, 16000).read(0, 20000)
 
     assert waveform.shape == (20000,)
     assert np.abs(waveform[:16000]).max() > 0.1 and np.abs(waveform[16000:]).max() == 0
 
 
-def test_a_glob_pattern_selects_files_of_a_folder(sounds):  # noqa: F811
+def test_a_glob_pattern_selects_files_of_a_folder(sounds):
     everything = WaveformCrops(sounds, 16000)
     first = sorted(Path(sounds).glob("*.wav"))[0]
 

@@ -26,6 +26,7 @@ from transformers.models.xcodec.modeling_xcodec import (
 )
 from transformers.utils import ModelOutput, can_return_tuple
 
+from .channels_last import order_channels_last
 from .checkpoint_mapping import register_xcodec_mapping
 from .checkpoint_names import NamedCheckpointMixin
 from .configuration_xcodec import XCodecConfig
@@ -137,6 +138,9 @@ class XCodecModel(NamedCheckpointMixin, OriginalLayoutMixin, XcodecModel):
             hop, width = config.hop_length, acoustic.hidden_size
             self.acoustic_encoder = SpectralEncoder(hop, width, **encoder)
             self.acoustic_decoder = SpectralDecoder(hop, width, **decoder)
+        else:
+            order_channels_last(self.acoustic_encoder)
+            order_channels_last(self.acoustic_decoder)
 
     def get_input_embeddings(self) -> None:  # type: ignore[override]
         """None: the codec has no table of embeddings. Quantization asks for one."""

@@ -263,7 +263,7 @@ def test_the_joined_codes_are_decoded_in_pieces_to_the_same_samples(
 
     for name, samples in sounds_of(song).items():
         # Rounding of float32: convolutions of other lengths add in another order.
-        np.testing.assert_allclose(pieces[name], samples, atol=1e-5 * np.abs(samples).max())
+        np.testing.assert_allclose(pieces[name], samples, atol=3e-5 * np.abs(samples).max())
 
 
 @pytest.mark.slow

@@ -1,7 +1,8 @@
 """Measure the memory of loading a model, of a song and of the codec.
 
     python benchmarks/memory.py [--preset full] [--formats float32 bfloat16 int8] [--seconds 30]
-                                [--clips 10 60 600] [--layout reference] [--checkpoint FOLDER]
+                                [--compile] [--clips 10 60 600] [--layout reference]
+                                [--checkpoint FOLDER]
 
 A model with random weights in float32 is saved as one file, in the layout of the published
 checkpoints or of this package, in a temporary folder. Each row is a process of its own. It reads
@@ -11,7 +12,8 @@ peak has both at the largest sum that was seen, and as its sum the one that the 
 
 - `load`: the pipeline with the weights in that format, after the libraries have been imported.
 - `song`: one song of that many seconds from text, lyrics and a voice, conditions and decoding of
-  the codec included. Its peak contains that of loading.
+  the codec included, and how long it took. Its peak contains that of loading; with `--compile`
+  its steps are compiled, and a song of a second, which is measured apart, compiles them first.
 - `encode`, `decode`: the codec of the model in float32, with a clip of that many seconds.
 
 Linux only. The last line of the output is JSON.
@@ -93,7 +95,7 @@ def save_random_model(folder: Path, preset: str, track_pattern: str, layout: str
     build_processor("mini").save_pretrained(folder)
 
 
-def sing(folder: str, form: str, seconds: float) -> dict[str, Any]:
+def sing(folder: str, form: str, seconds: float, compile_steps: bool) -> dict[str, Any]:
     """Load the pipeline and generate a song; return what is held at each stage."""
     import numpy as np
 
@@ -113,8 +115,13 @@ def sing(folder: str, form: str, seconds: float) -> dict[str, Any]:
         if seconds:
             rate = pipe.model.config.voice_sampling_rate
             voice = np.random.default_rng(SEED).normal(0, 0.1, 3 * rate).astype(np.float32)
+            settings = {"reference_voice": (voice, rate), "seed": SEED, "compile": compile_steps}
+            if compile_steps:
+                start = time.perf_counter()
+                pipe(TEXT, LYRICS, seconds=1.0, **settings)
+                stages["compile_seconds"] = round(time.perf_counter() - start, 1)
             start = time.perf_counter()
-            song = pipe(TEXT, LYRICS, reference_voice=(voice, rate), seed=SEED, seconds=seconds)
+            song = pipe(TEXT, LYRICS, seconds=seconds, **settings)
             stages["song_seconds"] = round(time.perf_counter() - start, 1)
             stages["audio_seconds"] = song["audio"].shape[-1] / song["sampling_rate"]
             stages["after"] = held()
@@ -148,6 +155,7 @@ def measured(arguments: argparse.Namespace, measure: str, seconds: float, form: 
     command = [sys.executable, __file__, "--checkpoint", str(arguments.checkpoint)]
     command += ["--threads", str(arguments.threads), "--measure", measure]
     command += ["--seconds", str(seconds), "--formats", form]
+    command += ["--compile"] if arguments.compile else []
     run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(run.stdout.splitlines()[-1])
 
@@ -169,6 +177,7 @@ def measure_all(arguments: argparse.Namespace) -> dict[str, Any]:
         if arguments.seconds:
             show(f"{form}, song, peak", found["peak"], found["highest"])
             show(f"{form}, after", found["after"])
+            print(f"{form}, {found['audio_seconds']:.1f} s of song in {found['song_seconds']} s")
     for direction in ("encode", "decode"):
         for seconds in arguments.clips:
             name = f"{direction} {seconds:g} s"
@@ -185,6 +194,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--track-pattern", default="mixed_pro")
     parser.add_argument("--formats", nargs="*", default=["float32", "bfloat16", "int8"])
     parser.add_argument("--seconds", type=float, default=30.0, help="of the song; 0 for none")
+    parser.add_argument("--compile", action="store_true", help="compile the steps of the song")
     parser.add_argument("--clips", nargs="*", type=float, default=[10.0, 60.0, 600.0])
     parser.add_argument("--layout", choices=("reference", "own"), default="reference")
     parser.add_argument("--checkpoint", type=Path, help="folder of a model, in place of a new one")
@@ -207,7 +217,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     if args.measure is not None:
         folder, form = str(args.checkpoint), args.formats[0]
         if args.measure == "song":
-            result = sing(folder, form, args.seconds)
+            result = sing(folder, form, args.seconds, args.compile)
         else:
             result = run_codec(folder, args.measure, args.seconds)
         print(json.dumps(result))

@@ -29,7 +29,8 @@ def test_the_last_line_is_json_with_the_memory_of_every_stage(benchmark, capsys)
     *table, last = capsys.readouterr().out.strip().splitlines()
     rows = json.loads(last)["kb"]
     assert list(rows) == ["int8", "encode 0.5 s", "decode 0.5 s"]
-    assert len(table) == 7
+    assert len(table) == 8
+    assert "int8, 0.2 s of song in " in table[5]
     song = rows["int8"]
     assert song["audio_seconds"] == pytest.approx(0.2)
     stages = [sum(song[stage].values()) for stage in ("imported", "load_peak", "peak")]

@@ -19,7 +19,7 @@ from .xcodec_inputs import check_chunk_frames, check_codes
 DECODED_FRAMES = 150
 """Frames that convolutions compute at a time: 3 s, so that memory does not grow with a song.
 
-In float32 on a CPU ten seconds at a time take half as long again (docs/speed.md)."""
+In float32 on a CPU ten seconds at a time take a quarter longer (docs/speed.md)."""
 ROUNDED_FRAMES = 50
 """Frames of which the length of a window is a multiple, if it is not longer than it may be."""
 ATTENTION_FRAMES = 15000

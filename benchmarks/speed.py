@@ -10,11 +10,11 @@ of one run only. The weights are random, because the speed does not depend
 on them; the conditions are those of a text and lyrics, for the row "voice" also of a voice.
 
 The codec encodes and decodes audio; its floor is the time of as many operations in a large matrix
-product. MusicGen of transformers has the same sizes; its row is its forward pass alone, without
-sampling. The row "mini" is songgen-mini with guidance on one thread. With --lengths, steps after
-songs of these many steps are measured, too, of one song and of a batch of 8. With --page, the table
-replaces that of a page. The last line of the output is JSON; null stands for what this version or
-machine lacks.
+product or convolution, whichever is faster. MusicGen of transformers has the same sizes; its row is
+its forward pass alone, without sampling. The row "mini" is songgen-mini with guidance on one
+thread. With --lengths, steps after songs of these many steps are measured, too, of one song and of
+a batch of 8. With --page, the table replaces that of a page. The last line of the output is JSON;
+null stands for what this version or machine lacks.
 """
 
 import argparse
@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 import transformers
 from speed_table import CODEC_DTYPES, ROWS, described, table, write_page
 from torch import Tensor, nn
@@ -289,20 +290,32 @@ def codec(call: Callable[[], Any]) -> Measurement:
 
 
 def codec_floor(call: Callable[[], Any], dtype: torch.dtype) -> float:
-    """Milliseconds for a second of audio at the speed of a large matrix product.
+    """Milliseconds for a second of audio at the speed of a large product or convolution.
 
-    The product is in float32 where the CPU has no instructions for bfloat16, which it emulates.
+    They are in float32 where the CPU has no instructions for bfloat16, which it emulates.
     """
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         call()
-    factors = torch.ones(2, 2048, 2048).to(dtype if fast_bfloat16() else torch.float32)
+    fast = dtype if fast_bfloat16() else torch.float32
+    factors = torch.ones(2, 2048, 2048).to(fast)
+    kernel = torch.ones(256, 256, 1, 7).to(fast)
+    image = torch.ones(1, 256, 1, 8198).to(fast).contiguous(memory_format=torch.channels_last)
+    per_second = max(
+        _operations_per_second(lambda: torch.mm(factors[0], factors[1])),
+        _operations_per_second(lambda: F.conv2d(image, kernel)),
+    )
+    return 1e3 * counter.get_total_flops() / CODEC_SECONDS / per_second
+
+
+def _operations_per_second(call: Callable[[], Any]) -> float:
+    with FlopCounterMode(display=False) as counter:
+        call()
     times = []
     for _ in range(5):
         start = time.perf_counter()
-        torch.mm(factors[0], factors[1])
+        call()
         times.append(time.perf_counter() - start)
-    per_second = 2 * 2048**3 / min(times)
-    return 1e3 * counter.get_total_flops() / CODEC_SECONDS / per_second
+    return counter.get_total_flops() / min(times)
 
 
 def measurements(args: argparse.Namespace) -> dict[str, Measurement]:

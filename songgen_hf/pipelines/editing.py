@@ -4,6 +4,8 @@ All edits are expressed as a mask over the codes of a song: continuing it, gener
 track again, or refining its fine codebooks. The file travels to the Hub with the pipeline.
 """
 
+import math
+import numbers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +20,8 @@ TRACK_NAMES = {"accompaniment": 0, "vocal": 1}
 """Name of a track -> its place in codes [tracks, K, T]."""
 EDITS = ("regions", "keep_track", "keep_codebooks")
 """Arguments that say what of a song is generated again."""
+SPECIAL_IDS = 64
+"""Ids above the codes in the largest vocabulary, that of SongGen: 1,024 codes, 1,088 ids."""
 CROSSFADE_SECONDS = 0.02
 """Length of the crossfade between the recording of a song and what was generated."""
 
@@ -201,7 +205,8 @@ def drop_special_frames(
 
     Raises:
         TypeError: if the codes are not integers.
-        ValueError: if the codes have other sizes, or if no frame is left.
+        ValueError: if the codes have other sizes or are no ids of a song model, or if no frame is
+            left.
     """
     codes = torch.as_tensor(codes)
     if codes.is_floating_point() or codes.is_complex() or codes.dtype == torch.bool:
@@ -213,6 +218,12 @@ def drop_special_frames(
             "give a song of a model with this codec and as many tracks"
         )
     codes = codes.to(torch.int64)
+    largest = codebook_size + SPECIAL_IDS - 1
+    if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) <= largest:
+        raise ValueError(
+            f"the song's codes lie in [{int(codes.min())}, {int(codes.max())}]: expected 0 to "
+            f"{codebook_size - 1}, or the special ids up to {largest} after the end of a track"
+        )
     tracks = [track[:, ((track >= 0) & (track < codebook_size)).all(dim=0)] for track in codes]
     shorter = min(track.shape[-1] for track in tracks)
     if shorter == 0:
@@ -272,8 +283,10 @@ def visible_codebooks(
 
 def _spans(regions: Any) -> list[tuple[float, float | None]]:
     """Return one or several regions as a checked list of (start, end) in seconds."""
-    alone = isinstance(regions, Sequence) and len(regions) == 2 and _is_second(regions[0])
-    spans = [regions] if alone else list(regions)
+    given = regions.tolist() if isinstance(regions, np.ndarray) else regions
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        raise TypeError(f"regions is {regions!r}: expected (start, end) in seconds, or a list")
+    spans = [given] if any(not isinstance(part, Sequence) for part in given) else list(given)
     for span in spans:
         if (
             len(span) != 2
@@ -281,12 +294,12 @@ def _spans(regions: Any) -> list[tuple[float, float | None]]:
             or not (span[1] is None or _is_second(span[1]))
         ):
             raise ValueError(
-                f"a region is {span!r}: expected (start, end) in seconds, "
+                f"a region is {span!r}: expected (start, end) in seconds from 0 up, "
                 "with None for the end of the song"
             )
     if not spans:
         raise ValueError("regions is empty: give at least one (start, end) in seconds")
-    return [(span[0], span[1]) for span in spans]
+    return [(float(start), None if end is None else float(end)) for start, end in spans]
 
 
 def _frames_of(
@@ -306,7 +319,8 @@ def _frames_of(
 
 def _is_second(value: Any) -> bool:
     """Whether a value is a time in seconds."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return is_number and 0 <= value < math.inf
 
 
 def pad_frames(tensor: Tensor, num_frames: int) -> Tensor:

@@ -5,6 +5,7 @@ on each of their machines; ``generate_jobs`` calls it for the lines of one file,
 are done, and appends a line to ``results.jsonl`` after each batch.
 """
 
+import codecs
 import hashlib
 import json
 import logging
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import safe_name, sound_format, write_files
-from .song_requests import check_seed
+from .song_requests import check_seconds, check_seed
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,8 @@ JOB_KEYS = {
 }
 """Keys of a job, and the arguments of the pipelines that they are."""
 PATHS = ("voice", "prompt_audio")
+BOUNDS = ("min_seconds", "max_seconds")
+"""Settings that the ``seconds`` of a job replace."""
 RESULTS = "results.jsonl"
 
 
@@ -52,8 +55,9 @@ class SongJobs:
     """Function of columns that generates a song for each job and writes its sound file.
 
     Songs do not depend on the batch in which they are generated. A job that fails has a result with
-    an ``error``, and the songs of its batch are generated without it. If memory runs out, a batch
-    is halved.
+    an ``error``, and the songs of its batch are generated without it. If memory runs out, or a song
+    of a batch is refused, the batch is halved. ``seconds`` of a job replace the bounds of the
+    length in the settings.
 
     Args:
         load: returns the pipeline; called once in each process, when the first job is there.
@@ -114,7 +118,13 @@ class SongJobs:
                 requests[index] = self.request(job)
             except (TypeError, ValueError) as error:
                 results[index] = self._failure(job, error)
-        for index, song in self._songs(requests):
+        exact = {index for index, request in requests.items() if "seconds" in request}
+        free = {name: value for name, value in self.settings.items() if name not in BOUNDS}
+        songs = [
+            *self._songs({i: requests[i] for i in requests if i not in exact}, self.settings),
+            *self._songs({i: requests[i] for i in exact}, free),
+        ]
+        for index, song in songs:
             job = jobs[index]
             try:
                 if isinstance(song, Exception):
@@ -128,10 +138,14 @@ class SongJobs:
         """Return the request dict of a job for the pipeline.
 
         Raises:
-            TypeError, ValueError: if the line is not a JSON object with some of ``JOB_KEYS``.
+            TypeError, ValueError: if the line is not UTF-8, or not a JSON object with some of
+                ``JOB_KEYS``.
         """
         try:
+            job.text.encode()
             given = json.loads(job.text)
+        except UnicodeEncodeError:
+            raise ValueError("it is not UTF-8: save the file in this encoding") from None
         except json.JSONDecodeError as error:
             raise ValueError(f"it is not JSON: {error}") from None
         if not isinstance(given, dict):
@@ -140,6 +154,7 @@ class SongJobs:
             raise ValueError(f"unknown key {unknown[0]!r}: expected some of {', '.join(JOB_KEYS)}")
         if not isinstance(given.get("text"), str):
             raise TypeError(f'text must be a string ("" for none): got {given.get("text")!r}')
+        check_seconds("seconds", given.get("seconds"))
         seed = given.get("seed")
         given["seed"] = self.first_seed + job.line - 1 if seed is None else check_seed(seed)
         for name in PATHS:
@@ -156,16 +171,16 @@ class SongJobs:
         facts = [request, self.settings, self.suffix, self.loudness, self.version]
         return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
-    def _songs(self, requests: Mapping[int, dict[str, Any]]) -> Iterator[tuple[int, Any]]:
+    def _songs(
+        self, requests: Mapping[int, dict[str, Any]], settings: Mapping[str, Any]
+    ) -> Iterator[tuple[int, Any]]:
         """The song of each request, or the error that it raised alone."""
         if not requests:
             return
         if self._pipeline is None:
             self._pipeline = self.load()
         try:
-            songs = self._pipeline(
-                list(requests.values()), batch_size=len(requests), **self.settings
-            )
+            songs = self._pipeline(list(requests.values()), batch_size=len(requests), **settings)
         except (OSError, RuntimeError, TypeError, ValueError) as error:
             if len(requests) == 1:
                 yield next(iter(requests)), error
@@ -173,7 +188,7 @@ class SongJobs:
             logger.warning("A batch of %d songs failed, and is halved: %s", len(requests), error)
             indices = list(requests)
             for half in (indices[: len(indices) // 2], indices[len(indices) // 2 :]):
-                yield from self._songs({index: requests[index] for index in half})
+                yield from self._songs({index: requests[index] for index in half}, settings)
         else:
             yield from zip(requests, songs, strict=True)
 
@@ -196,8 +211,12 @@ class SongJobs:
 
 
 def read_jobs(path: Path | str) -> list[SongJob]:
-    """Read a UTF-8 file of jobs, one JSON object in each line; empty lines are left out."""
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    """Read a UTF-8 file of jobs, one JSON object in each line; empty lines are left out.
+
+    Lines end with ``\\n``. A line in another encoding fails as a job, without the others.
+    """
+    content = Path(path).read_bytes().removeprefix(codecs.BOM_UTF8)
+    lines = content.decode(errors="surrogateescape").split("\n")
     return [SongJob(number, line) for number, line in enumerate(lines, 1) if line.strip()]
 
 
@@ -246,7 +265,7 @@ def _finished(path: Path) -> Iterator[dict[str, Any]]:
     """The results whose songs exist; a last line that was not written whole is left out."""
     if not path.is_file():
         return
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
             result = json.loads(line)
         except json.JSONDecodeError:

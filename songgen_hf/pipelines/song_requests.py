@@ -3,6 +3,7 @@
 The file travels to the Hub with the pipeline and imports nothing of this package.
 """
 
+import numbers
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -33,6 +34,11 @@ MAX_SECONDS = 3600.0
 EXACT_OR_BOUNDED = "seconds is the length: leave min_seconds and max_seconds out"
 
 
+def plain(value: Any) -> Any:
+    """Return a number of numpy as one of Python, and anything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def check_seconds(name: str, value: Any, *, longest: float = MAX_SECONDS) -> None:
     """Check that an argument is None or a duration in seconds.
 
@@ -42,7 +48,7 @@ def check_seconds(name: str, value: Any, *, longest: float = MAX_SECONDS) -> Non
     """
     if value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number of seconds: got {value!r}")
     if not 0 < value < float("inf"):
         raise ValueError(f"{name} must be above 0 and finite: got {value!r}")
@@ -61,24 +67,38 @@ def check_length(
 
     Raises:
         TypeError: if one of them is not a number.
-        ValueError: if one of them is out of range, or if a length is given with bounds.
+        ValueError: if one of them is out of range, if a length is given with bounds, or if the
+            lower bound exceeds the upper one.
     """
     durations = {"seconds": seconds, "min_seconds": min_seconds, "max_seconds": max_seconds}
     for name, value in durations.items():
         check_seconds(name, value, longest=longest)
     if seconds is not None and (min_seconds is not None or max_seconds is not None):
         raise ValueError(EXACT_OR_BOUNDED)
+    if None not in (min_seconds, max_seconds) and min_seconds > max_seconds:
+        raise ValueError(
+            f"min_seconds must not exceed max_seconds: got {min_seconds:g} and {max_seconds:g}"
+        )
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
     """Check the settings of a call that the library would refuse late or in many lines.
 
     Raises:
-        ValueError: for a batch size that is no integer from 1 up.
+        ValueError: for a batch size that is no integer from 1 up, a ``top_p`` out of range, or
+            another output than songs.
     """
     size = settings.get("batch_size")
     if size is not None and (type(size) is not int or size < 1):
         raise ValueError(f"batch_size must be an integer of at least 1: got {size!r}")
+    top_p = settings.get("top_p")
+    if isinstance(top_p, numbers.Real) and not 0 < top_p <= 1:
+        raise ValueError(f"top_p must be above 0 and at most 1: got {top_p!r}")
+    if settings.get("return_dict_in_generate"):
+        raise ValueError(
+            "return_dict_in_generate is an argument of the model's generate(), pipelines return "
+            "songs: leave it out"
+        )
 
 
 def check_mode(mode: Any) -> str:

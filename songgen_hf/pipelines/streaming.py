@@ -5,7 +5,7 @@ run ``generate()`` or a pipeline in a thread, raise its errors where the chunks 
 wait for a slow reader, and stop it when the reading ends.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from queue import Queue
 from threading import Condition, Event, Thread, current_thread
@@ -321,6 +321,8 @@ def stream_pipeline(
         raise ValueError(
             "a masked model generates all of a song at once: stream with an autoregressive one"
         )
+    if not isinstance(text, str | Mapping):
+        raise TypeError(f"a stream is one song: got {type(text).__name__}, expected a text or dict")
     if given := [name for name in NOT_STREAMED if arguments.get(name)]:
         raise ValueError(
             f"{given[0]} needs a whole song, which a stream does not have: leave it out"

@@ -5,7 +5,7 @@ how probable the codes that follow are after each take. The file travels to the 
 pipeline.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -33,6 +33,14 @@ def check_takes(takes: Any, num_return_sequences: int) -> None:
         raise ValueError(
             "takes and num_return_sequences were both given: the takes are in the song that is "
             "returned; give one"
+        )
+
+
+def check_ranked(takes: int | None, requests: Sequence[Mapping[str, Any]]) -> None:
+    """Raise ValueError for takes of a song that keeps nothing, which nothing here ranks."""
+    if takes is not None and takes > 1 and any(request["song"] is None for request in requests):
+        raise ValueError(
+            "takes are ranked by what an edit keeps: give song, or best_of in place of takes"
         )
 
 
@@ -70,4 +78,4 @@ def best_take(takes: list[dict[str, Any]]) -> dict[str, Any]:
     return best
 
 
-__all__ = ["best_take", "check_takes", "number_of_takes", "take_score"]
+__all__ = ["best_take", "check_ranked", "check_takes", "number_of_takes", "take_score"]

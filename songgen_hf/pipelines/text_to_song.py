@@ -25,11 +25,12 @@ from .song_requests import (
     check_mode,
     check_settings,
     make_requests,
+    plain,
     prepare_inputs,
     separate_voices,
 )
 from .swapped_tracks import SURE_MARGIN
-from .takes import best_take, check_takes, number_of_takes, take_score
+from .takes import best_take, check_ranked, check_takes, number_of_takes, take_score
 from .timestamps import check_timestamps, sung_whole
 
 logger = logging.getLogger(__name__)
@@ -229,6 +230,9 @@ class TextToSongPipeline(RedoSectionMixin, KnownSongsMixin, Pipeline):
             "keep_track": keep_track,
             "keep_codebooks": keep_codebooks,
         }
+        shared = {name: plain(value) for name, value in shared.items()}
+        kwargs = {name: plain(value) for name, value in kwargs.items()}
+        best_of = plain(best_of)
         check_settings(kwargs)
         check_length(None, kwargs.get("min_seconds"), kwargs.get("max_seconds"))
         if isinstance(text, list | tuple) and not text:
@@ -302,6 +306,7 @@ class TextToSongPipeline(RedoSectionMixin, KnownSongsMixin, Pipeline):
     ) -> dict[str, Any]:
         requests = model_inputs["request"]
         batched = isinstance(requests, list)
+        check_ranked(takes, requests if batched else [requests])
         settings = self._prepare_generate_kwargs(generate_kwargs)
         for bound, seconds in (("max", max_seconds), ("min", min_seconds)):
             if seconds is None:

@@ -1,5 +1,7 @@
 """Tests of edits with autoregressive models: what is kept, takes, recordings and errors."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -154,6 +156,8 @@ def test_edits_of_a_batch_equal_single_edits(sing):
         ({}, "not what is to be generated again"),
         ({"regions": (0, 0.1), "seconds": 1}, "give it as audio_prompt"),
         ({"regions": (0, 0.1), "max_seconds": 1}, "the length of an edited song stays"),
+        ({"regions": (-1, 0.1)}, r"a region is \(-1, 0.1\): expected .* from 0 up"),
+        ({"regions": (0, math.inf)}, r"a region is \(0, inf\): expected"),
         ({"regions": (0, 0.1), "takes": 0}, "takes must be an integer of at least 1: got 0"),
         ({"regions": (0, 0.1), "takes": 2, "num_return_sequences": 2}, "give one"),
         ({"keep_track": "vocal"}, "needs a model that writes two tracks"),
@@ -167,6 +171,35 @@ def test_wrong_edits_are_refused(sing, arguments, message):
         pipe("folk", song=song, seed=1, **SETTINGS, **arguments)
 
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_regions_are_any_numbers(sing):
+    pipe = sing("mixed")
+    song = a_song(pipe)
+
+    edits = [
+        pipe("folk", song=song, seed=1, regions=regions, takes=np.int64(1), **SETTINGS)
+        for regions in [(0.1, 0.2), np.array([0.1, 0.2]), (np.float32(0.1), np.float32(0.2))]
+    ]
+
+    assert all(np.array_equal(edit["codes"], edits[0]["codes"]) for edit in edits)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wrong", [-1, 5000])
+def test_codes_of_no_model_are_refused_and_not_cut_out(sing, wrong):
+    pipe = sing("mixed")
+    song = a_song(pipe)
+    song["codes"][:, :, 4] = wrong
+
+    with pytest.raises(ValueError, match=r"the song's codes lie in .*: expected 0 to \d+, or"):
+        pipe("folk", song=song, seed=1, regions=(0.1, 0.2), takes=1, **SETTINGS)
+
+
+def test_takes_need_a_song(sing):
+    with pytest.raises(ValueError, match="takes are ranked by what an edit keeps: give song"):
+        sing()("folk", takes=2, seed=1, **SETTINGS)
 
 
 def test_edits_need_a_song(sing):

@@ -1,5 +1,6 @@
 """Jobs give the songs of single calls, in any batch, also after an interruption."""
 
+import codecs
 import functools
 import json
 import pickle
@@ -52,7 +53,7 @@ def test_each_song_is_that_of_a_call_of_its_own(tmp_path, pipeline, batch_size):
 def test_a_bad_line_is_reported_and_the_others_are_sung(tmp_path, pipeline):
     jobs = lines(
         JOBS[0], "{not json", {"text": 3}, {"text": "a", "tempo": 90}, [1],
-        {"text": "a", "voice": "no.wav"}, {"text": "b", "seconds": 0.1}, JOBS[1],
+        {"text": "a", "voice": "no.wav"}, {"text": "b", "seconds": -1}, JOBS[1],
     )  # fmt: skip
 
     results = generate_jobs(jobs, jobs_into(tmp_path, pipeline), batch_size=8)
@@ -64,7 +65,7 @@ def test_a_bad_line_is_reported_and_the_others_are_sung(tmp_path, pipeline):
     assert errors[4].startswith("unknown key 'tempo': expected some of text, lyrics,")
     assert errors[5] == "expected a JSON object: got list"
     assert "no.wav" in errors[6]
-    assert errors[7] == "seconds is the length: leave min_seconds and max_seconds out"
+    assert errors[7] == "seconds must be above 0 and finite: got -1"
     written = {path.name for path in tmp_path.glob("*.wav")}
     assert written == {"00001-la-la.wav", "00008-jazz.wav"}
 
@@ -105,6 +106,30 @@ def test_changed_jobs_and_missing_files_are_generated_again(tmp_path):
     assert function.digest(job) != function.digest(lines({"text": "b"})[0])
     for changed in ({"version": "2"}, {"settings": {"top_k": 3}}, {"first_seed": 1}):
         assert SongJobs(lambda: None, tmp_path, **changed).digest(job) != function.digest(job)
+
+
+@pytest.mark.slow
+def test_seconds_of_a_job_replace_the_bounds_of_all_jobs(tmp_path, pipeline):
+    jobs = lines({"text": "folk", "seconds": 0.1}, {"text": "jazz"})
+
+    exact, bounded = generate_jobs(jobs, jobs_into(tmp_path, pipeline), batch_size=2)
+
+    assert exact["duration"] == pytest.approx(0.1)
+    assert 0 < bounded["duration"] <= 0.2
+
+
+def test_a_line_ends_at_a_line_feed_and_has_an_encoding_of_its_own(tmp_path):
+    path = tmp_path / "jobs.jsonl"
+    job = json.dumps({"text": "folk", "lyrics": "one\u2028two\x85"}, ensure_ascii=False)
+    path.write_bytes(codecs.BOM_UTF8 + job.encode() + b'\r\n{"text": "caf\xe9"}\n{"text": "jazz"}')
+
+    first, bad, last = read_jobs(path)
+
+    function = SongJobs(lambda: None, tmp_path)
+    assert function.request(first)["lyrics"] == "one\u2028two\x85"
+    with pytest.raises(ValueError, match="it is not UTF-8"):
+        function.request(bad)
+    assert (last.line, function.request(last)["text"]) == (3, "jazz")
 
 
 def test_empty_lines_count_but_are_no_jobs(tmp_path):

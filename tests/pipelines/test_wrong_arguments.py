@@ -23,6 +23,9 @@ def generate(tiny_singer, tiny_processor):
         ({"guidance_scale": "3"}, TypeError, "guidance_scale must be a number, .*: got '3'"),
         ({"batch_size": 0}, ValueError, "batch_size must be an integer of at least 1: got 0"),
         ({"batch_size": 2.5}, ValueError, "batch_size must be an integer of at least 1: got 2.5"),
+        ({"top_p": 2}, ValueError, "top_p must be above 0 and at most 1: got 2"),
+        ({"return_dict_in_generate": True}, ValueError, "return_dict_in_generate is an argument"),
+        ({"min_seconds": 3}, ValueError, "min_seconds must not exceed max_seconds: got 3 and 0.1"),
         ({"lyrics": "la \ud800 la"}, ValueError, "lyrics holds .* lone surrogate, at position 3"),
     ],
 )

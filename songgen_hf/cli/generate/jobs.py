@@ -33,6 +33,8 @@ def check_jobs(options: GenerateOptions) -> None:
                 "keys text, lyrics, language, seed, seconds, voice, voice_start, separate_voice, "
                 "negative_text and prompt_audio"
             )
+    if str(options.out) == "-":
+        raise ValueError("--jobs writes many files: got --out -, expected a folder")
     if options.out.suffix in (".wav", ".flac", ".mp3", ".ogg"):
         raise ValueError(f"--jobs writes many files: got --out {options.out}, expected a folder")
     if options.batch_size is not None and options.batch_size < 1:

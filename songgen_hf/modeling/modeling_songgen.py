@@ -187,6 +187,7 @@ class SongGenForConditionalGeneration(
             logits_to_keep: number of last steps to compute logits for; 0 for all.
 
         Raises:
+            TypeError: if labels are not integers.
             ValueError: if neither labels nor decoder ids are given, or if shapes do not fit.
         """
         if encoder_outputs is None:
@@ -203,6 +204,12 @@ class SongGenForConditionalGeneration(
             )
         decoder_input_ids = self._decoder_ids(decoder_input_ids, labels, vocal_labels)
         num_steps = decoder_input_ids.shape[-1]
+        num_songs = len(encoder_outputs["last_hidden_state"])
+        if num_songs != len(decoder_input_ids):
+            raise ValueError(
+                f"the conditions are of {num_songs} songs, the codes of {len(decoder_input_ids)}: "
+                "give as many texts as songs"
+            )
         if torch.compiler.is_exporting():
             use_cache = False  # a cache is no output that torch.export knows
         inputs: dict[str, Any] = {
@@ -262,8 +269,11 @@ class SongGenForConditionalGeneration(
         if labels is not None and (labels.ndim != 3 or labels.shape[-1] != num_rows):
             raise ValueError(
                 f"labels must be [B, L, {num_rows}] for {self.config.decoder.track_pattern}: got "
-                f"{list(labels.shape)}; write them with config.decoder.pattern.labels(codes)"
+                f"{list(labels.shape)}; write them with config.decoder.pattern.labels(codes, "
+                "bos_token_id=..., eos_token_id=...), ids of config.decoder"
             )
+        if labels is not None and labels.is_floating_point():
+            raise TypeError(f"labels are {labels.dtype}: expected integers")
         if vocal_labels is not None:
             if not self.config.decoder.add_vocal_loss:
                 raise ValueError(

@@ -397,7 +397,7 @@ class XCodecModel(NamedCheckpointMixin, OriginalLayoutMixin, XcodecModel):
         """
         check_codes(audio_codes, self.config)
         check_chunk_frames(chunk_frames)
-        audio_codes = audio_codes.to(execution_device(self))
+        audio_codes = audio_codes.to(execution_device(self), torch.int64)
         num_frames = audio_codes.shape[-1]
         chunk_frames = chunk_frames or DECODED_FRAMES
         if chunk_frames >= num_frames:

@@ -281,11 +281,18 @@ class CodebookPattern:
             one lags, T + 1 without delay, and K * (T + 1) for ``mixed_flat``.
 
         Raises:
-            ValueError: if a song's shape does not fit the pattern.
+            ValueError: if a song's shape does not fit the pattern, or if a code is negative or one
+                of the special ids.
         """
         songs = list(codes)
+        special = min(bos_token_id, eos_token_id)
         for song in songs:
             self.check_codes(song[None], "codes")
+            if song.numel() and (song.min() < 0 or 0 <= special <= song.max()):
+                raise ValueError(
+                    f"codes must lie in [0, {special}): got [{int(song.min())}, "
+                    f"{int(song.max())}]; cut the frames that hold special ids"
+                )
         device = songs[0].device
         num_frames = torch.tensor([song.shape[-1] for song in songs])
         longest = max(1, int(num_frames.max()))

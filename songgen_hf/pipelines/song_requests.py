@@ -3,7 +3,6 @@
 The file travels to the Hub with the pipeline and imports nothing of this package.
 """
 
-import numbers
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -48,7 +47,7 @@ def check_seconds(name: str, value: Any, *, longest: float = MAX_SECONDS) -> Non
     """
     if value is None:
         return
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise TypeError(f"{name} must be a number of seconds: got {value!r}")
     if not 0 < value < float("inf"):
         raise ValueError(f"{name} must be above 0 and finite: got {value!r}")
@@ -92,7 +91,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     if size is not None and (type(size) is not int or size < 1):
         raise ValueError(f"batch_size must be an integer of at least 1: got {size!r}")
     top_p = settings.get("top_p")
-    if isinstance(top_p, numbers.Real) and not 0 < top_p <= 1:
+    if isinstance(top_p, int | float) and not 0 < top_p <= 1:
         raise ValueError(f"top_p must be above 0 and at most 1: got {top_p!r}")
     if settings.get("return_dict_in_generate"):
         raise ValueError(

@@ -487,3 +487,14 @@ def test_the_decoder_alone_has_the_logits_of_the_whole_model(tiny_model, tiny_in
 
     assert alone.logits.shape == (2 * model.pattern.num_rows, 2, 1088)
     assert torch.equal(alone.logits, whole.logits)
+
+
+def test_labels_of_another_kind_or_number_of_songs_are_refused(tiny_model, tiny_inputs):
+    model, inputs = tiny_model("mixed"), tiny_inputs()
+    songs = len(inputs["input_ids"])
+    labels = torch.zeros(songs, 9, model.config.decoder.num_rows, dtype=torch.int64)
+
+    with pytest.raises(TypeError, match="labels are torch.float32: expected integers"):
+        model(**inputs, labels=labels.float())
+    with pytest.raises(ValueError, match=f"conditions are of {songs} songs, the codes of 1: give"):
+        model(**inputs, labels=labels[:1])

@@ -255,3 +255,12 @@ def test_too_few_steps_for_the_asked_frames_are_refused(name):
 def test_the_wrong_number_of_rows_is_refused():
     with pytest.raises(ValueError, match=r"\[B, 8, L\] for parallel_std: got \[1, 4, 9\]"):
         CodebookPattern("parallel_std", 4).revert(torch.zeros(1, 4, 9, dtype=torch.long))
+
+
+@pytest.mark.parametrize("wrong", [-1, PAD, BOS])
+def test_labels_refuse_codes_that_are_special_ids(wrong):
+    codes = torch.zeros(1, 1, 3, 5, dtype=torch.int64)
+    codes[..., 2] = wrong
+
+    with pytest.raises(ValueError, match=r"codes must lie in \[0, 1024\): got \["):
+        CodebookPattern("mixed", 3).labels(codes, bos_token_id=BOS, eos_token_id=PAD)

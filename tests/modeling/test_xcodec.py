@@ -455,3 +455,13 @@ def test_the_config_refuses_sizes_that_do_not_fit(sizes, message):
 def test_the_config_refuses_rates_that_differ_between_encoder_and_decoder():
     with pytest.raises(ValueError, match="same factors in both"):
         XCodecConfig(acoustic_model_config={"upsampling_ratios": [8, 5, 4, 4]})
+
+
+@pytest.mark.parametrize("dtype", [torch.int16, torch.uint8, torch.int32])
+def test_codes_of_any_integers_are_decoded(codec, dtype):
+    codes = random_codes(1, 2, 5)
+
+    with torch.no_grad():
+        expected, found = codec.decode(codes), codec.decode(codes.to(dtype))
+
+    assert torch.equal(found.audio_values, expected.audio_values)

@@ -119,7 +119,12 @@ class HiddenStates:
         with loading(f"the model {name!r}"):
             model = _hubert_like(name, revision)
             self.extractor = Wav2Vec2FeatureExtractor.from_pretrained(name, revision=revision)
-        layers = model.config.num_hidden_layers
+        layers = getattr(model.config, "num_hidden_layers", None)
+        if layers is None or not hasattr(model, "feature_extractor"):
+            raise ValueError(
+                f"{name} is a {model.config.model_type} model: expected MERT, HuBERT, WavLM or "
+                "wav2vec 2.0"
+            )
         self.layer = layers if layer is None else layer
         if not 0 <= self.layer <= layers:
             raise ValueError(f"{name} has the layers 0 to {layers}: got {layer}")

@@ -159,7 +159,7 @@ class VariantRun:
     def budget(self) -> dict[str, Any]:
         """What the trainings of all variants have in common."""
         found = {text: self.values[name] for name, text in BUDGET.items() if name in self.values}
-        return {**found, "songs scored": self.options.songs}
+        return {**found, "songs scored": f"up to {self.options.songs}"}
 
     def scores(self) -> dict[str, Any]:
         """The scores; what is missing is trained and computed first."""

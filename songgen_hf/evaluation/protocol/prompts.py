@@ -80,7 +80,8 @@ def read_prompts(path: Path | str | None = None) -> list[Prompt]:
         return [Prompt(**{**one, "phonemes": tuple(one["phonemes"].split())}) for one in entries]
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise ValueError(
-            f"{path} holds no prompts ({error}); write it with songgen-hf evaluate prompts"
+            f"{path} holds no prompts ({error}): expected an object with the list 'prompts'; write "
+            "it with songgen-hf evaluate prompts"
         ) from error
 
 

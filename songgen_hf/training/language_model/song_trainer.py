@@ -18,6 +18,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import SequentialSampler
 from transformers import Trainer, TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME, TRAINING_ARGS_NAME
@@ -274,10 +275,27 @@ class SongTrainer(Trainer):
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is None:
             return super()._load_optimizer_and_scheduler(checkpoint)
+        asked = [
+            {name: group[name] for name in ("initial_lr", "weight_decay") if name in group}
+            for group in self.optimizer.param_groups
+        ]
         with joined_files(Path(checkpoint)):
             super()._load_optimizer_and_scheduler(checkpoint)
             if self.average is not None:
                 self.average.load(Path(checkpoint))
+        self._set_options(asked)
+
+    def _set_options(self, asked: list[dict[str, float]]) -> None:
+        """Give the groups of the optimizer the options of this run, not those that were saved."""
+        groups, scheduler = self.optimizer.param_groups, self.lr_scheduler
+        for group, options in zip(groups, asked, strict=True):
+            group.update(options)
+        if isinstance(scheduler, LambdaLR):
+            scheduler.base_lrs = [group["initial_lr"] for group in groups]
+            factors = [factor(scheduler.last_epoch) for factor in scheduler.lr_lambdas]
+            for group, base, factor in zip(groups, scheduler.base_lrs, factors, strict=True):
+                group["lr"] = base * factor
+            scheduler._last_lr = [group["lr"] for group in groups]  # which is logged
 
     @property
     def max_file_bytes(self) -> int:

@@ -194,6 +194,32 @@ def test_a_checkpoint_that_cannot_be_written_is_removed(train, monkeypatch, tmp_
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_resumed_run_takes_another_learning_rate_and_weight_decay(train, optimizer):
+    settings = {
+        "optimizer": optimizer,
+        "save_strategy": "steps",
+        "save_steps": 1,
+        "warmup_steps": 0,
+        "lr_scheduler_type": "linear",
+    }
+    train(max_steps=1, learning_rate=0.1, weight_decay=0.2, **settings)
+
+    resumed = train(
+        max_steps=4,
+        learning_rate=0.004,
+        weight_decay=0.5,
+        resume_from_checkpoint="auto",
+        allow_changed_options=True,
+        **settings,
+    )
+
+    rates = [e["learning_rate"] for e in resumed.state.log_history if "learning_rate" in e]
+    assert rates[1:] == pytest.approx([0.003, 0.002, 0.001])
+    assert {group["weight_decay"] for group in resumed.optimizer.param_groups} == {0.0, 0.5}
+
+
+@pytest.mark.slow
 def test_a_run_is_neither_overwritten_nor_resumed_with_other_options(train):
     saving = {"save_strategy": "steps", "save_steps": 2, "max_steps": 2}
     train(**saving)

@@ -110,8 +110,13 @@ def parse_options(
     if chosen.stage is not None:
         values |= read_stage(chosen.stage)
     for name in chosen.config:
-        recipe = RECIPES_FOLDER / f"{name}.yaml"
-        values |= current_names(read_yaml(recipe if name in recipe_names() else Path(name)))
+        path = RECIPES_FOLDER / f"{name}.yaml" if name in recipe_names() else Path(name)
+        if not path.is_file():
+            raise ValueError(
+                f"--config is {name!r}: expected a YAML file of options, or a recipe, one of "
+                f"{', '.join(recipe_names())}"
+            )
+        values |= current_names(read_yaml(path))
     return make_options(types, values, rest, program=program, parents=files)
 
 

@@ -37,6 +37,7 @@ def test_jobs_write_songs_results_and_errors(tmp_path, tiny_checkpoint, capsys):
         (["--jobs", "a", "--out", "new", "--stems"], "--stems was given with --jobs"),
         (["--jobs", "a", "--out", "new", "--batch-size", "0"], "--batch-size must be at least 1"),
         (["--jobs", "a", "--out", "song.wav"], "got --out song.wav, expected a folder"),
+        (["--jobs", "a", "--out", "-"], "got --out -, expected a folder"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(arguments, message, capsys):

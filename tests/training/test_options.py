@@ -175,6 +175,11 @@ def test_options_can_be_made_in_python():
     assert (data.dataset, training.max_steps) == ("songs", 3)
 
 
+def test_a_config_that_is_neither_a_recipe_nor_a_file_is_named():
+    with pytest.raises(ValueError, match="--config is 'song-minix': expected .* song-mini"):
+        parse("--config", "song-minix")
+
+
 def test_a_recipe_of_the_package_is_named_without_its_path():
     (options,) = parse_options(
         (CodecTrainingOptions,), ["--config", "codec-mini", "--data", "d", "--out", "o"]

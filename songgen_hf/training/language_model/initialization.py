@@ -6,8 +6,7 @@ from typing import Any
 import torch
 from transformers import AutoModel, AutoProcessor
 
-from ...checkpoints.embedded import find_checkpoint
-from ...checkpoints.loading import load_codec
+from ...checkpoints.loading import load_codec, resolve_checkpoint
 from ...modeling.codec_adapter import CodecAdapter
 from ...modeling.modeling_songgen import SongGenForConditionalGeneration
 from ...modeling.patterns import CodebookPattern
@@ -56,7 +55,7 @@ def load_model(
                 "a checkpoint keeps its configuration and tokenizers: leave --config-overrides and "
                 "--lyrics-tokenizer out, or start from --preset"
             )
-        name = find_checkpoint(options.model or "")
+        name = resolve_checkpoint(options.model or "")
         model = SongGenForConditionalGeneration.from_pretrained(name, dtype=torch.float32)
         processor = AutoProcessor.from_pretrained(name)
         if options.rotary_positions and not model.config.decoder.rope_embeddings:
@@ -126,7 +125,7 @@ def install_conditioner(
     Raises:
         ValueError: if the other conditioner has other tensors, or its tokenizers other tokens.
     """
-    name = find_checkpoint(checkpoint)
+    name = resolve_checkpoint(checkpoint)
     other_processor = AutoProcessor.from_pretrained(name)
     for tokenizer in ("tokenizer", "lyrics_tokenizer"):
         ours, theirs = getattr(processor, tokenizer), getattr(other_processor, tokenizer)
@@ -159,7 +158,7 @@ def install_voice_encoder(
         checkpoint: HuBERT-like network, a directory or a Hub id.
         seed: seed of the projection and of the layer weights, which are new.
     """
-    network = AutoModel.from_pretrained(checkpoint, dtype=torch.float32)
+    network = AutoModel.from_pretrained(resolve_checkpoint(checkpoint), dtype=torch.float32)
     conditioner, config = model.conditioner, network.config
     with seeded(seed):
         voice_encoder = SongGenVoiceEncoder(config)

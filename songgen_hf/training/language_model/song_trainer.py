@@ -261,6 +261,12 @@ class SongTrainer(Trainer):
         if self.resolved_options:
             (folder / RESOLVED_FILE).write_text(self.resolved_options, encoding="utf-8")
 
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        # Files hold tied weights once.
+        tied = getattr(self.model, "all_tied_weights_keys", None) or {}
+        missing = [name for name in load_result.missing_keys if name not in tied]
+        super()._issue_warnings_after_load(load_result._replace(missing_keys=missing))
+
     def load_heads(self, checkpoint: str) -> None:
         """Read the heads of a checkpoint, if it has any."""
         path = Path(checkpoint) / HEADS_FILE

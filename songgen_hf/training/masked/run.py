@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig
 
-from ...checkpoints.embedded import find_checkpoint
+from ...checkpoints.loading import resolve_checkpoint
 from ...modeling.masked.model import MaskedSongModel
 from ...modeling.masked.scheduler import MaskedRVQScheduler
 from ...pipelines.masked_folders import MASKED_MODEL_TYPE
@@ -83,7 +83,7 @@ def load_masked(options: MaskedModelOptions, *, seed: int = 0) -> MaskedSongPipe
             "no model given: name the song model whose conditioner and codec the masked model uses "
             "with --model, such as songgen-mini"
         )
-    name = find_checkpoint(options.model)
+    name = resolve_checkpoint(options.model)
     if AutoConfig.from_pretrained(name).model_type == MASKED_MODEL_TYPE:
         pipe = read_pipeline(name)
         if options.head not in (None, pipe.transformer.config.head):

@@ -118,3 +118,8 @@ def test_a_hub_id_may_end_in_a_revision(tmp_path, name, expected):
 
     assert networks.name_and_revision(name) == expected
     assert networks.name_and_revision(str(tmp_path / "a@b")) == (str(tmp_path / "a@b"), None)
+
+
+def test_states_of_a_model_that_hears_nothing_are_refused(tiny_checkpoint):
+    with pytest.raises(ValueError, match="is a songgen model: expected MERT, HuBERT, WavLM or"):
+        networks.HiddenStates(str(tiny_checkpoint()))

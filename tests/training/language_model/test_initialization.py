@@ -215,3 +215,11 @@ def test_unread_masks_leave_another_attention_of_the_decoder(tiny_checkpoint):
 
     assert model.decoder.config._attn_implementation == "eager"
     assert model.config._attn_implementation == NAME
+
+
+@pytest.mark.parametrize("option", ["model", "conditioner", "voice_encoder"])
+def test_a_checkpoint_that_is_not_there_is_named(option):
+    start = {} if option == "model" else {"preset": "mini"}
+
+    with pytest.raises(ValueError, match="no checkpoint 'nothere': it is neither a directory here"):
+        load_model(ModelOptions(**start, **{option: "nothere"}))

@@ -34,12 +34,19 @@ def pipeline_digest(pipe: Any) -> str:
     return hashlib.sha256(digests.encode()).hexdigest()[:DIGITS]
 
 
-def codes_digest(codec: Any) -> str:
-    """Compute a short digest of the weights that determine a codec's codes, without its decoder."""
+def codes_digest(codec: Any, *, rounded: bool = False) -> str:
+    """Compute a short digest of the weights that determine a codec's codes, without its decoder.
+
+    Args:
+        codec: the codec.
+        rounded: whether the weights are rounded to bfloat16 first, so that the digest is the same
+            for a codec that was loaded in float32 or in bfloat16.
+    """
     weights = codec.state_dict()
-    return _digest(
-        "", {name: value for name, value in weights.items() if not name.startswith(SYNTHESIS_ONLY)}
-    )
+    kept = {name: value for name, value in weights.items() if not name.startswith(SYNTHESIS_ONLY)}
+    if rounded:
+        kept = {name: value.bfloat16() for name, value in kept.items()}
+    return _digest("", kept)
 
 
 def _digest(facts: str, weights: Mapping[str, Any]) -> str:

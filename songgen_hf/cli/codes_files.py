@@ -10,15 +10,17 @@ if TYPE_CHECKING:
 
 CODES_ENDINGS = (".npz", ".safetensors")
 FACTS = ("sampling_rate", "hop_length", "num_samples")
+CODEC = "codec"
+"""The fact that names the codec of the codes, by the digest of its rounded weights."""
 
 
-def encode_codes(path: Path, codes: Any, **facts: int) -> bytes:
+def encode_codes(path: Path, codes: Any, **facts: Any) -> bytes:
     """Bytes of a file of codes in the format that the path's ending names.
 
     Args:
         path: its ending is one of ``CODES_ENDINGS``; nothing is written.
         codes: integers [K, T] or [tracks, K, T].
-        facts: those of ``FACTS`` that are known.
+        facts: those of ``FACTS``, and ``CODEC``, that are known.
     """
     import numpy as np
 
@@ -50,23 +52,25 @@ def read_codes(path: Path) -> tuple["np.ndarray", dict[str, Any]]:
     return arrays["codes"], facts
 
 
-def _read_arrays(path: Path) -> tuple[dict[str, "np.ndarray"], dict[str, int]]:
-    """All arrays of a file of codes, and its facts, which are positive integers."""
+def _read_arrays(path: Path) -> tuple[dict[str, "np.ndarray"], dict[str, Any]]:
+    """All arrays of a file of codes, and its facts, of which ``FACTS`` are positive integers."""
     import numpy as np
 
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
-        found = {name: arrays[name] for name in FACTS if name in arrays}
+        found = {name: arrays[name] for name in (*FACTS, CODEC) if name in arrays}
     else:
         from safetensors import safe_open
 
         with safe_open(path, framework="np") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             found = json.loads((file.metadata() or {}).get("songgen_hf", "{}"))
-    facts = {name: int(found[name]) for name in FACTS if name in found}
+    facts: dict[str, Any] = {name: int(found[name]) for name in FACTS if name in found}
     if wrong := [name for name, value in facts.items() if value < 1]:
         raise ValueError(f"{path} has the {wrong[0]} {facts[wrong[0]]}, expected 1 or more")
+    if CODEC in found:
+        facts[CODEC] = str(found[CODEC])
     return arrays, facts
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from songgen_hf.checkpoints.loading import load_codec
 from songgen_hf.cli import COMMANDS, main
 from songgen_hf.cli.codes_files import read_codes
 from songgen_hf.pipelines.song_edges import FADE_SECONDS
@@ -164,8 +165,27 @@ def test_codes_are_read_from_a_file_as_they_were_written(tmp_path, tiny_checkpoi
 
     array, facts = read_codes(codes)
     assert array.dtype == np.int16 and array.shape == (4, 25)
+    assert len(facts.pop("codec")) == 16
     assert facts == {"sampling_rate": 16000, "hop_length": 320, "num_samples": 8000}
     assert soundfile.info(back).frames == 8000
+
+
+@pytest.mark.slow
+def test_codes_are_decoded_by_the_codec_that_made_them_alone(
+    tmp_path, tiny_checkpoint, sound, capsys
+):
+    own, other = tiny_checkpoint(), tmp_path / "other"
+    codec = load_codec(own, device="cpu")
+    codec.quantizer.quantizers[0].codebook.embed.neg_()
+    codec.save_pretrained(other)
+    codes, back = str(tmp_path / "codes.npz"), str(tmp_path / "back.wav")
+    assert main(["encode", str(sound), codes, "--model", own, "--device", "cpu"]) == 0
+
+    half = ["--model", own, "--device", "cpu", "--dtype", "bfloat16"]
+    assert main(["decode", codes, back, *half]) == 0
+    assert main(["decode", codes, back, "--model", str(other), "--device", "cpu"]) != 0
+
+    assert "are those of another codec, with the weights" in capsys.readouterr().err
 
 
 @pytest.mark.slow

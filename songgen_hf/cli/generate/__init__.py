@@ -10,7 +10,7 @@ from typing import Any
 
 from ...checkpoints.embedded import MASKED_CHECKPOINT
 from ...files import encode_json, safe_name, sound_format, write_files
-from ..codes_files import encode_codes, known_song
+from ..codes_files import CODEC, encode_codes, known_song
 from ..loading import load_pipeline
 from ..output import CommandResult
 from ..timed_lyrics import picture_of, read_lyrics, timed_lyrics
@@ -181,6 +181,7 @@ def _files_of(
     pipeline: Any,
 ) -> dict[Path, bytes]:
     """The sound files of one song and the JSON that describes it."""
+    from ...checkpoints.digests import codes_digest
     from ...provenance import encode_song, library_versions, provenance
 
     # A masked pipeline is its own model, with its own configuration, device and precision.
@@ -202,7 +203,12 @@ def _files_of(
     }
     if options.save_codes:
         codes_path = path.with_name(f"{path.stem}.codes.npz")
-        facts = {"sampling_rate": rate, "hop_length": codec.hop_length}
+        network = pipeline.codec if is_masked else model.audio_encoder
+        facts = {
+            "sampling_rate": rate,
+            "hop_length": codec.hop_length,
+            CODEC: codes_digest(network, rounded=True),
+        }
         files[codes_path] = encode_codes(codes_path, song["codes"], **facts)
     if options.timestamps:
         files |= timed_lyrics(song, path, options.timestamps)

@@ -51,6 +51,7 @@ def run(options: AdaptFlags) -> CommandResult:
         return CommandResult({"adapter": None}, f"{options.out}: prepared, not trained")
     why = ", stopped by its drift from the base" if adapted.stopped_by_drift else ""
     drift = "" if adapted.drift is None else f", drift {adapted.drift:.3f} nats a code"
+    model = "" if options.model is None else f" --model {options.model}"
     return CommandResult(
         {
             "adapter": options.out,
@@ -62,8 +63,8 @@ def run(options: AdaptFlags) -> CommandResult:
         },
         f"{options.out}: adapter after {adapted.steps} steps{why}{drift}\n"
         f"  songs of every evaluation: {adapted.samples}\n"
-        f"  sing with it: songgen-hf generate ... --adapter {options.out}\n"
-        f"  on a web page: songgen-hf space run --adapter {options.out}",
+        f"  sing with it: songgen-hf generate ...{model} --adapter {options.out}\n"
+        f"  on a web page: songgen-hf space run{model} --adapter {options.out}",
     )
 
 

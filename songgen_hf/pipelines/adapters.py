@@ -4,34 +4,43 @@ The file travels to the Hub with the pipeline and imports nothing of this packag
 """
 
 import importlib.util
+import logging
+import math
+import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
+logger = logging.getLogger(__name__)
 LONGEST_REASON = 200
 """Characters of an error of a library that a message repeats."""
 
 
-def load_adapters(model: Any, adapters: str | Mapping[str, float]) -> None:
+Adapter = str | os.PathLike[str]
+
+
+def load_adapters(model: Any, adapters: Adapter | Sequence[Adapter] | Mapping[Any, float]) -> None:
     """Replace the LoRA adapters of a model; several adapters are active at the same time.
 
     Args:
         model: the song model.
-        adapters: folder or Hub id of an adapter, or a mapping from these to weights, where 1.0 is
-            the adapter as it was trained and 0.5 adds half of it. An empty mapping removes all
-            adapters.
+        adapters: folder or Hub id of an adapter, several, or a mapping from these to weights, where
+            1.0 is the adapter as it was trained and 0.5 adds half of it. An empty mapping removes
+            all adapters.
     Raises:
-        ValueError: if an adapter cannot be loaded or does not fit the model.
+        TypeError: if a weight is no number.
+        ValueError: if an adapter cannot be loaded or does not fit the model, or if a weight is not
+            finite.
         ImportError: if PEFT is not installed.
     """
-    if isinstance(adapters, str):
-        adapters = {adapters: 1.0}
+    weights = _weights(adapters)
     if getattr(model, "_hf_peft_config_loaded", False):
         model.delete_adapter(list(model.peft_config))
-    if adapters and importlib.util.find_spec("peft") is None:
+    if weights and importlib.util.find_spec("peft") is None:
         raise ImportError("peft is not installed. Install it with: pip install 'songgen-hf[train]'")
-    names = {f"adapter_{number}": weight for number, weight in enumerate(adapters.values())}
-    for name, source in zip(names, adapters, strict=True):
+    names = {f"adapter_{number}": weight for number, weight in enumerate(weights.values())}
+    for name, source in zip(names, weights, strict=True):
         try:
             with warnings.catch_warnings():
                 # Several adapters are intended.
@@ -45,6 +54,7 @@ def load_adapters(model: Any, adapters: str | Mapping[str, float]) -> None:
                 f"cannot load the adapter {source!r}: {reason}; give a folder or Hub id that "
                 "songgen-hf train lora wrote for this model"
             ) from error
+        _warn_of_another_model(model, name, source)
     if not names:
         return
     model.set_adapter(list(names))
@@ -52,6 +62,31 @@ def load_adapters(model: Any, adapters: str | Mapping[str, float]) -> None:
         if hasattr(module, "set_scale") and hasattr(module, "lora_A"):
             for name, weight in names.items():
                 module.set_scale(name, weight)
+
+
+def _weights(adapters: Adapter | Sequence[Adapter] | Mapping[Any, float]) -> dict[str, float]:
+    """Folders and Hub ids of adapters, with their checked weights."""
+    if isinstance(adapters, str | os.PathLike):
+        adapters = [adapters]
+    given = adapters if isinstance(adapters, Mapping) else dict.fromkeys(adapters, 1.0)
+    for source, weight in given.items():
+        if isinstance(weight, bool) or not isinstance(weight, int | float):
+            raise TypeError(f"the weight of the adapter {source} is {weight!r}: expected a number")
+        if not math.isfinite(weight):
+            raise ValueError(f"the weight of the adapter {source} is {weight}: expected it finite")
+    return {os.fspath(source): float(weight) for source, weight in given.items()}
+
+
+def _warn_of_another_model(model: Any, name: str, source: str) -> None:
+    """Warn if an adapter names another base than the model; folders may have been moved."""
+    base = getattr(model.peft_config[name], "base_model_name_or_path", None)
+    own = getattr(model, "name_or_path", None)
+    if base and own and PurePath(base).name != PurePath(own).name:
+        logger.warning(
+            "The adapter %s was trained for %s and is used with %s: give that model (--model), "
+            "unless it is the same under another name.",
+            source, base, own,
+        )  # fmt: skip
 
 
 __all__ = ["load_adapters"]

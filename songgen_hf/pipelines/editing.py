@@ -285,7 +285,7 @@ def _spans(regions: Any) -> list[tuple[float, float | None]]:
     """Return one or several regions as a checked list of (start, end) in seconds."""
     given = regions.tolist() if isinstance(regions, np.ndarray) else regions
     if not isinstance(given, Sequence) or isinstance(given, str):
-        raise TypeError(f"regions is {regions!r}: expected (start, end) in seconds, or a list")
+        raise ValueError(f"regions is {regions!r}: expected (start, end) in seconds, or a list")
     spans = [given] if any(not isinstance(part, Sequence) for part in given) else list(given)
     for span in spans:
         if (

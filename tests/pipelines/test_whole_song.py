@@ -416,7 +416,7 @@ def test_the_first_sung_section_is_the_voice_of_the_following_ones(singer, songs
     verse = pipe._decode(torch.from_numpy(song["codes"][..., ENDS[0] : ENDS[1]]))["vocal"]
     for samples, rate in voices[2:5]:
         assert rate == RATE
-        np.testing.assert_allclose(samples, verse, atol=2e-5)
+        np.testing.assert_allclose(samples, verse, atol=3e-5 * np.abs(verse).max())
 
 
 @pytest.mark.slow

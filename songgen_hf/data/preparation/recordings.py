@@ -138,12 +138,21 @@ def _file_row(path: Path, folder: Path) -> dict[str, Any]:
     details, lyrics = path.with_suffix(".json"), path.with_suffix(".txt")
     if details.is_file():
         with reading(details):
-            row = {**dict(json.loads(details.read_text(encoding="utf-8"))), **row}
+            row = {**_filled(dict(json.loads(details.read_text(encoding="utf-8")))), **row}
     if lyrics.is_file():
         with reading(lyrics):
             row["lyrics"] = lyrics.read_text(encoding="utf-8-sig").strip()
     row["_name"] = str(path.relative_to(folder).with_suffix(""))
     return row
+
+
+def _filled(value: Any) -> Any:
+    """A value of JSON without the objects that are empty, which Parquet cannot hold."""
+    if isinstance(value, list):
+        return [_filled(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: _filled(one) for key, one in value.items() if one != {}}
 
 
 def _manifest_rows(path: Path) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ Every part goes on where it was stopped, so the same call finishes what a crash 
 prepares recordings that were added, and trains further for a larger number of steps.
 """
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -84,10 +85,12 @@ def adapt(
         The result; None if ``confirm`` said no, or ``watch`` stopped before the training.
     Raises:
         NothingKept: if no clip is kept.
-        ValueError: if an option does not fit.
+        ValueError: if an option does not fit, or is not that of the adapter to train further.
         OSError: if a file cannot be read or written.
         ImportError: if a package is missing.
     """
+    model = resolve_checkpoint(options.model)
+    _check_rank(options)
     songs = SongsOptions(
         source=options.source,
         output=options.out / SONGS_FOLDER,
@@ -117,7 +120,6 @@ def adapt(
         )
     if not confirm(found, states):
         return None
-    model = resolve_checkpoint(options.model)
     codes = _codes_folder(options.out, songs.output)
     if watch is not None and watch(AdaptProgress("codes", 0, found.kept)):
         return None
@@ -182,6 +184,20 @@ class _Watch(TrainerCallback):
         )  # fmt: skip
         if self.watch(now):
             control.should_save = control.should_training_stop = True
+
+
+def _check_rank(options: AdaptOptions) -> None:
+    """Refuse to train an adapter further with another rank."""
+    checkpoint = last_checkpoint(options.out / RUN_FOLDER)
+    path = None if checkpoint is None else Path(checkpoint) / "adapter_config.json"
+    if path is None or not path.is_file():
+        return
+    rank = json.loads(path.read_text(encoding="utf-8")).get("r")
+    if rank != options.rank:
+        raise ValueError(
+            f"the adapter in {options.out} has the rank {rank}, --rank is {options.rank}: give "
+            "that rank, or another --out"
+        )
 
 
 def _train(

@@ -36,7 +36,9 @@ def test_a_folder_gives_its_sounds_with_lyrics_and_details(tmp_path, out):
     tone(tmp_path / "Album One" / "Erste Blüte.wav")
     tone(tmp_path / "b.flac")
     (tmp_path / "b.txt").write_text("one word\ntwo\n", encoding="utf-8")
-    (tmp_path / "b.json").write_text(json.dumps({"genre": "folk", "tags": ["calm"]}))
+    (tmp_path / "b.json").write_text(
+        json.dumps({"genre": "folk", "tags": ["calm"], "settings": {}})
+    )
     (tmp_path / "notes.pdf").write_bytes(b"")
 
     one, two = find_recordings(str(tmp_path), out)

@@ -93,6 +93,8 @@ def test_recordings_become_an_adapter_that_sings_and_is_trained_further(options,
     further = adapt(options(steps=6), progress=False)
 
     assert (again.steps, further.steps) == (4, 6)
+    with pytest.raises(ValueError, match="has the rank 2, --rank is 3: give that rank, or another"):
+        adapt(options(steps=8, rank=3), progress=False)
     assert (tmp_path / "adapter" / "songs" / "clips.parquet").stat().st_size == stamp
     assert len(list((tmp_path / "adapter").glob("codes-*"))) == 1
 

@@ -1,4 +1,7 @@
+import json
+import math
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -141,6 +144,37 @@ def test_two_adapters_are_combined_by_weight(saved_adapter):
             if re.search(ATTENTION, name):
                 weights[name] += share * (weight - plain[name])
     torch.testing.assert_close(logits(mixed), logits(reference), atol=1e-5, rtol=0)
+
+
+@pytest.mark.slow
+def test_adapters_are_paths_or_lists_and_weights_are_numbers(saved_adapter):
+    first, second = saved_adapter(1)[0], saved_adapter(2)[0]
+    model, expected = build_tiny("mixed")[0], build_tiny("mixed")[0]
+
+    load_adapters(model, [Path(first), second])
+    load_adapters(expected, {first: 1.0, second: 1.0})
+
+    torch.testing.assert_close(logits(model), logits(expected), atol=1e-6, rtol=0)
+    with pytest.raises(TypeError, match="weight of the adapter .* is '0.5': expected a number"):
+        load_adapters(model, {first: "0.5"})
+    with pytest.raises(ValueError, match="weight of the adapter .* is nan: expected it finite"):
+        load_adapters(model, {first: math.nan})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mixed_pro", "interleaving_A_V"])
+def test_an_adapter_of_another_model_gives_a_warning(saved_adapter, caplog, name):
+    folder, _ = saved_adapter(1)
+    config = Path(folder) / "adapter_config.json"
+    facts = json.loads(config.read_text()) | {"base_model_name_or_path": "songgen-mini/mixed_pro"}
+    config.write_text(json.dumps(facts))
+    model, _ = build_tiny("mixed")
+    model.name_or_path = f"/somewhere/{name}"
+
+    load_adapters(model, folder)
+
+    warned = "was trained for songgen-mini/mixed_pro and is used with /somewhere/" in caplog.text
+    assert warned == (name != "mixed_pro")
 
 
 def test_a_folder_without_an_adapter_is_refused(tmp_path):

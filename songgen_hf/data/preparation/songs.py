@@ -106,6 +106,8 @@ def prepare_songs(options: SongsOptions, *, progress: bool | Report = True) -> P
 def preview_songs(options: SongsOptions, count: int = 10, *, progress: bool = True) -> Preview:
     """Prepare some recordings, drawn with the seed; their results are used when all are prepared.
 
+    Recordings that have been prepared are in the preview, too, so that none is lost.
+
     Args:
         options: as for :func:`prepare_songs`.
         count: number of recordings.
@@ -116,8 +118,9 @@ def preview_songs(options: SongsOptions, count: int = 10, *, progress: bool = Tr
     chosen = random.Random(f"songgen-preview/{options.seed}").sample(
         range(len(recordings)), min(count, len(recordings))
     )
-    drawn = [recordings[place] for place in sorted(chosen)]
-    missing = _unprepared(options, drawn)
+    waiting = set(_unprepared(options, recordings))
+    drawn = [row for place, row in enumerate(recordings) if place in chosen or place not in waiting]
+    missing = len(waiting.intersection(chosen))
     path, start = options.output / PREVIEW_FILE, time.monotonic()
     found = _prepare(options, drawn, progress)
     if missing:
@@ -127,17 +130,21 @@ def preview_songs(options: SongsOptions, count: int = 10, *, progress: bool = Tr
         seconds = json.loads(path.read_text(encoding="utf-8"))["seconds_per_recording"]
     else:
         seconds = None
-    rest = _unprepared(options, recordings)
+    rest = len(_unprepared(options, recordings))
     remaining = 0.0 if not rest else None if seconds is None else rest * seconds
     assert found is not None or options.until is not None
     return Preview(found or PreparedSongs(len(drawn), 0, 0, 0, 0.0, {}), remaining)
 
 
-def _unprepared(options: SongsOptions, recordings: Sequence[Row]) -> int:
-    """The number of recordings that some stage has yet to process."""
+def _unprepared(options: SongsOptions, recordings: Sequence[Row]) -> list[int]:
+    """The places of the recordings that some stage has yet to process."""
     stages = _stages(options, read_preparation(options.config, options.changes))
     folder = options.output / "stages"
-    return sum(not is_done(stages, row["recording_id"], folder) for row in recordings)
+    return [
+        place
+        for place, row in enumerate(recordings)
+        if not is_done(stages, row["recording_id"], folder)
+    ]
 
 
 def filter_again(

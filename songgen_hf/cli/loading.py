@@ -84,6 +84,7 @@ def load_pipeline(options: Any) -> Any:
     On the CPU it gets ``options.threads`` threads; see :func:`use_threads`.
     """
     from ..checkpoints import loading
+    from ..pipelines.adapters import named_adapters
 
     pipeline = loading.load_pipeline(
         options.model,
@@ -91,7 +92,7 @@ def load_pipeline(options: Any) -> Any:
         revision=options.revision,
         device=options.device,
         dtype=options.dtype,
-        adapter=options.adapter,
+        adapter=named_adapters(options.adapter),
         quantization=options.quantize,
     )
     use_threads(options.threads, pipeline)

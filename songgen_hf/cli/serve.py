@@ -33,7 +33,11 @@ class ServeOptions(DeviceOptions):
     timeout: float = option(600.0, "seconds after which a request is given up")
     threads: int = option(1, "CPU threads of each process; more slow small models down")
     revision: str | None = option(None, "branch, tag or commit of the one --model on the Hub")
-    adapter: str | None = option(None, "LoRA adapter of the one --model: a directory or a Hub id")
+    adapter: str | None = option(
+        None,
+        "LoRA adapters of the one --model: directories or Hub ids, with commas, and with weights "
+        "such as my-voice:0.7",
+    )
     quantize: str | None = option(
         None,
         "compute with weights of 8 bits: faster for large models on CPUs",
@@ -93,12 +97,14 @@ def run(options: ServeOptions) -> None:
 
 def _engine(options: ServeOptions) -> Any:
     """The models in this process, or replicas of them."""
+    from ..pipelines.adapters import named_adapters
+
     loading: dict[str, Any] = {
         "device": options.device,
         "dtype": options.dtype,
         "quantization": options.quantize,
         "revision": options.revision,
-        "adapter": options.adapter,
+        "adapter": named_adapters(options.adapter),
     }
     work: dict[str, Any] = {"workers": options.workers, "compile": options.compile}
     if options.ray is not None:

@@ -64,6 +64,25 @@ def load_adapters(model: Any, adapters: Adapter | Sequence[Adapter] | Mapping[An
                 module.set_scale(name, weight)
 
 
+def named_adapters(names: str | None) -> dict[str, float] | None:
+    """Return the weights of adapters that are written as ``"one:0.7,another"``; None for None.
+
+    A name without a weight has 1.0. A folder whose own name has commas or colons is one adapter.
+    """
+    if names is None:
+        return None
+    if os.path.isdir(names):
+        return {names: 1.0}
+    found: dict[str, float] = {}
+    for part in map(str.strip, names.split(",")):
+        name, _, weight = part.rpartition(":")
+        try:
+            found |= {name: float(weight)} if name else {part: 1.0}
+        except ValueError:  # the colon belongs to the name
+            found[part] = 1.0
+    return found
+
+
 def _weights(adapters: Adapter | Sequence[Adapter] | Mapping[Any, float]) -> dict[str, float]:
     """Folders and Hub ids of adapters, with their checked weights."""
     if isinstance(adapters, str | os.PathLike):
@@ -89,4 +108,4 @@ def _warn_of_another_model(model: Any, name: str, source: str) -> None:
         )  # fmt: skip
 
 
-__all__ = ["load_adapters"]
+__all__ = ["load_adapters", "named_adapters"]

@@ -2,10 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 
 from songgen_hf.cli import main
+from songgen_hf.pipelines.adapters import named_adapters
 
 # PEFT asks the model by a name that transformers is about to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
@@ -48,6 +51,19 @@ def test_an_adapter_changes_the_song_and_is_named_in_its_json(tmp_path, tiny_che
     assert adapted != plain
     assert json.loads((tmp_path / "adapted.json").read_text())["adapter"] == str(adapter)
     assert json.loads((tmp_path / "plain.json").read_text())["adapter"] is None
+    sing(tmp_path / "none.wav", tiny_checkpoint(), "--adapter", f"{adapter}:0")
+    unchanged, of_base = (soundfile.read(tmp_path / f"{n}.wav")[0] for n in ("none", "plain"))
+    np.testing.assert_allclose(unchanged, of_base, atol=1e-3)
+
+
+def test_adapters_have_weights_after_a_colon(tmp_path):
+    (tmp_path / "a,b:2").mkdir()
+
+    assert named_adapters(None) is None
+    assert named_adapters("one") == {"one": 1.0}
+    assert named_adapters("one:0.5, me/two,three:-1") == {"one": 0.5, "me/two": 1.0, "three": -1.0}
+    assert named_adapters("C:\\voices") == {"C:\\voices": 1.0}
+    assert named_adapters(str(tmp_path / "a,b:2")) == {str(tmp_path / "a,b:2"): 1.0}
 
 
 @pytest.mark.slow

@@ -182,6 +182,7 @@ def _files_of(
 ) -> dict[Path, bytes]:
     """The sound files of one song and the JSON that describes it."""
     from ...checkpoints.digests import codes_digest
+    from ...pipelines.adapters import named_adapters
     from ...provenance import encode_song, library_versions, provenance
 
     # A masked pipeline is its own model, with its own configuration, device and precision.
@@ -196,7 +197,7 @@ def _files_of(
     # One gain for all files, so that the stems still add up to the mixture.
     gain = song.gain(options.loudness, stems=options.stems)
     rate = song["sampling_rate"]
-    adapters = () if options.adapter is None else options.adapter
+    adapters = named_adapters(options.adapter) or ()
     record = provenance(model, seed=song["seed"], options=request, adapters=adapters)
     files = {
         name: encode_song(wave, rate, name, record, gain=gain) for name, wave in sounds.items()

@@ -162,7 +162,11 @@ class GenerateOptions(ModelOptions):
     compile: bool = option(
         False, "compile the steps of an autoregressive model; the first song waits for the compiler"
     )
-    adapter: str | None = option(None, "LoRA adapter to use: a directory or a Hub id")
+    adapter: str | None = option(
+        None,
+        "LoRA adapters to use: directories or Hub ids, with commas, and with weights such as "
+        "my-voice:0.7,other",
+    )
 
     steps: int | None = option(None, "number of inference steps (default: 28)", group=MASKED)
     reveal: str | None = option(

@@ -185,6 +185,17 @@ MESSAGES: dict[str, str] = {
         "der Adapter {name} lässt sich nicht laden: er passt nicht zu diesem Modell, oder eine "
         "Datei ist beschädigt"
     ),
+    "the weight of the adapter {name} is {weight}: expected a number": (
+        "das Gewicht des Adapters {name} ist {weight}: erwartet eine Zahl"
+    ),
+    "the weight of the adapter {name} is {weight}: expected it finite": (
+        "das Gewicht des Adapters {name} ist {weight}: erwartet eine endliche Zahl"
+    ),
+    "the adapter in {name} has the rank {rank}, --rank is {given}: give that rank, or another "
+    "--out": (
+        "der Adapter in {name} hat den Rang {rank}, verlangt ist {given}: bitte diesen Rang oder "
+        "einen anderen Namen wählen"
+    ),
     "the adapter {name} was trained for the mode {fitting}, not for {mode}: choose that mode, or "
     "no adapter": (
         "der Adapter {name} wurde für den Modus {fitting} trainiert, nicht für {mode}: bitte jenen "

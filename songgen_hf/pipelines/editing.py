@@ -5,7 +5,6 @@ track again, or refining its fine codebooks. The file travels to the Hub with th
 """
 
 import math
-import numbers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from .song_edges import mix_tracks
+from .song_requests import plain
 
 TRACK_NAMES = {"accompaniment": 0, "vocal": 1}
 """Name of a track -> its place in codes [tracks, K, T]."""
@@ -319,8 +319,9 @@ def _frames_of(
 
 def _is_second(value: Any) -> bool:
     """Whether a value is a time in seconds."""
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return is_number and 0 <= value < math.inf
+    number = plain(value)
+    is_number = isinstance(number, int | float) and not isinstance(number, bool)
+    return is_number and 0 <= number < math.inf
 
 
 def pad_frames(tensor: Tensor, num_frames: int) -> Tensor:

@@ -7,6 +7,7 @@ are done, and appends a line to ``results.jsonl`` after each batch.
 
 import codecs
 import hashlib
+import itertools
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -120,11 +121,11 @@ class SongJobs:
                 results[index] = self._failure(job, error)
         exact = {index for index, request in requests.items() if "seconds" in request}
         free = {name: value for name, value in self.settings.items() if name not in BOUNDS}
-        songs = [
-            *self._songs({i: requests[i] for i in requests if i not in exact}, self.settings),
-            *self._songs({i: requests[i] for i in exact}, free),
-        ]
-        for index, song in songs:
+        songs = itertools.chain(
+            self._songs({i: requests[i] for i in requests if i not in exact}, self.settings),
+            self._songs({i: requests[i] for i in exact}, free),
+        )
+        for index, song in songs:  # each is written before the next part of a batch is generated
             job = jobs[index]
             try:
                 if isinstance(song, Exception):

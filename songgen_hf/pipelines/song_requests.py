@@ -47,7 +47,7 @@ def check_seconds(name: str, value: Any, *, longest: float = MAX_SECONDS) -> Non
     """
     if value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+    if isinstance(value, bool) or not isinstance(plain(value), int | float):
         raise TypeError(f"{name} must be a number of seconds: got {value!r}")
     if not 0 < value < float("inf"):
         raise ValueError(f"{name} must be above 0 and finite: got {value!r}")

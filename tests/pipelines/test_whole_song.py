@@ -416,6 +416,7 @@ def test_the_first_sung_section_is_the_voice_of_the_following_ones(singer, songs
     verse = pipe._decode(torch.from_numpy(song["codes"][..., ENDS[0] : ENDS[1]]))["vocal"]
     for samples, rate in voices[2:5]:
         assert rate == RATE
+        # Rounding of float32, as of the pieces above: the random weights give peaks of hundreds.
         np.testing.assert_allclose(samples, verse, atol=3e-5 * np.abs(verse).max())
 
 

@@ -138,9 +138,12 @@ class XCodecModel(NamedCheckpointMixin, OriginalLayoutMixin, XcodecModel):
             hop, width = config.hop_length, acoustic.hidden_size
             self.acoustic_encoder = SpectralEncoder(hop, width, **encoder)
             self.acoustic_decoder = SpectralDecoder(hop, width, **decoder)
-        else:
-            order_channels_last(self.acoustic_encoder)
-            order_channels_last(self.acoustic_decoder)
+        for network in (
+            self.acoustic_encoder,
+            self.acoustic_decoder,
+            self.semantic_model.feature_extractor,
+        ):
+            order_channels_last(network)
 
     def get_input_embeddings(self) -> None:  # type: ignore[override]
         """None: the codec has no table of embeddings. Quantization asks for one."""

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from torch import Tensor, cat, nn, no_grad
+from torch import Tensor, baddbmm, cat, float32, float64, nn, no_grad
 from torch.nn.functional import pad
 
 from .execution_device import execution_device, loaded_weights
@@ -123,26 +123,40 @@ class WindowedConvolutions(nn.Module):
         """
         first, rest = self.layers[0], self.layers[1:]
         kernel, hop = valid_window(self.layers)
+        factors = None if statistics is None else self._normed_kernels(*statistics)
         parts = []
         for start, stop, _, _ in windows(end, self.chunk_frames, 0, begin):
             hidden = self._window(input_values, start * hop, (stop - 1) * hop + kernel)
-            if statistics is not None:
-                mean, scale = statistics
-                hidden = first.conv(hidden)
-                hidden = ((hidden.float() - mean) * scale).to(hidden.dtype)
-                norm = first.layer_norm
-                with loaded_weights(norm):
-                    hidden = hidden * norm.weight[:, None] + norm.bias[:, None]
-                hidden = first.activation(hidden)
-            else:
+            if factors is None:
                 hidden = first(hidden)
+            else:
+                frames = _frames(hidden, first.conv).float()
+                normed = baddbmm(factors[0], frames, factors[1]).to(hidden.dtype)
+                hidden = first.activation(normed.transpose(1, 2))
             for layer in rest:
                 hidden = layer(hidden)
             parts.append(hidden)
         return cat(parts, dim=-1)
 
+    def _normed_kernels(self, mean: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+        """Shifts [B, 1, C] and kernels [B, W, C] of the first layer together with its norm.
+
+        They are float32: rounded kernels would pass on what theirs cancel.
+        """
+        norm, conv = self.layers[0].layer_norm, self.layers[0].conv
+        with loaded_weights(norm), loaded_weights(conv):
+            gain = scale * norm.weight
+            bias = 0.0 if conv.bias is None else conv.bias
+            shift = norm.bias + (bias - mean) * gain
+            kernels = conv.weight[:, 0] * gain[..., None]  # [B, C, W]
+        return shift[:, None].float(), kernels.mT.float()
+
     def statistics(self, input_values: Tensor) -> tuple[Tensor, Tensor] | None:
-        """Return mean and inverse deviation [B, C, 1] of the first layer's channels over clips.
+        """Return mean and inverse deviation [B, C] of the first layer's channels over clips.
+
+        A channel is a linear function of the frames of samples below the kernel, so its mean and
+        its mean square follow from those of the frames and of their products. What a kernel cancels
+        may be far louder than what it leaves: the sums are float64, where the device has it.
 
         None if the first layer has no group norm.
         """
@@ -150,20 +164,25 @@ class WindowedConvolutions(nn.Module):
         if not isinstance(norm, nn.GroupNorm):
             return None
         _, hop = valid_window(self.layers)
-        kernel, stride = conv.kernel_size[0], conv.stride[0]
-        count = (input_values.shape[-1] + 2 * self.padding - kernel) // stride + 1
+        width, stride = conv.kernel_size[0], conv.stride[0]
+        count = (input_values.shape[-1] + 2 * self.padding - width) // stride + 1
+        precision = float32 if input_values.device.type == "mps" else float64
         total: Any = 0.0
-        square: Any = 0.0
+        products: Any = 0.0
         for start, stop, _, _ in windows(count, self.chunk_frames * hop // stride, 0):
-            window = self._window(input_values, start * stride, (stop - 1) * stride + kernel)
-            grouped = conv(window).float().unflatten(1, (norm.num_groups, -1))
-            total = total + grouped.sum(dim=(2, 3))
-            square = square + grouped.square().sum(dim=(2, 3))
-        size = count * norm.num_channels // norm.num_groups
-        mean = total / size  # [B, groups]
-        scale = (square / size - mean.square() + norm.eps).rsqrt()
-        repeats = norm.num_channels // norm.num_groups
-        return _per_channel(mean, repeats), _per_channel(scale, repeats)
+            window = self._window(input_values, start * stride, (stop - 1) * stride + width)
+            frames = _frames(window, conv).to(precision)  # [B, n, W]
+            total = total + frames.sum(dim=1)
+            products = products + frames.mT @ frames
+        with loaded_weights(conv):
+            kernel = conv.weight[:, 0].to(precision)  # [C, W]
+            bias = 0.0 if conv.bias is None else conv.bias.to(precision)
+        mean = total / count @ kernel.T  # [B, C]
+        square = (kernel @ (products / count) * kernel).sum(dim=-1) + bias * (2 * mean + bias)
+        groups, size = (norm.num_groups, -1), norm.num_channels // norm.num_groups
+        mean, square = (one.unflatten(1, groups).mean(dim=2) for one in (mean + bias, square))
+        scale = (square - mean.square() + norm.eps).rsqrt()
+        return mean.repeat_interleave(size, dim=1), scale.repeat_interleave(size, dim=1)
 
     def _window(self, input_values: Tensor, start: int, stop: int) -> Tensor:
         """Samples [B, 1, stop - start] of the padded clips."""
@@ -226,9 +245,9 @@ def encode_in_windows(codec: Any, waveform: Tensor, bandwidth: float, chunk_fram
     return cat(codes, dim=-1)
 
 
-def _per_channel(value: Tensor, repeats: int) -> Tensor:
-    """Repeat statistics of groups [B, groups] for the channels of each group, [B, C, 1]."""
-    return value.repeat_interleave(repeats, dim=1)[..., None]
+def _frames(window: Tensor, conv: nn.Conv1d) -> Tensor:
+    """The samples [B, n, W] below the kernel of a convolution of clips [B, 1, S]."""
+    return window[:, 0].unfold(-1, conv.kernel_size[0], conv.stride[0])
 
 
 def windows(

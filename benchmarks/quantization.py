@@ -8,7 +8,8 @@ The model sings the first prompts of the evaluation in float32. Each format then
 of these songs after the true codes before it, and the table shows the mean divergence
 (Kullback-Leibler, in nats a code), how often both find the same code the most probable, and the
 bytes that the weights take in memory. `int8 files` are rounded weights that compute as floats,
-`int8` computes with integers. `--preset` takes random weights of that size and random codes.
+`int8` computes with integers; `bfloat16 keys` are floats whose keys and values are rounded, as
+compiled steps of integers keep them. `--preset` takes random weights of that size and random codes.
 
 With `--sing`, each format also sings so many prompts with the same seeds, and recognizer-mini
 counts the phoneme errors of the vocal, or of the mixture of a one-track model. The last line is
@@ -40,7 +41,7 @@ from songgen_hf.presets.models import PRESETS, build
 
 BATCH = 6
 LONGEST = 13.0  # seconds
-FORMATS = ("bfloat16", "int8 files", "int8")
+FORMATS = ("bfloat16", "int8 files", "int8", "bfloat16 keys")
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -64,6 +65,11 @@ def converted(model: nn.Module, form: str) -> Any:
         return model.bfloat16()
     if form == "int8":
         quantize_model(model)  # type: ignore[arg-type]
+        return model
+    if form == "bfloat16 keys":
+        for name, layer in model.decoder.named_modules():  # type: ignore[union-attr]
+            if name.endswith(("k_proj", "v_proj")):
+                layer.register_forward_hook(lambda _, __, states: states.bfloat16().float())
         return model
     for name, weight in model.named_parameters():
         if is_quantizable(name, weight):

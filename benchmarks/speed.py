@@ -13,8 +13,8 @@ The codec encodes and decodes audio; its floor is the time of as many operations
 product or convolution, whichever is faster. MusicGen of transformers has the same sizes; its row is
 its forward pass alone, without sampling. The row "mini" is songgen-mini with guidance on one
 thread. With --lengths, steps after songs of these many steps are measured, too, of one song and of
-a batch of 8. With --page, the table replaces that of a page. The last line of the output is JSON;
-null stands for what this version or machine lacks.
+a batch of 8, and compiled ones of integers. With --page, the table replaces that of a page. The
+last line of the output is JSON; null stands for what this version or machine lacks.
 """
 
 import argparse
@@ -39,7 +39,7 @@ from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.generation.streamers import BaseStreamer
 
 from songgen_hf.checkpoints.loading import load_pipeline
-from songgen_hf.modeling.compiled_steps import missing_compiler
+from songgen_hf.modeling.compiled_steps import CPU_OPTIONS, missing_compiler
 from songgen_hf.modeling.conditioning import SongGenConditionOutput
 from songgen_hf.modeling.growing_cache import grow_in_place
 from songgen_hf.modeling.int8_layers import compile_layers
@@ -166,7 +166,9 @@ def products(layers: list[nn.Module], compiled: bool) -> Measurement:
     def multiply(rows: Any) -> list[Tensor]:
         return [layer(rows[layer.in_features]) for layer in layers]
 
-    ways = [multiply, torch.compile(multiply, dynamic=False)] if compiled else [multiply]
+    ways = [multiply]
+    if compiled:
+        ways.append(torch.compile(multiply, dynamic=False, options=CPU_OPTIONS))
 
     @torch.inference_mode()
     def measure() -> list[float]:
@@ -354,6 +356,12 @@ def measurements(args: argparse.Namespace) -> dict[str, Measurement]:
         rows[f"after_{length}_ms"] = after(model, length, seed)
     for length in args.lengths:
         rows[f"bf16_batch8_after_{length}_ms"] = after(half, length, seed, batch=8)
+    decoder = model.config.decoder
+    for length in args.lengths if compiled else ():
+        codes = torch.zeros(1, decoder.num_tracks, decoder.num_codebooks, length, dtype=torch.int64)
+        rows[f"int8_compiled_after_{length}_ms"] = generation(
+            small, seed=seed, compile=True, audio_prompt_codes=codes
+        )
     return rows
 
 

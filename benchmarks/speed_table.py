@@ -29,6 +29,11 @@ ROWS = {
     "mini_int8_ms": "songgen-mini, guidance, 1 thread, int8",
     "mini_ms": "songgen-mini, guidance, 1 thread, compiled",
 }
+AFTER = {
+    "": "float32, after {} steps, without sampling",
+    "bf16_batch8_": "bfloat16, batch of 8, after {} steps, without sampling",
+    "int8_compiled_": "int8, compiled, after {} steps",
+}
 CODEC_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -40,8 +45,7 @@ def table(result: dict[str, Any]) -> str:
     for name in result:
         row, found, length = name.removesuffix("_ms").rpartition("after_")
         if found:
-            title = "bfloat16, batch of 8" if row else "float32"
-            names[name] = f"{title}, after {length} steps, without sampling"
+            names[name] = AFTER[row].format(length)
     lines = ["| a step of | ms | float32 = 1 |", "| --- | ---: | ---: |"]
     for name, title in names.items():
         value = result[name]

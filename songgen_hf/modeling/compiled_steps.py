@@ -19,6 +19,9 @@ CONDITIONS_BUCKET = 128
 """Lengths of the encoded conditions, in positions, are padded to a multiple of this for CUDA."""
 STEPS_BUCKET = 512
 """Lengths of the cache, in steps, are rounded up to a multiple of this for CUDA."""
+CPU_OPTIONS = {"size_asserts": False, "cpp.enable_floating_point_contract_flag": "fast"}
+"""Settings of the compiler for a CPU: no checks of its own buffers at every step, and a product and
+a sum in one instruction."""
 MOST_SHAPES = 64
 """Number of shapes that one process compiles, after which it fails: of batches, with and without
 guidance, and on CUDA of buckets."""
@@ -39,9 +42,8 @@ def compiled_generation(device: torch.device | str = "cpu") -> dict[str, Any]:
     is_cpu = torch.device(device).type == "cpu"
     if is_cpu and (missing := missing_compiler()):
         raise RuntimeError(missing)
-    config = CompileConfig(
-        mode="default" if is_cpu else "reduce-overhead", fullgraph=True, dynamic=False
-    )
+    settings = {"mode": None, "options": CPU_OPTIONS} if is_cpu else {"mode": "reduce-overhead"}
+    config = CompileConfig(fullgraph=True, dynamic=False, **settings)
     config._compile_all_devices = True
     return {"cache_implementation": "static", "compile_config": config}
 
@@ -133,6 +135,7 @@ def pad_conditions(conditions: Any, bucket: int) -> Any:
 
 __all__ = [
     "CONDITIONS_BUCKET",
+    "CPU_OPTIONS",
     "MOST_SHAPES",
     "STEPS_BUCKET",
     "compiled_generation",

@@ -310,9 +310,10 @@ class SongGenGenerationMixin(LyricsAttentionMixin, GenerationMixin):
         is_given = model_kwargs.get("past_key_values") is not None
         if lyrics is not None:
             max_cache_length += lyrics.shape[1]
-        any_length = fits_any_length(generation_config, conditions)
+        any_length, kept_in = fits_any_length(generation_config, conditions), None
         if generation_config.compile_config is not None:
-            compile_layers(self.decoder)
+            if compile_layers(self.decoder):
+                kept_in = torch.bfloat16  # finer than the integers of the weights
             max_cache_length = fit_shapes(model_kwargs, max_cache_length, any_length)
         super()._prepare_cache_for_generation(
             generation_config, model_kwargs, generation_mode, batch_size, max_cache_length
@@ -320,7 +321,7 @@ class SongGenGenerationMixin(LyricsAttentionMixin, GenerationMixin):
         if (cache := model_kwargs.get("past_key_values")) is not None and not is_given:
             grow_in_place(cache, max_cache_length, conditions["last_hidden_state"].shape[1])
             if any_length:
-                grow_between_steps(cache)
+                grow_between_steps(cache, kept_in)
         num_songs = self._num_songs(model_kwargs)
         model_kwargs[LIVING_SONGS] = living_songs(generation_config, model_kwargs, num_songs)
 
@@ -370,6 +371,7 @@ class SongGenGenerationMixin(LyricsAttentionMixin, GenerationMixin):
                     song_seeds(seed, num_songs), self.pattern.num_rows, device
                 )
             )
+            generation_config.do_sample = False  # The loop has nothing left to draw.
         return processors
 
     def prepare_inputs_for_generation(  # type: ignore[no-untyped-def]

@@ -106,15 +106,26 @@ class GrowingStaticLayer(StaticLayer):
         max_cache_len: as that of ``StaticLayer``.
         is_own: whether these are the keys of the song, not of the conditions. Their number is then
             odd; see :func:`.compiled_steps.fit_shapes`.
+        kept_in: precision of the keys and values; None for that of the states.
     """
 
     keys: Any
     values: Any
     max_cache_len: int
 
-    def __init__(self, max_cache_len: int, is_own: bool) -> None:
+    def __init__(
+        self, max_cache_len: int, is_own: bool, kept_in: torch.dtype | None = None
+    ) -> None:
         super().__init__(max_cache_len)
-        self.is_own = is_own
+        self.is_own, self.kept_in = is_own, kept_in
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Write states [B, heads, L, D] behind the others and return all."""
+        if self.kept_in is not None:
+            key_states, value_states = key_states.to(self.kept_in), value_states.to(self.kept_in)
+        return super().update(key_states, value_states, *args, **kwargs)
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         longest, self.max_cache_len = self.max_cache_len, self._first_room(key_states.shape[-2])
@@ -163,17 +174,21 @@ def grow_in_place(cache: Cache, longest: int | None = None, conditions: int | No
                 part.layers[place] = GrowingLayer(size)
 
 
-def grow_between_steps(cache: Cache) -> None:
+def grow_between_steps(cache: Cache, kept_in: torch.dtype | None = None) -> None:
     """Let a new static cache begin with little room, to which :func:`make_room` adds.
 
     Caches of other kinds, and static ones that hold something, stay as they are.
+
+    Args:
+        cache: the cache.
+        kept_in: precision of its keys and values; None for that of the states.
     """
     if isinstance(cache, EncoderDecoderCache):
         own, cross = cache.self_attention_cache, cache.cross_attention_cache
         for part, is_own in ((own, True), (cross, False)):
             for place in _new_layers(part, StaticLayer):
                 longest = part.layers[place].max_cache_len
-                part.layers[place] = GrowingStaticLayer(longest, is_own)
+                part.layers[place] = GrowingStaticLayer(longest, is_own, kept_in)
 
 
 def _new_layers(cache: Cache, kind: type) -> list[int]:

@@ -278,12 +278,18 @@ class Int8Linear(nn.Linear):
         return self.__dict__.copy()
 
 
-def compile_layers(module: nn.Module) -> None:
-    """Let the :class:`Int8Linear` below a module hold what compiled steps read."""
-    for layer in module.modules():
-        if isinstance(layer, Int8Linear) and not layer.is_compiled:
+def compile_layers(module: nn.Module) -> bool:
+    """Let the :class:`Int8Linear` below a module hold what compiled steps read.
+
+    Returns:
+        Whether there are any.
+    """
+    layers = [layer for layer in module.modules() if isinstance(layer, Int8Linear)]
+    for layer in layers:
+        if not layer.is_compiled:
             layer.weight.data = layer._integers()[0]
             layer.is_compiled = True
+    return bool(layers)
 
 
 def linear_layers(module: nn.Module, skipped: Iterable[str] = ()) -> list[tuple[str, nn.Linear]]:

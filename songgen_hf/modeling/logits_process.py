@@ -167,8 +167,8 @@ class SeededSamplingLogitsProcessor(LogitsProcessor):
     """Samples with one random generator per song, so that a song does not depend on its batch.
 
     ``generate()`` has no generator argument. Adding Gumbel noise to log-probabilities and taking
-    the largest is a draw from them (the Gumbel-max trick). Only the drawn id is left, so that
-    transformers samples it with certainty. This processor must run last.
+    the largest is a draw from them (the Gumbel-max trick). Only the drawn id is left, for the loop
+    of transformers to take. This processor must run last.
 
     Args:
         seeds: one seed for each song.

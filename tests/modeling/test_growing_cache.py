@@ -104,11 +104,11 @@ def storage(layer):
     return layer.keys.untyped_storage().nbytes()
 
 
-@pytest.mark.parametrize("first", [1, 200])
+@pytest.mark.parametrize(("first", "kept_in"), [(1, None), (200, None), (1, torch.bfloat16)])
 @torch.no_grad()
-def test_a_static_layer_that_grows_holds_what_one_of_the_longest_song_holds(first):
+def test_a_static_layer_that_grows_holds_what_one_of_the_longest_song_holds(first, kept_in):
     generator = torch.Generator().manual_seed(first)
-    ours, theirs = GrowingStaticLayer(LONGEST, is_own=True), StaticLayer(LONGEST)
+    ours, theirs = GrowingStaticLayer(LONGEST, True, kept_in), StaticLayer(LONGEST)
     past, sizes = 0, set()
 
     for length in [first] + [1] * (LONGEST - first):
@@ -116,7 +116,8 @@ def test_a_static_layer_that_grows_holds_what_one_of_the_longest_song_holds(firs
             ours.make_room(past + length)
         assert ours.get_mask_sizes(length)[0] <= LONGEST + 1
         states = torch.randn(2, 1, 2, length, 4, generator=generator)
-        found, expected = ours.update(*states), theirs.update(*states)
+        found = ours.update(*states)
+        expected = theirs.update(*(state.to(kept_in or state.dtype) for state in states))
         past += length
         room = found[0].shape[2]
         assert ours.get_seq_length() == past <= room == ours.get_mask_sizes(1)[0]

@@ -1,10 +1,12 @@
 """Clips: rows that name a place of a recording, and the audio of that place.
 
 A clip is a row of a recording with ``clip_start`` and ``clip_seconds``. Rows never hold audio, so a
-table of clips stays small however long the recordings are.
+table of clips stays small however long the recordings are. Paths of files inside the folder of a
+preparation are stored relative to it, so that it can be moved.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,8 @@ import numpy as np
 from ...modeling import audio_io
 from ...modeling.audio_io import read_audio
 
+PREPARATION_FILE = "songs.json"
+"""The file by which the folder of a preparation is known."""
 TRACK_COLUMNS = {"mixture": "path", "vocal": "vocal", "accompaniment": "accompaniment"}
 """The column with the audio of each track."""
 EDGE_SECONDS = 0.005
@@ -21,6 +25,24 @@ EDGE_SECONDS = 0.005
 def clip_id(recording_id: str, start: float) -> str:
     """The id of the clip of a recording that begins at ``start`` seconds."""
     return f"{recording_id}-{round(start * 1000):09d}"
+
+
+def relative_tracks(row: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """A row as it is stored: paths of its tracks inside a folder are relative to the folder."""
+    folder = folder.resolve()
+    return dict(row) | {
+        name: Path(row[name]).relative_to(folder).as_posix()
+        for name in TRACK_COLUMNS.values()
+        if row.get(name) and Path(row[name]).is_relative_to(folder)
+    }
+
+
+def absolute_tracks(row: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """A row that :func:`relative_tracks` made for a folder, which may have been moved since."""
+    folder = folder.resolve()
+    return dict(row) | {
+        name: str(folder / row[name]) for name in TRACK_COLUMNS.values() if row.get(name)
+    }
 
 
 def read_clip(row: Mapping[str, Any], track: str, rate: int) -> np.ndarray | None:
@@ -69,4 +91,13 @@ def read_channels(row: Mapping[str, Any]) -> tuple[np.ndarray, int]:
         raise ValueError(f"mixture of the clip {row['id']!r}: {error}") from error
 
 
-__all__ = ["EDGE_SECONDS", "TRACK_COLUMNS", "clip_id", "read_channels", "read_clip"]
+__all__ = [
+    "EDGE_SECONDS",
+    "PREPARATION_FILE",
+    "TRACK_COLUMNS",
+    "absolute_tracks",
+    "clip_id",
+    "read_channels",
+    "read_clip",
+    "relative_tracks",
+]

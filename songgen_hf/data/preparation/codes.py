@@ -22,7 +22,7 @@ from ...modeling.audio_io import read_audio
 from ...optional import require
 from ..shards import Shard, datasets_progress_bars, shards_of
 from ..tables import load_rows, source_digest, split_names
-from .clips import TRACK_COLUMNS, read_clip
+from .clips import PREPARATION_FILE, TRACK_COLUMNS, absolute_tracks, read_clip
 from .memory import flat_memory
 from .mixing import captions_of, draw_mixing, join_captions, mix_waveforms
 from .options import CodesOptions
@@ -112,6 +112,8 @@ def write_description(options: CodesOptions) -> None:
     path = options.output / DESCRIPTION_FILE
     if path.is_file():
         found = json.loads(path.read_text(encoding="utf-8"))
+        if digest is not None and found.get("source_files") == digest:
+            found["source"] = description["source"]  # the same files, perhaps in another place
         unknown = ["source_files", *([] if options.mixtures else ["mixture_epochs"])]
         found = {name: description.get(name) for name in unknown} | found  # none in earlier ones
         differing = [name for name, value in description.items() if found.get(name) != value]
@@ -155,7 +157,7 @@ def encode_row(rows: Any, index: int, codec: Any, options: CodesOptions) -> dict
     """One row of the output; an index beyond the split's own rows is that of a mixture."""
     if index >= len(rows):
         return encode_mixture(rows, index, codec, options)
-    row = rows[index]
+    row = song_of(rows, index, options.source)
     tracks = {name: column for name, column in TRACKS.items() if has_track(row, column)}
     if options.mixtures:
         tracks.pop("vocal_codes", None)
@@ -185,7 +187,8 @@ def encode_mixture(rows: Any, index: int, codec: Any, options: CodesOptions) -> 
     The mixtures of each epoch follow those of the epoch before.
     """
     random = np.random.default_rng([options.seed, index])
-    songs = [rows[int(one)] for one in random.choice(len(rows), 2, replace=len(rows) < 2)]
+    chosen = random.choice(len(rows), 2, replace=len(rows) < 2)
+    songs = [song_of(rows, int(one), options.source) for one in chosen]
     first, second = (read_track(song, TRACKS["codes"], codec, options) for song in songs)
     rate = int(codec.config.sample_rate)
     draw = draw_mixing((len(first), len(second)), rate, random)
@@ -199,6 +202,16 @@ def encode_mixture(rows: Any, index: int, codec: Any, options: CodesOptions) -> 
         "mixture_snr": draw.snr,
         "mixture_start": draw.start / rate,
     }
+
+
+def song_of(rows: Any, index: int, source: str) -> dict[str, Any]:
+    """A row of the source; of a clip, with its paths, which are relative to its preparation."""
+    row, path = rows[index], Path(source).resolve()
+    if is_clip(row):
+        for folder in (path, *path.parents):
+            if (folder / PREPARATION_FILE).is_file():
+                return absolute_tracks(row, folder)
+    return row
 
 
 def song_id(row: dict[str, Any]) -> str:

@@ -12,6 +12,8 @@ a configuration, killed and resumed. The recordings stay where they are; the out
     data/            the kept clips, which `songgen-hf prepare codes` reads
     README.md        the dataset card of the clips
     report.html      counts, distributions, and clips to listen to
+
+Paths of files in this folder are stored relative to it, so that it can be moved.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ from . import (
     transcription,
     voice_prompts,
 )
+from .clips import PREPARATION_FILE, absolute_tracks, relative_tracks
 from .clips_card import render_clips_card
 from .configuration import Preparation, read_preparation
 from .duplicates import group_duplicates
@@ -51,7 +54,7 @@ from .report import report
 from .runners import Report
 from .stages import ERROR, Row, Stage, forget_errors, is_done, read_clips, run_stages
 
-DESCRIPTION_FILE, TABLE_FILE, REPORT_FILE = "songs.json", "clips.parquet", "report.html"
+DESCRIPTION_FILE, TABLE_FILE, REPORT_FILE = PREPARATION_FILE, "clips.parquet", "report.html"
 PREVIEW_FILE = "preview.json"
 DATA_FOLDER = "data"
 CLIPS_PER_SHARD = 1000
@@ -264,7 +267,8 @@ def _prepare(
         )
     if options.until is not None:
         return None
-    table = _as_table(list(read_clips(stages, recordings, folder)), stages)
+    clips = read_clips(stages, recordings, folder)
+    table = _as_table([relative_tracks(row, options.output) for row in clips], stages)
     return _finish(options, preparation.filter, table)
 
 
@@ -337,7 +341,7 @@ def _finish(options: SongsOptions, thresholds: Thresholds, table: Any) -> Prepar
     write_files({options.output / TABLE_FILE: sink.getvalue().to_pybytes()})
     _write_data(options, table)
     unused = [name for name in ("fingerprint", "words") if name in table.column_names]
-    rows = table.drop_columns(unused).to_pylist()
+    rows = [absolute_tracks(row, options.output) for row in table.drop_columns(unused).to_pylist()]
     data = sorted((options.output / DATA_FOLDER).glob("*.parquet"))
     card = render_clips_card(
         rows,

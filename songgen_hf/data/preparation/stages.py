@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from ...files import write_files
 from ...optional import require
+from .clips import absolute_tracks, relative_tracks
 from .recordings import recording_digest
 from .runners import Report, run_all
 
@@ -85,7 +86,8 @@ def run_stages(
         stages: those on recordings, the one that cuts, and those on clips; from the first stage up
             to any of them.
         recordings: rows with a ``recording_id`` each, of what JSON can hold.
-        folder: folder of the results, one subfolder for each stage.
+        folder: folder of the results, one subfolder for each stage; the folder around it can be
+            moved with the stems in it.
         runner, workers: see :func:`~.runners.run_all`.
         progress: see :func:`~.runners.run_all`.
     Raises:
@@ -203,6 +205,7 @@ def _run(piece: Row, *, stage: Stage, earlier: tuple[Stage, ...], folder: Path) 
         known = set(recording)
     known -= {"id", ERROR, *(field.name for field in stage.columns())}
     added = [{key: value for key, value in row.items() if key not in known} for row in rows]
+    added = [relative_tracks(row, folder.parent) for row in added]
     _write(added, stage, result_path(folder, stage, name, piece["part"]), digest)
     return piece
 
@@ -221,13 +224,15 @@ def _run_on_recording(stage: Stage, recording: Row) -> list[Row]:
 
 
 def _with_columns(recording: Row, stages: Sequence[Stage], folder: Path) -> Row:
-    """A recording with the columns of the stages on recordings."""
+    """A recording with the columns of the stages on recordings; stems that it came with stay."""
+    stems = {name: recording[name] for name in ("vocal", "accompaniment") if recording.get(name)}
     parquet = require("pyarrow.parquet", "prepare")
     for stage in stages:
         if stage.kind == "recording":
             path = result_path(folder, stage, recording["recording_id"], 0)
             (row,) = parquet.read_table(path).to_pylist()
-            recording = {**recording, **{key: row[key] for key in row if key != "id"}}
+            row = absolute_tracks(row, folder.parent)
+            recording = {**recording, **{key: row[key] for key in row if key != "id"}, **stems}
     return recording
 
 

@@ -134,6 +134,35 @@ def test_the_reference_voice_of_a_clip_is_from_another_place(clips, codec_folder
     np.testing.assert_allclose(kept[1000:-1000], true[1000 : len(kept) - 1000], atol=3e-3)
 
 
+@pytest.mark.slow
+def test_codes_of_a_moved_preparation_go_on(clips, codec_folder, tmp_path):
+    import datasets
+
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    (old / "songs.json").write_text("{}")
+    for name in ("path", "vocal", "accompaniment"):
+        (tmp_path / f"{name}.flac").rename(old / f"{name}.flac")
+        clips = [{**clip, name: f"{name}.flac"} for clip in clips]
+    datasets.Dataset.from_list(clips).to_parquet(old / "data" / "train-0.parquet")
+
+    def prepare(folder):
+        options = CodesOptions(
+            source=str(folder / "data"),
+            output=folder / "codes",
+            model=codec_folder,
+            songs_per_shard=1,
+        )
+        prepare_codes(options, progress=False)
+        return [row["codes"] for row in rows_of(folder / "codes")]
+
+    before = prepare(old)
+    next((old / "codes").glob("*.parquet")).unlink()
+    old.rename(new)
+
+    assert prepare(new) == before and len(before) == 2
+
+
 def rows_of(folder, split="train") -> list[dict]:
     import pyarrow.parquet
 

@@ -45,7 +45,7 @@ def separate(recording, seen=None, missing=""):
         seen.append(recording["recording_id"])
     if recording["recording_id"] == missing:
         raise FileNotFoundError("no such file")
-    return {**recording, "path": "stem.flac"}
+    return {**recording, "path": "/stem.flac"}
 
 
 def measure(rows, bad="", stop_after=None, seen=None):
@@ -109,7 +109,7 @@ def test_clips_have_the_columns_of_all_stages(tmp_path):
 
     assert [row["id"] for row in rows if row["recording_id"] == "short"] == ["short-0", "short-1"]
     assert rows[-1] == {
-        "recording_id": "short", "path": "stem.flac", "count": 2.0, "rate": 44100, "id": "short-1",
+        "recording_id": "short", "path": "/stem.flac", "count": 2.0, "rate": 44100, "id": "short-1",
         "clip_start": 1.0, ERROR: None, "level": 2.0,
     }  # fmt: skip
     assert len(rows) == 2 * CLIPS_PER_FILE + 3 + 1 + 2
@@ -195,6 +195,32 @@ def test_workers_write_the_same_files(tmp_path):
     assert len(files) == 4 + 4 + 4 + 3 + 1 + 1
     for name in files:
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "3" / name).read_bytes()
+
+
+def test_a_moved_folder_goes_on_with_the_stems_in_it(tmp_path):
+    given = [{**row, "vocal": "/given.flac"} for row in RECORDINGS[-1:]]
+    lonely = [{**row, "recording_id": "lonely"} for row in RECORDINGS[-1:]]
+    old, new, heard = tmp_path / "old", tmp_path / "new", []
+
+    def separate(recording):
+        return {"vocal": str(old / "stems" / "vocal.flac"), **recording}
+
+    def listen(rows):
+        heard.extend(row["vocal"] for row in rows)
+        return [{**row, "level": 0.0} for row in rows]
+
+    columns = partial(list, [pyarrow.field("vocal", pyarrow.string())])
+    chosen = (
+        Stage("separate", "recording", separate, columns),
+        Stage("cut", "cut", cut, cut_columns),
+        Stage("listen", "clips", listen, level_columns),
+    )
+    run_stages(chosen[:2], given + lonely, old / "stages", progress=False)
+    old.rename(new)
+    given[0]["vocal"] = "/moved.flac"
+    run_stages(chosen, given + lonely, new / "stages", progress=False)
+
+    assert heard == ["/moved.flac"] * 2 + [str(new / "stems" / "vocal.flac")] * 2
 
 
 def test_wrong_stages_and_ids_are_refused(tmp_path):

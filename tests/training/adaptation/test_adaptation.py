@@ -90,13 +90,14 @@ def test_recordings_become_an_adapter_that_sings_and_is_trained_further(options,
     stamp = (tmp_path / "adapter" / "songs" / "clips.parquet").stat().st_size
     shutil.rmtree(tmp_path / "adapter" / "run" / "checkpoint-4")
     again = adapt(options(), progress=False)
-    further = adapt(options(steps=6), progress=False)
+    moved = (tmp_path / "adapter").rename(tmp_path / "moved")
+    further = adapt(options(steps=6, out=moved), progress=False)
 
     assert (again.steps, further.steps) == (4, 6)
     with pytest.raises(ValueError, match="has the rank 2, --rank is 3: give that rank, or another"):
-        adapt(options(steps=8, rank=3), progress=False)
-    assert (tmp_path / "adapter" / "songs" / "clips.parquet").stat().st_size == stamp
-    assert len(list((tmp_path / "adapter").glob("codes-*"))) == 1
+        adapt(options(steps=8, rank=3, out=moved), progress=False)
+    assert (moved / "songs" / "clips.parquet").stat().st_size == stamp
+    assert len(list(moved.glob("codes-*"))) == 1
 
 
 def test_training_stops_at_the_drift_and_stays_there(options):

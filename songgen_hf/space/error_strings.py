@@ -259,6 +259,15 @@ MESSAGES: dict[str, str] = {
     ),
     "error: {stage}: {error}": "Fehler beim Schritt „{stage}“: {error}",
     "it has no sound": "enthält keinen Klang",
+    "cannot read {file} as UTF-8: save it in this encoding": (
+        "{file} ist kein UTF-8; bitte in dieser Kodierung speichern"
+    ),
+    "line {line} of {file} is no JSON ({reason}): correct it": (
+        "Zeile {line} von {file} ist kein JSON ({reason}); bitte berichtigen"
+    ),
+    "line {line} of {file}: got {kind}, expected a JSON object such as {example}": (
+        "Zeile {line} von {file}: erwartet wird ein JSON-Objekt wie {example}, nicht {kind}"
+    ),
     "{label} holds NaN or infinite samples; repair or replace it": (
         "{label}: enthält ungültige Werte; bitte die Aufnahme ersetzen"
     ),

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...modeling.lyrics_normalization import SUPPORTED_LANGUAGES
 from ...optional import require
 from .languages import language_code
 
@@ -175,12 +176,13 @@ PRESETS = {
         max_transcript_distance=0.5,
         min_lyrics_match=0.25,
         min_clap_score=None,
-        languages=None,
+        languages=SUPPORTED_LANGUAGES,
     ),
 }
 """``paper``: the bounds of SongGen (arXiv 2502.13128) for lengths, energies, transcripts, captions
-and language. ``hq``: those of its high quality subset. ``small``: for an album. The paper has no
-bounds for the sound (loudness, clipping, silence, bandwidth, channels); those are ours."""
+and language. ``hq``: those of its high quality subset. ``small``: for an album, in any language
+that lyrics of models can have. The paper has no bounds for the sound (loudness, clipping, silence,
+bandwidth, channels); those are ours."""
 
 
 def columns() -> Any:

@@ -8,6 +8,7 @@ further columns of the source, which are kept.
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,6 +20,7 @@ from ...files import safe_name, write_files
 from ...modeling.checkpoint_files import reading
 from ...optional import require
 from ..tables import DIGITS, files_digest, load_rows
+from .languages import language_code
 
 AUDIO_ENDINGS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aif", ".aiff")
 MANIFEST_ENDINGS = (".csv", ".jsonl", ".parquet")
@@ -28,6 +30,8 @@ STEM_NAMES = {
     "path": ("mixture", "mix"),
 }
 """Names of the files of a folder that holds one recording with its stems."""
+ERROR = "error"
+"""The column that says why a recording or a clip cannot be used."""
 _PATHS = ("path", "vocal", "accompaniment")
 _TEXTS = (*_PATHS, "lyrics", "language")
 _LONGEST_ID = 80
@@ -38,8 +42,9 @@ def find_recordings(source: str, folder: Path, *, split: str = "train") -> list[
 
     - A folder: every sound file in it and its subfolders. Beside ``song.mp3``, ``song.txt`` holds
       the lyrics, ``song.json`` further columns, ``song.vocal.flac`` and ``song.accompaniment.flac``
-      its stems. A subfolder with ``vocals``, ``accompaniment`` (or ``no_vocals``,
-      ``instrumental``) and ``mixture`` is one recording with stems.
+      its stems. If lyrics or columns cannot be read, the recording has an ``error``. A subfolder
+      with ``vocals``, ``accompaniment`` (or ``no_vocals``, ``instrumental``) and ``mixture`` is one
+      recording with stems.
     - A manifest (CSV, JSON lines or parquet) with a column ``path``, relative to the manifest.
     - A folder of parquet files or the name of a dataset of the Hub, with an audio column ``audio``
       or ``mixture`` and perhaps ``vocal`` and ``accompaniment``; the sounds are written to
@@ -135,15 +140,45 @@ def _role(name: str) -> str | None:
 
 def _file_row(path: Path, folder: Path) -> dict[str, Any]:
     row: dict[str, Any] = {"path": str(path.resolve())}
-    details, lyrics = path.with_suffix(".json"), path.with_suffix(".txt")
-    if details.is_file():
-        with reading(details):
-            row = {**_filled(dict(json.loads(details.read_text(encoding="utf-8")))), **row}
-    if lyrics.is_file():
-        with reading(lyrics):
-            row["lyrics"] = lyrics.read_text(encoding="utf-8-sig").strip()
+    try:
+        if details := _beside(path, ".json"):
+            row = {**_filled(_json_object(_text(details), details)), **row}
+        if lyrics := _beside(path, ".txt"):
+            row["lyrics"] = _text(lyrics).strip()
+    except (OSError, ValueError) as error:
+        row[ERROR] = f"inspect: {error}"
     row["_name"] = str(path.relative_to(folder).with_suffix(""))
     return row
+
+
+def _beside(path: Path, ending: str) -> Path | None:
+    """The file beside a sound with another ending, in small or capital letters."""
+    found = (path.with_suffix(one) for one in (ending, ending.upper()))
+    return next((file for file in found if file.is_file()), None)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"cannot read {path.name} as UTF-8: save it in this encoding") from error
+
+
+def _json_object(text: str, path: Path, line: int = 1) -> dict[str, Any]:
+    """The JSON object that begins in a line of a file."""
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"line {line + error.lineno - 1} of {path.name} is no JSON ({error.msg}, column "
+            f"{error.colno}): correct it"
+        ) from error
+    if not isinstance(found, dict):
+        raise ValueError(
+            f"line {line} of {path.name}: got {type(found).__name__}, expected a JSON object such "
+            'as {"genre": "folk"}'
+        )
+    return found
 
 
 def _filled(value: Any) -> Any:
@@ -156,19 +191,20 @@ def _filled(value: Any) -> Any:
 
 
 def _manifest_rows(path: Path) -> list[dict[str, Any]]:
-    with reading(path):
-        if path.suffix.lower() == ".parquet":
-            parquet = require("pyarrow.parquet", "prepare")
+    if path.suffix.lower() == ".parquet":
+        parquet = require("pyarrow.parquet", "prepare")
+        with reading(path):
             rows = parquet.read_table(path).to_pylist()
-        elif path.suffix.lower() == ".csv":
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                rows = [
-                    {key: value for key, value in row.items() if key and value != ""}
-                    for row in csv.DictReader(file)
-                ]
-        else:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-            rows = [dict(json.loads(line)) for line in lines if line.strip()]
+    elif path.suffix.lower() == ".csv":
+        file = io.StringIO(_text(path), newline="")
+        with reading(path):
+            rows = [
+                {key: value for key, value in row.items() if key and value != ""}
+                for row in csv.DictReader(file)
+            ]
+    else:
+        lines = enumerate(_text(path).split("\n"), 1)
+        rows = [_json_object(line, path, number) for number, line in lines if line.strip()]
     if any(not isinstance(row.get("path"), str) for row in rows):
         raise ValueError(
             f"{path} has a row without a path: expected a column path with sound files, relative "
@@ -226,6 +262,8 @@ def _with_ids(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         for key in _TEXTS:
             if not isinstance(row.get(key), str | None):
                 raise ValueError(f"{key} of {name!r}: got {row[key]!r}, expected text")
+        if row.get("language"):
+            row["language"] = language_code(row["language"])
         identity = plain = safe_name(name, default="recording", longest=_LONGEST_ID)
         while identity in taken:
             text = f"{identity}/{name}/{row.get('path')}"
@@ -249,6 +287,7 @@ def recording_digest(recording: Mapping[str, Any]) -> str:
 
 __all__ = [
     "AUDIO_ENDINGS",
+    "ERROR",
     "MANIFEST_ENDINGS",
     "STEM_NAMES",
     "find_recordings",

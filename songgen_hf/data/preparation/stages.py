@@ -19,13 +19,12 @@ from typing import Any, Literal
 from ...files import write_files
 from ...optional import require
 from .clips import absolute_tracks, relative_tracks
-from .recordings import recording_digest
+from .recordings import ERROR, recording_digest
 from .runners import Report, run_all
 
 CLIPS_PER_FILE = 32
 LONGEST_REASON = 300
 """Characters of an error of a library that a message repeats."""
-ERROR = "error"
 _DIGEST = b"recording"  # in the files of the first stage: what their recording was
 _KINDS = ("recording", "cut", "clips")
 Row = dict[str, Any]

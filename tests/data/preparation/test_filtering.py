@@ -14,6 +14,7 @@ from songgen_hf.data.preparation.filtering import (
     filter_clips,
     filter_table,
 )
+from songgen_hf.modeling.lyrics_languages import LANGUAGES
 
 GOOD = {
     "id": "a-0",
@@ -79,6 +80,17 @@ def test_a_language_can_be_written_as_a_code_or_a_name(language):
     assert len(kept(clips(1, language=language))) == 1
     assert kept(clips(1, language=language or "en"), languages=("German", "fr")) == []
     assert len(kept(clips(1, language="de"), languages=("German", "fr"))) == 1
+
+
+def test_an_album_may_be_in_every_language_that_models_sing_and_no_other():
+    def reasons(language):
+        (row,) = filter_clips(clips(1, language=language), PRESETS["small"])
+        return row["reasons"]
+
+    assert [reasons(language) for language in (None, "pt-BR", "Japanese")] == [[], [], []]
+    assert reasons("klingon") == [
+        "language: klingon is not among those allowed, " + ", ".join(sorted(LANGUAGES))
+    ]
 
 
 def test_errors_and_files_without_their_end_are_dropped():

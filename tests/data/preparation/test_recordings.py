@@ -51,6 +51,54 @@ def test_a_folder_gives_its_sounds_with_lyrics_and_details(tmp_path, out):
     }  # fmt: skip
 
 
+def test_files_beside_a_song_may_have_capital_endings(tmp_path, out):
+    tone(tmp_path / "A.WAV")
+    (tmp_path / "A.TXT").write_text("one word")
+    (tmp_path / "A.JSON").write_text('{"genre": "folk"}')
+
+    (row,) = find_recordings(str(tmp_path), out)
+
+    assert (row["lyrics"], row["genre"]) == ("one word", "folk")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", "ü a".encode("latin-1"), "cannot read a.txt as UTF-8: save it in this encoding"),
+        ("a.txt", "words".encode("utf-16"), "cannot read a.txt as UTF-8: save it in this encoding"),
+        ("a.json", "ü".encode("latin-1"), "cannot read a.json as UTF-8: save it in this encoding"),
+        (
+            "a.json", b'{"genre": "folk",\n"artist" "Ann"}',
+            "line 2 of a.json is no JSON (Expecting ':' delimiter, column 10): correct it",
+        ),
+        (
+            "a.json", b"[1]",
+            'line 1 of a.json: got list, expected a JSON object such as {"genre": "folk"}',
+        ),
+    ],
+)  # fmt: skip
+def test_a_song_with_a_file_that_cannot_be_read_is_the_only_one_with_an_error(
+    tmp_path, out, name, content, message
+):
+    for song in ("a", "b"):
+        tone(tmp_path / f"{song}.wav")
+    (tmp_path / name).write_bytes(content)
+
+    one, two = find_recordings(str(tmp_path), out)
+
+    assert one["error"] == f"inspect: {message}" and "error" not in two
+
+
+def test_languages_become_codes(tmp_path, out):
+    for name, language in (("a", "English"), ("b", "pt_BR"), ("c", "Klingon")):
+        tone(tmp_path / f"{name}.wav")
+        (tmp_path / f"{name}.json").write_text(json.dumps({"language": language}))
+
+    found = find_recordings(str(tmp_path), out)
+
+    assert [row["language"] for row in found] == ["en", "pt", "klingon"]
+
+
 def test_a_subfolder_with_stems_is_one_recording(tmp_path, out):
     for name in ("mixture", "vocals", "no_vocals"):
         tone(tmp_path / "song" / f"{name}.wav")
@@ -233,12 +281,17 @@ def test_a_changed_recording_has_another_digest_and_a_moved_one_has_not(tmp_path
     [
         ("songs.csv", "artist\nAnn\n", "has a row without a path"),
         ("songs.jsonl", '{"path": 3}\n', "has a row without a path"),
-        ("songs.jsonl", "{", "songs.jsonl"),
+        ("songs.jsonl", '{"path": "a"}\n{', r"line 2 of songs.jsonl is no JSON \(Expecting"),
+        (
+            "songs.csv",
+            "path,artist\na,\udcfc\n",
+            "cannot read songs.csv as UTF-8",
+        ),
         ("songs.pdf", "", "is neither a folder nor a manifest"),
     ],
 )
 def test_what_holds_no_recordings_is_refused(tmp_path, out, name, content, message):
-    (tmp_path / name).write_text(content)
+    (tmp_path / name).write_bytes(content.encode(errors="surrogateescape"))
     with pytest.raises(ValueError, match=message):
         find_recordings(str(tmp_path / name), out)
 

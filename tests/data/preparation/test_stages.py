@@ -129,6 +129,17 @@ def test_what_cannot_be_read_is_a_row_with_its_error(tmp_path):
     assert all(row["level"] is not None for row in rows if not row[ERROR])
 
 
+def test_a_recording_that_begins_with_an_error_is_a_row_with_it(tmp_path):
+    wrong = {**RECORDINGS[-1], ERROR: "inspect: no lyrics"}
+
+    run_stages(stages(), [wrong], tmp_path, progress=False)
+    (row,) = read_clips(stages(), [wrong], tmp_path)
+    run_stages(stages(), RECORDINGS[-1:], tmp_path, progress=False)
+
+    assert row["id"] == "short" and row[ERROR] == "inspect: no lyrics"
+    assert [row[ERROR] for row in read_clips(stages(), RECORDINGS[-1:], tmp_path)] == [None, None]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("stop_after", range(4))
 def test_a_stopped_run_goes_on_without_repeating_or_losing_a_clip(tmp_path, stop_after):

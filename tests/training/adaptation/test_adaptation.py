@@ -39,7 +39,7 @@ def recordings(tmp_path_factory):
         (folder / name).mkdir(parents=True)
         for track, sound in sounds.items():
             soundfile.write(folder / name / f"{track}.wav", sound, RATE)
-        (folder / name / "mixture.json").write_text('{"genre": "folk"}')
+        (folder / name / "mixture.json").write_text('{"genre": "folk", "language": "English"}')
     (folder / "broken.mp3").write_text("words")
     return folder
 

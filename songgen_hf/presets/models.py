@@ -179,9 +179,15 @@ def build_processor(
             )
         return build_mini_processor()
     chosen = {"text_tokenizer": text_tokenizer, "lyrics_vocab": lyrics_vocab}
-    return SongGenProcessor.for_reference_checkpoint(
-        **{name: value for name, value in chosen.items() if value}
-    )
+    try:
+        return SongGenProcessor.for_reference_checkpoint(
+            **{name: value for name, value in chosen.items() if value}
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"{error} (on the command line: songgen-hf init --preset full --text-tokenizer FOLDER "
+            "--lyrics-vocab FILE --out MODEL, then songgen-hf train --model MODEL)"
+        ) from error
 
 
 def fit_to_processor(config: SongGenConfig, processor: SongGenProcessor) -> SongGenConfig:

@@ -7,6 +7,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from songgen_hf.modeling.lyrics_languages import LANGUAGES
+from songgen_hf.presets.models import build_processor
 from songgen_hf.presets.tokenizers import (
     CAPTION_WORDS,
     build_lyrics_tokenizer,
@@ -41,6 +42,13 @@ def test_every_caption_word_is_one_id(text_tokenizer):
         for word in words:
             assert len(text_tokenizer(word)["input_ids"]) == 2, word  # the word and the end token
             assert len(text_tokenizer(word.title() + ",")["input_ids"]) == 3, word
+
+
+def test_missing_vocabularies_of_the_full_preset_name_the_command_that_takes_them(tmp_path):
+    remedy = "songgen-hf init --preset full --text-tokenizer FOLDER --lyrics-vocab FILE --out"
+
+    with pytest.raises(ValueError, match=f"cannot load the text tokenizer .*{remedy}"):
+        build_processor("full", text_tokenizer=str(tmp_path))
 
 
 def test_the_special_tokens_of_the_text_have_the_first_ids(text_tokenizer):

@@ -15,6 +15,7 @@ from ...checkpoints.loading import resolve_checkpoint
 from ...data.preparation.codes import prepare_codes
 from ...data.preparation.options import CodesOptions, SongsOptions
 from ...data.preparation.songs import DATA_FOLDER, TABLE_FILE, PreparedSongs, prepare_songs
+from ...data.shards import datasets_progress_bars
 from ...optional import require
 from ..language_model.lora import train_lora
 from ..language_model.options import LORA_OPTIONS
@@ -89,6 +90,7 @@ def adapt(
         OSError: if a file cannot be read or written.
         ImportError: if a package is missing.
     """
+    bars = progress and watch is None
     model = resolve_checkpoint(options.model)
     _check_rank(options)
     songs = SongsOptions(
@@ -130,9 +132,10 @@ def adapt(
             model=model,
             workers=options.workers,
         ),
-        progress=progress and watch is None,
+        progress=bars,
     )
-    return _train(options, model, codes, found, watch)
+    with datasets_progress_bars(bars, extra="train"):
+        return _train(options, model, codes, found, watch, bars)
 
 
 def recording_states(folder: Path) -> list[RecordingState]:
@@ -206,6 +209,7 @@ def _train(
     codes: Path,
     found: PreparedSongs,
     watch: Callable[[AdaptProgress], bool] | None,
+    bars: bool,
 ) -> Adapted:
     run = options.out / RUN_FOLDER
     values = {
@@ -229,7 +233,7 @@ def _train(
         "save_strategy": "steps",
         "save_steps": options.every,
         "seed": options.seed,
-        "disable_tqdm": watch is not None,
+        "disable_tqdm": not bars,
         "resume_from_checkpoint": "auto",
         # More steps, other clips: the run is meant to go on.
         "allow_changed_options": True,

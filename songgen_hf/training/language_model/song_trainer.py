@@ -22,7 +22,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import SequentialSampler
 from transformers import Trainer, TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME, TRAINING_ARGS_NAME
-from transformers.trainer_callback import ProgressCallback
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from ...modeling.processing_songgen import SongGenProcessor
 from ..attention import use_unread_masks
@@ -99,8 +99,9 @@ class SongTrainer(Trainer):
             eval_dataset=eval_dataset,
             callbacks=[_EveryStep(self), *(callbacks or [])],
         )
-        if self.pop_callback(ProgressCallback) is not None:
-            self.add_callback(_Progress())
+        for shown, shorter in ((ProgressCallback, _Progress), (PrinterCallback, _Printer)):
+            if self.pop_callback(shown) is not None:
+                self.add_callback(shorter())
         self.average: WeightAverage | None = None
         if args.ema_decay:
             if self.is_fsdp_enabled:
@@ -344,12 +345,20 @@ class _EveryStep(TrainerCallback):
         self.trainer.after_step(state.global_step)
 
 
-class _Progress(ProgressCallback):
-    """The library's progress bar, whose log lines leave out the metrics of single codebooks."""
+class _ShorterLog(TrainerCallback):
+    """Leaves the metrics of single codebooks out of the log lines of the next class."""
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         totals = {name: value for name, value in (logs or {}).items() if "codebook" not in name}
         super().on_log(args, state, control, logs=totals, **kwargs)
+
+
+class _Progress(_ShorterLog, ProgressCallback):
+    """The library's progress bar with shorter log lines."""
+
+
+class _Printer(_ShorterLog, PrinterCallback):
+    """The log lines of a run without a progress bar."""
 
 
 def base_model(model: Any) -> Any:

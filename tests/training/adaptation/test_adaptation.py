@@ -128,7 +128,9 @@ def test_the_command_shows_the_recordings_and_needs_an_answer(
     shown = capsys.readouterr().err
     assert "broken: 0 of 1 clips (error: inspect" in shown and "add --yes" in shown
     assert main([*words, "--yes", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["steps"] == 2
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["steps"] == 2
+    assert not any(part in shown.err for part in ("it/s", "examples/s", "%|", "codebook"))
 
 
 def test_recordings_without_a_usable_clip_are_refused(options):

@@ -33,10 +33,11 @@ class ServeOptions(DeviceOptions):
     timeout: float = option(600.0, "seconds after which a request is given up")
     threads: int = option(1, "CPU threads of each process; more slow small models down")
     revision: str | None = option(None, "branch, tag or commit of the one --model on the Hub")
-    adapter: str | None = option(
+    adapter: list[str] | None = option(
         None,
         "LoRA adapters of the one --model: directories or Hub ids, with commas, and with weights "
-        "such as my-voice:0.7",
+        "such as my-voice:0.7; may be repeated",
+        append=True,
     )
     quantize: str | None = option(
         None,

@@ -64,13 +64,21 @@ def load_adapters(model: Any, adapters: Adapter | Sequence[Adapter] | Mapping[An
                 module.set_scale(name, weight)
 
 
-def named_adapters(names: str | None) -> dict[str, float] | None:
+def named_adapters(names: str | Sequence[str] | None) -> dict[str, float] | None:
     """Return the weights of adapters that are written as ``"one:0.7,another"``; None for None.
 
     A name without a weight has 1.0. A folder whose own name has commas or colons is one adapter.
+    Of several texts the adapters of all are returned.
     """
     if names is None:
         return None
+    if not isinstance(names, str):
+        return {name: weight for text in names for name, weight in _named(text).items()}
+    return _named(names)
+
+
+def _named(names: str) -> dict[str, float]:
+    """The weights of the adapters in one text."""
     if os.path.isdir(names):
         return {names: 1.0}
     found: dict[str, float] = {}

@@ -7,7 +7,9 @@ import pytest
 import soundfile
 import torch
 
-from songgen_hf.cli import main
+from songgen_hf.cli import build_parser, main
+from songgen_hf.cli.generate.options import GenerateOptions
+from songgen_hf.cli.parser import options_of
 from songgen_hf.pipelines.adapters import named_adapters
 
 # PEFT asks the model by a name that transformers is about to drop.
@@ -64,6 +66,25 @@ def test_adapters_have_weights_after_a_colon(tmp_path):
     assert named_adapters("one:0.5, me/two,three:-1") == {"one": 0.5, "me/two": 1.0, "three": -1.0}
     assert named_adapters("C:\\voices") == {"C:\\voices": 1.0}
     assert named_adapters(str(tmp_path / "a,b:2")) == {str(tmp_path / "a,b:2"): 1.0}
+    several = [str(tmp_path / "a,b:2"), "one:0.5,me/two", "three"]
+    assert named_adapters(several) == {several[0]: 1.0, "one": 0.5, "me/two": 1.0, "three": 1.0}
+
+
+@pytest.mark.parametrize("command", ["generate", "serve"])
+def test_adapters_may_be_given_one_by_one(command):
+    options = options_of(build_parser(command).parse_args(f"{command} --adapter a".split()))
+    several = options_of(
+        build_parser(command).parse_args(f"{command} --adapter a --adapter b:0.5,c".split())
+    )
+
+    assert named_adapters(options.adapter) == {"a": 1.0}
+    assert named_adapters(several.adapter) == {"a": 1.0, "b": 0.5, "c": 1.0}
+
+
+def test_a_song_names_its_adapters_as_one_flag_has_them():
+    assert GenerateOptions().adapters is None
+    assert GenerateOptions(adapter=["a"]).adapters == "a"
+    assert GenerateOptions(adapter=["a", "b:0.5,c"]).adapters == "a,b:0.5,c"
 
 
 @pytest.mark.slow

@@ -220,7 +220,7 @@ def _files_of(
         "mode": pipeline.mode,
         "seed": song["seed"],
         "model": options.model,
-        "adapter": options.adapter,
+        "adapter": options.adapters,
         "revision": getattr(config, "_commit_hash", None) or options.revision,
         "trained": getattr(config, "trained", True),
         "track_pattern": None if is_masked else config.decoder.track_pattern,

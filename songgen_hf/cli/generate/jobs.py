@@ -14,7 +14,7 @@ SHARED = (
     "guidance_interval temperature top_k top_p greedy loudness raw compile steps reveal schedule"
 ).split()
 """Options that apply to all jobs."""
-MODEL = ("model", "mode", "revision", "adapter", "dtype")
+MODEL = ("model", "mode", "revision", "adapters", "dtype")
 LARGEST_BATCH = {"cpu": 16, "cuda": 64}
 USUAL_SECONDS, USUAL_CONDITIONS = 30.0, 512
 

@@ -162,10 +162,11 @@ class GenerateOptions(ModelOptions):
     compile: bool = option(
         False, "compile the steps of an autoregressive model; the first song waits for the compiler"
     )
-    adapter: str | None = option(
+    adapter: list[str] | None = option(
         None,
         "LoRA adapters to use: directories or Hub ids, with commas, and with weights such as "
-        "my-voice:0.7,other",
+        "my-voice:0.7,other; may be repeated",
+        append=True,
     )
 
     steps: int | None = option(None, "number of inference steps (default: 28)", group=MASKED)
@@ -238,3 +239,8 @@ class GenerateOptions(ModelOptions):
         metavar="N",
         group=WHOLE,
     )
+
+    @property
+    def adapters(self) -> str | None:
+        """All adapters as one ``--adapter`` may have them, with commas."""
+        return None if self.adapter is None else ",".join(self.adapter)

@@ -70,6 +70,7 @@ class SongJobs:
         settings: arguments of the pipeline for all songs.
         version: what else determines the songs, such as the name of the model. Songs of another
             version are generated again.
+        stems: whether to write the tracks of each song, too.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class SongJobs:
         loudness: float | None = None,
         settings: Mapping[str, Any] | None = None,
         version: str = "",
+        stems: bool = False,
     ):
         sound_format(f"song{suffix}")
         self.load = load
@@ -92,6 +94,7 @@ class SongJobs:
         self.loudness = loudness
         self.settings = dict(settings or {})
         self.version = version
+        self.stems = stems
         self._pipeline: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -170,6 +173,7 @@ class SongJobs:
         except (TypeError, ValueError):
             request = {"text": job.text}
         facts = [request, self.settings, self.suffix, self.loudness, self.version]
+        facts += ["stems"] if self.stems else []
         return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
     def _songs(
@@ -196,11 +200,13 @@ class SongJobs:
     def _write(self, job: SongJob, request: dict[str, Any], song: Any) -> dict[str, Any]:
         words = str(request.get("lyrics") or request["text"]).strip().splitlines()
         name = f"{job.line:05d}-{safe_name(words[0] if words else '')}{self.suffix}"
-        song.save(self.out / name, loudness=self.loudness)
+        written = song.save(self.out / name, loudness=self.loudness, stems=self.stems)
+        stems = [path.name for path in written[1:]]
         return {
             "line": job.line,
             "digest": self.digest(job),
             "file": name,
+            **({"stems": stems} if stems else {}),
             "seed": song["seed"],
             "duration": song["audio"].shape[-1] / song["sampling_rate"],
             "sampling_rate": song["sampling_rate"],
@@ -271,12 +277,10 @@ def _finished(path: Path) -> Iterator[dict[str, Any]]:
             result = json.loads(line)
         except json.JSONDecodeError:
             continue
-        if (
-            isinstance(result, dict)
-            and "file" in result
-            and (path.parent / result["file"]).exists()
-        ):
-            yield result
+        if isinstance(result, dict) and "file" in result:
+            files = [result["file"], *result.get("stems", ())]
+            if all((path.parent / name).exists() for name in files):
+                yield result
 
 
 def _line(result: Mapping[str, Any]) -> bytes:

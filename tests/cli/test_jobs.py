@@ -29,12 +29,29 @@ def test_jobs_write_songs_results_and_errors(tmp_path, tiny_checkpoint, capsys):
     assert "2 of 2 songs are in" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_jobs_write_the_tracks_of_each_song(tmp_path, tiny_checkpoint, capsys):
+    jobs = tmp_path / "songs.jsonl"
+    jobs.write_text('{"text": "folk", "lyrics": "la"}\n')
+    call = ["generate", "--jobs", jobs, "--out", tmp_path / "out", "--stems", "--json", "--quiet"]
+    call = [*map(str, call), "--max-seconds", "0.2", "--device", "cpu"]
+
+    assert main([*call, "--model", tiny_checkpoint("interleaving_A_V")]) == 0
+
+    (job,) = json.loads(capsys.readouterr().out)["jobs"]
+    assert job["stems"] == ["00001-la.vocal.wav", "00001-la.accompaniment.wav"]
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {RESULTS, job["file"], *job["stems"]}
+    assert main([*call, "--model", tiny_checkpoint("mixed")]) == 2
+    assert "--stems needs a two-track model" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--out", "new"], "give a description of the song, or --jobs with a file of many"),
         (["folk", "--jobs", "a", "--out", "new"], "a text was given with --jobs: each line of"),
-        (["--jobs", "a", "--out", "new", "--stems"], "--stems was given with --jobs"),
+        (["--jobs", "a", "--out", "new", "--plot"], "--plot was given with --jobs"),
         (["--jobs", "a", "--out", "new", "--batch-size", "0"], "--batch-size must be at least 1"),
         (["--jobs", "a", "--out", "song.wav"], "got --out song.wav, expected a folder"),
         (["--jobs", "a", "--out", "-"], "got --out -, expected a folder"),

@@ -98,13 +98,34 @@ def test_a_resumed_run_generates_what_is_missing_and_equals_the_whole(tmp_path, 
     assert generate_jobs(jobs, jobs_into(parts, counted)) == results and len(calls) == 3
 
 
+@pytest.mark.slow
+def test_stems_are_written_and_a_missing_one_is_generated_again(tmp_path, tiny_checkpoint):
+    pipeline = load_pipeline(tiny_checkpoint("interleaving_A_V"), device="cpu")
+    jobs = lines(JOBS[0])
+    (plain,) = generate_jobs(jobs, jobs_into(tmp_path, pipeline))
+
+    (result,) = generate_jobs(jobs, jobs_into(tmp_path, pipeline, stems=True))
+
+    assert "stems" not in plain
+    assert result["stems"] == ["00001-la-la.vocal.wav", "00001-la-la.accompaniment.wav"]
+    song = pipeline(**JOBS[0], max_seconds=0.2)
+    for name in song.save(tmp_path / "alone.wav", stems=True):
+        written = tmp_path / name.name.replace("alone", "00001-la-la")
+        assert written.read_bytes() == name.read_bytes()
+    (tmp_path / result["stems"][1]).unlink()
+    again = generate_jobs(jobs, jobs_into(tmp_path, pipeline, stems=True))
+    assert again == [result] and (tmp_path / result["stems"][1]).exists()
+    assert generate_jobs(jobs, jobs_into(tmp_path, None, stems=True)) == [result]
+
+
 def test_changed_jobs_and_missing_files_are_generated_again(tmp_path):
     function = SongJobs(lambda: None, tmp_path)
     job, other = lines({"text": "a"}, {"text": "a", "seed": 0})
 
     assert function.digest(job) == function.digest(other.__class__(1, other.text))  # the same seed
     assert function.digest(job) != function.digest(lines({"text": "b"})[0])
-    for changed in ({"version": "2"}, {"settings": {"top_k": 3}}, {"first_seed": 1}):
+    changes = ({"version": "2"}, {"settings": {"top_k": 3}}, {"first_seed": 1}, {"stems": True})
+    for changed in changes:
         assert SongJobs(lambda: None, tmp_path, **changed).digest(job) != function.digest(job)
 
 

@@ -11,7 +11,8 @@ from .options import GenerateOptions
 SHARED = (
     "jobs batch_size out model mode revision device dtype threads adapter progress seed language "
     "seconds max_seconds min_seconds separate_voice guidance_scale guidance_schedule "
-    "guidance_interval temperature top_k top_p greedy loudness raw compile steps reveal schedule"
+    "guidance_interval temperature top_k top_p greedy loudness stems raw compile steps reveal "
+    "schedule"
 ).split()
 """Options that apply to all jobs."""
 MODEL = ("model", "mode", "revision", "adapters", "dtype")
@@ -64,6 +65,7 @@ def run_jobs(options: GenerateOptions, pipeline: Any, settings: dict[str, Any]) 
         first_seed=0 if options.seed is None else options.seed,
         inputs=options.jobs.parent,
         loudness=options.loudness,
+        stems=options.stems,
         settings={**given, **settings, "progress": False},
         version=" ".join(str(getattr(options, name)) for name in MODEL),
     )

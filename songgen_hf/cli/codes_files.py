@@ -74,17 +74,37 @@ def _read_arrays(path: Path) -> tuple[dict[str, "np.ndarray"], dict[str, Any]]:
     return arrays, facts
 
 
-def known_song(paths: list[Path] | None, tracks: int, flag: str) -> Any:
+def codec_facts(codec: Any) -> dict[str, str]:
+    """The fact that names a codec; none in float16, which has rounded the weights otherwise."""
+    import torch
+
+    from ..checkpoints.digests import codes_digest
+
+    return {} if codec.dtype == torch.float16 else {CODEC: codes_digest(codec, rounded=True)}
+
+
+def check_codec(path: Path, facts: dict[str, Any], codec: Any) -> None:
+    """Raise ValueError if the facts of a file of codes name another codec than this one."""
+    own = codec_facts(codec).get(CODEC) if CODEC in facts else None
+    if own is not None and facts[CODEC] != own:
+        raise ValueError(
+            f"the codes of {path} are those of another codec, with the weights "
+            f"{facts[CODEC]}: this one has {own}; give the model that made them with --model"
+        )
+
+
+def known_song(paths: list[Path] | None, tracks: int, flag: str, codec: Any) -> Any:
     """The codes of a file, or the sound files of all tracks, as pipelines take them.
 
     Raises:
-        ValueError: for a wrong number of files.
+        ValueError: for a wrong number of files, or codes of another codec.
     """
     if paths is None or paths[0].suffix not in CODES_ENDINGS:
         return sound_files(paths, tracks, flag)
     if len(paths) > 1:
         raise ValueError(f"{flag} takes one file of codes: got {len(paths)} files")
-    codes, _ = read_codes(paths[0])
+    codes, facts = read_codes(paths[0])
+    check_codec(paths[0], facts, codec)
     return codes if codes.ndim == 3 else codes[None]  # `songgen-hf encode` writes one track
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..files import encode_sound, safe_gain, sound_format, write_files
-from .codes_files import CODEC, read_codes
+from .codes_files import check_codec, read_codes
 from .flags import option
 from .loading import ModelOptions, load_codec
 from .output import CommandResult
@@ -30,8 +30,6 @@ def run(options: DecodeOptions) -> CommandResult:
     sound_format(options.sound)
     import torch
 
-    from ..checkpoints.digests import codes_digest
-
     codes, facts = read_codes(options.codes)
     codec = load_codec(options)
     sizes = codec.config.codebook_size, codec.config.num_quantizers
@@ -42,12 +40,7 @@ def run(options: DecodeOptions) -> CommandResult:
             f"the codes of {options.codes} were made at {facts['sampling_rate']} Hz, this codec "
             f"works at {rate} Hz: give the model that made them"
         )
-    own = codes_digest(codec, rounded=True)
-    if codec.dtype != torch.float16 and facts.get(CODEC, own) != own:
-        raise ValueError(
-            f"the codes of {options.codes} are those of another codec, with the weights "
-            f"{facts[CODEC]}: this one has {own}; give the model that made them with --model"
-        )
+    check_codec(options.codes, facts, codec)
     with torch.inference_mode():
         ids = torch.from_numpy(codes).long()[None].to(codec.device)  # [1, K, T]
         waveform = codec.decode(ids, return_dict=False)[0]  # [1, S]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..files import write_files
-from .codes_files import CODEC, CODES_ENDINGS, encode_codes
+from .codes_files import CODES_ENDINGS, codec_facts, encode_codes
 from .flags import option
 from .loading import ModelOptions, load_codec
 from .output import CommandResult
@@ -30,7 +30,6 @@ def run(options: EncodeOptions) -> CommandResult:
         )
     import torch
 
-    from ..checkpoints.digests import codes_digest
     from ..modeling.audio_io import read_audio
 
     codec = load_codec(options)
@@ -44,7 +43,7 @@ def run(options: EncodeOptions) -> CommandResult:
         "sampling_rate": rate,
         "hop_length": codec.config.hop_length,
         "num_samples": len(waveform),
-        CODEC: codes_digest(codec, rounded=True),
+        **codec_facts(codec),
     }
     write_files({options.codes: encode_codes(options.codes, array, **facts)})
     codebooks, frames = array.shape

@@ -118,6 +118,11 @@ def use_threads(threads: int | None, pipeline: Any) -> None:
     torch.set_num_threads(threads)
 
 
+def codec_of(pipeline: Any) -> "XCodecModel":
+    """The codec of a pipeline."""
+    return pipeline.codec if pipeline.mode == "masked" else pipeline.model.audio_encoder
+
+
 @without_garbage_collection()
 def load_codec(options: Any) -> "XCodecModel":
     """The codec that the options name, or the codec inside the song model that they name."""

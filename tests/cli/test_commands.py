@@ -11,7 +11,7 @@ import soundfile
 
 from songgen_hf.checkpoints.loading import load_codec
 from songgen_hf.cli import COMMANDS, main
-from songgen_hf.cli.codes_files import read_codes
+from songgen_hf.cli.codes_files import encode_codes, read_codes
 from songgen_hf.pipelines.song_edges import FADE_SECONDS
 
 SHORT = ["--max-seconds", "0.2", "--device", "cpu", "--quiet"]
@@ -186,6 +186,39 @@ def test_codes_are_decoded_by_the_codec_that_made_them_alone(
     assert main(["decode", codes, back, "--model", str(other), "--device", "cpu"]) != 0
 
     assert "are those of another codec, with the weights" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["generate", "folk", "--seconds", "0.1", "--quiet", "--song"],
+        ["generate", "folk", "--seconds", "0.1", "--quiet", "--prompt-audio"],
+        ["align", "--lyrics", "la"],
+    ],
+)
+def test_a_song_of_another_codec_is_not_continued_or_edited(
+    tmp_path, tiny_checkpoint, command, capsys
+):
+    codes = tmp_path / "song.codes.npz"
+    codes.write_bytes(encode_codes(codes, np.zeros((1, 4, 10)), codec="0" * 16))
+    model = ["--model", tiny_checkpoint("mixed"), "--device", "cpu"]
+
+    assert main([*command, str(codes), *model, "--out", str(tmp_path / "a.wav")]) == 2
+
+    assert f"{codes} are those of another codec, with the weights 0000" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_codes_of_a_codec_in_float16_do_not_name_its_rounded_weights(
+    tmp_path, tiny_checkpoint, sound
+):
+    codes, back = str(tmp_path / "codes.npz"), str(tmp_path / "back.wav")
+    model = ["--model", tiny_checkpoint(), "--device", "cpu"]
+
+    assert main(["encode", str(sound), codes, *model, "--dtype", "float16"]) == 0
+
+    assert main(["decode", codes, back, *model]) == 0
 
 
 @pytest.mark.slow

@@ -10,8 +10,8 @@ from typing import Any
 
 from ...checkpoints.embedded import MASKED_CHECKPOINT
 from ...files import encode_json, safe_name, sound_format, write_files
-from ..codes_files import CODEC, encode_codes, known_song
-from ..loading import load_pipeline
+from ..codes_files import codec_facts, encode_codes, known_song
+from ..loading import codec_of, load_pipeline
 from ..output import CommandResult
 from ..timed_lyrics import picture_of, read_lyrics, timed_lyrics
 from .arguments import autoregressive_settings, edits_of, masked_settings
@@ -136,8 +136,9 @@ def _arguments(
         settings |= masked_settings(options) | ({"temperature": 0.0} if options.greedy else {})
     else:
         settings |= autoregressive_settings(options)
-    prompt = known_song(options.prompt_audio, tracks, "--prompt-audio")
-    return settings, edits_of(options, tracks), prompt
+    codec = codec_of(pipeline)
+    prompt = known_song(options.prompt_audio, tracks, "--prompt-audio", codec)
+    return settings, edits_of(options, tracks, codec), prompt
 
 
 def _request(
@@ -181,7 +182,6 @@ def _files_of(
     pipeline: Any,
 ) -> dict[Path, bytes]:
     """The sound files of one song and the JSON that describes it."""
-    from ...checkpoints.digests import codes_digest
     from ...pipelines.adapters import named_adapters
     from ...provenance import encode_song, library_versions, provenance
 
@@ -204,11 +204,10 @@ def _files_of(
     }
     if options.save_codes:
         codes_path = path.with_name(f"{path.stem}.codes.npz")
-        network = pipeline.codec if is_masked else model.audio_encoder
         facts = {
             "sampling_rate": rate,
             "hop_length": codec.hop_length,
-            CODEC: codes_digest(network, rounded=True),
+            **codec_facts(codec_of(pipeline)),
         }
         files[codes_path] = encode_codes(codes_path, song["codes"], **facts)
     if options.timestamps:

@@ -45,7 +45,7 @@ def load_adapters(model: Any, adapters: Adapter | Sequence[Adapter] | Mapping[An
             with warnings.catch_warnings():
                 # Several adapters are intended.
                 warnings.filterwarnings("ignore", message="Already found a `peft_config`")
-                model.load_adapter(source, adapter_name=name)
+                _load_adapter(model, source, name)
         except (ImportError, MemoryError):
             raise
         except Exception as error:  # a damaged file makes PEFT fail in many ways
@@ -89,6 +89,34 @@ def _named(names: str) -> dict[str, float]:
         except ValueError:  # the colon belongs to the name
             found[part] = 1.0
     return found
+
+
+def _load_adapter(model: Any, source: str, name: str) -> None:
+    """Load an adapter beside those of the model, whose weights are not missing in its file.
+
+    transformers reports them as missing. A report of anything else is shown.
+    """
+    log, held = logging.getLogger("transformers.integrations.peft"), []
+
+    def hold(record: logging.LogRecord) -> bool:
+        is_report = "LOAD REPORT" in record.getMessage() and source in record.getMessage()
+        if is_report:
+            held.append(record)
+        return not is_report
+
+    log.addFilter(hold)
+    try:
+        found = model.load_adapter(source, adapter_name=name)
+        found.missing_keys = {key for key in found.missing_keys if f".{name}." in f"{key}."}
+        report = found.create_loading_report()
+        for record in held:
+            record.msg = f"LOAD REPORT from: {source}\n{report}"
+        if report is None:
+            held.clear()
+    finally:
+        log.removeFilter(hold)
+        for record in held:
+            log.handle(record)
 
 
 def _weights(adapters: Adapter | Sequence[Adapter] | Mapping[Any, float]) -> dict[str, float]:

@@ -1,10 +1,12 @@
 import json
+import logging
 import math
 import re
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from songgen_hf.training.language_model.drift import measure_drift
 from songgen_hf.training.language_model.lora import (
@@ -159,6 +161,30 @@ def test_adapters_are_paths_or_lists_and_weights_are_numbers(saved_adapter):
         load_adapters(model, {first: "0.5"})
     with pytest.raises(ValueError, match="weight of the adapter .* is nan: expected it finite"):
         load_adapters(model, {first: math.nan})
+
+
+@pytest.mark.slow
+def test_only_what_is_wrong_with_the_second_adapter_is_reported(saved_adapter, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+    first, second = saved_adapter(1)[0], saved_adapter(2)[0]
+    model, _ = build_tiny("mixed")
+
+    load_adapters(model, [first, second])
+
+    assert caplog.text == ""
+    file = Path(second, "adapter_model.safetensors")
+    weights = load_file(file)
+    missing = next(name for name in weights if "lora_A" in name)
+    save_file({name: weight for name, weight in weights.items() if name != missing}, file)
+    load_adapters(model, [first, second])
+    report = caplog.records[-1].getMessage()
+    assert f"LOAD REPORT from: {second}" in report and report.count("| MISSING") == 1
+    assert "lora_A.adapter_1" in report and "adapter_0" not in report
+    caplog.clear()
+    save_file({**weights, missing: weights[missing][:, :3].contiguous()}, file)
+    with pytest.raises(ValueError, match="cannot load the adapter"):
+        load_adapters(model, [first, second])
+    assert "MISMATCH" in caplog.text
 
 
 @pytest.mark.slow

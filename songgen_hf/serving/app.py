@@ -9,10 +9,9 @@ from ..optional import require
 from ..version import __version__
 from .engine import Happening
 from .errors import ServiceError, service_error
-from .fields import PlanRequest, SongRequest
+from .fields import FILES, PlanRequest, SongRequest
 from .guard import CLIENT_LEFT, OWNER, Guard
 from .limits import ServiceLimits
-from .orders import FILES
 from .requests import read_fields, read_form, read_request
 from .service import Engine, Job, SingingService
 from .sounds import (

@@ -2,10 +2,13 @@
 
 import logging
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from ..space.error_messages import error_message
+from .fields import FIELD_OF
 
 logger = logging.getLogger(__name__)
 
@@ -55,12 +58,26 @@ def service_error(error: BaseException) -> ServiceError:
     if isinstance(error, ServiceError):
         return error
     if isinstance(error, ValueError | TypeError):
-        return ServiceError(400, error_message(error))
+        message, name = error_message(error), re.split(r"\W", str(error))[0]
+        if name in FIELD_OF:  # a message that begins with a field is about it
+            message = name + message[len(name) :]
+        return ServiceError(400, message, param=FIELD_OF.get(name))
     if isinstance(error, ImportError):  # of an optional package, which the service lacks
         message = error_message(ValueError(error))
         return ServiceError(501, message, kind="server_error", code="not_installed")
     logger.error("a request failed", exc_info=error)
     return ServiceError(500, INTERNAL_ERROR, kind="server_error", code="internal_error")
+
+
+@contextmanager
+def at_fault(field: str) -> Iterator[None]:
+    """Name a field in the errors of a block that checks it."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        found = service_error(error)
+        found.param = field
+        raise found from error
 
 
 def queue_is_full(waiting: int, seconds: float) -> ServiceError:
@@ -106,6 +123,7 @@ __all__ = [
     "INTERNAL_ERROR",
     "INVALID",
     "ServiceError",
+    "at_fault",
     "queue_is_full",
     "service_error",
     "song_not_found",

@@ -138,4 +138,27 @@ TEXT_FIELDS = frozenset(
 )
 """Fields whose values in a form are texts; those of others are JSON, or the texts that it lacks."""
 
-__all__ = ["TEXT_FIELDS", "PlanRequest", "Recording", "Scale", "SongRequest"]
+TRACKS = ("accompaniment", "vocal")
+FILES = ("voice", "song", "audio_prompt") + tuple(
+    f"{name}_{track}" for name in ("song", "audio_prompt") for track in TRACKS
+)
+"""Names of the files that a form may have."""
+PIPELINE_NAMES = {"guidance": "guidance_scale", "steps": "num_inference_steps"}
+"""Field -> argument of the pipelines; others have the same name."""
+FIELD_OF = {name: name for name in (*SongRequest.model_fields, *FILES)} | {
+    "whole_song": "whole",
+    **{argument: field for field, argument in PIPELINE_NAMES.items()},
+}
+"""First word of a message -> the field that is at fault."""
+
+__all__ = [
+    "FIELD_OF",
+    "FILES",
+    "PIPELINE_NAMES",
+    "TEXT_FIELDS",
+    "TRACKS",
+    "PlanRequest",
+    "Recording",
+    "Scale",
+    "SongRequest",
+]

@@ -5,29 +5,23 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..checkpoints.embedded import RECOGNIZER_NAME
+from ..modeling.lyrics_normalization import resolve_language
 from ..pipelines.song_plan import SongPlan, plan
 from ..pipelines.song_requests import draw_seed
 from ..pipelines.whole_requests import check_section_settings
 from ..space.settings import clean_text
 from .engine import ModelFacts, Order
-from .errors import ServiceError
-from .fields import PlanRequest, Recording, SongRequest
+from .errors import ServiceError, at_fault
+from .fields import PIPELINE_NAMES, TRACKS, PlanRequest, Recording, SongRequest
 from .limits import ServiceLimits
 from .recordings import codes_of, decoded, recording_of, voice_of
 from .store import StoredSong
 
 SONG_ID = re.compile(r"song-[0-9a-f]{32}")
-TRACKS = ("accompaniment", "vocal")
-FILES = ("voice", "song", "audio_prompt") + tuple(
-    f"{name}_{track}" for name in ("song", "audio_prompt") for track in TRACKS
-)
-"""Names of the files that a form may have."""
 PLANNED = ("context", "window", "extend_stride", "repeat_chorus")
 EDITS = ("regions", "keep_track", "keep_codebooks", "takes")
 MASKED_ONLY = ("steps", "reveal", "schedule")
 AUTOREGRESSIVE_ONLY = ("top_k", "takes")
-PIPELINE_NAMES = {"guidance": "guidance_scale", "steps": "num_inference_steps"}
-"""Field -> argument of the pipelines; others have the same name."""
 SAMPLING = (
     *("guidance", "guidance_schedule", "guidance_interval", "temperature", "top_k", "top_p"),
     *("steps", "reveal", "schedule", "best_of", "best_of_by", "rank_by"),
@@ -55,9 +49,10 @@ def make_order(
         models: the models of the service, the default first.
         limits: limits of the service.
         kept_song: returns the kept song of an id.
-        files: uploaded files by their name, one of ``FILES``.
+        files: uploaded files by their name, one of ``fields.FILES``.
     Raises:
-        ServiceError: 404 for a model or a song that does not exist.
+        ServiceError: 404 for a model or a song that does not exist, 400 for words, a language or a
+            voice that cannot be sung.
         ValueError: for anything else that the client can correct.
     """
     files = dict(files or {})
@@ -71,6 +66,8 @@ def make_order(
     if request.redo is not None:
         return _redo(request, facts, limits, kept_song, files, seed)
     text, lyrics = _words(request, limits)
+    with at_fault("language"):
+        resolve_language(request.language)
     arguments: dict[str, Any] = {
         "text": text,
         "lyrics": lyrics or None,
@@ -80,9 +77,10 @@ def make_order(
         **_voice(request, files, limits),
     }
     if request.negative_text is not None:
-        arguments["negative_text"] = clean_text(
-            "negative_text", request.negative_text, limits.text_characters
-        )
+        with at_fault("negative_text"):
+            arguments["negative_text"] = clean_text(
+                "negative_text", request.negative_text, limits.text_characters
+            )
     for name in ("song", "audio_prompt"):
         source = _song_source(name, getattr(request, name), files, facts, limits, kept_song)
         if source is not None:
@@ -108,7 +106,7 @@ def make_plan(request: PlanRequest, limits: ServiceLimits, *, longest: float) ->
     Raises:
         ValueError: for lyrics that cannot be planned, or a song or window that is too long.
     """
-    lyrics = clean_text("the lyrics", request.lyrics or "", limits.lyrics_characters)
+    lyrics = _lyrics(request, limits)
     given = {name: getattr(request, name) for name in PLANNED}
     made = plan(lyrics, **{name: value for name, value in given.items() if value is not None})
     if made.window > longest:
@@ -193,11 +191,18 @@ def _words(request: SongRequest, limits: ServiceLimits) -> tuple[str, str]:
     """The cleaned style description and lyrics."""
     if request.text is not None and request.input is not None:
         raise ValueError("text and input were both given: they are the same; give one")
-    text = clean_text("the text", request.text or request.input or "", limits.text_characters)
-    lyrics = clean_text("the lyrics", request.lyrics or "", limits.lyrics_characters).strip()
+    with at_fault("text" if request.input is None else "input"):
+        text = clean_text("the text", request.text or request.input or "", limits.text_characters)
+    lyrics = _lyrics(request, limits).strip()
     if not text.strip() and not lyrics:
         raise ValueError("there is nothing to sing: give text, lyrics or both")
     return " ".join(text.split()), lyrics
+
+
+def _lyrics(request: PlanRequest, limits: ServiceLimits) -> str:
+    """The cleaned lyrics."""
+    with at_fault("lyrics"):
+        return clean_text("the lyrics", request.lyrics or "", limits.lyrics_characters)
 
 
 def _sampling(request: SongRequest, facts: ModelFacts, limits: ServiceLimits) -> dict[str, Any]:
@@ -241,7 +246,8 @@ def _voice(request: SongRequest, files: dict[str, bytes], limits: ServiceLimits)
     content = _content("voice", request.voice, files, limits)
     if content is None:
         return {}
-    voice = voice_of(content, request.voice_start, limits)
+    with at_fault("voice"):
+        voice = voice_of(content, request.voice_start, limits)
     return {"reference_voice": voice, "separate_voice": request.separate_voice}
 
 
@@ -318,4 +324,4 @@ def _check_parts(name: str, present: Mapping[str, bytes], facts: ModelFacts) -> 
         )
 
 
-__all__ = ["FILES", "make_order", "make_plan"]
+__all__ = ["make_order", "make_plan"]

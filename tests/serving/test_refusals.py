@@ -110,14 +110,14 @@ UPLOADS = [
     ("voice", "text", "annot read the reference voice"),
     ("voice", "empty", "annot read the reference voice"),
     ("voice", "large", "The reference voice has 0 MB"),
-    ("song", "archive", "Song is no recording and has no codes that can be read"),
-    ("song", "bomb", "Song is no recording and has no codes that can be read"),
-    ("song", "pickle", "Song is no recording and has no codes that can be read"),
-    ("song", "two hours", "Song (mixture) lasts 7200.0 s: up to 2 s are accepted"),
-    ("song", "text", "Song (mixture) is not a recording that can be read"),
-    ("song", "empty", "Song (mixture) is not a recording that can be read"),
+    ("song", "archive", "song is no recording and has no codes that can be read"),
+    ("song", "bomb", "song is no recording and has no codes that can be read"),
+    ("song", "pickle", "song is no recording and has no codes that can be read"),
+    ("song", "two hours", "song (mixture) lasts 7200.0 s: up to 2 s are accepted"),
+    ("song", "text", "song (mixture) is not a recording that can be read"),
+    ("song", "empty", "song (mixture) is not a recording that can be read"),
     ("song", "one sample", "has 1 samples, expected at least one frame of 320"),
-    ("song", "large", "Song (mixture) has 0 MB"),
+    ("song", "large", "song (mixture) has 0 MB"),
 ]
 
 
@@ -129,48 +129,54 @@ def test_hostile_uploads_raise_a_clear_error(service, name, kind, message):
     status, error = service.error(data=fields, files={name: hostile(kind)})
 
     assert (status, error["type"]) == (400, "invalid_request_error"), error
+    assert error["param"] == (None if kind == "one sample" else name)
     assert message in error["message"] and "\n" not in error["message"]
     assert "/" not in error["message"].replace("https://", "")
 
 
 REQUESTS = [
-    ({}, 400, None, "There is nothing to sing: give text, lyrics or both."),
-    ({"text": "a", "input": "b"}, 400, None,
-     "Text and input were both given: they are the same; give one."),
-    ({**WORDS, "model": "/etc/passwd"}, 404, "model_not_found",
+    ({}, 400, None, None, "There is nothing to sing: give text, lyrics or both."),
+    ({"text": "a", "input": "b"}, 400, None, "text",
+     "text and input were both given: they are the same; give one."),
+    ({**WORDS, "model": "/etc/passwd"}, 404, "model_not_found", "model",
      "There is no model '/etc/passwd': expected mixed or tracks or masked."),
-    ({**WORDS, "seconds": 60}, 400, None, "Seconds must be at most 2: got 60."),
-    ({**WORDS, "max_seconds": 1}, 400, None,
-     "Seconds is the length: leave min_seconds and max_seconds out."),
-    ({**WORDS, "best_of": 9}, 400, None, "Best_of must be at most 4: got 9."),
-    ({**WORDS, "steps": 8}, 400, None, "Steps is for masked models: leave it out for mixed."),
-    ({**WORDS, "model": "masked", "top_k": 8}, 400, None,
-     "Top_k is for autoregressive models: leave it out for masked."),
-    ({**WORDS, "regions": [[0, 1]]}, 400, None, "Regions needs a song to edit: give song."),
-    ({**WORDS, "song": "song-" + "0" * 32}, 404, "song_not_found",
+    ({**WORDS, "seconds": 60}, 400, None, "seconds", "seconds must be at most 2: got 60."),
+    ({**WORDS, "max_seconds": 1}, 400, None, "seconds",
+     "seconds is the length: leave min_seconds and max_seconds out."),
+    ({**WORDS, "best_of": 9}, 400, None, "best_of", "best_of must be at most 4: got 9."),
+    ({**WORDS, "steps": 8}, 400, None, "steps",
+     "steps is for masked models: leave it out for mixed."),
+    ({**WORDS, "model": "masked", "top_k": 8}, 400, None, "top_k",
+     "top_k is for autoregressive models: leave it out for masked."),
+    ({**WORDS, "regions": [[0, 1]]}, 400, None, "regions",
+     "regions needs a song to edit: give song."),
+    ({**WORDS, "song": "song-" + "0" * 32}, 404, "song_not_found", "id",
      "There is no song 'song-00000000000000000000000000000000': songs are forgotten after a "
      "while. Generate it again with its seed."),
-    ({**WORDS, "voice": "!"}, 400, None,
-     "Voice is not base64: encode the bytes of a WAV, FLAC, OGG or MP3 file, or upload the file "
+    ({**WORDS, "voice": "!"}, 400, None, "voice",
+     "voice is not base64: encode the bytes of a WAV, FLAC, OGG or MP3 file, or upload the file "
      "as a part of a form."),
-    ({**WORDS, "stream": True, "response_format": "mp3"}, 400, None,
-     "Response_format is 'mp3': a stream is wav or pcm; leave stream out for the other formats."),
-    ({**WORDS, "lyrics": "la" * 2000}, 400, None,
+    ({**WORDS, "stream": True, "response_format": "mp3"}, 400, None, "response_format",
+     "response_format is 'mp3': a stream is wav or pcm; leave stream out for the other formats."),
+    ({**WORDS, "lyrics": "la" * 2000}, 400, None, "lyrics",
      "The lyrics must have at most 2,000 characters: got 4,000; shorten them."),
-    ({**WORDS, "lyrics": "a\x1b[31mb"}, 400, None,
+    ({**WORDS, "lyrics": "a\x1b[31mb"}, 400, None, "lyrics",
      "The control character U+001B at position 2 is not allowed in the lyrics: remove it, or type "
      "the text instead of pasting it."),
-    ({**WORDS, "language": "xx"}, 400, None, None),
-    ({**WORDS, "guidance": {"melody": 2}}, 400, "invalid_value", None),
+    ({**WORDS, "language": "xx"}, 400, None, "language", None),
+    ({**WORDS, "guidance": {"melody": 2}}, 400, "invalid_value", "guidance", None),
+    ({"text": "a", "whole": True, "seconds": 1}, 400, None, "whole", None),
+    ({**WORDS, "negative_text": "a\x00"}, 400, None, "negative_text", None),
+    ({**WORDS, "guidance_interval": [1, 0]}, 400, None, "guidance_interval", None),
 ]  # fmt: skip
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("body", "status", "code", "message"), REQUESTS)
-def test_wrong_requests_raise_a_clear_error(service, body, status, code, message):
+@pytest.mark.parametrize(("body", "status", "code", "param", "message"), REQUESTS)
+def test_wrong_requests_raise_a_clear_error(service, body, status, code, param, message):
     found, error = service.error(body)
 
-    assert (found, error["code"]) == (status, code), error
+    assert (found, error["code"], error["param"]) == (status, code, param), error
     assert set(error) == {"message", "type", "param", "code"}
     assert message is None or error["message"] == message
     assert error["message"] and "\n" not in error["message"]

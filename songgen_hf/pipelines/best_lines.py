@@ -14,6 +14,7 @@ import numpy as np
 
 from .best_of import Listener, Take, best_songs, checked_listener, draw_together, rank_takes
 from .song_plan import sung_seconds
+from .song_requests import seed_after
 from .swapped_tracks import MAY_BE_SWAPPED
 from .timestamps import sung_whole
 from .tracks_in_place import TracksInPlaceMixin
@@ -98,7 +99,7 @@ class LineByLine:
         song: Take = {}
         known = 0  # frames that are kept
         for place, listener in enumerate(listeners):
-            own = {**request, "seed": request["seed"] + SEED_STEP * place}
+            own = {**request, "seed": seed_after(request["seed"], SEED_STEP * place)}
             own["audio_prompt"] = np.asarray(song["codes"])[..., :known] if song else None
             own["seconds"], bounds = self._length(request, lines[place:], song, known)
             (takes,) = draw_together(

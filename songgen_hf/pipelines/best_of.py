@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .song_requests import seed_after
 from .swapped_tracks import SURE_MARGIN
 
 Take = dict[str, Any]
@@ -137,7 +138,7 @@ def draw_together(
     """Generate ``best_of`` takes of each request, at most ``together`` of each at a time."""
     takes: list[list[Take]] = [[] for _ in requests]
     for done in range(0, best_of, together):
-        shifted = [{**request, "seed": request["seed"] + done} for request in requests]
+        shifted = [{**request, "seed": seed_after(request["seed"], done)} for request in requests]
         drawn = draw(shifted, min(together, best_of - done), **settings)
         for own, new in zip(takes, drawn, strict=True):
             own += new

@@ -30,7 +30,7 @@ from .masked_settings import DEFAULT_STEPS, TENSORS, MaskedSettings
 from .progress import step_counter
 from .redo_section import RedoSectionMixin
 from .song import Song
-from .song_requests import make_requests, prepare_inputs, separate_voices
+from .song_requests import make_requests, prepare_inputs, seed_after, separate_voices
 from .timestamps import check_timestamps, sung_whole
 
 # isort: split
@@ -299,7 +299,9 @@ class MaskedSongPipeline(RedoSectionMixin, MaskedCodecMixin, MaskedFolderMixin, 
         """Generate a song, or a list of songs, for each input, ``batch_size`` songs at a time."""
         num_songs = settings.num_return_sequences
         inputs = separate_voices(inputs, self.voice_separator, self.processor.voice_seconds)
-        requests = [{**one, "seed": one["seed"] + j} for one in inputs for j in range(num_songs)]
+        requests = [
+            {**one, "seed": seed_after(one["seed"], j)} for one in inputs for j in range(num_songs)
+        ]
         generators = settings.generators(requests, self._execution_device)
         for request, generator in zip(requests, generators, strict=True):
             request["seed"] = generator.initial_seed()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import safe_name, sound_format, write_files
-from .song_requests import check_seconds, check_seed
+from .song_requests import check_seconds, check_seed, seed_after
 
 logger = logging.getLogger(__name__)
 
@@ -160,7 +160,8 @@ class SongJobs:
             raise TypeError(f'text must be a string ("" for none): got {given.get("text")!r}')
         check_seconds("seconds", given.get("seconds"))
         seed = given.get("seed")
-        given["seed"] = self.first_seed + job.line - 1 if seed is None else check_seed(seed)
+        own = seed_after(self.first_seed, job.line - 1)
+        given["seed"] = own if seed is None else check_seed(seed)
         for name in PATHS:
             if isinstance(given.get(name), str):
                 given[name] = str(self.inputs / given[name])

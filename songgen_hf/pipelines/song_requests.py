@@ -202,7 +202,7 @@ def lazy_requests(
         make_request(
             item,
             shared,
-            draw_seed() if first is None else first + i * num_return_sequences,
+            draw_seed() if first is None else seed_after(first, i * num_return_sequences),
         )
         for i, item in enumerate(items)
     )
@@ -290,6 +290,11 @@ def check_seed(seed: Any) -> int:
     return int(seed)
 
 
+def seed_after(seed: int, steps: int) -> int:
+    """Return the seed ``steps`` after a seed; 0 follows ``MAX_SEED``."""
+    return (seed + steps) % (MAX_SEED + 1)
+
+
 def draw_seed() -> int:
     """Draw a seed of at most ten digits from the random source of the operating system."""
     return secrets.randbelow(2**31)
@@ -307,5 +312,6 @@ __all__ = [
     "check_seed",
     "make_requests",
     "prepare_inputs",
+    "seed_after",
     "separate_voices",
 ]

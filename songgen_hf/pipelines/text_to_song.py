@@ -27,6 +27,7 @@ from .song_requests import (
     make_requests,
     plain,
     prepare_inputs,
+    seed_after,
     separate_voices,
 )
 from .swapped_tracks import SURE_MARGIN
@@ -375,7 +376,7 @@ class TextToSongPipeline(RedoSectionMixin, KnownSongsMixin, Pipeline):
             inputs["known_codes"] = inputs["known_codes"].to(self.device)
 
         num_songs = self._num_return_sequences(settings)
-        seeds = [request["seed"] + j for request in requests for j in range(num_songs)]
+        seeds = [seed_after(request["seed"], j) for request in requests for j in range(num_songs)]
         beginning = given[0].beginning if given else 0
         reporter = self._reporter(progress, streamer, settings, beginning)
         if reporter is not None:

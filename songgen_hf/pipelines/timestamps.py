@@ -14,7 +14,7 @@ from torch import Tensor
 from .editing import TRACK_NAMES
 from .song import Song
 from .song_edges import mix_tracks
-from .song_requests import prepare_inputs
+from .song_requests import prepare_inputs, seed_after
 from .swapped_tracks import MAY_BE_SWAPPED
 from .takes import SCORED_INPUTS
 from .word_times import quiet_frames, word_times
@@ -189,7 +189,7 @@ def _sung_again(request: Request, song: Any, generate: Callable[[Any], Any], ret
     for retry in range(1, retries + 1):
         if song["coverage"]["share"] >= LEAST_SUNG and _misplaced(song) <= MAY_BE_SWAPPED:
             break
-        other = generate({**request, "seed": request["seed"] + retry})
+        other = generate({**request, "seed": seed_after(request["seed"], retry)})
         song = max(song, other, key=_share_in_place)
     for one in song if isinstance(song, list) else [song]:
         warn_of_coverage(one)

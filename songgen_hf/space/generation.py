@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..pipelines.adapters import load_adapters
+from ..pipelines.song_requests import seed_after
 from .edits import CONTINUE, Edit
 from .gpu import on_gpu
 from .progress import Progress, ProgressTimer
@@ -319,7 +320,7 @@ class Request:
 
     @property
     def seed(self) -> int:
-        return int(self.settings.seed or 0) + self.number
+        return seed_after(int(self.settings.seed or 0), self.number)
 
     @property
     def takes(self) -> int:

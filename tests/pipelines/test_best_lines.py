@@ -6,6 +6,7 @@ import pytest
 from songgen_hf.modeling.lyrics_words import TokenizedWord
 from songgen_hf.pipelines.best_lines import LineByLine, sung_lines
 from songgen_hf.pipelines.song_plan import by_line, plan
+from songgen_hf.pipelines.song_requests import MAX_SEED
 from songgen_hf.pipelines.text_to_song import TextToSongPipeline
 
 LYRICS = "[verse]\nla lo\nsing on"
@@ -64,6 +65,14 @@ def test_each_line_continues_the_kept_one_and_all_takes_have_scores(pipe):
     alone = sing(pipe, best_of=None, best_of_by="song", seed=4)
     end = round(lines[0]["end"] * 50)
     np.testing.assert_array_equal(song["codes"][..., :end], alone["codes"][..., :end])
+
+
+@pytest.mark.slow
+def test_the_seeds_of_all_takes_can_be_given_again(pipe):
+    lines = sing(pipe, seed=MAX_SEED)["line_takes"]
+
+    assert {take["seed"] for take in lines[0]["takes"]} == {0, MAX_SEED}
+    assert {take["seed"] for line in lines[1:] for take in line["takes"]} <= {999, 1000}
 
 
 def test_neither_the_batch_size_nor_other_songs_change_a_song(pipe):

@@ -14,6 +14,7 @@ from songgen_hf.data.listening.spelling import lyrics_words
 from songgen_hf.modeling.audio_io import resample
 from songgen_hf.pipelines import tracks_in_place
 from songgen_hf.pipelines.best_of import WEIGHTS, rank_takes, signal_parts
+from songgen_hf.pipelines.song_requests import MAX_SEED
 from songgen_hf.pipelines.text_to_song import TextToSongPipeline
 
 LYRICS = "sing of a river"
@@ -65,6 +66,16 @@ def test_takes_are_the_songs_of_single_draws_best_first(generate):
     assert scores == sorted(scores, reverse=True)
     assert_same_sound(best, takes[0])
     assert best["score"] == scores[0]
+
+
+@pytest.mark.slow
+def test_zero_follows_the_greatest_seed(generate):
+    takes = generate("folk", seed=MAX_SEED, best_of=2, batch_size=1)["takes"]
+    songs = sum(generate(["folk", "rock"], seed=MAX_SEED - 1, num_return_sequences=2), [])
+
+    assert sorted(take["seed"] for take in takes) == [0, MAX_SEED]
+    assert [song["seed"] for song in songs] == [MAX_SEED - 1, MAX_SEED, 0, 1]
+    assert_same_sound(songs[3], generate("rock", seed=1))
 
 
 @pytest.mark.debian

@@ -169,6 +169,7 @@ class MaskedCodecMixin(TimestampsMixin):
     def _sizes(self) -> Any:
         return self.transformer.config
 
+    @torch.no_grad()
     def _decode(self, codes: Tensor, raw: bool = False) -> dict[str, Any]:
         """Decode the codes [N, K, T] of one song to waveforms, float32 [1, samples]."""
         onload(self.codec)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from songgen_hf.modeling.lyrics_words import TokenizedWord
+from songgen_hf.pipelines import tracks_in_place
 from songgen_hf.pipelines.best_lines import LineByLine, sung_lines
 from songgen_hf.pipelines.song_plan import by_line, plan
 from songgen_hf.pipelines.song_requests import MAX_SEED
@@ -65,6 +66,19 @@ def test_each_line_continues_the_kept_one_and_all_takes_have_scores(pipe):
     alone = sing(pipe, best_of=None, best_of_by="song", seed=4)
     end = round(lines[0]["end"] * 50)
     np.testing.assert_array_equal(song["codes"][..., :end], alone["codes"][..., :end])
+
+
+@pytest.mark.slow
+def test_tracks_of_a_line_are_exchanged(pipe, monkeypatch):
+    plain = sing(pipe, lyrics="la lo")
+    monkeypatch.setattr(tracks_in_place, "swapped_stretches", lambda *_, **__: [(0, None)])
+    codec = pipe.codec if pipe.mode == "masked" else pipe.model.audio_encoder
+    weight = next(codec.acoustic_decoder.parameters())
+    monkeypatch.setattr(weight, "requires_grad", True)  # as in a codec that was loaded alone
+
+    song = sing(pipe, lyrics="la lo")
+
+    np.testing.assert_array_equal(song["codes"], plain["codes"][::-1])
 
 
 @pytest.mark.slow

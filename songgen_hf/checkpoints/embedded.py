@@ -107,6 +107,12 @@ def find_checkpoint(name: str) -> str:
                 "with `songgen-hf train masked`, or pass model=... (--model) with the folder of one"
             )
         return str(EMBEDDED / MASKED_FOLDER)
+    if part not in ("", *EMBEDDED_PATTERNS, CODEC_FOLDER):
+        raise ValueError(
+            f"no checkpoint {part!r} comes with the package: expected "
+            f"{', '.join(EMBEDDED_PATTERNS)}, {MASKED_FOLDER} or {CODEC_FOLDER}; write others with "
+            "`songgen-hf init`"
+        )
     if part != CODEC_FOLDER:
         return default_checkpoint(part) if part else default_checkpoint()
     if not (EMBEDDED / CODEC_FOLDER / "config.json").is_file():

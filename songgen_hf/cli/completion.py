@@ -62,13 +62,14 @@ def described_parser() -> argparse.ArgumentParser:
 
 def known_values() -> dict[str, tuple[Sequence[str], bool]]:
     """The words that an argument of a name can be, and whether it can be a path."""
-    from ..checkpoints.embedded import CODEC_FOLDER, EMBEDDED_NAME, EMBEDDED_PATTERNS
+    from ..checkpoints.embedded import CODEC_FOLDER, EMBEDDED_NAME, EMBEDDED_PATTERNS, MASKED_FOLDER
     from ..modeling.lyrics_languages import LANGUAGES
     from ..modeling.patterns import TRACK_PATTERNS
     from ..presets.models import PRESETS
 
     own = [EMBEDDED_NAME]
-    own += [f"{EMBEDDED_NAME}/{part}" for part in (*EMBEDDED_PATTERNS, CODEC_FOLDER)]
+    parts = (*EMBEDDED_PATTERNS, MASKED_FOLDER, CODEC_FOLDER)
+    own += [f"{EMBEDDED_NAME}/{part}" for part in parts]
     values: dict[str, tuple[Sequence[str], bool]] = {
         name: (own, True) for name in ("model", "models", "checkpoints", "codec", "baseline")
     }

@@ -64,7 +64,10 @@ def test_a_local_folder_of_that_name_has_precedence(tmp_path, monkeypatch):
 
 
 def test_a_wrong_name_is_refused_before_the_hub_is_asked():
-    with pytest.raises(ValueError, match="'mixed' comes with the package: expected inter"):
+    expected = (
+        "'mixed' comes with the package: expected interleaving_A_V, mixed_pro, masked or codec"
+    )
+    with pytest.raises(ValueError, match=expected):
         SongGenForConditionalGeneration.from_pretrained("songgen-mini/mixed")
 
 

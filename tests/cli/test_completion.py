@@ -21,6 +21,7 @@ TYPED = [
     ("songgen-hf generate folk --dtype b", ["bfloat16"]),
     ("songgen-hf init --track-pattern parallel_", ["parallel_std", "parallel_A_V", "parallel_V_A"]),
     ("songgen-hf info songgen-mini/c", ["songgen-mini/codec"]),
+    ("songgen-hf generate folk --model songgen-mini/ma", ["songgen-mini/masked"]),
     ("songgen-hf encode soun", ["sound.wav"]),
     ("songgen-hf prepare codes in out --runner r", ["ray"]),
     ("songgen-hf train --config song-", ["song-mini"]),

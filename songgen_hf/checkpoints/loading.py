@@ -3,6 +3,8 @@
 All parts of the package resolve the names of checkpoints with this module.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -153,13 +155,31 @@ def quantized_loading(quantization: str | None) -> dict[str, Any]:
     return {"quantization_config": Int8Config()}
 
 
+@contextmanager
+def fetching(name: str) -> Iterator[None]:
+    """Say what helps if the Hub does not give a checkpoint, in place of what transformers says."""
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    try:
+        yield
+    except OSError as error:
+        cause = error.__cause__
+        if not isinstance(cause, HfHubHTTPError | LocalEntryNotFoundError | OfflineModeIsEnabled):
+            raise
+        raise OSError(
+            f"cannot read {name}: it is no folder here and not in the cache, and the Hub does not "
+            f"give it ({type(cause).__name__}); check the name, the revision and the connection "
+            "(HF_HUB_OFFLINE must not be set), or give a folder"
+        ) from error
+
+
 def _model_type(checkpoint: str, revision: str | None) -> Any:
     """The ``model_type`` in the ``config.json`` of a checkpoint; None without one."""
     from transformers import PreTrainedConfig
 
     from ..modeling.checkpoint_files import reading
 
-    with reading(checkpoint):
+    with reading(checkpoint), fetching(checkpoint):
         fields, _ = PreTrainedConfig.get_config_dict(checkpoint, revision=revision)
         return fields.get("model_type")
 
@@ -239,6 +259,7 @@ __all__ = [
     "TASK",
     "SongPipelineFactory",
     "checked_device",
+    "fetching",
     "load_codec",
     "load_pipeline",
     "resolve_checkpoint",

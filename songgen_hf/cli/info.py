@@ -26,11 +26,11 @@ OPTIONS = InfoOptions
 
 def run(options: InfoOptions) -> CommandResult:
     """Describe the checkpoint."""
-    from ..checkpoints.loading import resolve_checkpoint
+    from ..checkpoints.loading import fetching, resolve_checkpoint
     from ..modeling.checkpoint_files import reading
 
     checkpoint = resolve_checkpoint(options.model)
-    with reading(checkpoint):
+    with reading(checkpoint), fetching(checkpoint):
         facts = describe(checkpoint, options.revision)
     lines = []
     for name, value in facts.items():

@@ -14,6 +14,8 @@ from songgen_hf import (
     XCodecModel,
     find_checkpoint,
 )
+from songgen_hf.checkpoints.loading import load_codec, load_pipeline
+from songgen_hf.cli import main
 from songgen_hf.modeling import checkpoint_names
 
 
@@ -69,6 +71,20 @@ def test_a_wrong_name_is_refused_before_the_hub_is_asked():
     )
     with pytest.raises(ValueError, match=expected):
         SongGenForConditionalGeneration.from_pretrained("songgen-mini/mixed")
+
+
+@pytest.mark.parametrize("load", [load_pipeline, load_codec])
+def test_a_name_that_the_hub_does_not_give_is_not_called_damaged(load):
+    message = r"^cannot read nope/nope: .* \(\w+\); check the name, .* folder$"
+
+    with pytest.raises(OSError, match=message):
+        load("nope/nope")
+
+
+def test_describing_a_name_that_the_hub_does_not_give_names_the_remedy(capsys):
+    assert main(["info", "nope/nope"]) == 2
+
+    assert "cannot read nope/nope: it is no folder here" in capsys.readouterr().err
 
 
 def test_without_the_package_names_stay_as_they_are(monkeypatch):

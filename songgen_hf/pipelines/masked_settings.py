@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from .song_requests import check_length
+from .song_requests import check_length, plain
 
 DEFAULT_STEPS = 28
 DEFAULT_MAX_SECONDS = 30.0
@@ -59,7 +59,8 @@ class MaskedSettings:
 
     def __post_init__(self) -> None:
         for name in ("num_inference_steps", "num_return_sequences", "batch_size"):
-            value = getattr(self, name)
+            value = plain(getattr(self, name))
+            object.__setattr__(self, name, value)
             if name == "batch_size" and value is None:
                 continue
             if type(value) is not int or value < 1:

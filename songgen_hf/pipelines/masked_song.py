@@ -30,7 +30,7 @@ from .masked_settings import DEFAULT_STEPS, TENSORS, MaskedSettings
 from .progress import step_counter
 from .redo_section import RedoSectionMixin
 from .song import Song
-from .song_requests import make_requests, prepare_inputs, seed_after, separate_voices
+from .song_requests import make_requests, plain, prepare_inputs, seed_after, separate_voices
 from .timestamps import check_timestamps, sung_whole
 
 # isort: split
@@ -217,6 +217,8 @@ class MaskedSongPipeline(RedoSectionMixin, MaskedCodecMixin, MaskedFolderMixin, 
             "reveal": reveal,
             "schedule": schedule,
         }
+        counts = (best_of, retries, num_return_sequences)
+        best_of, retries, num_return_sequences = map(plain, counts)
         check_best_of(best_of, rank_by, num_return_sequences, best_of_by)
         check_timestamps(timestamps, retries, best_of, num_return_sequences)
         if best_of is not None and (generator is not None or output_type != "audio"):

@@ -164,7 +164,7 @@ def make_request(item: Any, shared: Mapping[str, Any], seed: int) -> dict[str, A
             f"unknown key in a request: got {', '.join(unknown)}, "
             f"expected some of {', '.join(REQUEST_KEYS)}"
         )
-    request = {**shared, **own}
+    request = {name: plain(value) for name, value in {**shared, **own}.items()}
     if not isinstance(request.get("text"), str):
         raise TypeError(
             f'text must be a string ("" for none): got {type(request.get("text")).__name__}'

@@ -231,9 +231,8 @@ class TextToSongPipeline(RedoSectionMixin, KnownSongsMixin, Pipeline):
             "keep_track": keep_track,
             "keep_codebooks": keep_codebooks,
         }
-        shared = {name: plain(value) for name, value in shared.items()}
         kwargs = {name: plain(value) for name, value in kwargs.items()}
-        best_of = plain(best_of)
+        best_of, retries = plain(best_of), plain(retries)
         check_settings(kwargs)
         check_length(None, kwargs.get("min_seconds"), kwargs.get("max_seconds"))
         if isinstance(text, list | tuple) and not text:

@@ -69,6 +69,25 @@ def test_takes_are_the_songs_of_single_draws_best_first(generate):
 
 
 @pytest.mark.slow
+def test_counts_may_be_numbers_of_numpy(generate, pipe):
+    one, two = np.int64(1), np.int64(2)
+
+    best = generate("folk", seed=np.int64(5), best_of=two)
+    songs = generate("folk", seed=5, num_return_sequences=two, batch_size=one)
+    edit = {"song": songs[0], "seconds": None, "seed": 5}
+    edits = [generate({"text": "folk", "keep_codebooks": two}, **edit)]
+    edits += [generate("folk", keep_codebooks=count, **edit) for count in (two, 2)]
+
+    by_seed = sorted(best["takes"], key=lambda take: take["seed"])
+    for take, song in zip(by_seed, songs, strict=True):
+        assert_same_sound(take, song)
+    assert all(np.array_equal(one["codes"], edits[0]["codes"]) for one in edits)
+    assert generate("folk", LYRICS, seed=5, retries=one)["seed"] in (5, 6)
+    if pipe.mode == "masked":
+        assert_same_sound(songs[0], generate("folk", seed=5, num_inference_steps=two))
+
+
+@pytest.mark.slow
 def test_zero_follows_the_greatest_seed(generate):
     takes = generate("folk", seed=MAX_SEED, best_of=2, batch_size=1)["takes"]
     songs = sum(generate(["folk", "rock"], seed=MAX_SEED - 1, num_return_sequences=2), [])

@@ -72,17 +72,16 @@ def named_adapters(names: str | Sequence[str] | None) -> dict[str, float] | None
     """
     if names is None:
         return None
-    if not isinstance(names, str):
-        return {name: weight for text in names for name, weight in _named(text).items()}
-    return _named(names)
-
-
-def _named(names: str) -> dict[str, float]:
-    """The weights of the adapters in one text."""
-    if os.path.isdir(names):
-        return {names: 1.0}
     found: dict[str, float] = {}
-    for part in map(str.strip, names.split(",")):
+    for text in [names] if isinstance(names, str) else names:
+        found |= {text: 1.0} if os.path.isdir(text) else written_adapters(text)
+    return found
+
+
+def written_adapters(text: str) -> dict[str, float]:
+    """Return the weights of adapters as :func:`named_adapters`, without a look at any folder."""
+    found: dict[str, float] = {}
+    for part in map(str.strip, text.split(",")):
         name, _, weight = part.rpartition(":")
         try:
             found |= {name: float(weight)} if name else {part: 1.0}
@@ -144,4 +143,4 @@ def _warn_of_another_model(model: Any, name: str, source: str) -> None:
         )  # fmt: skip
 
 
-__all__ = ["load_adapters", "named_adapters"]
+__all__ = ["load_adapters", "named_adapters", "written_adapters"]

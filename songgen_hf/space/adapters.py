@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..pipelines.adapters import written_adapters
 from .limits import Limits
 
 FILES = ("adapter_config.json", "adapter_model.safetensors")
@@ -83,9 +84,8 @@ class Adapters:
                 adapter that cannot be downloaded.
         """
         found: dict[str, float] = {}
-        for part in name.split(",") if name and weight else ():
-            own, _, factor = part.strip().partition(":")
-            found |= self._resolve(own, weight * _factor(part, factor) if factor else weight)
+        for own, factor in self._weights(name).items() if weight else ():
+            found |= self._resolve(own, weight * factor)
         return {folder: own for folder, own in found.items() if own}
 
     def check(self, name: str) -> None:
@@ -94,11 +94,22 @@ class Adapters:
         Raises:
             ValueError: as :meth:`resolve`.
         """
-        for part in name.split(",") if name else ():
-            own, _, factor = part.strip().partition(":")
-            if factor:
-                _factor(part, factor)
+        for own in self._weights(name):
             self._source(own)
+
+    def _weights(self, name: str) -> dict[str, float]:
+        """The weights of the adapters in a text, which may be a name of the Space with commas."""
+        if not name or name in self._sources:
+            return {name: 1.0} if name else {}
+        found = written_adapters(name)
+        for own, weight in found.items():
+            if not 0 <= weight <= 2:
+                part = f"{own}:{weight:g}"
+                raise ValueError(
+                    f"there is no adapter {part!r} here: choose one of this Space or give a Hub "
+                    "id; after a colon, a weight from 0 to 2"
+                )
+        return found
 
     def _resolve(self, name: str, weight: float) -> dict[str, float]:
         """The folder and the weight of one adapter."""
@@ -121,20 +132,6 @@ class Adapters:
         if not self.limits.hub_adapters and name not in self._sources:
             raise ValueError(f"this Space offers its own adapters only: got {name!r}")
         return source
-
-
-def _factor(part: str, factor: str) -> float:
-    """The weight after the colon of ``name:weight``."""
-    try:
-        weight = float(factor)
-    except ValueError:
-        weight = -1.0
-    if not 0 <= weight <= 2:
-        raise ValueError(
-            f"there is no adapter {part.strip()!r} here: choose one of this Space or give a Hub "
-            "id; after a colon, a weight from 0 to 2"
-        )
-    return weight
 
 
 def _find_adapters(source: str) -> Iterable[tuple[str, str]]:

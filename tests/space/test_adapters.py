@@ -62,6 +62,34 @@ def test_a_name_is_not_looked_up_in_the_working_directory(folder, monkeypatch):
         Adapters().resolve("adapters/blues", 1.0)
 
 
+def test_adapters_are_combined_by_their_weights(folder):
+    place = {name: str((folder / name).resolve()) for name in ("blues", "choir")}
+    adapters = Adapters([folder])
+
+    assert adapters.resolve("blues:0.5, choir", 0.5) == {place["blues"]: 0.25, place["choir"]: 0.5}
+    assert adapters.resolve("blues:0,choir:2", 1.0) == {place["choir"]: 2.0}
+
+
+@pytest.mark.parametrize(
+    "name", ["blues:2.5", "blues:-1", "blues:nan", "blues:much", "choir,blues:3"]
+)
+def test_a_weight_outside_of_its_range_is_refused(folder, name):
+    adapters = Adapters([folder])
+
+    for use in (adapters.check, lambda name: adapters.resolve(name, 1.0)):
+        with pytest.raises(ValueError, match="there is no adapter 'blues:.*' here: choose one of"):
+            use(name)
+
+
+@pytest.mark.parametrize("name", ["take:final", "blues, choir", "take:2"])
+def test_an_offered_name_with_marks_is_one_adapter(folder, name):
+    (folder / "blues").rename(folder / name)
+    adapters = Adapters([folder])
+
+    adapters.check(name)
+    assert adapters.resolve(name, 0.5) == {str((folder / name).resolve()): 0.5}
+
+
 def test_a_space_can_refuse_adapters_of_the_hub(folder):
     with pytest.raises(ValueError, match="its own adapters only"):
         Adapters([folder], Limits(hub_adapters=False)).resolve("me/voice", 1.0)

@@ -62,6 +62,22 @@ def test_options_that_do_not_fit_are_refused(arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
+def test_jobs_take_the_options_of_loading_and_checking(tmp_path, tiny_checkpoint, capsys):
+    jobs = tmp_path / "songs.jsonl"
+    jobs.write_text('{"text": "folk", "lyrics": "la"}\n')
+    call = ["generate", "--jobs", jobs, "--out", tmp_path / "out", "--json", "--quiet"]
+    call += ["--max-seconds", "0.2", "--device", "cpu", "--check-tracks"]
+    call = [*map(str, call), "--model", tiny_checkpoint("interleaving_A_V")]
+
+    digests = []
+    for flags in ([], ["--quantize", "int8"], ["--quantize", "int8"]):
+        assert main([*call, *flags]) == 0
+        digests.append(json.loads(capsys.readouterr().out)["jobs"][0]["digest"])
+
+    assert digests[0] != digests[1] == digests[2]
+
+
 def test_the_batch_follows_the_length_and_the_memory(tiny_singer, monkeypatch):
     class Pipeline:
         mode, model = "autoregressive", tiny_singer()

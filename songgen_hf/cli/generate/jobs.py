@@ -9,10 +9,10 @@ from ..output import EXIT_DONE, EXIT_FAILED, CommandResult
 from .options import GenerateOptions
 
 SHARED = (
-    "jobs batch_size out model mode revision device dtype threads adapter progress seed language "
-    "seconds max_seconds min_seconds separate_voice guidance_scale guidance_schedule "
-    "guidance_interval temperature top_k top_p greedy loudness stems raw compile steps reveal "
-    "schedule"
+    "jobs batch_size out model mode revision device dtype quantize threads adapter progress seed "
+    "language seconds max_seconds min_seconds separate_voice guidance_scale guidance_schedule "
+    "guidance_interval temperature top_k top_p greedy check_tracks loudness stems raw compile "
+    "steps reveal schedule"
 ).split()
 """Options that apply to all jobs."""
 MODEL = ("model", "mode", "revision", "adapters", "dtype")
@@ -59,6 +59,7 @@ def run_jobs(options: GenerateOptions, pipeline: Any, settings: dict[str, Any]) 
         **({"check_tracks": True} if options.check_tracks else {}),
     }
     jobs = read_jobs(options.jobs)
+    quantized = [] if options.quantize is None else [options.quantize]
     function = SongJobs(
         functools.partial(lambda: pipeline),
         options.out,
@@ -67,7 +68,7 @@ def run_jobs(options: GenerateOptions, pipeline: Any, settings: dict[str, Any]) 
         loudness=options.loudness,
         stems=options.stems,
         settings={**given, **settings, "progress": False},
-        version=" ".join(str(getattr(options, name)) for name in MODEL),
+        version=" ".join([*(str(getattr(options, name)) for name in MODEL), *quantized]),
     )
     batch_size = options.batch_size or automatic_batch_size(
         pipeline, options.seconds or options.max_seconds or USUAL_SECONDS, settings

@@ -29,25 +29,27 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 import transformers
+from speed_codec import codec, codec_calls, codec_floor
 from speed_table import CODEC_DTYPES, ROWS, described, table, write_page
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
-from transformers import MusicgenDecoderConfig, MusicgenForCausalLM
-from transformers.cache_utils import DynamicCache, EncoderDecoderCache
+from transformers import GenerationConfig, MusicgenDecoderConfig, MusicgenForCausalLM
+from transformers.cache_utils import DynamicCache, EncoderDecoderCache, StaticCache
 from transformers.generation.streamers import BaseStreamer
 
 from songgen_hf.checkpoints.loading import load_pipeline
-from songgen_hf.modeling.compiled_steps import CPU_OPTIONS, missing_compiler
+from songgen_hf.modeling.compiled_steps import (
+    CPU_OPTIONS,
+    compiled_generation,
+    many_shapes,
+    missing_compiler,
+)
 from songgen_hf.modeling.conditioning import SongGenConditionOutput
-from songgen_hf.modeling.growing_cache import grow_in_place
+from songgen_hf.modeling.growing_cache import grow_between_steps, grow_in_place
 from songgen_hf.modeling.int8_layers import compile_layers
 from songgen_hf.modeling.int8_loading import quantize_model
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
-from songgen_hf.modeling.modeling_xcodec import XCodecModel
 from songgen_hf.presets.models import PRESETS, build_config
-from songgen_hf.training.precision import fast_bfloat16
 
 CONDITIONS, VOICE = 144, 149
 """Positions of the text and the lyrics, and of a voice of 3 s."""
@@ -55,8 +57,6 @@ STEPS = 12
 """Frames, and steps at least, of a row in one turn."""
 WARM_UP = 3
 """Steps at the beginning of a turn that are left out."""
-CODEC_SECONDS = 4
-"""Seconds of audio that the codec encodes and decodes in one turn."""
 Measurement = Callable[[], list[float]]
 """Measures one turn of a row: milliseconds of each step."""
 
@@ -214,7 +214,9 @@ def musicgen(preset: str, seed: int) -> Measurement:
     return measure
 
 
-def after(model: Any, num_steps: int, seed: int, batch: int = 1) -> Measurement:
+def after(
+    model: Any, num_steps: int, seed: int, batch: int = 1, compiled: bool = False
+) -> Measurement:
     """Measure forward passes after a song of that many steps, with the cache of generate()."""
     decoder = model.config.decoder
     generator = torch.Generator().manual_seed(seed)
@@ -225,19 +227,24 @@ def after(model: Any, num_steps: int, seed: int, batch: int = 1) -> Measurement:
     states = draw(batch, CONDITIONS, decoder.hidden_size)
     mask = torch.ones(batch, CONDITIONS, dtype=torch.int64)
     past = draw(batch, decoder.num_attention_heads, num_steps, decoder.head_dim)
+    settings = GenerationConfig(**compiled_generation() if compiled else {})
 
     @torch.inference_mode()
     def measure() -> list[float]:
-        own = DynamicCache(config=decoder)
-        cache = EncoderDecoderCache(own, DynamicCache())
-        grow_in_place(cache, num_steps + STEPS + WARM_UP, CONDITIONS)
+        sizes = num_steps + STEPS + WARM_UP, CONDITIONS
+        if compiled:
+            cache = EncoderDecoderCache(*(StaticCache(decoder, size) for size in sizes))
+            grow_between_steps(cache, torch.bfloat16)
+        else:
+            cache = EncoderDecoderCache(*(DynamicCache(config=decoder) for _ in sizes))
+            grow_in_place(cache, *sizes)
         for layer in range(decoder.num_hidden_layers):
-            own.update(past, past, layer)
+            cache.self_attention_cache.update(past, past, layer)
         ids = torch.zeros(batch, decoder.num_rows, 1, dtype=torch.int64)
-        times = []
+        times, step = [], model  # the first step computes keys and values of the conditions
         for _ in range(STEPS + WARM_UP):
             start = time.perf_counter()
-            output = model(
+            output = step(
                 encoder_outputs=SongGenConditionOutput(states, mask),
                 decoder_input_ids=ids,
                 past_key_values=cache,
@@ -245,9 +252,15 @@ def after(model: Any, num_steps: int, seed: int, batch: int = 1) -> Measurement:
             )
             ids = output.logits.argmax(-1).view(ids.shape)
             times.append(1e3 * (time.perf_counter() - start))
+            if compiled:
+                step = model.get_compiled_call(settings.compile_config)
         return times[WARM_UP:]
 
-    return measure
+    def within_limits() -> list[float]:
+        with many_shapes(settings):
+            return measure()
+
+    return within_limits
 
 
 def mini(seed: int, compiled: bool = False, quantization: str | None = None) -> Measurement:
@@ -264,60 +277,6 @@ def mini(seed: int, compiled: bool = False, quantization: str | None = None) -> 
             torch.set_num_threads(threads)
 
     return measure
-
-
-def codec_calls(preset: str, dtype: torch.dtype, seed: int) -> dict[str, Callable[[], Any]]:
-    """Encoding and decoding of the codec of a preset, with random weights."""
-    torch.manual_seed(seed)
-    model = XCodecModel(build_config(preset, "mixed").audio_encoder).eval().to(dtype)
-    waveform = 0.1 * torch.randn(1, 1, CODEC_SECONDS * model.config.sampling_rate)
-    with torch.inference_mode():
-        codes = model.encode(waveform.to(dtype)).audio_codes
-    return {
-        "encode": lambda: model.encode(waveform.to(dtype)),
-        "decode": lambda: model.decode(codes),
-    }
-
-
-def codec(call: Callable[[], Any]) -> Measurement:
-    """Measure milliseconds of a call of the codec for a second of audio."""
-
-    @torch.inference_mode()
-    def measure() -> list[float]:
-        start = time.perf_counter()
-        call()
-        return [1e3 * (time.perf_counter() - start) / CODEC_SECONDS]
-
-    return measure
-
-
-def codec_floor(call: Callable[[], Any], dtype: torch.dtype) -> float:
-    """Milliseconds for a second of audio at the speed of a large product or convolution.
-
-    They are in float32 where the CPU has no instructions for bfloat16, which it emulates.
-    """
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        call()
-    fast = dtype if fast_bfloat16() else torch.float32
-    factors = torch.ones(2, 2048, 2048).to(fast)
-    kernel = torch.ones(256, 256, 1, 7).to(fast)
-    image = torch.ones(1, 256, 1, 8198).to(fast).contiguous(memory_format=torch.channels_last)
-    per_second = max(
-        _operations_per_second(lambda: torch.mm(factors[0], factors[1])),
-        _operations_per_second(lambda: F.conv2d(image, kernel)),
-    )
-    return 1e3 * counter.get_total_flops() / CODEC_SECONDS / per_second
-
-
-def _operations_per_second(call: Callable[[], Any]) -> float:
-    with FlopCounterMode(display=False) as counter:
-        call()
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return counter.get_total_flops() / min(times)
 
 
 def measurements(args: argparse.Namespace) -> dict[str, Measurement]:
@@ -356,12 +315,8 @@ def measurements(args: argparse.Namespace) -> dict[str, Measurement]:
         rows[f"after_{length}_ms"] = after(model, length, seed)
     for length in args.lengths:
         rows[f"bf16_batch8_after_{length}_ms"] = after(half, length, seed, batch=8)
-    decoder = model.config.decoder
     for length in args.lengths if compiled else ():
-        codes = torch.zeros(1, decoder.num_tracks, decoder.num_codebooks, length, dtype=torch.int64)
-        rows[f"int8_compiled_after_{length}_ms"] = generation(
-            small, seed=seed, compile=True, audio_prompt_codes=codes
-        )
+        rows[f"int8_compiled_after_{length}_ms"] = after(small, length, seed, compiled=True)
     return rows
 
 

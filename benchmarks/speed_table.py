@@ -32,7 +32,7 @@ ROWS = {
 AFTER = {
     "": "float32, after {} steps, without sampling",
     "bf16_batch8_": "bfloat16, batch of 8, after {} steps, without sampling",
-    "int8_compiled_": "int8, compiled, after {} steps",
+    "int8_compiled_": "int8, compiled, after {} steps, without sampling",
 }
 CODEC_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 

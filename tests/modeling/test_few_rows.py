@@ -106,11 +106,12 @@ def test_sums_are_the_product(dtype):
     torch.testing.assert_close(row_sums(weight, rows).double(), expected, rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize("as_sums", [True, False])
+@pytest.mark.parametrize("way", ["sums", "products", "torch"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("masked", [None, "hidden", "added"])
-def test_the_attention_of_one_step_is_that_of_torch(monkeypatch, as_sums, dtype, masked):
-    monkeypatch.setattr(few_rows, "computes_sums", lambda states: as_sums)
+def test_the_attention_of_one_step_is_that_of_torch(monkeypatch, way, dtype, masked):
+    monkeypatch.setattr(few_rows, "computes_sums", lambda states: way == "sums")
+    monkeypatch.setattr(few_rows, "CACHED_WEIGHTS", 0 if way == "products" else 2**19)
     generator = torch.Generator().manual_seed(3)
     query, key, value = (
         torch.randn(2, heads, length, 8, generator=generator).to(dtype)

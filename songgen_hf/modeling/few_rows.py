@@ -18,7 +18,7 @@ CACHED_WEIGHTS = 2**19
 """Largest number of weights of a matrix, or of keys, that a core keeps in its cache: 2 MB in
 float32."""
 MOST_SUMS = 4
-"""Largest number of rows for which compiled steps use sums."""
+"""Largest number of rows whose sums read a weight together."""
 
 
 def row_sums(weight: Tensor, rows: Tensor) -> Tensor:
@@ -28,10 +28,14 @@ def row_sums(weight: Tensor, rows: Tensor) -> Tensor:
         weight: [out, in] of floats or integers.
         rows: [rows, in].
     """
+    if len(rows) > MOST_SUMS:
+        return torch.cat([row_sums(weight, part) for part in rows.split(MOST_SUMS)])
     rows = rows.float().contiguous()
     # The compiler computes what a sum reads again for every row of the weight, unless it lies in
     # memory. This view of itself asks for that.
     rows = rows.as_strided(rows.shape, rows.stride())
+    if len(rows) == 1:  # fewer operations to trace
+        return (weight * rows).sum(dim=-1)[None]
     return torch.stack([(weight * row).sum(dim=-1) for row in rows])
 
 

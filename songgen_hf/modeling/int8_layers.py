@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .few_rows import CACHED_WEIGHTS, MOST_SUMS, FewRowsLinear, computes_sums, row_sums
+from .few_rows import CACHED_WEIGHTS, FewRowsLinear, computes_sums, row_sums
 from .idle_weights import give_back
 
 SCALE = ".weight_scale"
@@ -195,9 +195,8 @@ class Int8Linear(nn.Linear):
 
     def _compiled(self, states: Tensor) -> Tensor:
         """The product in a compiled step, in which states are not rounded."""
-        rows = states.reshape(-1, self.in_features)
-        parts = [row_sums(self.weight, part) for part in rows.split(MOST_SUMS)]
-        return self._finished(torch.cat(parts) * self.weight_scale, states)
+        sums = row_sums(self.weight, states.reshape(-1, self.in_features))
+        return self._finished(sums * self.weight_scale, states)
 
     def _finished(self, product: Tensor, states: Tensor) -> Tensor:
         """The product with the bias, in the shape and the precision of the states."""

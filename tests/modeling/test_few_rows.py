@@ -96,11 +96,12 @@ def test_an_adapter_wraps_the_layers_of_the_decoder(tiny_model):
     assert set(layer.lora_A["default"].state_dict()) == {"weight"}
 
 
+@pytest.mark.parametrize("count", [1, 3, 6])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int8])
-def test_sums_are_the_product(dtype):
+def test_sums_are_the_product(dtype, count):
     generator = torch.Generator().manual_seed(2)
     weight = (torch.randn(40, 24, generator=generator) * 9).to(dtype)
-    rows = torch.randn(3, 24, generator=generator)
+    rows = torch.randn(count, 24, generator=generator)
 
     expected = rows.double() @ weight.double().T
     torch.testing.assert_close(row_sums(weight, rows).double(), expected, rtol=1e-5, atol=1e-4)

@@ -141,7 +141,8 @@ def _register_task() -> None:
         ) -> Any:
             if isinstance(model, partial):
                 if mode == "masked" and isinstance(model.args[0], _DefaultCheckpoint):
-                    model = partial(model.func, find_checkpoint(MASKED_CHECKPOINT))
+                    own = {name: it for name, it in model.keywords.items() if name != "config"}
+                    model = partial(model.func, find_checkpoint(MASKED_CHECKPOINT), **own)
                 model = model(**quantized_loading(quantization))
             return super().__call__(model, mode=mode, quantization=quantization, **options)
 

@@ -15,6 +15,8 @@ from .embedded import MASKED_CHECKPOINT, default_checkpoint, find_checkpoint
 
 TASK = "text-to-song"
 QUANTIZATIONS = ("int8",)
+PIPELINE_OPTIONS = {"task", "device", "dtype", "processor"}
+"""Arguments that ``transformers.pipeline`` gives to every pipeline."""
 
 
 def resolve_checkpoint(name: str | None = None) -> str:
@@ -243,6 +245,11 @@ class SongPipelineFactory:
             return song_pipeline
         if adapter is not None:
             raise ValueError("adapters are for autoregressive models: leave adapter or mode out")
+        if extra := sorted(options.keys() - PIPELINE_OPTIONS):
+            raise ValueError(
+                f"a masked model does not take {', '.join(extra)} when it is loaded: give settings "
+                "of songs to each call, and leave compile out"
+            )
         if expected != found:
             raise ValueError(f"mode={mode!r}: got a {found} model; leave mode (--mode) out")
         model.voice_separator = separate_voice

@@ -53,11 +53,15 @@ class MaskedFolderMixin(PortableConfigMixin):
 
         Args:
             pretrained_model_name_or_path: folder, Hub id, or "songgen-mini/masked".
-            **kwargs: arguments of ``from_pretrained`` of diffusers.
+            **kwargs: arguments of ``from_pretrained`` of diffusers; ``dtype`` can also be a name,
+                or "auto" for float32.
 
         Raises:
             ValueError: if it is not a masked song model, or if a file is damaged.
         """
+        for key in {"dtype", "torch_dtype"} & kwargs.keys():
+            if (dtype := _checked_dtype(kwargs.pop(key))) is not None:
+                kwargs[key] = dtype
         name = local_folder(pretrained_model_name_or_path, kwargs)
         with reading(name):
             if not (Path(name) / cls.config_name).is_file():
@@ -147,6 +151,20 @@ class MaskedFolderMixin(PortableConfigMixin):
         # expects every name there to have an ending.
         index.pop("processor", None)
         return loaded
+
+
+def _checked_dtype(dtype: Any) -> Any:
+    """Return a precision as diffusers takes it: by its name, diffusers would load float32.
+
+    Raises:
+        ValueError: for an unknown one.
+    """
+    if isinstance(dtype, dict) or dtype in (None, "auto"):
+        return None if dtype == "auto" else dtype
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if not isinstance(found, torch.dtype):
+        raise ValueError(f"dtype is {dtype!r}: expected one of torch, or its name (bfloat16)")
+    return found
 
 
 def _check_variant(folder: Path, variant: str | None) -> None:

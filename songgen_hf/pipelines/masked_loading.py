@@ -25,9 +25,7 @@ class MaskedSongLoader:
         from .masked_song import MaskedSongPipeline
 
         given = {key: options[key] for key in HUB_OPTIONS if options.get(key) is not None}
-        if isinstance(dtype, torch.dtype):
-            given["dtype"] = dtype
-        return MaskedSongPipeline.from_pretrained(name, **given)
+        return MaskedSongPipeline.from_pretrained(name, dtype=dtype, **given)
 
 
 class MaskedProcessorLoader:

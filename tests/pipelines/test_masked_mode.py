@@ -83,10 +83,35 @@ def test_the_masked_mode_without_a_model_uses_the_embedded_masked_model(
         "songgen_hf.checkpoints.embedded.default_checkpoint", lambda: str(family / PATTERN)
     )
 
-    sing = pipeline("text-to-song", mode="masked", device="cpu")
+    sing = pipeline("text-to-song", mode="masked", device="cpu", dtype="bfloat16")
 
     assert isinstance(sing, MaskedSongPipeline)
+    assert sing.transformer.dtype == sing.codec.dtype == torch.bfloat16
     assert sing.name_or_path == find_checkpoint(MASKED_CHECKPOINT) == str(family / "masked")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [torch.bfloat16, "bfloat16"])
+def test_the_precision_is_a_dtype_or_its_name(whole, dtype):
+    for loaded in (
+        MaskedSongPipeline.from_pretrained(whole, dtype=dtype),
+        pipeline("text-to-song", model=str(whole), dtype=dtype, device="cpu"),
+    ):
+        parts = (loaded.transformer, loaded.conditioner, loaded.codec)
+        assert {part.dtype for part in parts} == {torch.bfloat16}
+
+
+@pytest.mark.parametrize("dtype", ["bf16", "nn", 16])
+def test_an_unknown_precision_is_refused(whole, dtype):
+    with pytest.raises(ValueError, match=f"dtype is {dtype!r}: expected one of torch, or its name"):
+        MaskedSongPipeline.from_pretrained(whole, dtype=dtype)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("option", ["compile", "num_inference_steps"])
+def test_settings_of_songs_and_of_other_models_are_refused_where_a_model_is_loaded(whole, option):
+    with pytest.raises(ValueError, match=f"does not take {option} when it is loaded: .* each call"):
+        pipeline("text-to-song", model=str(whole), device="cpu", **{option: 4})
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .song_edges import mix_tracks
+from .song_edges import FADE_SECONDS, mix_tracks
 from .song_requests import plain
 
 TRACK_NAMES = {"accompaniment": 0, "vocal": 1}
@@ -82,6 +82,9 @@ class KnownSong:
             new = generated[name]
             renewed = self.visible[row] < self.codes.shape[1]
             if not self.is_edit:
+                # The song may fade out where it is continued.
+                kept = self.beginning * hop_length - round(FADE_SECONDS * sampling_rate)
+                recorded = recorded[..., : max(0, kept)]
                 missing = max(0, new.shape[-1] // hop_length - len(renewed))
                 renewed = torch.cat([renewed, torch.ones(missing, dtype=torch.bool)])
             waveforms[name] = spliced(recorded, new, renewed, hop_length, fade)
@@ -340,7 +343,7 @@ def spliced(
         renewed: bool [T], frames that have new codes.
         hop_length: samples of a frame.
         fade: samples over which the two are crossfaded: those at the edges of what is new, or,
-            where the recording stops, those before.
+            where the recording stops, those before; of a shorter one nothing is used.
     Returns:
         [1, samples]; outside of the crossfades every sample is one of the two.
     """
@@ -355,12 +358,14 @@ def spliced(
         is_last = last == len(renewed)
         gain[start : length if is_last else stop] = 1
         if start:
-            # The recording of an audio prompt stops where the new part begins.
-            begin = start if recorded.shape[-1] >= start + fade else max(0, start - fade)
-            gain[begin:start] = 1
-            gain[begin : begin + fade] = np.minimum(
-                gain[begin : begin + fade], rise[: length - begin]
-            )
+            # The recording of an audio prompt stops where the new part begins, or before.
+            last_kept = recorded.shape[-1]
+            begin = start if last_kept >= start + fade else min(start, last_kept) - fade
+            gain[max(0, begin) : start] = 1
+            if begin >= 0:
+                gain[begin : begin + fade] = np.minimum(
+                    gain[begin : begin + fade], rise[: length - begin]
+                )
         if not is_last:
             fall = gain[max(start, stop - fade) : stop]
             np.minimum(fall, rise[::-1][fade - len(fall) :], out=fall)

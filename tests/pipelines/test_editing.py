@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from songgen_hf.pipelines.editing import CROSSFADE_SECONDS, spliced
+from songgen_hf.pipelines.editing import CROSSFADE_SECONDS, KnownSong, spliced
+from songgen_hf.pipelines.song_edges import song_waveforms
 from songgen_hf.pipelines.text_to_song import TextToSongPipeline
 
 RATE, HOP = 16000, 320
@@ -244,3 +245,15 @@ def test_a_recording_that_stops_is_faded_into_the_new_part_before_its_end():
     assert result.shape == (1, 3 * HOP)
     assert (result[0, : HOP - 50] == 1).all() and (result[0, HOP:] == 0).all()
     assert (np.diff(result[0, HOP - 50 : HOP]) < 0).all()
+
+
+@pytest.mark.parametrize("num_known", [1, 2, 10])
+def test_the_fade_at_the_end_of_a_song_is_not_heard_where_it_is_continued(num_known):
+    known = song_waveforms([np.ones((1, num_known * HOP), np.float32)], RATE, ended=[False])
+    new = song_waveforms([np.ones((1, 15 * HOP), np.float32)], RATE, ended=[False])
+    visible = torch.tensor([[8] * num_known + [0] * (15 - num_known)])
+    song = KnownSong(torch.zeros(1, 8, 15, dtype=torch.long), visible, [known["audio"]])
+
+    continued = song.keep_recorded({**new, "sampling_rate": RATE}, HOP, decode=dict)["audio"]
+
+    assert continued[:, round(0.005 * RATE) : -round(0.03 * RATE)].min() > 0.999

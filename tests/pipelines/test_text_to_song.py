@@ -10,6 +10,7 @@ from transformers import AutoModel, AutoProcessor, pipeline
 from transformers.pipelines.pt_utils import KeyDataset
 
 from songgen_hf.pipelines.editing import CROSSFADE_SECONDS
+from songgen_hf.pipelines.song_edges import FADE_SECONDS
 from songgen_hf.pipelines.text_to_song import TextToSongPipeline
 
 SHORT = {"max_seconds": 0.2}
@@ -235,8 +236,8 @@ def test_a_song_begins_with_its_audio_prompt(sing, tone):
     # The codec's decoder has 12 frames of context; before that the prompt alone decides.
     certain = opening.shape[1] - 12 * 320
     assert np.allclose(raw["audio"][:, :certain], opening[:, :certain], rtol=1e-4, atol=1e-3)
-    # Until the crossfade at its end, the recording itself is heard.
-    recorded = opening.shape[1] - round(CROSSFADE_SECONDS * 16000)
+    # Until the crossfade, which is over where a song would fade out, the recording itself is heard.
+    recorded = opening.shape[1] - round((CROSSFADE_SECONDS + FADE_SECONDS) * 16000)
     assert np.array_equal(song["audio"][0, :recorded], tone[0][:recorded])
 
 

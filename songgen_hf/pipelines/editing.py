@@ -20,6 +20,7 @@ TRACK_NAMES = {"accompaniment": 0, "vocal": 1}
 """Name of a track -> its place in codes [tracks, K, T]."""
 EDITS = ("regions", "keep_track", "keep_codebooks")
 """Arguments that say what of a song is generated again."""
+EDIT_LENGTH = "the length of an edited song stays: leave min_seconds and max_seconds out"
 SPECIAL_IDS = 64
 """Ids above the codes in the largest vocabulary, that of SongGen: 1,024 codes, 1,088 ids."""
 CROSSFADE_SECONDS = 0.02
@@ -141,21 +142,27 @@ def load_song(
     return codes.cpu(), recorded
 
 
-def check_edits(request: Mapping[str, Any]) -> dict[str, Any]:
+def check_edits(request: Mapping[str, Any], *, bounded: bool = False) -> dict[str, Any]:
     """Return the ``EDITS`` of a request.
 
+    Args:
+        request: the request.
+        bounded: whether the call bounds the length of its songs.
     Raises:
         ValueError: if arguments of the request exclude each other.
     """
     edits = {key: request[key] for key in EDITS}
     if request["song"] is None:
-        if given := [key for key, value in edits.items() if value]:
-            raise ValueError(f"{given[0]} needs a song to edit: give song")
+        for key, value in edits.items():
+            if value is not None and not (type(value) is int and value == 0):
+                raise ValueError(f"{key} needs a song to edit: give song")
     elif request["audio_prompt"] is not None or request["seconds"] is not None:
         raise ValueError(
             "song cannot be combined with audio_prompt or seconds: to continue a song, give it as "
             "audio_prompt"
         )
+    elif bounded:
+        raise ValueError(EDIT_LENGTH)
     return edits
 
 
@@ -164,7 +171,7 @@ def codes_of(song: Any) -> Any:
     if isinstance(song, Mapping):
         song = song.get("codes")
     is_array = isinstance(song, Tensor | np.ndarray)
-    return song if is_array and song.ndim == 3 else None
+    return song if is_array and song.ndim > 2 else None
 
 
 def recording_of(song: Any) -> Any:
@@ -272,7 +279,7 @@ def visible_codebooks(
         first, last = _frames_of(start, stop, num_frames, frame_rate)
         renewed[:, first:last] = True
     if keep_track is not None:
-        if keep_track not in TRACK_NAMES:
+        if keep_track not in [*TRACK_NAMES]:
             raise ValueError(
                 f"keep_track is {keep_track!r}: expected {' or '.join(map(repr, TRACK_NAMES))}"
             )
@@ -286,7 +293,7 @@ def visible_codebooks(
 
 def _spans(regions: Any) -> list[tuple[float, float | None]]:
     """Return one or several regions as a checked list of (start, end) in seconds."""
-    given = regions.tolist() if isinstance(regions, np.ndarray) else regions
+    given = regions.tolist() if isinstance(regions, np.ndarray | Tensor) else regions
     if not isinstance(given, Sequence) or isinstance(given, str):
         raise ValueError(f"regions is {regions!r}: expected (start, end) in seconds, or a list")
     spans = [given] if any(not isinstance(part, Sequence) for part in given) else list(given)
@@ -382,6 +389,7 @@ def _of_length(waveform: np.ndarray, length: int) -> np.ndarray:
 __all__ = [
     "CROSSFADE_SECONDS",
     "EDITS",
+    "EDIT_LENGTH",
     "TRACK_NAMES",
     "KnownSong",
     "check_edits",

@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from .editing import KnownSong, check_edits, load_song, visible_codebooks
+from .editing import EDIT_LENGTH, KnownSong, check_edits, load_song, visible_codebooks
 from .song_edges import song_waveforms
 from .song_requests import EXACT_OR_BOUNDED, check_seconds
 from .takes import number_of_takes
 from .timestamps import TimestampsMixin
-
-EDIT_LENGTH = "the length of an edited song stays: leave min_seconds and max_seconds out"
 
 
 class KnownSongsMixin(TimestampsMixin):

@@ -10,6 +10,7 @@ from ..modeling.conditioning import SongGenConditioner, SongGenConditionOutput
 from ..modeling.guidance import Branch, given_conditions
 from ..modeling.lyrics_attention import read_attention
 from .editing import KnownSong, check_edits, load_song, visible_codebooks
+from .masked_settings import MaskedSettings
 from .song_edges import song_waveforms
 from .timestamps import TimestampsMixin
 
@@ -54,7 +55,7 @@ def known_codes(
     expected: Sequence[int],
     *,
     load: Callable[[Any], tuple[Tensor, list[Any] | None]],
-    new_frames: Callable[..., int],
+    settings: MaskedSettings,
     num_tracks: int,
     num_codebooks: int,
     frame_rate: float,
@@ -65,16 +66,17 @@ def known_codes(
         requests: requests with ``song``, ``audio_prompt``, ``seconds`` and the edits of ``song``.
         expected: number of frames that the model predicts for each song.
         load: returns the codes [N, K, T] and the waveforms of a song or an audio prompt.
-        new_frames: returns the number of frames to generate, as ``MaskedSettings.new_frames``.
+        settings: settings of the call, which bound the lengths of new songs.
         num_tracks: N, number of tracks of the model.
         num_codebooks: K, number of codebooks of the model.
         frame_rate: frames per second of the codec.
     Raises:
         ValueError: if arguments of a request exclude each other or do not fit the song.
     """
+    bounded = (settings.min_seconds, settings.max_seconds) != (None, None)
     known = []
     for request, frames in zip(requests, expected, strict=True):
-        edits = check_edits(request)
+        edits = check_edits(request, bounded=bounded)
         if request["song"] is not None:
             codes, recorded = load(request["song"])
             visible = visible_codebooks(codes.shape, frame_rate=frame_rate, **edits)
@@ -84,7 +86,7 @@ def known_codes(
         if request["audio_prompt"] is not None:
             prompt, recorded = load(request["audio_prompt"])
         done = 0 if prompt is None else prompt.shape[-1]
-        new = new_frames(request["seconds"], expected=frames - done, frame_rate=frame_rate)
+        new = settings.new_frames(request["seconds"], expected=frames - done, frame_rate=frame_rate)
         codes = torch.zeros(num_tracks, num_codebooks, done + new, dtype=torch.int64)
         visible = torch.zeros(num_tracks, done + new, dtype=torch.int64)
         if prompt is not None:

@@ -181,7 +181,12 @@ def test_regions_are_any_numbers(sing):
 
     edits = [
         pipe("folk", song=song, seed=1, regions=regions, takes=np.int64(1), **SETTINGS)
-        for regions in [(0.1, 0.2), np.array([0.1, 0.2]), (np.float32(0.1), np.float32(0.2))]
+        for regions in [
+            (0.1, 0.2),
+            np.array([0.1, 0.2]),
+            (np.float32(0.1), np.float32(0.2)),
+            torch.tensor([[0.1, 0.2]]),
+        ]
     ]
 
     assert all(np.array_equal(edit["codes"], edits[0]["codes"]) for edit in edits)

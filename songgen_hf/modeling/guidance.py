@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import LogitsProcessor
@@ -61,6 +62,7 @@ class Guidance:
             TypeError: if a scale is no number.
             ValueError: for a number out of range, an unknown condition or schedule.
         """
+        scale, interval = plain_numbers(scale), plain_numbers(interval)
         if isinstance(scale, Mapping):
             if unknown := [name for name in scale if name not in CONDITIONS]:
                 raise ValueError(
@@ -177,6 +179,17 @@ def check_negative(inputs: Mapping[str, Any], branches: Sequence[Branch]) -> Non
         )
 
 
+def plain_numbers(value: Any) -> Any:
+    """Return numbers of numpy and torch, in sequences and mappings too, as those of Python."""
+    if isinstance(value, np.ndarray | np.generic | Tensor):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return type(value)(map(plain_numbers, value))
+    if isinstance(value, Mapping):
+        return {name: plain_numbers(one) for name, one in value.items()}
+    return value
+
+
 def _ends(value: Any, name: str) -> tuple[float, float]:
     """The numbers of the first and of the last step."""
     ends: list[Any] = list(value) if isinstance(value, list | tuple) else [value]
@@ -219,4 +232,5 @@ __all__ = [
     "GuidanceLogitsProcessor",
     "check_negative",
     "given_conditions",
+    "plain_numbers",
 ]

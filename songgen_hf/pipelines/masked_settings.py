@@ -73,6 +73,10 @@ class MaskedSettings:
             raise ValueError(
                 f"output_type is {self.output_type!r}: expected {', '.join(OUTPUT_TYPES)}"
             )
+        if self.check_tracks and self.output_type != "audio":
+            raise ValueError("check_tracks needs audio to listen to: leave output_type out")
+        if self.callback is not None and not callable(self.callback):
+            raise TypeError(f"callback_on_step_end must be a function: got {self.callback!r}")
         if unknown := set(self.callback_tensors) - set(TENSORS):
             raise ValueError(
                 f"callback_on_step_end_tensor_inputs has {', '.join(sorted(unknown))}: expected "
@@ -96,13 +100,18 @@ class MaskedSettings:
         if given is None:
             seeds = [request["seed"] for request in requests]
             return [torch.Generator(device=device).manual_seed(seed) for seed in seeds]
-        sources = [given] * len(requests) if isinstance(given, torch.Generator) else list(given)
+        sources = given if isinstance(given, list | tuple) else [given] * len(requests)
+        if not all(isinstance(source, torch.Generator) for source in sources):
+            raise TypeError(
+                "generator must be a torch.Generator, or a list with one for each song: got "
+                f"{given!r}"
+            )
         if len(sources) != len(requests):
             raise ValueError(
                 f"generator has {len(sources)} entries for {len(requests)} songs: "
                 "give one, or one for each song"
             )
-        return sources
+        return list(sources)
 
     def new_frames(self, seconds: Any, *, expected: int, frame_rate: float) -> int:
         """Return the number of frames to generate, at least one.

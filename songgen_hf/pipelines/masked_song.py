@@ -181,7 +181,8 @@ class MaskedSongPipeline(RedoSectionMixin, MaskedCodecMixin, MaskedFolderMixin, 
             reveal: "confidence" or "random".
             schedule: "circle", "cosine", "linear" or "exp".
             seed: seed of the first song, in the forms of :class:`TextToSongPipeline`.
-            generator: random generator in place of a seed, or a list with one for each song.
+            generator: random generator in place of a seed, or a list with one for each song; the
+                ``seed`` of a song is that with which its generator began.
             best_of, best_of_by, rank_by: as of :class:`TextToSongPipeline`.
             num_return_sequences: number of songs for each input.
             timestamps, retries, check_tracks: as of :class:`TextToSongPipeline`.

@@ -1,5 +1,6 @@
 """Tests of guidance: scales per condition, their rows and course, and negative texts."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -59,6 +60,22 @@ def test_a_scale_moves_from_its_first_to_its_last_number_inside_the_interval():
     assert cosine.weights(0.25)[0] == pytest.approx(1 + 2 * 0.1464466)
     inside = Guidance.of(2, interval=(0.2, 0.5))
     assert [inside.weights(share)[0] for share in (0.1, 0.2, 0.5, 0.51)] == [1, 2, 2, 1]
+
+
+@pytest.mark.parametrize(
+    "scale",
+    [
+        (np.float32(1), np.int64(3)),
+        np.array([1.0, 3.0]),
+        torch.tensor([1, 3]),
+        dict.fromkeys(CONDITIONS, [np.float32(1), torch.tensor(3)]),
+    ],
+)
+def test_numbers_of_numpy_and_torch_are_numbers(scale):
+    guidance = Guidance.of(scale, interval=np.array([0.25, 0.5]))
+
+    assert guidance == Guidance.of((1, 3), interval=(0.25, 0.5))
+    assert Guidance.of(np.float32(2)) == Guidance.of(torch.tensor(2.0)) == Guidance.of(2)
 
 
 @pytest.mark.parametrize(

@@ -394,6 +394,11 @@ def test_wrong_requests_are_refused_with_what_was_expected(sing, song):
         ({"batch_size": 0}, ValueError, "batch_size must be an integer"),
         ({"seed": 1, "generator": torch.Generator()}, ValueError, "both given"),
         ({"generator": [torch.Generator()] * 2}, ValueError, "2 entries for 1 songs"),
+        ({"generator": 5}, TypeError, "generator must be a torch.Generator, .*: got 5"),
+        ({"generator": [5]}, TypeError, "generator must be a torch.Generator, .*: got \\[5\\]"),
+        ({"callback_on_step_end": 5}, TypeError, "callback_on_step_end must be a function: got 5"),
+        ({"check_tracks": True, "output_type": "codes"}, ValueError, "leave output_type out"),
+        ({"temperature": "1"}, TypeError, "temperature must be a number: got '1'"),
         ({"callback_on_step_end_tensor_inputs": ["logits"]}, ValueError, "logits: expected some"),
         ({"seed": 1.5}, TypeError, "seed must be an integer"),
     ]

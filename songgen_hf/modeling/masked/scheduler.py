@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from ..guidance import Guidance
+from ..guidance import Guidance, plain_numbers
 from .noise import Generators, song_noise
 
 try:
@@ -98,6 +98,19 @@ class MaskedRVQScheduler(SchedulerMixin, ConfigMixin):
         _check_choice("schedule", schedule, get_args(MaskSchedule))
         _check_choice("reveal", reveal, get_args(Reveal))
         Guidance.of(guidance_scale, guidance_schedule, guidance_interval)
+        numbers: dict[str, Any] = plain_numbers(
+            {
+                "temperature": temperature,
+                "choice_temperature": choice_temperature,
+                "top_p": top_p,
+                "accompaniment_lead": accompaniment_lead,
+            }
+        )
+        for name, value in numbers.items():
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise TypeError(f"{name} must be a number: got {value!r}")
+        guidance = {"guidance_scale": guidance_scale, "guidance_interval": guidance_interval}
+        self.register_to_config(**numbers, **plain_numbers(guidance))
         if not 0 < top_p <= 1:
             raise ValueError(f"top_p is {top_p}: expected more than 0 and at most 1")
         if not 0 <= temperature < math.inf or not choice_temperature >= 0:

@@ -5,11 +5,13 @@ import random
 from fractions import Fraction
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 pytest.importorskip("diffusers", reason="needs the extra diffusers")
 
+from songgen_hf.modeling.guidance import Guidance
 from songgen_hf.modeling.masked.distributions import CodebookDistribution
 from songgen_hf.modeling.masked.noise import song_noise
 from songgen_hf.modeling.masked.scheduler import (
@@ -294,6 +296,22 @@ def test_scheduler_settings_survive_saving(tmp_path):
     assert (changed.config.top_p, changed.config.schedule) == (0.9, "exp")
 
 
+def test_settings_of_numpy_and_torch_are_saved_as_numbers(tmp_path):
+    scheduler = MaskedRVQScheduler(
+        temperature=np.float32(0.5),
+        top_p=torch.tensor(0.5),
+        guidance_scale={"text": np.float32(2)},
+        guidance_interval=np.array([0, 0.5]),
+    )
+
+    scheduler.save_pretrained(tmp_path)
+    loaded = MaskedRVQScheduler.from_pretrained(tmp_path)
+
+    assert (loaded.config.temperature, loaded.config.top_p) == (0.5, 0.5)
+    assert loaded.guidance == scheduler.guidance
+    assert loaded.guidance == Guidance.of({"text": 2}, None, (0, 0.5))
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_training_masks_hide_the_finest_codebooks_and_the_scheduled_number_of_codes(schedule):
     frame_mask = torch.arange(11) < torch.tensor([[11], [4]])
@@ -351,6 +369,10 @@ def test_wrong_settings_and_shapes_are_refused_with_the_expected_values():
         MaskedRVQScheduler(accompaniment_lead=1)
     with pytest.raises(ValueError, match="temperature is -1"):
         MaskedRVQScheduler(temperature=-1)
+    for name in ("temperature", "choice_temperature", "top_p", "accompaniment_lead"):
+        for wrong in ("1", True, None):
+            with pytest.raises(TypeError, match=f"^{name} must be a number: got {wrong!r}"):
+                MaskedRVQScheduler(**{name: wrong})
     scheduler = MaskedRVQScheduler()
     codes = torch.zeros(1, TRACKS, CODEBOOKS, 3, dtype=torch.int64)
     visible = torch.zeros(1, TRACKS, 3, dtype=torch.int64)

@@ -94,6 +94,12 @@ class MaskedSettings:
         """Length, in seconds, of the longest song whose length is predicted."""
         return DEFAULT_MAX_SECONDS if self.max_seconds is None else self.max_seconds
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The settings that a song depends on."""
+        names = ("num_inference_steps", "min_seconds", "max_seconds")
+        return {**{name: getattr(self, name) for name in names}, **self.scheduler}
+
     def generators(self, requests: Sequence[dict[str, Any]], device: Any) -> list[torch.Generator]:
         """Return a random generator for each song: the given ones, or those of the seeds."""
         given = self.generator

@@ -380,7 +380,7 @@ class MaskedSongPipeline(RedoSectionMixin, MaskedCodecMixin, MaskedFolderMixin, 
                 if not settings.raw:
                     sounds = before.keep_recorded(sounds, self._hop_length, self._decode)
             song = {**sounds, "seed": request["seed"], "codes": own.cpu().numpy()}
-            songs.append(Song(song, request={**settings.scheduler, **request}, model=self))
+            songs.append(Song(song, request={**settings.facts, **request}, model=self))
             if settings.check_tracks and not before.is_edit:
                 self._check_tracks(songs[-1], before.beginning, before, raw=settings.raw)
             if settings.timestamps:

@@ -5,6 +5,7 @@ with the files beside it alone, with which it travels to the Hub as remote code 
 """
 
 import importlib
+import json
 import logging
 import math
 from collections.abc import Mapping
@@ -48,9 +49,9 @@ class Song(dict):
     ):
         super().__init__(content)
         self.request: dict[str, Any] = {
-            key: value
+            key: fact
             for key, value in (request or {}).items()
-            if key not in _NOT_FACTS and isinstance(value, str | int | float)
+            if key not in _NOT_FACTS and (fact := _json_value(value)) is not None
         }
         config = getattr(model, "config", None)
         self._model_name = str(
@@ -214,6 +215,14 @@ class Song(dict):
             raise ValueError("a silent song has no loudness: leave loudness out")
         meter = _required("pyloudnorm").Meter(rate)
         return max(float(meter.integrated_loudness(wave.T.astype(np.float64))), _QUIETEST)
+
+
+def _json_value(value: Any) -> Any:
+    """Return a value as JSON has it; None for one that JSON lacks."""
+    try:
+        return json.loads(json.dumps(value, default=lambda one: one.tolist()))
+    except (AttributeError, TypeError, ValueError):
+        return None
 
 
 def _checked_loudness(loudness: Any) -> float:

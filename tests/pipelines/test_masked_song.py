@@ -260,6 +260,13 @@ def test_the_settings_of_a_call_do_not_change_the_scheduler(sing):
     assert greedy[0]["codes"].shape == greedy[1]["codes"].shape
 
 
+def test_a_song_knows_the_settings_of_its_call(sing):
+    song = sing("folk", seed=1, seconds=0.1, guidance_scale=(1, 3), num_inference_steps=2)
+
+    assert song.request["guidance_scale"] == [1, 3] and song.request["num_inference_steps"] == 2
+    assert song.provenance()["options"].items() >= song.request.items()
+
+
 def test_a_callback_is_called_after_each_step_and_can_change_the_song(sing):
     steps = []
 

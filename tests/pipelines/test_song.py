@@ -148,3 +148,21 @@ def test_pipelines_return_songs_that_say_what_was_asked_for(tiny_singer, tiny_pr
     assert type(song) is Song
     facts = {"text": "folk", "lyrics": "run", "language": "en", "top_k": 5}
     assert facts.items() <= song.request.items()
+
+
+def test_a_song_knows_all_settings_that_json_has():
+    request = {
+        "guidance_scale": {"text": (1, np.float32(3))},
+        "regions": np.array([0.5, 1]),
+        "temperature": np.float32(0.5),
+        "keep_track": None,
+        "streamer": object(),
+    }
+
+    song = Song({}, request=request)
+
+    assert song.request == {
+        "guidance_scale": {"text": [1, 3.0]},
+        "regions": [0.5, 1.0],
+        "temperature": 0.5,
+    }

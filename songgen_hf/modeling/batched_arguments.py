@@ -28,7 +28,8 @@ def _is_batch(value: Any, name: str) -> bool:
     if isinstance(value, list) and name in _AUDIO_ARGUMENTS:
         if value and isinstance(value[0], int | float):
             raise TypeError(
-                f"{name} is a list of numbers, but a list is a batch; pass a waveform as an array"
+                f"{name} must be a recording, for a batch a list of them: got the number "
+                f"{value[0]!r}; pass a waveform as (array, rate)"
             )
     return isinstance(value, list)
 

@@ -175,7 +175,8 @@ def check_negative(inputs: Mapping[str, Any], branches: Sequence[Branch]) -> Non
     """Raise ValueError if inputs have a negative text that no branch of guidance reads."""
     if inputs.get("negative_input_ids") is not None and all("text" in kept for kept in branches):
         raise ValueError(
-            "a negative text has no effect without guidance: pass a guidance_scale above 1"
+            "a negative text has no effect without guidance of the text: pass a guidance_scale, or "
+            "one of text, above 1"
         )
 
 

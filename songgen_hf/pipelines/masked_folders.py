@@ -87,7 +87,7 @@ class MaskedFolderMixin(PortableConfigMixin):
                 kwargs = {**parts, **kwargs}
             if "processor" not in kwargs:
                 kwargs["processor"] = SongGenProcessor.from_pretrained(Path(name) / "processor")
-            _check_variant(Path(name), kwargs.get("variant"))
+            _check_variant(name, kwargs.get("variant"))
             return super().from_pretrained(name, **kwargs)  # type: ignore[misc]
 
     def save_pretrained(
@@ -167,9 +167,9 @@ def _checked_dtype(dtype: Any) -> Any:
     return found
 
 
-def _check_variant(folder: Path, variant: str | None) -> None:
+def _check_variant(folder: str, variant: str | None) -> None:
     """Raise ValueError for a variant without weights: diffusers would load others in silence."""
-    if variant is not None and not any(folder.glob(f"*/*.{variant}*")):
+    if variant is not None and not any(Path(folder).glob(f"*/*.{variant}*")):
         raise ValueError(
             f"{folder} holds no weights of the variant {variant!r}: leave variant out, or save "
             f"with variant={variant!r} first"

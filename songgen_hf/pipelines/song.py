@@ -157,7 +157,7 @@ class Song(dict):
         Returns:
             The paths of the files, that of the mixture first.
         Raises:
-            ValueError: for another ending, or stems of a song with one track.
+            ValueError: for another ending, stems of a song with one track, or codes alone.
             ImportError: without the package songgen-hf.
             OSError: if a file cannot be written.
         """
@@ -166,7 +166,7 @@ class Song(dict):
             raise ValueError("only generated songs are saved, with their record: got a recording")
         package = package_module("provenance")
         package_module("files").sound_format(path)
-        sounds = {path: self["audio"]}
+        sounds = {path: self._audio()}
         if stems:
             if self["vocal"] is None:
                 raise ValueError("stems need a song with two tracks: this one is a mixture")
@@ -193,6 +193,7 @@ class Song(dict):
         Raises:
             ImportError: without matplotlib.
         """
+        self._audio()
         figure = song_picture(self, self.attention, str(self.request.get("lyrics", "")))
         if path is None:
             return figure
@@ -203,6 +204,13 @@ class Song(dict):
         if key not in self:
             raise ValueError(f"this song has no {key}: generate it with timestamps=True")
         return self[key]
+
+    def _audio(self) -> np.ndarray:
+        """The waveform of the mixture."""
+        if self.get("audio") is None:
+            raise ValueError("this song has codes alone: generate it without output_type")
+        audio: np.ndarray = self["audio"]
+        return audio
 
     def _loudness(self) -> float:
         """The integrated loudness of the mixture in LUFS."""

@@ -50,9 +50,10 @@ class TracksInPlaceMixin:
             ValueError: for a song without codes or of one track, or of ``whole_song``.
         """
         if song.get("codes") is None or song.get("vocal") is None:
+            given = "codes alone" if song.get("audio") is None else "one track"
             raise ValueError(
-                "put_tracks_in_place needs a song with codes of two tracks: got "
-                + ("one track" if song.get("codes") is not None else "no codes")
+                "put_tracks_in_place needs a song with codes of two tracks, and their sound: got "
+                + ("no codes" if song.get("codes") is None else given)
             )
         if getattr(song, "whole", None) is not None:
             raise ValueError("whole_song has put the tracks of this song in their places already")

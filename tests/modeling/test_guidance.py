@@ -193,8 +193,11 @@ def test_a_negative_text_takes_the_place_of_the_null_text(tiny_model, tiny_input
     nothing["input_ids"], nothing["attention_mask"] = other
     rows = [(2.0, inputs), (-1.0, nothing)]
     assert torch.equal(guided, by_plain_calls(model, rows, GREEDY["max_new_frames"]))
-    with pytest.raises(ValueError, match="has no effect without guidance"):
-        model.generate(**inputs, **GREEDY, negative_input_ids=other[0])
+    for scale in (None, {"lyrics": 3}):
+        with pytest.raises(
+            ValueError, match="without guidance of the text: .* one of text, above 1"
+        ):
+            model.generate(**inputs, **GREEDY, negative_input_ids=other[0], guidance_scale=scale)
 
 
 @pytest.mark.parametrize("pattern", ["mixed", "parallel_A_V", "mixed_no_delay"])

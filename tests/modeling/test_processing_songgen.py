@@ -333,7 +333,7 @@ def test_arguments_that_do_not_fit_together_are_refused(processor, arguments, me
     [
         ({"text": 5}, "text must be a string or a list of strings, got int"),
         ({"lyrics": ["a", 5]}, "lyrics must be a string or a list of strings, got int"),
-        ({"reference_voice": [0.1, 0.2]}, "list of numbers, but a list is a batch"),
+        ({"reference_voice": [0.1, 0.2]}, "must be a recording.*list of them: got the number 0.1"),
         ({"reference_voice": 0.5}, "audio must be a path"),
     ],
 )

@@ -70,8 +70,8 @@ def test_the_general_class_of_diffusers_loads_a_folder_whose_code_is_trusted(tin
 def test_a_variant_that_is_not_there_is_named(tiny_masked, tmp_path):
     tiny_masked().save_pretrained(tmp_path)
 
-    with pytest.raises((ValueError, OSError), match="fp16"):
-        MaskedSongPipeline.from_pretrained(tmp_path, variant="fp16")
+    with pytest.raises(ValueError, match="^[^ ]+ holds no weights of the variant 'fp16'"):
+        MaskedSongPipeline.from_pretrained(f"{tmp_path}/", variant="fp16")
 
 
 def test_layerwise_casting_to_float8_computes_in_the_given_precision(tiny_masked):

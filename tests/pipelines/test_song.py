@@ -166,3 +166,11 @@ def test_a_song_knows_all_settings_that_json_has():
         "regions": [0.5, 1.0],
         "temperature": 0.5,
     }
+
+
+@pytest.mark.parametrize("write", [Song.save, Song.plot])
+def test_a_song_of_codes_alone_is_refused_where_its_sound_is_needed(song, tmp_path, write):
+    song |= {"audio": None, "vocal": None, "accompaniment": None}
+
+    with pytest.raises(ValueError, match="has codes alone: generate it without output_type"):
+        write(song, tmp_path / "song.wav")

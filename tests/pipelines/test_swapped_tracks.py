@@ -174,8 +174,12 @@ def test_a_pipeline_puts_the_tracks_of_a_song_in_their_places(tiny_singer, tiny_
     assert np.array_equal(found["audio"], again["audio"]) and "exchanged" not in song
     # What is dropped after a section does not count.
     assert singer._misplaced_seconds(song, 0) == 1 and singer._misplaced_seconds(song, 0, 50) == 0
-    with pytest.raises(ValueError, match="needs a song with codes of two tracks: got one track"):
+    with pytest.raises(
+        ValueError, match="needs a song with codes of two tracks, .*: got one track"
+    ):
         singer.put_tracks_in_place({**song, "vocal": None})
+    with pytest.raises(ValueError, match="got codes alone"):
+        singer.put_tracks_in_place({**song, "vocal": None, "audio": None})
 
 
 @pytest.mark.slow

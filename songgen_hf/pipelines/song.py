@@ -20,7 +20,10 @@ from .song_picture import song_picture
 
 logger = logging.getLogger(__name__)
 TRACKS = ("vocal", "accompaniment")
-_NOT_FACTS = ("reference_voice", "voice_start", "separate_voice", "audio_prompt", "song", "seed")
+_NOT_FACTS = (
+    *("reference_voice", "voice_start", "separate_voice", "audio_prompt", "song", "seed"),
+    *("plan", "settings"),  # of a whole song, which has sections and each setting
+)
 _QUIETEST = -70.0  # LUFS, the absolute gate of ITU-R BS.1770
 _LOUDNESS = (-60.0, 0.0)
 

@@ -157,6 +157,7 @@ def test_a_song_knows_all_settings_that_json_has():
         "temperature": np.float32(0.5),
         "keep_track": None,
         "streamer": object(),
+        "plan": {"sections": []},  # repeats the sections of a whole song
     }
 
     song = Song({}, request=request)

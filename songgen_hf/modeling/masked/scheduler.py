@@ -9,6 +9,7 @@ masks songs by the same rule (:func:`mask_at_random`).
 The module depends on no network; it calls ``propose`` of the distribution in a model's output.
 """
 
+import inspect
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -126,6 +127,20 @@ class MaskedRVQScheduler(SchedulerMixin, ConfigMixin):
         self.num_inference_steps: int | None = None
         self.timesteps: Tensor | None = None
         self._totals: Tensor | None = None
+
+    @classmethod
+    def from_config(cls, config: Any = None, *arguments: Any, **settings: Any) -> Any:
+        """Create a scheduler from a configuration, some of whose settings can be replaced.
+
+        Raises:
+            ValueError: for a setting that there is not, which diffusers would leave out.
+        """
+        known = list(inspect.signature(cls).parameters)
+        if unknown := sorted(settings.keys() - {*known, "return_unused_kwargs"}):
+            raise ValueError(
+                f"{cls.__name__} has no {', '.join(unknown)}: expected some of {', '.join(known)}"
+            )
+        return super().from_config(config, *arguments, **settings)
 
     def set_timesteps(
         self, num_inference_steps: int, device: torch.device | str | None = None

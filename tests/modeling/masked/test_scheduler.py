@@ -356,6 +356,17 @@ def test_training_masks_of_a_batch_equal_those_of_its_songs():
         assert torch.equal(both[1:, :, :6], second)
 
 
+def test_a_setting_that_there_is_not_is_refused(tmp_path):
+    scheduler = MaskedRVQScheduler()
+    scheduler.save_pretrained(tmp_path)
+
+    message = "MaskedRVQScheduler has no choice_temprature: expected .*, choice_temperature, "
+    with pytest.raises(ValueError, match=message):
+        MaskedRVQScheduler.from_config(scheduler.config, choice_temprature=0.7)
+    with pytest.raises(ValueError, match=message):
+        MaskedRVQScheduler.from_pretrained(tmp_path, choice_temprature=0.7)
+
+
 def test_wrong_settings_and_shapes_are_refused_with_the_expected_values():
     with pytest.raises(ValueError, match="schedule is 'square': expected circle, cosine"):
         MaskedRVQScheduler(schedule="square")

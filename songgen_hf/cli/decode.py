@@ -59,7 +59,8 @@ def _check_codes(path: Path, codes: "np.ndarray", codebook_size: int, num_codebo
     if codes.ndim != 2 or not 1 <= codes.shape[0] <= num_codebooks or codes.shape[1] < 1:
         raise ValueError(
             f"the codes of {path} must be [K, T] with at most {num_codebooks} codebooks and at "
-            f"least one frame: got {list(codes.shape)}"
+            f"least one frame: got {list(codes.shape)}; give one track, a whole song to generate "
+            "--song or --prompt-audio"
         )
     if codes.dtype.kind not in "iu" or codes.min() < 0 or codes.max() >= codebook_size:
         raise ValueError(f"the codes of {path} must be integers from 0 to {codebook_size - 1}")

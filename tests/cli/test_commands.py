@@ -280,6 +280,7 @@ def test_info_reads_no_weights(tmp_path, tiny_checkpoint, capsys):
         (["decode", "bad.npz", "out.wav", "--model", "MIXED"], "no array 'codes': got other"),
         (["decode", "float.npz", "out.wav", "--model", "MIXED"], "must be integers from 0 to 1023"),
         (["decode", "deep.npz", "out.wav", "--model", "MIXED"], "at most 4 codebooks"),
+        (["decode", "song.npz", "out.wav", "--model", "MIXED"], "a whole song to generate --song"),
         (["init", "--preset", "huge", "--out", "new"], "huge"),
         (["init", "--track-pattern", "stereo", "--out", "new"], "stereo"),
         (["init", "--out", "EMPTY/.."], "is not empty: give a new directory"),
@@ -293,6 +294,7 @@ def test_wrong_input_is_an_error_of_one_line_and_leaves_no_file(
     empty.mkdir()
     np.savez("bad.npz", other=np.zeros(3))
     np.savez("float.npz", codes=np.zeros((4, 3)))
+    np.savez("song.npz", codes=np.zeros((2, 4, 3), dtype=np.int64))
     np.savez("deep.npz", codes=np.zeros((9, 3), dtype=np.int64))
     before = names(tmp_path)
     replaced = {"MIXED": tiny_checkpoint(), "EMPTY": str(empty), "EMPTY/..": str(tmp_path)}

@@ -202,7 +202,12 @@ class MaskedSetting(SamplingSetting):
 
     def resolved(self, config: Mapping[str, Any]) -> MaskedSetting:
         """Return the setting with the values of a scheduler's configuration where it has none."""
-        scale = config["guidance_scale"]
+        scale = config["guidance_scale"] if self.guidance is None else self.guidance
+        if isinstance(scale, Mapping):
+            raise ValueError(
+                "the model has a scale for each condition, rows have one for all: give "
+                "guidance=NUMBER with --settings"
+            )
         ends = (scale, scale) if isinstance(scale, int | float) else tuple(scale)
         names = ("reveal", "schedule", "top_p", "temperature", "choice_temperature")
         own = {name: config[name] for name in names}

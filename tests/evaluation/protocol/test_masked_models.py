@@ -242,6 +242,14 @@ def test_masked_rows_differ_from_the_headline_in_one_value():
     assert len(every.rows(OWN)) == 3 * 2 * 2
 
 
+def test_a_model_guided_per_condition_needs_a_number_for_its_rows():
+    own = {**OWN, "guidance_scale": {"text": [1, 3]}}
+
+    assert MaskedSetting(8, (1.0, 3.0)).resolved(own).guidance == (1.0, 3.0)
+    with pytest.raises(ValueError, match="a scale for each condition, .*: give guidance=NUMBER"):
+        MaskedSetting(8).resolved(own)
+
+
 def test_a_masked_setting_is_read_from_text():
     setting = MaskedSetting.parse("passes=16,guidance=1:3,reveal=random,top_p=0.9,voice=no")
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..optional import require
-from .api_answers import api_error, song_as_json, songs_of
+from .api_answers import api_error, begun, song_as_json, songs_of
 from .api_descriptions import described
 from .api_edits import (
     continue_endpoint,
@@ -122,7 +122,7 @@ def sing_endpoint(service: SongService) -> Callable[..., Iterator[list[dict[str,
         {settings}
         """
         settings = _settings(locals())
-        yield from songs_of(service.generate(session_of(request), settings, voice))
+        yield from songs_of(service.generate(begun(service, request), settings, voice))
 
     return sing
 
@@ -167,7 +167,7 @@ def stream_endpoint(service: SongService) -> Callable[..., Iterator[dict[str, An
         {settings}
         """
         settings = _settings(locals())
-        session = session_of(request)
+        session = begun(service, request)
         heard: dict[str, Any] = {"parts": [], "tracks": [], "seconds": 0.0, "songs": []}
         songs: list[Song] = []
         try:
@@ -236,7 +236,7 @@ def over_endpoint(service: SongService) -> Callable[..., Iterator[list[dict[str,
         {settings}
         """
         settings = _settings(locals())
-        session = session_of(request)
+        session = begun(service, request)
         yield from songs_of(
             service.sing_over(session, recording, settings, kind=kind, takes=takes, voice=voice)
         )

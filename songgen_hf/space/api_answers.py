@@ -7,8 +7,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..optional import require
+from .controls import session_of
 from .error_messages import error_message
 from .song_files import Song
+from .song_service import SongService
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -16,6 +18,13 @@ else:
     gr = require("gradio", "space")
 
 _REPORT_SECONDS = 1.0
+
+
+def begun(service: SongService, request: gr.Request) -> str:
+    """The session of a request for songs, which begins now: an earlier ``/stop`` is over."""
+    session = session_of(request)
+    service.begin_request(session)
+    return session
 
 
 def songs_of(items: Any) -> Iterator[list[dict[str, Any]]]:
@@ -61,4 +70,4 @@ def song_as_json(song: Song) -> dict[str, Any]:
     }
 
 
-__all__ = ["api_error", "song_as_json", "songs_of"]
+__all__ = ["api_error", "begun", "song_as_json", "songs_of"]

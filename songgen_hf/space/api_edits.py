@@ -5,9 +5,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..optional import require
-from .api_answers import api_error, songs_of
+from .api_answers import api_error, begun, songs_of
 from .api_descriptions import described
-from .controls import session_of
 from .settings import Settings
 from .song_files import Song
 from .song_service import SongService
@@ -46,7 +45,7 @@ def redo_endpoint(service: SongService) -> Callable[..., Iterator[list[dict[str,
             track: what is sung again: "vocal", "band" or "both".
             takes: number of takes, with consecutive seeds.
         """
-        session = session_of(request)
+        session = begun(service, request)
 
         def takes_of() -> Iterator[Any]:
             song, settings = _edited(service, session, song_id, lyrics, mode, seed)
@@ -80,7 +79,7 @@ def new_words_endpoint(service: SongService) -> Callable[..., Iterator[list[dict
         {edit}
             takes: number of takes, with consecutive seeds.
         """
-        session = session_of(request)
+        session = begun(service, request)
 
         def takes_of() -> Iterator[Any]:
             song, settings = _edited(service, session, song_id, lyrics, mode, seed)
@@ -111,7 +110,7 @@ def continue_endpoint(service: SongService) -> Callable[..., Iterator[list[dict[
         {edit}
             max_seconds: seconds to add at most.
         """
-        session = session_of(request)
+        session = begun(service, request)
 
         def longer() -> Iterator[Any]:
             song, settings = _edited(service, session, song_id, lyrics, mode, seed)
@@ -142,7 +141,7 @@ def redo_section_endpoint(service: SongService) -> Callable[..., Iterator[list[d
             section: place of the section in the "sections" of the song, from 0.
             seed: whole number; random if left out.
         """
-        items = service.redo_section(session_of(request), str(song_id), section, seed=seed)
+        items = service.redo_section(begun(service, request), str(song_id), section, seed=seed)
         yield from songs_of(items)
 
     return redo_section
@@ -162,7 +161,7 @@ def finish_endpoint(service: SongService) -> Callable[..., Iterator[list[dict[st
         Args:
             song_id: id of a stopped whole song of this session.
         """
-        yield from songs_of(service.finish(session_of(request), str(song_id)))
+        yield from songs_of(service.finish(begun(service, request), str(song_id)))
 
     return finish
 

@@ -167,7 +167,8 @@ def test_the_api_names_the_longest_length_as_the_pipelines_do():
         seen.append(settings.seconds)
         yield from ()
 
-    sing = api.sing_endpoint(SimpleNamespace(generate=generate))
+    service = SimpleNamespace(generate=generate, begin_request=lambda session: None)
+    sing = api.sing_endpoint(service)
     for arguments in ({"seconds": 7.0}, {"seconds": 7.0, "max_seconds": 3.0}):
         assert list(sing(**arguments, request=SimpleNamespace(session_hash="a"))) == [[]]
 

@@ -186,6 +186,17 @@ def test_a_song_is_edited_in_its_session(client, tmp_path):
     assert client.predict(api_name="/stop") == []
 
 
+def test_a_session_that_was_stopped_sings_again(client):
+    assert client.predict(api_name="/stop") == []
+
+    (song,) = client.predict(**WORDS, seed=7, api_name="/sing")
+    (take,) = client.predict(song_id=song["id"], end=0.5, api_name="/redo")
+    assert client.predict(api_name="/stop") == []
+    *_, heard = client.submit(**WORDS, seed=7, api_name="/stream")
+
+    assert take["parent"] == song["id"] and len(heard["songs"]) == 1
+
+
 def test_songs_of_another_session_are_not_accessible(connect):
     from gradio_client.exceptions import AppError
 

@@ -250,15 +250,13 @@ def _wire_generation(page: Page) -> None:
         chosen = event._data if isinstance(event._data, dict) else {}
         return {name: str(chosen.get(name)) for name in ("song", "section")}
 
-    def sing_sections(request: Any, chosen: dict[str, str], voice: Any) -> Iterator[Any]:
+    def sing_sections(request: Any, chosen: dict[str, str]) -> Iterator[Any]:
         """Sing a section again, or the rest of a stopped song."""
         session, song_id = session_of(request), chosen["song"]
-        voice = voice if service.store.song(session, song_id).with_voice else None
         if chosen["section"] == "rest":
-            yield from service.finish(session, song_id, voice=voice)
+            yield from service.finish(session, song_id)
         else:
-            section = int(chosen["section"])
-            yield from service.redo_section(session, song_id, section, voice=voice)
+            yield from service.redo_section(session, song_id, int(chosen["section"]))
 
     page.sings = sings
     inputs = [form.voice, *form.settings]
@@ -269,7 +267,7 @@ def _wire_generation(page: Page) -> None:
     sings(form.new.click(lambda: "", None, form.parts["seed"], **quiet).then, sing, inputs)
     section = gr.State({})
     chosen = page.stage.resing(choose_section, None, section, **quiet)
-    sings(chosen.then, sing_sections, [section, form.voice])
+    sings(chosen.then, sing_sections, [section])
     if form.over is not None:
         sings(form.over_button.click, sing_over, [form.over, form.over_kind, *inputs])
     for control in page.controls:

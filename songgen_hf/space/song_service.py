@@ -20,7 +20,7 @@ from .settings import VOICE_KEY, Settings
 from .song_files import STOPPED, Song, remix, write_song_files
 from .streams import Chunk, first_part
 from .strings import LANGUAGES, Say, speaker
-from .voice import read_recording, read_voice
+from .voice import keep_voice, kept_voice, read_recording, read_voice
 from .whole_songs import (
     FINISH,
     FOLDER,
@@ -142,7 +142,6 @@ class SongService:
         section: Any,
         *,
         seed: Any = None,
-        voice: str | Path | None = None,
     ) -> Generator[Progress | LiveSong | Song, None, None]:
         """Generate one section of a whole song again; the rest keeps its samples.
 
@@ -151,7 +150,6 @@ class SongService:
             song_id: id of the song.
             section: index of the section.
             seed: its seed; a random one for None.
-            voice: file with the reference voice, if the song has one.
         Raises:
             ValueError, TypeError: for an error that the visitor can correct.
         """
@@ -162,19 +160,18 @@ class SongService:
         settings = replace(song.settings, seed=seed)
         settings = settings.checked(self.limits, modes=self.generator.modes)
         made = f"{SECTION} {section}"
-        yield from self._generate(session, settings, voice, parent=song, section=section, made=made)
+        yield from self._generate(session, settings, None, parent=song, section=section, made=made)
 
     def finish(
-        self, session: str, song_id: str, *, voice: str | Path | None = None
+        self, session: str, song_id: str
     ) -> Generator[Progress | LiveSong | Song, None, None]:
         """Generate the missing sections of a stopped whole song; arguments as above."""
         song = self.store.song(session, song_id)
         if not song.is_unfinished:
             raise ValueError("this song is complete: only a stopped whole song can be finished")
         settings = song.settings.checked(self.limits, modes=self.generator.modes)
-        folder = song.sections_folder
         yield from self._generate(
-            session, settings, voice, sections=folder, family=song.family, made=FINISH
+            session, settings, None, unfinished=song, family=song.family, made=FINISH
         )
 
     def redo(
@@ -198,7 +195,7 @@ class SongService:
             start, end: the stretch, in seconds.
             track: ``"vocal"``, ``"band"`` or ``"both"``.
             takes: number of takes, which are yielded best first.
-            voice: file with the reference voice.
+            voice: file with the reference voice; None for that of the song, if it has one.
         Raises:
             ValueError, TypeError: for an error that the visitor can correct.
         """
@@ -319,7 +316,7 @@ class SongService:
         *,
         family: str = "",
         section: int | None = None,
-        sections: Path | None = None,
+        unfinished: Song | None = None,
         **origin: Any,
     ) -> Generator[Progress | LiveSong | Song, None, None]:
         """Generate songs with checked settings.
@@ -328,12 +325,15 @@ class SongService:
             session, settings, voice: as of :meth:`generate`.
             family: family of the song, if it is another form of one.
             section: of a whole song, the section that is generated again.
-            sections: folder of the finished sections of a whole song that goes on.
+            unfinished: the whole song that goes on.
             origin: further arguments of ``LiveSong``.
         """
         number = self._requests.get(session, 0)
         self.store.open_session(session)
         recording = read_voice(voice, settings.voice_start, self.limits)
+        before = unfinished or origin.get("parent")
+        if recording is None and before is not None:
+            recording = kept_voice(before.sidecar.parent)
         adapters = self.adapters.resolve(settings.adapter, settings.adapter_weight)
         fitting = self.generator.mode_of_base(self.adapters.base(settings.adapter))
         if adapters and fitting not in (None, settings.mode):
@@ -352,6 +352,8 @@ class SongService:
                 self.store.new_folder(), session, settings, recording is not None, adapters,
                 settings.mode in self.generator.two_track_modes, **origin,
             )  # fmt: skip
+            if recording is not None:
+                keep_voice(one.folder, recording)
             with self._lock:
                 self._live.setdefault(session, []).append(one)
             return one
@@ -360,9 +362,8 @@ class SongService:
             if plan is not None:
                 live = begin()
                 edit = live.edit = WholeSong(live.folder / FOLDER, plan, section)
-                kept = sections or (live.parent and live.parent.sections_folder)
-                if kept:
-                    copy_sections(kept, edit.folder)
+                if before is not None:
+                    copy_sections(before.sections_folder, edit.folder)
             with closing(self.generator.generate(settings, recording, adapters, edit)) as items:
                 for item in items:
                     if number <= self._stopped.get(session, -1):

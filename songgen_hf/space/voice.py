@@ -19,6 +19,7 @@ _RATE = 24000  # sampling rate of the returned voice, in Hz
 _USED_SECONDS = 30.0
 _SILENCE = 1e-3  # peak below which a voice counts as silent
 _FFMPEG_SECONDS = 30  # timeout
+_KEPT = "voice.npy"
 
 
 def read_voice(path: str | Path | None, start: float, limits: Limits) -> tuple[Any, int] | None:
@@ -36,6 +37,17 @@ def read_voice(path: str | Path | None, start: float, limits: Limits) -> tuple[A
     if path is None:
         return None
     return read_recording(path, start, limits, seconds=_USED_SECONDS), _RATE
+
+
+def keep_voice(folder: Path, voice: tuple[Any, int]) -> None:
+    """Write what :func:`read_voice` returned into the folder of a song, for its edits."""
+    np.save(folder / _KEPT, voice[0], allow_pickle=False)
+
+
+def kept_voice(folder: Path) -> tuple[Any, int] | None:
+    """The voice that :func:`keep_voice` wrote; None for a song without one."""
+    path = folder / _KEPT
+    return (np.load(path, allow_pickle=False), _RATE) if path.is_file() else None
 
 
 def read_recording(
@@ -150,4 +162,4 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-__all__ = ["read_recording", "read_voice"]
+__all__ = ["keep_voice", "kept_voice", "read_recording", "read_voice"]

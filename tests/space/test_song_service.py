@@ -118,6 +118,24 @@ def test_a_redone_stretch_leaves_the_other_samples_of_every_take(service):
 
 
 @pytest.mark.slow
+def test_edits_are_sung_with_the_reference_voice_of_the_song(service, tmp_path):
+    voice = tmp_path / "voice.wav"
+    soundfile.write(voice, 0.3 * np.sin(np.arange(24000) / 20), 24000)
+    (song,) = songs_of(service.generate(ME, SHORT, voice))
+    changed = replace(song.settings, lyrics="lo", seed=3)
+
+    def redone(of, **arguments):
+        (take,) = songs_of(service.redo(ME, of.id, changed, start=0.2, end=0.4, **arguments))
+        return take
+
+    once, given = redone(song), redone(song, voice=voice)
+    twice, plain = redone(once), redone(songs_of(service.generate(ME, SHORT))[0])
+
+    assert once.with_voice and twice.with_voice and not plain.with_voice
+    np.testing.assert_array_equal(wave(once, "mix"), wave(given, "mix"))
+
+
+@pytest.mark.slow
 def test_a_song_is_continued_up_to_the_limit(service):
     (song,) = songs_of(service.generate(ME, SHORT))
     service.limits = replace(service.limits, seconds=song.seconds + 1.0)

@@ -154,6 +154,25 @@ def test_one_section_is_sung_again_and_the_rest_keeps_its_samples(service):
             next(service.redo_section(ME, song.id, section))
 
 
+def test_sections_are_sung_with_the_reference_voice_of_the_song(service, tmp_path):
+    voice = tmp_path / "voice.wav"
+    soundfile.write(voice, 0.3 * np.sin(np.arange(24000) / 20), 24000)
+    service.begin_request(ME)
+    items = service.generate(ME, SETTINGS, voice)
+    next(item for item in items if isinstance(item, LiveSong) and item.seconds > 0.65)
+    (part,) = service.stop(ME)
+    assert [item for item in items if isinstance(item, Song)] == []
+    wait_until(lambda: service.generator.running == 0)
+
+    service.begin_request(ME)
+    done, _ = run(service.finish(ME, part.id))
+    again, _ = run(service.redo_section(ME, done.id, 1, seed=3))
+    whole, _ = run(service.generate(ME, SETTINGS, voice))
+
+    assert done.with_voice and again.with_voice
+    np.testing.assert_array_equal(wave(done), wave(whole))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 DIGITS = 16
+CODEC = "codec"
+"""The fact of a file of codes that names their codec, by the digest of its rounded weights."""
 SYNTHESIS_ONLY = ("acoustic_decoder.", "decoder_semantic.", "fc1.", "fc2.")
 """Parts of a codec that turn codes into a waveform and have no influence on the codes."""
 
@@ -49,6 +51,13 @@ def codes_digest(codec: Any, *, rounded: bool = False) -> str:
     return _digest("", kept)
 
 
+def codec_facts(codec: Any) -> dict[str, str]:
+    """The fact that names a codec; none in float16, which has rounded the weights otherwise."""
+    import torch
+
+    return {} if codec.dtype == torch.float16 else {CODEC: codes_digest(codec, rounded=True)}
+
+
 def _digest(facts: str, weights: Mapping[str, Any]) -> str:
     digest = hashlib.sha256(facts.encode())
     for name, weight in sorted(weights.items()):
@@ -57,4 +66,4 @@ def _digest(facts: str, weights: Mapping[str, Any]) -> str:
     return digest.hexdigest()[:DIGITS]
 
 
-__all__ = ["codes_digest", "pipeline_digest", "weights_digest"]
+__all__ = ["CODEC", "codec_facts", "codes_digest", "pipeline_digest", "weights_digest"]

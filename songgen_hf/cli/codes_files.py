@@ -5,13 +5,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checkpoints.digests import CODEC, codec_facts
+
 if TYPE_CHECKING:
     import numpy as np
 
 CODES_ENDINGS = (".npz", ".safetensors")
 FACTS = ("sampling_rate", "hop_length", "num_samples")
-CODEC = "codec"
-"""The fact that names the codec of the codes, by the digest of its rounded weights."""
 
 
 def encode_codes(path: Path, codes: Any, **facts: Any) -> bytes:
@@ -72,15 +72,6 @@ def _read_arrays(path: Path) -> tuple[dict[str, "np.ndarray"], dict[str, Any]]:
     if CODEC in found:
         facts[CODEC] = str(found[CODEC])
     return arrays, facts
-
-
-def codec_facts(codec: Any) -> dict[str, str]:
-    """The fact that names a codec; none in float16, which has rounded the weights otherwise."""
-    import torch
-
-    from ..checkpoints.digests import codes_digest
-
-    return {} if codec.dtype == torch.float16 else {CODEC: codes_digest(codec, rounded=True)}
 
 
 def check_codec(path: Path, facts: dict[str, Any], codec: Any) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from transformers.generation.streamers import BaseStreamer
 
+from ..checkpoints.digests import CODEC, codec_facts
 from ..pipelines.song import Song
 from ..pipelines.streaming import SongGenAudioStreamer
 from ..space.limits import max_seconds
@@ -40,6 +41,7 @@ class ModelFacts:
         sampling_rate: Hz.
         hop_length: samples of a frame of codes.
         longest: longest song in seconds.
+        codec: digest of the codec that its codes are of; "" if it is not known.
     """
 
     name: str
@@ -49,6 +51,13 @@ class ModelFacts:
     sampling_rate: int
     hop_length: int
     longest: float
+    codec: str = ""
+
+    @property
+    def of_codes(self) -> dict[str, Any]:
+        """What a file of its codes says of them."""
+        known = {CODEC: self.codec} if self.codec else {}
+        return {"sampling_rate": self.sampling_rate, "hop_length": self.hop_length, **known}
 
 
 @dataclass(frozen=True)
@@ -279,11 +288,11 @@ def facts_of(name: str, pipeline: Any) -> ModelFacts:
     if pipeline.mode == "masked":
         from ..pipelines.masked_settings import LONGEST_SONG
 
-        sizes, codec = pipeline.transformer.config, pipeline.codec.config
+        sizes, codec = pipeline.transformer.config, pipeline.codec
         rate, longest = pipeline.sampling_rate, LONGEST_SONG
     else:
         config = pipeline.model.config
-        sizes, codec = config.decoder, config.audio_encoder
+        sizes, codec = config.decoder, pipeline.model.audio_encoder
         rate, longest = config.sampling_rate, max_seconds(pipeline.model)
     return ModelFacts(
         name,
@@ -291,8 +300,9 @@ def facts_of(name: str, pipeline: Any) -> ModelFacts:
         num_tracks=int(sizes.num_tracks),
         num_codebooks=int(sizes.num_codebooks),
         sampling_rate=int(rate),
-        hop_length=int(codec.hop_length),
+        hop_length=int(codec.config.hop_length),
         longest=float(longest),
+        codec=codec_facts(codec).get(CODEC, ""),
     )
 
 

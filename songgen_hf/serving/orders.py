@@ -83,6 +83,13 @@ def make_order(
             )
     for name in ("song", "audio_prompt"):
         source = _song_source(name, getattr(request, name), files, facts, limits, kept_song)
+        if isinstance(source, StoredSong):
+            if models[source.model].codec != facts.codec:
+                raise ValueError(
+                    f"{name} was sung by {source.model}, whose codec is not that of {facts.name}: "
+                    "leave model out, or send the recording"
+                )
+            source = source.song
         if source is not None:
             arguments[name] = source
     arguments |= {name: value for name in EDITS if (value := getattr(request, name))}
@@ -285,9 +292,9 @@ def _song_source(
     limits: ServiceLimits,
     kept_song: KeptSong,
 ) -> Any:
-    """A song in the form that pipelines take: a song dict, codes, a recording or both tracks."""
+    """A kept song, or one in a form that pipelines take: codes, a recording or both tracks."""
     if isinstance(given, str) and SONG_ID.fullmatch(given):
-        return kept_song(given).song
+        return kept_song(given)
     parts: dict[str, str | None] = {}
     if isinstance(given, Recording):
         parts = {"mixture": given.mixture, **{track: getattr(given, track) for track in TRACKS}}

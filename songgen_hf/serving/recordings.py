@@ -119,25 +119,42 @@ def codes_of(
     Returns:
         Integers [tracks, K, T]; None for a file of another kind.
     Raises:
-        ValueError: if it is damaged or too large.
+        ValueError: if it is damaged, too large or of another codec.
     """
     if not content.startswith(ARCHIVE):
         return None
     frames = max(limits.seconds, limits.whole_seconds) * facts.sampling_rate / facts.hop_length
     largest = _LONGEST_HEAD + 8 * int(frames + 1) * facts.num_tracks * facts.num_codebooks
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive, archive.open("codes.npy") as file:
-            unpacked = file.read(largest + 1)
-        if len(unpacked) > largest:
-            raise ValueError("too large")
-        codes = np.load(io.BytesIO(unpacked), allow_pickle=False)
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            codes = _array(archive, "codes", largest)
+            written = [one for one in facts.of_codes if f"{one}.npy" in archive.namelist()]
+            known = {one: _array(archive, one, _LONGEST_HEAD).item() for one in written}
+        if codes.ndim not in (2, 3) or codes.dtype.kind not in "iu":
+            raise ValueError("no codes")
     except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError, NotImplementedError,
             RuntimeError, zlib.error):  # fmt: skip
         raise ValueError(
             f"{name} is no recording and has no codes that can be read: send a WAV, FLAC, OGG or "
             "MP3 file, or the codes.npz of a song of this service"
         ) from None
-    return np.asarray(codes[None] if codes.ndim == 2 else codes)
+    for fact, value in known.items():
+        if value != facts.of_codes[fact]:
+            raise ValueError(
+                f"{name} has codes of another codec, with the {fact} {str(value)[:40]}: that of "
+                f"{facts.name} has {facts.of_codes[fact]}; name the model that made them, or send "
+                "a recording"
+            )
+    return codes[None] if codes.ndim == 2 else codes
+
+
+def _array(archive: zipfile.ZipFile, name: str, largest: int) -> np.ndarray:
+    """An array of an NPZ file; ValueError if it is larger than so many bytes."""
+    with archive.open(f"{name}.npy") as file:
+        unpacked = file.read(largest + 1)
+    if len(unpacked) > largest:
+        raise ValueError("too large")
+    return np.asarray(np.load(io.BytesIO(unpacked), allow_pickle=False))
 
 
 __all__ = ["codes_of", "decoded", "recording_of", "voice_of"]

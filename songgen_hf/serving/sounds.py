@@ -83,9 +83,8 @@ def description(stored: StoredSong) -> dict[str, Any]:
 def codes_file(stored: StoredSong, model: ModelFacts) -> bytes:
     """The codes of a song as an NPZ file, in the form of ``songgen-hf generate --save-codes``."""
     buffer = io.BytesIO()
-    facts = {"sampling_rate": model.sampling_rate, "hop_length": model.hop_length}
-    arrays: dict[str, Any] = {"codes": np.asarray(stored.song["codes"], np.int16), **facts}
-    np.savez_compressed(buffer, **arrays)
+    arrays: dict[str, Any] = {"codes": np.asarray(stored.song["codes"], np.int16)}
+    np.savez_compressed(buffer, **arrays, **model.of_codes)
     return buffer.getvalue()
 
 

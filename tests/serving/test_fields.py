@@ -65,6 +65,7 @@ def test_a_field_takes_the_words_of_its_flag(name):
 FACTS = {
     "mixed": ModelFacts("mixed", "autoregressive", 1, 4, 16000, 320, 30.0),
     "masked": ModelFacts("masked", "masked", 2, 4, 16000, 320, 30.0),
+    "other": ModelFacts("other", "masked", 2, 4, 16000, 320, 30.0, "0123"),
 }
 KEPT = f"song-{'0' * 32}"
 
@@ -136,6 +137,8 @@ def test_a_section_is_redone_by_the_model_of_its_song():
         ({"whole": True, "lyrics": "[inst 500s]", "extend_stride": 9.0},
          "the song takes 500 s: up to 300 s are accepted; leave sections out"),
         ({"whole": True, "lyrics": "[solo]\nla"}, r"unknown tag \[solo\]"),
+        ({"song": KEPT, "model": "other", "keep_codebooks": 1},
+         "song was sung by masked, whose codec is not that of other: leave model out"),
         ({"redo": 1}, "redo needs the id of a kept whole song: give it as song"),
         ({"redo": 1, "song": KEPT}, "redo takes text from the song: leave it out"),
     ],

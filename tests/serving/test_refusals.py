@@ -82,6 +82,9 @@ def test_keys_are_read_from_the_lines_of_a_file(tmp_path):
         read_keys(path)
 
 
+FACTS = {"hop": {"hop_length": 640}, "weights": {"hop_length": 320, "codec": "0123"}}
+
+
 def hostile(kind: str) -> bytes:
     """A file that is no short recording."""
     content = io.BytesIO()
@@ -95,6 +98,10 @@ def hostile(kind: str) -> bytes:
     elif kind in ("bomb", "pickle"):
         values = np.zeros(20_000_000, np.int8) if kind == "bomb" else np.array([{}])
         np.savez_compressed(content, codes=values)
+    elif kind in FACTS:
+        np.savez(content, codes=np.zeros((1, 4, 20), int), sampling_rate=16000, **FACTS[kind])
+    elif kind == "words":
+        np.savez(content, codes=np.array(["a"]))
     elif kind == "text":
         content.write(b"no sound")
     elif kind == "one sample":
@@ -113,6 +120,9 @@ UPLOADS = [
     ("song", "archive", "song is no recording and has no codes that can be read"),
     ("song", "bomb", "song is no recording and has no codes that can be read"),
     ("song", "pickle", "song is no recording and has no codes that can be read"),
+    ("song", "words", "song is no recording and has no codes that can be read"),
+    ("song", "hop", "song has codes of another codec, with the hop_length 640: that of mixed has"),
+    ("song", "weights", "song has codes of another codec, with the codec 0123: that of mixed has"),
     ("song", "two hours", "song (mixture) lasts 7200.0 s: up to 2 s are accepted"),
     ("song", "text", "song (mixture) is not a recording that can be read"),
     ("song", "empty", "song (mixture) is not a recording that can be read"),

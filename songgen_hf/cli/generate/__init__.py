@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ...checkpoints.digests import codec_facts
 from ...checkpoints.embedded import MASKED_CHECKPOINT
 from ...files import encode_json, safe_name, sound_format, write_files
-from ..codes_files import codec_facts, encode_codes, known_song
+from ..codes_files import encode_codes, known_song
 from ..loading import codec_of, load_pipeline
 from ..output import CommandResult
 from ..timed_lyrics import picture_of, read_lyrics, timed_lyrics

@@ -27,7 +27,8 @@ SAMPLING = (
     *("steps", "reveal", "schedule", "best_of", "best_of_by", "rank_by"),
 )
 OF_THE_SONG = (
-    *("text", "input", "lyrics", "voice", "audio_prompt", "whole"),
+    *("text", "input", "negative_text", "lyrics", "language", "audio_prompt", "whole"),
+    *("voice", "voice_start", "separate_voice"),
     *("best_of", "best_of_by", "rank_by"),
 )
 """Fields that ``redo`` does not take: words and voice are those of the song."""
@@ -152,7 +153,9 @@ def _redo(
         raise ValueError("redo needs the id of a kept whole song: give it as song")
     fields = (*OF_THE_SONG, *PLANNED, "regions", "keep_track", "keep_codebooks")
     lengths = ("seconds", "min_seconds", "max_seconds", "retries", "raw", "timestamps")
-    if given := [name for name in (*fields, *lengths) if getattr(request, name)] or list(files):
+    defaults = {name: SongRequest.model_fields[name].default for name in (*fields, *lengths)}
+    given = [name for name in defaults if getattr(request, name) not in (defaults[name], "", [])]
+    if given := given or list(files):
         raise ValueError(f"redo takes {given[0]} from the song: leave it out")
     stored = kept_song(request.song)
     if stored.model != facts.name:
@@ -294,6 +297,8 @@ def _song_source(
 ) -> Any:
     """A kept song, or one in a form that pipelines take: codes, a recording or both tracks."""
     if isinstance(given, str) and SONG_ID.fullmatch(given):
+        if uploaded := [f"{name}_{track}" for track in TRACKS if f"{name}_{track}" in files]:
+            raise ValueError(f"{name} was given as an id and {uploaded[0]} as a file: give one")
         return kept_song(given)
     parts: dict[str, str | None] = {}
     if isinstance(given, Recording):

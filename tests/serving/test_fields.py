@@ -76,9 +76,9 @@ def kept_song(song_id: str) -> StoredSong:
     return StoredSong(song_id, "", "masked", song)
 
 
-def order_of(**request):
+def order_of(files=None, **request):
     limits = ServiceLimits(listeners=("clap",))
-    return make_order(SongRequest(**request), FACTS, limits, kept_song=kept_song)
+    return make_order(SongRequest(**request), FACTS, limits, kept_song=kept_song, files=files)
 
 
 @pytest.mark.parametrize(
@@ -146,6 +146,20 @@ def test_a_section_is_redone_by_the_model_of_its_song():
 def test_what_does_not_go_together_is_one_clear_line(request_fields, message):
     with pytest.raises(ValueError, match=message):
         order_of(text="folk", **request_fields)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"language": "de"}, {"negative_text": "x"}, {"voice_start": 2.0}, {"separate_voice": "never"}],
+)
+def test_a_section_is_sung_with_the_words_and_the_voice_of_its_song(wrong):
+    with pytest.raises(ValueError, match=f"redo takes {next(iter(wrong))} from the song"):
+        order_of(song=KEPT, redo=1, **wrong)
+
+
+def test_a_kept_song_and_files_of_its_tracks_are_refused():
+    with pytest.raises(ValueError, match="song was given as an id and song_vocal as a file"):
+        order_of(text="folk", song=KEPT, files={"song_vocal": b""})
 
 
 def test_a_section_that_is_not_there_and_another_model_are_refused():

@@ -108,6 +108,17 @@ def timed_out(seconds: float) -> ServiceError:
     )
 
 
+def stopping() -> ServiceError:
+    """The error of a request that the end of the service interrupts."""
+    return ServiceError(
+        503,
+        "The service stops before the song is ready. Send the request again when it is back.",
+        kind="server_error",
+        code="stopping",
+        headers={"Retry-After": "10"},
+    )
+
+
 def song_not_found(song_id: str) -> ServiceError:
     """The error of a song that is not, or no longer, kept."""
     return ServiceError(
@@ -127,5 +138,6 @@ __all__ = [
     "queue_is_full",
     "service_error",
     "song_not_found",
+    "stopping",
     "timed_out",
 ]

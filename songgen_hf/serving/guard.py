@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from pathlib import Path
 from typing import Any
 
-from .errors import ServiceError
+from .errors import ServiceError, stopping
 from .limits import ServiceLimits
 from .metrics import ServiceMetrics
 
@@ -115,6 +115,9 @@ class Guard:
         except ServiceError as error:
             if watched.status is None:
                 await send_error(error, watched.send)
+        except asyncio.CancelledError:  # by uvicorn, some seconds after it was told to stop
+            if watched.status is None:
+                await send_error(stopping(), watched.send)
         finally:
             route = scope.get("route")
             endpoint = getattr(route, "path", "other")

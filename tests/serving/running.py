@@ -25,6 +25,7 @@ class Running:
     host: str
     app: Any
     engine: Any
+    server: Any
 
     @property
     def url(self) -> str:
@@ -43,6 +44,10 @@ class Running:
         if body is not None:
             options["json"] = body
         return httpx.post(f"{self.url}{SONGS}", timeout=60, **options)
+
+    def stop(self) -> None:
+        """Tell the service to stop, as a signal does."""
+        self.server.should_exit = True
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         return httpx.get(f"{self.url}{path}", timeout=60, **options)
@@ -63,7 +68,9 @@ def served(engine: Any, *, limits: ServiceLimits, keys: tuple[str, ...] = ()) ->
         thread.start()
         try:
             wait_until(lambda: server.started)
-            yield Running(f"127.0.0.1:{listening.getsockname()[1]}", server.config.app, engine)
+            yield Running(
+                f"127.0.0.1:{listening.getsockname()[1]}", server.config.app, engine, server
+            )
         finally:
             server.should_exit = True
             thread.join()

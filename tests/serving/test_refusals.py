@@ -303,6 +303,24 @@ def test_a_song_that_takes_too_long_is_given_up(small):
 
 
 @pytest.mark.slow
+def test_a_song_that_the_end_of_the_service_interrupts_may_be_sent_again(
+    pipelines, slow_steps, monkeypatch, caplog
+):
+    monkeypatch.setattr("songgen_hf.serving.server.CLOSING_SECONDS", 0.1)
+    engine = SongEngine({"mixed": pipelines["mixed"]})
+
+    with ThreadPoolExecutor(1) as pool, served(engine, limits=ServiceLimits()) as service:
+        waiting = pool.submit(service.post, {"text": "folk", "seconds": 2.0})
+        wait_until(lambda: slow_steps)
+        service.stop()
+        answer = waiting.result()
+
+    assert answer.status_code == 503 and int(answer.headers["retry-after"]) > 0
+    assert answer.json()["error"]["code"] == "stopping"
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.slow
 def test_a_client_that_sends_nothing_more_is_refused(small):
     service = small(idle_seconds=0.3)
     host, port = service.host.split(":")

@@ -44,8 +44,8 @@ MESSAGES: dict[str, str] = {
         "Startwert: erwartet eine ganze Zahl ab 0, nicht {value}; leer gelassen wird er zufällig "
         "gewählt"
     ),
-    "the link has {name}={value}: expected a number": (
-        "im Link steht {name}={value}: erwartet eine Zahl"
+    "the link has {name}={value}: expected {kind}": (
+        "im Link steht {name}={value}: erwartet {kind}"
     ),
     # Whole songs
     "the song takes {seconds} s: whole songs here are up to {longest} s long; shorten the lyrics, "
@@ -334,6 +334,7 @@ PARTS: dict[str, str] = {
     "whole": "Ganzes Lied",
     "repeat_chorus": "Refrain wiederholen",
     "a number": "eine Zahl",
+    "0 or 1": "0 oder 1",
     "a whole number": "eine ganze Zahl",
     "no words": "keine Worte",
     "no length": "keine Länge",

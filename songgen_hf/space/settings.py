@@ -210,8 +210,11 @@ def read_link(
     problems = []
     found = _in_query(query)
     for name, value in found.items():
+        if value is None and name == "mode":
+            value = query[name][:40]
         if value is None:
-            problems.append(f"the link has {name}={query.get(name, '')[:40]!r}: expected a number")
+            kind = "0 or 1" if isinstance(getattr(Settings, name, 0), bool) else "a number"
+            problems.append(f"the link has {name}={query.get(name, '')[:40]!r}: expected {kind}")
             continue
         if name in ("lyrics", "text") or value != "":
             try:
@@ -261,7 +264,7 @@ def clean_text(name: str, value: Any, longest: int) -> str:
         raise TypeError(f"{name} must be text: got {type(value).__name__}")
     if len(value) > longest:
         raise ValueError(
-            f"{name} must have at most {longest:,} characters: got {len(value):,}; shorten them"
+            f"{name} must have at most {longest} characters: got {len(value)}; shorten them"
         )
     value = value.replace("\r\n", "\n").replace("\r", "\n")
     value = value.translate(_SPACES).translate(_INVISIBLE)
@@ -299,7 +302,7 @@ def _number(name: str, value: Any, low: float, high: float, *, whole: bool = Fal
         raise TypeError(f"{name} must be a number: got {value!r}")
     if not low <= value <= high or (whole and value != int(value)):
         kind = "a whole number" if whole else "a number"
-        raise ValueError(f"{name} must be {kind} from {low:g} to {high:g}: got {value}")
+        raise ValueError(f"{name} must be {kind} from {low:g} to {high:.16g}: got {value}")
     return float(value)
 
 

@@ -169,7 +169,7 @@ REQUESTS = [
     ({**WORDS, "stream": True, "response_format": "mp3"}, 400, None, "response_format",
      "response_format is 'mp3': a stream is wav or pcm; leave stream out for the other formats."),
     ({**WORDS, "lyrics": "la" * 2000}, 400, None, "lyrics",
-     "The lyrics must have at most 2,000 characters: got 4,000; shorten them."),
+     "The lyrics must have at most 2000 characters: got 4000; shorten them."),
     ({**WORDS, "lyrics": "a\x1b[31mb"}, 400, None, "lyrics",
      "The control character U+001B at position 2 is not allowed in the lyrics: remove it, or type "
      "the text instead of pasting it."),

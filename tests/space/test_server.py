@@ -258,7 +258,7 @@ def test_songs_are_deleted_when_the_client_disconnects(connect, space):
 
 
 HOSTILE = [
-    ({"lyrics": "la " * 34_000}, "at most 2,000 characters: got 102,000"),
+    ({"lyrics": "la " * 34_000}, "at most 2000 characters: got 102000"),
     ({"lyrics": "a\x00b"}, r"control character U\+0000"),
     ({"lyrics": "a\x1b[31mb"}, r"control character U\+001B"),
     ({"lyrics": "", "text": ""}, "nothing to sing"),

@@ -5,6 +5,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from songgen_hf.space.error_messages import in_german
 from songgen_hf.space.limits import Limits
 from songgen_hf.space.settings import FIELDS, MAX_SEED, MODES, Settings, from_query, read_link
 
@@ -52,6 +53,21 @@ def test_a_link_says_which_settings_are_impossible():
         "the mode is 'two tracks': this Space sings mixed",
         "the length must be a number from 1 to 30: got 900.0",
         "the link has seed='x': expected a number",
+    ]
+
+
+def test_a_link_says_what_modes_and_switches_may_be():
+    query = {"text": "pop", "mode": "opera", "whole": "yes"}
+
+    _, problems = read_link(query, Settings(mode="mixed"), LIMITS, ["mixed"])
+
+    assert problems == [
+        "the mode is 'opera': this Space sings mixed",
+        "the link has whole='yes': expected 0 or 1",
+    ]
+    assert [in_german(problem) for problem in problems] == [
+        "der Modus ist 'opera': dieser Space singt mixed",
+        "im Link steht Ganzes Lied='yes': erwartet 0 oder 1",
     ]
 
 
@@ -108,7 +124,7 @@ def test_a_seed_may_be_text_with_digits():
     ("change", "message"),
     [
         ({"lyrics": "", "text": " \n"}, "nothing to sing"),
-        ({"lyrics": "la" * 50_000}, "at most 2,000 characters: got 100,000"),
+        ({"lyrics": "la" * 50_000}, "at most 2000 characters: got 100000"),
         ({"text": "x" * 501}, "description must have at most 500 characters"),
         ({"lyrics": "one\x00two"}, r"control character U\+0000 at position 4"),
         ({"lyrics": "\u202eevil"}, r"U\+202E"),
@@ -120,7 +136,7 @@ def test_a_seed_may_be_text_with_digits():
         ({"seed": -1}, "seed must be"),
         ({"seed": "-1"}, "seed must be a whole number"),
         ({"seed": 1.5}, "seed must be a whole number"),
-        ({"seed": 2**60}, "seed must be"),
+        ({"seed": 2**60}, "seed must be a whole number from 0 to 9007199254740991: got"),
         ({"guidance": 0.5}, "guidance must be"),
         ({"top_k": -1}, "top-k must be"),
         ({"top_k": 10.5}, "top-k must be a whole number"),

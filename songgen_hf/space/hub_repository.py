@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from ..checkpoints.embedded import EMBEDDED_NAME, SEPARATOR_NAME
+from ..checkpoints.embedded import EMBEDDED_NAME, RECOGNIZER_NAME, SEPARATOR_NAME
 from ..files import write_files
 from ..optional import require
 from .adapters import is_hub_id
@@ -177,8 +177,7 @@ def _package_files(*, with_checkpoint: bool) -> dict[str, bytes]:
         folder = (
             name.split("/")[1] if name.count("/") > 1 and name.startswith("checkpoints/") else ""
         )
-        # The Space separates voices, but transcribes nothing.
-        used = {"", SEPARATOR_NAME, *([EMBEDDED_NAME] if with_checkpoint else [])}
+        used = {"", SEPARATOR_NAME, RECOGNIZER_NAME, *([EMBEDDED_NAME] if with_checkpoint else [])}
         if folder in used:
             files[f"{PACKAGE.name}/{name}"] = path.read_bytes()
     return files

@@ -42,7 +42,9 @@ def test_a_space_with_other_models_contains_no_checkpoint_of_the_package():
     files = space_files(models=["me/my-model"], adapters=["me/my-voice"], whole=True)
 
     folders = {name.split("/")[2] for name in files if name.count("/") > 2 and "checkp" in name}
-    assert folders == {"separator-mini"}, "for reference voices"
+    # For reference voices, and for the best of several takes.
+    assert folders == {"separator-mini", "recognizer-mini"}
+    assert {"ffmpeg", "espeak-ng"} == set(files["packages.txt"].decode().split())
     app = ast.parse(files["app.py"])
     constants = {
         node.targets[0].id: ast.literal_eval(node.value)

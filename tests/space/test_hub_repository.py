@@ -8,8 +8,10 @@ import pytest
 import yaml
 
 from songgen_hf.space.hub_repository import NAMES, push_space, requirements, space_files
+from songgen_hf.space.settings import FIELDS
 
 ROOT = Path(__file__).parents[2]
+API = "".join((ROOT / "songgen_hf/space" / name).read_text() for name in ("api.py", "api_edits.py"))
 
 
 def front_matter(text: str) -> dict:
@@ -26,6 +28,16 @@ def test_the_folder_space_contains_the_files_that_push_writes(name):
 
 def test_the_folder_space_contains_no_other_files():
     assert {path.name for path in (ROOT / "space").iterdir()} - {"__pycache__"} == set(NAMES)
+
+
+def test_the_card_of_a_space_names_every_argument_and_endpoint():
+    card = space_files()["README.md"].decode()
+    endpoints = set(re.findall(r"def (\w+)_endpoint", API))
+
+    missing = [name for name in (*FIELDS, "voice") if f"`{name}`" not in card]
+    assert len(endpoints) == 13 and missing == []
+    names = {"continue": "continue_song", "over": "sing_over"}
+    assert [one for one in endpoints if f"`/{names.get(one, one)}`" not in card] == []
 
 
 def test_a_pushed_space_contains_the_package_and_its_checkpoints():

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..checkpoints.embedded import RECOGNIZER_NAME
 from ..modeling.lyrics_normalization import resolve_language
-from ..pipelines.song_plan import SongPlan, plan
+from ..pipelines.song_plan import DEFAULT_CONTEXT, DEFAULT_WINDOW, SongPlan, plan
 from ..pipelines.song_requests import draw_seed
 from ..pipelines.whole_requests import check_section_settings
 from ..space.settings import clean_text
@@ -110,13 +110,17 @@ def make_plan(request: PlanRequest, limits: ServiceLimits, *, longest: float) ->
     Args:
         request: lyrics, and how sections follow each other.
         limits: limits of the service.
-        longest: longest window in seconds.
+        longest: longest window of the model in seconds.
     Raises:
         ValueError: for lyrics that cannot be planned, or a song or window that is too long.
     """
     lyrics = _lyrics(request, limits)
-    given = {name: getattr(request, name) for name in PLANNED}
-    made = plan(lyrics, **{name: value for name, value in given.items() if value is not None})
+    longest = min(longest, limits.seconds)
+    given = {name: value for name in PLANNED if (value := getattr(request, name)) is not None}
+    given.setdefault("window", min(DEFAULT_WINDOW, longest))
+    if "extend_stride" not in given:
+        given.setdefault("context", min(DEFAULT_CONTEXT, longest / 4))
+    made = plan(lyrics, **given)
     if made.window > longest:
         raise ValueError(f"window must be at most {longest:g}: got {made.window:g}")
     if made.seconds > limits.whole_seconds:

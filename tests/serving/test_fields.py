@@ -67,6 +67,7 @@ FACTS = {
     "masked": ModelFacts("masked", "masked", 2, 4, 16000, 320, 30.0),
     "other": ModelFacts("other", "masked", 2, 4, 16000, 320, 30.0, "0123"),
 }
+LIMITS = ServiceLimits(listeners=("clap",))
 KEPT = f"song-{'0' * 32}"
 
 
@@ -76,8 +77,7 @@ def kept_song(song_id: str) -> StoredSong:
     return StoredSong(song_id, "", "masked", song)
 
 
-def order_of(files=None, **request):
-    limits = ServiceLimits(listeners=("clap",))
+def order_of(files=None, limits=LIMITS, **request):
     return make_order(SongRequest(**request), FACTS, limits, kept_song=kept_song, files=files)
 
 
@@ -111,6 +111,16 @@ def test_a_whole_song_is_an_order_with_its_plan():
     plan = order.arguments["plan"]
     assert plan.context == 10 and len(plan.sections) > 2 and order.arguments["best_of"] == 2
     assert "max_seconds" not in order.arguments
+
+
+def test_the_window_of_a_whole_song_is_not_longer_than_a_song():
+    short = ServiceLimits(seconds=8.0)
+
+    order = order_of(text="folk", lyrics="[verse]\nla la", whole=True, limits=short)
+
+    assert (order.arguments["plan"].window, order.arguments["plan"].context) == (8.0, 2.0)
+    with pytest.raises(ValueError, match="window must be at most 8: got 12"):
+        order_of(text="folk", lyrics="la", whole=True, window=12.0, limits=short)
 
 
 def test_a_section_is_redone_by_the_model_of_its_song():

@@ -39,7 +39,8 @@ def encoded(stored: StoredSong, part: str, sound_format: str) -> bytes:
     if sound_format not in FORMATS:
         raise ServiceError(
             400,
-            f"format is {sound_format[:20]!r}: expected {', '.join(FORMATS)}.",
+            f"format is {sound_format[:20]!r}: expected {', '.join(FORMATS)}"
+            + (", or json." if part == "mixture" else "."),
             param="format",
             code="invalid_value",
         )

@@ -219,7 +219,8 @@ def test_a_song_has_no_track_and_no_times_that_it_does_not_have(service):
     for part, code in codes.items():
         answer = service.get(song + part)
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, code)
-    assert service.get(f"{song}?format=aac").status_code == 400
+    refused = service.get(f"{song}?format=aac").json()["error"]["message"]
+    assert refused == "format is 'aac': expected wav, flac, mp3, ogg, pcm, or json."
 
 
 @pytest.mark.slow

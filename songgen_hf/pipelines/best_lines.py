@@ -100,7 +100,7 @@ class LineByLine:
         known = 0  # frames that are kept
         for place, listener in enumerate(listeners):
             own = {**request, "seed": seed_after(request["seed"], SEED_STEP * place)}
-            own["audio_prompt"] = np.asarray(song["codes"])[..., :known] if song else None
+            own["audio_prompt"] = np.asarray(song["codes"])[..., :known] if known else None
             own["seconds"], bounds = self._length(request, lines[place:], song, known)
             (takes,) = draw_together(
                 self.draw, [own], self.best_of, self.batch_size, timestamps=True, **bounds
@@ -118,7 +118,7 @@ class LineByLine:
                     "takes": [{name: part[name] for name in DESCRIBED} for part in ranked],
                 }
             )
-            known = end
+            known = min(end, self._whole_frames(song))  # 0 where a take ended before it began
             if self._remaining(request, song, known) <= 0:
                 break
         song.pop("swap_margin", None)
@@ -174,11 +174,18 @@ class LineByLine:
         codes = np.asarray(take["codes"])
         if place == num_lines - 1:
             return int(codes.shape[-1])
-        special = np.flatnonzero((codes >= self.codebook_size).any(axis=(0, 1)))
-        longest = int(special[0]) if len(special) else codes.shape[-1]
-        line, following = take["lines"][place : place + 2]
-        middle = (line["end"] + following["start"]) / 2
+        longest = self._whole_frames(take)
+        timed = take["lines"][place : place + 2]
+        if len(timed) < 2:  # a take without a frame of voice has no times
+            return max(known + 1, longest)
+        middle = (timed[0]["end"] + timed[1]["start"]) / 2
         return max(known + 1, min(longest, round(middle * self.frame_rate)))
+
+    def _whole_frames(self, take: Take) -> int:
+        """The number of frames of a take before the first one with a special id."""
+        codes = np.asarray(take["codes"])
+        special = np.flatnonzero((codes >= self.codebook_size).any(axis=(0, 1)))
+        return int(special[0]) if len(special) else int(codes.shape[-1])
 
     def _part(self, take: Take, known: int, end: int) -> Take:
         """What a take, whose tracks are put in their places, sings of a line, for the listener."""

@@ -112,6 +112,20 @@ def test_wrong_arguments_are_one_line(pipe, arguments, message):
     assert "\n" not in str(caught.value)
 
 
+def test_takes_that_end_before_they_begin_leave_their_line_empty(tiny_singer, tiny_processor):
+    pipe = TextToSongPipeline(
+        model=tiny_singer("mixed"),
+        processor=tiny_processor,
+        take_listener=lambda *_, **__: lambda take: {"phoneme_error_rate": 0.0},
+        do_sample=True,
+    )
+
+    songs = [sing(pipe, seed=seed) for seed in range(3, 10)]
+
+    assert {song["codes"].shape[-1] for song in songs} == {30}
+    assert 0.0 in [song["line_takes"][1]["start"] for song in songs]
+
+
 @pytest.fixture
 def lines():
     """Factory of the parts that decide lengths and ends, at 50 frames a second."""
@@ -137,6 +151,7 @@ def test_a_line_ends_in_the_middle_of_the_pause_before_the_next_one(lines):
     assert lines()._end(take, 0, 2, known=70) == 71  # there is no empty line
     take["codes"][0, 0, 50:] = 1025
     assert lines()._end(take, 0, 2, known=0) == 50  # nor one of special ids
+    assert lines()._end({**take, "lines": []}, 0, 2, known=0) == 50
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,10 @@ def _part(name: str, value: str) -> str:
 
 @cache
 def _patterns() -> list[tuple[re.Pattern[str], str]]:
-    """Pattern and German text of each message, those with the most words of their own first."""
+    """Pattern and German text of each message, those with the most words of their own first.
+
+    Patterns that begin with a value come last: it would take what is written before the message.
+    """
     found = []
     for english, german in MESSAGES.items():
         parts = _PLACE.split(english)
@@ -85,8 +88,8 @@ def _patterns() -> list[tuple[re.Pattern[str], str]]:
         pattern = "".join(
             f"(?P<{part}>.+?)" if place % 2 else re.escape(part) for place, part in enumerate(parts)
         )
-        found.append((len(own), re.compile(pattern), german))
-    return [(pattern, german) for _, pattern, german in sorted(found, key=lambda one: -one[0])]
+        found.append((parts[0] == "", -len(own), re.compile(pattern), german))
+    return [(pattern, german) for *_, pattern, german in sorted(found, key=lambda one: one[:2])]
 
 
 __all__ = ["INTERNAL_ERROR", "Told", "error_message", "in_german", "tell", "tell_all"]

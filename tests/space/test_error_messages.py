@@ -128,6 +128,11 @@ def test_every_reason_of_the_preparation_has_a_german_text():
     assert in_german("error: inspect: it has no sound") == (
         "Fehler beim Schritt „Prüfen“: enthält keinen Klang"
     )
+    assert in_german(
+        "error: separate: vocal holds NaN or infinite samples; repair or replace it"
+    ) == (
+        "Fehler beim Schritt „Trennen“: vocal: enthält ungültige Werte; bitte die Aufnahme ersetzen"
+    )
     assert in_german("error: inspect: cannot read a.txt as UTF-8: save it in this encoding") == (
         "Fehler beim Schritt „Prüfen“: a.txt ist kein UTF-8; bitte in dieser Kodierung speichern"
     )

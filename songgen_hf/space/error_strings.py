@@ -268,6 +268,12 @@ MESSAGES: dict[str, str] = {
     "line {line} of {file}: got {kind}, expected a JSON object such as {example}": (
         "Zeile {line} von {file}: erwartet wird ein JSON-Objekt wie {example}, nicht {kind}"
     ),
+    "{column}: got {kind}, expected text; write it as one": (
+        "{column}: erwartet Text, nicht {kind}; bitte als Text schreiben"
+    ),
+    "tempo of the clip {clip}: got {value}, expected beats per minute": (
+        "Tempo des Ausschnitts {clip}: erwartet Schläge in der Minute, nicht {value}"
+    ),
     "{label} holds NaN or infinite samples; repair or replace it": (
         "{label}: enthält ungültige Werte; bitte die Aufnahme ersetzen"
     ),

@@ -133,6 +133,9 @@ def test_every_reason_of_the_preparation_has_a_german_text():
     ) == (
         "Fehler beim Schritt „Trennen“: vocal: enthält ungültige Werte; bitte die Aufnahme ersetzen"
     )
+    assert in_german("error: inspect: lyrics: got list, expected text; write it as one") == (
+        "Fehler beim Schritt „Prüfen“: lyrics: erwartet Text, nicht list; bitte als Text schreiben"
+    )
     assert in_german("error: inspect: cannot read a.txt as UTF-8: save it in this encoding") == (
         "Fehler beim Schritt „Prüfen“: a.txt ist kein UTF-8; bitte in dieser Kodierung speichern"
     )

@@ -195,8 +195,8 @@ def _listed(value: Any) -> list[str]:
 
 def _given(row: Mapping[str, Any]) -> list[str]:
     several = row.get("captions") or []
-    several = [several] if isinstance(several, str) else several
-    return [text for text in (row.get("caption"), *several) if text]
+    several = several if isinstance(several, list | tuple) else [several]
+    return [str(text) for text in (row.get("caption"), *several) if text]
 
 
 def with_tags(text: str, tags: Sequence[str], *, limit: int = MAX_CHARACTERS) -> str:

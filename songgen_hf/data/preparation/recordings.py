@@ -33,7 +33,7 @@ STEM_NAMES = {
 ERROR = "error"
 """The column that says why a recording or a clip cannot be used."""
 _PATHS = ("path", "vocal", "accompaniment")
-_TEXTS = (*_PATHS, "lyrics", "language")
+_TEXTS = (*_PATHS, "lyrics", "recording_lyrics", "language")
 _LONGEST_ID = 80
 
 
@@ -50,14 +50,16 @@ def find_recordings(source: str, folder: Path, *, split: str = "train") -> list[
       or ``mixture`` and perhaps ``vocal`` and ``accompaniment``; the sounds are written to
       ``folder``.
 
+    A recording whose lyrics, language or paths of stems are no text has an ``error``, too.
+
     Args:
         source: folder, manifest or dataset.
         folder: where the sounds of a dataset are written.
         split: split of a dataset.
     Raises:
         FileNotFoundError: if there is no recording.
-        ValueError: if a manifest cannot be read or lacks the column ``path``, lyrics or language of
-            a recording are no text, stems have no mixture, or ``folder`` lies in ``source``.
+        ValueError: if a manifest cannot be read or lacks the column ``path``, stems have no
+            mixture, or ``folder`` lies in ``source``.
     """
     path = Path(source)
     if path.is_dir():
@@ -184,10 +186,10 @@ def _json_object(text: str, path: Path, line: int = 1) -> dict[str, Any]:
 def _filled(value: Any) -> Any:
     """A value of JSON without the objects that are empty, which Parquet cannot hold."""
     if isinstance(value, list):
-        return [_filled(one) for one in value]
+        return [full for one in value if (full := _filled(one)) != {}]
     if not isinstance(value, dict):
         return value
-    return {key: _filled(one) for key, one in value.items() if one != {}}
+    return {key: full for key, one in value.items() if (full := _filled(one)) != {}}
 
 
 def _manifest_rows(path: Path) -> list[dict[str, Any]]:
@@ -214,8 +216,13 @@ def _manifest_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _with_paths(row: Mapping[str, Any], manifest: Path) -> dict[str, Any]:
-    paths = {name: str((manifest.parent / row[name]).resolve()) for name in _PATHS if row.get(name)}
-    return {**row, **paths, "_name": row.get("recording_id") or str(Path(row["path"]))}
+    paths = {
+        name: str((manifest.parent / row[name]).resolve())
+        for name in _PATHS
+        if isinstance(row.get(name), str) and row[name]
+    }
+    name = row.get("recording_id")
+    return {**row, **paths, "_name": str(Path(row["path"]) if name in (None, "") else name)}
 
 
 def _dataset_rows(source: str, split: str, folder: Path) -> Iterator[dict[str, Any]]:
@@ -261,7 +268,8 @@ def _with_ids(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         name = row.pop("_name")
         for key in _TEXTS:
             if not isinstance(row.get(key), str | None):
-                raise ValueError(f"{key} of {name!r}: got {row[key]!r}, expected text")
+                kind = type(row.pop(key)).__name__
+                row.setdefault(ERROR, f"inspect: {key}: got {kind}, expected text; write it as one")
         if row.get("language"):
             row["language"] = language_code(row["language"])
         identity = plain = safe_name(name, default="recording", longest=_LONGEST_ID)

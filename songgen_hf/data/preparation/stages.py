@@ -203,7 +203,13 @@ def _run(piece: Row, *, stage: Stage, earlier: tuple[Stage, ...], folder: Path) 
         rows = _run_on_recording(stage, recording)
         known = set(recording)
     known -= {"id", ERROR, *(field.name for field in stage.columns())}
-    added = [{key: value for key, value in row.items() if key not in known} for row in rows]
+    # Of a row with an error, what the source has in columns of the stage may be of any type.
+    added = [
+        {key: value for key, value in row.items() if key not in known}
+        if not row.get(ERROR)
+        else {"id": row["id"], ERROR: row[ERROR]}
+        for row in rows
+    ]
     added = [relative_tracks(row, folder.parent) for row in added]
     _write(added, stage, result_path(folder, stage, name, piece["part"]), digest)
     return piece

@@ -128,6 +128,7 @@ def test_columns_of_a_manifest_are_read_as_text(clip):
     assert all(text.endswith("live") for text in found["captions"])
     (given,) = caption([{**clip, "captions": "A song, by hand.", "mood": ["calm", "sad"]}])
     assert given["captions"][0] == "A song, by hand." and given["mood"] == "calm, sad"
+    assert caption([{**clip, "captions": 1984}])[0]["captions"] == ["1984"]
     with pytest.raises(ValueError, match="tempo of the clip 'a-000000000': got 'fast', expected"):
         caption([{**clip, "tempo": "fast"}])
 

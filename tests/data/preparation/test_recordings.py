@@ -37,7 +37,7 @@ def test_a_folder_gives_its_sounds_with_lyrics_and_details(tmp_path, out):
     tone(tmp_path / "b.flac")
     (tmp_path / "b.txt").write_text("one word\ntwo\n", encoding="utf-8")
     (tmp_path / "b.json").write_text(
-        json.dumps({"genre": "folk", "tags": ["calm"], "settings": {}})
+        json.dumps({"genre": "folk", "tags": ["calm"], "settings": {"eq": {}}, "takes": [{}]})
     )
     (tmp_path / "notes.pdf").write_bytes(b"")
 
@@ -47,7 +47,7 @@ def test_a_folder_gives_its_sounds_with_lyrics_and_details(tmp_path, out):
     assert one["path"] == str((tmp_path / "Album One" / "Erste Blüte.wav").resolve())
     assert two == {
         "recording_id": "b", "path": str((tmp_path / "b.flac").resolve()),
-        "lyrics": "one word\ntwo", "genre": "folk", "tags": ["calm"],
+        "lyrics": "one word\ntwo", "genre": "folk", "tags": ["calm"], "takes": [],
     }  # fmt: skip
 
 
@@ -252,13 +252,22 @@ def test_equal_names_keep_their_ids_when_recordings_are_added(tmp_path, out):
     assert len(set(after.values())) == 4 and before.items() <= after.items()
 
 
-@pytest.mark.parametrize("column", ["lyrics", "language", "vocal"])
-def test_columns_that_must_be_text_are_checked_first(tmp_path, out, column):
-    tone(tmp_path / "a.wav")
+@pytest.mark.parametrize("column", ["lyrics", "recording_lyrics", "language", "vocal"])
+@pytest.mark.parametrize("source", [".", "songs.jsonl"])
+def test_a_song_with_a_column_that_must_be_text_is_the_only_one_with_an_error(
+    tmp_path, out, column, source
+):
+    rows = [{"path": "a.wav", "recording_id": 7, column: ["one", "two"]}, {"path": "b.wav"}]
+    for row in rows:
+        tone(tmp_path / row["path"])
     (tmp_path / "a.json").write_text(json.dumps({column: ["one", "two"]}))
+    (tmp_path / "songs.jsonl").write_text("\n".join(map(json.dumps, rows)))
 
-    with pytest.raises(ValueError, match=rf"{column} of 'a': got \['one', 'two'\], expected text"):
-        find_recordings(str(tmp_path), out)
+    one, two = find_recordings(str(tmp_path / source), out)
+
+    assert one["recording_id"] == ("a" if source == "." else "7") and column not in one
+    assert one["error"] == f"inspect: {column}: got list, expected text; write it as one"
+    assert "error" not in two
 
 
 def test_a_changed_recording_has_another_digest_and_a_moved_one_has_not(tmp_path, out):

@@ -129,6 +129,17 @@ def test_what_cannot_be_read_is_a_row_with_its_error(tmp_path):
     assert all(row["level"] is not None for row in rows if not row[ERROR])
 
 
+@pytest.mark.parametrize("recording", ["broken", "short"])
+def test_a_row_with_an_error_has_nothing_in_the_columns_of_its_stage(tmp_path, recording):
+    rows = [{**row, "level": "loud"} for row in RECORDINGS if row["recording_id"] == recording]
+    chosen = stages(bad="short-1")
+
+    run_stages(chosen, rows, tmp_path, progress=False)
+
+    row = list(read_clips(chosen, rows, tmp_path))[-1]
+    assert row[ERROR] and row["level"] is None
+
+
 def test_a_recording_that_begins_with_an_error_is_a_row_with_it(tmp_path):
     wrong = {**RECORDINGS[-1], ERROR: "inspect: no lyrics"}
 

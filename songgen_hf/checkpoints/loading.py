@@ -68,7 +68,7 @@ def load_codec(
     from ..modeling.modeling_xcodec import XCodecModel
 
     checkpoint = resolve_checkpoint(name)
-    kind = _model_type(checkpoint, revision)
+    kind = read_model_type(checkpoint, revision)
     options: dict[str, Any] = {"revision": revision, "dtype": dtype}
     codec: Any
     if kind == "songgen":
@@ -126,7 +126,7 @@ def load_pipeline(
         import torch
 
         dtype = getattr(torch, dtype)
-    kind = _model_type(checkpoint, revision)
+    kind = read_model_type(checkpoint, revision)
     if kind not in (SongGenConfig.model_type, MASKED_MODEL_TYPE):
         raise ValueError(f"{checkpoint} is of type {kind!r}: expected a SongGen checkpoint")
     placed = {"device": checked_device(device), "mode": mode, "adapter": adapter}
@@ -175,7 +175,7 @@ def fetching(name: str) -> Iterator[None]:
         ) from error
 
 
-def _model_type(checkpoint: str, revision: str | None) -> Any:
+def read_model_type(checkpoint: str, revision: str | None = None) -> Any:
     """The ``model_type`` in the ``config.json`` of a checkpoint; None without one."""
     from transformers import PreTrainedConfig
 
@@ -244,7 +244,10 @@ class SongPipelineFactory:
             song_pipeline.vocal_extractor = extract_vocal
             return song_pipeline
         if adapter is not None:
-            raise ValueError("adapters are for autoregressive models: leave adapter or mode out")
+            raise ValueError(
+                "adapters are for autoregressive models, got a masked one: leave adapter or mode "
+                "out, or give the model of the adapter"
+            )
         if extra := sorted(options.keys() - PIPELINE_OPTIONS):
             raise ValueError(
                 f"a masked model does not take {', '.join(extra)} when it is loaded: give settings "
@@ -269,6 +272,7 @@ __all__ = [
     "fetching",
     "load_codec",
     "load_pipeline",
+    "read_model_type",
     "resolve_checkpoint",
     "song_pipeline",
 ]

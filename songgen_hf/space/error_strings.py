@@ -191,6 +191,16 @@ MESSAGES: dict[str, str] = {
     "the weight of the adapter {name} is {weight}: expected it finite": (
         "das Gewicht des Adapters {name} ist {weight}: erwartet eine endliche Zahl"
     ),
+    "{model} is of type {kind}: adapters are for autoregressive song models; give one of these "
+    "with --model": (
+        "{model} ist vom Typ {kind}: Adapter sind für autoregressive Modelle; bitte ein solches "
+        "wählen"
+    ),
+    "the adapter in {name} was trained for {base}, --model is {model}: give that model, or "
+    "another --out": (
+        "der Adapter in {name} gehört zu {base}, gewählt ist {model}: bitte dieses Modell oder "
+        "einen anderen Namen wählen"
+    ),
     "the adapter in {name} has the rank {rank}, --rank is {given}: give that rank, or another "
     "--out": (
         "der Adapter in {name} hat den Rang {rank}, verlangt ist {given}: bitte diesen Rang oder "

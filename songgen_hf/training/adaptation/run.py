@@ -6,16 +6,17 @@ prepares recordings that were added, and trains further for a larger number of s
 
 import json
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from transformers import TrainerCallback
 
-from ...checkpoints.loading import resolve_checkpoint
+from ...checkpoints.loading import read_model_type, resolve_checkpoint
 from ...data.preparation.codes import prepare_codes
 from ...data.preparation.options import CodesOptions, SongsOptions
 from ...data.preparation.songs import DATA_FOLDER, TABLE_FILE, PreparedSongs, prepare_songs
 from ...data.shards import datasets_progress_bars
+from ...modeling.configuration_songgen import SongGenConfig
 from ...optional import require
 from ..language_model.lora import train_lora
 from ..language_model.options import LORA_OPTIONS
@@ -86,13 +87,14 @@ def adapt(
         The result; None if ``confirm`` said no, or ``watch`` stopped before the training.
     Raises:
         NothingKept: if no clip is kept.
-        ValueError: if an option does not fit, or is not that of the adapter to train further.
+        ValueError: if an option does not fit, or is not that of the adapter to train further; or if
+            the model is not autoregressive.
         OSError: if a file cannot be read or written.
         ImportError: if a package is missing.
     """
     bars = progress and watch is None
     model = resolve_checkpoint(options.model)
-    _check_rank(options)
+    _check_model(options, model)
     songs = SongsOptions(
         source=options.source,
         output=options.out / SONGS_FOLDER,
@@ -189,17 +191,28 @@ class _Watch(TrainerCallback):
             control.should_save = control.should_training_stop = True
 
 
-def _check_rank(options: AdaptOptions) -> None:
-    """Refuse to train an adapter further with another rank."""
+def _check_model(options: AdaptOptions, model: str) -> None:
+    """Refuse a model without adapters, and an adapter of another model or of another rank."""
+    if (kind := read_model_type(model)) != SongGenConfig.model_type:
+        raise ValueError(
+            f"{options.model} is of type {kind!r}: adapters are for autoregressive song models; "
+            "give one of these with --model"
+        )
     checkpoint = last_checkpoint(options.out / RUN_FOLDER)
     path = None if checkpoint is None else Path(checkpoint) / "adapter_config.json"
     if path is None or not path.is_file():
         return
-    rank = json.loads(path.read_text(encoding="utf-8")).get("r")
+    config = json.loads(path.read_text(encoding="utf-8"))
+    rank, base = config.get("r"), config.get("base_model_name_or_path") or model
     if rank != options.rank:
         raise ValueError(
             f"the adapter in {options.out} has the rank {rank}, --rank is {options.rank}: give "
             "that rank, or another --out"
+        )
+    if PurePath(base).name != PurePath(model).name:  # the folder of the model may have been moved
+        raise ValueError(
+            f"the adapter in {options.out} was trained for {base}, --model is {model}: give that "
+            "model, or another --out"
         )
 
 

@@ -96,6 +96,8 @@ def test_recordings_become_an_adapter_that_sings_and_is_trained_further(options,
     assert (again.steps, further.steps) == (4, 6)
     with pytest.raises(ValueError, match="has the rank 2, --rank is 3: give that rank, or another"):
         adapt(options(steps=8, rank=3, out=moved), progress=False)
+    with pytest.raises(ValueError, match="was trained for .*, --model is .*mixed_pro: give that"):
+        adapt(options(steps=8, out=moved, model="songgen-mini/mixed_pro"), progress=False)
     assert (moved / "songs" / "clips.parquet").stat().st_size == stamp
     assert len(list(moved.glob("codes-*"))) == 1
 
@@ -131,6 +133,15 @@ def test_the_command_shows_the_recordings_and_needs_an_answer(
     shown = capsys.readouterr()
     assert json.loads(shown.out)["steps"] == 2
     assert not any(part in shown.err for part in ("it/s", "examples/s", "%|", "codebook"))
+
+
+def test_a_masked_model_is_refused_before_anything_is_prepared(recordings, tmp_path):
+    masked = AdaptOptions(str(recordings), tmp_path / "adapter", model="songgen-mini/masked")
+
+    with pytest.raises(ValueError, match="songgen-mini/masked is of type 'songgen_masked': adap"):
+        adapt(masked, progress=False)
+
+    assert not (tmp_path / "adapter").exists()
 
 
 def test_recordings_without_a_usable_clip_are_refused(options):

@@ -8,7 +8,8 @@ import logging
 import math
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import PurePath
 from typing import Any
 
@@ -42,9 +43,7 @@ def load_adapters(model: Any, adapters: Adapter | Sequence[Adapter] | Mapping[An
     names = {f"adapter_{number}": weight for number, weight in enumerate(weights.values())}
     for name, source in zip(names, weights, strict=True):
         try:
-            with warnings.catch_warnings():
-                # Several adapters are intended.
-                warnings.filterwarnings("ignore", message="Already found a `peft_config`")
+            with quiet_peft():
                 _load_adapter(model, source, name)
         except (ImportError, MemoryError):
             raise
@@ -62,6 +61,17 @@ def load_adapters(model: Any, adapters: Adapter | Sequence[Adapter] | Mapping[An
         if hasattr(module, "set_scale") and hasattr(module, "lora_A"):
             for name, weight in names.items():
                 module.set_scale(name, weight)
+
+
+@contextmanager
+def quiet_peft() -> Iterator[None]:
+    """Leave out warnings of PEFT that nobody can act on."""
+    with warnings.catch_warnings():
+        # Several adapters are intended.
+        warnings.filterwarnings("ignore", "Already found a `peft_config`")
+        # PEFT 0.21 asks transformers 5.23 by an old name.
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        yield
 
 
 def named_adapters(names: str | Sequence[str] | None) -> dict[str, float] | None:
@@ -143,4 +153,4 @@ def _warn_of_another_model(model: Any, name: str, source: str) -> None:
         )  # fmt: skip
 
 
-__all__ = ["load_adapters", "named_adapters", "written_adapters"]
+__all__ = ["load_adapters", "named_adapters", "quiet_peft", "written_adapters"]

@@ -12,9 +12,6 @@ from songgen_hf.cli.generate.options import GenerateOptions
 from songgen_hf.cli.parser import options_of
 from songgen_hf.pipelines.adapters import named_adapters
 
-# PEFT asks the model by a name that transformers is about to drop.
-pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
-
 
 @pytest.fixture
 def adapter(tmp_path, tiny_checkpoint):

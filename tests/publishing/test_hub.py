@@ -17,10 +17,7 @@ from songgen_hf.publishing.hub import publish, push_adapter, push_songs, upload_
 from ..tools.hub_stand_in import card_data
 
 # huggingface_hub 2.4 uploads large files in a way that is deprecated in its HTTP library.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 SHORT = ["--max-seconds", "0.2", "--device", "cpu", "--quiet"]
 
 

@@ -118,7 +118,6 @@ def test_songs_of_evaluations_are_shown_by_their_steps(tmp_path):
 
 
 @pytest.mark.slow  # two processes that prepare and train
-@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 def test_an_adapter_is_trained_stopped_and_finished(tiny_checkpoint, tmp_path, pipelines):
     from songgen_hf.pipelines.adapters import load_adapters
 

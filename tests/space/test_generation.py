@@ -22,8 +22,6 @@ from songgen_hf.training.language_model.lora import LoraOptions, add_lora
 
 from ..tools.waiting import wait_until
 
-# PEFT calls a deprecated attribute of transformers.
-pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 SETTINGS = Settings(lyrics="the river runs", text="folk", seconds=0.6, seed=7, mode="mixed")
 
 

@@ -73,7 +73,6 @@ def test_codes_of_another_codec_are_refused(codes_folder, tiny_checkpoint, tmp_p
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 def test_the_command_train_lora_writes_an_adapter(
     songs_folder, tiny_checkpoint, tmp_path, monkeypatch
 ):

@@ -19,7 +19,7 @@ from torch import nn
 from ...modeling.modeling_songgen import SongGenForConditionalGeneration
 from ...modeling.processing_songgen import SongGenProcessor
 from ...optional import require
-from ...pipelines.adapters import load_adapters
+from ...pipelines.adapters import load_adapters, quiet_peft
 from ..option_parsing import dump_options
 from ..options import DataOptions, ModelOptions, SongGenTrainingArguments
 from ..seeding import seeded
@@ -69,7 +69,7 @@ def add_lora(
         target_modules=targets,
         trainable_token_indices=lyrics_token_ids(options.lyrics_tokens, processor) or None,
     )
-    with seeded(seed):
+    with seeded(seed), quiet_peft():
         return peft.get_peft_model(model, config)
 
 

@@ -21,11 +21,7 @@ from songgen_hf.training.adaptation.run import (
 from ...tools.sung_album import RATE, sing
 from ..conftest import build_tiny
 
-pytestmark = [
-    pytest.mark.slow,
-    # PEFT 0.21 asks transformers 5.23 by an old name.
-    pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning"),
-]
+pytestmark = pytest.mark.slow
 QUICK = ("score.music=false", "caption.phrasings=1", "segment.mean_seconds=4")
 
 

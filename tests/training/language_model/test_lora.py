@@ -21,9 +21,6 @@ from songgen_hf.training.option_parsing import make_options
 
 from ..conftest import build_tiny
 
-# PEFT 0.21 asks transformers 5.23 by an old name.
-pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
-
 
 def inputs(seed: int = 0) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
@@ -104,6 +101,8 @@ def test_at_most_three_percent_of_the_weights_are_trained(preset):
 
 
 @pytest.mark.slow
+# PEFT 0.21 itself asks transformers 5.23 by an old name.
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 def test_an_adapter_is_saved_loaded_merged_and_swapped(saved_adapter):
     first, with_first = saved_adapter(1)
     second, with_second = saved_adapter(2)
@@ -129,6 +128,8 @@ def test_an_adapter_is_saved_loaded_merged_and_swapped(saved_adapter):
 
 
 @pytest.mark.slow
+# PEFT 0.21 itself asks transformers 5.23 by an old name.
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 def test_two_adapters_are_combined_by_weight(saved_adapter):
     from peft import PeftModel
 

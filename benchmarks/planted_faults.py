@@ -56,7 +56,7 @@ FAULTS = (
 EXPECTED = {
     "duplicate": "duplicate",
     "clipping": "clipping",
-    "silence": "silence",
+    "silence": ("silence", "error: segment: it is silent"),
     "8 kHz": "bandwidth",
     "truncated": ("truncated", "error"),
     "text": "error",

@@ -269,6 +269,9 @@ MESSAGES: dict[str, str] = {
     ),
     "error: {stage}: {error}": "Fehler beim Schritt „{stage}“: {error}",
     "it has no sound": "enthält keinen Klang",
+    "it is silent, below {level} dB throughout: replace it, or remove it": (
+        "durchgehend still, unter {level} dB; bitte ersetzen oder entfernen"
+    ),
     "cannot read {file} as UTF-8: save it in this encoding": (
         "{file} ist kein UTF-8; bitte in dieser Kodierung speichern"
     ),

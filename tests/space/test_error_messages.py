@@ -129,6 +129,12 @@ def test_every_reason_of_the_preparation_has_a_german_text():
         "Fehler beim Schritt „Prüfen“: enthält keinen Klang"
     )
     assert in_german(
+        "error: segment: it is silent, below -60 dB throughout: replace it, or remove it"
+    ) == (
+        "Fehler beim Schritt „Schneiden“: durchgehend still, unter -60 dB; bitte ersetzen oder "
+        "entfernen"
+    )
+    assert in_german(
         "error: separate: vocal holds NaN or infinite samples; repair or replace it"
     ) == (
         "Fehler beim Schritt „Trennen“: vocal: enthält ungültige Werte; bitte die Aufnahme ersetzen"

@@ -234,8 +234,15 @@ def _separate(recording: Row, *, options: Any, stems: Path) -> Row:
 
 
 def _segment(recording: Row, *, preparation: Preparation) -> list[Row]:
-    """Cut a recording, distribute its lyrics over the clips, and choose their reference voices."""
+    """Cut a recording, distribute its lyrics over the clips, and choose their reference voices.
+
+    Raises:
+        ValueError: if nothing of it is loud enough, so that the recording is not lost silently.
+    """
     clips = segmentation.segment(recording, preparation.segment)
+    if not clips:
+        level = preparation.segment.silence_level
+        raise ValueError(f"it is silent, below {level:g} dB throughout: replace it, or remove it")
     clips = alignment.align_lyrics(clips, preparation.align)
     return voice_prompts.choose_voices(clips, preparation.voice)
 

@@ -69,6 +69,18 @@ def test_songs_become_clips_with_scores_and_reasons(prepared):
     assert found.reasons["duplicate"] == sum(not kept for kept in copies.values())
 
 
+def test_a_silent_recording_is_told_of(tmp_path):
+    (tmp_path / "album").mkdir()
+    soundfile.write(tmp_path / "album" / "silence.wav", np.zeros((3 * RATE, 2)), RATE)
+    options = SongsOptions(source=str(tmp_path / "album"), output=tmp_path / "out", changes=QUICK)
+
+    found = prepare_songs(options, progress=False)
+
+    (row,) = table(tmp_path / "out")
+    assert (found.recordings, found.kept, row["recording_id"]) == (1, 0, "silence")
+    assert row["error"].startswith("segment: it is silent, below -60 dB throughout")
+
+
 @pytest.mark.slow
 def test_kept_clips_and_a_report_are_written(prepared, monkeypatch):
     folder, found = prepared

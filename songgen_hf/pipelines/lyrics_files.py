@@ -1,4 +1,4 @@
-"""Timed lyrics as LRC, WebVTT and JSON.
+"""Timed lyrics as LRC, WebVTT and JSON, and the lyrics of LRC files.
 
 A line is ``{"line", "start", "end", "words"}``, a word ``{"word", "start", "end", "confidence"}``,
 with times in seconds. The file travels to the Hub with the pipelines and imports nothing of this
@@ -6,10 +6,16 @@ package.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 Line = Mapping[str, Any]
+
+_LRC_TIME = re.compile(r"\[(\d+):(\d+(?:[.:]\d+)?)\]\s*")
+_LRC_TIMES = re.compile(rf"^(?:{_LRC_TIME.pattern})+")
+_LRC_WORD_TIME = re.compile(r"<\d+:\d+(?:[.:]\d+)?>")
+_LRC_TAG = re.compile(r"\[[a-z#]+:.*\]", re.IGNORECASE)  # such as [ti:title]
 
 
 def as_lrc(lines: Sequence[Line], *, words: bool = False) -> str:
@@ -23,6 +29,25 @@ def as_lrc(lines: Sequence[Line], *, words: bool = False) -> str:
             )
         rows.append(f"[{_lrc_time(line['start'])}]{text}\n")
     return "".join(rows)
+
+
+def lrc_lyrics(text: str) -> str:
+    """The lyrics of an LRC file in the order in which they are sung, without times and tags.
+
+    A line with several times is sung several times. A text without times stays as it is.
+    """
+    sung: list[tuple[float, str]] = []
+    now = 0.0
+    for line in map(str.strip, text.splitlines()):
+        if _LRC_TAG.fullmatch(line):
+            continue
+        words = _LRC_TIMES.sub("", line)
+        times = _LRC_TIME.findall(line.removesuffix(words))
+        starts = [60 * int(minutes) + float(rest.replace(":", ".")) for minutes, rest in times]
+        words = " ".join(_LRC_WORD_TIME.sub("", words).split())
+        sung += [(start, words) for start in starts or [now]]
+        now = sung[-1][0]
+    return "\n".join(words for _, words in sorted(sung, key=lambda one: one[0])).strip()
 
 
 def as_webvtt(lines: Sequence[Line]) -> str:
@@ -62,4 +87,4 @@ def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-__all__ = ["as_json", "as_lrc", "as_webvtt"]
+__all__ = ["as_json", "as_lrc", "as_webvtt", "lrc_lyrics"]

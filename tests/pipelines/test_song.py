@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from songgen_hf.pipelines.lyrics_files import lrc_lyrics
 from songgen_hf.pipelines.song import Song
 from songgen_hf.pipelines.takes import best_take
 from songgen_hf.pipelines.text_to_song import TextToSongPipeline
@@ -175,3 +176,21 @@ def test_a_song_of_codes_alone_is_refused_where_its_sound_is_needed(song, tmp_pa
 
     with pytest.raises(ValueError, match="has codes alone: generate it without output_type"):
         write(song, tmp_path / "song.wav")
+
+
+def test_the_lyrics_of_an_lrc_file_are_those_that_were_written(song):
+    assert lrc_lyrics(song.lrc()) == "Rivers run,\nR&B"
+    assert lrc_lyrics(song.lrc(words=True)) == "rivers run\nR&B"
+
+
+def test_lines_of_an_lrc_file_with_several_times_are_sung_several_times():
+    text = """[ti:Song]
+        [offset:+20]
+        [00:20.00][01:05.5] the refrain
+        [00:30]<00:30.10>two <00:31.2>words
+
+        [Verse]
+        [00:02:50]first"""
+
+    assert lrc_lyrics(text) == "first\nthe refrain\ntwo words\n\n[Verse]\nthe refrain"
+    assert lrc_lyrics("no times\nat all\n") == "no times\nat all"

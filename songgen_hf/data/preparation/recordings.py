@@ -19,6 +19,7 @@ from typing import Any
 from ...files import safe_name, write_files
 from ...modeling.checkpoint_files import reading
 from ...optional import require
+from ...pipelines.lyrics_files import lrc_lyrics
 from ..tables import DIGITS, files_digest, load_rows
 from .languages import language_code
 
@@ -40,11 +41,11 @@ _LONGEST_ID = 80
 def find_recordings(source: str, folder: Path, *, split: str = "train") -> list[dict[str, Any]]:
     """List the recordings of a source, in order.
 
-    - A folder: every sound file in it and its subfolders. Beside ``song.mp3``, ``song.txt`` holds
-      the lyrics, ``song.json`` further columns, ``song.vocal.flac`` and ``song.accompaniment.flac``
-      its stems. If lyrics or columns cannot be read, the recording has an ``error``. A subfolder
-      with ``vocals``, ``accompaniment`` (or ``no_vocals``, ``instrumental``) and ``mixture`` is one
-      recording with stems.
+    - A folder: every sound file in it and its subfolders. Beside ``song.mp3``, ``song.txt`` (or
+      ``song.lrc``) holds the lyrics, ``song.json`` further columns, ``song.vocal.flac`` and
+      ``song.accompaniment.flac`` its stems. If lyrics or columns cannot be read, the recording
+      has an ``error``. A subfolder with ``vocals``, ``accompaniment`` (or ``no_vocals``,
+      ``instrumental``) and ``mixture`` is one recording with stems.
     - A manifest (CSV, JSON lines or parquet) with a column ``path``, relative to the manifest.
     - A folder of parquet files or the name of a dataset of the Hub, with an audio column ``audio``
       or ``mixture`` and perhaps ``vocal`` and ``accompaniment``; the sounds are written to
@@ -147,6 +148,8 @@ def _file_row(path: Path, folder: Path) -> dict[str, Any]:
             row = {**_filled(_json_object(_text(details), details)), **row}
         if lyrics := _beside(path, ".txt"):
             row["lyrics"] = _text(lyrics).strip()
+        elif timed := _beside(path, ".lrc"):
+            row["lyrics"] = lrc_lyrics(_text(timed))
     except (OSError, ValueError) as error:
         row[ERROR] = f"inspect: {error}"
     row["_name"] = str(path.relative_to(folder).with_suffix(""))

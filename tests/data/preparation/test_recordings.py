@@ -61,6 +61,18 @@ def test_files_beside_a_song_may_have_capital_endings(tmp_path, out):
     assert (row["lyrics"], row["genre"]) == ("one word", "folk")
 
 
+def test_timed_lyrics_are_read_where_there_are_no_others(tmp_path, out):
+    for name in ("a.wav", "b.wav"):
+        tone(tmp_path / name)
+    (tmp_path / "a.lrc").write_text("[ar:Ann]\n[00:01.00]one word\n[00:02.50]two\n")
+    (tmp_path / "b.lrc").write_text("[00:01.00]not these\n")
+    (tmp_path / "b.txt").write_text("but these")
+
+    found = find_recordings(str(tmp_path), out)
+
+    assert [row["lyrics"] for row in found] == ["one word\ntwo", "but these"]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

@@ -9,8 +9,10 @@ import json
 import math
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -36,6 +38,9 @@ from .collator import SongCollator
 from .dataset import SongSampler
 from .objective import Objective
 from .options import ObjectiveOptions
+
+_LONGEST_REASON = 120
+"""Characters of an error of a library that a message repeats."""
 
 
 class SongTrainer(Trainer):
@@ -279,6 +284,15 @@ class SongTrainer(Trainer):
         if self.average is not None and self.args.should_save:
             self.average.save(Path(output_dir))
 
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        with reading_to_resume(resume_from_checkpoint):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            self.load_heads(resume_from_checkpoint)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        with reading_to_resume(checkpoint):
+            super()._load_rng_state(checkpoint)
+
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is None:
             return super()._load_optimizer_and_scheduler(checkpoint)
@@ -286,7 +300,7 @@ class SongTrainer(Trainer):
             {name: group[name] for name in ("initial_lr", "weight_decay") if name in group}
             for group in self.optimizer.param_groups
         ]
-        with joined_files(Path(checkpoint)):
+        with reading_to_resume(checkpoint), joined_files(Path(checkpoint)):
             super()._load_optimizer_and_scheduler(checkpoint)
             if self.average is not None:
                 self.average.load(Path(checkpoint))
@@ -366,6 +380,23 @@ def base_model(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
+@contextmanager
+def reading_to_resume(checkpoint: str | None) -> Iterator[None]:
+    """Turn errors about damaged files of a checkpoint into a message of one line.
+
+    Raises:
+        ValueError: naming the checkpoint.
+    """
+    try:
+        yield
+    except (EOFError, RuntimeError, SafetensorError, UnpicklingError) as error:
+        reason = " ".join(str(error).split())[:_LONGEST_REASON]
+        raise ValueError(
+            f"cannot resume from {checkpoint} ({reason}): if a file of it is damaged, remove this "
+            "folder, and the run goes on from the checkpoint before it"
+        ) from error
+
+
 def last_checkpoint(output_dir: Path) -> Path | None:
     """The newest complete checkpoint of a run, or None."""
     complete = [
@@ -388,4 +419,4 @@ def is_complete(checkpoint: Path) -> bool:
     return True
 
 
-__all__ = ["SongTrainer", "base_model", "is_complete", "last_checkpoint"]
+__all__ = ["SongTrainer", "base_model", "is_complete", "last_checkpoint", "reading_to_resume"]

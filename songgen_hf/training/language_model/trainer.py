@@ -160,9 +160,5 @@ class SongGenTrainer(SongTrainer):
         finally:
             del base.save_pretrained
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        super()._load_from_checkpoint(resume_from_checkpoint, model)
-        self.load_heads(resume_from_checkpoint)
-
 
 __all__ = ["SongGenTrainer"]

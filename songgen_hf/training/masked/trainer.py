@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ...pipelines.masked_song import MaskedSongPipeline
 from ..language_model.objective import Objective
-from ..language_model.song_trainer import SongTrainer
+from ..language_model.song_trainer import SongTrainer, reading_to_resume
 from .dataset import MaskedSongCollator, masked_positions
 from .objective import MaskedStep
 from .options import MaskedObjectiveOptions, MaskedTrainingArguments
@@ -83,7 +83,10 @@ class MaskedSongTrainer(SongTrainer):
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """Read the weights of the masked model and of the heads."""
         transformer = self.pipe.transformer
-        saved = type(transformer).from_pretrained(resume_from_checkpoint, subfolder="transformer")
+        with reading_to_resume(resume_from_checkpoint):
+            saved = type(transformer).from_pretrained(
+                resume_from_checkpoint, subfolder="transformer"
+            )
         transformer.load_state_dict(saved.state_dict())
         self.load_heads(resume_from_checkpoint)
 

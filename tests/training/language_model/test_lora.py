@@ -288,6 +288,14 @@ def test_a_killed_adapter_run_resumes_with_the_same_losses(train, tmp_path):
         return [e["objective"] for e in trainer.state.log_history if "objective" in e]
 
     assert losses(resumed) == pytest.approx(losses(whole), abs=1e-6)
+    shutil.rmtree(tmp_path / "killed" / "checkpoint-6")
+    for name in ("adapter_model.safetensors", "optimizer.pt", "rng_state.pth"):
+        path = tmp_path / "killed" / "checkpoint-4" / name
+        content = path.read_bytes()
+        path.write_bytes(content[:50])
+        with pytest.raises(ValueError, match=r"cannot resume from .*checkpoint-4 \(.*remove this"):
+            train("killed", resume_from_checkpoint="auto", **settings)
+        path.write_bytes(content)
 
 
 @pytest.mark.slow

@@ -32,6 +32,11 @@ def resolve_checkpoint(name: str | None = None) -> str:
     name = find_checkpoint(name)
     path = Path(name)
     if path.is_dir() and not (path / "config.json").is_file():
+        if (path / "adapter_config.json").is_file():
+            raise ValueError(
+                f"{name} is an adapter: expected a model; give it as --adapter of the model that "
+                "it was trained for"
+            )
         raise ValueError(f"{name} has no config.json: it is not the directory of a checkpoint")
     if not path.exists() and name.count("/") != 1:
         raise ValueError(

@@ -85,6 +85,13 @@ def test_a_song_names_its_adapters_as_one_flag_has_them():
 
 
 @pytest.mark.slow
+def test_an_adapter_in_the_place_of_a_model_is_an_error_that_says_so(tmp_path, capsys):
+    (tmp_path / "adapter_config.json").write_text("{}")
+
+    assert main(["generate", "folk", "--model", str(tmp_path)]) == 2
+    assert "is an adapter: expected a model; give it as --adapter" in capsys.readouterr().err
+
+
 def test_a_folder_without_an_adapter_is_an_error_of_one_line(tmp_path, tiny_checkpoint, capsys):
     arguments = ["generate", "folk", "--model", tiny_checkpoint(), "--adapter", str(tmp_path)]
 

@@ -16,6 +16,7 @@ from ...data.preparation.codes import prepare_codes
 from ...data.preparation.options import CodesOptions, SongsOptions
 from ...data.preparation.songs import DATA_FOLDER, TABLE_FILE, PreparedSongs, prepare_songs
 from ...data.shards import datasets_progress_bars
+from ...modeling.checkpoint_files import reading
 from ...modeling.configuration_songgen import SongGenConfig
 from ...optional import require
 from ..language_model.lora import train_lora
@@ -202,7 +203,8 @@ def _check_model(options: AdaptOptions, model: str) -> None:
     path = None if checkpoint is None else Path(checkpoint) / "adapter_config.json"
     if path is None or not path.is_file():
         return
-    config = json.loads(path.read_text(encoding="utf-8"))
+    with reading(path):
+        config = json.loads(path.read_text(encoding="utf-8"))
     rank, base = config.get("r"), config.get("base_model_name_or_path") or model
     if rank != options.rank:
         raise ValueError(

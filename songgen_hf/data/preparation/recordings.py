@@ -58,7 +58,7 @@ def find_recordings(source: str, folder: Path, *, split: str = "train") -> list[
         folder: where the sounds of a dataset are written.
         split: split of a dataset.
     Raises:
-        FileNotFoundError: if there is no recording.
+        FileNotFoundError: if there is no recording, or no such source.
         ValueError: if a manifest cannot be read or lacks the column ``path``, stems have no
             mixture, or ``folder`` lies in ``source``.
     """
@@ -230,7 +230,15 @@ def _with_paths(row: Mapping[str, Any], manifest: Path) -> dict[str, Any]:
 
 def _dataset_rows(source: str, split: str, folder: Path) -> Iterator[dict[str, Any]]:
     datasets = require("datasets", "prepare")
-    rows = load_rows(source, split, extra="prepare")
+    try:
+        rows = load_rows(source, split, extra="prepare")
+    except OSError as error:
+        if Path(source).exists():
+            raise
+        raise FileNotFoundError(
+            f"no recordings: {source} is neither a folder nor a file here, and no dataset of the "
+            f"Hub that can be read ({' '.join(str(error).split())}); check the path"
+        ) from error
     for name, feature in rows.features.items():
         if isinstance(feature, datasets.Audio):
             rows = rows.cast_column(name, datasets.Audio(decode=False))

@@ -320,3 +320,8 @@ def test_what_holds_no_recordings_is_refused(tmp_path, out, name, content, messa
 def test_an_empty_folder_is_refused(tmp_path, out):
     with pytest.raises(FileNotFoundError, match="holds no sound files"):
         find_recordings(str(tmp_path), out)
+
+
+def test_a_source_that_does_not_exist_is_refused(out):
+    with pytest.raises(FileNotFoundError, match="neither a folder nor a file here, .*check the"):
+        find_recordings("albun/songs", out)

@@ -269,8 +269,8 @@ MESSAGES: dict[str, str] = {
     ),
     "error: {stage}: {error}": "Fehler beim Schritt „{stage}“: {error}",
     "it has no sound": "enthält keinen Klang",
-    "it is silent, below {level} dB throughout: replace it, or remove it": (
-        "durchgehend still, unter {level} dB; bitte ersetzen oder entfernen"
+    "it is silent in mono, below {level} dB throughout: replace it": (
+        "in Mono durchgehend still, unter {level} dB; bitte ersetzen"
     ),
     "cannot read {file} as UTF-8: save it in this encoding": (
         "{file} ist kein UTF-8; bitte in dieser Kodierung speichern"
@@ -286,6 +286,10 @@ MESSAGES: dict[str, str] = {
     ),
     "tempo of the clip {clip}: got {value}, expected beats per minute": (
         "Tempo des Ausschnitts {clip}: erwartet Schläge in der Minute, nicht {value}"
+    ),
+    "{label} holds no audio": "{label}: enthält keinen Klang",
+    "{label} holds NaN or infinite samples; repair or replace the recording": (
+        "{label}: enthält ungültige Werte; bitte die Aufnahme ersetzen"
     ),
     "{label} holds NaN or infinite samples; repair or replace it": (
         "{label}: enthält ungültige Werte; bitte die Aufnahme ersetzen"

@@ -129,11 +129,14 @@ def test_every_reason_of_the_preparation_has_a_german_text():
         "Fehler beim Schritt „Prüfen“: enthält keinen Klang"
     )
     assert in_german(
-        "error: segment: it is silent, below -60 dB throughout: replace it, or remove it"
-    ) == (
-        "Fehler beim Schritt „Schneiden“: durchgehend still, unter -60 dB; bitte ersetzen oder "
-        "entfernen"
+        "error: segment: it is silent in mono, below -6 dB throughout: replace it"
+    ) == ("Fehler beim Schritt „Schneiden“: in Mono durchgehend still, unter -6 dB; bitte ersetzen")
+    assert in_german("error: inspect: 'a' holds no audio") == (
+        "Fehler beim Schritt „Prüfen“: 'a': enthält keinen Klang"
     )
+    assert in_german(
+        "error: inspect: 'a' holds NaN or infinite samples; repair or replace the recording"
+    ) == ("Fehler beim Schritt „Prüfen“: 'a': enthält ungültige Werte; bitte die Aufnahme ersetzen")
     assert in_german(
         "error: separate: vocal holds NaN or infinite samples; repair or replace it"
     ) == (

@@ -242,7 +242,9 @@ def _segment(recording: Row, *, preparation: Preparation) -> list[Row]:
     clips = segmentation.segment(recording, preparation.segment)
     if not clips:
         level = preparation.segment.silence_level
-        raise ValueError(f"it is silent, below {level:g} dB throughout: replace it, or remove it")
+        raise ValueError(
+            f"it is silent in mono, below {level:g} dB throughout: replace or remove it"
+        )
     clips = alignment.align_lyrics(clips, preparation.align)
     return voice_prompts.choose_voices(clips, preparation.voice)
 

@@ -78,7 +78,7 @@ def test_a_silent_recording_is_told_of(tmp_path):
 
     (row,) = table(tmp_path / "out")
     assert (found.recordings, found.kept, row["recording_id"]) == (1, 0, "silence")
-    assert row["error"].startswith("segment: it is silent, below -60 dB throughout")
+    assert row["error"].startswith("segment: it is silent in mono, below -60 dB throughout")
 
 
 @pytest.mark.slow

@@ -62,8 +62,8 @@ def run(options: AdaptFlags) -> CommandResult:
             "samples": adapted.samples,
         },
         f"{options.out}: adapter after {adapted.steps} steps{why}{drift}\n"
-        f"  songs of every evaluation: {adapted.samples}\n"
-        f"  sing with it: songgen-hf generate ...{model} --adapter {options.out}\n"
+        + (f"  songs of every evaluation: {adapted.samples}\n" if adapted.samples.is_dir() else "")
+        + f"  sing with it: songgen-hf generate ...{model} --adapter {options.out}\n"
         f"  on a web page: songgen-hf space run{model} --adapter {options.out}",
     )
 

@@ -392,8 +392,8 @@ def reading_to_resume(checkpoint: str | None) -> Iterator[None]:
     except (EOFError, RuntimeError, SafetensorError, UnpicklingError) as error:
         reason = " ".join(str(error).split())[:_LONGEST_REASON]
         raise ValueError(
-            f"cannot resume from {checkpoint} ({reason}): if a file of it is damaged, remove this "
-            "folder, and the run goes on from the checkpoint before it"
+            f"cannot resume from {checkpoint} ({reason}): give the options of its run; if a file "
+            "is damaged, remove this folder, and the run goes on from the checkpoint before it"
         ) from error
 
 

@@ -128,7 +128,11 @@ def test_the_command_shows_the_recordings_and_needs_an_answer(
     assert main([*words, "--yes", "--json"]) == 0
     shown = capsys.readouterr()
     assert json.loads(shown.out)["steps"] == 2
+    assert "songs of every evaluation" in shown.err
     assert not any(part in shown.err for part in ("it/s", "examples/s", "%|", "codebook"))
+    shutil.rmtree(given.out / "run" / "samples")
+    assert main([*words, "--yes"]) == 0
+    assert "songs of every evaluation" not in capsys.readouterr().out
 
 
 def test_a_masked_model_is_refused_before_anything_is_prepared(recordings, tmp_path):

@@ -175,8 +175,9 @@ def fetching(name: str) -> Iterator[None]:
             raise
         raise OSError(
             f"cannot read {name}: it is no folder here and not in the cache, and the Hub does not "
-            f"give it ({type(cause).__name__}); check the name, the revision and the connection "
-            "(HF_HUB_OFFLINE must not be set), or give a folder"
+            f"give it ({type(cause).__name__}); check the name, the revision, the connection "
+            "(HF_HUB_OFFLINE must not be set) and, of a private model, the token (HF_TOKEN), or "
+            "give a folder"
         ) from error
 
 

@@ -75,7 +75,8 @@ class ChannelsLastSnake1d(Snake1d):
         # As few passes over memory and as few new tensors as possible, and the order of the input.
         sine = (self.alpha * hidden_states).sin_()
         scale = (self.alpha + 1e-9).reciprocal()
-        return torch.addcmul(hidden_states, sine.mul_(sine), scale, out=sine)
+        output = None if torch.compiler.is_compiling() else sine  # the compiler plans memory itself
+        return torch.addcmul(hidden_states, sine.mul_(sine), scale, out=output)
 
 
 _LAYERS: dict[type[nn.Module], Any] = {

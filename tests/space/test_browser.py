@@ -438,7 +438,7 @@ def test_a_link_with_impossible_settings_says_so_at_once(visit):
 
     told.wait_for()
     assert "length must be a number from 1 to 5: got 900" in told.inner_text()
-    assert "mode='opera'" in told.inner_text()
+    assert "The mode is 'opera'" in told.inner_text()
     assert page.input_value("#description textarea") == "pop"
 
 

@@ -58,16 +58,16 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def converted(model: nn.Module, form: str) -> Any:
+def converted(model: SongGenForConditionalGeneration, form: str) -> Any:
     """Return a copy of a model of floats in a format."""
     model = copy.deepcopy(model)
     if form == "bfloat16":
         return model.bfloat16()
     if form == "int8":
-        quantize_model(model)  # type: ignore[arg-type]
+        quantize_model(model)
         return model
     if form == "bfloat16 keys":
-        for name, layer in model.decoder.named_modules():  # type: ignore[union-attr]
+        for name, layer in model.decoder.named_modules():
             if name.endswith(("k_proj", "v_proj")):
                 layer.register_forward_hook(lambda _, __, states: states.bfloat16().float())
         return model

@@ -56,7 +56,8 @@ class ModelOptions:
     freeze: list[str] = option(
         [],
         "parts not to train: text_encoder, text, lyrics (the last two are what train conditioner "
-        "trains), conditions, embeddings; the codec and the voice network are never trained",
+        "trains), conditions, embeddings, and of the decoder's layers self_attention, "
+        "cross_attention, feed_forward; the codec and the voice network are never trained",
     )
 
 

@@ -4,6 +4,7 @@ The codec and the voice network are always frozen; other parts can be frozen by 
 """
 
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 
 from torch import nn
 
@@ -26,10 +27,14 @@ FREEZABLE: dict[str, tuple[str, ...]] = {
         "conditioner.voice_projection",
     ),
     "embeddings": ("conditioner.lyrics_embedding", "decoder.model.embed_tokens"),
+    "self_attention": ("decoder.model.layers.*.self_attn",),
+    "cross_attention": ("decoder.model.layers.*.encoder_attn",),
+    "feed_forward": ("decoder.model.layers.*.fc[12]",),
 }
-"""Name of a part -> its modules. ``conditions`` (with the lyrics, where they are cross-attended) is
-``freeze_cross`` of the reference, ``embeddings`` is ``freeze_embed_prompts``. ``text`` and
-``lyrics`` are what ``train conditioner`` trains; the projection of the voice stays trainable."""
+"""Name of a part -> its modules, as shell patterns. ``conditions`` (with the lyrics, where they are
+cross-attended) is ``freeze_cross`` of the reference, ``embeddings`` is ``freeze_embed_prompts``.
+``text`` and ``lyrics`` are what ``train conditioner`` trains; the projection of the voice stays
+trainable. The last three are the matrices of the decoder's layers, whose norms stay trainable."""
 
 
 def freeze(model: SongGenForConditionalGeneration, parts: Iterable[str] = ()) -> int:
@@ -52,9 +57,8 @@ def freeze(model: SongGenForConditionalGeneration, parts: Iterable[str] = ()) ->
         if part == "conditions" and model.config.lyrics_cross_attention:
             frozen += _LYRICS
     model.requires_grad_(True)
-    for name in frozen:
-        module = submodule(model, name)
-        if module is not None:
+    for name, module in model.named_modules():
+        if any(fnmatchcase(name, pattern) for pattern in frozen):
             module.requires_grad_(False)
     return sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
 

@@ -134,11 +134,11 @@ def test_a_conditioner_of_other_sizes_or_tokens_is_refused(tmp_path):
 
 
 def trained(model) -> set[str]:
-    return {
-        ".".join(name.split(".")[:2])
-        for name, weight in model.named_parameters()
-        if weight.requires_grad
-    }
+    return {".".join(name.split(".")[:2]) for name in trained_weights(model)}
+
+
+def trained_weights(model) -> set[str]:
+    return {name for name, weight in model.named_parameters() if weight.requires_grad}
 
 
 def test_freezing_leaves_the_same_weights_as_the_reference(mixed):
@@ -165,6 +165,22 @@ def test_the_voice_is_learned_while_text_and_lyrics_are_frozen(mixed):
     assert conditions == {"conditioner.voice_encoder", "conditioner.voice_projection"}
     freeze(model, ["lyrics"])
     assert model.conditioner.text_projection.weight.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("parts", "modules"),
+    [
+        (["self_attention"], {"encoder_attn", "fc1", "fc2"}),
+        (["cross_attention", "feed_forward"], {"self_attn"}),
+    ],
+)
+def test_matrices_of_the_decoders_layers_are_frozen_by_kind(mixed, parts, modules):
+    freeze(mixed, parts)
+
+    layers = [name for name in trained_weights(mixed) if name.startswith("decoder.model.layers.")]
+    kinds = {name.split(".")[4] for name in layers}
+    assert {kind for kind in kinds if not kind.endswith("norm")} == modules
+    assert "decoder.lm_heads" in trained(mixed)
 
 
 @pytest.mark.slow

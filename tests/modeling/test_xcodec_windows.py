@@ -112,7 +112,8 @@ def test_long_clips_are_encoded_in_windows_of_attention(codec, samples, monkeypa
     changed = waveform.clone()
     changed[..., 45 * HOP :] = 0
     assert windowed.shape == whole.shape
-    assert torch.equal(codec.encode(changed).audio_codes[..., :20], windowed[..., :20])
+    same = (codec.encode(changed).audio_codes == windowed).float()
+    assert same[..., :20].mean() > 0.99 > same[..., 45:].mean()
 
 
 def test_windowed_encoding_follows_a_semantic_model_with_layer_norm():

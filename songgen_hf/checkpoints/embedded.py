@@ -1,10 +1,10 @@
 """Finds the checkpoints that are part of the package, among them the default model.
 
 The folder ``songgen-mini/`` beside this file holds a folder for each track pattern and one codec
-for all of them (:func:`~songgen_hf.publishing.export.export_sharing_codec`); ``separator-mini/``
-holds a network that separates vocal and accompaniment. If the installed
-package lacks it, the default model is the mini preset with seeded random weights, which is created
-once in the cache. Its config contains ``"trained": false``, and the pipelines warn about it.
+for all of them (:mod:`~songgen_hf.publishing.export_sharing`); ``separator-mini/`` holds a network
+that separates vocal and accompaniment. If the installed package lacks it, the default model is the
+mini preset with seeded random weights, which is created once in the cache. Its config contains
+``"trained": false``, and the pipelines warn about it.
 """
 
 import hashlib

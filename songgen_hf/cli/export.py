@@ -65,6 +65,12 @@ class ExportOptions(RevisionOptions):
         "write one folder for each model, named by its track pattern, and one for the codec that "
         "they were all trained with",
     )
+    earlier: Path | None = option(
+        None,
+        "folder that --share-codec wrote: it is copied with the weights of these models that have "
+        "changed in files of their own, so that version control keeps only these",
+        metavar="FOLDER",
+    )
     beside: Path | None = option(
         None,
         "folder of the SongGen checkpoint that a masked model was trained on: its codec is not "
@@ -88,6 +94,8 @@ def run(options: ExportOptions) -> CommandResult:
 
     repository = options.push_to_hub
     models, out = folders_of(options)
+    if options.earlier and not options.share_codec:
+        raise ValueError("--earlier is for models that share their codec: add --share-codec")
     if len(models) > 1 and not options.share_codec:
         raise ValueError(
             f"got {len(models)} models for one folder: export them one by one, or together with "
@@ -184,8 +192,9 @@ def write_audiocraft(models: list[str], out: Path | None, options: ExportOptions
 
 def write(models: list[str], out: Path, options: ExportOptions) -> CommandResult:
     """Load models, write them, and publish them with ``--push-to-hub``."""
-    from ..publishing.export import export, export_codec, export_sharing_codec
+    from ..publishing.export import export, export_codec
     from ..publishing.export_masked import export_masked
+    from ..publishing.export_sharing import export_changes, export_sharing_codec
     from ..publishing.hub import publish
 
     precision = {
@@ -199,7 +208,9 @@ def write(models: list[str], out: Path, options: ExportOptions) -> CommandResult
     is_masked = getattr(model, "mode", None) == "masked"
     if options.beside and not is_masked:
         raise ValueError("--beside is for masked models: leave it out")
-    if options.share_codec:
+    if options.earlier:
+        export_changes(by_track_pattern(loaded), options.earlier, out, **precision)
+    elif options.share_codec:
         export_sharing_codec(by_track_pattern(loaded), out, **precision)
     elif is_masked:
         if options.remote_code or options.load_dtype:

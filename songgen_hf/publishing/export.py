@@ -1,16 +1,14 @@
-"""Writes checkpoints for the Hub, optionally with their code, and models that share a codec.
+"""Writes checkpoints for the Hub, optionally with their code.
 
 With the code, ``AutoConfig``, ``AutoModel``, ``AutoModelForTextToWaveform``, ``AutoProcessor`` and
 ``pipeline("text-to-song")`` load the directory with ``trust_remote_code=True`` on machines without
-this package. Several models on one disk can share the file of their codec; a checkpoint that is
-saved from such a model is complete.
+this package.
 """
 
 import json
 import shutil
 import sys
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,12 +24,6 @@ if TYPE_CHECKING:
 
 TASK = "text-to-song"
 PIPELINE_MODULE = "text_to_song"
-CODEC_FOLDER = "codec"
-SHARED_FOLDER = "shared"
-WEIGHTS = "model.safetensors"
-INDEX = "model.safetensors.index.json"
-OWN_WEIGHTS = "language_model.safetensors"
-"""File of a model's own weights. transformers would prefer a file named ``WEIGHTS`` to an index."""
 
 
 def export(
@@ -72,8 +64,8 @@ def export(
             temporary, state_dict=written_weights(weights, quantize), save_original_format=False
         )
         processor.save_pretrained(temporary)
-        _state_dtype(temporary / "config.json", load_dtype or dtype)
-        _state_quantization(temporary / "config.json", quantize, load_dtype)
+        state_dtype(temporary / "config.json", load_dtype or dtype)
+        state_quantization(temporary / "config.json", quantize, load_dtype)
         if remote_code:
             _add_code(model, processor, temporary)
         write_card(
@@ -103,90 +95,9 @@ def export_codec(
     with new_directory(directory) as temporary:
         weights = stored_weights(codec, dtype)
         codec.save_pretrained(temporary, state_dict=dict(weights))
-        _state_dtype(temporary / "config.json", load_dtype or dtype)
+        state_dtype(temporary / "config.json", load_dtype or dtype)
         name = Path(directory).name
         write_card(codec, temporary, repository=name, state_dict=weights, license=license)
-    return Path(directory)
-
-
-def export_sharing_codec(
-    models: "Mapping[str, tuple[SongGenForConditionalGeneration, SongGenProcessor]]",
-    directory: Path | str,
-    *,
-    dtype: str | None = None,
-    load_dtype: str | None = None,
-    quantize: str | None = None,
-) -> Path:
-    """Write several models and store their codec, and all other equal weights, once.
-
-        directory/codec/             a complete codec: XCodecModel.from_pretrained
-        directory/shared/            other weights that all models have, such as the voice network
-        directory/<name>/            a song model, whose index refers to ../codec and ../shared
-            language_model.safetensors
-            model.safetensors.index.json
-
-    This layout is for a disk or a package. The Hub accepts no paths outside of a repository, so
-    models have to be exported one by one for it.
-
-    Args:
-        models: model and processor of each folder name; they change no more than by
-            ``save_pretrained``.
-        directory: new or empty directory; it is written completely or not at all.
-        dtype: precision of the weights in the files, see :func:`export`.
-        load_dtype: default precision of ``from_pretrained``, see :func:`export`.
-        quantize: "int8" to store the matrices of the models with 8 bits, see :func:`export`.
-    Returns:
-        ``directory``.
-    Raises:
-        ValueError: without models, for a folder named ``codec`` or ``shared``, or if the codecs
-            differ.
-        FileExistsError: if the directory contains files.
-    """
-    if not models or {CODEC_FOLDER, SHARED_FOLDER} & set(models):
-        raise ValueError(
-            f"got the folder names {list(models)}, expected one or more without {CODEC_FOLDER!r} "
-            f"and {SHARED_FOLDER!r}, which hold the common weights"
-        )
-    from safetensors.torch import save_file
-
-    _check_one_codec({name: model for name, (model, _) in models.items()})
-    prefix = "audio_encoder."
-    with new_directory(directory) as temporary:
-        codec = next(iter(models.values()))[0].audio_encoder
-        # The keys are those of the song model, because an index cannot rename keys; XCodecModel
-        # reads them too.
-        codec_weights = {
-            f"{prefix}{key}": weight for key, weight in stored_weights(codec, dtype).items()
-        }
-        codec.save_pretrained(temporary / CODEC_FOLDER, state_dict=codec_weights)
-        _state_dtype(temporary / CODEC_FOLDER / "config.json", load_dtype or dtype)
-        write_card(codec, temporary / CODEC_FOLDER, state_dict=stored_weights(codec, dtype))
-        stored = {
-            name: {
-                key: weight
-                for key, weight in stored_weights(model, dtype, quantize).items()
-                if not key.startswith(prefix)
-            }
-            for name, (model, _) in models.items()
-        }
-        files = [OWN_WEIGHTS, f"../{CODEC_FOLDER}/{WEIGHTS}"]
-        if shared := _equal_weights(list(stored.values())):
-            (temporary / SHARED_FOLDER).mkdir()
-            written = written_weights(shared, quantize)
-            save_file(written, temporary / SHARED_FOLDER / WEIGHTS, metadata={"format": "pt"})
-            files.append(f"../{SHARED_FOLDER}/{WEIGHTS}")
-        for name, (model, processor) in models.items():
-            folder = temporary / name
-            own = {key: weight for key, weight in stored[name].items() if key not in shared}
-            model.save_pretrained(
-                folder, state_dict=written_weights(own, quantize), save_original_format=False
-            )
-            (folder / WEIGHTS).rename(folder / OWN_WEIGHTS)
-            _write_index(folder, files)
-            processor.save_pretrained(folder)
-            _state_dtype(folder / "config.json", load_dtype or dtype)
-            _state_quantization(folder / "config.json", quantize, load_dtype)
-            write_card(model, folder, state_dict=stored_weights(model, dtype, quantize))
     return Path(directory)
 
 
@@ -225,39 +136,7 @@ def written_weights(weights: "Mapping[str, Tensor]", quantize: str | None) -> "d
     return dict(weights) if quantize is None else quantized_state_dict(dict(weights))
 
 
-def _equal_weights(models: "Sequence[Mapping[str, Tensor]]") -> "dict[str, Tensor]":
-    """Return the weights that two or more models share bit for bit, except tied weights."""
-    import torch
-
-    first, *others = models
-    if not others:
-        return {}
-    places = Counter(weight.data_ptr() for weight in first.values())
-    return {
-        key: weight.contiguous()
-        for key, weight in first.items()
-        if places[weight.data_ptr()] == 1
-        and all(
-            key in other and other[key].dtype == weight.dtype and torch.equal(other[key], weight)
-            for other in others
-        )
-    }
-
-
-def _write_index(folder: Path, files: Sequence[str]) -> None:
-    """Write the index of weights in several files, whose names are relative to the folder."""
-    from safetensors import safe_open
-
-    places: dict[str, str] = {}
-    for name in files:
-        with safe_open(folder / name, framework="pt") as file:
-            places |= dict.fromkeys(file.keys(), name)
-    size = sum((folder / name).stat().st_size for name in files)
-    index = {"metadata": {"total_size": size}, "weight_map": dict(sorted(places.items()))}
-    (folder / INDEX).write_bytes(encode_json(index))
-
-
-def _state_dtype(path: Path, dtype: str | None) -> None:
+def state_dtype(path: Path, dtype: str | None) -> None:
     """Set the precision in a config.json; None leaves it unchanged."""
     if dtype is None:
         return
@@ -268,36 +147,13 @@ def _state_dtype(path: Path, dtype: str | None) -> None:
     path.write_bytes(encode_json(config | {"dtype": dtype}))
 
 
-def _state_quantization(path: Path, quantize: str | None, load_dtype: str | None) -> None:
+def state_quantization(path: Path, quantize: str | None, load_dtype: str | None) -> None:
     """Say in a config.json that files hold integers, and whether the model computes with them."""
     if quantize is not None:
         from ..modeling.int8_loading import Int8Config
 
         stated = Int8Config(dequantize=load_dtype is not None)
         _update_json(path, quantization_config=stated.to_dict())
-
-
-def _check_one_codec(models: "Mapping[str, SongGenForConditionalGeneration]") -> None:
-    """Raise ValueError unless all models have the same codec, bit for bit."""
-    import torch
-
-    (first, reference), *others = models.items()
-    expected = reference.audio_encoder.state_dict()
-    for name, model in others:
-        weights = model.audio_encoder.state_dict()
-        different = sorted(
-            key
-            for key in expected.keys() | weights.keys()
-            if key not in expected
-            or key not in weights
-            or not torch.equal(expected[key], weights[key])
-        )
-        if different:
-            raise ValueError(
-                f"the codecs of {first} and {name} differ in {len(different)} of {len(expected)} "
-                f"weights, such as {different[0]}: only models that were trained with one codec "
-                "can share it; export them one by one"
-            )
 
 
 def code_files(model_class: type, processor_class: type) -> set[Path]:
@@ -366,7 +222,6 @@ def _update_json(path: Path, **values: object) -> None:
 __all__ = [
     "export",
     "export_codec",
-    "export_sharing_codec",
     "stored_weights",
     "written_weights",
 ]

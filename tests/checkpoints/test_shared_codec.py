@@ -14,7 +14,8 @@ from songgen_hf.checkpoints import embedded as checkpoints
 from songgen_hf.checkpoints.embedded import EMBEDDED_PATTERNS
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
 from songgen_hf.modeling.modeling_xcodec import XCodecModel
-from songgen_hf.publishing.export import export, export_sharing_codec
+from songgen_hf.publishing.export import export
+from songgen_hf.publishing.export_sharing import export_changes, export_sharing_codec
 from songgen_hf.publishing.hub import publish
 
 from ..tools.tiny_checkpoint import tiny_processor, tiny_singer  # noqa: F401
@@ -46,6 +47,14 @@ def assert_same_weights(model, expected) -> None:
     found = model.state_dict()
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def load(folder: Path) -> SongGenForConditionalGeneration:
+    return SongGenForConditionalGeneration.from_pretrained(folder)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.safetensors"))
 
 
 @pytest.mark.slow
@@ -176,6 +185,48 @@ def test_half_precision_files_can_be_loaded_as_float32(singers, tmp_path):
     assert XCodecModel.from_pretrained(folder / "codec").dtype == torch.float32
     stored = load_file(folder / "codec" / "model.safetensors").values()
     assert {tensor.dtype for tensor in stored if tensor.is_floating_point()} == {torch.bfloat16}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("quantize", [None, "int8"])
+def test_changed_weights_get_files_of_their_own(singers, tmp_path, quantize):
+    precision = {"dtype": "bfloat16", "load_dtype": "float32", "quantize": quantize}
+    export_sharing_codec(singers, tmp_path / "first", **precision)
+    pattern = "mixed_pro"
+    loaded, processor = load(tmp_path / "first" / pattern), singers[pattern][1]
+    before = tmp_path / "first"
+    for number, name in (("02", "decoder.lm_heads"), ("03", "conditioner.voice_projection")):
+        with torch.no_grad():
+            loaded.get_submodule(name).weight += 0.5
+        after = tmp_path / number
+
+        export_changes({pattern: (loaded, processor)}, before, after, **precision)
+
+        files = {path.relative_to(before): path.read_bytes() for path in weight_files(before)}
+        assert all((after / path).read_bytes() == content for path, content in files.items())
+        (new,) = {path.relative_to(after) for path in weight_files(after)} - files.keys()
+        assert new == Path(pattern) / f"language_model_{number}.safetensors"
+        assert {key.rpartition(".")[0] for key in load_file(after / new)} == {name}
+        again = load(after / pattern)
+        export(loaded, processor, tmp_path / f"whole{number}", **precision)
+        assert_same_weights(again, load(tmp_path / f"whole{number}").state_dict())
+        unchanged = load(after / "interleaving_A_V").state_dict()
+        assert_same_weights(load(before / "interleaving_A_V"), unchanged)
+        before = after
+
+
+@pytest.mark.slow
+def test_changes_of_a_codec_and_of_unknown_models_are_refused(singers, shared, tmp_path):
+    model, processor = singers["mixed_pro"]
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        other.audio_encoder.fc.bias += 1
+
+    with pytest.raises(ValueError, match=r"and of mixed_pro differ in 1 weights.*anew"):
+        export_changes({"mixed_pro": (other, processor)}, shared, tmp_path / "out")
+    with pytest.raises(ValueError, match=r"has no parallel/model\.safetensors\.index\.json: name"):
+        export_changes({"parallel": (model, processor)}, shared, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

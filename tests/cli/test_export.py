@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoProcessor
 
 from songgen_hf.cli import main
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
@@ -79,6 +80,8 @@ def test_the_second_model_generates_under_its_short_name(tmp_path, trained, monk
     [
         ([], "got 2 models for one folder: export them one by one, or together with --share-codec"),
         (["--share-codec", "--remote-code"], "--remote-code is for one model"),
+        (["--earlier", "both"], "--earlier is for models that share their codec: add"),
+        (["--share-codec", "--earlier", "both"], "both has no mixed_pro/model.safetensors.index"),
     ],
 )
 def test_contradicting_flags_are_an_error_of_one_line(tmp_path, trained, capsys, flags, message):
@@ -86,6 +89,24 @@ def test_contradicting_flags_are_an_error_of_one_line(tmp_path, trained, capsys,
 
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_later_model_is_written_beside_the_weights_it_kept(tmp_path, trained):
+    main(["export", *trained, str(tmp_path / "both"), "--share-codec"])
+    later = SongGenForConditionalGeneration.from_pretrained(trained[0])
+    with torch.no_grad():
+        later.decoder.lm_heads.weight += 1
+    later.save_pretrained(tmp_path / "later")
+    AutoProcessor.from_pretrained(trained[0]).save_pretrained(tmp_path / "later")
+
+    flags = ["--share-codec", "--earlier", str(tmp_path / "both")]
+    assert main(["export", str(tmp_path / "later"), str(tmp_path / "next"), *flags]) == 0
+
+    folder = tmp_path / "next" / "mixed_pro"
+    assert load_file(folder / "language_model_02.safetensors").keys() == {"decoder.lm_heads.weight"}
+    loaded = SongGenForConditionalGeneration.from_pretrained(folder)
+    assert torch.equal(loaded.decoder.lm_heads.weight, later.decoder.lm_heads.weight)
 
 
 @pytest.mark.slow

@@ -13,8 +13,9 @@ from songgen_hf.checkpoints.loading import load_pipeline, song_pipeline
 from songgen_hf.modeling import int8_layers
 from songgen_hf.modeling.int8_layers import Int8Linear
 from songgen_hf.modeling.modeling_songgen import SongGenForConditionalGeneration
-from songgen_hf.publishing.export import export, export_sharing_codec
+from songgen_hf.publishing.export import export
 from songgen_hf.publishing.export_masked import export_masked
+from songgen_hf.publishing.export_sharing import export_sharing_codec
 
 from ..tools.tiny_checkpoint import (
     tiny_checkpoint,

@@ -147,7 +147,7 @@ def export_changes(
             folder = temporary / name
             stored = stored_weights(model, dtype, quantize)
             written = written_weights(stored, quantize)
-            index: dict[str, str] = json.loads((folder / INDEX).read_text())["weight_map"]
+            index = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
             places = {key: place for key, place in index.items() if key in written}
             changed = _changed_weights(folder, places, written)
             if codec := [key for key in changed if key.startswith("audio_encoder.")]:

@@ -7,6 +7,7 @@ import importlib.util
 import logging
 import math
 import os
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -89,14 +90,22 @@ def named_adapters(names: str | Sequence[str] | None) -> dict[str, float] | None
 
 
 def written_adapters(text: str) -> dict[str, float]:
-    """Return the weights of adapters as :func:`named_adapters`, without a look at any folder."""
+    """Return the weights of adapters as :func:`named_adapters`, without a look at any folder.
+
+    Raises:
+        ValueError: for a weight that is no number.
+    """
     found: dict[str, float] = {}
     for part in map(str.strip, text.split(",")):
         name, _, weight = part.rpartition(":")
         try:
             found |= {name: float(weight)} if name else {part: 1.0}
-        except ValueError:  # the colon belongs to the name
-            found[part] = 1.0
+        except ValueError:
+            if not re.search(r"[/\\]", weight):
+                raise ValueError(
+                    f"the weight of the adapter {name} is {weight!r}: expected a number"
+                ) from None
+            found[part] = 1.0  # the colon belongs to the path
     return found
 
 

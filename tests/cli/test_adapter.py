@@ -67,6 +67,12 @@ def test_adapters_have_weights_after_a_colon(tmp_path):
     assert named_adapters(several) == {several[0]: 1.0, "one": 0.5, "me/two": 1.0, "three": 1.0}
 
 
+@pytest.mark.parametrize("weight", ["abc", "", "0.5x"])
+def test_a_weight_that_is_no_number_is_named(weight):
+    with pytest.raises(ValueError, match=f"adapter me/one is '{weight}': expected a number"):
+        named_adapters(f"two:0.5,me/one:{weight}")
+
+
 @pytest.mark.parametrize("command", ["generate", "serve"])
 def test_adapters_may_be_given_one_by_one(command):
     options = options_of(build_parser(command).parse_args(f"{command} --adapter a".split()))

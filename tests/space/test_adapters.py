@@ -70,15 +70,18 @@ def test_adapters_are_combined_by_their_weights(folder):
     assert adapters.resolve("blues:0,choir:2", 1.0) == {place["choir"]: 2.0}
 
 
-@pytest.mark.parametrize(
-    "name", ["blues:2.5", "blues:-1", "blues:nan", "blues:much", "choir,blues:3"]
-)
+@pytest.mark.parametrize("name", ["blues:2.5", "blues:-1", "blues:nan", "choir,blues:3"])
 def test_a_weight_outside_of_its_range_is_refused(folder, name):
     adapters = Adapters([folder])
 
     for use in (adapters.check, lambda name: adapters.resolve(name, 1.0)):
         with pytest.raises(ValueError, match="there is no adapter 'blues:.*' here: choose one of"):
             use(name)
+
+
+def test_a_weight_that_is_no_number_is_refused(folder):
+    with pytest.raises(ValueError, match="weight of the adapter blues is 'much': expected a num"):
+        Adapters([folder]).check("blues:much")
 
 
 @pytest.mark.parametrize("name", ["take:final", "blues, choir", "take:2"])

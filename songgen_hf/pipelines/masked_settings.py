@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from .song_requests import check_length, plain
+from .song_requests import MAX_SEED, check_length, plain
 
 DEFAULT_STEPS = 28
 DEFAULT_MAX_SECONDS = 30.0
@@ -27,7 +27,7 @@ class MaskedSettings:
         min_seconds: lower bound of the predicted length, without an audio prompt.
         num_inference_steps: number of steps, with one run of the transformer each.
         scheduler: settings of the scheduler to replace; those that are None stay unchanged.
-        generator: random generator in place of seeds, or a list with one for each song.
+        generator: random generator that gives the seeds, or a list with one for each song.
         num_return_sequences: number of songs for each input.
         batch_size: number of songs that are generated together; None for all.
         output_type: one of ``OUTPUT_TYPES``.
@@ -100,12 +100,11 @@ class MaskedSettings:
         names = ("num_inference_steps", "min_seconds", "max_seconds")
         return {**{name: getattr(self, name) for name in names}, **self.scheduler}
 
-    def generators(self, requests: Sequence[dict[str, Any]], device: Any) -> list[torch.Generator]:
-        """Return a random generator for each song: the given ones, or those of the seeds."""
+    def seeds(self, requests: Sequence[dict[str, Any]]) -> list[int]:
+        """Return the seed of each song: that of its request, or one from the given generators."""
         given = self.generator
         if given is None:
-            seeds = [request["seed"] for request in requests]
-            return [torch.Generator(device=device).manual_seed(seed) for seed in seeds]
+            return [request["seed"] for request in requests]
         sources = given if isinstance(given, list | tuple) else [given] * len(requests)
         if not all(isinstance(source, torch.Generator) for source in sources):
             raise TypeError(
@@ -117,7 +116,7 @@ class MaskedSettings:
                 f"generator has {len(sources)} entries for {len(requests)} songs: "
                 "give one, or one for each song"
             )
-        return list(sources)
+        return [_next_seed(source) for source in sources]
 
     def new_frames(self, seconds: Any, *, expected: int, frame_rate: float) -> int:
         """Return the number of frames to generate, at least one.
@@ -132,6 +131,18 @@ class MaskedSettings:
             return max(1, round(seconds * frame_rate))
         least = 0 if self.min_seconds is None else round(self.min_seconds * frame_rate)
         return max(1, least, min(expected, round(self.longest * frame_rate)))
+
+
+def _next_seed(generator: torch.Generator) -> int:
+    """The seed of a generator that has drawn nothing yet, else one that it draws.
+
+    A number is drawn in either case, so that the next song has another seed.
+    """
+    first = generator.initial_seed()
+    unused = torch.Generator(generator.device).manual_seed(first)
+    is_unused = torch.equal(generator.get_state(), unused.get_state())
+    drawn = torch.randint(2**31, (), generator=generator, device=generator.device)
+    return first if is_unused and first <= MAX_SEED else int(drawn)
 
 
 __all__ = [

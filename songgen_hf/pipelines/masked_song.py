@@ -181,8 +181,8 @@ class MaskedSongPipeline(RedoSectionMixin, MaskedCodecMixin, MaskedFolderMixin, 
             reveal: "confidence" or "random".
             schedule: "circle", "cosine", "linear" or "exp".
             seed: seed of the first song, in the forms of :class:`TextToSongPipeline`.
-            generator: random generator in place of a seed, or a list with one for each song; the
-                ``seed`` of a song is that with which its generator began.
+            generator: random generator in place of a seed, or a list with one for each song: an
+                unused one gives its own seed to the first song, other seeds are drawn from it.
             best_of, best_of_by, rank_by: as of :class:`TextToSongPipeline`.
             num_return_sequences: number of songs for each input.
             timestamps, retries, check_tracks: as of :class:`TextToSongPipeline`.
@@ -305,9 +305,8 @@ class MaskedSongPipeline(RedoSectionMixin, MaskedCodecMixin, MaskedFolderMixin, 
         requests = [
             {**one, "seed": seed_after(one["seed"], j)} for one in inputs for j in range(num_songs)
         ]
-        generators = settings.generators(requests, self._execution_device)
-        for request, generator in zip(requests, generators, strict=True):
-            request["seed"] = generator.initial_seed()
+        for request, seed in zip(requests, settings.seeds(requests), strict=True):
+            request["seed"] = seed
         size = settings.batch_size or len(requests)
         batches = [slice(i, i + size) for i in range(0, len(requests), size)]
         songs: list[dict[str, Any]] = []
@@ -315,9 +314,7 @@ class MaskedSongPipeline(RedoSectionMixin, MaskedCodecMixin, MaskedFolderMixin, 
             total = len(batches) * settings.num_inference_steps
             with step_counter(settings.progress, total, self.progress_bar) as report:
                 for batch in batches:
-                    songs += self._generate_batch(
-                        requests[batch], generators[batch], settings, report
-                    )
+                    songs += self._generate_batch(requests[batch], settings, report)
         finally:
             self.maybe_free_model_hooks()
         if num_songs == 1:
@@ -327,7 +324,6 @@ class MaskedSongPipeline(RedoSectionMixin, MaskedCodecMixin, MaskedFolderMixin, 
     def _generate_batch(
         self,
         requests: list[dict[str, Any]],
-        generators: list[torch.Generator],
         settings: MaskedSettings,
         report: Callable[[], None],
     ) -> list[dict[str, Any]]:
@@ -366,7 +362,7 @@ class MaskedSongPipeline(RedoSectionMixin, MaskedCodecMixin, MaskedFolderMixin, 
             condition_mask,
             given,
             scheduler,
-            generators,
+            [torch.Generator(device).manual_seed(request["seed"]) for request in requests],
             settings,
             report,
         )

@@ -84,6 +84,18 @@ def test_the_same_seed_or_generator_gives_the_same_song_and_another_seed_another
     assert other_codes(first, other).mean() > 0.3
 
 
+def test_every_song_of_a_generator_is_repeated_by_its_seed(sing):
+    generator = torch.Generator().manual_seed(5)
+
+    songs = [sing("folk", generator=generator, **SHORT)]
+    songs += sing(["folk", "folk"], generator=generator, **SHORT)
+
+    assert songs[0]["seed"] == 5 and len({song["seed"] for song in songs}) == 3
+    for song in songs:
+        again = sing("folk", seed=song["seed"], **SHORT)
+        assert np.array_equal(again["codes"], song["codes"])
+
+
 def test_a_drawn_seed_is_reported_and_gives_the_song_again(sing):
     drawn = sing("folk", **SHORT)
 

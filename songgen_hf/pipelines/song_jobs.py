@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import safe_name, sound_format, write_files
-from .song_requests import check_seconds, check_seed, seed_after
+from .song_requests import check_lyrics, check_seconds, check_seed, seed_after
 
 logger = logging.getLogger(__name__)
 
@@ -158,6 +158,7 @@ class SongJobs:
             raise ValueError(f"unknown key {unknown[0]!r}: expected some of {', '.join(JOB_KEYS)}")
         if not isinstance(given.get("text"), str):
             raise TypeError(f'text must be a string ("" for none): got {given.get("text")!r}')
+        check_lyrics(given.get("lyrics"))
         check_seconds("seconds", given.get("seconds"))
         seed = given.get("seed")
         own = seed_after(self.first_seed, job.line - 1)

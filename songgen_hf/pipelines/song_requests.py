@@ -80,6 +80,24 @@ def check_length(
         )
 
 
+def check_lyrics(lyrics: Any) -> None:
+    """Check that lyrics are None, blank, or have letters or digits to sing.
+
+    Raises:
+        TypeError: if they are not a string.
+        ValueError: if they have signs alone, which a model sings as noise.
+    """
+    if not isinstance(lyrics, str | None):
+        raise TypeError(f"lyrics must be a string or None: got {type(lyrics).__name__}")
+    # The processor refuses lone surrogates by their position.
+    sung = any(sign.isalnum() or "\ud800" <= sign <= "\udfff" for sign in lyrics or "")
+    if lyrics and lyrics.strip() and not sung:
+        raise ValueError(
+            f"lyrics have no letter or digit to sing: got {lyrics.strip()[:40]!r}; write words, or "
+            "leave them empty for a song without"
+        )
+
+
 def check_settings(settings: Mapping[str, Any]) -> None:
     """Check the settings of a call that the library would refuse late or in many lines.
 
@@ -169,8 +187,7 @@ def make_request(item: Any, shared: Mapping[str, Any], seed: int) -> dict[str, A
         raise TypeError(
             f'text must be a string ("" for none): got {type(request.get("text")).__name__}'
         )
-    if not isinstance(request["lyrics"], str | None):
-        raise TypeError(f"lyrics must be a string or None: got {type(request['lyrics']).__name__}")
+    check_lyrics(request["lyrics"])
     request["seed"] = seed if request.get("seed") is None else check_seed(request["seed"])
     return request
 
@@ -306,6 +323,7 @@ __all__ = [
     "MODES",
     "REQUEST_KEYS",
     "check_length",
+    "check_lyrics",
     "check_mode",
     "check_seconds",
     "check_settings",

@@ -7,7 +7,7 @@ from typing import Any
 from ..checkpoints.embedded import RECOGNIZER_NAME
 from ..modeling.lyrics_normalization import resolve_language
 from ..pipelines.song_plan import DEFAULT_CONTEXT, DEFAULT_WINDOW, SongPlan, plan
-from ..pipelines.song_requests import draw_seed
+from ..pipelines.song_requests import check_lyrics, draw_seed
 from ..pipelines.whole_requests import check_section_settings
 from ..space.settings import clean_text
 from .engine import ModelFacts, Order
@@ -216,7 +216,9 @@ def _words(request: SongRequest, limits: ServiceLimits) -> tuple[str, str]:
 def _lyrics(request: PlanRequest, limits: ServiceLimits) -> str:
     """The cleaned lyrics."""
     with at_fault("lyrics"):
-        return clean_text("the lyrics", request.lyrics or "", limits.lyrics_characters)
+        lyrics = clean_text("the lyrics", request.lyrics or "", limits.lyrics_characters)
+        check_lyrics(lyrics)
+        return lyrics
 
 
 def _sampling(request: SongRequest, facts: ModelFacts, limits: ServiceLimits) -> dict[str, Any]:

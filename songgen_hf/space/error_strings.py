@@ -35,6 +35,11 @@ MESSAGES: dict[str, str] = {
         "Bestes von {takes} und {songs} Varianten: beides singt mehrere Lieder; bitte eines davon "
         "auf 1 lassen"
     ),
+    "lyrics have no letter or digit to sing: got {lyrics}; write words, or leave them empty for a "
+    "song without": (
+        "Im Liedtext ist kein Buchstabe und keine Ziffer zu singen: {lyrics}; bitte Wörter "
+        "schreiben oder ihn für ein Lied ohne Worte leer lassen"
+    ),
     "the control character {code} at position {place} is not allowed in {name}: remove it, or type "
     "the text instead of pasting it": (
         "{name}: das Steuerzeichen {code} an Stelle {place} ist nicht erlaubt; bitte entfernen "

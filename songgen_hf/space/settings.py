@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from ..pipelines.masked_settings import DEFAULT_STEPS
 from ..pipelines.song_plan import DEFAULT_CONTEXT, DEFAULT_WINDOW
+from ..pipelines.song_requests import check_lyrics
 from .limits import Limits
 
 MIXED, TWO_TRACKS, FEW_STEPS = "mixed", "two tracks", "few steps"
@@ -100,6 +101,7 @@ class Settings:
         """
         modes = tuple(modes)
         lyrics = clean_text("the lyrics", self.lyrics, limits.lyrics_characters)
+        check_lyrics(lyrics)
         text = clean_text("the description", self.text, limits.text_characters).replace("\n", " ")
         if not lyrics.strip() and not text.strip():
             raise ValueError(

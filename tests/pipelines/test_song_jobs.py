@@ -54,18 +54,20 @@ def test_a_bad_line_is_reported_and_the_others_are_sung(tmp_path, pipeline):
     jobs = lines(
         JOBS[0], "{not json", {"text": 3}, {"text": "a", "tempo": 90}, [1],
         {"text": "a", "voice": "no.wav"}, {"text": "b", "seconds": -1}, JOBS[1],
+        {"text": "a", "lyrics": "!!!"},
     )  # fmt: skip
 
     results = generate_jobs(jobs, jobs_into(tmp_path, pipeline), batch_size=8)
 
     errors = {result["line"]: result["error"] for result in results if "error" in result}
-    assert sorted(errors) == [2, 3, 4, 5, 6, 7]
+    assert sorted(errors) == [2, 3, 4, 5, 6, 7, 9]
     assert errors[2].startswith("it is not JSON:")
     assert errors[3] == 'text must be a string ("" for none): got 3'
     assert errors[4].startswith("unknown key 'tempo': expected some of text, lyrics,")
     assert errors[5] == "expected a JSON object: got list"
     assert "no.wav" in errors[6]
     assert errors[7] == "seconds must be above 0 and finite: got -1"
+    assert errors[9].startswith("lyrics have no letter or digit to sing: got '!!!'")
     written = {path.name for path in tmp_path.glob("*.wav")}
     assert written == {"00001-la-la.wav", "00008-jazz.wav"}
 

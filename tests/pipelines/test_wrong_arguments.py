@@ -1,7 +1,10 @@
 """Arguments of the pipelines that are out of range are refused in one line, before any work."""
 
+import re
+
 import pytest
 
+from songgen_hf.pipelines.song_requests import check_lyrics
 from songgen_hf.pipelines.text_to_song import TextToSongPipeline
 
 
@@ -51,3 +54,18 @@ def test_a_masked_pipeline_refuses(tiny_masked, arguments, error, message):
 
     with pytest.raises(error, match=message):
         tiny_masked()("folk", **{"num_inference_steps": 2, **arguments})
+
+
+@pytest.mark.parametrize("lyrics", ["😀", "...", " !!!\n♪ "])
+def test_lyrics_without_a_letter_are_refused(generate, lyrics):
+    message = f"lyrics have no letter or digit to sing: got '{re.escape(lyrics.strip()[:3])}"
+
+    with pytest.raises(ValueError, match=message):
+        generate("folk", lyrics, max_seconds=0.1)
+    with pytest.raises(ValueError, match="lyrics have no letter"):
+        generate([{"text": "folk", "lyrics": lyrics}], max_seconds=0.1)
+
+
+@pytest.mark.parametrize("lyrics", ["", " \n", "7", "…la", "空"])
+def test_blank_lyrics_and_lyrics_with_a_letter_or_digit_are_taken(lyrics):
+    check_lyrics(lyrics)

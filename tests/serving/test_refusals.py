@@ -170,6 +170,9 @@ REQUESTS = [
      "response_format is 'mp3': a stream is wav or pcm; leave stream out for the other formats."),
     ({**WORDS, "lyrics": "la" * 2000}, 400, None, "lyrics",
      "The lyrics must have at most 2000 characters: got 4000; shorten them."),
+    ({**WORDS, "lyrics": "..."}, 400, None, "lyrics",
+     "lyrics have no letter or digit to sing: got '...'; write words, or leave them empty for a "
+     "song without."),
     ({**WORDS, "lyrics": "a\x1b[31mb"}, 400, None, "lyrics",
      "The control character U+001B at position 2 is not allowed in the lyrics: remove it, or type "
      "the text instead of pasting it."),

@@ -125,6 +125,7 @@ def test_a_seed_may_be_text_with_digits():
     [
         ({"lyrics": "", "text": " \n"}, "nothing to sing"),
         ({"lyrics": "la" * 50_000}, "at most 2000 characters: got 100000"),
+        ({"lyrics": "♪ ♪"}, "lyrics have no letter or digit to sing: got '♪ ♪'"),
         ({"text": "x" * 501}, "description must have at most 500 characters"),
         ({"lyrics": "one\x00two"}, r"control character U\+0000 at position 4"),
         ({"lyrics": "\u202eevil"}, r"U\+202E"),

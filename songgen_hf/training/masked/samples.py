@@ -3,6 +3,7 @@
 from typing import Any
 
 from ...pipelines.masked_song import MaskedSongPipeline
+from ...pipelines.song_plan import letter_count
 from ..language_model.samples import SampleSongs
 from .dataset import MaskedSongs
 
@@ -29,7 +30,7 @@ class SampleMaskedSongs(SampleSongs):
         longest = max(1, round(args.sample_seconds * rate))
         output = self.pipe(
             song["text"] or "",
-            lyrics=song["lyrics"],
+            lyrics=song["lyrics"] if letter_count(song["lyrics"] or "") else None,
             reference_voice=song["voice"],
             voice_start=song["voice_start"],
             language=song["language"],

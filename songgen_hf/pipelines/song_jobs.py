@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import safe_name, sound_format, write_files
-from .song_requests import check_lyrics, check_seconds, check_seed, seed_after
+from .song_requests import check_lyrics, check_seconds, check_seed, check_voices, seed_after
 
 logger = logging.getLogger(__name__)
 
@@ -160,6 +160,7 @@ class SongJobs:
             raise TypeError(f'text must be a string ("" for none): got {given.get("text")!r}')
         check_lyrics(given.get("lyrics"))
         check_seconds("seconds", given.get("seconds"))
+        check_voices([{**given, "reference_voice": given.get("voice")}])
         seed = given.get("seed")
         own = seed_after(self.first_seed, job.line - 1)
         given["seed"] = own if seed is None else check_seed(seed)
@@ -184,6 +185,8 @@ class SongJobs:
         """The song of each request, or the error that it raised alone."""
         if not requests:
             return
+        if not any("reference_voice" in request for request in requests.values()):
+            settings = {name: it for name, it in settings.items() if name != "separate_voice"}
         if self._pipeline is None:
             self._pipeline = self.load()
         try:

@@ -98,6 +98,20 @@ def check_lyrics(lyrics: Any) -> None:
         )
 
 
+def check_voices(requests: Sequence[Mapping[str, Any]]) -> None:
+    """Raise ValueError if requests have settings of a reference voice, and none has a voice."""
+    if any(request.get("reference_voice") is not None for request in requests):
+        return
+    for request in requests:
+        unset = {"voice_start": (None, 0), "separate_voice": (None, False, "never", "auto")}
+        for name, values in unset.items():
+            if (value := request.get(name)) not in values:
+                raise ValueError(
+                    f"{name} is {value!r}, but there is no reference voice: give one, or leave "
+                    f"{name} out"
+                )
+
+
 def check_settings(settings: Mapping[str, Any]) -> None:
     """Check the settings of a call that the library would refuse late or in many lines.
 
@@ -145,18 +159,23 @@ def make_requests(
         num_return_sequences: number of songs for each input, which have consecutive seeds.
     Raises:
         TypeError: if an argument has a wrong type.
-        ValueError: for unknown keys, lists of different lengths or a seed out of range.
+        ValueError: for unknown keys, lists of different lengths, a seed out of range, or settings
+            of a reference voice without one.
     """
     if isinstance(text, str | Mapping):
-        return make_request(text, shared, input_seeds(seed, 1, num_return_sequences)[0])
+        request = make_request(text, shared, input_seeds(seed, 1, num_return_sequences)[0])
+        check_voices([request])
+        return request
     if isinstance(text, list | tuple):
         columns = {name: one_per_input(name, value, len(text)) for name, value in shared.items()}
         seeds = input_seeds(seed, len(text), num_return_sequences)
         rows = [{name: column[i] for name, column in columns.items()} for i in range(len(text))]
-        return [
+        requests = [
             make_request(item, row, own_seed)
             for item, row, own_seed in zip(text, rows, seeds, strict=True)
         ]
+        check_voices(requests)
+        return requests
     if isinstance(text, Iterable) or hasattr(text, "__getitem__"):
         return lazy_requests(text, shared, seed, num_return_sequences)
     raise TypeError(
@@ -328,6 +347,7 @@ __all__ = [
     "check_seconds",
     "check_settings",
     "check_seed",
+    "check_voices",
     "make_requests",
     "prepare_inputs",
     "seed_after",

@@ -21,7 +21,7 @@ from .progress import section_progress
 from .section_files import SectionFolder
 from .song import Song
 from .song_plan import Section, SongPlan, by_line
-from .song_requests import prepare_inputs, separate_voices
+from .song_requests import check_voices, prepare_inputs, separate_voices
 from .sung_sections import (
     SungSection,
     described_sections,
@@ -187,6 +187,7 @@ class WholeSongMixin(BestOfMixin):
         check_section_settings(options["settings"])
         one = {"text": text, "lyrics": None, "reference_voice": reference_voice, **voice}
         one |= {"language": options["language"], "negative_text": options["negative_text"]}
+        check_voices([one])
         (one,) = separate_voices([one], self.voice_separator, self.processor.voice_seconds)
         inputs = prepare_inputs(self.processor, [one])
         digest = {"model": fingerprint(self._networks)}

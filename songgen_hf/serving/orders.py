@@ -7,7 +7,7 @@ from typing import Any
 from ..checkpoints.embedded import RECOGNIZER_NAME
 from ..modeling.lyrics_normalization import resolve_language
 from ..pipelines.song_plan import DEFAULT_CONTEXT, DEFAULT_WINDOW, SongPlan, plan
-from ..pipelines.song_requests import check_lyrics, draw_seed
+from ..pipelines.song_requests import check_lyrics, check_voices, draw_seed
 from ..pipelines.whole_requests import check_section_settings
 from ..space.settings import clean_text
 from .engine import ModelFacts, Order
@@ -261,6 +261,7 @@ def _voice(request: SongRequest, files: dict[str, bytes], limits: ServiceLimits)
     """The arguments of the reference voice; {} without one."""
     content = _content("voice", request.voice, files, limits)
     if content is None:
+        check_voices([request.model_dump(include={"voice_start", "separate_voice"})])
         return {}
     with at_fault("voice"):
         voice = voice_of(content, request.voice_start, limits)

@@ -49,24 +49,35 @@ def test_each_song_is_that_of_a_call_of_its_own(tmp_path, pipeline, batch_size):
         assert written == (tmp_path / "alone.wav").read_bytes()
 
 
+def test_jobs_without_a_voice_are_sung_where_the_voices_of_others_are_separated(tmp_path):
+    def sing(requests, **settings):
+        assert "separate_voice" not in settings
+        return [ValueError("a stand-in")] * len(requests)
+
+    jobs = SongJobs(lambda: sing, tmp_path, settings={"separate_voice": "always"})
+
+    assert [result["error"] for result in jobs.run(lines({"text": "a"}))] == ["a stand-in"]
+
+
 @pytest.mark.slow
 def test_a_bad_line_is_reported_and_the_others_are_sung(tmp_path, pipeline):
     jobs = lines(
         JOBS[0], "{not json", {"text": 3}, {"text": "a", "tempo": 90}, [1],
         {"text": "a", "voice": "no.wav"}, {"text": "b", "seconds": -1}, JOBS[1],
-        {"text": "a", "lyrics": "!!!"},
+        {"text": "a", "lyrics": "!!!"}, {"text": "a", "voice_start": 2},
     )  # fmt: skip
 
     results = generate_jobs(jobs, jobs_into(tmp_path, pipeline), batch_size=8)
 
     errors = {result["line"]: result["error"] for result in results if "error" in result}
-    assert sorted(errors) == [2, 3, 4, 5, 6, 7, 9]
+    assert sorted(errors) == [2, 3, 4, 5, 6, 7, 9, 10]
     assert errors[2].startswith("it is not JSON:")
     assert errors[3] == 'text must be a string ("" for none): got 3'
     assert errors[4].startswith("unknown key 'tempo': expected some of text, lyrics,")
     assert errors[5] == "expected a JSON object: got list"
     assert "no.wav" in errors[6]
     assert errors[7] == "seconds must be above 0 and finite: got -1"
+    assert errors[10].startswith("voice_start is 2, but there is no reference voice")
     assert errors[9].startswith("lyrics have no letter or digit to sing: got '!!!'")
     written = {path.name for path in tmp_path.glob("*.wav")}
     assert written == {"00001-la-la.wav", "00008-jazz.wav"}

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from songgen_hf.pipelines.song_requests import check_lyrics
+from songgen_hf.pipelines.song_requests import check_lyrics, make_requests
 from songgen_hf.pipelines.text_to_song import TextToSongPipeline
 
 
@@ -69,3 +69,22 @@ def test_lyrics_without_a_letter_are_refused(generate, lyrics):
 @pytest.mark.parametrize("lyrics", ["", " \n", "7", "…la", "空"])
 def test_blank_lyrics_and_lyrics_with_a_letter_or_digit_are_taken(lyrics):
     check_lyrics(lyrics)
+
+
+@pytest.mark.parametrize("setting", [{"voice_start": 2.0}, {"separate_voice": True}])
+def test_settings_of_a_voice_without_one_are_refused(generate, setting):
+    (name,) = setting
+    message = f"{name} is .*, but there is no reference voice: give one, or leave {name} out"
+
+    for call in (generate, generate.whole_song):
+        with pytest.raises(ValueError, match=message):
+            call("folk", "la la", **setting)
+    with pytest.raises(ValueError, match=message):
+        generate(["folk", {"text": "jazz", **setting}])
+
+
+def test_settings_of_a_voice_are_taken_where_one_of_the_inputs_has_a_voice():
+    shared = {"lyrics": None, "reference_voice": [None, "a.wav"], "voice_start": 2.0}
+
+    assert len(make_requests(["folk", "jazz"], shared, None, 1)) == 2
+    make_requests("folk", {**shared, "reference_voice": None, "voice_start": 0.0}, None, 1)

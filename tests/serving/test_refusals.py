@@ -170,6 +170,8 @@ REQUESTS = [
      "response_format is 'mp3': a stream is wav or pcm; leave stream out for the other formats."),
     ({**WORDS, "lyrics": "la" * 2000}, 400, None, "lyrics",
      "The lyrics must have at most 2000 characters: got 4000; shorten them."),
+    ({**WORDS, "voice_start": 2}, 400, None, "voice_start",
+     "voice_start is 2.0, but there is no reference voice: give one, or leave voice_start out."),
     ({**WORDS, "lyrics": "..."}, 400, None, "lyrics",
      "lyrics have no letter or digit to sing: got '...'; write words, or leave them empty for a "
      "song without."),

@@ -139,13 +139,7 @@ class SongGenGenerationMixin(LyricsAttentionMixin, GenerationMixin):
             )
         generation_config._max_new_frames = max_new_frames
         generation_config._min_new_frames = min_new_frames
-        guidance = Guidance.of(
-            generation_config.guidance_scale,
-            *(
-                getattr(generation_config, name, None) if value is None else value
-                for name, value in course.items()
-            ),
-        )
+        guidance = Guidance.of_call(generation_config, **course)
         # Encoded conditions cannot be told apart; they are left out together.
         encoded = model_kwargs.get("encoder_outputs") is not None
         null_lyrics = self.config.lyrics_encoder.null_ids

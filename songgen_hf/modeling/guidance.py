@@ -82,6 +82,23 @@ class Guidance:
             )
         return cls(scales, schedule, _interval(interval))
 
+    @classmethod
+    def of_call(cls, config: Any, **course: Any) -> "Guidance":
+        """Read a generation configuration, and the course that a call has in place of its own.
+
+        Args:
+            config: a configuration with ``guidance_scale``.
+            course: ``guidance_schedule`` and ``guidance_interval`` of the call.
+        Raises:
+            TypeError, ValueError: as :meth:`of` and :func:`check_course`.
+        """
+        names = ("guidance_schedule", "guidance_interval")
+        own = {name: getattr(config, name, None) for name in names}
+        given = {name: value for name, value in course.items() if value is not None}
+        guidance = cls.of(config.guidance_scale, *(own | given).values())
+        check_course(guidance, given)
+        return guidance
+
     def branches(self, given: Sequence[str] = CONDITIONS) -> tuple[Branch, ...]:
         """Return the conditions of the batch rows that are needed beside those with all of them.
 
@@ -180,6 +197,16 @@ def check_negative(inputs: Mapping[str, Any], branches: Sequence[Branch]) -> Non
         )
 
 
+def check_course(guidance: Guidance, given: Mapping[str, Any]) -> None:
+    """Raise ValueError if the arguments of a call have a course of guidance, which is off."""
+    names = [n for n in ("guidance_schedule", "guidance_interval") if given.get(n) is not None]
+    if names and not guidance.branches():
+        raise ValueError(
+            f"{names[0]} has no effect without guidance: pass a guidance_scale above 1, or leave "
+            f"{names[0]} out"
+        )
+
+
 def plain_numbers(value: Any) -> Any:
     """Return numbers of numpy and torch, in sequences and mappings too, as those of Python."""
     if isinstance(value, np.ndarray | np.generic | Tensor):
@@ -231,6 +258,7 @@ __all__ = [
     "Branch",
     "Guidance",
     "GuidanceLogitsProcessor",
+    "check_course",
     "check_negative",
     "given_conditions",
     "plain_numbers",

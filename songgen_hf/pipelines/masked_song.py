@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..modeling.conditioning import SongGenConditioner
-from ..modeling.guidance import check_negative, given_conditions
+from ..modeling.guidance import check_course, check_negative, given_conditions
 
 # Raises an ImportError with a remedy if diffusers is not installed.
 from ..modeling.masked.model import MaskedSongModel, MaskedSongOutput
@@ -329,8 +329,9 @@ class MaskedSongPipeline(RedoSectionMixin, MaskedCodecMixin, MaskedFolderMixin, 
     ) -> list[dict[str, Any]]:
         """Generate the songs of one batch."""
         # A scheduler of its own, so that calls in several threads do not share one.
-        config = self.scheduler.config
-        scheduler: Any = type(self.scheduler).from_config(config, **settings.scheduler)
+        replaced = settings.scheduler
+        scheduler: Any = type(self.scheduler).from_config(self.scheduler.config, **replaced)
+        check_course(scheduler.guidance, replaced)
         inputs = prepare_inputs(self.processor, requests)
         inputs = inputs.to(self._execution_device, dtype=self.conditioner.dtype)
         conditioner_config: Any = self.conditioner.config

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from transformers import GenerationConfig
 
 from songgen_hf.modeling.guidance import CONDITIONS, Guidance, given_conditions
 
@@ -198,6 +199,27 @@ def test_a_negative_text_takes_the_place_of_the_null_text(tiny_model, tiny_input
             ValueError, match="without guidance of the text: .* one of text, above 1"
         ):
             model.generate(**inputs, **GREEDY, negative_input_ids=other[0], guidance_scale=scale)
+
+
+@pytest.mark.parametrize(
+    "course", [{"guidance_schedule": "cosine"}, {"guidance_interval": (0.2, 0.8)}]
+)
+def test_a_course_of_guidance_without_guidance_is_refused(tiny_model, tiny_inputs, course):
+    model = tiny_model("mixed")
+    message = f"{next(iter(course))} has no effect without guidance: pass a guidance_scale above 1"
+
+    for scale in (None, 1.0, {"voice": 1}):
+        with pytest.raises(ValueError, match=message):
+            model.generate(**tiny_inputs(), **GREEDY, **course, guidance_scale=scale)
+
+
+def test_the_course_in_a_configuration_waits_for_a_scale():
+    config = GenerationConfig(guidance_scale=1.0)
+    config.guidance_interval = (0.2, 0.8)
+
+    assert Guidance.of_call(config).interval == (0.2, 0.8)
+    config.guidance_scale = 2.0
+    assert Guidance.of_call(config, guidance_interval=(0, 0.5)).interval == (0.0, 0.5)
 
 
 @pytest.mark.parametrize("pattern", ["mixed", "parallel_A_V", "mixed_no_delay"])

@@ -408,6 +408,7 @@ def test_wrong_requests_are_refused_with_what_was_expected(sing, song):
         ({"min_seconds": 3, "max_seconds": 2}, ValueError, "min_seconds must not exceed"),
         ({"num_inference_steps": 0}, ValueError, "num_inference_steps must be an integer"),
         ({"guidance_scale": -1}, ValueError, "1.0 is off"),
+        ({"guidance_scale": 1, "guidance_interval": (0.2, 0.8)}, ValueError, "without guidance"),
         ({"reveal": "all"}, ValueError, "reveal is 'all'"),
         ({"output_type": "wav"}, ValueError, "expected audio, codes"),
         ({"batch_size": 0}, ValueError, "batch_size must be an integer"),

@@ -148,6 +148,10 @@ class MaskedRVQScheduler(SchedulerMixin, ConfigMixin):
         """Set the number of steps and begin new songs.
 
         ``timesteps`` holds the number of steps that remain after each step, down to 0.
+
+        Raises:
+            ValueError: for a number below 1, or if none of the steps lies in the interval of
+                guidance.
         """
         steps = num_inference_steps
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
@@ -157,6 +161,13 @@ class MaskedRVQScheduler(SchedulerMixin, ConfigMixin):
         self.num_inference_steps = steps
         self.timesteps = torch.arange(steps, device=device).flip(0)
         self._totals = None
+        start, end = self.guidance.interval
+        inside = any(start <= self.share_of_steps(step) <= end for step in range(steps))
+        if self.guidance.branches() and not inside:
+            raise ValueError(
+                f"guidance_interval is {(start, end)}: none of {steps} steps lies in it (the first "
+                "is at 0, the last, or a single one, at 1); give more steps or another interval"
+            )
 
     def num_masked(self, step: int, total: int) -> int:
         """Return how many of ``total`` codes are masked when ``step`` steps are done.

@@ -278,6 +278,17 @@ def test_guidance_follows_the_steps_from_the_first_to_the_last():
         MaskedRVQScheduler(guidance_schedule="square")
 
 
+def test_an_interval_of_guidance_that_no_step_lies_in_is_refused():
+    scheduler = MaskedRVQScheduler(guidance_scale=2.0, guidance_interval=(0.2, 0.8))
+
+    for steps in (1, 2):
+        with pytest.raises(ValueError, match=f"none of {steps} steps lies in it .*give more steps"):
+            scheduler.set_timesteps(steps)
+    scheduler.set_timesteps(3)
+    MaskedRVQScheduler(guidance_scale=2.0, guidance_interval=(0.2, 1.0)).set_timesteps(1)
+    MaskedRVQScheduler(guidance_scale=1.0, guidance_interval=(0.2, 0.8)).set_timesteps(1)
+
+
 def test_scheduler_settings_survive_saving(tmp_path):
     scheduler = MaskedRVQScheduler(
         schedule="exp",

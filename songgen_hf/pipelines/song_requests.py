@@ -309,7 +309,7 @@ def input_seeds(seed: Any, count: int, num_return_sequences: int) -> list[int]:
             )
         return [check_seed(value) for value in seed]
     first = check_seed(seed)
-    return [first + i * num_return_sequences for i in range(count)]
+    return [seed_after(first, i * num_return_sequences) for i in range(count)]
 
 
 def check_seed(seed: Any) -> int:

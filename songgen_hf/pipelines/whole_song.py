@@ -21,7 +21,7 @@ from .progress import section_progress
 from .section_files import SectionFolder
 from .song import Song
 from .song_plan import Section, SongPlan, by_line
-from .song_requests import check_voices, prepare_inputs, separate_voices
+from .song_requests import check_voices, prepare_inputs, seed_after, separate_voices
 from .sung_sections import (
     SungSection,
     described_sections,
@@ -233,9 +233,9 @@ class WholeSongMixin(BestOfMixin):
             next_words = next((one.section.lyrics for one in following if one.section.lyrics), "")
         voice = self._voice(request, done)
         lyrics = joined([context, section.lyrics, next_words])
-        first = (request.seed + SEED_STEP * len(done)) % 2**62
         tries: list[tuple[float, int, Song]] = []
-        for seed in range(first, first + SEED_STEP, SEED_STEP // SWAP_TRIES):
+        for step in range(0, SEED_STEP, SEED_STEP // SWAP_TRIES):
+            seed = seed_after(request.seed, SEED_STEP * len(done) + step)
             if tries:
                 heard.begin(self._sizes)
             streamed = heard.streamer(getattr(self, "model", None), known, new)

@@ -9,6 +9,7 @@ import torch
 from songgen_hf.modeling import modeling_xcodec
 from songgen_hf.pipelines.editing import CROSSFADE_SECONDS
 from songgen_hf.pipelines.song_plan import plan
+from songgen_hf.pipelines.song_requests import MAX_SEED
 from songgen_hf.pipelines.text_to_song import TextToSongPipeline
 from songgen_hf.provenance import read_provenance
 
@@ -520,3 +521,12 @@ def test_wrong_sections_and_songs_cannot_be_redone(singer, songs, tmp_path):
         pipe.redo_section(tmp_path, 0)
     with pytest.raises(ValueError, match="does not take seconds"):
         pipe.redo_section(songs("mixed_pro"), 0, seconds=3)
+
+
+def test_seeds_of_sections_wrap_as_those_of_other_songs(singer):
+    pipe, settings = singer("mixed_pro")
+
+    song = pipe.whole_song("folk", "[inst 0.1s]\n[outro 0.1s]", seed=MAX_SEED, **settings)
+
+    assert [section["seed"] for section in song["sections"]] == [MAX_SEED, 999]
+    assert pipe(["folk", "folk"], seconds=0.1, seed=MAX_SEED, **settings)[1]["seed"] == 0

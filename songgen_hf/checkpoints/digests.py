@@ -58,6 +58,23 @@ def codec_facts(codec: Any) -> dict[str, str]:
     return {} if codec.dtype == torch.float16 else {CODEC: codes_digest(codec, rounded=True)}
 
 
+def check_codes_facts(source: str, facts: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Raise ValueError if codes were made by another codec than the one that is to read them.
+
+    Args:
+        source: what holds the codes, for the message.
+        facts: what is written beside the codes: ``sampling_rate``, ``hop_length`` and ``CODEC``, as
+            far as known.
+        own: these facts of the codec.
+    """
+    for name in ("sampling_rate", "hop_length", CODEC):
+        if name in facts and name in own and facts[name] != own[name]:
+            raise ValueError(
+                f"{source} has codes of another codec, with the {name} {str(facts[name])[:40]}: "
+                f"expected {own[name]}; give the model that made them"
+            )
+
+
 def _digest(facts: str, weights: Mapping[str, Any]) -> str:
     digest = hashlib.sha256(facts.encode())
     for name, weight in sorted(weights.items()):
@@ -66,4 +83,11 @@ def _digest(facts: str, weights: Mapping[str, Any]) -> str:
     return digest.hexdigest()[:DIGITS]
 
 
-__all__ = ["CODEC", "codec_facts", "codes_digest", "pipeline_digest", "weights_digest"]
+__all__ = [
+    "CODEC",
+    "check_codes_facts",
+    "codec_facts",
+    "codes_digest",
+    "pipeline_digest",
+    "weights_digest",
+]

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..checkpoints.digests import CODEC, codec_facts
+from ..checkpoints.digests import CODEC, check_codes_facts, codec_facts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,13 +75,10 @@ def _read_arrays(path: Path) -> tuple[dict[str, "np.ndarray"], dict[str, Any]]:
 
 
 def check_codec(path: Path, facts: dict[str, Any], codec: Any) -> None:
-    """Raise ValueError if the facts of a file of codes name another codec than this one."""
-    own = codec_facts(codec).get(CODEC) if CODEC in facts else None
-    if own is not None and facts[CODEC] != own:
-        raise ValueError(
-            f"the codes of {path} are those of another codec, with the weights "
-            f"{facts[CODEC]}: this one has {own}; give the model that made them with --model"
-        )
+    """Raise ValueError if the facts of a file of codes are those of another codec than this one."""
+    config = codec.config
+    own = {"sampling_rate": config.sample_rate, "hop_length": config.hop_length}
+    check_codes_facts(str(path), facts, own | (codec_facts(codec) if CODEC in facts else {}))
 
 
 def known_song(paths: list[Path] | None, tracks: int, flag: str, codec: Any) -> Any:

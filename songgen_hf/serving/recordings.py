@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checkpoints.digests import check_codes_facts
 from ..modeling.audio_io import read_audio
 from ..space.limits import Limits
 from ..space.voice import read_voice
@@ -138,13 +139,7 @@ def codes_of(
             f"{name} is no recording and has no codes that can be read: send a WAV, FLAC, OGG or "
             "MP3 file, or the codes.npz of a song of this service"
         ) from None
-    for fact, value in known.items():
-        if value != facts.of_codes[fact]:
-            raise ValueError(
-                f"{name} has codes of another codec, with the {fact} {str(value)[:40]}: that of "
-                f"{facts.name} has {facts.of_codes[fact]}; name the model that made them, or send "
-                "a recording"
-            )
+    check_codes_facts(name, known, facts.of_codes)
     return codes[None] if codes.ndim == 2 else codes
 
 

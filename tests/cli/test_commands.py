@@ -185,7 +185,7 @@ def test_codes_are_decoded_by_the_codec_that_made_them_alone(
     assert main(["decode", codes, back, *half]) == 0
     assert main(["decode", codes, back, "--model", str(other), "--device", "cpu"]) != 0
 
-    assert "are those of another codec, with the weights" in capsys.readouterr().err
+    assert "has codes of another codec, with the codec" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -206,7 +206,18 @@ def test_a_song_of_another_codec_is_not_continued_or_edited(
 
     assert main([*command, str(codes), *model, "--out", str(tmp_path / "a.wav")]) == 2
 
-    assert f"{codes} are those of another codec, with the weights 0000" in capsys.readouterr().err
+    assert f"{codes} has codes of another codec, with the codec 0000" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_codes_of_another_rate_are_not_continued(tmp_path, tiny_checkpoint, capsys):
+    codes = tmp_path / "song.codes.npz"
+    codes.write_bytes(encode_codes(codes, np.zeros((1, 4, 10)), hop_length=640))
+    model = ["--model", tiny_checkpoint("mixed"), "--device", "cpu", "--quiet"]
+
+    assert main(["generate", "folk", "--prompt-audio", str(codes), *model]) == 2
+
+    assert "with the hop_length 640: expected 320; give the model" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ import datasets
 import numpy as np
 import pytest
 
-from songgen_hf.cli.codes_files import encode_codes
+from songgen_hf.checkpoints.codes_files import encode_codes
 from songgen_hf.space.settings import Settings
 from tests.data.preparation.test_codes import song as corpus_song
 from tests.tools.judge_cases import RATE, tiny_judges

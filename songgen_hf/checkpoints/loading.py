@@ -224,6 +224,7 @@ class SongPipelineFactory:
         """
         from ..modeling.int8_loading import quantize_model
         from ..pipelines.text_to_song import TextToSongPipeline
+        from .codes_files import read_song
         from .heard_lines import heard_lines
         from .separators import extract_vocal, separate_voice
         from .take_listeners import take_listener
@@ -248,6 +249,7 @@ class SongPipelineFactory:
             )
             song_pipeline.lyrics_listener = heard_lines
             song_pipeline.vocal_extractor = extract_vocal
+            song_pipeline.codes_reader = read_song
             return song_pipeline
         if adapter is not None:
             raise ValueError(
@@ -265,6 +267,7 @@ class SongPipelineFactory:
         model.take_listener = take_listener
         model.lyrics_listener = heard_lines
         model.vocal_extractor = extract_vocal
+        model.codes_reader = read_song
         return move_to_device(model, options.get("device"))
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..files import write_files
-from .codes_files import known_song
 from .flags import option
-from .loading import ModelOptions, codec_of, use_threads
+from .loading import ModelOptions, use_threads
 from .output import CommandResult
+from .song_sources import song_source
 from .timed_lyrics import FORMATS, picture_of, read_lyrics, timed_lyrics
 
 
@@ -60,7 +60,7 @@ def run(options: AlignOptions) -> CommandResult:
     sizes = (
         pipeline.transformer.config if pipeline.mode == "masked" else pipeline.model.config.decoder
     )
-    recording = known_song(options.recording, sizes.num_tracks, "RECORDING", codec_of(pipeline))
+    recording = song_source(options.recording, sizes.num_tracks, "RECORDING")
     song = pipeline.align(recording, lyrics, text=options.text, language=options.language)
     path = options.recording[-1] if options.out is None else options.out
     files = timed_lyrics(song, path, options.timestamps or ["lrc"])

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..checkpoints.codes_files import check_codec, read_codes
 from ..files import encode_sound, safe_gain, sound_format, write_files
-from .codes_files import check_codec, read_codes
 from .flags import option
 from .loading import ModelOptions, load_codec
 from .output import CommandResult

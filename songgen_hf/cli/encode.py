@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..checkpoints.codes_files import CODES_ENDINGS, encode_codes
 from ..checkpoints.digests import codec_facts
 from ..files import write_files
-from .codes_files import CODES_ENDINGS, encode_codes
 from .flags import option
 from .loading import ModelOptions, load_codec
 from .output import CommandResult

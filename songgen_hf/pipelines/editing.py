@@ -5,6 +5,7 @@ track again, or refining its fine codebooks. The file travels to the Hub with th
 """
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -105,20 +106,26 @@ def load_song(
     codebook_size: int,
     sampling_rate: int,
     extract_vocal: Callable[[np.ndarray, int], np.ndarray] | None = None,
+    read_codes: Callable[..., Any] | None = None,
 ) -> tuple[Tensor, list[np.ndarray] | None]:
     """Return the codes [N, K, T] of a song, on the CPU, and its waveforms if there are any.
 
     Args:
-        song: codes; a song dict of a pipeline, whose codes are used if it has any; or a recording,
-            for models with two tracks also (accompaniment, vocal) or a mapping with both.
+        song: codes, or the path of their file; a song dict of a pipeline, whose codes are used if
+            it has any; or a recording, for models with two tracks also (accompaniment, vocal) or a
+            mapping with both.
         processor: the processor, which reads recordings.
         encode: returns the codes [N, K, T] of waveforms [N, 1, samples].
         num_tracks, num_codebooks, codebook_size, sampling_rate: those of the model.
         extract_vocal: function (samples [S], sampling rate) -> samples of the vocal in them, which
             makes two tracks of one recording: its vocal and the rest. None refuses such recordings.
+        read_codes: function (path) -> codes [N, K, T] of a file of codes, and other paths
+            unchanged. None reads recordings alone.
     Raises:
         ValueError: for another number of tracks, or if there is no whole frame.
     """
+    if isinstance(song, str | os.PathLike) and read_codes is not None:
+        song = read_codes(song)
     codes = codes_of(song)
     if codes is None:
         features = processor(audio=[recording_of(song)], return_tensors="pt")

@@ -4,6 +4,7 @@ The file travels to the Hub with the pipeline.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ class KnownSongsMixin(TimestampsMixin):
     device: torch.device
     dtype: torch.dtype
     vocal_extractor: Any
+    codes_reader: Any = None
+    """Function (path, codec=) -> codes [tracks, K, T] of a file of codes; None to read none."""
 
     def _groups(
         self, requests: list[dict[str, Any]]
@@ -93,7 +96,8 @@ class KnownSongsMixin(TimestampsMixin):
             codes: torch.Tensor = self.model.encode_audio(values)[0]
             return codes
 
-        decoder = self.model.config.decoder
+        decoder, codec = self.model.config.decoder, self.model.audio_encoder
+        read_codes = self.codes_reader and partial(self.codes_reader, codec=codec)
         return load_song(
             song,
             self.processor,
@@ -103,6 +107,7 @@ class KnownSongsMixin(TimestampsMixin):
             codebook_size=decoder.codebook_size,
             sampling_rate=int(self.model.config.sampling_rate),
             extract_vocal=self.vocal_extractor,
+            read_codes=read_codes,
         )
 
     @property

@@ -1,6 +1,7 @@
 """Prepares masked generation and edits: encoded conditions, and codes and waveforms of songs."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -104,6 +105,8 @@ class MaskedCodecMixin(TimestampsMixin):
     processor: Any
     _execution_device: torch.device
     vocal_extractor: Any
+    codes_reader: Any = None
+    """Function (path, codec=) -> codes [tracks, K, T] of a file of codes; None to read none."""
 
     @property
     def sampling_rate(self) -> int:
@@ -139,6 +142,7 @@ class MaskedCodecMixin(TimestampsMixin):
             codebook_size=config.codebook_size,
             sampling_rate=self.sampling_rate,
             extract_vocal=self.vocal_extractor,
+            read_codes=self.codes_reader and partial(self.codes_reader, codec=self.codec),
         )
 
     @property

@@ -169,8 +169,8 @@ class MaskedSongPipeline(RedoSectionMixin, MaskedCodecMixin, MaskedFolderMixin, 
                 length that the model predicts.
             max_seconds: largest predicted length, without the audio prompt; None for 30.
             min_seconds: smallest predicted length, without the audio prompt.
-            audio_prompt: beginning of the song to continue: a recording, which is separated for
-                models with two tracks, or (accompaniment, vocal); a song dict; or its codes.
+            audio_prompt: beginning of the song to continue, in the forms of
+                :class:`TextToSongPipeline`.
             song, regions, keep_track, keep_codebooks: as of :class:`TextToSongPipeline`.
             num_inference_steps: number of steps, with one run of the transformer each.
             guidance_scale, guidance_schedule, guidance_interval, negative_text: as of

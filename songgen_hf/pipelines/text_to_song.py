@@ -147,7 +147,8 @@ class TextToSongPipeline(RedoSectionMixin, KnownSongsMixin, Pipeline):
                 for models with two tracks also a dict of these with the keys ``vocal`` and
                 ``accompaniment``, or the tuple (accompaniment, vocal), while one recording is
                 separated, in pipelines that songgen-hf loads; or a song dict of a pipeline, or
-                codes [tracks, codebooks, frames], which are kept.
+                codes [tracks, codebooks, frames], which are kept, or the path of their .npz file in
+                pipelines that songgen-hf loads.
             language: code of the language of the lyrics.
             seconds: exact length to generate, in seconds, without the audio prompt; None for the
                 length at which the model ends the song.

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from songgen_hf.checkpoints.loading import load_codec
+from songgen_hf.checkpoints.codes_files import encode_codes, read_codes
+from songgen_hf.checkpoints.digests import codec_facts
+from songgen_hf.checkpoints.loading import load_codec, load_pipeline
 from songgen_hf.cli import COMMANDS, main
-from songgen_hf.cli.codes_files import encode_codes, read_codes
 from songgen_hf.pipelines.song_edges import FADE_SECONDS
 
 SHORT = ["--max-seconds", "0.2", "--device", "cpu", "--quiet"]
@@ -192,7 +193,7 @@ def test_codes_are_decoded_by_the_codec_that_made_them_alone(
 @pytest.mark.parametrize(
     "command",
     [
-        ["generate", "folk", "--seconds", "0.1", "--quiet", "--song"],
+        ["generate", "folk", "--quiet", "--song"],
         ["generate", "folk", "--seconds", "0.1", "--quiet", "--prompt-audio"],
         ["align", "--lyrics", "la"],
     ],
@@ -207,6 +208,24 @@ def test_a_song_of_another_codec_is_not_continued_or_edited(
     assert main([*command, str(codes), *model, "--out", str(tmp_path / "a.wav")]) == 2
 
     assert f"{codes} has codes of another codec, with the codec 0000" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [Path, str])
+def test_a_pipeline_takes_the_path_of_a_file_of_codes(tmp_path, tiny_checkpoint, kind):
+    pipe = load_pipeline(tiny_checkpoint("mixed"), device="cpu")
+    codes = np.arange(40).reshape(1, 4, 10)
+    path, short = tmp_path / "song.codes.npz", {"seconds": 0.1, "seed": 1}
+    path.write_bytes(encode_codes(path, codes, **codec_facts(pipe.model.audio_encoder)))
+
+    longer = pipe("folk", audio_prompt=kind(path), **short)
+    redone = pipe("folk", song=kind(path), regions=(0.1, None), seed=1)
+
+    assert np.array_equal(longer["codes"], pipe("folk", audio_prompt=codes, **short)["codes"])
+    assert np.array_equal(redone["codes"][..., :5], codes[..., :5])
+    path.write_bytes(encode_codes(path, codes, codec="0" * 16))
+    with pytest.raises(ValueError, match=r"npz has codes of another codec, with the codec 0000"):
+        pipe("folk", audio_prompt=kind(path), **short)
 
 
 @pytest.mark.slow

@@ -107,7 +107,7 @@ def codes_file() -> bytes:
     """The bytes of a .npz file of codes."""
     from pathlib import Path
 
-    from songgen_hf.cli.codes_files import encode_codes
+    from songgen_hf.checkpoints.codes_files import encode_codes
 
     return encode_codes(Path("a.npz"), [[1, 2, 3]])
 

@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ...checkpoints.codes_files import encode_codes
 from ...checkpoints.digests import codec_facts
 from ...checkpoints.embedded import MASKED_CHECKPOINT
 from ...files import encode_json, safe_name, sound_format, write_files
-from ..codes_files import encode_codes, known_song
 from ..loading import codec_of, load_pipeline
 from ..output import CommandResult
+from ..song_sources import song_source
 from ..timed_lyrics import picture_of, read_lyrics, timed_lyrics
 from .arguments import autoregressive_settings, edits_of, masked_settings
 from .jobs import check_jobs, run_jobs
@@ -137,9 +138,8 @@ def _arguments(
         settings |= masked_settings(options) | ({"temperature": 0.0} if options.greedy else {})
     else:
         settings |= autoregressive_settings(options)
-    codec = codec_of(pipeline)
-    prompt = known_song(options.prompt_audio, tracks, "--prompt-audio", codec)
-    return settings, edits_of(options, tracks, codec), prompt
+    prompt = song_source(options.prompt_audio, tracks, "--prompt-audio")
+    return settings, edits_of(options, tracks), prompt
 
 
 def _request(

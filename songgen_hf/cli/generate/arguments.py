@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..codes_files import known_song
+from ..song_sources import song_source
 from .options import GenerateOptions
 
 MASKED_SETTINGS = {
@@ -48,10 +48,10 @@ def autoregressive_settings(options: GenerateOptions) -> dict[str, Any]:
     return settings | ({"do_sample": False} if options.greedy else {})
 
 
-def edits_of(options: GenerateOptions, tracks: int, codec: Any) -> dict[str, Any]:
+def edits_of(options: GenerateOptions, tracks: int) -> dict[str, Any]:
     """The given arguments of a pipeline that edit a song."""
     edits = {
-        "song": known_song(options.song, tracks, "--song", codec),
+        "song": song_source(options.song, tracks, "--song"),
         "regions": None if options.region is None else [tuple(one) for one in options.region],
         "keep_track": options.keep_track,
         "keep_codebooks": options.keep_codebooks,

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..checkpoints.digests import CODEC, check_codes_facts, codec_facts
+from .digests import CODEC, check_codes_facts, codec_facts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,30 +81,17 @@ def check_codec(path: Path, facts: dict[str, Any], codec: Any) -> None:
     check_codes_facts(str(path), facts, own | (codec_facts(codec) if CODEC in facts else {}))
 
 
-def known_song(paths: list[Path] | None, tracks: int, flag: str, codec: Any) -> Any:
-    """The codes of a file, or the sound files of all tracks, as pipelines take them.
+def read_song(path: Any, codec: Any) -> Any:
+    """Return the codes [tracks, K, T] of a file of codes, and other paths unchanged.
 
     Raises:
-        ValueError: for a wrong number of files, or codes of another codec.
+        ValueError: for a damaged file, or codes of another codec than this one.
     """
-    if paths is None or paths[0].suffix not in CODES_ENDINGS:
-        return sound_files(paths, tracks, flag)
-    if len(paths) > 1:
-        raise ValueError(f"{flag} takes one file of codes: got {len(paths)} files")
-    codes, facts = read_codes(paths[0])
-    check_codec(paths[0], facts, codec)
+    if Path(path).suffix not in CODES_ENDINGS:
+        return path
+    codes, facts = read_codes(Path(path))
+    check_codec(Path(path), facts, codec)
     return codes if codes.ndim == 3 else codes[None]  # `songgen-hf encode` writes one track
 
 
-def sound_files(paths: list[Path] | None, tracks: int, flag: str) -> Path | tuple[Path, ...] | None:
-    """The sound files of all tracks, or the one of their mixture, as pipelines take them.
-
-    Raises:
-        ValueError: for a wrong number of files.
-    """
-    if paths is None:
-        return None
-    if len(paths) not in (1, tracks):
-        expected = "1 file" if tracks == 1 else f"1 file (the mixture) or {tracks} files (tracks)"
-        raise ValueError(f"{flag} takes {expected} for this model: got {len(paths)}")
-    return paths[0] if len(paths) == 1 else tuple(paths)
+__all__ = ["CODES_ENDINGS", "check_codec", "encode_codes", "read_codes", "read_song"]

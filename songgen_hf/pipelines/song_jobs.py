@@ -16,10 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from ..files import safe_name, sound_format, write_files
-from .song_requests import check_lyrics, check_seconds, check_seed, check_voices, seed_after
+from .song_requests import check_length, check_lyrics, check_seed, check_voices, seed_after
 
 logger = logging.getLogger(__name__)
 
+BOUNDS = ("min_seconds", "max_seconds")
+"""Settings that the ``seconds`` of a job replace, and that replace the ``seconds`` of all."""
+OWN_SETTINGS = (
+    *("guidance_scale", "guidance_schedule", "guidance_interval", "temperature", "top_p"),
+    *BOUNDS,
+)
+"""Keys of a job that replace a setting of all songs; jobs of equal ones share batches."""
 JOB_KEYS = {
     "text": "text",
     "lyrics": "lyrics",
@@ -31,11 +38,10 @@ JOB_KEYS = {
     "separate_voice": "separate_voice",
     "negative_text": "negative_text",
     "prompt_audio": "audio_prompt",
+    **{name: name for name in OWN_SETTINGS},
 }
 """Keys of a job, and the arguments of the pipelines that they are."""
 PATHS = ("voice", "prompt_audio")
-BOUNDS = ("min_seconds", "max_seconds")
-"""Settings that the ``seconds`` of a job replace."""
 RESULTS = "results.jsonl"
 
 
@@ -58,7 +64,7 @@ class SongJobs:
     Songs do not depend on the batch in which they are generated. A job that fails has a result with
     an ``error``, and the songs of its batch are generated without it. If memory runs out, or a song
     of a batch is refused, the batch is halved. ``seconds`` of a job replace the bounds of the
-    length in the settings.
+    length in the settings, and ``OWN_SETTINGS`` of a job those of the same name.
 
     Args:
         load: returns the pipeline; called once in each process, when the first job is there.
@@ -122,11 +128,13 @@ class SongJobs:
                 requests[index] = self.request(job)
             except (TypeError, ValueError) as error:
                 results[index] = self._failure(job, error)
-        exact = {index for index, request in requests.items() if "seconds" in request}
-        free = {name: value for name, value in self.settings.items() if name not in BOUNDS}
-        songs = itertools.chain(
-            self._songs({i: requests[i] for i in requests if i not in exact}, self.settings),
-            self._songs({i: requests[i] for i in exact}, free),
+        groups: dict[str, dict[int, dict[str, Any]]] = {}
+        for index, request in requests.items():
+            settings = json.dumps(self._settings_of(request), sort_keys=True, default=str)
+            groups.setdefault(settings, {})[index] = request
+        songs = itertools.chain.from_iterable(
+            self._songs(group, self._settings_of(next(iter(group.values()))))
+            for group in groups.values()
         )
         for index, song in songs:  # each is written before the next part of a batch is generated
             job = jobs[index]
@@ -159,7 +167,7 @@ class SongJobs:
         if not isinstance(given.get("text"), str):
             raise TypeError(f'text must be a string ("" for none): got {given.get("text")!r}')
         check_lyrics(given.get("lyrics"))
-        check_seconds("seconds", given.get("seconds"))
+        check_length(*(given.get(name) for name in ("seconds", *BOUNDS)))
         check_voices([{**given, "reference_voice": given.get("voice")}])
         seed = given.get("seed")
         own = seed_after(self.first_seed, job.line - 1)
@@ -179,6 +187,14 @@ class SongJobs:
         facts += ["stems"] if self.stems else []
         return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
+    def _settings_of(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings of all songs, with those of a job in their place."""
+        own = {name: request[name] for name in OWN_SETTINGS if name in request}
+        replaced: tuple[str, ...] = BOUNDS if "seconds" in request else ()
+        if any(name in own for name in BOUNDS):
+            replaced = ("seconds",)
+        return {name: it for name, it in self.settings.items() if name not in replaced} | own
+
     def _songs(
         self, requests: Mapping[int, dict[str, Any]], settings: Mapping[str, Any]
     ) -> Iterator[tuple[int, Any]]:
@@ -190,7 +206,11 @@ class SongJobs:
         if self._pipeline is None:
             self._pipeline = self.load()
         try:
-            songs = self._pipeline(list(requests.values()), batch_size=len(requests), **settings)
+            inputs = [
+                {name: it for name, it in request.items() if name not in OWN_SETTINGS}
+                for request in requests.values()
+            ]
+            songs = self._pipeline(inputs, batch_size=len(inputs), **settings)
         except (OSError, RuntimeError, TypeError, ValueError) as error:
             if len(requests) == 1:
                 yield next(iter(requests)), error
@@ -243,8 +263,8 @@ def generate_jobs(
 
     ``results.jsonl`` in the folder of the songs gets a line when a song is done. Jobs of which it
     has the song, and whose request has not changed, are skipped; those that failed are tried again.
-    Jobs of similar length are generated together, because a batch takes as many steps as its
-    longest song; songs that have ended leave it.
+    Jobs of the same settings and of similar length are generated together, because a batch takes as
+    many steps as its longest song; songs that have ended leave it.
 
     Args:
         jobs: the jobs.
@@ -261,7 +281,7 @@ def generate_jobs(
     kept = [result for result in results.values() if result is not None]
     write_files({path: b"".join(_line(result) for result in kept)})
 
-    waiting = sorted((job for job in jobs if results[job] is None), key=_length)
+    waiting = sorted((job for job in jobs if results[job] is None), key=_order)
     report(len(jobs) - len(waiting), len(jobs))
     for start in range(0, len(waiting), batch_size):
         batch = waiting[start : start + batch_size]
@@ -292,13 +312,15 @@ def _line(result: Mapping[str, Any]) -> bytes:
     return json.dumps(result).encode() + b"\n"
 
 
-def _length(job: SongJob) -> tuple[float, int]:
-    """What the length of a song depends on: the seconds that are asked for, and the lyrics."""
+def _order(job: SongJob) -> tuple[str, float, int]:
+    """What jobs are sorted by: their own settings, and what the length of a song depends on."""
     try:
         given = json.loads(job.text)
-        return float(given.get("seconds") or 0.0), len(given.get("lyrics") or "")
+        own = {name: given[name] for name in OWN_SETTINGS if name in given}
+        settings = json.dumps(own, sort_keys=True)
+        return settings, float(given.get("seconds") or 0.0), len(given.get("lyrics") or "")
     except (AttributeError, TypeError, ValueError):
-        return 0.0, 0
+        return "", 0.0, 0
 
 
 __all__ = ["JOB_KEYS", "RESULTS", "SongJob", "SongJobs", "generate_jobs", "read_jobs"]

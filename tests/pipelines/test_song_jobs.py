@@ -49,6 +49,45 @@ def test_each_song_is_that_of_a_call_of_its_own(tmp_path, pipeline, batch_size):
         assert written == (tmp_path / "alone.wav").read_bytes()
 
 
+@pytest.mark.slow
+def test_settings_of_a_job_replace_those_of_all(tmp_path, pipeline):
+    own = [{"temperature": 0.5, "guidance_scale": [1, 2]}, {"max_seconds": 0.1}, {}]
+    jobs = lines(*({"text": "folk", "seed": 3, **settings} for settings in own))
+    function = SongJobs(lambda: pipeline, tmp_path, settings={"seconds": 0.2, "temperature": 0.9})
+
+    results = generate_jobs(jobs, function, batch_size=3)
+
+    for settings, result in zip(own, results, strict=True):
+        given = {"seconds": 0.2, "temperature": 0.9, **settings}
+        if "max_seconds" in settings:
+            del given["seconds"]
+        pipeline("folk", seed=3, **given).save(tmp_path / "alone.wav")
+        written = (tmp_path / result["file"]).read_bytes()
+        assert written == (tmp_path / "alone.wav").read_bytes()
+    assert len({(tmp_path / result["file"]).read_bytes() for result in results}) == 3
+
+
+def test_jobs_of_the_same_settings_share_batches(tmp_path):
+    calls = []
+
+    def sing(requests, **settings):
+        calls.append((len(requests), settings.get("temperature")))
+        return [ValueError("a stand-in")] * len(requests)
+
+    jobs = lines(*({"text": "a", "temperature": number} for number in (1, 2, 1, 2)))
+    generate_jobs(jobs, SongJobs(lambda: sing, tmp_path), batch_size=2)
+
+    assert calls == [(2, 1), (2, 2)]
+
+
+def test_a_job_with_a_length_and_bounds_is_refused(tmp_path):
+    (job,) = lines({"text": "a", "seconds": 1, "max_seconds": 2})
+
+    (result,) = SongJobs(lambda: None, tmp_path).run([job])
+
+    assert result["error"] == "seconds is the length: leave min_seconds and max_seconds out"
+
+
 def test_jobs_without_a_voice_are_sung_where_the_voices_of_others_are_separated(tmp_path):
     def sing(requests, **settings):
         assert "separate_voice" not in settings

@@ -29,10 +29,11 @@ def check_jobs(options: GenerateOptions) -> None:
     for field in dataclasses.fields(options):
         if field.name not in SHARED and getattr(options, field.name) != field.default:
             name = "a text" if field.name == "text" else f"--{field.name.replace('_', '-')}"
+            from ...pipelines.song_jobs import JOB_KEYS
+
             raise ValueError(
                 f"{name} was given with --jobs: each line of the jobs says what is sung, with the "
-                "keys text, lyrics, language, seed, seconds, voice, voice_start, separate_voice, "
-                "negative_text and prompt_audio"
+                f"keys {', '.join(JOB_KEYS)}"
             )
     if str(options.out) == "-":
         raise ValueError("--jobs writes many files: got --out -, expected a folder")

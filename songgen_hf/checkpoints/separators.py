@@ -173,6 +173,7 @@ def separate_voice(
         return source, start
     separator = MINI if separate in (True, "auto") else separate
     check_separator(separator, "auto", "always", "never")
+    read_audio(source, MINI_RATE, start=start, duration=seconds)  # refuses a start after the end
     before = min(start, CONTEXT_SECONDS)  # the network hears what is around a place
     heard = read_audio(
         source, MINI_RATE, start=start - before, duration=before + seconds + CONTEXT_SECONDS

@@ -45,6 +45,15 @@ def test_a_request_can_ask_for_its_own_separation(pipe):
     np.testing.assert_array_equal(song["codes"], pipe("a", reference_voice=voice, **SHORT)["codes"])
 
 
+@pytest.mark.parametrize("start", [1.5, 9.0])
+def test_a_start_after_the_end_of_the_voice_is_refused(pipe, start):
+    voice = (np.random.default_rng(0).normal(0, 0.1, 16000).astype(np.float32), 16000)
+
+    for separate in ("auto", "never"):
+        with pytest.raises(ValueError, match=f"lasts 1.00 s, .* was to start at {start:g} s"):
+            pipe("a", reference_voice=voice, voice_start=start, separate_voice=separate, **SHORT)
+
+
 def test_a_masked_pipeline_separates_voices(tiny_masked):
     pytest.importorskip("diffusers", reason="needs the extra diffusers")
     pipe = song_pipeline(tiny_masked("mixed"), device="cpu")

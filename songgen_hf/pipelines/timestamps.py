@@ -14,7 +14,7 @@ from torch import Tensor
 from .editing import TRACK_NAMES
 from .song import Song
 from .song_edges import mix_tracks
-from .song_requests import prepare_inputs, seed_after
+from .song_requests import check_lyrics, check_voices, prepare_inputs, seed_after
 from .swapped_tracks import MAY_BE_SWAPPED
 from .takes import SCORED_INPUTS
 from .word_times import quiet_frames, word_times
@@ -87,6 +87,8 @@ class TimestampsMixin:
         """
         if not isinstance(lyrics, str) or not lyrics.strip():
             raise ValueError(f"align needs the lyrics that are sung: got {lyrics!r}")
+        check_lyrics(lyrics)
+        check_voices([{"reference_voice": reference_voice, "voice_start": voice_start}])
         request = {
             "text": text,
             "lyrics": lyrics,

@@ -119,6 +119,10 @@ def test_a_line_that_the_listener_does_not_hear_is_skipped(generate, monkeypatch
 def test_recordings_need_lyrics(generate):
     with pytest.raises(ValueError, match="align needs the lyrics that are sung: got ''"):
         generate.align(np.zeros((2, 8, 5), dtype=np.int64), "")
+    with pytest.raises(ValueError, match="lyrics have no letter or digit to sing: got '...'"):
+        generate.align(np.zeros((2, 8, 5), dtype=np.int64), "...")
+    with pytest.raises(ValueError, match="voice_start is 1.0, but there is no reference voice"):
+        generate.align(np.zeros((2, 8, 5), dtype=np.int64), "la", voice_start=1.0)
 
 
 SHARES = {1: 0.5, 2: 0.4, 3: 0.9, 4: 1.0}  # seed -> share of the lyrics that is sung

@@ -101,7 +101,7 @@ class TextToSongPipeline(RedoSectionMixin, KnownSongsMixin, Pipeline):
 
     def __call__(
         self,
-        text: Any,
+        text: Any = "",
         lyrics: Any = None,
         *,
         reference_voice: Any = None,

@@ -110,6 +110,13 @@ def test_the_same_seed_gives_the_same_song_and_another_seed_another(sing):
 
 
 @pytest.mark.slow
+def test_lyrics_are_sung_without_a_text_as_with_an_empty_one(sing):
+    generate, words = sing(), {"lyrics": "la la", "seed": 5, "max_seconds": 0.1}
+    alone, empty = generate(**words), generate("", **words)
+
+    assert np.array_equal(alone["codes"], empty["codes"])
+
+
 def test_a_drawn_seed_is_reported_and_gives_the_song_again(sing):
     pipe = sing()
 

@@ -205,6 +205,7 @@ def _read_file(
 ) -> tuple[np.ndarray, int]:
     """Read the requested seconds of a file as [C, S] float32, and its sampling rate in Hz."""
     soundfile = _require("soundfile")
+    position = 0 if isinstance(file, str) else file.tell()
     try:
         with soundfile.SoundFile(file) as audio:
             rate = check_sampling_rate(audio.samplerate)
@@ -213,6 +214,9 @@ def _read_file(
             waveform = audio.read(wanted.stop - wanted.start, dtype="float32", always_2d=True)
     except soundfile.SoundFileError as error:
         raise unreadable(name, error) from error
+    finally:
+        if not isinstance(file, str):
+            file.seek(position)  # so that it can be read again, such as by the next song
     if not len(waveform):
         raise ValueError(f"{name} holds no audio")
     return waveform.T, rate

@@ -62,6 +62,18 @@ def test_every_kind_of_source_gives_the_same_waveform(stereo_file):
     np.testing.assert_array_equal(bare, expected)
 
 
+def test_a_file_object_can_be_read_again(stereo_file):
+    with stereo_file.open("rb") as file:
+        first, again = (read_audio(file, 16000, start=0.5) for _ in range(2))
+
+    np.testing.assert_array_equal(first, again)
+    text = io.BytesIO(b"no sound")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="cannot read the audio file object"):
+            read_audio(text, 16000)
+        assert text.tell() == 0
+
+
 def test_channels_are_averaged(stereo_file):
     waveform, rate = soundfile.read(stereo_file, dtype="float32")
 

@@ -390,11 +390,11 @@ class TextToSongPipeline(RedoSectionMixin, KnownSongsMixin, Pipeline):
             before = known[row // num_songs]
             if before is not None and not raw:
                 sounds = before.keep_recorded(sounds, hop_length, self._decode)
-            song = Song(
-                {**sounds, "seed": seed, "codes": codes[row].cpu().numpy()},
-                request={**settings, **requests[row // num_songs]},
-                model=self.model,
-            )
+            request = {**settings, **requests[row // num_songs]}
+            if request["seconds"] is not None:  # the bounds follow from it
+                request |= {"min_new_frames": None, "max_new_frames": None}
+            content = {**sounds, "seed": seed, "codes": codes[row].cpu().numpy()}
+            song = Song(content, request=request, model=self.model)
             songs.append(song)
             if check_tracks and (before is None or not before.is_edit):
                 self._check_tracks(song, beginning, before, raw=raw)

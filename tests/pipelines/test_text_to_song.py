@@ -110,6 +110,15 @@ def test_the_same_seed_gives_the_same_song_and_another_seed_another(sing):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("length", [{"seconds": 0.1}, {"max_seconds": 0.1}])
+def test_the_request_of_a_song_repeats_it(sing, length):
+    song = sing()("folk", lyrics="la la", top_k=20, **length)
+
+    again = sing()(**song.request, seed=song["seed"])
+
+    assert np.array_equal(again["codes"], song["codes"]) and again.request == song.request
+
+
 def test_lyrics_are_sung_without_a_text_as_with_an_empty_one(sing):
     generate, words = sing(), {"lyrics": "la la", "seed": 5, "max_seconds": 0.1}
     alone, empty = generate(**words), generate("", **words)

@@ -17,6 +17,7 @@ from typing import Any
 logger = logging.getLogger(__name__)
 LONGEST_REASON = 200
 """Characters of an error of a library that a message repeats."""
+_HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
 
 Adapter = str | os.PathLike[str]
@@ -37,6 +38,12 @@ def load_adapters(model: Any, adapters: Adapter | Sequence[Adapter] | Mapping[An
         ImportError: if PEFT is not installed.
     """
     weights = _weights(adapters)
+    for source in weights:
+        if not os.path.isdir(source) and not _HUB_ID.fullmatch(source):
+            raise ValueError(
+                f"no adapter {source!r}: it is no folder here and no Hub id (owner/name); check "
+                "the path"
+            )
     if getattr(model, "_hf_peft_config_loaded", False):
         model.delete_adapter(list(model.peft_config))
     if weights and importlib.util.find_spec("peft") is None:

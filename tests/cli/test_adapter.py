@@ -10,7 +10,7 @@ import torch
 from songgen_hf.cli import build_parser, main
 from songgen_hf.cli.generate.options import GenerateOptions
 from songgen_hf.cli.parser import options_of
-from songgen_hf.pipelines.adapters import named_adapters
+from songgen_hf.pipelines.adapters import load_adapters, named_adapters
 
 
 @pytest.fixture
@@ -103,3 +103,11 @@ def test_a_folder_without_an_adapter_is_an_error_of_one_line(tmp_path, tiny_chec
 
     assert main([*arguments, "--device", "cpu", "--quiet", "--out", str(tmp_path / "a.wav")]) == 2
     assert "cannot load the adapter" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["./nowhere", "a/b/c", "", "~/voice", "../voice"])
+def test_a_path_that_does_not_exist_is_not_called_a_wrong_hub_id(name):
+    message = f"no adapter '{name}': it is no folder here and no Hub id"
+
+    with pytest.raises(ValueError, match=message):
+        load_adapters(None, name)

@@ -108,7 +108,7 @@ def test_wrong_calls_end_with_one_line(arguments, message, tmp_path, monkeypatch
     assert not list(tmp_path.iterdir())
 
 
-def test_another_text_than_that_of_the_folder_is_refused(tmp_path, capsys):
+def test_another_text_or_section_than_those_of_the_folder_is_refused(tmp_path, capsys):
     record = {"text": "rock", "plan": {"sections": [], "window": 20, "context": 4}}
     (tmp_path / "whole_song.json").write_text(json.dumps(record))
     call = ["generate", "folk", "--whole", "--redo", "1", "--folder", str(tmp_path)]
@@ -121,3 +121,7 @@ def test_another_text_than_that_of_the_folder_is_refused(tmp_path, capsys):
     (tmp_path / "whole_song.json").write_text(json.dumps(record))
     assert main(call) == 2
     assert "is described as 'rock': got 'folk'; give the same" in capsys.readouterr().err
+    for number in ("0", "2"):
+        call = ["generate", "rock", "--whole", "--folder", str(tmp_path), "--redo", number]
+        assert main(call) == 2
+        assert f"number of a section, from 1 to 1: got {number}" in capsys.readouterr().err

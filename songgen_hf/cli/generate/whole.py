@@ -49,8 +49,10 @@ def check_whole(options: GenerateOptions, lyrics: str | None) -> None:
             f"the song in {options.folder} is described as {record['text']!r}: got "
             f"{options.text!r}; give the same"
         )
-    if options.redo < 1:
-        raise ValueError(f"--redo takes the number of a section, from 1: got {options.redo}")
+    sections = len(record["plan"]["sections"]) if record else options.redo
+    if not 1 <= options.redo <= sections:
+        last = f" to {sections}" if record else ""
+        raise ValueError(f"--redo takes the number of a section, from 1{last}: got {options.redo}")
     given = [name for name in PLANNED if getattr(options, name) is not None]
     if given or lyrics is not None:
         flag = _flag(given[0]) if given else "--lyrics"

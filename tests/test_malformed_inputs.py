@@ -173,16 +173,16 @@ def prepare(folder: Path, draw: random.Random) -> int:
     return command("prepare", "codes", folder / "songs", out, "--quiet", "--model", model)
 
 
-def read_link(folder: Path, draw: random.Random) -> int:
+def open_link(folder: Path, draw: random.Random) -> int:
     from songgen_hf.space.limits import Limits
-    from songgen_hf.space.settings import Settings, from_query
+    from songgen_hf.space.settings import MODES, Settings, read_link
 
     def call() -> None:
         text = (folder / "link.txt").read_bytes().decode("utf-8", errors="surrogateescape")
         if draw.random() < 0.5:
             name = draw.choice(["seconds", "seed", "top_k", "guidance", "steps", "variations"])
             text += f"&{name}={quote(draw.choice(HOSTILE_WORDS))}"
-        settings = from_query(dict(parse_qsl(text)), Settings())
+        settings, _ = read_link(dict(parse_qsl(text)), Settings(), Limits(), MODES)
         (settings or Settings()).checked(Limits())
 
     return library(call)
@@ -240,7 +240,7 @@ KINDS = {
     "codes": Kind("codes", ("codes.*",), decode),
     "codes parquet": Kind("codes_parquet", ("codes/*.parquet",), read_codes_parquet),
     "songs parquet": Kind("songs_parquet", ("songs/*.parquet",), prepare),
-    "link": Kind("link", ("link.txt",), read_link, names=("",)),
+    "link": Kind("link", ("link.txt",), open_link, names=("",)),
     "words": Kind("words", (), type_command, intact=2),
     "training options": Kind("options", ("run.yaml",), train, names=("",), intact=2),
 }

@@ -182,16 +182,6 @@ class Settings:
 FIELDS = tuple(field.name for field in fields(Settings))
 
 
-def from_query(query: Mapping[str, str], defaults: Settings) -> Settings | None:
-    """The settings in the query of a link; missing or invalid values are the defaults.
-
-    Returns:
-        None if the query contains no settings.
-    """
-    found = {name: value for name, value in _in_query(query).items() if value is not None}
-    return replace(defaults, **found) if found else None
-
-
 def read_link(
     query: Mapping[str, str], defaults: Settings, limits: Limits, modes: Iterable[str]
 ) -> tuple[Settings | None, list[str]]:
@@ -322,6 +312,5 @@ __all__ = [
     "VOICE_KEY",
     "Settings",
     "clean_text",
-    "from_query",
     "read_link",
 ]

@@ -7,7 +7,7 @@ import pytest
 
 from songgen_hf.space.error_messages import in_german
 from songgen_hf.space.limits import Limits
-from songgen_hf.space.settings import FIELDS, MAX_SEED, MODES, Settings, from_query, read_link
+from songgen_hf.space.settings import FIELDS, MAX_SEED, MODES, Settings, read_link
 
 LIMITS = Limits()
 SOME = Settings(
@@ -39,7 +39,6 @@ def test_a_link_restores_every_setting():
 
     for settings in (SOME, replace(SOME, variations=1, best_of=3, whole=True)):
         query = dict(parse_qsl(settings.query(), keep_blank_values=True))
-        assert from_query(query, Settings()) == settings
         assert read_link(query, Settings(), LIMITS, MODES) == (settings, [])
 
 
@@ -54,6 +53,14 @@ def test_a_link_says_which_settings_are_impossible():
         "the length must be a number from 1 to 30: got 900.0",
         "the link has seed='x': expected a number",
     ]
+
+
+@pytest.mark.parametrize("setting", [{"seconds": "nan"}, {"top_k": "1e9"}])
+def test_a_number_that_cannot_be_read_in_a_link_becomes_the_default(setting):
+    settings, problems = read_link({"text": "pop", **setting}, Settings(), LIMITS, MODES)
+
+    assert settings == Settings(text="pop")
+    assert len(problems) == 1 and problems[0].endswith("expected a number")
 
 
 def test_a_link_says_what_modes_and_switches_may_be():
@@ -88,21 +95,14 @@ def test_a_link_of_the_longest_lyrics_is_short_enough_for_servers():
     query = replace(SOME, lyrics=lyrics).query(voice=True)
 
     assert len(query) < 32_000
-    assert from_query(dict(parse_qsl(query)), Settings()).lyrics == lyrics
-
-
-def test_a_link_without_settings_gives_none():
-    assert from_query({"__theme": "dark"}, Settings()) is None
+    settings, _ = read_link(dict(parse_qsl(query)), Settings(), LIMITS, MODES)
+    assert settings.lyrics == lyrics
 
 
 def test_a_link_may_name_the_longest_length_as_the_pipelines_do():
-    assert from_query({"max_seconds": "4"}, Settings()) == Settings(seconds=4.0)
+    link = read_link({"max_seconds": "4"}, Settings(), LIMITS, MODES)
 
-
-def test_invalid_values_in_a_link_become_the_defaults():
-    query = {"seconds": "nan", "seed": "x", "mode": "opera", "top_k": "1e9", "text": "pop"}
-
-    assert from_query(query, Settings()) == Settings(text="pop")
+    assert link == (Settings(seconds=4.0), [])
 
 
 def test_valid_settings_are_unchanged_by_the_check():

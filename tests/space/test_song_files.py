@@ -10,8 +10,9 @@ import soundfile
 from PIL import Image
 
 from songgen_hf.provenance import read_provenance
+from songgen_hf.space.limits import Limits
 from songgen_hf.space.pictures import HEIGHT, WIDTH, mel_picture
-from songgen_hf.space.settings import Settings, from_query
+from songgen_hf.space.settings import MODES, Settings, read_link
 from songgen_hf.space.song_files import balance_gains, remix
 
 from .song_cases import RATE, RECORD, SETTINGS, write_song
@@ -126,7 +127,7 @@ def test_the_link_of_a_song_restores_its_settings(song):
     from songgen_hf.space.song_markup import link
 
     query = dict(parse_qsl(link(song).removeprefix("?"), keep_blank_values=True))
-    assert from_query(query, Settings()) == song.settings
+    assert read_link(query, Settings(), Limits(), MODES) == (song.settings, [])
 
 
 @pytest.mark.parametrize("length", [1, 100, RATE, 20 * RATE])

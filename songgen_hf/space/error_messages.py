@@ -72,6 +72,8 @@ def in_german(message: str) -> str | None:
 
 def _part(name: str, value: str) -> str:
     """The German form of a value; one called ``error`` is a message itself."""
+    if name == "parameter":
+        return value
     return PARTS.get(value) or (in_german(value) if name == "error" else None) or value
 
 

@@ -2,6 +2,7 @@
 
 A key is the English message with names in the places of values, in braces; the German text has the
 same names. A message is found by its words, so the code that raises it knows nothing of this table.
+The place ``parameter`` is the name of a parameter, which is the same in every language.
 """
 
 MESSAGES: dict[str, str] = {
@@ -49,8 +50,8 @@ MESSAGES: dict[str, str] = {
         "Startwert: erwartet eine ganze Zahl ab 0, nicht {value}; leer gelassen wird er zufällig "
         "gewählt"
     ),
-    "the link has {name}={value}: expected {kind}": (
-        "im Link steht {name}={value}: erwartet {kind}"
+    "the link has {parameter}={value}: expected {kind}": (
+        "im Link steht {parameter}={value}: erwartet {kind}"
     ),
     # Whole songs
     "the song takes {seconds} s: whole songs here are up to {longest} s long; shorten the lyrics, "

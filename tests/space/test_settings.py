@@ -74,7 +74,7 @@ def test_a_link_says_what_modes_and_switches_may_be():
     ]
     assert [in_german(problem) for problem in problems] == [
         "der Modus ist 'opera': dieser Space singt mixed",
-        "im Link steht Ganzes Lied='yes': erwartet 0 oder 1",
+        "im Link steht whole='yes': erwartet 0 oder 1",
     ]
 
 

@@ -17,6 +17,9 @@ ENV OMP_NUM_THREADS=1 PYTHONUNBUFFERED=1 HF_HOME=/tmp/huggingface HF_HUB_DISABLE
 # For users without a name and a home, as `--user` makes them.
 ENV HOME=/tmp USER=singer
 
+# Pronounces the lyrics when takes are ranked (`--best-of`) and words are timed.
+RUN apt-get update && apt-get install --yes --no-install-recommends espeak-ng && rm -rf /var/lib/apt/lists/*
+
 WORKDIR /build
 # First what changes seldom, so that a change of the package does not fetch PyTorch again.
 COPY constraints.txt ./

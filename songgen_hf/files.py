@@ -26,6 +26,9 @@ RESERVED_NAMES = frozenset(
 FORBIDDEN_CHARACTERS = frozenset('<>:"|?*') | {chr(code) for code in range(32)}
 """Characters that names cannot contain on Windows, except the separators."""
 
+TEMPORARY = ".songgen-part"
+"""Ending of files and folders that are being written."""
+
 SOUND_FORMATS = {
     ".wav": ("WAV", "PCM_16"),
     ".flac": ("FLAC", "PCM_16"),
@@ -53,7 +56,7 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 if path.is_dir():
                     raise IsADirectoryError(f"{path} is a directory: give a file name")
-                descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
+                descriptor, name = tempfile.mkstemp(TEMPORARY, f".{path.name[:40]}.", path.parent)
                 written.append((Path(name), path))
                 with os.fdopen(descriptor, "wb") as file:
                     file.write(content)
@@ -83,7 +86,8 @@ def new_directory(directory: Path | str) -> Iterator[Path]:
         raise FileExistsError(f"{directory} is not empty: give a new directory")
     with _disk_errors(directory):
         directory.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name[:40]}.", dir=directory.parent))
+        parent, prefix = directory.parent, f".{directory.name[:40]}."
+        temporary = Path(tempfile.mkdtemp(TEMPORARY, prefix, parent))
     try:
         with _disk_errors(directory):
             yield temporary
@@ -93,6 +97,19 @@ def new_directory(directory: Path | str) -> Iterator[Path]:
         os.replace(temporary, directory)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove what processes that were killed while they wrote left in a directory.
+
+    Args:
+        directory: a directory in which no process writes now; it need not exist.
+    """
+    for path in directory.glob(f".*{TEMPORARY}"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
 
 
 @contextmanager
@@ -233,10 +250,12 @@ def _umask() -> int:
 
 __all__ = [
     "SOUND_FORMATS",
+    "TEMPORARY",
     "check_names",
     "encode_json",
     "encode_sound",
     "new_directory",
+    "remove_leftovers",
     "safe_gain",
     "safe_name",
     "sound_format",

@@ -1,6 +1,10 @@
 """Writing files whole or not at all, and encoding audio and JSON."""
 
 import io
+import os
+import signal
+import subprocess
+import sys
 from contextlib import contextmanager
 
 import numpy as np
@@ -9,7 +13,14 @@ import soundfile
 from safetensors.numpy import save_file
 
 from songgen_hf.cli import main
-from songgen_hf.files import encode_json, encode_sound, new_directory, safe_gain, write_files
+from songgen_hf.files import (
+    encode_json,
+    encode_sound,
+    new_directory,
+    remove_leftovers,
+    safe_gain,
+    write_files,
+)
 from tests.tools.tiny_checkpoint import tiny_checkpoint, tiny_processor, tiny_singer
 
 
@@ -112,6 +123,37 @@ def test_a_new_directory_replaces_an_empty_directory_only(tmp_path):
 
     assert (tmp_path / "empty" / "a").read_text() == "a"
     assert (tmp_path / "file").read_text() == "kept"
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from songgen_hf import files
+
+folder = Path(sys.argv[1])
+if sys.argv[2] == "directory":
+    with files.new_directory(folder / "stems") as temporary:
+        (temporary / "vocal.flac").write_bytes(b"half")
+        os.kill(os.getpid(), signal.SIGKILL)
+files.os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+files.write_files({folder / "song.parquet": b"whole"})
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+@pytest.mark.parametrize("what", ["directory", "file"])
+def test_what_a_killed_process_left_can_be_removed_and_nothing_else(tmp_path, what):
+    for name in (".DS_Store", ".song.download", "song.flac"):
+        (tmp_path / name).write_text("of a user")
+    before = set(tmp_path.iterdir())
+
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), what])
+    left = set(tmp_path.iterdir()) - before
+    remove_leftovers(tmp_path)
+
+    assert done.returncode == -signal.SIGKILL and len(left) == 1
+    assert set(tmp_path.iterdir()) == before
+    remove_leftovers(tmp_path / "missing")
 
 
 @pytest.mark.parametrize(("name", "tolerance"), [("a.wav", 1e-4), ("a.FLAC", 1e-4)])

@@ -29,7 +29,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...files import encode_json, write_files
+from ...files import encode_json, remove_leftovers, write_files
 from ...optional import require
 from ..shards import datasets_progress_bars, shards_of
 from ..tables import CARD
@@ -263,6 +263,8 @@ def _prepare(
     _write_description(options, {**identity, **_choices(options, preparation)})
     stages = _stages(options, preparation)
     folder = options.output / "stages"
+    for place in (options.output / "stems", *folder.glob("*/")):
+        remove_leftovers(place)
     if options.retry:
         forget_errors(stages, recordings, folder)
     with datasets_progress_bars(progress is True, extra="prepare"):

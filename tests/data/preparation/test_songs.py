@@ -14,6 +14,7 @@ from songgen_hf.data.preparation.clips import EDGE_SECONDS
 from songgen_hf.data.preparation.codes import prepare_codes
 from songgen_hf.data.preparation.options import CodesOptions, SongsOptions
 from songgen_hf.data.preparation.songs import filter_again, prepare_songs, preview_songs
+from songgen_hf.files import TEMPORARY
 from songgen_hf.modeling.audio_io import read_audio
 
 from ...tools.sung_album import RATE, sing
@@ -125,6 +126,8 @@ def test_a_preview_prepares_some_and_the_rest_follows(album, prepared, tmp_path)
     preview = preview_songs(options, 2, progress=False)
     again = preview_songs(options, 2, progress=False)
     done = {path: path.stat().st_mtime_ns for path in tmp_path.glob("stages/**/*.parquet")}
+    for place in ("stems", "stages/separate"):  # of a run that was killed
+        (tmp_path / place / f".one.k1lled{TEMPORARY}").mkdir(parents=True)
     found = prepare_songs(options, progress=False)
 
     assert preview.found.recordings == 2 and preview.remaining_seconds > 0
@@ -133,6 +136,7 @@ def test_a_preview_prepares_some_and_the_rest_follows(album, prepared, tmp_path)
     assert (after.found, after.remaining_seconds) == (whole, 0)  # and not the two alone
     assert found == whole
     assert all(path.stat().st_mtime_ns == then for path, then in done.items())
+    assert not list(tmp_path.rglob(f"*{TEMPORARY}"))
 
 
 @pytest.mark.slow

@@ -107,6 +107,19 @@ def files_digest(files: Iterable[str | Path]) -> str:
     return digest.hexdigest()[:DIGITS]
 
 
+def contents_digest(files: Iterable[str | Path]) -> str:
+    """A short digest of the names and contents of files, which copies of them have, too.
+
+    It reads them, so compare :func:`files_digest` first.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(Path(file).resolve() for file in files):
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{path.name}/{content}\n".encode())
+    return digest.hexdigest()[:DIGITS]
+
+
 def local_files(source: str | Path, endings: Collection[str] = (".parquet",)) -> list[Path]:
     """The files that a file, a folder (with its subfolders) or a pattern names, in order.
 
@@ -167,6 +180,7 @@ def _files_by_split(folder: Path, extra: str) -> dict[str, list[str]]:
 
 
 __all__ = [
+    "contents_digest",
     "files_digest",
     "load_rows",
     "local_files",

@@ -6,6 +6,7 @@ machines. Both write the same files, and an interrupted run can be resumed.
 """
 
 import dataclasses
+import hashlib
 import json
 import os
 from collections.abc import Collection
@@ -21,7 +22,14 @@ from ...files import encode_json, encode_sound, write_files
 from ...modeling.audio_io import read_audio
 from ...optional import require
 from ..shards import Shard, datasets_progress_bars, shards_of
-from ..tables import load_rows, source_digest, split_names
+from ..tables import (
+    DIGITS,
+    contents_digest,
+    load_rows,
+    local_files,
+    source_digest,
+    split_names,
+)
 from .clips import PREPARATION_FILE, TRACK_COLUMNS, absolute_tracks, read_clip
 from .memory import flat_memory
 from .mixing import captions_of, draw_mixing, join_captions, mix_waveforms
@@ -110,21 +118,47 @@ def write_description(options: CodesOptions) -> None:
         description["source_files"] = digest
     description = json.loads(json.dumps(description))
     path = options.output / DESCRIPTION_FILE
-    if path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if digest is not None and found.get("source_files") == digest:
-            found["source"] = description["source"]  # the same files, perhaps in another place
-        unknown = ["source_files", *([] if options.mixtures else ["mixture_epochs"])]
-        found = {name: description.get(name) for name in unknown} | found  # none in earlier ones
-        differing = [name for name, value in description.items() if found.get(name) != value]
-        if differing:
-            name = differing[0]
-            raise ValueError(
-                f"{options.output} holds codes of another {name} ({found.get(name)!r}, now "
-                f"{description[name]!r}): choose a new folder or remove the old one"
-            )
+    if not path.is_file():
+        if digest is not None:
+            description["source_songs"] = songs_digest(options.source)
+        write_files({path: encode_json(description)})
         return
-    write_files({path: encode_json(description)})
+    recorded = json.loads(path.read_text(encoding="utf-8"))
+    present = recorded
+    if digest is not None and (
+        recorded.get("source_files") == digest
+        or recorded.get("source_songs") == songs_digest(options.source)
+    ):  # the same songs, perhaps in another place
+        present = recorded | {name: description[name] for name in ("source", "source_files")}
+    unknown = ["source_files", *([] if options.mixtures else ["mixture_epochs"])]
+    found = {name: description.get(name) for name in unknown} | present  # none in earlier ones
+    differing = [name for name, value in description.items() if found.get(name) != value]
+    if differing:
+        name = differing[0]
+        raise ValueError(
+            f"{options.output} holds codes of another {name} ({found.get(name)!r}, now "
+            f"{description[name]!r}): choose a new folder or remove the old one"
+        )
+    if present != recorded:
+        write_files({path: encode_json(present)})
+
+
+def songs_digest(source: str) -> str:
+    """A digest of the songs of a local source, which copies of it have, too.
+
+    Clips are compared without the paths of their recordings, other songs by their files.
+    """
+    parquet = require("pyarrow.parquet", "prepare")
+    files = local_files(source)
+    if not all(is_clip(parquet.read_schema(path).names) for path in files):
+        return contents_digest(files)
+    digest = hashlib.sha256()
+    for path in files:
+        rows = parquet.read_table(path).to_pylist()
+        for row in rows:
+            row |= {name: row.get(name) is not None for name in TRACK_COLUMNS.values()}
+        digest.update(json.dumps([path.name, rows], default=str).encode())
+    return digest.hexdigest()[:DIGITS]
 
 
 def write_shard(shard: Shard | dict[str, Any], options: CodesOptions) -> dict[str, Any]:
@@ -338,4 +372,4 @@ def _codec(model: str | None, device: str) -> Any:
     return load_codec(model, device=device, dtype=torch.float32)
 
 
-__all__ = ["DESCRIPTION_FILE", "prepare_codes", "write_rows", "write_shard"]
+__all__ = ["DESCRIPTION_FILE", "prepare_codes", "songs_digest", "write_rows", "write_shard"]

@@ -11,7 +11,7 @@ import csv
 import io
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -292,15 +292,18 @@ def _with_ids(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         yield {"recording_id": identity, **json.loads(json.dumps(row, default=str))}
 
 
-def recording_digest(recording: Mapping[str, Any]) -> str:
+def recording_digest(
+    recording: Mapping[str, Any], digest: Callable[[Iterable[Path]], str] = files_digest
+) -> str:
     """A digest of what is known of a recording and of its files, wherever they are.
 
     Args:
         recording: row of :func:`find_recordings`.
+        digest: digest of its files, by their times or by their contents.
     """
     paths = [Path(recording[name]) for name in _PATHS if recording.get(name)]
     known = {name: value for name, value in recording.items() if name not in _PATHS}
-    text = json.dumps([known, files_digest(path for path in paths if path.is_file())])
+    text = json.dumps([known, digest(path for path in paths if path.is_file())])
     return sha256(text.encode()).hexdigest()[:DIGITS]
 
 

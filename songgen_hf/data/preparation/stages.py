@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from ...files import write_files
 from ...optional import require
+from ..tables import contents_digest
 from .clips import absolute_tracks, relative_tracks
 from .recordings import ERROR, recording_digest
 from .runners import Report, run_all
@@ -25,7 +26,8 @@ from .runners import Report, run_all
 CLIPS_PER_FILE = 32
 LONGEST_REASON = 300
 """Characters of an error of a library that a message repeats."""
-_DIGEST = b"recording"  # in the files of the first stage: what their recording was
+# In the files of the first stage: what their recording was, by the times and contents of its files.
+_DIGEST, _CONTENTS = b"recording", b"contents"
 _KINDS = ("recording", "cut", "clips")
 Row = dict[str, Any]
 
@@ -102,7 +104,7 @@ def run_stages(
         raise ValueError("expected stages on recordings, one that cuts, then stages on clips")
     folder = folder.resolve()
     for recording in recordings:
-        if _has_changed(stages[0], recording, folder):
+        if not _is_current(stages[0], recording, folder):
             for stage in reversed(stages):  # the first one last, should this be interrupted
                 for path in _results(stage, recording, folder):
                     path.unlink()
@@ -179,21 +181,33 @@ def _results(stage: Stage, recording: Row, folder: Path) -> list[Path]:
     return sorted((folder / stage.name).glob(f"{recording['recording_id']}{number}.parquet"))
 
 
-def _has_changed(stage: Stage, recording: Row, folder: Path) -> bool:
-    """Whether the results of the first stage are those of another recording with the same id."""
+def _is_current(stage: Stage, recording: Row, folder: Path) -> bool:
+    """Whether the results of the first stage are not those of another recording of the same id.
+
+    The contents of files are read if their times have changed, and the new times are recorded.
+    """
     parquet = require("pyarrow.parquet", "prepare")
     path = result_path(folder, stage, recording["recording_id"], 0)
     if not path.is_file():
-        return False
+        return True
     known = parquet.read_metadata(path).metadata or {}
-    return bool(known.get(_DIGEST, b"").decode() != recording_digest(recording))
+    digest = recording_digest(recording).encode()
+    if known.get(_DIGEST) == digest:
+        return True
+    if known.get(_CONTENTS) != recording_digest(recording, contents_digest).encode():
+        return False
+    _write_table(parquet.read_table(path), path, {_DIGEST: digest, _CONTENTS: known[_CONTENTS]})
+    return True
 
 
 def _run(piece: Row, *, stage: Stage, earlier: tuple[Stage, ...], folder: Path) -> Row:
     """Run a stage on a recording or on one part of its clips, and write the file."""
     recording = json.loads(piece["recording"])
     name = recording["recording_id"]
-    digest = None if earlier else recording_digest(recording)
+    facts: dict[bytes, bytes] = {}
+    if not earlier:
+        facts[_DIGEST] = recording_digest(recording).encode()
+        facts[_CONTENTS] = recording_digest(recording, contents_digest).encode()
     if stage.kind == "clips":
         before = list(_read(earlier, recording, folder, piece["part"]))
         rows = _run_on_clips(stage, before)
@@ -211,7 +225,7 @@ def _run(piece: Row, *, stage: Stage, earlier: tuple[Stage, ...], folder: Path) 
         for row in rows
     ]
     added = [relative_tracks(row, folder.parent) for row in added]
-    _write(added, stage, result_path(folder, stage, name, piece["part"]), digest)
+    _write(added, stage, result_path(folder, stage, name, piece["part"]), facts)
     return piece
 
 
@@ -283,10 +297,9 @@ def _parts(stages: Sequence[Stage], folder: Path, name: str) -> int:
     return -(-count // CLIPS_PER_FILE)
 
 
-def _write(rows: Sequence[Row], stage: Stage, path: Path, digest: str | None) -> None:
-    """Write the columns of a stage and perhaps a digest to a file, whole or not at all."""
+def _write(rows: Sequence[Row], stage: Stage, path: Path, facts: dict[bytes, bytes]) -> None:
+    """Write the columns of a stage, and facts about the recording, to a file."""
     pyarrow = require("pyarrow", "prepare")
-    parquet = require("pyarrow.parquet", "prepare")
     types = {field.name: field.type for field in stage.columns()}
     types = {"id": pyarrow.string(), **types, ERROR: pyarrow.string()}
     unknown = sorted({name for row in rows for name in row} - set(types))
@@ -295,9 +308,14 @@ def _write(rows: Sequence[Row], stage: Stage, path: Path, digest: str | None) ->
     columns = {
         name: pyarrow.array([row.get(name) for row in rows], kind) for name, kind in types.items()
     }
-    sink = pyarrow.BufferOutputStream()
-    metadata = {_DIGEST: digest} if digest else None
-    parquet.write_table(pyarrow.table(columns, metadata=metadata), sink)
+    _write_table(pyarrow.table(columns), path, facts)
+
+
+def _write_table(table: Any, path: Path, facts: dict[bytes, bytes]) -> None:
+    """Write a table with facts about the recording to a file, whole or not at all."""
+    sink = require("pyarrow", "prepare").BufferOutputStream()
+    table = table.replace_schema_metadata(facts or None)
+    require("pyarrow.parquet", "prepare").write_table(table, sink)
     write_files({path: sink.getvalue().to_pybytes()})
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from transformers import TrainerCallback
 
 from ...checkpoints.loading import read_model_type, resolve_checkpoint
-from ...data.preparation.codes import prepare_codes
+from ...data.preparation.codes import prepare_codes, songs_digest
 from ...data.preparation.options import CodesOptions, SongsOptions
 from ...data.preparation.songs import DATA_FOLDER, TABLE_FILE, PreparedSongs, prepare_songs
 from ...data.shards import datasets_progress_bars
@@ -165,10 +165,7 @@ def recording_states(folder: Path) -> list[RecordingState]:
 
 def _codes_folder(out: Path, songs: Path) -> Path:
     """A folder of codes for the clips that are kept now; other clips need other codes."""
-    from ...data.tables import files_digest
-
-    names = sorted((songs / DATA_FOLDER).glob("*.parquet"))
-    return out / f"{CODES_FOLDER}-{files_digest(names)}"
+    return out / f"{CODES_FOLDER}-{songs_digest(str(songs / DATA_FOLDER))}"
 
 
 class _Stopped(Exception):

@@ -3,7 +3,7 @@
 import io
 import json
 import os
-from pathlib import Path
+import shutil
 
 import numpy as np
 import pytest
@@ -222,17 +222,25 @@ def test_a_folder_with_codes_of_other_options_is_refused(prepare):
 
 
 @pytest.mark.slow
-def test_a_folder_with_codes_of_other_files_of_the_same_name_is_refused(prepare, source):
-    prepare()
-    file = next(Path(source).rglob("*.parquet"))
-    before = file.stat()
-    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+def test_codes_of_copied_files_go_on_and_of_other_files_of_the_same_name_are_refused(
+    source, codec_folder, tmp_path
+):
+    first, second = tmp_path / "first", tmp_path / "second"
+    shutil.copytree(source, first)
+    shutil.copytree(source, second, copy_function=shutil.copyfile)
+    for path in second.iterdir():
+        os.utime(path, ns=(0, 0))
 
-    try:
-        with pytest.raises(ValueError, match="holds codes of another source_files"):
-            prepare()
-    finally:
-        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    def prepare(folder):
+        options = CodesOptions(source=str(folder), output=tmp_path / "codes", model=codec_folder)
+        prepare_codes(options, progress=False)
+        return (tmp_path / "codes" / "train-00000-of-00001.parquet").stat().st_mtime_ns
+
+    assert prepare(first) == prepare(second) == prepare(second)
+
+    (second / "validation-0.parquet").write_bytes((second / "train-0.parquet").read_bytes())
+    with pytest.raises(ValueError, match="holds codes of another source_files"):
+        prepare(second)
 
 
 def test_long_songs_are_cut_to_the_maximum_length(prepare):

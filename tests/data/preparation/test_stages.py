@@ -1,5 +1,6 @@
 """Tests of running stages: results, resumption, errors, workers."""
 
+import os
 from functools import partial
 
 import pyarrow
@@ -206,6 +207,27 @@ def test_a_changed_recording_is_computed_again_and_no_other(tmp_path):
     assert separated == ["long"] and seen == [["long-0"]]
     assert not result_path(tmp_path, stages()[3], "long", 1).exists()
     assert rows[0]["lyrics"] == "new" and rows[1:] == before[2 * CLIPS_PER_FILE + 3 :]
+
+
+def test_a_copy_of_a_recording_with_another_time_is_not_computed_again(tmp_path, monkeypatch):
+    path, separated, read = tmp_path / "short.wav", [], []
+
+    def prepare(content):
+        path.write_bytes(content)
+        os.utime(path, ns=(0, prepare.time))
+        prepare.time += 10**9
+        separated.clear()
+        given = [{**RECORDINGS[-1], "path": str(path)}]
+        run_stages(stages(separated), given, tmp_path / "stages", progress=False)
+        return bool(separated)
+
+    prepare.time = 0
+    made = [prepare(content) for content in (b"one", b"one", b"two", b"two")]
+    monkeypatch.setattr("songgen_hf.data.preparation.stages.contents_digest", read.append)
+    prepare.time -= 10**9
+
+    assert made == [True, False, True, False]
+    assert prepare(b"two") is False and read == []  # known by its time again
 
 
 @pytest.mark.slow

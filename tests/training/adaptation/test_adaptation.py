@@ -1,6 +1,7 @@
 """Adapting a model to a folder of recordings."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -83,18 +84,25 @@ def test_recordings_become_an_adapter_that_sings_and_is_trained_further(options,
     pipe = TextToSongPipeline(model=model, processor=processor, adapter=str(tmp_path / "adapter"))
     assert pipe("folk", seed=0, max_seconds=0.1)["audio"].size
 
-    stamp = (tmp_path / "adapter" / "songs" / "clips.parquet").stat().st_size
+    stages = tmp_path / "adapter" / "songs" / "stages"
+    made = {path.name: path.stat().st_ino for path in stages.glob("segment/[ot]*.parquet")}
     shutil.rmtree(tmp_path / "adapter" / "run" / "checkpoint-4")
     again = adapt(options(), progress=False)
     moved = (tmp_path / "adapter").rename(tmp_path / "moved")
-    further = adapt(options(steps=6, out=moved), progress=False)
+    copied = tmp_path / "copied"
+    shutil.copytree(options().source, copied, copy_function=shutil.copyfile)
+    for path in (*copied.rglob("*.*"), *(moved / "songs").rglob("*.parquet")):
+        os.utime(path, ns=(0, 0))
+    further = adapt(options(steps=6, out=moved, source=str(copied)), progress=False)
 
     assert (again.steps, further.steps) == (4, 6)
     with pytest.raises(ValueError, match="has the rank 2, --rank is 3: give that rank, or another"):
         adapt(options(steps=8, rank=3, out=moved), progress=False)
     with pytest.raises(ValueError, match="was trained for .*, --model is .*mixed_pro: give that"):
         adapt(options(steps=8, out=moved, model="songgen-mini/mixed_pro"), progress=False)
-    assert (moved / "songs" / "clips.parquet").stat().st_size == stamp
+    stages = moved / "songs" / "stages"
+    after = {path.name: path.stat().st_ino for path in stages.glob("segment/[ot]*.parquet")}
+    assert after == made and len(made) == 2
     assert len(list(moved.glob("codes-*"))) == 1
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ..training.adaptation.options import AdaptOptions
 from .flags import option
 from .output import CommandResult
+from .prepare import describe_unused
 
 if TYPE_CHECKING:
     from ..data.preparation.songs import PreparedSongs
@@ -75,5 +76,6 @@ def describe(found: "PreparedSongs", states: "list[RecordingState]") -> str:
         + (f" ({state.reason})" if state.kept < state.clips else "")
         for state in states
     ]
+    lines += describe_unused(found.unused_stems)
     lines.append(f"{found.kept} clips, {found.seconds / 60:.1f} min, can be trained on")
     return "\n".join(lines)

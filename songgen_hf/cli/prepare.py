@@ -6,6 +6,8 @@ separate, segment, transcribe, score and caption are songs up to that stage. cod
 with the codec, pack packs codes for fast training.
 """
 
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -134,6 +136,7 @@ def _prepare_songs(options: PrepareSongsOptions | PrepareFilterOptions) -> Comma
         f"kept, {found.seconds / 60:.1f} min; {found.failed} could not be read",
         *(f"  {count:6} dropped: {name}" for name, count in found.reasons.items()),
         f"  report: {options.output / songs.REPORT_FILE}",
+        *describe_unused(found.unused_stems),
     ]
     values = {"output": options.output, **found._asdict()}
     if preview is not None:
@@ -142,6 +145,15 @@ def _prepare_songs(options: PrepareSongsOptions | PrepareFilterOptions) -> Comma
         took = "an unknown time" if seconds is None else f"about {seconds / 60:.1f} min"
         lines.append(f"  the other recordings take {took}")
     return CommandResult(values, "\n".join(lines))
+
+
+def describe_unused(stems: Sequence[Path]) -> list[str]:
+    """A line that says what stems of recordings that are gone take, if there are any."""
+    files = [file for folder in stems for file in folder.rglob("*") if file.is_file()]
+    size = sum(file.stat().st_size for file in files) / 1e6
+    names = " ".join(shlex.quote(str(folder)) for folder in stems)
+    line = f"  stems of recordings that are gone take {size:.1f} MB; remove them: {names}"
+    return [line] if stems else []
 
 
 def _result(

@@ -60,6 +60,7 @@ def prepare_codes(options: CodesOptions, *, progress: bool = True) -> dict[str, 
         OSError: if a file cannot be read or written.
         ImportError: if the package of the runner is missing.
     """
+    read_source.cache_clear()  # the files may be others than in an earlier call
     with datasets_progress_bars(progress, extra="prepare"):
         sizes = {
             split: size + options.mixture_epochs * num_mixtures(options, split, size)

@@ -31,6 +31,7 @@ GIVEN = "given"
 KEPT_SECONDS = 600.0
 """Length of a recording above which the blocks that are separated are kept until all are."""
 LONGEST_DIFFERENCE = 0.1  # seconds between the lengths of a recording and of stems that are given
+BLOCKS = ".blocks"  # ending of folders with the blocks of a recording
 _READ_SECONDS = 10.0
 _FULL_SCALE = 2**15
 
@@ -111,6 +112,19 @@ def separate(
     return {**recording, **paths, "separator": options.separator}
 
 
+def unused_stems(folder: Path, recordings: Iterable[Mapping[str, Any]]) -> tuple[Path, ...]:
+    """The subfolders of :func:`separate` that belong to none of the recordings, in order.
+
+    Args:
+        folder: folder of all stems.
+        recordings: all rows of the source.
+    """
+    used = {_folder_name(row["recording_id"]) for row in recordings if not row.get("vocal")}
+    return tuple(
+        path for path in sorted(folder.glob("[!.]*/")) if path.name.removesuffix(BLOCKS) not in used
+    )
+
+
 class _KeptBlocks:
     """The vocals of the blocks of a recording, in files beside its stems.
 
@@ -127,7 +141,7 @@ class _KeptBlocks:
         except (soundfile.SoundFileError, OSError):
             long, facts = False, (0, 0, "")  # reading it says what is wrong
         digest = hashlib.sha256(repr((str(path), *facts)).encode()).hexdigest()[:16]
-        self.beside = target.with_name(f"{target.name}.blocks")
+        self.beside = target.with_name(f"{target.name}{BLOCKS}")
         self.folder = self.beside / digest if long else None
         if self.folder is None or not self.folder.is_dir():
             self.remove()
@@ -277,4 +291,4 @@ def _check_stems(name: str, path: str, stems: list[str | None]) -> None:
         )
 
 
-__all__ = ["STEM_RATE", "SeparateOptions", "columns", "read_blocks", "separate"]
+__all__ = ["STEM_RATE", "SeparateOptions", "columns", "read_blocks", "separate", "unused_stems"]

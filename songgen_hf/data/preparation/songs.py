@@ -65,7 +65,8 @@ class PreparedSongs(NamedTuple):
 
     ``recordings`` and ``clips`` are numbers, as are ``kept`` and ``failed`` (recordings and clips
     with an error); ``seconds`` is the length of the kept clips, ``reasons`` counts the rules by
-    which clips were dropped.
+    which clips were dropped. ``unused_stems`` are folders of stems that the package made for
+    recordings that are not in the source any more.
     """
 
     recordings: int
@@ -74,6 +75,7 @@ class PreparedSongs(NamedTuple):
     failed: int
     seconds: float
     reasons: dict[str, int]
+    unused_stems: tuple[Path, ...] = ()
 
 
 class Preview(NamedTuple):
@@ -103,7 +105,9 @@ def prepare_songs(options: SongsOptions, *, progress: bool | Report = True) -> P
         ImportError: if the package of a stage is missing.
     """
     recordings = find_recordings(options.source, options.output / "recordings", split=options.split)
-    return _prepare(options, recordings, progress)
+    found = _prepare(options, recordings, progress)
+    unused = separation.unused_stems(options.output / "stems", recordings)
+    return found and found._replace(unused_stems=unused)
 
 
 def preview_songs(options: SongsOptions, count: int = 10, *, progress: bool = True) -> Preview:

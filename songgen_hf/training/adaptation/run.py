@@ -5,6 +5,7 @@ prepares recordings that were added, and trains further for a larger number of s
 """
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 from transformers import TrainerCallback
 
 from ...checkpoints.loading import read_model_type, resolve_checkpoint
-from ...data.preparation.codes import prepare_codes, songs_digest
+from ...data.preparation.codes import DESCRIPTION_FILE, prepare_codes, songs_digest
 from ...data.preparation.options import CodesOptions, SongsOptions
 from ...data.preparation.songs import DATA_FOLDER, TABLE_FILE, PreparedSongs, prepare_songs
 from ...data.shards import datasets_progress_bars
@@ -137,6 +138,7 @@ def adapt(
         ),
         progress=bars,
     )
+    _remove_other_codes(options.out, codes)
     with datasets_progress_bars(bars, extra="train"):
         return _train(options, model, codes, found, watch, bars)
 
@@ -166,6 +168,13 @@ def recording_states(folder: Path) -> list[RecordingState]:
 def _codes_folder(out: Path, songs: Path) -> Path:
     """A folder of codes for the clips that are kept now; other clips need other codes."""
     return out / f"{CODES_FOLDER}-{songs_digest(str(songs / DATA_FOLDER))}"
+
+
+def _remove_other_codes(out: Path, codes: Path) -> None:
+    """Remove the codes of clips that were kept before."""
+    for path in out.glob(f"{CODES_FOLDER}-*/"):
+        if path != codes and (path / DESCRIPTION_FILE).is_file():
+            shutil.rmtree(path)
 
 
 class _Stopped(Exception):

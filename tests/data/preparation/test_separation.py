@@ -16,6 +16,7 @@ from songgen_hf.data.preparation.separation import (
     columns,
     read_blocks,
     separate,
+    unused_stems,
 )
 from songgen_hf.modeling.audio_io import read_audio
 from songgen_hf.modeling.listening.separator import map_blocks
@@ -207,6 +208,21 @@ def test_folders_of_different_ids_are_different_and_portable(network, tmp_path):
     assert len([*(tmp_path / "s").iterdir()]) == len(ids)
     again = separate(row, network, tmp_path / "s")
     assert again == made[0]
+
+
+def test_stems_of_recordings_that_are_gone_are_found(network, tmp_path):
+    row, stems = recorded(tmp_path, seconds=0.2), tmp_path / "stems"
+    gone = ["A song", "given"]
+    for one in ("a-song", *gone):
+        separate({**row, "recording_id": one}, network, stems)
+    (stems / "a-song.blocks").mkdir()
+    (stems / ".hidden").mkdir()
+    (stems / "notes.txt").write_text("of a user")
+
+    found = unused_stems(stems, [row, {**row, "recording_id": "given", "vocal": "v.wav"}])
+
+    assert [path.name.partition("-")[0] for path in found] == ["a", "given"]
+    assert unused_stems(tmp_path / "none", [row]) == ()
 
 
 def test_an_unknown_separator_is_refused(tmp_path):

@@ -151,12 +151,17 @@ def test_other_stages_in_the_same_folder_are_refused(prepared, album):
 
 @pytest.mark.slow
 def test_clips_of_a_recording_stay_in_one_split(album, tmp_path, capsys):
+    gone = tmp_path / "out" / "stems" / "gone"
+    gone.mkdir(parents=True)
+    (gone / "vocal.flac").write_bytes(bytes(2_000_000))
     status = main(
         ["prepare", "songs", str(album), str(tmp_path / "out"), "--config", "small", "--quiet"]
         + ["--validation-share", "0.5", "--set", *QUICK, "filter.duplicates=true"]
     )
 
-    assert status == 0 and "report.html" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert status == 0 and "report.html" in shown and gone.is_dir()
+    assert f"stems of recordings that are gone take 2.0 MB; remove them: {gone}\n" in shown
 
     def read_splits():
         return {

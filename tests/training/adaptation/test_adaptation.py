@@ -103,7 +103,13 @@ def test_recordings_become_an_adapter_that_sings_and_is_trained_further(options,
     stages = moved / "songs" / "stages"
     after = {path.name: path.stat().st_ino for path in stages.glob("segment/[ot]*.parquet")}
     assert after == made and len(made) == 2
-    assert len(list(moved.glob("codes-*"))) == 1
+    (codes,) = moved.glob("codes-*")
+
+    shutil.rmtree(copied / "two")
+    (moved / "codes-mine").mkdir()
+    adapt(options(steps=6, out=moved, source=str(copied)), progress=False)
+
+    assert not codes.exists() and len(list(moved.glob("codes-*"))) == 2
 
 
 def test_training_stops_at_the_drift_and_stays_there(options):

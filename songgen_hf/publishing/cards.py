@@ -17,6 +17,7 @@ from typing import Any
 
 from ..checkpoints.digests import weights_digest
 from ..files import encode_json, write_files
+from ..provenance import identity
 
 logger = logging.getLogger(__name__)
 
@@ -142,6 +143,7 @@ def render_adapter_card(
     repository: str,
     base: str | None = None,
     license: str | None = None,
+    data: str | None = None,
 ) -> str:
     """Return the text of the model card of an adapter.
 
@@ -150,8 +152,10 @@ def render_adapter_card(
         repository: Hub id or folder for the example.
         base: Hub id of the model that the adapter was trained on; None if it is not on the Hub.
         license: license of the adapter, under its name on the Hub.
+        data: what the adapter was trained on, and how, in a few sentences.
     """
     kind = "DoRA" if config.get("use_dora") else "LoRA"
+    heads = " and output heads" if "lm_heads" in str(config.get("target_modules")) else ""
     return _render(
         "adapter",
         name=repository.rpartition("/")[2],
@@ -161,9 +165,47 @@ def render_adapter_card(
         in_metadata=base,
         tags=["lora", *TAGS],
         library="peft",
-        summary=f"A {kind} adapter of rank {config.get('r')} on the decoder's attention of a "
-        "SongGen text-to-song model.",
+        summary=f"A {kind} adapter of rank {config.get('r')} on the decoder's attention{heads} of "
+        "a SongGen text-to-song model.",
+        data=data,
     )
+
+
+def write_adapter_card(adapted: Any, folder: Path | str, *, data: str | None = None) -> None:
+    """Write the model card of an adapter, and a ``card.json`` if it is known what it has learned.
+
+    A card that a user has written or edited is not changed.
+
+    Args:
+        adapted: the ``peft.PeftModel`` that is saved.
+        folder: folder of the adapter.
+        data: what the adapter was trained on, and how, in a few sentences.
+    """
+    folder = Path(folder)
+    contents: dict[Path, bytes] = {}
+    if data is None:
+        (folder / FACTS).unlink(missing_ok=True)  # the facts of replaced weights
+    else:
+        contents[folder / FACTS] = encode_json({"data": data})
+    card = folder / CARD
+    if not card.is_file() or is_replaceable(card.read_text(encoding="utf-8")):
+        config = adapted.active_peft_config.to_dict()
+        hub_id, config["base_model_name_or_path"] = adapter_base(config)
+        text = render_adapter_card(config, repository=folder.name, base=hub_id, data=data)
+        contents[card] = text.encode()
+    write_files(contents)
+
+
+def adapter_base(config: Mapping[str, Any]) -> tuple[str | None, str]:
+    """Return the Hub id of the model of an adapter, None if it is not on the Hub; and its name.
+
+    Args:
+        config: content of the adapter's ``adapter_config.json``.
+    """
+    trained_on = config.get("base_model_name_or_path") or ""
+    if trained_on and not Path(trained_on).exists() and not Path(trained_on).is_absolute():
+        return trained_on, trained_on
+    return None, identity(trained_on)[0] or Path(trained_on).name
 
 
 def facts_of(model: Any, state_dict: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -352,6 +394,7 @@ def _base_model(model: Any) -> str | None:
 __all__ = [
     "CARD",
     "FACTS",
+    "adapter_base",
     "collect_facts",
     "eval_results",
     "facts_of",
@@ -359,5 +402,6 @@ __all__ = [
     "own_facts",
     "render_adapter_card",
     "render_card",
+    "write_adapter_card",
     "write_card",
 ]

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ..files import encode_json
-from .cards import CARD, is_replaceable, render_adapter_card, write_card
+from ..modeling.checkpoint_files import reading
+from .cards import CARD, FACTS, adapter_base, is_replaceable, render_adapter_card, write_card
 
 logger = logging.getLogger(__name__)
 
@@ -203,24 +204,20 @@ def push_adapter(
     Raises:
         ValueError: if the folder contains no adapter.
     """
-    from ..provenance import identity
-
     folder = Path(folder)
     if not (folder / ADAPTER_CONFIG).is_file():
         raise ValueError(
             f"{folder} has no {ADAPTER_CONFIG}: give a folder that songgen-hf train lora wrote"
         )
     config = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
-    trained_on = config.get("base_model_name_or_path") or ""
-    is_local = not trained_on or Path(trained_on).exists() or Path(trained_on).is_absolute()
-    base = base_model or (None if is_local else trained_on)
-    if base is None and trained_on:
+    hub_id, name = adapter_base(config)
+    base = base_model or hub_id
+    if base is None and name:
         logger.warning(
             "the model that this adapter was trained on is a local folder: name its Hub id, so "
             "that others can find it"
         )
-        trained_on = identity(trained_on)[0] or Path(trained_on).name
-    config["base_model_name_or_path"] = base or trained_on
+    config["base_model_name_or_path"] = base or name
     contents: dict[str, Path | bytes] = {
         ADAPTER_CONFIG: encode_json(config),
         ADAPTER_WEIGHTS: folder / ADAPTER_WEIGHTS,
@@ -228,7 +225,17 @@ def push_adapter(
     }
     card = folder / CARD
     if not card.is_file() or is_replaceable(card.read_text(encoding="utf-8")):
-        text = render_adapter_card(config, repository=repo_id, base=base, license=license)
+        facts = {}
+        if (folder / FACTS).is_file():
+            with reading(folder / FACTS):
+                facts = dict(json.loads((folder / FACTS).read_text(encoding="utf-8")))
+        text = render_adapter_card(
+            config,
+            repository=repo_id,
+            base=base,
+            license=license or facts.get("licence"),
+            data=facts.get("data"),
+        )
         contents[CARD] = text.encode()
     return upload_files(contents, repo_id, **options)
 

@@ -301,7 +301,18 @@ def test_an_adapter_is_uploaded_without_the_model_and_without_local_paths(
 
 
 @pytest.mark.slow
+def test_a_published_adapter_says_what_it_was_trained_on(hub, adapter):
+    (adapter / "card.json").write_text('{"data": "Two songs.", "licence": "cc0-1.0"}')
+    push_adapter(adapter, "me/anna", base_model="me/x")
+
+    card = hub.files("me/anna")["README.md"]
+    assert "## Data\n\nTwo songs.\n" in card.decode() and 'adapter="me/anna"' in card.decode()
+    assert (card_data(card)["license"], card_data(card)["base_model"]) == ("cc0-1.0", "me/x")
+
+
+@pytest.mark.slow
 def test_the_adapter_of_a_local_model_names_no_path(hub, adapter, caplog):
+    assert "More Information Needed" not in (adapter / "README.md").read_text()
     assert main(["export", str(adapter), "--push-to-hub", "me/anna"]) == 0
 
     config = json.loads(hub.files("me/anna")["adapter_config.json"])

@@ -12,6 +12,7 @@ In Python::
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -20,6 +21,7 @@ from ...modeling.modeling_songgen import SongGenForConditionalGeneration
 from ...modeling.processing_songgen import SongGenProcessor
 from ...optional import require
 from ...pipelines.adapters import load_adapters, quiet_peft
+from ...publishing.cards import write_adapter_card
 from ..option_parsing import dump_options
 from ..options import DataOptions, ModelOptions, SongGenTrainingArguments
 from ..seeding import seeded
@@ -70,7 +72,10 @@ def add_lora(
         trainable_token_indices=lyrics_token_ids(options.lyrics_tokens, processor) or None,
     )
     with seeded(seed), quiet_peft():
-        return peft.get_peft_model(model, config)
+        adapted = peft.get_peft_model(model, config)
+    # The card of PEFT is a template to be filled in.
+    adapted.create_or_update_model_card = partial(write_adapter_card, adapted)
+    return adapted
 
 
 def lyrics_token_ids(tokens: list[str], processor: SongGenProcessor) -> dict[str, list[int]]:
@@ -98,6 +103,24 @@ class LoraTrainer(SongGenTrainer):
     def __init__(self, model: nn.Module, *args: Any, lora_plus_ratio: float | None, **kwargs: Any):
         self.lora_plus_ratio = lora_plus_ratio
         super().__init__(model, *args, **kwargs)
+        self.model.create_or_update_model_card = self.write_card
+
+    def write_card(self, folder: str) -> None:
+        """Write the card of the adapter, which PEFT asks for when it is saved."""
+        write_adapter_card(self.model, folder, data=self._training_facts())
+
+    def _training_facts(self) -> str:
+        """The songs that the adapter was trained on, and how, in two sentences."""
+        args, songs, config = self.args, self.train_dataset, self.model.active_peft_config
+        own = songs.mixture_epochs < 0
+        minutes = songs.lengths[own].sum() / self.song_config.frame_rate / 60
+        batch = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+        return (
+            f"Songs or clips of songs: {own.sum()}, {minutes:.1f} minutes in all. Training: "
+            f"{self.state.global_step} steps of {batch} of them, learning rate "
+            f"{args.learning_rate:g}, LoRA alpha {config.lora_alpha:g}, dropout "
+            f"{config.lora_dropout:g}, seed {args.seed}."
+        )
 
     def create_optimizer(self, model: Any = None) -> Any:
         """The trainer's optimizer, or AdamW with the learning rates of LoRA+."""

@@ -83,6 +83,8 @@ def test_recordings_become_an_adapter_that_sings_and_is_trained_further(options,
     model, processor = build_tiny("mixed", dropout=0.0)
     pipe = TextToSongPipeline(model=model, processor=processor, adapter=str(tmp_path / "adapter"))
     assert pipe("folk", seed=0, max_seconds=0.1)["audio"].size
+    card = (tmp_path / "adapter" / "README.md").read_text()
+    assert f"songs: {found.kept}, " in card and "4 steps of 1 of them" in card
 
     stages = tmp_path / "adapter" / "songs" / "stages"
     made = {path.name: path.stat().st_ino for path in stages.glob("segment/[ot]*.parquet")}

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 
+from songgen_hf.publishing.cards import is_replaceable
 from songgen_hf.training.language_model.drift import measure_drift
 from songgen_hf.training.language_model.lora import (
     ATTENTION,
@@ -262,6 +264,28 @@ def test_adapter_training_lowers_the_loss_and_keeps_the_model_unchanged(train, t
     load_adapters(model, str(tmp_path / "out"))
     trained = logits(trainer.model)
     torch.testing.assert_close(logits(model), trained, atol=1e-6, rtol=0)
+
+
+@pytest.mark.slow
+def test_an_adapter_has_a_card_that_says_what_it_was_trained_on(train, tmp_path):
+    trainer = train(save_strategy="steps", save_steps=4, max_steps=6, seed=3)
+
+    out = tmp_path / "out"
+    for folder, steps in ((out, 6), (out / "checkpoint-4", 4)):
+        card = ModelCard.load(folder / "README.md")
+        text = card.text
+        assert "More Information Needed" not in text and str(tmp_path) not in card.content
+        assert "Songs or clips of songs: 2, 0.0 minutes in all" in text and "rank 8" in text
+        assert f"Training: {steps} steps of 8 of them" in text and "seed 3." in text
+        assert f'adapter="{folder.name}"' in text and f"--adapter {folder.name}" in text
+        data = card.data.to_dict()
+        assert data["library_name"] == "peft" and {"lora", "text-to-song"} <= {*data["tags"]}
+        assert data["pipeline_tag"] == "text-to-audio" and "base_model" not in data
+        assert is_replaceable(card.content)
+
+    (out / "README.md").write_text("My own words.")
+    trainer.model.save_pretrained(out)
+    assert (out / "README.md").read_text() == "My own words."
 
 
 @pytest.mark.slow

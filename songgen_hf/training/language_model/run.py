@@ -73,13 +73,14 @@ def train_language_model(
     return trainer
 
 
-def checkpoint_to_resume(options: Sequence[Any]) -> Path | None:
+def checkpoint_to_resume(options: Sequence[Any], *, sizes: Sequence[str] = ()) -> Path | None:
     """The checkpoint to resume from: ``resume_from_checkpoint``, the newest one for "auto".
 
     Records the digest of the dataset's files in the options first.
 
     Args:
         options: all options of the run; the training arguments come last.
+        sizes: names of the first options that become those of the checkpoint where they are None.
     Raises:
         ValueError: if it is no complete checkpoint, if it belongs to a run with other options, or
             if the output folder holds a run that is not to be resumed.
@@ -105,9 +106,14 @@ def checkpoint_to_resume(options: Sequence[Any]) -> Path | None:
         raise ValueError(
             f"{named} is no complete checkpoint; --resume-from-checkpoint auto finds one"
         )
-    if not args.allow_changed_options:
+    path, changed = checkpoint / RESOLVED_FILE, args.allow_changed_options
+    recorded = read_yaml(path) if path.is_file() or not changed else {}
+    for name in sizes:
+        if getattr(options[0], name) is None:
+            setattr(options[0], name, recorded.get(name))
+    if not changed:
         check_unchanged(
-            read_yaml(checkpoint / RESOLVED_FILE),
+            recorded,
             resolved_values(options),
             free=FREE_ON_RESUME,
             run=checkpoint,

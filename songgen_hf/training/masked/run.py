@@ -25,6 +25,9 @@ from .trainer import MaskedSongTrainer
 
 logger = logging.getLogger(__name__)
 
+SIZES = ("hidden_size", "num_layers", "num_heads", "ffn_dim", "num_components")
+"""Options that are sizes of a new model."""
+
 
 def train_masked_model(
     model_options: MaskedModelOptions,
@@ -46,12 +49,19 @@ def train_masked_model(
                 f"model, leave --{name.replace('_', '-')} out"
             )
     options = (model_options, data_options, objective, args)
-    checkpoint = checkpoint_to_resume(options)
-    resolved = dump_options(options)
+    checkpoint = checkpoint_to_resume(options, sizes=("head", *SIZES))
     if checkpoint is None:
         pipe = load_masked(model_options, seed=args.seed)
     else:
         pipe = read_pipeline(str(checkpoint))
+    head = pipe.transformer.config.head
+    if model_options.head not in (None, head):
+        raise ValueError(
+            f"{checkpoint} has a {head} head, --head is {model_options.head}: leave it out, or "
+            f"train further under the new head with --model {checkpoint} and another --output-dir"
+        )
+    model_options.head = head
+    resolved = dump_options(options)
     train_songs, eval_songs = load_masked_songs(data_options, pipe, objective, args)
     trainer = MaskedSongTrainer(
         pipe,
@@ -124,8 +134,7 @@ def new_transformer(
     Raises:
         ValueError: if the song model prepends its lyrics.
     """
-    names = ("hidden_size", "num_layers", "num_heads", "ffn_dim", "num_components")
-    chosen = {name: getattr(options, name) for name in names}
+    chosen = {name: getattr(options, name) for name in SIZES}
     sizes = {name: size for name, size in chosen.items() if size is not None}
     with seeded(seed):
         return MaskedSongModel.from_song_model(

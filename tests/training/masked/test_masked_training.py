@@ -380,6 +380,30 @@ def test_a_killed_run_resumes_with_the_same_losses(train, labeled_songs):
 
 
 @pytest.mark.slow
+def test_a_resumed_run_keeps_its_head_and_refuses_another_one(train):
+    settings = {"max_steps": 1, "save_strategy": "steps", "save_steps": 1}
+    train(head="mixture", **settings)
+    settings |= {"max_steps": 2, "resume_from_checkpoint": "auto", "allow_changed_options": True}
+    with pytest.raises(ValueError, match=r"checkpoint-1 has a mixture head, --head is softmax: le"):
+        train(head="softmax", **settings)
+
+    settings["allow_changed_options"] = False
+    settings["max_steps"] = 1
+    with pytest.raises(ValueError, match=r"other options \(head was 'mixture', now 'softmax'\)"):
+        train(head="softmax", **settings)
+    for head in (None, "mixture"):
+        assert train(head=head, **settings).pipe.transformer.config.head == "mixture"
+
+
+@pytest.mark.slow
+def test_a_resumed_run_may_name_the_head_that_it_has(train, tmp_path):
+    settings = {"max_steps": 1, "save_strategy": "steps", "save_steps": 1}
+    train(head=None, **settings)
+
+    train(head="softmax", resume_from_checkpoint="auto", **settings)
+
+
+@pytest.mark.slow
 def test_every_evaluation_uses_the_same_masks(train):
     trainer = train(
         max_steps=2,

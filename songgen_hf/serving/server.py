@@ -77,7 +77,13 @@ def make_server(
         timeout_graceful_shutdown=CLOSING_SECONDS,
         server_header=False,
     )
-    return uvicorn.Server(config)
+
+    class Server(uvicorn.Server):  # type: ignore[name-defined]
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            app.state.service.stop()
+            await super().shutdown(sockets)
+
+    return Server(config)
 
 
 def serve(
@@ -88,7 +94,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
 ) -> None:
-    """Serve an engine until SIGINT or SIGTERM; its songs are stopped and forgotten then.
+    """Serve an engine until SIGINT or SIGTERM; its songs are stopped at once and forgotten then.
 
     Args:
         make_engine: makes the engine, after the port was taken.

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from ..pipelines.song import Song
 from ..pipelines.song_plan import SongPlan
 from .engine import Happening, ModelFacts, Order
-from .errors import queue_is_full, timed_out
+from .errors import queue_is_full, stopping, timed_out
 from .fields import PlanRequest, SongRequest
 from .limits import ServiceLimits
 from .metrics import ServiceMetrics
@@ -62,6 +62,8 @@ class SingingService:
             audio_seconds=limits.songs * limits.seconds,
         )
         self._admitted = 0
+        self._stopping = False
+        self._waits: set[asyncio.Timeout] = set()  # of the requests for songs
         self._usual_seconds = 1.0  # of a song, as a running mean
         self.metrics = ServiceMetrics(
             running=lambda: min(self._admitted, engine.places),
@@ -100,24 +102,32 @@ class SingingService:
         """Generate the song of a job: steps and chunks as they come, at last the kept song.
 
         Raises:
-            ServiceError: 429 if the queue is full, 504 if the time is over.
+            ServiceError: 429 if the queue is full, 503 if the service stops, 504 if the time is
+                over.
             ValueError, TypeError: for arguments that the pipeline refuses.
         """
         with self._place():
             started = time.monotonic()
             async with aclosing(self.engine.run(job.order)) as happenings:
-                while True:
+                while not self._stopping:
                     left = started + self.limits.timeout - time.monotonic()
                     try:
-                        happening = await asyncio.wait_for(anext(happenings), max(0.0, left))
+                        async with asyncio.timeout(max(0.0, left)) as wait:
+                            self._waits.add(wait)
+                            happening = await anext(happenings)
                     except StopAsyncIteration:
                         return
                     except TimeoutError:
+                        if self._stopping:
+                            break
                         raise timed_out(self.limits.timeout) from None
+                    finally:
+                        self._waits.discard(wait)
                     if isinstance(happening, Song):
                         yield self._keep(job, happening, time.monotonic() - started)
                     else:
                         yield happening
+                raise stopping()
 
     async def song(self, job: Job) -> StoredSong:
         """Generate the song of a job; errors as of :meth:`run`."""
@@ -126,6 +136,13 @@ class SingingService:
                 if isinstance(happening, StoredSong):
                     return happening
         raise RuntimeError("the engine returned no song")
+
+    def stop(self) -> None:
+        """End all requests for songs now, from the event loop; songs end at their next step."""
+        self._stopping = True
+        for wait in self._waits:
+            if not wait.expired():
+                wait.reschedule(0)
 
     def close(self) -> None:
         """Stop all songs and forget those that are kept."""

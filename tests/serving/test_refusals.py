@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import socket
+import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
@@ -309,20 +310,25 @@ def test_a_song_that_takes_too_long_is_given_up(small):
 
 
 @pytest.mark.slow
-def test_a_song_that_the_end_of_the_service_interrupts_may_be_sent_again(
-    pipelines, slow_steps, monkeypatch, caplog
+def test_the_end_of_the_service_stops_songs_at_once_and_those_that_wait(
+    pipelines, slow_steps, caplog
 ):
-    monkeypatch.setattr("songgen_hf.serving.server.CLOSING_SECONDS", 0.1)
     engine = SongEngine({"mixed": pipelines["mixed"]})
 
-    with ThreadPoolExecutor(1) as pool, served(engine, limits=ServiceLimits()) as service:
-        waiting = pool.submit(service.post, {"text": "folk", "seconds": 2.0})
-        wait_until(lambda: slow_steps)
+    with ThreadPoolExecutor(3) as pool, served(engine, limits=ServiceLimits()) as service:
+        requests = [{"text": "folk", "seconds": 2.0}, {"text": "folk", "seconds": 2.0}]
+        answers = [pool.submit(service.post, request) for request in requests]
+        stream = {"text": "folk", "seconds": 2.0, "stream": True, "response_format": "pcm"}
+        answers.append(pool.submit(service.post, stream))
+        wait_until(lambda: slow_steps and service.service.waiting == 2)
+        stopped = time.monotonic()
         service.stop()
-        answer = waiting.result()
+        answers = [answer.result() for answer in answers]
 
-    assert answer.status_code == 503 and int(answer.headers["retry-after"]) > 0
-    assert answer.json()["error"]["code"] == "stopping"
+    assert max(slow_steps) - stopped < 1.0  # of five seconds
+    for answer in answers:
+        assert answer.status_code == 503 and int(answer.headers["retry-after"]) > 0
+        assert answer.json()["error"]["code"] == "stopping"
     assert "Traceback" not in caplog.text
 
 

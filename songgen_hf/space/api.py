@@ -288,7 +288,10 @@ def stop_endpoint(service: SongService) -> Callable[..., list[dict[str, Any]]]:
     """The function of ``/stop``."""
 
     def stop(request: gr.Request) -> list[dict[str, Any]]:
-        """Stop singing, and return a list with what was sung of the song until then."""
+        """Stop the song that is being sung, and return a list with what was sung until then.
+
+        Requests of this session that still wait in the queue are sung then.
+        """
         return [song_as_json(song) for song in service.stop(session_of(request))]
 
     return stop

@@ -81,8 +81,9 @@ class SongService:
         return self.say(session)
 
     def stop(self, session: str) -> list[Song]:
-        """Stop all requests of a session, running or waiting, at the next step of the model.
+        """Stop all requests of a session that have begun, at the next step of the model.
 
+        The page begins a request with the button, a program when gradio takes it from the queue.
         The page also makes gradio cancel the requests, but a slow browser may not know yet what
         there is to cancel.
 

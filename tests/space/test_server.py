@@ -223,6 +223,18 @@ def test_canceling_a_job_frees_the_model(client, space):
     assert client.predict(**WORDS, seed=7, api_name="/sing")[0]["seed"] == 7
 
 
+def test_stop_ends_the_song_that_is_sung_and_a_waiting_one_follows(client, space):
+    client.submit(**WORDS, variations=4, seed=10, api_name="/sing")
+    wait_until(lambda: space.service.generator.running == 1)
+    waiting = client.submit(**WORDS, seed=2, api_name="/sing")
+    wait_until(lambda: waiting.communicator.event_id is not None)
+
+    client.predict(api_name="/stop")
+
+    assert waiting.result(timeout=120)[0]["seed"] == 2
+    assert 13 not in {song["seed"] for song in client.predict(api_name="/songs")}
+
+
 def test_killing_a_client_frees_the_model(client, space, tmp_path):
     program = tmp_path / "client.py"
     program.write_text(

@@ -26,8 +26,8 @@ from ..tables import (
     DIGITS,
     contents_digest,
     load_rows,
-    local_files,
     source_digest,
+    split_files,
     split_names,
 )
 from .clips import PREPARATION_FILE, TRACK_COLUMNS, absolute_tracks, read_clip
@@ -150,7 +150,8 @@ def songs_digest(source: str) -> str:
     Clips are compared without the paths of their recordings, other songs by their files.
     """
     parquet = require("pyarrow.parquet", "prepare")
-    files = local_files(source)
+    splits = source_splits(source)
+    files = [path for split in splits for path in split_files(source, split, extra="prepare")]
     if not all(is_clip(parquet.read_schema(path).names) for path in files):
         return contents_digest(files)
     digest = hashlib.sha256()

@@ -230,6 +230,7 @@ def test_codes_of_copied_files_go_on_and_of_other_files_of_the_same_name_are_ref
     shutil.copytree(source, second, copy_function=shutil.copyfile)
     for path in second.iterdir():
         os.utime(path, ns=(0, 0))
+    shutil.copyfile(second / "train-0.parquet", second / "notes.parquet")  # of no split
 
     def prepare(folder):
         options = CodesOptions(source=str(folder), output=tmp_path / "codes", model=codec_folder)

@@ -32,10 +32,12 @@ class Adapters:
         ValueError: for a source that is neither, or two adapters with the same name.
     """
 
-    def __init__(self, sources: Iterable[str | Path] = (), limits: Limits | None = None):
+    def __init__(
+        self, sources: str | Path | Iterable[str | Path] = (), limits: Limits | None = None
+    ):
         self.limits = Limits() if limits is None else limits
         self._sources: dict[str, str] = {}
-        for source in sources:
+        for source in [sources] if isinstance(sources, str | Path) else sources:
             self.add(source)
 
     def add(self, source: str | Path) -> None:

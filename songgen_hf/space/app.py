@@ -70,7 +70,7 @@ def build_demo(
     pipeline: Any,
     *,
     limits: Limits | None = None,
-    adapters: Sequence[str | Path] = (),
+    adapters: str | Path | Sequence[str | Path] = (),
     defaults: Settings | None = None,
     controls: Sequence[type[Control]] = CONTROLS,
     adapt: "Adaptations | None" = None,
@@ -93,7 +93,9 @@ def build_demo(
     Returns:
         gradio Blocks with a queue; ``launch()`` starts the server.
     Raises:
-        ValueError: if a pipeline does not fit its mode, or an adapter cannot be found.
+        ValueError: if a pipeline does not fit its mode, an adapter cannot be found, or no song can
+            be sung with the defaults.
+        TypeError: for what is no pipeline.
         ImportError: if gradio is not installed.
     """
     limits = Limits() if limits is None else limits
@@ -116,6 +118,11 @@ def build_demo(
         mode = generator.mode_of_base(offered.base(name)) or defaults.mode
         if mode != FEW_STEPS:
             defaults = replace(defaults, adapter=name, mode=mode)
+    try:
+        replace(defaults, lyrics=defaults.lyrics or "la").checked(limits, modes=modes)
+        offered.check(defaults.adapter)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"defaults: {error}") from error
     keep = 60 * limits.keep_minutes
     folder = require("gradio.utils", "space").get_upload_folder()
     service = SongService(

@@ -109,11 +109,17 @@ class SongGenerator:
         compile: whether the steps of autoregressive models are compiled; see docs/speed.md.
     Raises:
         ValueError: for an unknown mode, or a pipeline whose model does not fit its mode.
+        TypeError: for what is no pipeline.
     """
 
     def __init__(self, pipelines: Any, *, places: int = 1, compile: bool = False):
         self._compile = compile
         if not isinstance(pipelines, Mapping):
+            if not callable(pipelines):
+                raise TypeError(
+                    f"a Space needs pipelines: got {pipelines!r}; load them with "
+                    "songgen_hf.space.loading.load_pipelines"
+                )
             pipelines = {mode_of(pipelines): pipelines}
         if not pipelines:
             raise ValueError("a Space needs at least one pipeline: got none")

@@ -24,13 +24,13 @@ and are used without guidance."""
 
 
 def load_pipelines(
-    models: Sequence[str] = (), *, device: str = "auto", dtype: str = "auto"
+    models: str | Sequence[str] = (), *, device: str = "auto", dtype: str = "auto"
 ) -> dict[str, Any]:
     """Load one pipeline for each mode.
 
     Args:
-        models: checkpoint folders, Hub ids or short names, at most one for each mode; none for all
-            models of the package.
+        models: checkpoint folders, Hub ids or short names, or one of them; at most one for each
+            mode, and none for all models of the package.
         device: device of the models; "auto" for an accelerator, if there is one.
         dtype: precision of the models; "auto" for that of the checkpoints.
     Returns:
@@ -42,7 +42,7 @@ def load_pipelines(
         device = "cuda"  # torch sees the GPU only while a function that uses it runs
     pipelines: dict[str, Any] = {}
     names: dict[str, str] = {}
-    for name in models or own_models():
+    for name in ([models] if isinstance(models, str) else models) or own_models():
         loaded = load_pipeline(name, device=device, dtype=dtype)
         mode = mode_of(loaded)
         if mode in pipelines:

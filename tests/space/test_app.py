@@ -92,6 +92,32 @@ def test_an_adapter_of_another_model_is_refused(built, pipelines, tmp_path):
         list(demo.service.generate("session", settings))
 
 
+def test_one_adapter_may_be_given_without_a_list(built, pipelines, tmp_path):
+    mine = write_adapter(tmp_path / "mine", pipelines["two tracks"].model.name_or_path)
+
+    for adapters in (str(mine), mine):
+        assert adapter_of(built(adapters=adapters))[1] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("defaults", "message"),
+    [
+        (Settings(top_k=-5), "defaults: top-k must be a whole number from 0 to 2048: got -5"),
+        (Settings(variations=9), "defaults: variations must be a whole number from 1 to 4: got 9"),
+        (Settings(adapter="nobody"), "defaults: there is no adapter 'nobody' here"),
+    ],
+)
+def test_defaults_that_nobody_could_sing_with_are_refused(built, defaults, message):
+    with pytest.raises(ValueError, match=message):
+        built(defaults=defaults)
+
+
+@pytest.mark.parametrize("given", ["songgen-mini", None, [1]])
+def test_what_is_no_pipeline_is_refused(given):
+    with pytest.raises(TypeError, match=r"a Space needs pipelines: got .*load_pipelines"):
+        build_demo(given)
+
+
 class Seen(HTMLParser):
     """The tags and attributes of a piece of HTML, which must be balanced."""
 

@@ -61,8 +61,8 @@ OWNERS = {"hub_repository.py", "loading.py"}
 """Modules whose messages only the owner of a Space sees, who starts it."""
 NOT_SEEN = (
     # When a Space is built.
-    "no adapter X7: it is", "X7 holds no adapter", "two adapters are called", "a Space needs at",
-    "the pipeline for X7",
+    "no adapter X7: it is", "X7 holds no adapter", "two adapters are called", "a Space needs",
+    "the pipeline for X7", "defaults: X7",
     # Of arguments that the Space does not pass, or has checked before.
     "X7 holds no audio", "X7 holds NaN", "X7 must be [samples]", "X7 must be float",
     "audio must be", "audio is read", "an audio", "no audio file", "the start must be",

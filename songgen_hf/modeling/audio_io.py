@@ -25,7 +25,8 @@ logger = logging.getLogger(__name__)
 AudioSource = Any
 """Any form of audio that :func:`read_audio` accepts: a path, bytes, a binary file object, an array,
 ``(array, rate)``, a mapping in the form of ``datasets`` (``{"array", "sampling_rate"}``,
-``{"bytes"}`` or ``{"path"}``) or a torchcodec ``AudioDecoder``."""
+``{"bytes"}`` or ``{"path"}``) or of audio pipelines (``{"audio", "sampling_rate"}``), or an
+``AudioDecoder`` of torchcodec."""
 
 
 def read_audio(
@@ -146,8 +147,8 @@ def _open_source(
     The rate is None for files, which store their own.
     """
     if isinstance(source, Mapping):
-        if source.get("array") is not None:
-            array = source["array"]
+        array = source.get("audio") if source.get("array") is None else source["array"]
+        if array is not None:
             if isinstance(array, list):
                 array = np.asarray(array, dtype=np.float32)
             return _open_source(array, source.get("sampling_rate", sampling_rate))

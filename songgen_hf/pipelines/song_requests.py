@@ -263,9 +263,9 @@ def separate_voices(
     """
     separated = []
     for request in requests:
-        voice, separate = request["reference_voice"], request["separate_voice"]
+        voice, separate = _voice_of(request["reference_voice"]), request["separate_voice"]
         if voice is None or separate is False or separate == "never":
-            separated.append(dict(request))
+            separated.append({**request, "reference_voice": voice})
             continue
         if separator is None:
             raise ValueError(
@@ -284,7 +284,15 @@ def prepare_inputs(processor: Any, requests: Sequence[Mapping[str, Any]]) -> Any
     """
     names = ("text", "lyrics", "reference_voice", "voice_start", "language", "negative_text")
     columns = {name: [request[name] for request in requests] for name in names}
+    columns["reference_voice"] = [_voice_of(voice) for voice in columns["reference_voice"]]
     return processor(**columns, return_tensors="pt")
+
+
+def _voice_of(source: Any) -> Any:
+    """The vocal of a song of a pipeline that has one, and any other recording as it is."""
+    if isinstance(source, Mapping) and source.get("vocal") is not None:
+        return source["vocal"], source["sampling_rate"]
+    return source
 
 
 def one_per_input(name: str, value: Any, count: int) -> list[Any]:

@@ -137,7 +137,8 @@ class TextToSongPipeline(RedoSectionMixin, KnownSongsMixin, Pipeline):
                 one song are then a tuple of tuples).
             lyrics: lyrics of the song.
             reference_voice: recording of the voice that the song should have: a path, bytes,
-                (array, sampling rate in Hz) or a dict in the form of the datasets library.
+                (array, sampling rate in Hz), a dict in the form of the datasets library, or a song
+                of a pipeline, whose vocal is the voice if it has one.
             voice_start: position, in seconds, at which the used part of the reference voice begins.
             separate_voice: whether the accompaniment is removed from the reference voice: False or
                 "never"; "auto" if voice and accompaniment are both audible in the used part; True

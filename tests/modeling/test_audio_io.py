@@ -48,6 +48,7 @@ def test_every_kind_of_source_gives_the_same_waveform(stereo_file):
         (waveform.T, rate),
         (torch.tensor(waveform.T), rate),
         {"array": waveform, "sampling_rate": rate},
+        {"audio": waveform, "sampling_rate": rate},
         {"bytes": data, "path": "voice.wav"},
         {"bytes": None, "path": str(stereo_file)},
         decoder,

@@ -9,6 +9,7 @@ import torch
 from transformers import AutoModel, AutoProcessor, pipeline
 from transformers.pipelines.pt_utils import KeyDataset
 
+from songgen_hf.checkpoints.separators import separate_voice
 from songgen_hf.pipelines.editing import CROSSFADE_SECONDS
 from songgen_hf.pipelines.song_edges import FADE_SECONDS
 from songgen_hf.pipelines.text_to_song import TextToSongPipeline
@@ -314,6 +315,23 @@ def test_one_recording_becomes_the_two_tracks_of_a_model_that_has_two(sing, tone
     song = pipe("a", audio_prompt=tone, seed=1, **SHORT)
 
     assert same_song(song, pipe("a", audio_prompt=(band, vocal), seed=1, **SHORT), atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("separate", ["auto", "never"])
+def test_a_song_gives_its_vocal_as_the_voice(sing, tone, separate):
+    pipe = sing("interleaving_A_V")
+    pipe.voice_separator = separate_voice
+    first = pipe("folk", reference_voice=tone, seed=1, **SHORT)
+    mixed = {"audio": first["vocal"], "sampling_rate": first["sampling_rate"]}
+    voices = [(first["vocal"], first["sampling_rate"]), first, mixed]
+
+    songs = [
+        pipe("rock", reference_voice=voice, seed=2, separate_voice=separate, **SHORT)
+        for voice in voices
+    ]
+
+    assert same_song(songs[0], songs[1]) and same_song(songs[0], songs[2])
 
 
 @pytest.mark.slow

@@ -1,9 +1,20 @@
-"""A visit of the Space in a browser: the steps that tests of the page have in common."""
+"""A visit of a Space in a browser: what the tests of its page have in common."""
 
 from pathlib import Path
 
+import pytest
 import soundfile
 
+BROWSER_TESTS = [
+    pytest.mark.debian,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("space-browser"),
+    # gradio's usage statistics call deprecated functions of pandas 3.
+    pytest.mark.filterwarnings("ignore:.*(no_silent_downcasting|The copy keyword)"),
+]
+SCREEN = {"width": 1280, "height": 800}
+PHONE = {"width": 390, "height": 844}
+OTHER_THEME = "Switch between light and dark"
 SONG_MILLISECONDS = 180_000
 SUNG = """before => {
   const problem = document.querySelector('#status [role=alert]');
@@ -85,3 +96,42 @@ class Visit:
         path = self.folder / f"{track}.wav"
         path.write_bytes(answer.body())
         return soundfile.read(path, dtype="int16")[0]
+
+
+@pytest.fixture(scope="session")
+def own_space(space_folder, tiny_checkpoint):
+    """A running Space with the package's own models and short songs.
+
+    If the package contains no two-track model, a tiny one is used in its place.
+    """
+    from songgen_hf.space.app import build_demo
+    from songgen_hf.space.limits import Limits
+    from songgen_hf.space.loading import default_settings, load_pipelines
+
+    from ..tools.serving import launched
+
+    pipelines = load_pipelines()
+    if "two tracks" not in pipelines:
+        pipelines |= load_pipelines([tiny_checkpoint("interleaving_A_V")])
+    limits = Limits(seconds=5.0, upload_bytes=500_000, hub_adapters=False)
+    with launched(
+        lambda: build_demo(pipelines, limits=limits, defaults=default_settings())
+    ) as demo:
+        yield demo
+
+
+@pytest.fixture(scope="module")
+def context(browser):
+    """The context of most pages, which load gradio's files only once."""
+    context = browser.new_context(viewport=SCREEN, accept_downloads=True)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def visit(context, own_space, tmp_path):
+    """A page with a session of its own, which must report no errors."""
+    visit = Visit(context.new_page(), own_space.local_url, tmp_path)
+    yield visit
+    visit.page.close()
+    assert visit.errors == []

@@ -9,7 +9,7 @@ import torch
 from huggingface_hub import snapshot_download
 from safetensors.torch import load_file
 
-from ..modeling.checkpoint_files import reading
+from ..modeling.checkpoint_files import HUB_OPTIONS, reading
 from ..modeling.checkpoint_names import folder_of
 from ..modeling.configuration_songgen import MASKED_MODEL_TYPE
 from ..modeling.int8_layers import dequantize_state_dict
@@ -31,7 +31,6 @@ __all__ = ["MaskedSongPipeline"]
 '''
 SHARED_PARTS = ("conditioner", "codec", "processor")
 PARTS = ("transformer", "scheduler", *SHARED_PARTS)
-HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only", "force_download")
 
 
 class MaskedFolderMixin(PortableConfigMixin):
@@ -212,7 +211,6 @@ def local_folder(name: str | os.PathLike[str], options: dict[str, Any]) -> str:
 
 __all__ = [
     "CONDITIONER_FILE",
-    "HUB_OPTIONS",
     "MASKED_CONFIG",
     "MASKED_MODEL_TYPE",
     "SHARED_PARTS",

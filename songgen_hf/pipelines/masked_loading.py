@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 
+from ..modeling.checkpoint_files import HUB_OPTIONS
 from ..modeling.masked.configuration import MaskedSongConfig
 from ..modeling.processing_songgen import SongGenProcessor
-from .masked_folders import HUB_OPTIONS, shared_source
+from .masked_folders import shared_source
 
 
 class MaskedSongLoader:

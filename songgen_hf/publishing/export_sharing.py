@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..checkpoints.embedded import CODEC_FOLDER
 from ..files import encode_json, new_directory
 from .cards import write_card
 from .export import state_dtype, state_quantization, stored_weights, written_weights
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from ..modeling.modeling_songgen import SongGenForConditionalGeneration
     from ..modeling.processing_songgen import SongGenProcessor
 
-CODEC_FOLDER = "codec"
 SHARED_FOLDER = "shared"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"

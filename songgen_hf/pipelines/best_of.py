@@ -12,6 +12,7 @@ import numpy as np
 
 from .song_requests import seed_after
 from .swapped_tracks import SURE_MARGIN
+from .takes import best_take
 
 Take = dict[str, Any]
 Listener = Callable[[Mapping[str, Any]], dict[str, float]]
@@ -154,10 +155,7 @@ def rank_takes(takes: list[Take], listener: Listener) -> Take:
             parts["swapped"] = float(margin > SURE_MARGIN)
         take["score_parts"] = parts
         take["score"] = sum(WEIGHTS[name] * value for name, value in parts.items())
-    ranked = sorted(takes, key=lambda take: -take["score"])
-    best = ranked[0].copy()
-    best["takes"] = ranked
-    return best
+    return best_take(takes)
 
 
 def signal_parts(take: Mapping[str, Any]) -> dict[str, float]:

@@ -3,10 +3,12 @@
 import base64
 import io
 import struct
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..checkpoints.codes_files import encode_codes
 from ..files import SOUND_FORMATS
 from ..provenance import encode_song
 from .engine import ModelFacts, as_pcm
@@ -83,10 +85,7 @@ def description(stored: StoredSong) -> dict[str, Any]:
 
 def codes_file(stored: StoredSong, model: ModelFacts) -> bytes:
     """The codes of a song as an NPZ file, in the form of ``songgen-hf generate --save-codes``."""
-    buffer = io.BytesIO()
-    arrays: dict[str, Any] = {"codes": np.asarray(stored.song["codes"], np.int16)}
-    np.savez_compressed(buffer, **arrays, **model.of_codes)
-    return buffer.getvalue()
+    return encode_codes(Path("codes.npz"), stored.song["codes"], **model.of_codes)
 
 
 def picture(stored: StoredSong) -> bytes:

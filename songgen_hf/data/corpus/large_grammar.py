@@ -7,14 +7,7 @@ forms that are held out from training occur in validation and test lines only.
 import random
 from functools import cache
 
-from .lyrics_grammar import (
-    CLOSED,
-    MAX_TRIES,
-    PLURAL_DETERMINERS,
-    check_line,
-    split_of,
-    with_articles,
-)
+from .lyrics_grammar import CLOSED, PLURAL_DETERMINERS, fitting_line
 from .vocabulary import vocabulary
 
 _UNSEEN_CHANCE = 0.12  # for each word of a validation or test line
@@ -174,17 +167,7 @@ def compose_line(rng: random.Random, syllables: int, split: str) -> tuple[str, t
     Raises:
         ValueError: if the split is unknown, or the grammar has no line of so many syllables.
     """
-    check_line(syllables, split)
-    for _ in range(MAX_TRIES):
-        words, count, unseen = _fill(rng, rng.choice(_templates()), split)
-        if count != syllables:
-            continue
-        line = " ".join(with_articles(words))
-        if split_of(line) == split:
-            return line, tuple(unseen)
-    raise ValueError(
-        f"the grammar found no {split} line of {syllables} syllables: request 4 to 10 syllables"
-    )
+    return fitting_line(lambda: _fill(rng, rng.choice(_templates()), split), syllables, split)
 
 
 def _fill(

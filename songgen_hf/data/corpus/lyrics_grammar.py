@@ -7,6 +7,7 @@ counted with the lexicon.
 
 import hashlib
 import random
+from collections.abc import Callable
 from functools import cache
 
 from .lexicon import Word, is_held_out, lexicon
@@ -17,7 +18,7 @@ MIN_SYLLABLES, MAX_SYLLABLES = 3, 14
 
 _LINE_BUCKETS = {"test": range(0, 10), "validation": range(10, 20), "train": range(20, 100)}
 _HELD_OUT_CHANCE = 0.3  # for each word of a test line
-MAX_TRIES = 20_000
+_MAX_TRIES = 20_000
 
 # Slots are in capitals, and literal words in small letters.
 _TEMPLATES = """
@@ -125,12 +126,27 @@ def compose_line(rng: random.Random, syllables: int, split: str) -> tuple[str, t
     Raises:
         ValueError: if the split is unknown, or the grammar has no line of so many syllables.
     """
-    check_line(syllables, split)
     templates = [line.split() for line in _TEMPLATES.strip().splitlines()]
     fitting = [template for template in templates if len(template) <= syllables]
-    for _ in range(MAX_TRIES):
-        template = rng.choice(fitting)
-        words, count, unseen = _fill(rng, template, split)
+    return fitting_line(lambda: _fill(rng, rng.choice(fitting), split), syllables, split)
+
+
+def fitting_line(
+    fill: Callable[[], tuple[list[str], int, list[str]]], syllables: int, split: str
+) -> tuple[str, tuple[str, ...]]:
+    """Fill templates until a line fits.
+
+    Args:
+        fill: returns words, syllables and unseen words of a filled template.
+        syllables, split: as of :func:`compose_line`.
+    Returns:
+        As :func:`compose_line`.
+    Raises:
+        ValueError: as :func:`compose_line`.
+    """
+    _check_line(syllables, split)
+    for _ in range(_MAX_TRIES):
+        words, count, unseen = fill()
         if count != syllables:
             continue
         line = " ".join(with_articles(words))
@@ -141,7 +157,7 @@ def compose_line(rng: random.Random, syllables: int, split: str) -> tuple[str, t
     )
 
 
-def check_line(syllables: int, split: str) -> None:
+def _check_line(syllables: int, split: str) -> None:
     """Check the arguments of a line.
 
     Raises:
@@ -208,13 +224,4 @@ def with_articles(words: list[str]) -> list[str]:
     ]
 
 
-__all__ = [
-    "CLOSED",
-    "MAX_TRIES",
-    "PLURAL_DETERMINERS",
-    "SPLITS",
-    "check_line",
-    "compose_line",
-    "split_of",
-    "with_articles",
-]
+__all__ = ["CLOSED", "PLURAL_DETERMINERS", "SPLITS", "compose_line", "fitting_line", "split_of"]

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from .limits import Limits
 from .settings import FEW_STEPS
 
 REDO, WORDS, CONTINUE, OVER = "redo", "words", "continue", "over"
@@ -95,20 +94,6 @@ def checked_region(start: Any, end: Any, seconds: float) -> tuple[float, float]:
     return float(start), min(float(end), seconds)
 
 
-def checked_takes(takes: Any, limits: Limits) -> int:
-    """The number of takes of an edit.
-
-    Raises:
-        TypeError: if it is not a number.
-        ValueError: if it is out of range.
-    """
-    if isinstance(takes, bool) or not isinstance(takes, int | float):
-        raise TypeError(f"takes must be a number: got {takes!r}")
-    if takes != int(takes) or not 1 <= takes <= limits.takes:
-        raise ValueError(f"takes must be a whole number from 1 to {limits.takes}: got {takes}")
-    return int(takes)
-
-
 def checked_track(track: Any, two_tracks: bool) -> str:
     """The track of a song to generate again.
 
@@ -136,7 +121,6 @@ __all__ = [
     "WORDS",
     "Edit",
     "checked_region",
-    "checked_takes",
     "checked_track",
     "sung_over",
 ]

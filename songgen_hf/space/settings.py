@@ -115,12 +115,12 @@ class Settings:
             text=" ".join(text.split()),
             voice_start=_number("the voice's start", self.voice_start, 0, limits.voice_seconds),
             seconds=_number("the length", self.seconds, MIN_SECONDS, limits.seconds),
-            seed=_integer("the seed", _seed(self.seed), 0, MAX_SEED),
+            seed=whole_number("the seed", _seed(self.seed), 0, MAX_SEED),
             guidance=_number("guidance", self.guidance, 1, 10),
-            top_k=_integer("top-k", self.top_k, 0, 2048),
+            top_k=whole_number("top-k", self.top_k, 0, 2048),
             temperature=_number("the temperature", self.temperature, 0.05, 2),
-            steps=_integer("the steps", self.steps, 1, MAX_STEPS),
-            variations=_integer("variations", self.variations, 1, limits.variations),
+            steps=whole_number("the steps", self.steps, 1, MAX_STEPS),
+            variations=whole_number("variations", self.variations, 1, limits.variations),
             adapter=clean_text("the adapter", self.adapter or "", 200).strip(),
             adapter_weight=_number("the adapter's weight", self.adapter_weight, 0, 2),
             best_of=self._checked_best_of(limits),
@@ -154,7 +154,7 @@ class Settings:
         return {"window": window, "context": context}
 
     def _checked_best_of(self, limits: Limits) -> int:
-        best_of = _integer("best of", self.best_of, 1, limits.takes)
+        best_of = whole_number("best of", self.best_of, 1, limits.takes)
         if best_of > 1 and self.variations != 1:
             raise ValueError(
                 f"best of is {best_of} and variations is {self.variations}: both sing several "
@@ -283,8 +283,13 @@ def _seed(value: Any) -> Any:
     return value
 
 
-def _integer(name: str, value: Any, low: int, high: int) -> int:
-    """The value as an int; ValueError unless it is a whole number within [low, high]."""
+def whole_number(name: str, value: Any, low: int, high: int) -> int:
+    """The value as an int.
+
+    Raises:
+        TypeError: if it is not a number.
+        ValueError: if it is not a whole number from ``low`` to ``high``.
+    """
     return int(_number(name, value, low, high, whole=True))
 
 
@@ -313,4 +318,5 @@ __all__ = [
     "Settings",
     "clean_text",
     "read_link",
+    "whole_number",
 ]

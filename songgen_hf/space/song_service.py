@@ -16,7 +16,7 @@ from .limits import Limits
 from .live_songs import LiveSong
 from .progress import Progress
 from .session_store import SessionStore
-from .settings import VOICE_KEY, Settings
+from .settings import VOICE_KEY, Settings, whole_number
 from .song_files import STOPPED, Song, remix, write_song_files
 from .streams import Chunk, first_part
 from .strings import LANGUAGES, Say, speaker
@@ -27,7 +27,6 @@ from .whole_songs import (
     SECTION,
     SectionBegin,
     WholeSong,
-    checked_section,
     copy_sections,
     plan_settings,
 )
@@ -157,7 +156,7 @@ class SongService:
         song = self.store.song(session, song_id)
         if not song.sections or song.is_unfinished:
             raise ValueError("this song has no finished sections: sing it whole, to its end")
-        section = checked_section(section, len(song.sections))
+        section = whole_number("the section", section, 0, len(song.sections) - 1)
         settings = replace(song.settings, seed=seed)
         settings = settings.checked(self.limits, modes=self.generator.modes)
         made = f"{SECTION} {section}"
@@ -290,7 +289,7 @@ class SongService:
         made: str,
     ) -> Generator[Progress | LiveSong | Song, None, None]:
         """Check the settings of an edit and generate its takes."""
-        takes = edits.checked_takes(edit.takes, self.limits)
+        takes = whole_number("takes", edit.takes, 1, self.limits.takes)
         if parent is not None and parent.seconds > self.limits.seconds + 1:
             raise ValueError(
                 f"the song lasts {parent.seconds:.0f} s: edits here are for songs of up to "

@@ -114,20 +114,6 @@ def described(plan: SongPlan, current: int = -1) -> list[dict[str, Any]]:
     return found
 
 
-def checked_section(section: Any, count: int) -> int:
-    """The index of one of ``count`` sections.
-
-    Raises:
-        TypeError: if it is not a number.
-        ValueError: if there is no such section.
-    """
-    if isinstance(section, bool) or not isinstance(section, int | float):
-        raise TypeError(f"the section must be a number: got {section!r}")
-    if section != int(section) or not 0 <= section < count:
-        raise ValueError(f"the section must be a whole number from 0 to {count - 1}: got {section}")
-    return int(section)
-
-
 def has_tags(lyrics: str) -> bool:
     """Whether lyrics have tags such as ``[verse]``."""
     return bool(TAG.search(lyrics))
@@ -245,7 +231,6 @@ __all__ = [
     "SectionBegin",
     "SectionStreamer",
     "WholeSong",
-    "checked_section",
     "copy_sections",
     "described",
     "generate_whole",

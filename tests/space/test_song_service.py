@@ -175,6 +175,7 @@ def test_a_recording_is_sung_over_and_stays_as_it_is(service, tmp_path, kind, ke
         ({"track": "drums"}, "the track is 'drums'"),
         ({"track": "vocal"}, "sung as one mix"),
         ({"takes": 99}, "takes must be a whole number from 1 to 4: got 99"),
+        ({"takes": float("inf")}, "takes must be a whole number from 1 to 4: got inf"),
     ],
 )
 def test_an_impossible_edit_is_refused(service, change, message):

@@ -14,7 +14,6 @@ from ..pipelines.timestamps import LEAST_HEARD
 from ..pipelines.word_times import best_path
 from .embedded import RECOGNIZER_NAME, find_checkpoint
 
-_LANGUAGES = ("en", "en-us", "en-gb")
 _AUDIBLE = 0.3  # probability from which a phoneme counts as heard
 
 
@@ -36,9 +35,9 @@ def heard_lines(
         espeak-ng, which pronounces the lyrics, or without a phoneme or a frame.
     """
     from ..data.listening.log_mels import SAMPLING_RATE, log_mels
-    from ..data.listening.spelling import lyrics_words
+    from ..data.listening.spelling import ENGLISH, lyrics_words
 
-    if language not in _LANGUAGES:
+    if language not in ENGLISH:
         return None
     try:
         words = lyrics_words("\n".join(lines))

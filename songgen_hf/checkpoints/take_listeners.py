@@ -127,11 +127,11 @@ class _PhonemeListener:
 
     def __call__(self, request: Mapping[str, Any]) -> Listener:
         from ..data.listening.log_mels import SAMPLING_RATE, log_mels
-        from ..data.listening.spelling import lyrics_words
+        from ..data.listening.spelling import ENGLISH, lyrics_words
 
         reference: list[str] = []
         if (request["lyrics"] or "").strip():
-            if (language := request["language"]) not in ("en", "en-us", "en-gb"):
+            if (language := request["language"]) not in ENGLISH:
                 raise ValueError(
                     f"{Path(self.name).name} hears English lyrics: got language {language!r}; give "
                     "rank_by with a Whisper model, such as openai/whisper-small"

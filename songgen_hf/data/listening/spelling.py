@@ -12,6 +12,8 @@ from .espeak import open_espeak
 from .phonemes import merge_phonemes
 
 VOICE = "en-us"
+ENGLISH = ("en", "en-us", "en-gb")
+"""Codes of the languages that are pronounced with ``VOICE``."""
 _UTF8, _IPA, _SEPARATOR = 1, 2, "_"
 _SECTION = re.compile(r"\[[^\]]*\]")  # [chorus]
 _UNSPOKEN = re.compile(r"[^\w'\u2019-]")
@@ -97,4 +99,4 @@ def _library() -> ctypes.CDLL:
     return library
 
 
-__all__ = ["LyricsWord", "lyrics_words"]
+__all__ = ["ENGLISH", "LyricsWord", "lyrics_words"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .flags import option
+from .flags import flag_of, option
 from .loading import QUANTIZATIONS, RevisionOptions
 from .output import CommandResult
 
@@ -161,7 +161,7 @@ def publish_folder(push: Any, name: str, out: Path | None, options: ExportOption
         )
     given = ("remote_code", "share_codec", "dtype", "quantize", "load_dtype", "revision")
     if clash := [flag for flag in given if getattr(options, flag)]:
-        raise ValueError(f"--{clash[0].replace('_', '-')} is for models: leave it out")
+        raise ValueError(f"{flag_of(clash[0])} is for models: leave it out")
     settings: dict[str, Any] = {"license": options.license, "private": options.private or None}
     if push is push_adapter:
         settings["base_model"] = options.base_model
@@ -178,7 +178,7 @@ def write_audiocraft(models: list[str], out: Path | None, options: ExportOptions
     given = ("push_to_hub", "license", "quantize", "load_dtype", "remote_code", "share_codec")
     if clash := [flag for flag in (*given, "beside", "revision") if getattr(options, flag)]:
         raise ValueError(
-            f"--{clash[0].replace('_', '-')} is for models of this package: leave it out for a "
+            f"{flag_of(clash[0])} is for models of this package: leave it out for a "
             "folder of audiocraft"
         )
     if len(models) > 1 or out is None:

@@ -116,6 +116,11 @@ def given_flags(options: type, words: Sequence[str]) -> set[str]:
     return set(vars(parser.parse_known_args(list(words))[0]))
 
 
+def flag_of(name: str) -> str:
+    """The usual flag of a field."""
+    return f"--{name.replace('_', '-')}"
+
+
 def _fields(options: type) -> list[dataclasses.Field[Any]]:
     """The fields that are options, those of a subclass before those of its bases."""
     order = [name for owner in options.__mro__ for name in vars(owner).get("__annotations__", ())]
@@ -126,8 +131,8 @@ def _fields(options: type) -> list[dataclasses.Field[Any]]:
 
 def _spellings(field: dataclasses.Field[Any], settings: dict[str, Any]) -> list[str]:
     """The flag of a field and its further spellings."""
-    prefix = "--no-" if settings.get("action") == "store_false" else "--"
-    usual = prefix + field.name.replace("_", "-")
+    is_off = settings.get("action") == "store_false"
+    usual = flag_of(f"no_{field.name}" if is_off else field.name)
     return [field.metadata.get("flag", usual), *field.metadata.get("flags", ())]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..optional import require
-from .flags import option
+from .flags import flag_of, option
 from .loading import QUANTIZATIONS, DeviceOptions
 
 
@@ -71,7 +71,7 @@ def run(options: ServeOptions) -> None:
     for name in ("max_seconds", "max_whole_seconds", "timeout"):
         value = getattr(options, name)
         if not 0 < value < float("inf"):
-            raise ValueError(f"--{name.replace('_', '-')} must be above 0: got {value:g}")
+            raise ValueError(f"{flag_of(name)} must be above 0: got {value:g}")
     if options.compile and options.workers > 1:
         raise ValueError(f"--compile is for one song at a time: got --workers {options.workers}")
     if len(options.models) != 1 and (options.revision or options.adapter):

@@ -3,7 +3,6 @@
 Both say that the song is AI-generated, by which model, from which seed and under which license.
 """
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from ...checkpoints.codes_files import encode_codes
 from ...checkpoints.digests import codec_facts
 from ...checkpoints.embedded import MASKED_CHECKPOINT
 from ...files import encode_json, safe_name, sound_format, write_files
+from ..flags import flag_of
 from ..loading import codec_of, load_pipeline
 from ..output import CommandResult
 from ..song_sources import song_source
@@ -76,7 +76,7 @@ def run(options: GenerateOptions) -> CommandResult:
         timestamps=bool(options.timestamps),
         retries=options.retries,
         check_tracks=options.check_tracks,
-        progress=options.progress and sys.stderr.isatty(),
+        progress=options.shows_progress,
         **settings,
         **edits,
     )
@@ -133,7 +133,7 @@ def _arguments(
     given = {name: getattr(options, name) for name in SAMPLING_SETTINGS}
     settings = {name: value for name, value in given.items() if value is not None}
     if options.greedy and (clash := [name for name in settings if name not in GUIDANCE_SETTINGS]):
-        raise ValueError(f"--greedy does not sample: drop --{clash[0].replace('_', '-')}")
+        raise ValueError(f"--greedy does not sample: drop {flag_of(clash[0])}")
     if is_masked:
         settings |= masked_settings(options) | ({"temperature": 0.0} if options.greedy else {})
     else:

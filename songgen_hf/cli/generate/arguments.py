@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..flags import flag_of
 from ..song_sources import song_source
 from .options import GenerateOptions
 
@@ -22,8 +23,7 @@ def masked_settings(options: GenerateOptions) -> dict[str, Any]:
     """
     if clash := [name for name in AUTOREGRESSIVE_ONLY if getattr(options, name) is not None]:
         raise ValueError(
-            f"--{clash[0].replace('_', '-')} is for autoregressive models: leave it out for a "
-            "masked one"
+            f"{flag_of(clash[0])} is for autoregressive models: leave it out for a masked one"
         )
     if options.compile:
         raise ValueError("--compile is for autoregressive models: leave it out for a masked one")
@@ -39,8 +39,7 @@ def autoregressive_settings(options: GenerateOptions) -> dict[str, Any]:
     """
     if given := [name for name in MASKED_SETTINGS if getattr(options, name) is not None]:
         raise ValueError(
-            f"--{given[0].replace('_', '-')} is for masked models: add --mode masked or the "
-            "--model of one"
+            f"{flag_of(given[0])} is for masked models: add --mode masked or the --model of one"
         )
     settings: dict[str, Any] = {} if options.takes is None else {"takes": options.takes}
     if options.compile:

@@ -2,9 +2,10 @@
 
 import dataclasses
 import functools
-import sys
 from typing import Any
 
+from ...files import SOUND_FORMATS
+from ..flags import flag_of
 from ..output import EXIT_DONE, EXIT_FAILED, CommandResult
 from .options import GenerateOptions
 
@@ -28,7 +29,7 @@ def check_jobs(options: GenerateOptions) -> None:
     """
     for field in dataclasses.fields(options):
         if field.name not in SHARED and getattr(options, field.name) != field.default:
-            name = "a text" if field.name == "text" else f"--{field.name.replace('_', '-')}"
+            name = "a text" if field.name == "text" else flag_of(field.name)
             from ...pipelines.song_jobs import JOB_KEYS
 
             raise ValueError(
@@ -37,7 +38,7 @@ def check_jobs(options: GenerateOptions) -> None:
             )
     if str(options.out) == "-":
         raise ValueError("--jobs writes many files: got --out -, expected a folder")
-    if options.out.suffix in (".wav", ".flac", ".mp3", ".ogg"):
+    if options.out.suffix in SOUND_FORMATS:
         raise ValueError(f"--jobs writes many files: got --out {options.out}, expected a folder")
     if options.batch_size is not None and options.batch_size < 1:
         raise ValueError(f"--batch-size must be at least 1: got {options.batch_size}")
@@ -74,7 +75,7 @@ def run_jobs(options: GenerateOptions, pipeline: Any, settings: dict[str, Any]) 
     batch_size = options.batch_size or automatic_batch_size(
         pipeline, options.seconds or options.max_seconds or USUAL_SECONDS, settings
     )
-    with tqdm(total=len(jobs), desc="songs", disable=not _shows_progress(options)) as bar:
+    with tqdm(total=len(jobs), desc="songs", disable=not options.shows_progress) as bar:
         results = generate_jobs(
             jobs,
             function,
@@ -121,7 +122,3 @@ def automatic_batch_size(pipeline: Any, seconds: float, settings: dict[str, Any]
         on_cpu=device.type == "cpu",
     )
     return int(max(1, min(largest, free // 2 // (2 * each))))  # a growing cache is copied
-
-
-def _shows_progress(options: GenerateOptions) -> bool:
-    return options.progress and sys.stderr.isatty()

@@ -1,5 +1,6 @@
 """The options of ``songgen-hf generate``."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -244,3 +245,8 @@ class GenerateOptions(ModelOptions):
     def adapters(self) -> str | None:
         """All adapters as one ``--adapter`` may have them, with commas."""
         return None if self.adapter is None else ",".join(self.adapter)
+
+    @property
+    def shows_progress(self) -> bool:
+        """Whether progress bars are shown: in terminals, unless they are turned off."""
+        return self.progress and sys.stderr.isatty()

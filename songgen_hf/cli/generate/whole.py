@@ -1,8 +1,8 @@
 """Whole songs of ``songgen-hf generate``: ``--whole``, ``--plan`` and ``--redo``."""
 
-import sys
 from typing import Any
 
+from ..flags import flag_of
 from ..output import CommandResult
 from .options import GenerateOptions
 from .playing import STDOUT
@@ -23,11 +23,12 @@ def check_whole(options: GenerateOptions, lyrics: str | None) -> None:
     """
     if not options.whole:
         if given := [name for name in WHOLE_ONLY if getattr(options, name) not in (None, False)]:
-            raise ValueError(f"{_flag(given[0])} is for whole songs: add --whole")
+            raise ValueError(f"{flag_of(given[0])} is for whole songs: add --whole")
         return
     if given := [name for name in NOT_WHOLE if getattr(options, name) not in (None, False, 0)]:
         raise ValueError(
-            f"--whole does not take {_flag(given[0])}: lengths and order are those of the sections"
+            f"--whole does not take {flag_of(given[0])}: lengths and order are those of the "
+            "sections"
         )
     if options.out == STDOUT:
         raise ValueError("--whole writes a sound file: got --out -")
@@ -55,7 +56,7 @@ def check_whole(options: GenerateOptions, lyrics: str | None) -> None:
         raise ValueError(f"--redo takes the number of a section, from 1{last}: got {options.redo}")
     given = [name for name in PLANNED if getattr(options, name) is not None]
     if given or lyrics is not None:
-        flag = _flag(given[0]) if given else "--lyrics"
+        flag = flag_of(given[0]) if given else "--lyrics"
         raise ValueError(f"--redo takes the plan from --folder: leave {flag} out")
 
 
@@ -78,7 +79,7 @@ def sing_whole(
         "voice_start": options.voice_start,
         "separate_voice": options.separate_voice,
     }
-    progress = options.progress and sys.stderr.isatty()
+    progress = options.shows_progress
     if options.redo is not None:
         return pipeline.redo_section(
             options.folder,
@@ -109,10 +110,6 @@ def sing_whole(
 def _planned(options: GenerateOptions) -> dict[str, Any]:
     given = {name: getattr(options, name) for name in PLANNED}
     return {name: value for name, value in given.items() if value is not None}
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
 
 
 __all__ = ["check_whole", "plan_result", "sing_whole"]

@@ -22,7 +22,7 @@ from .generation_songgen import SongGenGenerationMixin, default_generation_confi
 from .patterns import ACCOMPANIMENT, IGNORED_LABEL, VOCAL, shift_right
 from .songgen_layout import ReferenceLayoutMixin
 from .songgen_outputs import SongGenSeq2SeqOutput, SongOutput
-from .track_decoding import decode_tracks
+from .track_decoding import decode_tracks, pad_waveforms
 
 logger = logging.get_logger(__name__)
 
@@ -423,28 +423,18 @@ class SongGenForConditionalGeneration(
         decoded = decode_tracks(self.codec, [*rows], size, chunk_frames)
         tracks = [decoded[i : i + len(codes)] for i in range(0, len(decoded), len(codes))]
         if len(tracks) == 1:
-            waveform, lengths = _pad(tracks[0])
+            waveform, lengths = pad_waveforms(tracks[0])
             return SongOutput(waveform=waveform, lengths=lengths)
         mixtures = []
         for accompaniment, vocal in zip(tracks[ACCOMPANIMENT], tracks[VOCAL], strict=True):
             shorter = min(accompaniment.shape[-1], vocal.shape[-1])
             mixtures.append(accompaniment[:shorter] + vocal[:shorter])
-        waveform, lengths = _pad(mixtures)
-        vocal, vocal_lengths = _pad(tracks[VOCAL])
-        accompaniment, accompaniment_lengths = _pad(tracks[ACCOMPANIMENT])
+        waveform, lengths = pad_waveforms(mixtures)
+        vocal, vocal_lengths = pad_waveforms(tracks[VOCAL])
+        accompaniment, accompaniment_lengths = pad_waveforms(tracks[ACCOMPANIMENT])
         return SongOutput(
             waveform, vocal, accompaniment, lengths, vocal_lengths, accompaniment_lengths
         )
-
-
-def _pad(waveforms: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Stack waveforms [S_i] as [B, 1, S] with zeros at the end, and return their lengths [B]."""
-    lengths = torch.tensor(
-        [waveform.shape[-1] for waveform in waveforms], device=waveforms[0].device
-    )
-    if len(waveforms) == 1:  # minutes of one song are not copied
-        return waveforms[0][None, None], lengths
-    return nn.utils.rnn.pad_sequence(waveforms, batch_first=True)[:, None], lengths
 
 
 __all__ = [

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .execution_device import execution_device
 from .modeling_xcodec import XCodecModel
@@ -74,4 +74,14 @@ def decode_together(
     return waveforms
 
 
-__all__ = ["BATCH_WINDOWS", "decode_together", "decode_tracks"]
+def pad_waveforms(waveforms: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Stack waveforms [S_i] as [B, 1, S] with zeros at the end, and return their lengths [B]."""
+    lengths = torch.tensor(
+        [waveform.shape[-1] for waveform in waveforms], device=waveforms[0].device
+    )
+    if len(waveforms) == 1:  # minutes of one song are not copied
+        return waveforms[0][None, None], lengths
+    return nn.utils.rnn.pad_sequence(waveforms, batch_first=True)[:, None], lengths
+
+
+__all__ = ["BATCH_WINDOWS", "decode_together", "decode_tracks", "pad_waveforms"]

@@ -41,8 +41,8 @@ from .xcodec_windows import (
     XCodecStreamDecoder,
     acoustic_features,
     context_frames,
+    decode_in_windows,
     encode_in_windows,
-    windows,
 )
 
 register_xcodec_mapping(XCodecConfig.model_type)
@@ -401,21 +401,11 @@ class XCodecModel(NamedCheckpointMixin, OriginalLayoutMixin, XcodecModel):
         check_codes(audio_codes, self.config)
         check_chunk_frames(chunk_frames)
         audio_codes = audio_codes.to(execution_device(self), torch.int64)
-        num_frames = audio_codes.shape[-1]
         chunk_frames = chunk_frames or DECODED_FRAMES
-        if chunk_frames >= num_frames:
+        if chunk_frames >= audio_codes.shape[-1]:
             waveform = self._decode_window(audio_codes)
         else:
-            hop = self.config.hop_length
-            waveform = torch.empty(
-                (len(audio_codes), 1, num_frames * hop), dtype=self.dtype, device=audio_codes.device
-            )
-            context = self.decode_context_frames
-            for start, stop, left, right in windows(num_frames, chunk_frames, context):
-                left -= left % self.decode_period_frames
-                window = self._decode_window(audio_codes[..., left:right])
-                inside = window[..., (start - left) * hop : (stop - left) * hop]
-                waveform[..., start * hop : stop * hop] = inside
+            waveform = decode_in_windows(self, audio_codes, chunk_frames)
         if not (self.config.return_dict if return_dict is None else return_dict):
             return waveform
         return XcodecDecoderOutput(waveform)

@@ -50,7 +50,8 @@ def decode_together(
     Returns:
         Waveforms [hop_length * T_i] in the dtype of the codec.
     """
-    hop, context = codec.config.hop_length, codec.decode_context_frames
+    hop, size = codec.config.hop_length, chunk_frames or DECODED_FRAMES
+    context, period = codec.decode_context_frames, codec.decode_period_frames
     device = execution_device(codec)
     waveforms = [
         torch.empty(track.shape[-1] * hop, dtype=codec.dtype, device=device) for track in tracks
@@ -58,8 +59,7 @@ def decode_together(
     by_length: dict[int, list[tuple[int, int, int, int, int]]] = defaultdict(list)
     for index, track in enumerate(tracks):
         count = track.shape[-1]
-        for start, stop, left, right in windows(count, chunk_frames or DECODED_FRAMES, context):
-            left -= left % codec.decode_period_frames
+        for start, stop, left, right in windows(count, size, context, period=period):
             by_length[right - left].append((index, start, stop, left, right))
     for same in by_length.values():
         for first in range(0, len(same), BATCH_WINDOWS):

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from torch import Tensor, baddbmm, cat, float32, float64, nn, no_grad
+from torch import Tensor, baddbmm, cat, empty, float32, float64, nn, no_grad
 from torch.nn.functional import pad
 
 from .execution_device import execution_device, loaded_weights
@@ -245,13 +245,25 @@ def encode_in_windows(codec: Any, waveform: Tensor, bandwidth: float, chunk_fram
     return cat(codes, dim=-1)
 
 
+def decode_in_windows(codec: Any, codes: Tensor, chunk_frames: int) -> Tensor:
+    """Decode codes in windows of ``chunk_frames`` and their context: [B, K, T] -> [B, 1, S]."""
+    hop, count = codec.config.hop_length, codes.shape[-1]
+    waveform = empty((len(codes), 1, count * hop), dtype=codec.dtype, device=codes.device)
+    context, period = codec.decode_context_frames, codec.decode_period_frames
+    for start, stop, left, right in windows(count, chunk_frames, context, period=period):
+        window = codec._decode_window(codes[..., left:right])
+        inside = window[..., (start - left) * hop : (stop - left) * hop]
+        waveform[..., start * hop : stop * hop] = inside
+    return waveform
+
+
 def _frames(window: Tensor, conv: nn.Conv1d) -> Tensor:
     """The samples [B, n, W] below the kernel of a convolution of clips [B, 1, S]."""
     return window[:, 0].unfold(-1, conv.kernel_size[0], conv.stride[0])
 
 
 def windows(
-    count: int, size: int, context: int, begin: int = 0, end: int | None = None
+    count: int, size: int, context: int, begin: int = 0, end: int | None = None, *, period: int = 1
 ) -> Iterator[tuple[int, int, int, int]]:
     """Yield (start, stop, left, right): frames [start, stop) and their window [left, right).
 
@@ -259,7 +271,7 @@ def windows(
     them. All windows have one length, if the clip is long enough, and clips have few lengths of
     windows: libraries keep memory for every shape. There are as few windows as ``size``, the most
     frames of one, allows, and they share the frames evenly. With ``begin`` and ``end`` only these
-    frames of the clip are in the windows.
+    frames of the clip are in the windows. A window begins at a multiple of ``period``.
     """
     end = count if end is None else end
     share = -(-(end - begin) // max(1, -(-(end - begin) // size)))
@@ -267,7 +279,8 @@ def windows(
     for start in range(begin, end, size):
         stop = min(end, start + size)
         right = min(count, max(0, start - context) + size + 2 * context)
-        yield start, stop, max(0, right - size - 2 * context), right
+        left = max(0, right - size - 2 * context)
+        yield start, stop, left - left % period, right
 
 
 def valid_window(layers: Any) -> tuple[int, int]:
@@ -310,6 +323,7 @@ __all__ = [
     "XCodecStreamDecoder",
     "acoustic_features",
     "context_frames",
+    "decode_in_windows",
     "encode_in_windows",
     "padded_window",
     "valid_window",

@@ -1,15 +1,14 @@
 """Splits large files of a checkpoint into parts, for transfers that limit the size of a file."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..files import write_files
+from ..files import TEMPORARY, write_files
 
 PART = re.compile(r"(?P<name>.+)\.part-(?P<number>\d{5})-of-(?P<count>\d{5})$")
-
-
 WEIGHTS = ("model", "adapter_model")
 """Beginnings of the names of weights, which the library writes as shards itself."""
 
@@ -47,13 +46,16 @@ def joined_files(folder: Path) -> Iterator[None]:
             path, count = folder / match["name"], int(match["count"])
             if path.is_file():
                 continue
-            joined.append(path)
-            with path.open("wb") as file:
+            # Whole at once: other processes join it, too, and one may be killed meanwhile.
+            unfinished = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+            joined += [path, unfinished]
+            with unfinished.open("wb") as file:
                 for number in range(count):
                     part = path.with_name(f"{path.name}.part-{number:05d}-of-{count:05d}")
                     if not part.is_file():
                         raise ValueError(f"{part} is missing: copy the whole checkpoint")
                     file.write(part.read_bytes())
+            unfinished.replace(path)
         yield
     finally:
         for path in joined:

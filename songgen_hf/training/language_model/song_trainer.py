@@ -304,6 +304,7 @@ class SongTrainer(Trainer):
             super()._load_optimizer_and_scheduler(checkpoint)
             if self.average is not None:
                 self.average.load(Path(checkpoint))
+            self.accelerator.wait_for_everyone()  # before a process removes the joined files
         self._set_options(asked)
 
     def _set_options(self, asked: list[dict[str, float]]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from ..optional import require
 
@@ -64,4 +65,11 @@ def datasets_progress_bars(shown: bool, *, extra: str) -> Iterator[None]:
             datasets.enable_progress_bars()
 
 
-__all__ = ["Shard", "datasets_progress_bars", "shards_of"]
+def parquet_bytes(table: Any) -> bytes:
+    """The content of a parquet file with a table of pyarrow."""
+    sink = require("pyarrow", "prepare").BufferOutputStream()
+    require("pyarrow.parquet", "prepare").write_table(table, sink)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+__all__ = ["Shard", "datasets_progress_bars", "parquet_bytes", "shards_of"]

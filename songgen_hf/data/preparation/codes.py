@@ -21,7 +21,7 @@ from ...checkpoints.loading import load_codec
 from ...files import encode_json, encode_sound, write_files
 from ...modeling.audio_io import read_audio
 from ...optional import require
-from ..shards import Shard, datasets_progress_bars, shards_of
+from ..shards import Shard, datasets_progress_bars, parquet_bytes, shards_of
 from ..tables import (
     DIGITS,
     contents_digest,
@@ -321,7 +321,6 @@ def write_rows(rows: list[dict[str, Any]], path: Path, schema: Any) -> None:
             also in a shard where a column is empty.
     """
     pyarrow = require("pyarrow", "prepare")
-    parquet = require("pyarrow.parquet", "prepare")
     codes_type = pyarrow.list_(pyarrow.list_(pyarrow.int16()))
     types = {field.name: field.type for field in schema}
     types |= {name: codes_type for name in TRACKS}
@@ -339,9 +338,7 @@ def write_rows(rows: list[dict[str, Any]], path: Path, schema: Any) -> None:
         if name in TRACKS:
             values = [None if value is None else value.tolist() for value in values]
         columns[name] = pyarrow.array(values, types[name])
-    sink = pyarrow.BufferOutputStream()
-    parquet.write_table(pyarrow.table(columns), sink)
-    write_files({path: sink.getvalue().to_pybytes()})
+    write_files({path: parquet_bytes(pyarrow.table(columns))})
 
 
 def source_splits(source: str) -> list[str]:

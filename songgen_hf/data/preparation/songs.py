@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 
 from ...files import encode_json, remove_leftovers, write_files
 from ...optional import require
-from ..shards import datasets_progress_bars, shards_of
+from ..shards import datasets_progress_bars, parquet_bytes, shards_of
 from ..tables import CARD
 from . import (
     alignment,
@@ -348,12 +348,8 @@ def _write_description(options: SongsOptions, description: Mapping[str, Any]) ->
 
 def _finish(options: SongsOptions, thresholds: Thresholds, table: Any) -> PreparedSongs:
     """Filter a table, and write it, the data and the report."""
-    pyarrow = require("pyarrow", "prepare")
-    table = _with_duplicates(table)
-    table = filter_table(table, thresholds)
-    sink = pyarrow.BufferOutputStream()
-    require("pyarrow.parquet", "prepare").write_table(table, sink)
-    write_files({options.output / TABLE_FILE: sink.getvalue().to_pybytes()})
+    table = filter_table(_with_duplicates(table), thresholds)
+    write_files({options.output / TABLE_FILE: parquet_bytes(table)})
     _write_data(options, table)
     unused = [name for name in ("fingerprint", "words") if name in table.column_names]
     rows = [absolute_tracks(row, options.output) for row in table.drop_columns(unused).to_pylist()]
@@ -382,8 +378,6 @@ def _with_duplicates(table: Any) -> Any:
 
 def _write_data(options: SongsOptions, table: Any) -> None:
     """Write the kept clips as parquet files of each split, in place of earlier ones."""
-    parquet = require("pyarrow.parquet", "prepare")
-    pyarrow = require("pyarrow", "prepare")
     dropped = ("kept", "reasons", "fingerprint", "duplicate_group", ERROR)
     kept = table.filter(table.column("kept"))
     kept = kept.drop_columns([name for name in dropped if name in kept.column_names])
@@ -396,9 +390,7 @@ def _write_data(options: SongsOptions, table: Any) -> None:
     sizes = {split: len(rows) for split, rows in places.items() if rows}
     for shard in shards_of(sizes, CLIPS_PER_SHARD):
         rows = kept.take(places[shard.split][shard.first : shard.last])
-        sink = pyarrow.BufferOutputStream()
-        parquet.write_table(rows, sink)
-        contents[folder / shard.name] = sink.getvalue().to_pybytes()
+        contents[folder / shard.name] = parquet_bytes(rows)
     found = {path: path.read_bytes() for path in folder.glob("*.parquet")}
     if found != contents:  # unchanged files keep their times, by which codes know their source
         shutil.rmtree(folder, ignore_errors=True)

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from ...files import write_files
 from ...optional import require
+from ..shards import parquet_bytes
 from ..tables import contents_digest
 from .clips import absolute_tracks, relative_tracks
 from .recordings import ERROR, recording_digest
@@ -313,10 +314,7 @@ def _write(rows: Sequence[Row], stage: Stage, path: Path, facts: dict[bytes, byt
 
 def _write_table(table: Any, path: Path, facts: dict[bytes, bytes]) -> None:
     """Write a table with facts about the recording to a file, whole or not at all."""
-    sink = require("pyarrow", "prepare").BufferOutputStream()
-    table = table.replace_schema_metadata(facts or None)
-    require("pyarrow.parquet", "prepare").write_table(table, sink)
-    write_files({path: sink.getvalue().to_pybytes()})
+    write_files({path: parquet_bytes(table.replace_schema_metadata(facts or None))})
 
 
 def _one_line(error: Exception) -> str:

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -393,8 +392,9 @@ def _write_data(options: SongsOptions, table: Any) -> None:
         contents[folder / shard.name] = parquet_bytes(rows)
     found = {path: path.read_bytes() for path in folder.glob("*.parquet")}
     if found != contents:  # unchanged files keep their times, by which codes know their source
-        shutil.rmtree(folder, ignore_errors=True)
         write_files(contents)
+        for path in found.keys() - contents.keys():
+            path.unlink()
 
 
 def _split(recording_id: str, options: SongsOptions) -> str:

@@ -17,8 +17,6 @@ from .song_edges import mix_tracks
 from .song_plan import IDEOGRAPH, Section, letter_count
 
 _WORD = re.compile(rf"{IDEOGRAPH}|[^\s{IDEOGRAPH[1:-1]}]+")
-TIMED = ("words", "lines", "coverage")
-"""Keys that timestamps add to a song."""
 
 
 class PlacedWord(NamedTuple):
@@ -176,7 +174,7 @@ def with_redone(
 def own_timing(
     song: Mapping[str, Any], lines_before: int, begin: float, end: float
 ) -> dict[str, Any]:
-    """Return the ``TIMED`` keys of a section, which ends a window.
+    """Return ``words``, ``lines`` and ``coverage`` of a section, which ends a window.
 
     Args:
         song: the song of the window, with its words.
@@ -197,12 +195,12 @@ def own_timing(
 
 
 def untimed() -> dict[str, Any]:
-    """Return the ``TIMED`` keys of a section without words."""
+    """Return ``words``, ``lines`` and ``coverage`` of a section without words."""
     return {"words": [], "lines": [], "coverage": {"share": 1.0, "skipped": [], "repeated": []}}
 
 
 def joined_timing(sections: Sequence[SungSection], frame_rate: float) -> dict[str, Any]:
-    """Return the ``TIMED`` keys of a song from those of its sections; {} if they are not known.
+    """Return ``words``, ``lines`` and ``coverage`` of a song; {} if a section lacks them.
 
     The ``share`` of the coverage is the mean of the windows, weighted by their letters. A word at
     the seam of two windows may be counted in both.

@@ -26,7 +26,6 @@ TEMPLATE = Path(__file__).with_suffix(".md")
 _METRIC_TYPES = {"fad": "codec_frechet_distance"}
 CARD = "README.md"
 FACTS = "card.json"
-FACT_NAMES = ("name", "licence", "language", "data", "results")
 TAGS = ["text-to-song", "songgen", "music", "singing", "ai-generated"]
 _EMBEDDED_FACTS = {
     "name": "songgen-mini",
@@ -215,8 +214,8 @@ def facts_of(model: Any, state_dict: Mapping[str, Any] | None = None) -> dict[st
         model: a song model or a codec.
         state_dict: weights of the model, if they differ from its own.
     Returns:
-        ``weights`` (digest) and some of ``FACT_NAMES``; empty if there is no such file, or if the
-        weights have changed.
+        ``weights`` (digest) and what is known of ``name``, ``licence``, ``language``, ``data`` and
+        ``results``; empty if there is no such file, or if the weights have changed.
     """
     from transformers.utils import cached_file
 
@@ -253,7 +252,7 @@ def collect_facts(
         model: the checkpoint.
         results: results of an evaluation of this model, see
             ``songgen_hf.evaluation.protocol.report.card_results``; None keeps the known ones.
-        given: other ``FACT_NAMES``; None keeps the known ones.
+        given: ``name``, ``licence``, ``language`` and ``data``; None keeps the known ones.
     """
     facts: dict[str, Any] = {"weights": weights_digest(model), **facts_of(model)}
     facts |= {name: value for name, value in given.items() if value is not None}

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...data.corpus.rows import read_sound
-from ...data.tables import local_files
+from ...data.tables import DIGITS, local_files
 from ...modeling.audio_io import read_channels
 from ..judges.dataset import read_rows
 from .options import CodecsOptions
@@ -80,7 +80,7 @@ def songs_digest(songs: Sequence[CodecSong]) -> str:
         for kind, read in song.sounds.items():
             waveform, rate = read()
             digest.update(f"{song.id} {kind} {rate}".encode() + waveform.tobytes())
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()[:DIGITS]
 
 
 def _of_row(row: Mapping[str, Any], kind: str) -> tuple[np.ndarray, int]:

@@ -157,7 +157,7 @@ def _espeak_version() -> str | None:
     """Version of espeak-ng, which finds the phonemes; None if it is not installed."""
     try:
         command = ["espeak-ng", "--version"]
-        found = subprocess.run(command, capture_output=True, encoding="utf-8")  # noqa: S603
+        found = subprocess.run(command, capture_output=True, encoding="utf-8")
     except OSError:
         return None
     match = re.search(r"\d+(\.\d+)+", found.stdout)

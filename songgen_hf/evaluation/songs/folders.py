@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ...data.preparation.recordings import find_recordings
+from ...data.tables import DIGITS
 from ...files import safe_name
 from ...modeling.checkpoint_files import reading
-
-DIGITS = 16
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ a paper holds if the whole interval of the paired difference is on its side, doe
 on the other, and is not decided otherwise.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 
 from ...files import encode_json, write_files
 from ..metrics.bootstrap import crossed_bootstrap
-from ..protocol.tables import markdown_table
+from ..protocol.tables import markdown_table, with_block
 from .definition import LOWER_IS_BETTER, Experiment
 
 BOOTSTRAP_SEED = 0
@@ -192,11 +191,9 @@ def _interval(value: float, ends: Sequence[float], metric: str) -> str:
 def with_section(page: str, name: str, text: str) -> str:
     """A page with the section of an experiment, which is replaced or comes last."""
     start, end = f"<!-- experiment {name} -->", f"<!-- end of experiment {name} -->"
-    block = f"{start}\n{text.strip()}\n{end}"
-    pattern = re.escape(start) + r".*?" + re.escape(end)
-    if re.search(pattern, page, re.S):
-        return re.sub(pattern, lambda _: block, page, count=1, flags=re.S)
-    return f"{page.rstrip()}\n\n{block}\n"
+    if (changed := with_block(page, start, end, text)) is not None:
+        return changed
+    return f"{page.rstrip()}\n\n{start}\n{text.strip()}\n{end}\n"
 
 
 def write_results(report: Mapping[str, Any], out: Path, pages: Sequence[Path] = ()) -> list[Path]:

@@ -14,7 +14,6 @@ each as a paired difference with its interval.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ from .options import (
     MaskedSetting,
     SongModelOptions,
 )
-from .tables import BASELINES, METRICS, results_markdown
+from .tables import BASELINES, METRICS, results_markdown, with_block
 from .timing import describe_machine
 
 START_MARK, END_MARK = "<!-- results -->", "<!-- end of results -->"
@@ -212,12 +211,8 @@ def insert_results(page: Path, text: str) -> bytes | None:
     """
     if not page.is_file():
         return None
-    content = page.read_text(encoding="utf-8")
-    pattern = re.escape(START_MARK) + r".*?" + re.escape(END_MARK)
-    if re.search(pattern, content, re.S) is None:
-        return None
-    block = f"{START_MARK}\n{text.strip()}\n{END_MARK}"
-    return re.sub(pattern, lambda _: block, content, count=1, flags=re.S).encode()
+    content = with_block(page.read_text(encoding="utf-8"), START_MARK, END_MARK, text)
+    return None if content is None else content.encode()
 
 
 def write_report(

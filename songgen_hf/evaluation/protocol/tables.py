@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -55,6 +56,14 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     table = ["| " + " | ".join(line) + " |" for line in lines]
     table[1] = table[1].replace(" ", "")
     return "\n".join(table)
+
+
+def with_block(page: str, start: str, end: str, text: str) -> str | None:
+    """A page with ``text`` between two marks, in place of what is there; None without them."""
+    pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
+    block = f"{start}\n{text.strip()}\n{end}"
+    changed, count = pattern.subn(lambda _: block, page, count=1)
+    return changed if count else None
 
 
 def results_markdown(report: Mapping[str, Any]) -> str:
@@ -220,4 +229,11 @@ def _shown(metric: str, value: float | None) -> str:
     return f"{value:.2f}" if metric in NUMBERS else f"{100 * value:.1f} %"
 
 
-__all__ = ["BASELINES", "CODEC_DISTANCE", "METRICS", "markdown_table", "results_markdown"]
+__all__ = [
+    "BASELINES",
+    "CODEC_DISTANCE",
+    "METRICS",
+    "markdown_table",
+    "results_markdown",
+    "with_block",
+]

@@ -27,7 +27,7 @@ from ..listening.lyrics_match import lyrics_match
 from ..listening.phoneme_recognizer import BLANK, PhonemeRecognizer
 from ..listening.speech_score import speech_score
 from ..listening.spelling import LyricsWord, lyrics_words
-from .clips import read_clip
+from .clips import read_clip, words_type
 from .languages import language_code
 from .memory import flat_memory
 from .option_checks import check_at_least
@@ -73,13 +73,11 @@ def columns() -> list[Any]:
     """
     arrow = require("pyarrow", "prepare")
     text, number = arrow.string(), arrow.float64()
-    word = [arrow.field("word", text)]
-    word += [arrow.field(name, number) for name in ("start", "end", "score")]
     types = {
         "recording_lyrics": text,
         "lyrics": text,
         "lyrics_source": text,
-        "words": arrow.list_(arrow.struct([*word, arrow.field("line", arrow.int32())])),
+        "words": words_type(),
         "lyrics_score": number,
         "lyrics_error": number,
         "lyrics_match": number,

@@ -13,6 +13,7 @@ import numpy as np
 
 from ...modeling import audio_io
 from ...modeling.audio_io import read_audio
+from ...optional import require
 
 PREPARATION_FILE = "songs.json"
 """The file by which the folder of a preparation is known."""
@@ -20,6 +21,13 @@ TRACK_COLUMNS = {"mixture": "path", "vocal": "vocal", "accompaniment": "accompan
 """The column with the audio of each track."""
 EDGE_SECONDS = 0.005
 """Length of the fade at both edges of a clip."""
+
+
+def words_type() -> Any:
+    """The type of pyarrow of the column ``words``, whose times are seconds of the clip."""
+    arrow = require("pyarrow", "prepare")
+    times = [(name, arrow.float64()) for name in ("start", "end", "score")]
+    return arrow.list_(arrow.struct([("word", arrow.string()), *times, ("line", arrow.int32())]))
 
 
 def clip_id(recording_id: str, start: float) -> str:
@@ -100,4 +108,5 @@ __all__ = [
     "read_channels",
     "read_clip",
     "relative_tracks",
+    "words_type",
 ]

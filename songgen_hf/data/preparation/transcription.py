@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from ...checkpoints.loading import checked_device
 from ...optional import require
 from ..listening.edit_distance import edit_distance
-from .clips import read_clip
+from .clips import read_clip, words_type
 from .languages import language_code
 from .option_checks import check_at_least, check_device_share
 from .stages import loading
@@ -66,15 +66,13 @@ def columns() -> list[Any]:
     """
     arrow = require("pyarrow", "prepare")
     text, number = arrow.string(), arrow.float64()
-    word = [arrow.field("word", text)]
-    word += [arrow.field(name, number) for name in ("start", "end", "score")]
     types = {
         "transcripts": arrow.list_(text),
         "transcript_distance": number,
         "language": text,
         "lyrics": text,
         "lyrics_source": text,
-        "words": arrow.list_(arrow.struct([*word, arrow.field("line", arrow.int32())])),
+        "words": words_type(),
     }
     return [arrow.field(name, kind) for name, kind in types.items()]
 

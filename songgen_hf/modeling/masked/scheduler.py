@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ..guidance import Guidance, plain_numbers
 from .noise import Generators, song_noise
+from .schedules import MaskSchedule, check_choice, num_masked
 
 try:
     from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -31,10 +32,7 @@ except ImportError as error:
         "masked songs need the package diffusers: pip install 'songgen-hf[diffusers]'"
     ) from error
 
-MaskSchedule = Literal["circle", "cosine", "linear", "exp"]
 Reveal = Literal["random", "confidence"]
-EXP_RATE = 5.0
-"""Rate of the schedule "exp"; a larger one reveals codes later. The paper gives no formula."""
 GUMBEL_DEVIATION = math.pi / math.sqrt(6)
 """Standard deviation of Gumbel noise."""
 
@@ -96,8 +94,8 @@ class MaskedRVQScheduler(SchedulerMixin, ConfigMixin):
         guidance_schedule: str = "linear",
         guidance_interval: Sequence[float] | None = None,
     ):
-        _check_choice("schedule", schedule, get_args(MaskSchedule))
-        _check_choice("reveal", reveal, get_args(Reveal))
+        check_choice("schedule", schedule, get_args(MaskSchedule))
+        check_choice("reveal", reveal, get_args(Reveal))
         Guidance.of(guidance_scale, guidance_schedule, guidance_interval)
         numbers: dict[str, Any] = plain_numbers(
             {
@@ -313,34 +311,6 @@ def spread_of_scores(scores: Tensor, masked: Tensor) -> Tensor:
     return square.sqrt()
 
 
-def num_masked(schedule: MaskSchedule, share: Fraction | float, total: int) -> int:
-    """Return ``ceil(gamma(share) * total)``, the masked codes when ``share`` of the steps is done.
-
-    With a Fraction there are no rounding errors.
-    """
-    _check_choice("schedule", schedule, get_args(MaskSchedule))
-    if not 0 <= share <= 1:
-        raise ValueError(f"share is {share}: expected 0 (all masked) to 1 (nothing masked)")
-    if total < 0:
-        raise ValueError(f"total is {total}: expected a number of codes")
-    share = Fraction(share)
-    above, below = share.numerator, share.denominator
-    if schedule == "linear":
-        return -(-total * (below - above) // below)
-    if schedule == "circle":
-        # The smallest n with (n * below)^2 >= total^2 * (below^2 - above^2).
-        square = -(-(total**2) * (below**2 - above**2) // below**2)
-        return math.isqrt(square - 1) + 1 if square else 0
-    if share in (0, 1):
-        return total if share == 0 else 0
-    if schedule == "cosine":
-        if share == Fraction(2, 3):  # the one rational value at a rational angle (Niven)
-            return -(-total // 2)
-        return math.ceil(math.cos(math.pi * above / (2 * below)) * total)
-    left = -math.expm1(-EXP_RATE * (below - above) / below) / -math.expm1(-EXP_RATE)
-    return math.ceil(left * total)
-
-
 def mask_at_random(
     codes: Tensor,
     frame_mask: Tensor | None = None,
@@ -442,11 +412,6 @@ def _check_shapes(codes: Tensor, visible: Tensor, frame_mask: Tensor) -> None:
             f"visible holds {int(visible.min())} to {int(visible.max())}, expected 0 to "
             f"{num_codebooks} codebooks"
         )
-
-
-def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} is {value!r}: expected {', '.join(choices)}")
 
 
 __all__ = [

@@ -31,19 +31,7 @@ SAMPLING_SETTINGS = (*GUIDANCE_SETTINGS, "temperature", "top_k", "top_p")
 
 def run(options: GenerateOptions) -> CommandResult:
     """Generate songs and write their files."""
-    if options.jobs is not None:
-        check_jobs(options)
-    elif options.text is None:
-        raise ValueError("give a description of the song, or --jobs with a file of many")
-    elif options.out != STDOUT and not options.out.is_dir():
-        sound_format(options.out)
-    streamed = options.play or options.out == STDOUT
-    if streamed:
-        check_stream(options)
-    if options.num_songs < 1:
-        raise ValueError(f"--num-songs must be at least 1: got {options.num_songs}")
-    if options.threads is not None and options.threads < 1:
-        raise ValueError(f"--threads must be at least 1: got {options.threads}")
+    _check(options)
     lyrics = options.lyrics
     if options.lyrics_file is not None:
         lyrics = read_lyrics(options.lyrics_file)
@@ -57,6 +45,64 @@ def run(options: GenerateOptions) -> CommandResult:
     settings, edits, prompt = _arguments(options, pipeline)
     if options.jobs is not None:
         return run_jobs(options, pipeline, settings)
+    songs = _songs(options, pipeline, lyrics, settings, edits, prompt)
+    if options.song is not None:  # the description names the files of the song
+        edits["song"] = [path.name for path in options.song]
+    request = _request(options, lyrics, {**settings, **edits})
+    if options.whole:
+        request |= {name: songs[0].request.get(name) for name in ("lyrics", "sections")}
+    files: dict[Path, bytes] = {}
+    facts = []
+    for path, song in zip(_paths(options, lyrics, songs), songs, strict=True):
+        written = {}
+        if path != STDOUT:
+            written = _files_of(song, path, options, request, pipeline)
+        files |= written
+        rate = song["sampling_rate"]
+        facts.append(
+            {
+                "seed": song["seed"],
+                "duration": song["audio"].shape[-1] / rate,
+                "sampling_rate": rate,
+                "files": list(written),
+                **_details(song),
+            }
+        )
+    write_files(files)
+    return CommandResult({"songs": facts}, "\n".join(map(str, files)))
+
+
+def _check(options: GenerateOptions) -> None:
+    """Check what can be checked before a model is loaded.
+
+    Raises:
+        ValueError: for options that do not go together, or a number below 1.
+    """
+    if options.jobs is not None:
+        check_jobs(options)
+    elif options.text is None:
+        raise ValueError("give a description of the song, or --jobs with a file of many")
+    elif options.out != STDOUT and not options.out.is_dir():
+        sound_format(options.out)
+    if options.streamed:
+        check_stream(options)
+    if options.num_songs < 1:
+        raise ValueError(f"--num-songs must be at least 1: got {options.num_songs}")
+    if options.threads is not None and options.threads < 1:
+        raise ValueError(f"--threads must be at least 1: got {options.threads}")
+
+
+def _songs(
+    options: GenerateOptions,
+    pipeline: Any,
+    lyrics: str | None,
+    settings: dict[str, Any],
+    edits: dict[str, Any],
+    prompt: Any,
+) -> list[Any]:
+    """Generate the songs, with what :func:`_arguments` returned."""
+    if options.whole:
+        return [sing_whole(options, pipeline, lyrics, settings)]
     arguments: dict[str, Any] = dict(
         lyrics=lyrics,
         language=options.language,
@@ -80,37 +126,10 @@ def run(options: GenerateOptions) -> CommandResult:
         **settings,
         **edits,
     )
-    if options.whole:
-        songs = sing_whole(options, pipeline, lyrics, settings)
-    elif streamed:
-        songs = stream(pipeline, options, arguments)
-    else:
-        songs = pipeline(options.text, num_return_sequences=options.num_songs, **arguments)
-    if options.song is not None:  # the description names the files of the song
-        edits["song"] = [path.name for path in options.song]
-    songs = songs if isinstance(songs, list) else [songs]
-    request = _request(options, lyrics, {**settings, **edits})
-    if options.whole:
-        request |= {name: songs[0].request.get(name) for name in ("lyrics", "sections")}
-    files: dict[Path, bytes] = {}
-    facts = []
-    for path, song in zip(_paths(options, lyrics, songs), songs, strict=True):
-        written = {}
-        if path != STDOUT:
-            written = _files_of(song, path, options, request, pipeline)
-        files |= written
-        rate = song["sampling_rate"]
-        facts.append(
-            {
-                "seed": song["seed"],
-                "duration": song["audio"].shape[-1] / rate,
-                "sampling_rate": rate,
-                "files": list(written),
-                **_details(song),
-            }
-        )
-    write_files(files)
-    return CommandResult({"songs": facts}, "\n".join(map(str, files)))
+    if options.streamed:
+        return [stream(pipeline, options, arguments)]
+    songs = pipeline(options.text, num_return_sequences=options.num_songs, **arguments)
+    return songs if isinstance(songs, list) else [songs]
 
 
 def _arguments(

@@ -247,6 +247,11 @@ class GenerateOptions(ModelOptions):
         return None if self.adapter is None else ",".join(self.adapter)
 
     @property
+    def streamed(self) -> bool:
+        """Whether the song is heard or piped while it is generated."""
+        return self.play or str(self.out) == "-"
+
+    @property
     def shows_progress(self) -> bool:
         """Whether progress bars are shown: in terminals, unless they are turned off."""
         return self.progress and sys.stderr.isatty()

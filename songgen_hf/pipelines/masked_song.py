@@ -260,8 +260,7 @@ class MaskedSongPipeline(RedoSectionMixin, MaskedCodecMixin, MaskedFolderMixin, 
             if seed is not None:
                 raise ValueError("seed and generator were both given: give one")
             seed = 0  # replaced by that of the generator
-        count = best_of or num_return_sequences
-        requests = make_requests(text, shared, seed, count)
+        requests = make_requests(text, shared, seed, best_of or num_return_sequences)
         if best_of is not None:
 
             def draw(part: list[Any], takes: int, **own: Any) -> list[list[dict[str, Any]]]:
@@ -339,8 +338,7 @@ class MaskedSongPipeline(RedoSectionMixin, MaskedCodecMixin, MaskedFolderMixin, 
         branches = scheduler.guidance.branches(given)
         check_negative(inputs, branches)
         conditions, condition_mask = encode_conditions(self.conditioner, inputs, branches=branches)
-        count = len(requests)
-        config = self.transformer.config
+        count, config = len(requests), self.transformer.config
         known = known_codes(
             requests,
             self._expected_frames(requests, conditions[:count], condition_mask[:count]),

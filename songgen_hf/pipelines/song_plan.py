@@ -14,6 +14,8 @@ from typing import Any
 KINDS = ("intro", "verse", "chorus", "bridge", "inst", "outro")
 DEFAULT_SECONDS = {"intro": 4.0, "inst": 8.0, "outro": 4.0}
 """Length of sections without words."""
+PLANNED = ("context", "window", "extend_stride", "repeat_chorus")
+"""Arguments of :func:`plan` besides the lyrics."""
 DEFAULT_WINDOW = 20.0
 DEFAULT_CONTEXT = 4.0
 LETTERS_PER_SECOND = 7.5
@@ -362,6 +364,7 @@ __all__ = [
     "DEFAULT_WINDOW",
     "IDEOGRAPH",
     "KINDS",
+    "PLANNED",
     "Section",
     "SongPlan",
     "by_line",

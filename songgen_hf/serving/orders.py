@@ -6,7 +6,7 @@ from typing import Any
 
 from ..checkpoints.embedded import RECOGNIZER_NAME
 from ..modeling.lyrics_normalization import resolve_language
-from ..pipelines.song_plan import DEFAULT_CONTEXT, DEFAULT_WINDOW, SongPlan, plan
+from ..pipelines.song_plan import DEFAULT_CONTEXT, DEFAULT_WINDOW, PLANNED, SongPlan, plan
 from ..pipelines.song_requests import check_lyrics, check_voices, draw_seed
 from ..pipelines.whole_requests import check_section_settings
 from ..space.settings import clean_text
@@ -18,7 +18,6 @@ from .recordings import codes_of, decoded, recording_of, voice_of
 from .store import StoredSong
 
 SONG_ID = re.compile(r"song-[0-9a-f]{32}")
-PLANNED = ("context", "window", "extend_stride", "repeat_chorus")
 EDITS = ("regions", "keep_track", "keep_codebooks", "takes")
 MASKED_ONLY = ("steps", "reveal", "schedule")
 AUTOREGRESSIVE_ONLY = ("top_k", "takes")

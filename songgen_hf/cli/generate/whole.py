@@ -2,13 +2,13 @@
 
 from typing import Any
 
+from ...pipelines.song_plan import PLANNED, by_line, plan
 from ..flags import flag_of
 from ..output import CommandResult
 from .options import GenerateOptions
 from .playing import STDOUT
 
-WHOLE_ONLY = ("plan", "context", "window", "extend_stride", "repeat_chorus", "folder", "redo")
-PLANNED = ("context", "window", "extend_stride", "repeat_chorus")
+WHOLE_ONLY = ("plan", *PLANNED, "folder", "redo")
 NOT_WHOLE = (
     *("seconds", "max_seconds", "min_seconds", "prompt_audio", "song", "region", "keep_track"),
     *("keep_codebooks", "raw", "retries", "play", "jobs"),
@@ -62,8 +62,6 @@ def check_whole(options: GenerateOptions, lyrics: str | None) -> None:
 
 def plan_result(options: GenerateOptions, lyrics: str | None) -> CommandResult:
     """The plan as text and JSON."""
-    from ...pipelines.song_plan import by_line, plan
-
     made = plan(lyrics, **_planned(options))
     made = by_line(made) if options.best_of_by == "line" else made
     facts = {"sections": made.to_list(), "window": made.window, "context": made.context}

@@ -115,22 +115,20 @@ def load_pipeline(
     Returns:
         A :class:`TextToSongPipeline`, or a :class:`MaskedSongPipeline` for a masked model.
     Raises:
-        ValueError: if the checkpoint cannot be found or has another mode.
+        ValueError: if the checkpoint cannot be found or has another mode, or for an unknown dtype.
     """
     loaded = quantized_loading(quantization)
     from ..modeling.configuration_songgen import MASKED_MODEL_TYPE, SongGenConfig
     from ..modeling.modeling_songgen import SongGenForConditionalGeneration
     from ..modeling.processing_songgen import SongGenProcessor
+    from ..pipelines.masked_folders import checked_dtype
     from ..pipelines.masked_loading import MaskedSongLoader
 
     if mode == "masked" and name is None:
         name = MASKED_CHECKPOINT
     # Not by ``transformers.pipeline``, which wraps every error of loading in a long traceback.
     checkpoint = resolve_checkpoint(name)
-    if isinstance(dtype, str) and dtype != "auto":
-        import torch
-
-        dtype = getattr(torch, dtype)
+    dtype = "auto" if dtype == "auto" else checked_dtype(dtype)
     kind = read_model_type(checkpoint, revision)
     if kind not in (SongGenConfig.model_type, MASKED_MODEL_TYPE):
         raise ValueError(f"{checkpoint} is of type {kind!r}: expected a SongGen checkpoint")

@@ -59,7 +59,7 @@ class MaskedFolderMixin(PortableConfigMixin):
             ValueError: if it is not a masked song model, or if a file is damaged.
         """
         for key in {"dtype", "torch_dtype"} & kwargs.keys():
-            if (dtype := _checked_dtype(kwargs.pop(key))) is not None:
+            if (dtype := checked_dtype(kwargs.pop(key))) is not None:
                 kwargs[key] = dtype
         name = local_folder(pretrained_model_name_or_path, kwargs)
         with reading(name):
@@ -152,7 +152,7 @@ class MaskedFolderMixin(PortableConfigMixin):
         return loaded
 
 
-def _checked_dtype(dtype: Any) -> Any:
+def checked_dtype(dtype: Any) -> Any:
     """Return a precision as diffusers takes it: by its name, diffusers would load float32.
 
     Raises:
@@ -215,6 +215,7 @@ __all__ = [
     "MASKED_MODEL_TYPE",
     "SHARED_PARTS",
     "MaskedFolderMixin",
+    "checked_dtype",
     "local_folder",
     "shared_source",
 ]

@@ -19,6 +19,11 @@ from songgen_hf.cli import main
 from songgen_hf.modeling import checkpoint_names
 
 
+def test_an_unknown_precision_is_named():
+    with pytest.raises(ValueError, match="dtype is 'float17': expected one of torch, or its name"):
+        load_pipeline("songgen-mini", dtype="float17")
+
+
 @pytest.mark.parametrize(
     ("owner", "name"),
     [

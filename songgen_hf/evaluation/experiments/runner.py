@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...data.packed import is_packed
-from ...data.tables import load_rows, source_digest
+from ...data.tables import contents_digest, load_rows, source_digest
 from ...files import encode_json, new_directory, write_files
 from ...modeling.lyrics_normalization import normalize_lyrics
 from ...presets.tokenizers import learn_lyrics_tokenizer
@@ -146,7 +146,8 @@ class VariantRun:
         parts: list[Any] = [options.split, options.songs]
         if options.judges is not None:
             parts += [str(options.prompts_file), options.prompts, options.max_seconds]
-            parts.append(self.variant.setting)
+            files = (path for path in options.judges.rglob("*") if path.is_file())
+            parts += [self.variant.setting, contents_digest(files)]
         digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
         return self.folder / f"scores-{digest}.json"
 

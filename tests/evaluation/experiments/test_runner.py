@@ -106,6 +106,22 @@ def test_the_folder_of_a_training_follows_from_what_decides_its_result(definitio
     assert len({folder(), *others}) == 5
 
 
+def test_the_scores_are_those_of_the_songs_and_of_the_judges(definition, tmp_path):
+    experiment = read_experiment(str(definition))
+
+    def scores(**options):
+        given = ExperimentOptions(name=str(definition), **options)
+        return VariantRun(experiment, "one", 0, {}, given, print).scores_file
+
+    judges, copied, others = (tmp_path / name for name in ("judges", "copied", "others"))
+    for folder, content in ((judges, "a"), (copied, "a"), (others, "b")):
+        folder.mkdir()
+        (folder / "judges.json").write_text(content)
+    judged = scores(judges=judges, corpus=tmp_path)
+    assert judged == scores(judges=copied, corpus=tmp_path)
+    assert len({judged, scores(), scores(songs=3), scores(judges=others, corpus=tmp_path)}) == 4
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

@@ -19,8 +19,8 @@ METRICS = (
     ("per_second", "... recognized by the second recognizer", ""),
     ("per_mixture", "phoneme error rate of the mixture", ""),
     ("swapped", "tracks swapped: lyrics clearer in the accompaniment", "0 %"),
-    ("gender", "gender as asked for", ">= 80 %"),
-    ("instrument", "lead instrument family as asked for", ">= 80 %"),
+    ("gender", "gender as requested", ">= 80 %"),
+    ("instrument", "lead instrument family as requested", ">= 80 %"),
     ("tempo", "tempo within 8 %", ">= 80 %"),
     ("tempo_any_octave", "tempo, its half or its double", ""),
     ("fad", CODEC_DISTANCE, "<= 1/5 of untrained"),
@@ -42,11 +42,11 @@ CODEC_METRICS = (
     ("per_codebooks_2", "... from 2 codebooks", True),
     ("per_codebooks_4", "... from 4 codebooks", True),
     ("per_true", "phoneme error rate of the vocals themselves", True),
-    ("probe_codebooks_1", "phoneme of a frame, told linearly from 1 codebook", True),
+    ("probe_codebooks_1", "phoneme of a frame, linear probe of 1 codebook", True),
     ("probe_codebooks_2", "... from 2 codebooks", True),
     ("probe_codebooks_4", "... from 4 codebooks", True),
     ("probe_codebooks_8", "... from 8 codebooks", True),
-    ("probe_commonest", "... by naming the commonest", True),
+    ("probe_commonest", "... by the most frequent phoneme", True),
 )
 
 

@@ -215,24 +215,21 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(required=True, metavar="MEASUREMENT")
-    ranking = commands.add_parser("best-of", help="phoneme error rates of ranked takes")
-    ranking.set_defaults(measure=best_of)
-    ranking.add_argument("--model", default="songgen-mini/interleaving_A_V")
-    ranking.add_argument("--judge", type=Path, required=True, help="folder of a recognizer")
-    ranking.add_argument("--rank-by", default=RECOGNIZER_NAME, help="default recognizer-mini")
-    ranking.add_argument("--songs", type=Path, default=Path("takes"), help="folder of the takes")
-    ranking.add_argument("--prompts", type=int, default=30, help="number of prompts (default 30)")
-    ranking.add_argument("--best-of", type=int, default=4, help="takes of a prompt (default 4)")
-    ranking.add_argument("--seconds", type=float, default=5.0, help="longest song (default 5)")
-    lines = commands.add_parser("by-line", help="best of N of whole songs and line by line")
-    lines.set_defaults(measure=by_line)
-    lines.add_argument("--model", default="songgen-mini/interleaving_A_V")
-    lines.add_argument("--judge", type=Path, required=True, help="folder of a recognizer")
-    lines.add_argument("--rank-by", default=RECOGNIZER_NAME, help="default recognizer-mini")
-    lines.add_argument("--songs", type=Path, default=Path("by-line"), help="folder of the songs")
-    lines.add_argument("--prompts", type=int, default=12, help="number of prompts (default 12)")
-    lines.add_argument("--best-of", type=int, default=4, help="takes of a line (default 4)")
-    lines.add_argument("--seconds", type=float, default=9.0, help="longest song (default 9)")
+    for name, measure, text, prompts, takes, seconds in (
+        ("best-of", best_of, "phoneme error rates of ranked takes", 30, "a prompt", 5.0),
+        ("by-line", by_line, "best of N of whole songs and line by line", 12, "a line", 9.0),
+    ):
+        command = commands.add_parser(
+            name, help=text, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        )
+        command.set_defaults(measure=measure)
+        command.add_argument("--model", default="songgen-mini/interleaving_A_V", help="its name")
+        command.add_argument("--judge", type=Path, required=True, help="folder of a recognizer")
+        command.add_argument("--rank-by", default=RECOGNIZER_NAME, help="recognizer that ranks")
+        command.add_argument("--songs", type=Path, default=Path(name), help="folder of the songs")
+        command.add_argument("--prompts", type=int, default=prompts, help="number of prompts")
+        command.add_argument("--best-of", type=int, default=4, help=f"takes of {takes}")
+        command.add_argument("--seconds", type=float, default=seconds, help="longest song")
     arguments = parser.parse_args()
     print(json.dumps(arguments.measure(arguments)))
 

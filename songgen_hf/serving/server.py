@@ -5,7 +5,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..checkpoints.loading import load_pipeline
 from ..optional import require
@@ -66,7 +66,10 @@ def make_server(
     Raises:
         ImportError: without the packages of the extra ``serve``.
     """
-    uvicorn = require("uvicorn", "serve")
+    if TYPE_CHECKING:
+        import uvicorn
+    else:
+        uvicorn = require("uvicorn", "serve")
     require("websockets", "serve")
     app = create_app(engine, limits=limits, keys=keys)
     config = uvicorn.Config(
@@ -78,7 +81,7 @@ def make_server(
         server_header=False,
     )
 
-    class Server(uvicorn.Server):  # type: ignore[name-defined]
+    class Server(uvicorn.Server):
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             app.state.service.stop()
             await super().shutdown(sockets)

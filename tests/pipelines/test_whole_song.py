@@ -7,87 +7,24 @@ import pytest
 import torch
 
 from songgen_hf.modeling import modeling_xcodec
-from songgen_hf.pipelines.editing import CROSSFADE_SECONDS
 from songgen_hf.pipelines.song_plan import plan
 from songgen_hf.pipelines.song_requests import MAX_SEED
-from songgen_hf.pipelines.text_to_song import TextToSongPipeline
 from songgen_hf.provenance import read_provenance
 
-RATE, HOP = 16000, 320
-FADE = round(CROSSFADE_SECONDS * RATE)
-LYRICS = """[intro 0.1s]
-[verse 0.24s]
-la lo
-[chorus 0.2s]
-sing on
-[inst 0.16s]
-[chorus 0.2s]
-[verse 0.2s]
-oh no
-"""
-LENGTHS = [5, 12, 10, 8, 10, 10]
-ENDS = np.cumsum(LENGTHS).tolist()
-OPTIONS = {"context": 0.08, "window": 0.4, "seed": 3}
-CONTEXT, WINDOW = 4, 20
-SAMPLED = {"do_sample": True, "suppress_tokens": list(range(1025, 1088))}
-MASKED = {"num_inference_steps": 3}
-KINDS = ("mixed_pro", "interleaving_A_V", "masked")
-FEW = ("interleaving_A_V", "masked")
-
-
-@pytest.fixture(scope="module")
-def singer(tiny_singer, tiny_masked, tiny_processor):
-    """Factory ``singer(kind)`` of (pipeline, settings of its calls)."""
-
-    def build(kind):
-        if kind == "masked":
-            return tiny_masked("parallel_std"), MASKED
-        return TextToSongPipeline(model=tiny_singer(kind), processor=tiny_processor), SAMPLED
-
-    return build
-
-
-@pytest.fixture(scope="module")
-def songs(singer):
-    """One whole song of each kind; tests do not change them."""
-    made = {}
-
-    def build(kind):
-        if kind not in made:
-            pipe, settings = singer(kind)
-            made[kind] = pipe.whole_song("folk", LYRICS, **OPTIONS, **settings)
-        return made[kind]
-
-    return build
-
-
-@pytest.fixture
-def heard(monkeypatch):
-    """A list that gets what each window is generated from: arguments of the pipeline's calls."""
-
-    def listen(pipe):
-        calls, before = [], type(pipe).__call__
-
-        def call(self, text, lyrics=None, **arguments):
-            calls.append({"lyrics": lyrics, **arguments})
-            return before(self, text, lyrics, **arguments)
-
-        monkeypatch.setattr(type(pipe), "__call__", call)
-        return calls
-
-    return listen
-
-
-def sounds_of(song):
-    return {
-        name: song[name] for name in ("audio", "vocal", "accompaniment") if song[name] is not None
-    }
-
-
-def same_songs(one, other):
-    assert np.array_equal(one["codes"], other["codes"]) and one["sections"] == other["sections"]
-    for name, samples in sounds_of(one).items():
-        assert np.array_equal(samples, other[name]), name
+from .whole_song_cases import (
+    CONTEXT,
+    ENDS,
+    FEW,
+    HOP,
+    KINDS,
+    LENGTHS,
+    LYRICS,
+    OPTIONS,
+    RATE,
+    WINDOW,
+    same_songs,
+    sounds_of,
+)
 
 
 @pytest.mark.slow
@@ -333,73 +270,6 @@ def test_damaged_and_foreign_files_of_a_folder_are_named(singer, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("index", [0, 1, 4, 5])
-@pytest.mark.parametrize("kind", FEW)
-def test_a_redone_section_leaves_all_other_samples(singer, songs, kind, index):
-    pipe, _ = singer(kind)
-    song = songs(kind)
-
-    redone = pipe.redo_section(song, index, seed=9)
-
-    start, stop = ENDS[index] - LENGTHS[index], ENDS[index]
-    changed = np.flatnonzero((redone["codes"] != song["codes"]).any(axis=(0, 1)))
-    if index == 0:  # without words
-        assert np.array_equal(redone["codes"][1], song["codes"][1])
-    assert changed.size > LENGTHS[index] / 2 and start <= changed.min() and changed.max() < stop
-    for name, samples in sounds_of(song).items():
-        same = samples == redone[name]
-        assert same[:, : start * HOP].all() and same[:, stop * HOP :].all()
-        is_kept = index == 0 and name == "vocal"
-        assert same[:, start * HOP + FADE : stop * HOP - FADE].all() == is_kept
-    assert redone["sections"][index]["seed"] in range(9, 13)
-    assert "quotes" not in redone["sections"][index]
-    others = [place for place in range(6) if place != index]
-    assert [redone["sections"][i] for i in others] == [song["sections"][i] for i in others]
-
-
-@pytest.mark.slow
-def test_takes_of_a_redone_section_are_ranked_by_what_follows(singer, songs, heard):
-    pipe, _ = singer("interleaving_A_V")
-    calls = heard(pipe)
-
-    pipe.redo_section(songs("interleaving_A_V"), 1, seed=9, takes=3)
-
-    (call,) = calls
-    assert call["takes"] == 3 and call["song"].shape[-1] == CONTEXT + 12 + CONTEXT
-    assert call["regions"] == (0.08, 0.32) and call["keep_track"] is None
-    assert call["lyrics"] == "la lo\nsing"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", FEW)
-def test_sections_of_a_folder_are_redone_one_after_another(singer, songs, tmp_path, kind):
-    pipe, settings = singer(kind)
-    request = {"folder": tmp_path, **OPTIONS, **settings}
-    pipe.whole_song("folk", LYRICS, **request)
-    song = songs(kind)
-
-    for index, seed in ((2, 9), (1, 5), (2, 7)):
-        song = pipe.redo_section(song, index, seed=seed)
-        same_songs(song, pipe.redo_section(tmp_path, index, seed=seed))
-        same_songs(song, pipe.whole_song("folk", LYRICS, **request))
-
-
-@pytest.mark.slow
-def test_a_redone_section_of_a_folder_needs_all_sections_and_the_same_voice(singer, tmp_path):
-    pipe, settings = singer("parallel_A_V")
-    voice = (np.random.default_rng(0).normal(0, 0.1, 16000).astype(np.float32), RATE)
-    request = {"seed": 1, "folder": tmp_path, "reference_voice": voice, **settings}
-    pipe.whole_song("folk", "[inst 0.1s]\n[outro 0.1s]", **request)
-
-    with pytest.raises(ValueError, match=r"holds another song \(voice differ\)"):
-        pipe.redo_section(tmp_path, 0, seed=2)
-    assert pipe.redo_section(tmp_path, 0, seed=2, reference_voice=voice)["seed"] == 1
-    (tmp_path / "section-02.npz").unlink()
-    with pytest.raises(ValueError, match="has 1 of 2 sections: finish the song first"):
-        pipe.redo_section(tmp_path, 0, seed=2, reference_voice=voice)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_first_sung_section_is_the_voice_of_the_following_ones(singer, songs, heard, kind):
     pipe, settings = singer(kind)
@@ -508,19 +378,6 @@ def test_special_ids_among_the_codes_are_an_error(singer):
 
     with pytest.raises(ValueError, match="section 'inst' has .* special ids among its codes: supp"):
         pipe.whole_song("folk", "[inst 0.1s]", seed=1, do_sample=True, suppress_tokens=only)
-
-
-def test_wrong_sections_and_songs_cannot_be_redone(singer, songs, tmp_path):
-    pipe, settings = singer("mixed_pro")
-
-    with pytest.raises(ValueError, match="the song has sections 0 to 5: got 6"):
-        pipe.redo_section(songs("mixed_pro"), 6)
-    with pytest.raises(ValueError, match="was not made by whole_song: give one that was"):
-        pipe.redo_section(pipe("folk", seconds=0.1, seed=1, **settings), 0)
-    with pytest.raises(ValueError, match="holds no whole song: give the folder of whole_song"):
-        pipe.redo_section(tmp_path, 0)
-    with pytest.raises(ValueError, match="does not take seconds"):
-        pipe.redo_section(songs("mixed_pro"), 0, seconds=3)
 
 
 def test_seeds_of_sections_wrap_as_those_of_other_songs(singer):

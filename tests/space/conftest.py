@@ -5,7 +5,9 @@ import os
 import pytest
 
 from ..publishing.conftest import hub, server
+from ..tools.chromium import browser
 from ..tools.tiny_checkpoint import tiny_checkpoint, tiny_masked, tiny_processor, tiny_singer
+from .browser_visit import context, own_space, visit
 
 
 @pytest.fixture(scope="session")
@@ -77,4 +79,15 @@ def space(pipelines, space_folder):
         yield demo
 
 
-__all__ = ["hub", "server", "tiny_checkpoint", "tiny_masked", "tiny_processor", "tiny_singer"]
+__all__ = [
+    "browser",
+    "context",
+    "hub",
+    "own_space",
+    "server",
+    "tiny_checkpoint",
+    "tiny_masked",
+    "tiny_processor",
+    "tiny_singer",
+    "visit",
+]

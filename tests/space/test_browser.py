@@ -14,21 +14,7 @@ import soundfile
 from songgen_hf.pipelines.editing import CROSSFADE_SECONDS
 
 from ..tools.accessibility import overlapping, serious
-from ..tools.chromium import browser
-from .browser_visit import (
-    BROWSER_TESTS,
-    OTHER_THEME,
-    PHONE,
-    SCREEN,
-    SONG_MILLISECONDS,
-    SUNG,
-    Visit,
-    context,
-    own_space,
-    visit,
-)
-
-__all__ = ["browser", "context", "own_space", "visit"]
+from .browser_visit import BROWSER_TESTS, OTHER_THEME, PHONE, SCREEN, SONG_MILLISECONDS, SUNG, Visit
 
 pytestmark = BROWSER_TESTS
 RATE = 16000
